@@ -1,0 +1,36 @@
+// The engine's key hash: XXH3-64 with a fixed seed over a canonical encoding that agrees with SQL equality, so that equal
+// keys meet on one owner in every process, build and year. Pure functions.
+//
+// Version 1: a text value hashes as its bytes; numbers, dates and times as 8 little-endian bytes of their canonical value
+// (integers of all widths alike; −0 as 0; one NaN; a numeric that is an int64 as that int64, else its canonical digits);
+// NULL as a constant. Columns are combined in order. Changing any of this needs a new version: state and journals depend on it.
+#ifndef MILLRACE_COMMON_COLUMNAR_ROW_HASH_H_
+#define MILLRACE_COMMON_COLUMNAR_ROW_HASH_H_
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "common/columnar/batch.h"
+
+namespace millrace {
+
+inline constexpr uint32_t kRowHashVersion = 1;
+
+// Hash of the given columns for every row of `rows`, written to out[row]; other entries stay as they are.
+// REQUIRES: out has room for the columns' size. No columns: all rows hash to 0.
+void HashRows(const std::vector<ColumnPtr>& keys, RowSet rows, uint64_t* out);
+
+// The key group of a hash: its high bits, scaled to [0, key_groups).
+inline uint32_t KeyGroupOf(uint64_t hash, uint32_t key_groups) {
+  return static_cast<uint32_t>((static_cast<unsigned __int128>(hash) * key_groups) >> 64);
+}
+
+// The keyed shard that owns a key group: contiguous ranges of equal size (± 1).
+inline uint32_t ShardOfKeyGroup(uint32_t key_group, uint32_t key_groups, uint32_t shards) {
+  return static_cast<uint32_t>(static_cast<uint64_t>(key_group) * shards / key_groups);
+}
+
+}  // namespace millrace
+
+#endif  // MILLRACE_COMMON_COLUMNAR_ROW_HASH_H_

@@ -1,0 +1,33 @@
+// Errors of single rows (division by zero, overflow, a bad cast, an undecodable record). They do not stop the evaluation
+// of the other rows; what becomes of the record is the table's on_error. Thread-compatible: one per task.
+#ifndef MILLRACE_COMMON_EXPR_ROW_ERRORS_H_
+#define MILLRACE_COMMON_EXPR_ROW_ERRORS_H_
+
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+
+namespace millrace {
+
+struct RowError {
+  uint32_t row = 0;  // physical row of the batch under evaluation
+  absl::Status status;
+};
+
+// At most one error per row counts: the first added.
+class RowErrors {
+ public:
+  void Add(uint32_t row, absl::Status status) { errors_.push_back({row, std::move(status)}); }
+  bool empty() const { return errors_.empty(); }
+  const std::vector<RowError>& errors() const { return errors_; }
+  void Clear() { errors_.clear(); }
+
+ private:
+  std::vector<RowError> errors_;
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_COMMON_EXPR_ROW_ERRORS_H_

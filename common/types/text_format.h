@@ -1,0 +1,26 @@
+// Values as PostgreSQL reads and prints them (DateStyle ISO, extra_float_digits 1, bytea_output hex, IntervalStyle
+// postgres, time zone UTC). One place for literals, casts, CSV, print and results. Pure functions.
+#ifndef MILLRACE_COMMON_TYPES_TEXT_FORMAT_H_
+#define MILLRACE_COMMON_TYPES_TEXT_FORMAT_H_
+
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "common/columnar/column.h"
+
+namespace millrace {
+
+// Parses `text` as the column's type into row `row`. Errors read like PostgreSQL's: invalid input syntax for type
+// integer: "x". numeric(p, s) is rounded to s; OUT_OF_RANGE on overflow.
+absl::Status ParseValue(std::string_view text, Column* out, size_t row);
+
+// Appends the text form of a value that is not NULL.
+void AppendValue(const Column& column, size_t row, std::string* out);
+
+// The same as a new string; `null_text` for NULL.
+std::string ValueToString(const Column& column, size_t row, std::string_view null_text = "NULL");
+
+}  // namespace millrace
+
+#endif  // MILLRACE_COMMON_TYPES_TEXT_FORMAT_H_

@@ -1,0 +1,71 @@
+// Formats turn record payloads into columns and back; connectors that carry bytes (kafka, file) use them. Decoding is
+// columnar: many payloads in, one batch out, text as views into the payloads where the format allows.
+#ifndef MILLRACE_CONNECTORS_FORMAT_H_
+#define MILLRACE_CONNECTORS_FORMAT_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "common/columnar/batch.h"
+#include "common/expr/row_errors.h"
+#include "proto/plan.pb.h"
+
+namespace millrace {
+
+// Record i's value and key; a null `data()` means the record has none (a tombstone).
+struct PayloadSpan {
+  const std::string_view* values = nullptr;
+  const std::string_view* keys = nullptr;
+  size_t count = 0;
+  TextOwner owner;  // keeps the payloads alive; every text column made from them must hold it
+};
+
+// Per task, one thread at a time.
+class FormatDecoder {
+ public:
+  virtual ~FormatDecoder() = default;
+  // One column per Source.columns entry with declared ≥ 0 (in that order), each of payloads.count rows. A record that
+  // cannot be decoded adds a row error saying why (the caller adds topic, partition and offset).
+  virtual absl::StatusOr<std::vector<ColumnPtr>> Decode(const PayloadSpan& payloads, RowErrors* errors) = 0;
+};
+
+// Encoded records, views into `bytes`. A null value view is a tombstone.
+struct EncodedRecords {
+  struct Record {
+    std::string_view key;    // data() == nullptr: no key
+    std::string_view value;  // data() == nullptr: no value
+  };
+  std::vector<Record> records;
+  std::vector<TextOwner> owners;
+};
+
+// Per writer, one thread at a time.
+class FormatEncoder {
+ public:
+  virtual ~FormatEncoder() = default;
+  // One record per selected row of `batch`, in order. Rows of negative weight are encoded as deletes in upsert mode.
+  virtual absl::StatusOr<EncodedRecords> Encode(const Batch& batch) = 0;
+};
+
+// Immutable, thread-safe.
+class Format {
+ public:
+  virtual ~Format() = default;
+  virtual const std::string& name() const = 0;
+  // Option names the format understands, for the connectors' lists of allowed ones.
+  virtual std::vector<std::string> Options() const = 0;
+  virtual absl::Status ValidateSource(const proto::Source& source) const = 0;
+  virtual absl::Status ValidateSink(const proto::Sink& sink) const = 0;
+  virtual absl::StatusOr<std::unique_ptr<FormatDecoder>> CreateDecoder(const proto::Source& source) const = 0;
+  virtual absl::StatusOr<std::unique_ptr<FormatEncoder>> CreateEncoder(const proto::Sink& sink) const = 0;
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_CONNECTORS_FORMAT_H_
