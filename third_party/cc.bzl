@@ -18,7 +18,7 @@ def mr_cc_binary(name, copts = [], deps = [], visibility = None, **kwargs):
         name = name,
         copts = MILLRACE_COPTS + copts,
         # First, so that malloc resolves to it before libc's.
-        deps = ["//third_party:allocator"] + deps,
+        deps = ["//third_party:allocator"] + deps + ["//third_party/sanitizers"],
         visibility = checked_visibility(visibility),
         **kwargs
     )
@@ -28,6 +28,6 @@ def mr_cc_test(name, copts = [], deps = [], main = True, **kwargs):
     native.cc_test(
         name = name,
         copts = MILLRACE_COPTS + copts,
-        deps = deps + (["//third_party:gtest_main"] if main else []),
+        deps = deps + ["//third_party/sanitizers"] + (["//third_party:gtest_main"] if main else []),
         **kwargs
     )

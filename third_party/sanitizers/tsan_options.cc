@@ -1,0 +1,17 @@
+// Options and suppressions of ThreadSanitizer that hold for every program of ours; the runtime
+// looks for these functions by name. Debian's libraries are built without it, so it does not see
+// how they synchronise. absl::Mutex, on which most of that rests, is made visible
+// (tsan_absl_mutex.cc); what is left is listed here, each with its reason.
+
+extern "C" const char* __tsan_default_options();
+extern "C" const char* __tsan_default_suppressions();
+
+extern "C" const char* __tsan_default_options() { return "second_deadlock_stack=1:history_size=4"; }
+
+extern "C" const char* __tsan_default_suppressions() {
+  // gRPC hands work between its threads through atomics of its own: accesses it makes (through
+  // intercepted memcpy, free and the like) look unordered.
+  return "race:libgrpc.so\n"
+         "race:libgrpc++.so\n"
+         "race:libgpr.so\n";
+}
