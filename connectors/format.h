@@ -1,5 +1,6 @@
-// Formats turn record payloads into columns and back; connectors that carry bytes (kafka, file) use them. Decoding is
-// columnar: many payloads in, one batch out, text as views into the payloads where the format allows.
+// Formats turn record payloads into columns and back; connectors that carry bytes (kafka, file) use
+// them. Decoding is columnar: many payloads in, one batch out, text as views into the payloads
+// where the format allows.
 #ifndef MILLRACE_CONNECTORS_FORMAT_H_
 #define MILLRACE_CONNECTORS_FORMAT_H_
 
@@ -30,9 +31,11 @@ struct PayloadSpan {
 class FormatDecoder {
  public:
   virtual ~FormatDecoder() = default;
-  // One column per Source.columns entry with declared ≥ 0 (in that order), each of payloads.count rows. A record that
-  // cannot be decoded adds a row error saying why (the caller adds topic, partition and offset).
-  virtual absl::StatusOr<std::vector<ColumnPtr>> Decode(const PayloadSpan& payloads, RowErrors* errors) = 0;
+  // One column per Source.columns entry with declared ≥ 0 (in that order), each of payloads.count
+  // rows. A record that cannot be decoded adds a row error saying why (the caller adds topic,
+  // partition and offset).
+  virtual absl::StatusOr<std::vector<ColumnPtr>> Decode(const PayloadSpan& payloads,
+                                                        RowErrors* errors) = 0;
 };
 
 // Encoded records, views into `bytes`. A null value view is a tombstone.
@@ -49,7 +52,8 @@ struct EncodedRecords {
 class FormatEncoder {
  public:
   virtual ~FormatEncoder() = default;
-  // One record per selected row of `batch`, in order. Rows of negative weight are encoded as deletes in upsert mode.
+  // One record per selected row of `batch`, in order. Rows of negative weight are encoded as
+  // deletes in upsert mode.
   virtual absl::StatusOr<EncodedRecords> Encode(const Batch& batch) = 0;
 };
 
@@ -62,8 +66,10 @@ class Format {
   virtual std::vector<std::string> Options() const = 0;
   virtual absl::Status ValidateSource(const proto::Source& source) const = 0;
   virtual absl::Status ValidateSink(const proto::Sink& sink) const = 0;
-  virtual absl::StatusOr<std::unique_ptr<FormatDecoder>> CreateDecoder(const proto::Source& source) const = 0;
-  virtual absl::StatusOr<std::unique_ptr<FormatEncoder>> CreateEncoder(const proto::Sink& sink) const = 0;
+  virtual absl::StatusOr<std::unique_ptr<FormatDecoder>> CreateDecoder(
+      const proto::Source& source) const = 0;
+  virtual absl::StatusOr<std::unique_ptr<FormatEncoder>> CreateEncoder(
+      const proto::Sink& sink) const = 0;
 };
 
 }  // namespace millrace

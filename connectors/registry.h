@@ -1,4 +1,5 @@
-// Connectors and formats by name. Filled once by an explicit list (connectors/all.h), then read-only and thread-safe.
+// Connectors and formats by name. Filled once by an explicit list (connectors/all.h), then
+// read-only and thread-safe.
 #ifndef MILLRACE_CONNECTORS_REGISTRY_H_
 #define MILLRACE_CONNECTORS_REGISTRY_H_
 

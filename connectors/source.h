@@ -1,5 +1,6 @@
-// What a source connector is to the engine. Three roles: the Connector checks a table's options at submission; the
-// Enumerator (driver) finds partitions and offsets; the Reader (executor) prefetches and hands out chunks of rows.
+// What a source connector is to the engine. Three roles: the Connector checks a table's options at
+// submission; the Enumerator (driver) finds partitions and offsets; the Reader (executor)
+// prefetches and hands out chunks of rows.
 #ifndef MILLRACE_CONNECTORS_SOURCE_H_
 #define MILLRACE_CONNECTORS_SOURCE_H_
 
@@ -36,8 +37,8 @@ struct PartitionEnd {
   Offset high_watermark;  // ≥ stable_end; what lies between belongs to open transactions
 };
 
-// The driver's view of a table. One thread at a time; every call returns within `timeout` (DEADLINE_EXCEEDED or
-// UNAVAILABLE name the server that did not answer).
+// The driver's view of a table. One thread at a time; every call returns within `timeout`
+// (DEADLINE_EXCEEDED or UNAVAILABLE name the server that did not answer).
 class SourceEnumerator {
  public:
   virtual ~SourceEnumerator() = default;
@@ -46,18 +47,20 @@ class SourceEnumerator {
   virtual absl::StatusOr<std::vector<PartitionName>> Discover(absl::Duration timeout) = 0;
 
   // Where a new job starts in these partitions, by the table's `start` option.
-  virtual absl::StatusOr<std::vector<PartitionOffset>> ResolveStart(const std::vector<PartitionName>& partitions,
-                                                                    absl::Duration timeout) = 0;
+  virtual absl::StatusOr<std::vector<PartitionOffset>> ResolveStart(
+      const std::vector<PartitionName>& partitions, absl::Duration timeout) = 0;
   // Where reading starts in a partition that appears while the job runs: its earliest offset.
-  virtual absl::StatusOr<std::vector<PartitionOffset>> ResolveEarliest(const std::vector<PartitionName>& partitions,
-                                                                       absl::Duration timeout) = 0;
+  virtual absl::StatusOr<std::vector<PartitionOffset>> ResolveEarliest(
+      const std::vector<PartitionName>& partitions, absl::Duration timeout) = 0;
 
   // OUT_OF_RANGE or NOT_FOUND when a partition is gone (topic deleted).
-  virtual absl::StatusOr<std::vector<PartitionEnd>> Ends(const std::vector<PartitionName>& partitions,
-                                                         absl::Duration timeout) = 0;
+  virtual absl::StatusOr<std::vector<PartitionEnd>> Ends(
+      const std::vector<PartitionName>& partitions, absl::Duration timeout) = 0;
 
-  // Tells the outside world how far the job has come (Kafka: the consumer group's committed offsets). Informs, is not truth.
-  virtual absl::Status PublishOffsets(const std::vector<PartitionOffset>& committed, absl::Duration timeout) = 0;
+  // Tells the outside world how far the job has come (Kafka: the consumer group's committed
+  // offsets). Informs, is not truth.
+  virtual absl::Status PublishOffsets(const std::vector<PartitionOffset>& committed,
+                                      absl::Duration timeout) = 0;
 
   // A bounded source has all its data now; nothing will be appended beyond Ends().
   virtual bool bounded() const { return false; }
@@ -65,17 +68,18 @@ class SourceEnumerator {
 
 // Consecutive records of one partition, decoded.
 struct SourceChunk {
-  Batch batch;                        // columns as in proto::Source.columns; physical row i is record i of the chunk
-  std::vector<int64_t> offsets;       // of each record, ascending; gaps are normal
-  Offset next;                        // where the next Read goes on: > every offset here, past gaps and control records
-  int64_t bytes = 0;                  // of payload
+  Batch batch;  // columns as in proto::Source.columns; physical row i is record i of the chunk
+  std::vector<int64_t> offsets;  // of each record, ascending; gaps are normal
+  Offset next;  // where the next Read goes on: > every offset here, past gaps and control records
+  int64_t bytes = 0;  // of payload
   int64_t max_timestamp_us = INT64_MIN;
-  uint64_t input_hash = 0;            // XXH3 over the records, seeded with Read's `hash_seed`
-  std::vector<RowError> errors;       // records that could not be decoded; their rows are undefined
+  uint64_t input_hash = 0;       // XXH3 over the records, seeded with Read's `hash_seed`
+  std::vector<RowError> errors;  // records that could not be decoded; their rows are undefined
 };
 
-// An executor's view: prefetches the assigned partitions continuously, within a bound in bytes shared by all of them.
-// Assign, Unassign and Read of different partitions may be called from different threads; calls for one partition may not.
+// An executor's view: prefetches the assigned partitions continuously, within a bound in bytes
+// shared by all of them. Assign, Unassign and Read of different partitions may be called from
+// different threads; calls for one partition may not.
 class SourceReader {
  public:
   virtual ~SourceReader() = default;
@@ -84,15 +88,17 @@ class SourceReader {
   virtual absl::Status Assign(const PartitionName& partition, Offset offset) = 0;
   virtual void Unassign(const PartitionName& partition) = 0;
 
-  // The next records of `partition` with offsets in [position, end), at most about `max_rows`, where the position is
-  // what Assign or the last chunk's `next` said. Blocks until there are some, until it is known that [position, end) has
-  // no more (then next == end), or until `deadline` (DEADLINE_EXCEEDED). `hash_seed` chains SourceChunk::input_hash.
-  // Errors name the partition and offset; UNAVAILABLE is worth another try, the others are not.
-  virtual absl::StatusOr<SourceChunk> Read(const PartitionName& partition, Offset end, size_t max_rows,
-                                           uint64_t hash_seed, absl::Time deadline) = 0;
+  // The next records of `partition` with offsets in [position, end), at most about `max_rows`,
+  // where the position is what Assign or the last chunk's `next` said. Blocks until there are some,
+  // until it is known that [position, end) has no more (then next == end), or until `deadline`
+  // (DEADLINE_EXCEEDED). `hash_seed` chains SourceChunk::input_hash. Errors name the partition and
+  // offset; UNAVAILABLE is worth another try, the others are not.
+  virtual absl::StatusOr<SourceChunk> Read(const PartitionName& partition, Offset end,
+                                           size_t max_rows, uint64_t hash_seed,
+                                           absl::Time deadline) = 0;
 
-  // Per assigned partition, the offset below which everything stable has been fetched (or read). For partitions that
-  // cannot tell, the position. Thread-safe.
+  // Per assigned partition, the offset below which everything stable has been fetched (or read).
+  // For partitions that cannot tell, the position. Thread-safe.
   virtual std::vector<PartitionOffset> FetchedTo() = 0;
 };
 
@@ -109,17 +115,18 @@ class SourceConnector {
  public:
   virtual ~SourceConnector() = default;
 
-  // Checks options and columns at submission without any I/O; the message lists what is allowed. Secrets are unresolved.
+  // Checks options and columns at submission without any I/O; the message lists what is allowed.
+  // Secrets are unresolved.
   virtual absl::Status Validate(const proto::Source& source) const = 0;
 
   // Hidden columns the connector offers besides the table's ("_offset" bigint, …), for the binder.
   virtual std::vector<std::pair<std::string, SqlType>> MetadataColumns() const = 0;
 
   // Connects lazily: errors appear from the enumerator's and reader's calls.
-  virtual absl::StatusOr<std::unique_ptr<SourceEnumerator>> CreateEnumerator(const proto::Source& source,
-                                                                             const SourceContext& context) const = 0;
-  virtual absl::StatusOr<std::unique_ptr<SourceReader>> CreateReader(const proto::Source& source,
-                                                                     const SourceContext& context) const = 0;
+  virtual absl::StatusOr<std::unique_ptr<SourceEnumerator>> CreateEnumerator(
+      const proto::Source& source, const SourceContext& context) const = 0;
+  virtual absl::StatusOr<std::unique_ptr<SourceReader>> CreateReader(
+      const proto::Source& source, const SourceContext& context) const = 0;
 };
 
 }  // namespace millrace

@@ -20,7 +20,8 @@ TEST(UnitsTest, RefusesDurationsWithoutUnitAndNegativeOnes) {
   EXPECT_FALSE(ParseDuration("-1 s").ok());
   EXPECT_FALSE(ParseDuration("soon").ok());
   EXPECT_FALSE(ParseDuration("").ok());
-  EXPECT_NE(ParseDuration("3 parsec").status().message().find("ms, s, min"), absl::string_view::npos);
+  EXPECT_NE(ParseDuration("3 parsec").status().message().find("ms, s, min"),
+            absl::string_view::npos);
 }
 
 TEST(UnitsTest, FormattedDurationsReadBack) {

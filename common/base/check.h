@@ -1,5 +1,5 @@
-// CHECK for broken invariants: prints the condition, the place and what is streamed into it, then aborts.
-// Never for errors of users or the environment: those are absl::Status.
+// CHECK for broken invariants: prints the condition, the place and what is streamed into it, then
+// aborts. Never for errors of users or the environment: those are absl::Status.
 #ifndef MILLRACE_COMMON_BASE_CHECK_H_
 #define MILLRACE_COMMON_BASE_CHECK_H_
 
@@ -28,8 +28,8 @@ struct CheckVoidify {
 
 }  // namespace millrace
 
-#define MILLRACE_CHECK(condition)           \
-  (condition) ? static_cast<void>(0)        \
+#define MILLRACE_CHECK(condition)            \
+  (condition) ? static_cast<void>(0)         \
               : ::millrace::CheckVoidify() & \
                     ::millrace::CheckFailure(__FILE__, __LINE__, #condition).stream()
 

@@ -11,7 +11,8 @@ class RealClock final : public Clock {
  public:
   absl::Time Now() override { return absl::Now(); }
   int64_t MonotonicNs() override {
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(
+               std::chrono::steady_clock::now().time_since_epoch())
         .count();
   }
 };

@@ -1,5 +1,5 @@
-// Strong types for the engine's identifiers and offsets, so that a batch number never meets an offset by accident.
-// Values: trivially copyable, thread-compatible.
+// Strong types for the engine's identifiers and offsets, so that a batch number never meets an
+// offset by accident. Values: trivially copyable, thread-compatible.
 #ifndef MILLRACE_COMMON_BASE_IDS_H_
 #define MILLRACE_COMMON_BASE_IDS_H_
 
@@ -12,7 +12,8 @@
 
 namespace millrace {
 
-// An int64 that only mixes with its own kind. `Next()` and `Prev()` are the only arithmetic; ranges are half-open.
+// An int64 that only mixes with its own kind. `Next()` and `Prev()` are the only arithmetic; ranges
+// are half-open.
 template <typename Tag>
 class StrongInt {
  public:
@@ -45,7 +46,9 @@ class StrongString {
   bool empty() const { return value_.empty(); }
 
   friend auto operator<=>(const StrongString&, const StrongString&) = default;
-  friend std::ostream& operator<<(std::ostream& out, const StrongString& id) { return out << id.value_; }
+  friend std::ostream& operator<<(std::ostream& out, const StrongString& id) {
+    return out << id.value_;
+  }
   template <typename H>
   friend H AbslHashValue(H state, const StrongString& id) {
     return H::combine(std::move(state), id.value_);
@@ -66,7 +69,9 @@ using Incarnation = StrongString<struct IncarnationTag>;
 
 template <typename Tag>
 struct std::hash<millrace::StrongInt<Tag>> {
-  size_t operator()(millrace::StrongInt<Tag> id) const noexcept { return std::hash<int64_t>()(id.value()); }
+  size_t operator()(millrace::StrongInt<Tag> id) const noexcept {
+    return std::hash<int64_t>()(id.value());
+  }
 };
 
 template <typename Tag>

@@ -1,5 +1,5 @@
-// Errors of the environment and of users travel as absl::Status; these macros pass them on. Debian's Abseil lacks
-// status_macros.
+// Errors of the environment and of users travel as absl::Status; these macros pass them on.
+// Debian's Abseil lacks status_macros.
 #ifndef MILLRACE_COMMON_BASE_STATUS_H_
 #define MILLRACE_COMMON_BASE_STATUS_H_
 
@@ -13,7 +13,8 @@
 
 namespace millrace {
 
-// Debian's Abseil is built as C++14: its string_view is a type of its own. These convert without a copy.
+// Debian's Abseil is built as C++14: its string_view is a type of its own. These convert without a
+// copy.
 inline std::string_view ToStd(absl::string_view text) { return {text.data(), text.size()}; }
 inline absl::string_view ToAbsl(std::string_view text) { return {text.data(), text.size()}; }
 
@@ -26,11 +27,11 @@ absl::Status Annotate(const absl::Status& status, std::string_view context);
 #define MILLRACE_CONCAT(a, b) MILLRACE_CONCAT_INNER(a, b)
 
 // Returns the status of `expr` from the enclosing function unless it is OK.
-#define RETURN_IF_ERROR(expr)                                \
-  do {                                                       \
-    if (absl::Status status_ = (expr); !status_.ok()) {      \
-      return status_;                                        \
-    }                                                        \
+#define RETURN_IF_ERROR(expr)                           \
+  do {                                                  \
+    if (absl::Status status_ = (expr); !status_.ok()) { \
+      return status_;                                   \
+    }                                                   \
   } while (false)
 
 // Evaluates `expr` (a StatusOr), returns its status on error, else moves the value into `lhs`.

@@ -22,10 +22,11 @@ struct NumberAndUnit {
 absl::StatusOr<NumberAndUnit> SplitNumberAndUnit(std::string_view text, std::string_view what) {
   std::string_view trimmed = ToStd(absl::StripAsciiWhitespace(ToAbsl(text)));
   NumberAndUnit result{};
-  auto [end, error] = std::from_chars(trimmed.data(), trimmed.data() + trimmed.size(), result.number);
+  auto [end, error] =
+      std::from_chars(trimmed.data(), trimmed.data() + trimmed.size(), result.number);
   if (error != std::errc() || !std::isfinite(result.number) || result.number < 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("'", ToAbsl(text), "' is not a ", ToAbsl(what), ": expected a non-negative number and a unit"));
+    return absl::InvalidArgumentError(absl::StrCat("'", ToAbsl(text), "' is not a ", ToAbsl(what),
+                                                   ": expected a non-negative number and a unit"));
   }
   result.unit = std::string(absl::StripAsciiWhitespace(
       absl::string_view(end, static_cast<size_t>(trimmed.data() + trimmed.size() - end))));
@@ -68,9 +69,10 @@ absl::StatusOr<absl::Duration> ParseDuration(std::string_view text) {
       return absl::Microseconds(parsed.number * static_cast<double>(known.microseconds));
     }
   }
-  return absl::InvalidArgumentError(absl::StrCat("'", ToAbsl(text),
-                                                 "' is not a duration: expected a number and one of the units us, ms, "
-                                                 "s, min, h, d, e.g. '2 s' or '10 ms'"));
+  return absl::InvalidArgumentError(
+      absl::StrCat("'", ToAbsl(text),
+                   "' is not a duration: expected a number and one of the units us, ms, "
+                   "s, min, h, d, e.g. '2 s' or '10 ms'"));
 }
 
 std::string DurationToString(absl::Duration duration) {
@@ -78,8 +80,12 @@ std::string DurationToString(absl::Duration duration) {
   if (us == 0) {
     return "0";
   }
-  constexpr std::array<std::pair<const char*, int64_t>, 6> kUnits = {
-      {{"d", 86400000000}, {"h", 3600000000}, {"min", 60000000}, {"s", 1000000}, {"ms", 1000}, {"us", 1}}};
+  constexpr std::array<std::pair<const char*, int64_t>, 6> kUnits = {{{"d", 86400000000},
+                                                                      {"h", 3600000000},
+                                                                      {"min", 60000000},
+                                                                      {"s", 1000000},
+                                                                      {"ms", 1000},
+                                                                      {"us", 1}}};
   for (const auto& [name, size] : kUnits) {
     if (us % size == 0) {
       return absl::StrCat(us / size, " ", name);
@@ -104,7 +110,8 @@ absl::StatusOr<int64_t> ParseBytes(std::string_view text) {
     }
   }
   return absl::InvalidArgumentError(absl::StrCat(
-      "'", ToAbsl(text), "' is not a size: expected a number and one of B, kB, MB, GB, KiB, MiB, GiB, e.g. '64 MiB'"));
+      "'", ToAbsl(text),
+      "' is not a size: expected a number and one of B, kB, MB, GB, KiB, MiB, GiB, e.g. '64 MiB'"));
 }
 
 std::string FormatBytes(int64_t bytes) {

@@ -11,14 +11,15 @@
 
 namespace millrace {
 
-// Parses a non-negative decimal number and a unit: us, ms, s (sec, second[s]), min (minute[s]), h (hour[s]), d (day[s]).
-// "0" needs no unit. Errors name the text and the allowed units.
+// Parses a non-negative decimal number and a unit: us, ms, s (sec, second[s]), min (minute[s]), h
+// (hour[s]), d (day[s]). "0" needs no unit. Errors name the text and the allowed units.
 absl::StatusOr<absl::Duration> ParseDuration(std::string_view text);
 
 // The shortest form ParseDuration accepts that gives `duration` back, e.g. "1500 ms".
 std::string DurationToString(absl::Duration duration);
 
-// Parses a non-negative integer and an optional unit: B, kB, MB, GB (powers of 1000), KiB, MiB, GiB (powers of 1024).
+// Parses a non-negative integer and an optional unit: B, kB, MB, GB (powers of 1000), KiB, MiB, GiB
+// (powers of 1024).
 absl::StatusOr<int64_t> ParseBytes(std::string_view text);
 
 // For people: "512 B", "1.5 MiB".

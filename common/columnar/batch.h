@@ -1,5 +1,6 @@
-// A set of rows in columns: what operators take and return (~1–64 k rows). Cheap to copy: columns are shared.
-// Immutable after construction except through its setters by the one owner; columns may be shared across threads.
+// A set of rows in columns: what operators take and return (~1–64 k rows). Cheap to copy: columns
+// are shared. Immutable after construction except through its setters by the one owner; columns may
+// be shared across threads.
 #ifndef MILLRACE_COMMON_COLUMNAR_BATCH_H_
 #define MILLRACE_COMMON_COLUMNAR_BATCH_H_
 
@@ -21,7 +22,9 @@ struct RowSet {
   const uint32_t* rows = nullptr;
   size_t count = 0;
 
-  uint32_t operator[](size_t i) const { return rows == nullptr ? static_cast<uint32_t>(i) : rows[i]; }
+  uint32_t operator[](size_t i) const {
+    return rows == nullptr ? static_cast<uint32_t>(i) : rows[i];
+  }
 
   // Calls fn(row) for each; two loops, so that the dense one vectorises.
   template <typename Fn>
@@ -54,7 +57,8 @@ class Batch {
   size_t row_count() const { return selection_ == nullptr ? physical_rows_ : selection_->size(); }
   bool empty() const { return row_count() == 0; }
   RowSet rows() const {
-    return selection_ == nullptr ? RowSet{nullptr, physical_rows_} : RowSet{selection_->data(), selection_->size()};
+    return selection_ == nullptr ? RowSet{nullptr, physical_rows_}
+                                 : RowSet{selection_->data(), selection_->size()};
   }
   const Selection& selection() const { return selection_; }
   void set_selection(Selection selection) { selection_ = std::move(selection); }
@@ -67,20 +71,27 @@ class Batch {
   void set_weights(ColumnPtr weights) { weights_ = std::move(weights); }  // int64, or null
   int64_t weight(size_t row) const { return weights_ == nullptr ? 1 : weights()[row]; }
 
-  // For each physical row the number of the source record it came from within the chunk that was read; null = itself.
-  // Lets an error three operators on name the record's offset.
+  // For each physical row the number of the source record it came from within the chunk that was
+  // read; null = itself. Lets an error three operators on name the record's offset.
   const std::shared_ptr<const std::vector<uint32_t>>& origin() const { return origin_; }
-  void set_origin(std::shared_ptr<const std::vector<uint32_t>> origin) { origin_ = std::move(origin); }
+  void set_origin(std::shared_ptr<const std::vector<uint32_t>> origin) {
+    origin_ = std::move(origin);
+  }
   uint32_t origin_of(uint32_t row) const { return origin_ == nullptr ? row : (*origin_)[row]; }
 
-  // XXH3 of the key columns for each physical row, computed once and carried through the exchange; null = not computed.
+  // XXH3 of the key columns for each physical row, computed once and carried through the exchange;
+  // null = not computed.
   const std::shared_ptr<const std::vector<uint64_t>>& hashes() const { return hashes_; }
-  void set_hashes(std::shared_ptr<const std::vector<uint64_t>> hashes) { hashes_ = std::move(hashes); }
+  void set_hashes(std::shared_ptr<const std::vector<uint64_t>> hashes) {
+    hashes_ = std::move(hashes);
+  }
 
-  // Same rows, selection, weights, origin and hashes; other columns. REQUIRES: columns of physical_rows() values.
+  // Same rows, selection, weights, origin and hashes; other columns. REQUIRES: columns of
+  // physical_rows() values.
   Batch WithColumns(std::vector<ColumnPtr> columns) const;
 
-  // The rows at `rows[0, count)` (physical numbers), gathered densely with their weights, origins and hashes.
+  // The rows at `rows[0, count)` (physical numbers), gathered densely with their weights, origins
+  // and hashes.
   Batch TakeRows(const uint32_t* rows, size_t count) const;
   // The same with the selection applied; this batch itself when it has none.
   Batch Compact() const;

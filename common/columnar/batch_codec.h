@@ -1,5 +1,6 @@
-// Batches as bytes: for the shuffle between executors and for result rows on their way to the driver. Self-describing
-// (types are inside), little-endian, versioned by its first byte. Pure functions.
+// Batches as bytes: for the shuffle between executors and for result rows on their way to the
+// driver. Self-describing (types are inside), little-endian, versioned by its first byte. Pure
+// functions.
 #ifndef MILLRACE_COMMON_COLUMNAR_BATCH_CODEC_H_
 #define MILLRACE_COMMON_COLUMNAR_BATCH_CODEC_H_
 
@@ -14,8 +15,8 @@ namespace millrace {
 // Appends the selected rows of `batch` with weights and hashes (origins are left behind).
 void EncodeBatch(const Batch& batch, std::string* out);
 
-// Reads what EncodeBatch wrote. Text is copied out of `bytes`. Bytes that were not written by EncodeBatch give
-// DATA_LOSS, never undefined behaviour.
+// Reads what EncodeBatch wrote. Text is copied out of `bytes`. Bytes that were not written by
+// EncodeBatch give DATA_LOSS, never undefined behaviour.
 absl::StatusOr<Batch> DecodeBatch(std::string_view bytes);
 
 }  // namespace millrace

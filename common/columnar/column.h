@@ -1,6 +1,7 @@
-// One column of a batch, in the Apache Arrow layout: a validity bitmap (bit set = not NULL; absent = no NULLs) and
-// fixed-width values. Text values are 16-byte views into memory that the column keeps alive. Two departures, converted
-// at Arrow's C interface: booleans take a byte, and a text view holds a pointer instead of a buffer index.
+// One column of a batch, in the Apache Arrow layout: a validity bitmap (bit set = not NULL; absent
+// = no NULLs) and fixed-width values. Text values are 16-byte views into memory that the column
+// keeps alive. Two departures, converted at Arrow's C interface: booleans take a byte, and a text
+// view holds a pointer instead of a buffer index.
 //
 // A Column is immutable once shared as ColumnPtr and then safe to read from any thread.
 #ifndef MILLRACE_COMMON_COLUMNAR_COLUMN_H_
@@ -112,13 +113,15 @@ class Column {
   size_t text_bytes_ = 0;
 };
 
-// The rows of `column` at `rows[0, count)`, in that order; text stays where it is (owners are shared).
+// The rows of `column` at `rows[0, count)`, in that order; text stays where it is (owners are
+// shared).
 ColumnPtr Take(const Column& column, const uint32_t* rows, size_t count);
 
 // All rows of `columns` one after another. REQUIRES: at least one; all of one type.
 ColumnPtr Concatenate(const std::vector<ColumnPtr>& columns);
 
-// Whether two values of columns of one type are equal as SQL's IS NOT DISTINCT FROM (numeric by value, −0 = 0, NaN = NaN).
+// Whether two values of columns of one type are equal as SQL's IS NOT DISTINCT FROM (numeric by
+// value, −0 = 0, NaN = NaN).
 bool ValuesEqual(const Column& a, size_t row_a, const Column& b, size_t row_b);
 
 // SQL order of two values of one type, NULLs last. <0, 0, >0.

@@ -1,9 +1,10 @@
-// The engine's key hash: XXH3-64 with a fixed seed over a canonical encoding that agrees with SQL equality, so that equal
-// keys meet on one owner in every process, build and year. Pure functions.
+// The engine's key hash: XXH3-64 with a fixed seed over a canonical encoding that agrees with SQL
+// equality, so that equal keys meet on one owner in every process, build and year. Pure functions.
 //
-// Version 1: a text value hashes as its bytes; numbers, dates and times as 8 little-endian bytes of their canonical value
-// (integers of all widths alike; −0 as 0; one NaN; a numeric that is an int64 as that int64, else its canonical digits);
-// NULL as a constant. Columns are combined in order. Changing any of this needs a new version: state and journals depend on it.
+// Version 1: a text value hashes as its bytes; numbers, dates and times as 8 little-endian bytes of
+// their canonical value (integers of all widths alike; −0 as 0; one NaN; a numeric that is an int64
+// as that int64, else its canonical digits); NULL as a constant. Columns are combined in order.
+// Changing any of this needs a new version: state and journals depend on it.
 #ifndef MILLRACE_COMMON_COLUMNAR_ROW_HASH_H_
 #define MILLRACE_COMMON_COLUMNAR_ROW_HASH_H_
 
@@ -17,8 +18,8 @@ namespace millrace {
 
 inline constexpr uint32_t kRowHashVersion = 1;
 
-// Hash of the given columns for every row of `rows`, written to out[row]; other entries stay as they are.
-// REQUIRES: out has room for the columns' size. No columns: all rows hash to 0.
+// Hash of the given columns for every row of `rows`, written to out[row]; other entries stay as
+// they are. REQUIRES: out has room for the columns' size. No columns: all rows hash to 0.
 void HashRows(const std::vector<ColumnPtr>& keys, RowSet rows, uint64_t* out);
 
 // The key group of a hash: its high bits, scaled to [0, key_groups).

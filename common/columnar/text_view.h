@@ -1,6 +1,7 @@
-// A 16-byte view of text: up to 12 bytes are held inside, longer text by its first 4 bytes and a pointer. Equality of
-// short texts is two integer comparisons, and most unequal long ones differ in the first eight bytes.
-// The layout is Arrow's string view with a pointer in place of (buffer, offset). Does not own what it points to.
+// A 16-byte view of text: up to 12 bytes are held inside, longer text by its first 4 bytes and a
+// pointer. Equality of short texts is two integer comparisons, and most unequal long ones differ in
+// the first eight bytes. The layout is Arrow's string view with a pointer in place of (buffer,
+// offset). Does not own what it points to.
 #ifndef MILLRACE_COMMON_COLUMNAR_TEXT_VIEW_H_
 #define MILLRACE_COMMON_COLUMNAR_TEXT_VIEW_H_
 
@@ -16,7 +17,8 @@ class TextView {
 
   TextView() = default;
 
-  // Views `size` bytes at `bytes`, which must outlive the view unless size ≤ kInlineBytes. REQUIRES: size < 4 GiB.
+  // Views `size` bytes at `bytes`, which must outlive the view unless size ≤ kInlineBytes.
+  // REQUIRES: size < 4 GiB.
   TextView(const char* bytes, size_t size) : size_(static_cast<uint32_t>(size)) {
     if (size <= kInlineBytes) {
       std::memcpy(inline_, bytes, size);

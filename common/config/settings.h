@@ -1,5 +1,5 @@
-// Job settings (SET name = value): one table of names, defaults, parsers and help. Values are validated when set; the
-// plan carries their canonical text. Plain values, thread-compatible.
+// Job settings (SET name = value): one table of names, defaults, parsers and help. Values are
+// validated when set; the plan carries their canonical text. Plain values, thread-compatible.
 #ifndef MILLRACE_COMMON_CONFIG_SETTINGS_H_
 #define MILLRACE_COMMON_CONFIG_SETTINGS_H_
 
@@ -17,24 +17,27 @@
 namespace millrace {
 
 struct JobSettings {
-  std::string job_name;                                      // empty: made up at submission
-  absl::Duration batch_duration = absl::Seconds(2);          // 0 = as fast as the pipeline goes
-  uint32_t parallelism = 0;                                  // keyed shards; 0 = 4 per slot known at submission, in [4, 64]
+  std::string job_name;                              // empty: made up at submission
+  absl::Duration batch_duration = absl::Seconds(2);  // 0 = as fast as the pipeline goes
+  uint32_t parallelism = 0;  // keyed shards; 0 = 4 per slot known at submission, in [4, 64]
   absl::Duration checkpoint_interval = absl::Seconds(10);
-  std::string checkpoint_location;                           // directory of journal and snapshots; empty = none kept
-  int64_t max_rate_per_partition = 0;                        // records/s; 0 = no limit
-  absl::Duration target_batch_time = absl::ZeroDuration();   // 0 = batch_duration, or 1 s when that is 0
+  std::string checkpoint_location;     // directory of journal and snapshots; empty = none kept
+  int64_t max_rate_per_partition = 0;  // records/s; 0 = no limit
+  absl::Duration target_batch_time =
+      absl::ZeroDuration();  // 0 = batch_duration, or 1 s when that is 0
   uint32_t key_groups = 4096;
-  std::string isolation_level = "read_committed";            // or read_uncommitted
+  std::string isolation_level = "read_committed";  // or read_uncommitted
   absl::Duration idle_timeout = absl::Seconds(10);
   absl::Duration max_future = absl::Hours(1);
   std::string state_backend = "memory";
-  absl::Duration state_ttl = absl::ZeroDuration();           // 0 = none
+  absl::Duration state_ttl = absl::ZeroDuration();  // 0 = none
 
-  // Sets one setting from text. NOT_FOUND lists the names; INVALID_ARGUMENT says the allowed values.
+  // Sets one setting from text. NOT_FOUND lists the names; INVALID_ARGUMENT says the allowed
+  // values.
   absl::Status Set(std::string_view name, std::string_view value);
 
-  // All settings as canonical text, and back (unknown names are an error, so that a newer plan is refused).
+  // All settings as canonical text, and back (unknown names are an error, so that a newer plan is
+  // refused).
   std::map<std::string, std::string> ToMap() const;
   static absl::StatusOr<JobSettings> FromMap(const std::map<std::string, std::string>& map);
 

@@ -1,6 +1,7 @@
-// An aggregate, in two phases that both keep one fixed-size state per group: Update folds input rows into it, per split;
-// EmitPartial turns it into columns for the exchange; MergePartial folds those in on the owner; Finalize gives the result.
-// Every function accepts weights (−n retracts n earlier rows). Immutable; states belong to one thread at a time.
+// An aggregate, in two phases that both keep one fixed-size state per group: Update folds input
+// rows into it, per split; EmitPartial turns it into columns for the exchange; MergePartial folds
+// those in on the owner; Finalize gives the result. Every function accepts weights (−n retracts n
+// earlier rows). Immutable; states belong to one thread at a time.
 #ifndef MILLRACE_COMMON_EXPR_AGGREGATE_FUNCTION_H_
 #define MILLRACE_COMMON_EXPR_AGGREGATE_FUNCTION_H_
 
@@ -18,7 +19,8 @@
 
 namespace millrace {
 
-// Where group g's state of this aggregate lies: base + g·stride. The table that owns the groups may move between calls.
+// Where group g's state of this aggregate lies: base + g·stride. The table that owns the groups may
+// move between calls.
 struct AggregateStates {
   char* base = nullptr;
   size_t stride = 0;
@@ -38,30 +40,35 @@ class AggregateFunction {
   virtual SqlType result_type() const = 0;
   // What EmitPartial writes, one column each.
   virtual const std::vector<SqlType>& partial_types() const = 0;
-  // Whether merging commutes exactly, so that blocks may be applied in any order with a byte-identical result.
+  // Whether merging commutes exactly, so that blocks may be applied in any order with a
+  // byte-identical result.
   virtual bool commutes() const = 0;
 
-  virtual size_t state_size() const = 0;       // bytes, a multiple of 8; states are 16-byte aligned
+  virtual size_t state_size() const = 0;  // bytes, a multiple of 8; states are 16-byte aligned
   virtual void Init(void* state) const = 0;
-  virtual void Destroy(void* state) const = 0; // frees what the state owns outside of its bytes
+  virtual void Destroy(void* state) const = 0;  // frees what the state owns outside of its bytes
   virtual bool needs_destroy() const = 0;
   // Bytes the state owns outside of its own, for accounting.
   virtual size_t OwnedBytes(const void* state) const = 0;
 
-  // Folds rows in: groups[i] is the group of row rows[i], its argument columns have physical_rows values, and its weight
-  // is weights[row] (null = all +1). Rows excluded by FILTER are already left out of `rows`.
-  virtual void Update(const std::vector<ColumnPtr>& args, const int64_t* weights, RowSet rows, const uint32_t* groups,
-                      AggregateStates states, RowErrors* errors) const = 0;
+  // Folds rows in: groups[i] is the group of row rows[i], its argument columns have physical_rows
+  // values, and its weight is weights[row] (null = all +1). Rows excluded by FILTER are already
+  // left out of `rows`.
+  virtual void Update(const std::vector<ColumnPtr>& args, const int64_t* weights, RowSet rows,
+                      const uint32_t* groups, AggregateStates states, RowErrors* errors) const = 0;
 
   // Writes the partial columns of groups [begin, end), one row per group.
-  virtual void EmitPartial(AggregateStates states, uint32_t begin, uint32_t end, std::vector<ColumnPtr>* out) const = 0;
+  virtual void EmitPartial(AggregateStates states, uint32_t begin, uint32_t end,
+                           std::vector<ColumnPtr>* out) const = 0;
 
   // Folds partial rows in; arguments as in Update, with partial_types columns.
-  virtual absl::Status MergePartial(const std::vector<ColumnPtr>& partials, RowSet rows, const uint32_t* groups,
-                                    AggregateStates states) const = 0;
+  virtual absl::Status MergePartial(const std::vector<ColumnPtr>& partials, RowSet rows,
+                                    const uint32_t* groups, AggregateStates states) const = 0;
 
-  // Writes the results of the listed groups to rows 0…count−1 of the returned column. Errors (overflow) name no row.
-  virtual absl::StatusOr<ColumnPtr> Finalize(AggregateStates states, const uint32_t* groups, size_t count) const = 0;
+  // Writes the results of the listed groups to rows 0…count−1 of the returned column. Errors
+  // (overflow) name no row.
+  virtual absl::StatusOr<ColumnPtr> Finalize(AggregateStates states, const uint32_t* groups,
+                                             size_t count) const = 0;
 };
 
 }  // namespace millrace

@@ -1,5 +1,6 @@
-// Evaluates a bound expression over batches, a column at a time. Compiled once per task from the plan's Expr; constants,
-// patterns and paths are prepared then. Thread-compatible: each task compiles its own.
+// Evaluates a bound expression over batches, a column at a time. Compiled once per task from the
+// plan's Expr; constants, patterns and paths are prepared then. Thread-compatible: each task
+// compiles its own.
 #ifndef MILLRACE_COMMON_EXPR_EXPR_EVALUATOR_H_
 #define MILLRACE_COMMON_EXPR_EXPR_EVALUATOR_H_
 
@@ -28,13 +29,14 @@ class ExprEvaluator {
  public:
   virtual ~ExprEvaluator() = default;
 
-  // INTERNAL when the plan names a function the registry lacks; INVALID_ARGUMENT when a constant argument is bad (an
-  // invalid regular expression). `registry` must outlive the evaluator.
-  static absl::StatusOr<std::unique_ptr<ExprEvaluator>> Compile(const proto::Expr& expr, const FunctionRegistry& registry);
+  // INTERNAL when the plan names a function the registry lacks; INVALID_ARGUMENT when a constant
+  // argument is bad (an invalid regular expression). `registry` must outlive the evaluator.
+  static absl::StatusOr<std::unique_ptr<ExprEvaluator>> Compile(const proto::Expr& expr,
+                                                                const FunctionRegistry& registry);
 
-  // The value for each of `rows` (physical rows of `batch`); other rows of the result are undefined. Branches of CASE and
-  // the right-hand sides of AND, OR and COALESCE are evaluated only for the rows that need them, so that
-  // `x <> 0 AND 1 / x > 2` has no division by zero.
+  // The value for each of `rows` (physical rows of `batch`); other rows of the result are
+  // undefined. Branches of CASE and the right-hand sides of AND, OR and COALESCE are evaluated only
+  // for the rows that need them, so that `x <> 0 AND 1 / x > 2` has no division by zero.
   virtual ColumnPtr Evaluate(const Batch& batch, RowSet rows, const EvalContext& context) = 0;
 
   virtual const SqlType& type() const = 0;
@@ -42,10 +44,12 @@ class ExprEvaluator {
   virtual bool infallible() const = 0;
 };
 
-// Whether an expression has the same value for every row (no column, nothing volatile, no batch time): then its value,
-// as a column of one row. Used by the planner to fold constants. A row error becomes the returned status.
+// Whether an expression has the same value for every row (no column, nothing volatile, no batch
+// time): then its value, as a column of one row. Used by the planner to fold constants. A row error
+// becomes the returned status.
 bool IsConstant(const proto::Expr& expr);
-absl::StatusOr<ColumnPtr> EvaluateConstant(const proto::Expr& expr, const FunctionRegistry& registry);
+absl::StatusOr<ColumnPtr> EvaluateConstant(const proto::Expr& expr,
+                                           const FunctionRegistry& registry);
 
 }  // namespace millrace
 

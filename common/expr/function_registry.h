@@ -1,5 +1,5 @@
-// All functions by name and argument types. Filled once at start from an explicit list (functions/all.h, aggregates/all.h)
-// and read-only from then on, when it is safe from any thread.
+// All functions by name and argument types. Filled once at start from an explicit list
+// (functions/all.h, aggregates/all.h) and read-only from then on, when it is safe from any thread.
 #ifndef MILLRACE_COMMON_EXPR_FUNCTION_REGISTRY_H_
 #define MILLRACE_COMMON_EXPR_FUNCTION_REGISTRY_H_
 
@@ -30,10 +30,13 @@ class FunctionRegistry {
   absl::Status Add(TableFunctionDef function);
   absl::Status Add(std::unique_ptr<AggregateFunction> function);
 
-  // Exact matches (type modifiers ignored); null when there is none. A cast is found by its result type too.
-  const ScalarFunction* FindScalar(std::string_view name, const std::vector<SqlType>& args, const SqlType& result) const;
+  // Exact matches (type modifiers ignored); null when there is none. A cast is found by its result
+  // type too.
+  const ScalarFunction* FindScalar(std::string_view name, const std::vector<SqlType>& args,
+                                   const SqlType& result) const;
   const TableFunctionDef* FindTable(std::string_view name, const std::vector<SqlType>& args) const;
-  const AggregateFunction* FindAggregate(std::string_view name, const std::vector<SqlType>& args) const;
+  const AggregateFunction* FindAggregate(std::string_view name,
+                                         const std::vector<SqlType>& args) const;
 
   // All of one name, for overload resolution and error messages.
   std::vector<const ScalarFunction*> Scalars(std::string_view name) const;

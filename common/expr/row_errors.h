@@ -1,5 +1,6 @@
-// Errors of single rows (division by zero, overflow, a bad cast, an undecodable record). They do not stop the evaluation
-// of the other rows; what becomes of the record is the table's on_error. Thread-compatible: one per task.
+// Errors of single rows (division by zero, overflow, a bad cast, an undecodable record). They do
+// not stop the evaluation of the other rows; what becomes of the record is the table's on_error.
+// Thread-compatible: one per task.
 #ifndef MILLRACE_COMMON_EXPR_ROW_ERRORS_H_
 #define MILLRACE_COMMON_EXPR_ROW_ERRORS_H_
 

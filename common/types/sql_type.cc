@@ -13,7 +13,7 @@ namespace {
 struct TypeRow {
   TypeId id;
   int32_t byte_width;
-  const char* name;               // in messages
+  const char* name;                    // in messages
   std::array<const char*, 4> aliases;  // accepted besides
 };
 
@@ -76,7 +76,8 @@ absl::StatusOr<SqlType> TypeByName(std::string_view name) {
       absl::StrAppend(&known, known.empty() ? "" : ", ", row.name);
     }
   }
-  return absl::NotFoundError(absl::StrCat("type \"", ToAbsl(name), "\" is not supported; supported are: ", known));
+  return absl::NotFoundError(
+      absl::StrCat("type \"", ToAbsl(name), "\" is not supported; supported are: ", known));
 }
 
 SqlType TypeFromProto(const proto::Type& type) {

@@ -1,4 +1,5 @@
-// The engine's SQL types and the C++ values that columns hold for them. Plain values, thread-compatible.
+// The engine's SQL types and the C++ values that columns hold for them. Plain values,
+// thread-compatible.
 #ifndef MILLRACE_COMMON_TYPES_SQL_TYPE_H_
 #define MILLRACE_COMMON_TYPES_SQL_TYPE_H_
 
@@ -14,37 +15,42 @@ namespace proto {
 class Type;
 }
 
-// Numbered as proto/plan.proto's TypeKind. In brackets: what a column's values buffer holds per row.
+// Numbered as proto/plan.proto's TypeKind. In brackets: what a column's values buffer holds per
+// row.
 enum class TypeId : uint8_t {
-  kUnknown = 0,      // untyped NULL or literal, before binding
-  kBool = 1,         // uint8_t, 0 or 1
-  kInt16 = 2,        // int16_t
-  kInt32 = 3,        // int32_t
-  kInt64 = 4,        // int64_t
-  kFloat32 = 5,      // float
-  kFloat64 = 6,      // double
-  kNumeric = 7,      // Numeric (common/types/numeric.h), 32 bytes
-  kText = 8,         // TextView (common/columnar/text_view.h), 16 bytes, UTF-8
-  kBytea = 9,        // TextView
-  kDate = 10,        // int32_t, days since 1970-01-01
-  kTimestamp = 11,   // int64_t, microseconds since 1970-01-01 00:00
-  kTimestampTz = 12, // int64_t, microseconds since 1970-01-01 00:00 UTC
-  kInterval = 13,    // Interval (common/types/interval.h), 16 bytes
-  kJsonb = 14,       // TextView: canonical text as PostgreSQL prints jsonb
-  kArray = 15,       // ListView (common/columnar/column.h) into a child column
+  kUnknown = 0,       // untyped NULL or literal, before binding
+  kBool = 1,          // uint8_t, 0 or 1
+  kInt16 = 2,         // int16_t
+  kInt32 = 3,         // int32_t
+  kInt64 = 4,         // int64_t
+  kFloat32 = 5,       // float
+  kFloat64 = 6,       // double
+  kNumeric = 7,       // Numeric (common/types/numeric.h), 32 bytes
+  kText = 8,          // TextView (common/columnar/text_view.h), 16 bytes, UTF-8
+  kBytea = 9,         // TextView
+  kDate = 10,         // int32_t, days since 1970-01-01
+  kTimestamp = 11,    // int64_t, microseconds since 1970-01-01 00:00
+  kTimestampTz = 12,  // int64_t, microseconds since 1970-01-01 00:00 UTC
+  kInterval = 13,     // Interval (common/types/interval.h), 16 bytes
+  kJsonb = 14,        // TextView: canonical text as PostgreSQL prints jsonb
+  kArray = 15,        // ListView (common/columnar/column.h) into a child column
 };
 
 // A type with its modifiers.
 struct SqlType {
   TypeId id = TypeId::kUnknown;
-  int32_t precision = 0;               // numeric(precision, scale); 0 = unconstrained
+  int32_t precision = 0;  // numeric(precision, scale); 0 = unconstrained
   int32_t scale = 0;
-  TypeId element = TypeId::kUnknown;   // of kArray
+  TypeId element = TypeId::kUnknown;  // of kArray
 
   friend bool operator==(const SqlType&, const SqlType&) = default;
 
-  bool IsText() const { return id == TypeId::kText || id == TypeId::kBytea || id == TypeId::kJsonb; }
-  bool IsInteger() const { return id == TypeId::kInt16 || id == TypeId::kInt32 || id == TypeId::kInt64; }
+  bool IsText() const {
+    return id == TypeId::kText || id == TypeId::kBytea || id == TypeId::kJsonb;
+  }
+  bool IsInteger() const {
+    return id == TypeId::kInt16 || id == TypeId::kInt32 || id == TypeId::kInt64;
+  }
   bool IsFloat() const { return id == TypeId::kFloat32 || id == TypeId::kFloat64; }
   bool IsNumber() const { return IsInteger() || IsFloat() || id == TypeId::kNumeric; }
 
@@ -58,8 +64,8 @@ struct SqlType {
 // Short names for the unmodified types.
 constexpr SqlType MakeType(TypeId id) { return SqlType{.id = id}; }
 
-// A type by PostgreSQL's internal or SQL name without modifiers ("int8", "bigint", "float8", "varchar", "timestamptz").
-// NOT_FOUND lists the supported ones.
+// A type by PostgreSQL's internal or SQL name without modifiers ("int8", "bigint", "float8",
+// "varchar", "timestamptz"). NOT_FOUND lists the supported ones.
 absl::StatusOr<SqlType> TypeByName(std::string_view name);
 
 SqlType TypeFromProto(const proto::Type& type);

@@ -1,0 +1,274 @@
+// Form, version 1, little-endian: u8 version, u8 flags (1 = weights, 2 = hashes), u32 columns, u32
+// rows, the columns, then weights (8 bytes a row), then hashes (8 bytes a row). A column: u8 type,
+// i32 precision, i32 scale, u8 element, u8 has_nulls, [bitmap]; then fixed-width values as they
+// are; or for text the u32 lengths and the bytes one after another; or for arrays the u32 sizes,
+// u32 child rows and the child.
+#include "common/columnar/batch_codec.h"
+
+#include <cstring>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "common/base/status.h"
+
+namespace millrace {
+namespace {
+
+constexpr uint8_t kVersion = 1;
+constexpr uint8_t kHasWeights = 1;
+constexpr uint8_t kHasHashes = 2;
+constexpr uint32_t kMaxRows =
+    1u << 26;  // far above any batch; bounds what garbage can make us allocate
+constexpr uint32_t kMaxColumns = 1u << 14;
+
+template <typename T>
+void Put(T value, std::string* out) {
+  out->append(reinterpret_cast<const char*>(&value), sizeof(value));
+}
+
+void EncodeColumn(const Column& column, RowSet rows, std::string* out);
+
+void EncodeValidity(const Column& column, RowSet rows, std::string* out) {
+  Put<uint8_t>(column.has_nulls() ? 1 : 0, out);
+  if (!column.has_nulls()) {
+    return;
+  }
+  size_t begin = out->size();
+  out->append((rows.count + 7) / 8, '\0');
+  for (size_t i = 0; i < rows.count; ++i) {
+    if (!column.IsNull(rows[i])) {
+      (*out)[begin + i / 8] = static_cast<char>((*out)[begin + i / 8] | (1 << (i % 8)));
+    }
+  }
+}
+
+void EncodeText(const Column& column, RowSet rows, std::string* out) {
+  const auto* values = column.values<TextView>();
+  size_t total = 0;
+  for (size_t i = 0; i < rows.count; ++i) {
+    uint32_t size = column.IsNull(rows[i]) ? 0 : values[rows[i]].size();
+    Put<uint32_t>(size, out);
+    total += size;
+  }
+  out->reserve(out->size() + total);
+  for (size_t i = 0; i < rows.count; ++i) {
+    if (!column.IsNull(rows[i])) {
+      out->append(values[rows[i]].bytes(), values[rows[i]].size());
+    }
+  }
+}
+
+void EncodeLists(const Column& column, RowSet rows, std::string* out) {
+  std::vector<uint32_t> elements;
+  for (size_t i = 0; i < rows.count; ++i) {
+    ListView list = column.IsNull(rows[i]) ? ListView{} : column.value<ListView>(rows[i]);
+    Put<uint32_t>(list.size, out);
+    for (uint32_t e = 0; e < list.size; ++e) {
+      elements.push_back(list.begin + e);
+    }
+  }
+  Put<uint32_t>(static_cast<uint32_t>(elements.size()), out);
+  EncodeColumn(*column.child(), RowSet{elements.data(), elements.size()}, out);
+}
+
+void EncodeColumn(const Column& column, RowSet rows, std::string* out) {
+  Put<uint8_t>(static_cast<uint8_t>(column.type().id), out);
+  Put<int32_t>(column.type().precision, out);
+  Put<int32_t>(column.type().scale, out);
+  Put<uint8_t>(static_cast<uint8_t>(column.type().element), out);
+  EncodeValidity(column, rows, out);
+  if (column.type().IsText()) {
+    return EncodeText(column, rows, out);
+  }
+  if (column.type().id == TypeId::kArray) {
+    return EncodeLists(column, rows, out);
+  }
+  auto width = static_cast<size_t>(column.type().ByteWidth());
+  const auto* values = column.values<char>();
+  if (rows.rows == nullptr) {
+    out->append(values, rows.count * width);
+    return;
+  }
+  for (size_t i = 0; i < rows.count; ++i) {
+    out->append(values + rows[i] * width, width);
+  }
+}
+
+// Reads from the front of a string; every read is checked.
+class Reader {
+ public:
+  explicit Reader(std::string_view bytes) : bytes_(bytes) {}
+
+  template <typename T>
+  absl::StatusOr<T> Get() {
+    ASSIGN_OR_RETURN(std::string_view raw, Bytes(sizeof(T)));
+    T value;
+    std::memcpy(&value, raw.data(), sizeof(T));
+    return value;
+  }
+  absl::StatusOr<std::string_view> Bytes(size_t count) {
+    if (count > bytes_.size()) {
+      return absl::DataLossError(
+          absl::StrCat("encoded batch ends ", count - bytes_.size(), " bytes early"));
+    }
+    std::string_view result = bytes_.substr(0, count);
+    bytes_.remove_prefix(count);
+    return result;
+  }
+  bool AtEnd() const { return bytes_.empty(); }
+
+ private:
+  std::string_view bytes_;
+};
+
+absl::StatusOr<ColumnPtr> DecodeColumn(Reader* reader, uint32_t rows);
+
+absl::StatusOr<SqlType> DecodeType(Reader* reader) {
+  SqlType type;
+  ASSIGN_OR_RETURN(uint8_t id, reader->Get<uint8_t>());
+  ASSIGN_OR_RETURN(type.precision, reader->Get<int32_t>());
+  ASSIGN_OR_RETURN(type.scale, reader->Get<int32_t>());
+  ASSIGN_OR_RETURN(uint8_t element, reader->Get<uint8_t>());
+  constexpr auto kLast = static_cast<uint8_t>(TypeId::kArray);
+  if (id > kLast || element >= kLast) {
+    return absl::DataLossError(
+        absl::StrCat("encoded batch has unknown type ", static_cast<int>(id)));
+  }
+  type.id = static_cast<TypeId>(id);
+  type.element = static_cast<TypeId>(element);
+  return type;
+}
+
+absl::Status DecodeText(Reader* reader, Column* column) {
+  size_t rows = column->size();
+  ASSIGN_OR_RETURN(std::string_view lengths, reader->Bytes(rows * sizeof(uint32_t)));
+  auto length_at = [&](size_t row) {
+    uint32_t length;
+    std::memcpy(&length, lengths.data() + row * sizeof(length), sizeof(length));
+    return length;
+  };
+  size_t total = 0;
+  for (size_t row = 0; row < rows; ++row) {
+    total += length_at(row);
+  }
+  ASSIGN_OR_RETURN(std::string_view text, reader->Bytes(total));
+  char* copy = column->AllocateText(total);
+  std::memcpy(copy, text.data(), total);
+  for (size_t row = 0; row < rows; ++row) {
+    uint32_t length = length_at(row);
+    column->mutable_values<TextView>()[row] = TextView(copy, length);
+    copy += length;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status DecodeLists(Reader* reader, Column* column) {
+  uint64_t begin = 0;
+  for (size_t row = 0; row < column->size(); ++row) {
+    ASSIGN_OR_RETURN(uint32_t size, reader->Get<uint32_t>());
+    column->mutable_values<ListView>()[row] = ListView{static_cast<uint32_t>(begin), size};
+    begin += size;
+  }
+  ASSIGN_OR_RETURN(uint32_t child_rows, reader->Get<uint32_t>());
+  if (begin != child_rows || child_rows > kMaxRows) {
+    return absl::DataLossError("encoded batch has array sizes that do not add up");
+  }
+  ASSIGN_OR_RETURN(ColumnPtr child, DecodeColumn(reader, child_rows));
+  if (child->type().id != column->type().element) {
+    return absl::DataLossError("encoded batch has array elements of another type");
+  }
+  column->set_child(std::move(child));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ColumnPtr> DecodeColumn(Reader* reader, uint32_t rows) {
+  ASSIGN_OR_RETURN(SqlType type, DecodeType(reader));
+  ASSIGN_OR_RETURN(uint8_t has_nulls, reader->Get<uint8_t>());
+  std::string_view bitmap;
+  if (has_nulls != 0) {
+    ASSIGN_OR_RETURN(bitmap, reader->Bytes((rows + 7) / 8));
+  }
+  auto column = std::make_shared<Column>(type, rows);
+  if (type.IsText()) {
+    RETURN_IF_ERROR(DecodeText(reader, column.get()));
+  } else if (type.id == TypeId::kArray) {
+    RETURN_IF_ERROR(DecodeLists(reader, column.get()));
+  } else {
+    ASSIGN_OR_RETURN(std::string_view values,
+                     reader->Bytes(rows * static_cast<size_t>(type.ByteWidth())));
+    std::memcpy(column->mutable_values<char>(), values.data(), values.size());
+  }
+  for (uint32_t row = 0; has_nulls != 0 && row < rows; ++row) {
+    if ((static_cast<uint8_t>(bitmap[row / 8]) & (1u << (row % 8))) == 0) {
+      column->SetNull(row);
+    }
+  }
+  return column;
+}
+
+absl::StatusOr<Batch> DecodeBody(Reader* reader) {
+  ASSIGN_OR_RETURN(uint8_t flags, reader->Get<uint8_t>());
+  ASSIGN_OR_RETURN(uint32_t column_count, reader->Get<uint32_t>());
+  ASSIGN_OR_RETURN(uint32_t rows, reader->Get<uint32_t>());
+  if (rows > kMaxRows || column_count > kMaxColumns) {
+    return absl::DataLossError(
+        absl::StrCat("encoded batch claims ", column_count, " columns of ", rows, " rows"));
+  }
+  std::vector<ColumnPtr> columns;
+  for (uint32_t i = 0; i < column_count; ++i) {
+    ASSIGN_OR_RETURN(ColumnPtr column, DecodeColumn(reader, rows));
+    columns.push_back(std::move(column));
+  }
+  Batch batch(std::move(columns), rows);
+  if ((flags & kHasWeights) != 0) {
+    ASSIGN_OR_RETURN(std::string_view raw, reader->Bytes(rows * sizeof(int64_t)));
+    auto weights = std::make_shared<Column>(MakeType(TypeId::kInt64), rows);
+    std::memcpy(weights->mutable_values<char>(), raw.data(), raw.size());
+    batch.set_weights(std::move(weights));
+  }
+  if ((flags & kHasHashes) != 0) {
+    ASSIGN_OR_RETURN(std::string_view raw, reader->Bytes(rows * sizeof(uint64_t)));
+    auto hashes = std::make_shared<std::vector<uint64_t>>(rows);
+    std::memcpy(hashes->data(), raw.data(), raw.size());
+    batch.set_hashes(std::move(hashes));
+  }
+  return batch;
+}
+
+}  // namespace
+
+void EncodeBatch(const Batch& batch, std::string* out) {
+  RowSet rows = batch.rows();
+  Put<uint8_t>(kVersion, out);
+  Put<uint8_t>(static_cast<uint8_t>((batch.weights() != nullptr ? kHasWeights : 0) |
+                                    (batch.hashes() != nullptr ? kHasHashes : 0)),
+               out);
+  Put<uint32_t>(static_cast<uint32_t>(batch.column_count()), out);
+  Put<uint32_t>(static_cast<uint32_t>(rows.count), out);
+  for (const ColumnPtr& column : batch.columns()) {
+    EncodeColumn(*column, rows, out);
+  }
+  for (size_t i = 0; batch.weights() != nullptr && i < rows.count; ++i) {
+    Put<int64_t>(batch.weights()[rows[i]], out);
+  }
+  for (size_t i = 0; batch.hashes() != nullptr && i < rows.count; ++i) {
+    Put<uint64_t>((*batch.hashes())[rows[i]], out);
+  }
+}
+
+absl::StatusOr<Batch> DecodeBatch(std::string_view bytes) {
+  Reader reader(bytes);
+  ASSIGN_OR_RETURN(uint8_t version, reader.Get<uint8_t>());
+  if (version != kVersion) {
+    return absl::DataLossError(absl::StrCat("encoded batch has version ", static_cast<int>(version),
+                                            ", expected ", static_cast<int>(kVersion)));
+  }
+  ASSIGN_OR_RETURN(Batch batch, DecodeBody(&reader));
+  if (!reader.AtEnd()) {
+    return absl::DataLossError("encoded batch has bytes behind its end");
+  }
+  return batch;
+}
+
+}  // namespace millrace
