@@ -1,0 +1,96 @@
+// An executor: registers with a driver over one control stream, reads source partitions, runs
+// operators, exchanges rows with its peers and holds sink output until the driver commits. The
+// binary (main.cc) and local mode (cli) start the same class; in local mode the channel is gRPC's
+// in-process one and there are no peers.
+#ifndef MILLRACE_EXECUTOR_EXECUTOR_H_
+#define MILLRACE_EXECUTOR_EXECUTOR_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/base/clock.h"
+#include "common/base/ids.h"
+
+namespace grpc {
+class Channel;
+}
+
+namespace millrace {
+
+class ConnectorRegistry;
+class FunctionRegistry;
+
+struct ExecutorOptions {
+  // Where the driver is: a channel (local mode) or, when that is null, host:port.
+  std::shared_ptr<grpc::Channel> driver_channel;
+  std::string driver_address;
+
+  std::string name;  // for people; empty: host:pid
+  uint32_t slots =
+      0;  // threads that run source and keyed tasks; 0 = the machine's hardware threads
+
+  // Where peers push rows, host:port (port 0: any free one). Empty: local mode, no peers, no
+  // server.
+  std::string shuffle_listen_address;
+  // What peers are told to connect to; empty: the listen address with the bound port ("0.0.0.0" and
+  // "[::]" are replaced by the machine's host name).
+  std::string shuffle_advertised_address;
+
+  // Bound for what is prefetched from sources and in flight between executors. State and held sink
+  // output come on top.
+  int64_t memory_bytes = int64_t{256} << 20;
+  // host:port of the Prometheus endpoint; empty: none.
+  std::string metrics_address;
+
+  // How long to look for a driver that is away (at the start and after a break) before Wait returns
+  // UNAVAILABLE.
+  absl::Duration driver_timeout = absl::InfiniteDuration();
+
+  // Outlive the executor.
+  const ConnectorRegistry* connectors = nullptr;
+  const FunctionRegistry* functions = nullptr;  // null: FunctionRegistry::BuiltIn()
+  Clock* clock = nullptr;                       // null: Clock::Real()
+};
+
+// Thread-safe.
+class Executor {
+ public:
+  virtual ~Executor() = default;
+
+  // Opens the shuffle and metrics ports (ALREADY_EXISTS or UNAVAILABLE name the address) and begins
+  // to look for the driver in the background: it need not be there yet.
+  static absl::StatusOr<std::unique_ptr<Executor>> Start(ExecutorOptions options);
+
+  // New with every start of an executor.
+  virtual const ExecutorId& id() const = 0;
+  virtual const std::string& name() const = 0;
+  // With the ports that were bound; empty where there is none.
+  virtual const std::string& shuffle_address() const = 0;
+  virtual const std::string& metrics_address() const = 0;
+
+  // OK once the driver has taken the executor on (for tests and local wiring); DEADLINE_EXCEEDED
+  // names the driver.
+  virtual absl::Status WaitUntilRegistered(absl::Duration timeout) = 0;
+
+  // Blocks until the executor has ended: OK after Drain or Shutdown, FAILED_PRECONDITION with the
+  // driver's reason when it was rejected, UNAVAILABLE when no driver was found within
+  // `driver_timeout`.
+  virtual absl::Status Wait() = 0;
+
+  // Tells the driver that this executor is leaving, finishes the batches it has been given, commits
+  // included, and ends. DEADLINE_EXCEEDED when work was left after `timeout`; the executor has
+  // ended then too.
+  virtual absl::Status Drain(absl::Duration timeout) = 0;
+
+  // Ends at once: cancels tasks, drops what is not committed, closes the stream. Idempotent; the
+  // destructor calls it.
+  virtual void Shutdown() = 0;
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_EXECUTOR_EXECUTOR_H_
