@@ -181,7 +181,7 @@ void Column::SetTextCopy(size_t row, std::string_view text) {
 }
 
 char* Column::AllocateText(size_t bytes) {
-  if (bytes > text_left_) {
+  if (bytes > text_left_ || text_free_ == nullptr) {
     // Blocks double, so that a column of n bytes of text takes O(log n) allocations.
     size_t block = std::max({bytes, kTextBlockBytes, std::min<size_t>(text_bytes_, 1 << 20)});
     auto buffer = std::make_shared<Buffer>(block);

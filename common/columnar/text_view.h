@@ -19,57 +19,77 @@ class TextView {
 
   // Views `size` bytes at `bytes`, which must outlive the view unless size ≤ kInlineBytes.
   // REQUIRES: size < 4 GiB.
-  TextView(const char* bytes, size_t size) : size_(static_cast<uint32_t>(size)) {
-    if (size <= kInlineBytes) {
-      std::memcpy(inline_, bytes, size);
-    } else {
-      std::memcpy(inline_, bytes, 4);
-      std::memcpy(inline_ + 4, &bytes, sizeof(bytes));
+  TextView(const char* bytes, size_t size) : low_(size) {
+    if (size > kInlineBytes) {
+      low_ |= static_cast<uint64_t>(Load32(bytes)) << 32;
+      std::memcpy(&high_, &bytes, sizeof(bytes));
+    } else if (size >= 4) {
+      SetInline4To12(bytes, size);
+    } else if (size > 0) {
+      SetInline1To3(reinterpret_cast<const unsigned char*>(bytes), size);
     }
   }
   explicit TextView(std::string_view text) : TextView(text.data(), text.size()) {}
 
-  uint32_t size() const { return size_; }
-  bool is_inline() const { return size_ <= kInlineBytes; }
+  uint32_t size() const { return static_cast<uint32_t>(low_); }
+  bool is_inline() const { return size() <= kInlineBytes; }
 
   // Points into this object when the text is held inside: valid while the object stays where it is.
   const char* bytes() const {
     if (is_inline()) {
-      return inline_;
+      return reinterpret_cast<const char*>(this) + sizeof(uint32_t);
     }
     const char* pointer;
-    std::memcpy(&pointer, inline_ + 4, sizeof(pointer));
+    std::memcpy(&pointer, &high_, sizeof(pointer));
     return pointer;
   }
-  std::string_view view() const { return {bytes(), size_}; }
+  std::string_view view() const { return {bytes(), size()}; }
 
   // The object's 16 bytes as two words: size and first four bytes; the rest or the pointer.
-  uint64_t low_word() const {
-    uint64_t word;
-    std::memcpy(&word, this, sizeof(word));
-    return word;
-  }
-  uint64_t high_word() const {
-    uint64_t word;
-    std::memcpy(&word, inline_ + 4, sizeof(word));
-    return word;
-  }
+  uint64_t low_word() const { return low_; }
+  uint64_t high_word() const { return high_; }
 
   friend bool operator==(const TextView& a, const TextView& b) {
-    if (a.low_word() != b.low_word()) {
+    if (a.low_ != b.low_) {
       return false;
     }
-    if (a.is_inline()) {
-      return a.high_word() == b.high_word();
+    if (a.is_inline() || a.high_ == b.high_) {
+      return a.high_ == b.high_;
     }
-    return std::memcmp(a.bytes(), b.bytes(), a.size_) == 0;
+    return std::memcmp(a.bytes(), b.bytes(), a.size()) == 0;
   }
   // Byte order, PostgreSQL's "C" collation.
   friend bool operator<(const TextView& a, const TextView& b) { return a.view() < b.view(); }
 
  private:
-  uint32_t size_ = 0;
-  char inline_[12] = {};
+  static uint32_t Load32(const char* bytes) {
+    uint32_t word;
+    std::memcpy(&word, bytes, sizeof(word));
+    return word;
+  }
+
+  // Overlapping loads put together in registers: a memcpy of variable length would be a call per
+  // word of text.
+  void SetInline4To12(const char* bytes, size_t size) {
+    low_ |= static_cast<uint64_t>(Load32(bytes)) << 32;
+    uint64_t tail = Load32(bytes + size - 4);
+    if (size >= 8) {
+      high_ = Load32(bytes + 4) | (tail << (8 * (size - 8)));
+    } else {
+      high_ = tail >> (8 * (8 - size));
+    }
+  }
+  void SetInline1To3(const unsigned char* bytes, size_t size) {
+    uint64_t word = bytes[0];
+    word |= static_cast<uint64_t>(bytes[size / 2]) << (8 * (size / 2));
+    word |= static_cast<uint64_t>(bytes[size - 1]) << (8 * (size - 1));
+    low_ |= word << 32;
+  }
+
+  // Little-endian: low_ holds the size in its lower half and the first four bytes in its upper, so
+  // that text held inside lies in one piece behind the size.
+  uint64_t low_ = 0;
+  uint64_t high_ = 0;
 };
 static_assert(sizeof(TextView) == 16);
 

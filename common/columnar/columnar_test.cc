@@ -1,0 +1,209 @@
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "common/base/status.h"
+#include "common/columnar/batch.h"
+#include "common/columnar/batch_codec.h"
+#include "common/columnar/column.h"
+#include "common/columnar/row_hash.h"
+#include "common/types/interval.h"
+#include "common/types/numeric.h"
+#include "gtest/gtest.h"
+
+namespace millrace {
+namespace {
+
+template <typename T>
+std::shared_ptr<Column> Values(TypeId type, const std::vector<T>& values) {
+  std::shared_ptr<Column> column = std::make_shared<Column>(MakeType(type), values.size());
+  for (size_t i = 0; i < values.size(); ++i) {
+    column->mutable_values<T>()[i] = values[i];
+  }
+  return column;
+}
+
+std::shared_ptr<Column> Texts(const std::vector<std::string>& values) {
+  auto column = std::make_shared<Column>(MakeType(TypeId::kText), values.size());
+  for (size_t i = 0; i < values.size(); ++i) {
+    column->SetTextCopy(i, values[i]);
+  }
+  return column;
+}
+
+uint64_t HashOne(const ColumnPtr& column, size_t row) {
+  std::vector<uint64_t> out(column->size());
+  HashRows({column}, RowSet{nullptr, column->size()}, out.data());
+  return out[row];
+}
+
+TEST(TextViewTest, ComparesByContentAcrossTheInlineLimit) {
+  for (size_t size : {0, 1, 2, 3, 4, 5, 7, 8, 9, 11, 12, 13, 100}) {
+    std::string a = std::string("abcdefghijklmnopqrstuvwxyz").substr(0, size);
+    a.resize(size, 'x');
+    std::string b = a;
+    EXPECT_TRUE(TextView(a) == TextView(b)) << size;
+    EXPECT_EQ(TextView(a).view(), a);
+    if (size > 0) {
+      b.back() = 'y';
+      EXPECT_FALSE(TextView(a) == TextView(b)) << size;
+      EXPECT_TRUE(TextView(a) < TextView(b)) << size;
+    }
+  }
+}
+
+TEST(ColumnTest, TakeKeepsValuesNullsAndTextAlive) {
+  ColumnPtr taken;
+  {
+    auto column = Texts(
+        {"short", "a text longer than twelve bytes", "gone", "another quite long text value"});
+    column->SetNull(2);
+    std::vector<uint32_t> rows = {3, 2, 0, 3};
+    taken = Take(*column, rows.data(), rows.size());
+  }
+  EXPECT_EQ(taken->value<TextView>(0).view(), "another quite long text value");
+  EXPECT_TRUE(taken->IsNull(1));
+  EXPECT_EQ(taken->value<TextView>(2).view(), "short");
+  EXPECT_EQ(taken->value<TextView>(3).view(), "another quite long text value");
+}
+
+TEST(ColumnTest, ConcatenateMovesArraysAndNulls) {
+  auto make = [](std::vector<int32_t> elements, std::vector<ListView> lists) {
+    auto column = std::make_shared<Column>(SqlType{.id = TypeId::kArray, .element = TypeId::kInt32},
+                                           lists.size());
+    for (size_t i = 0; i < lists.size(); ++i) {
+      column->mutable_values<ListView>()[i] = lists[i];
+    }
+    column->set_child(Values<int32_t>(TypeId::kInt32, elements));
+    return column;
+  };
+  auto second = make({7, 8, 9}, {{0, 1}, {1, 2}});
+  second->SetNull(0);
+  ColumnPtr all = Concatenate({make({1, 2, 3}, {{0, 2}, {2, 1}}), second});
+  ASSERT_EQ(all->size(), 4u);
+  EXPECT_TRUE(all->IsNull(2));
+  const ListView& last = all->value<ListView>(3);
+  EXPECT_EQ(last.size, 2u);
+  EXPECT_EQ(all->child()->value<int32_t>(last.begin), 8);
+}
+
+TEST(ColumnTest, ComparesFloatsAsPostgres) {
+  double nan = std::numeric_limits<double>::quiet_NaN();
+  auto column = Values<double>(TypeId::kFloat64, {1.0, nan, -0.0, 0.0, nan, INFINITY});
+  EXPECT_LT(CompareValues(*column, 0, *column, 1), 0);  // NaN is the largest
+  EXPECT_GT(CompareValues(*column, 1, *column, 5), 0);
+  EXPECT_TRUE(ValuesEqual(*column, 1, *column, 4));
+  EXPECT_TRUE(ValuesEqual(*column, 2, *column, 3));
+}
+
+TEST(BatchTest, TakeRowsMakesOriginsExplicit) {
+  Batch batch({Values<int64_t>(TypeId::kInt64, {10, 20, 30})}, 3);
+  std::vector<uint32_t> rows = {2, 0};
+  Batch taken = batch.TakeRows(rows.data(), rows.size());
+  EXPECT_EQ(taken.origin_of(0), 2u);
+  EXPECT_EQ(taken.origin_of(1), 0u);
+  EXPECT_EQ(taken.column(0)->value<int64_t>(0), 30);
+}
+
+TEST(RowHashTest, EqualValuesOfDifferentTypesAndFormsAgree) {
+  EXPECT_EQ(HashOne(Values<int16_t>(TypeId::kInt16, {-7}), 0),
+            HashOne(Values<int64_t>(TypeId::kInt64, {-7}), 0));
+  auto numerics =
+      Values<Numeric>(TypeId::kNumeric, {*Numeric::Parse("1.0"), *Numeric::Parse("1.00"),
+                                         *Numeric::Parse("1"), *Numeric::Parse("1.01")});
+  EXPECT_EQ(HashOne(numerics, 0), HashOne(numerics, 1));
+  EXPECT_EQ(HashOne(numerics, 0), HashOne(Values<int64_t>(TypeId::kInt64, {1}), 0));
+  EXPECT_NE(HashOne(numerics, 0), HashOne(numerics, 3));
+  auto doubles = Values<double>(TypeId::kFloat64, {0.0, -0.0, std::nan("1"), -std::nan("2")});
+  EXPECT_EQ(HashOne(doubles, 0), HashOne(doubles, 1));
+  EXPECT_EQ(HashOne(doubles, 2), HashOne(doubles, 3));
+  auto intervals = Values<Interval>(TypeId::kInterval, {{1, 0, 0}, {0, 30, 0}, {0, 29, 0}});
+  EXPECT_EQ(HashOne(intervals, 0), HashOne(intervals, 1));
+  EXPECT_NE(HashOne(intervals, 0), HashOne(intervals, 2));
+}
+
+// State and journals depend on these: a change needs a new kRowHashVersion. Expected values:
+// Python's xxhash 3.x, xxh3_64_intdigest(bytes, seed=0x4D696C6C72616365).
+TEST(RowHashTest, VersionOneNeverChanges) {
+  EXPECT_EQ(HashOne(Texts({"the"}), 0), 0x3518ADC590500375u);
+  EXPECT_EQ(HashOne(Values<int64_t>(TypeId::kInt64, {42}), 0), 0x29375AE583193D90u);
+}
+
+TEST(RowHashTest, KeyGroupsAndShardsAreContiguousAndComplete) {
+  EXPECT_EQ(KeyGroupOf(0, 4096), 0u);
+  EXPECT_EQ(KeyGroupOf(std::numeric_limits<uint64_t>::max(), 4096), 4095u);
+  uint32_t previous = 0;
+  for (uint32_t group = 0; group < 4096; ++group) {
+    uint32_t shard = ShardOfKeyGroup(group, 4096, 7);
+    EXPECT_TRUE(shard == previous || shard == previous + 1);
+    previous = shard;
+  }
+  EXPECT_EQ(previous, 6u);
+}
+
+Batch SampleBatch() {
+  auto texts =
+      Texts({"a", "a text longer than twelve bytes", "", "dropped", "ünïcode, also rather long"});
+  texts->SetNull(2);
+  auto lists = std::make_shared<Column>(SqlType{.id = TypeId::kArray, .element = TypeId::kText}, 5);
+  for (uint32_t i = 0; i < 5; ++i) {
+    lists->mutable_values<ListView>()[i] = ListView{i, i < 4 ? 1u : 0u};
+  }
+  lists->SetNull(1);
+  lists->set_child(Texts({"x", "y", "a rather long array element", "z", "w"}));
+  Batch batch({texts, Values<int16_t>(TypeId::kInt16, {1, 2, 3, 4, 5}), lists}, 5);
+  batch.set_weights(Values<int64_t>(TypeId::kInt64, {1, -1, 2, 1, 1}));
+  batch.set_hashes(
+      std::make_shared<const std::vector<uint64_t>>(std::vector<uint64_t>{11, 22, 33, 44, 55}));
+  batch.set_selection(
+      std::make_shared<const std::vector<uint32_t>>(std::vector<uint32_t>{0, 1, 2, 4}));
+  return batch;
+}
+
+TEST(BatchCodecTest, ReadsBackWhatItWrote) {
+  Batch sample = SampleBatch();
+  std::string bytes;
+  EncodeBatch(sample, &bytes);
+  absl::StatusOr<Batch> decoded = DecodeBatch(bytes);
+  bytes.assign(bytes.size(), '\xAA');  // the batch must not point into the wire bytes
+  ASSERT_TRUE(decoded.ok()) << decoded.status();
+  Batch expected = sample.Compact();
+  ASSERT_EQ(decoded->physical_rows(), 4u);
+  for (size_t column = 0; column < 3; ++column) {
+    for (size_t row = 0; row < 4; ++row) {
+      EXPECT_TRUE(ValuesEqual(*decoded->column(column), row, *expected.column(column), row))
+          << column << " " << row;
+    }
+  }
+  EXPECT_EQ(decoded->weight(1), -1);
+  EXPECT_EQ((*decoded->hashes())[3], 55u);
+}
+
+TEST(BatchCodecTest, RefusesEveryTruncationAndTrailingBytes) {
+  std::string bytes;
+  EncodeBatch(SampleBatch(), &bytes);
+  for (size_t size = 0; size < bytes.size(); ++size) {
+    EXPECT_EQ(DecodeBatch(std::string_view(bytes).substr(0, size)).status().code(),
+              absl::StatusCode::kDataLoss)
+        << size;
+  }
+  EXPECT_FALSE(DecodeBatch(bytes + "x").ok());
+}
+
+TEST(BatchCodecTest, FlippedBytesNeverCrash) {
+  std::string bytes;
+  EncodeBatch(SampleBatch(), &bytes);
+  size_t refused = 0;
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    for (int flip : {0x01, 0x80, 0xFF}) {
+      std::string damaged = bytes;
+      damaged[i] = static_cast<char>(damaged[i] ^ flip);
+      refused += DecodeBatch(damaged).ok() ? 0 : 1;
+    }
+  }
+  EXPECT_GT(refused, 0u);
+}
+
+}  // namespace
+}  // namespace millrace
