@@ -1,0 +1,94 @@
+// The driver as an object: plans jobs, keeps their journal, leads executors through epochs and
+// batches, and serves the Jobs and Cluster services. `millrace-driver` is this class and flags;
+// `millrace run` has one in its own process and reaches it through InProcessChannel().
+//
+// Thread-safe. Shutdown (or destruction) at any moment loses nothing that was committed: jobs go on
+// from the journal.
+#ifndef MILLRACE_DRIVER_DRIVER_H_
+#define MILLRACE_DRIVER_DRIVER_H_
+
+#include <grpcpp/channel.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/base/clock.h"
+#include "common/expr/function_registry.h"
+#include "connectors/registry.h"
+
+namespace millrace {
+
+struct DriverOptions {
+  // host:port to serve on; port 0 = a free one (see Driver::address()). Empty = in this process
+  // only.
+  std::string listen_address;
+  // Where the journal is kept, made if missing; one live driver per directory. Empty = in memory:
+  // jobs end with the process, and every submission says so in its notices.
+  std::string directory;
+  // host:port of the Prometheus /metrics page; port 0 = a free one. Empty = none.
+  std::string metrics_address;
+
+  // How often executors say that they live, and after how long a silence they are given up.
+  absl::Duration heartbeat_interval = absl::Milliseconds(500);
+  absl::Duration heartbeat_timeout = absl::Seconds(2);
+
+  // Jobs that the journal knows as interrupted start again by themselves (a cluster's driver);
+  // false: they wait until they are submitted again by name (`millrace run`).
+  bool resume_jobs = true;
+
+  // Bound per job for committed rows kept for Jobs.Results, and for the rows of batches not
+  // committed yet.
+  int64_t results_buffer_bytes = 16 << 20;
+  // A job stops planning while a follower of Jobs.Results has not taken what the buffer holds, so
+  // that it sees every batch
+  // (`millrace run`, whose follower is the terminal); false: a slow follower misses batches instead
+  // of slowing the job.
+  bool hold_for_followers = false;
+
+  // REQUIRED; not owned, outlive the driver.
+  const ConnectorRegistry* connectors = nullptr;
+  const FunctionRegistry* functions = nullptr;
+  Clock* clock = Clock::Real();
+};
+
+class Driver {
+ public:
+  // Reads the journal, binds the addresses and serves. Errors name the address in use, the
+  // directory another driver holds, or the journal file and offset that cannot be read.
+  static absl::StatusOr<std::unique_ptr<Driver>> Start(DriverOptions options);
+
+  // As Shutdown().
+  ~Driver();
+
+  Driver(const Driver&) = delete;
+  Driver& operator=(const Driver&) = delete;
+
+  // "host:port" as bound, empty when not listening.
+  const std::string& address() const;
+  const std::string& metrics_address() const;
+
+  // Reaches this driver's services without a socket. Valid until Shutdown.
+  std::shared_ptr<grpc::Channel> InProcessChannel();
+
+  // Brings every job to a batch boundary: what runs is committed, nothing new is planned. The jobs
+  // stay resumable and are not ended in the journal. DEADLINE_EXCEEDED names the jobs that did not
+  // get there by `deadline`; calling Shutdown then is safe, their last batch will be run again.
+  absl::Status Drain(absl::Time deadline);
+
+  // Stops serving and ends all threads at once. Idempotent.
+  void Shutdown();
+
+ private:
+  class Impl;
+  explicit Driver(std::unique_ptr<Impl> impl);
+
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_DRIVER_DRIVER_H_
