@@ -1,0 +1,135 @@
+// One step of a stage: takes batches of rows from its input and pushes batches to the operators
+// behind it. Compiled from plan.proto's Operator by StagePipeline, one instance per pipeline; a
+// pipeline belongs to one thread at a time, so no operator locks.
+//
+// Rows carry weights (Batch::weights) through every operator. Errors of single rows go to the
+// StageContext, which applies the source's on_error; a Status that an operator returns ends the
+// batch.
+#ifndef MILLRACE_EXECUTOR_OPERATORS_OPERATOR_H_
+#define MILLRACE_EXECUTOR_OPERATORS_OPERATOR_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "common/base/ids.h"
+#include "common/columnar/batch.h"
+
+namespace millrace {
+
+class StageContext;
+
+// Consecutive rows with one origin on their way into an exchange: the ordinal of a source stage's
+// split, or, behind an exchange, the key group of the upstream shard that the rows came from.
+// Within one task the ordinals of all runs that are written to one exchange never fall.
+struct OutputRun {
+  uint32_t ordinal = 0;
+  uint32_t rows = 0;
+};
+
+// The same as they arrive at a keyed shard. `position` is where the first row stands in the
+// origin's stream to this shard and batch; whoever splits an exchange's rows by shard counts it,
+// from 0, per (ordinal, shard).
+struct InputRun {
+  uint32_t ordinal = 0;
+  uint64_t position = 0;
+  uint32_t rows = 0;
+};
+
+// What a stage writes, implemented by the runtime. Batches may have a selection and views into
+// source payloads, which their columns' owners keep alive: what is kept beyond the call should be
+// copied (one message pins its fetch buffer).
+class PipelineOutputs {
+ public:
+  virtual ~PipelineOutputs() = default;
+
+  // Rows for an exchange, with Batch::hashes set. The runs cover the selected rows in order.
+  virtual absl::Status ExchangeRows(uint32_t exchange, const Batch& rows,
+                                    std::span<const OutputRun> runs) = 0;
+
+  // Rows for a shard of a sink: the keyed shard in a keyed stage, the split's ordinal in a source
+  // stage.
+  virtual absl::Status SinkRows(uint32_t sink, uint32_t shard, const Batch& rows) = 0;
+};
+
+// For EXPLAIN ANALYZE. Rows are counted since the pipeline was created, in physical rows whatever
+// their weight.
+struct OperatorStats {
+  uint32_t operator_id = 0;
+  int64_t rows_in = 0;
+  int64_t rows_out = 0;
+  int64_t state_rows = 0;   // groups that outlive the batch
+  int64_t state_bytes = 0;  // memory held by the operator, whether or not it outlives the batch
+};
+
+class Operator {
+ public:
+  // `context` is the pipeline's and outlives the operator.
+  Operator(uint32_t id, StageContext* context) : id_(id), context_(context) {}
+  Operator(const Operator&) = delete;
+  Operator& operator=(const Operator&) = delete;
+  virtual ~Operator() = default;
+
+  uint32_t id() const { return id_; }
+  void AddConsumer(Operator* consumer) { consumers_.push_back(consumer); }
+
+  // Takes rows. Each record's rows come in one batch.
+  absl::Status Push(const Batch& batch);
+
+  // Emits what is held back. Called once after the last Push of a split or batch, inputs before
+  // their consumers.
+  virtual absl::Status Flush() { return absl::OkStatus(); }
+
+  // Forgets what a split left behind, also one that failed half way. Keeps running state and
+  // memory.
+  virtual void Reset() {}
+
+  // The output columns that Batch::hashes of emitted batches were computed from, in hashing order;
+  // absent when batches leave without hashes. Known when the operator is created.
+  virtual std::optional<std::vector<uint32_t>> HashedColumns() const { return std::nullopt; }
+
+  // rows_in and rows_out are filled by the base class.
+  virtual OperatorStats Stats() const;
+
+ protected:
+  virtual absl::Status Process(const Batch& batch) = 0;
+
+  absl::Status Emit(const Batch& batch);
+
+  StageContext& context() const { return *context_; }
+
+ private:
+  const uint32_t id_;
+  StageContext* const context_;
+  std::vector<Operator*> consumers_;
+  int64_t rows_in_ = 0;
+  int64_t rows_out_ = 0;
+};
+
+// An operator at the head of a keyed stage that can take an exchange's blocks as they arrive: it
+// remembers the least (ordinal, position) that touched each key and gives the same output, byte for
+// byte, for every order of arrival.
+class KeyedOperator : public Operator {
+ public:
+  using Operator::Operator;
+
+  // Whether Apply may be called in any order; else the pipeline holds blocks back and applies them
+  // in (ordinal, position) order.
+  virtual bool accepts_any_order() const = 0;
+
+  // REQUIRES: hashes are set; the runs cover the selected rows in order. Keeps no reference to the
+  // batch.
+  absl::Status ApplyBlock(const Batch& block, std::span<const InputRun> runs);
+
+ protected:
+  virtual absl::Status Apply(const Batch& block, std::span<const InputRun> runs) = 0;
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_EXECUTOR_OPERATORS_OPERATOR_H_
