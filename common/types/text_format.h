@@ -1,5 +1,6 @@
-// Values as PostgreSQL reads and prints them (DateStyle ISO, extra_float_digits 1, bytea_output hex, IntervalStyle
-// postgres, time zone UTC). One place for literals, casts, CSV, print and results. Pure functions.
+// Values as PostgreSQL reads and prints them (DateStyle ISO, extra_float_digits 1, bytea_output
+// hex, IntervalStyle postgres, time zone UTC). One place for literals, casts, CSV, print and
+// results. Pure functions.
 #ifndef MILLRACE_COMMON_TYPES_TEXT_FORMAT_H_
 #define MILLRACE_COMMON_TYPES_TEXT_FORMAT_H_
 
@@ -11,8 +12,8 @@
 
 namespace millrace {
 
-// Parses `text` as the column's type into row `row`. Errors read like PostgreSQL's: invalid input syntax for type
-// integer: "x". numeric(p, s) is rounded to s; OUT_OF_RANGE on overflow.
+// Parses `text` as the column's type into row `row`. Errors read like PostgreSQL's: invalid input
+// syntax for type integer: "x". numeric(p, s) is rounded to s; OUT_OF_RANGE on overflow.
 absl::Status ParseValue(std::string_view text, Column* out, size_t row);
 
 // Appends the text form of a value that is not NULL.
