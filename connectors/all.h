@@ -1,0 +1,16 @@
+// The built-in connectors and formats, as an explicit list: a new one is a line in all.cc.
+#ifndef MILLRACE_CONNECTORS_ALL_H_
+#define MILLRACE_CONNECTORS_ALL_H_
+
+#include <memory>
+
+#include "connectors/registry.h"
+
+namespace millrace {
+
+// Every call gives an independent registry. It must outlive what its connectors create.
+std::unique_ptr<ConnectorRegistry> BuiltInConnectors();
+
+}  // namespace millrace
+
+#endif  // MILLRACE_CONNECTORS_ALL_H_

@@ -1,0 +1,57 @@
+// A table's WITH options as connectors and formats read them. Every error names the option, what it
+// holds and what it may hold. Pure functions.
+#ifndef MILLRACE_CONNECTORS_OPTIONS_H_
+#define MILLRACE_CONNECTORS_OPTIONS_H_
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "common/types/sql_type.h"
+#include "proto/plan.pb.h"
+
+namespace millrace {
+
+using OptionMap = google::protobuf::Map<std::string, std::string>;
+
+// Candidates that `name` may have been meant as, best first, at most `limit`: small edit distance,
+// or one contains the other.
+std::vector<std::string> NearNames(std::string_view name,
+                                   const std::vector<std::string>& candidates, size_t limit = 3);
+
+// INVALID_ARGUMENT for an option that is neither in `allowed` nor one that the engine itself reads
+// (connector, format, on_error, …). An allowed name with a placeholder ("path.<column>") stands for
+// every name with that beginning.
+absl::Status CheckOptionNames(const OptionMap& options, std::string_view connector,
+                              const std::vector<std::string>& allowed);
+
+// The option's text, or `fallback`.
+std::string OptionOr(const OptionMap& options, std::string_view name, std::string_view fallback);
+absl::StatusOr<std::string> RequiredOption(const OptionMap& options, std::string_view connector,
+                                           std::string_view name, std::string_view example);
+absl::StatusOr<int64_t> IntOption(const OptionMap& options, std::string_view name, int64_t fallback,
+                                  int64_t min, int64_t max);
+absl::StatusOr<double> DoubleOption(const OptionMap& options, std::string_view name,
+                                    double fallback, double min, double max);
+absl::StatusOr<bool> BoolOption(const OptionMap& options, std::string_view name, bool fallback);
+// One of `allowed`.
+absl::StatusOr<std::string> ChoiceOption(const OptionMap& options, std::string_view name,
+                                         std::string_view fallback,
+                                         const std::vector<std::string>& allowed);
+
+using MetadataColumnList = std::vector<std::pair<std::string, SqlType>>;
+
+// Every column a job reads is a declared one with its declared type, or one of `metadata`.
+absl::Status CheckSourceColumns(const proto::Source& source, const MetadataColumnList& metadata);
+
+// INVALID_ARGUMENT unless `mode` and key columns of a sink fit what the connector accepts.
+absl::Status CheckSinkMode(const proto::Sink& sink, std::string_view connector, bool accepts_upsert,
+                           bool accepts_changes);
+
+}  // namespace millrace
+
+#endif  // MILLRACE_CONNECTORS_OPTIONS_H_
