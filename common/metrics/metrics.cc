@@ -1,0 +1,97 @@
+#include "common/metrics/metrics.h"
+
+#include <prometheus/exposer.h>
+
+#include <algorithm>
+#include <exception>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status.h"
+#include "common/rpc/address.h"
+
+namespace millrace {
+
+const std::vector<double>& DurationBuckets() {
+  static const auto* const buckets =
+      new std::vector<double>{0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075,
+                              0.1,   0.2,   0.5,   1,    2,     5,    10,   30,   60};
+  return *buckets;
+}
+
+MetricsRegistry::MetricsRegistry() : registry_(std::make_shared<prometheus::Registry>()) {}
+
+template <typename Metric, typename Family, typename... Args>
+Metric& MetricsRegistry::FindOrAdd(Family& family, const MetricLabels& labels, Args&&... args) {
+  Metric& metric = family.Add(labels, std::forward<Args>(args)...);
+  const bool known = std::any_of(entries_.begin(), entries_.end(), [&](const Entry& entry) {
+    return entry.metric == static_cast<const void*>(&metric);
+  });
+  if (!known && !labels.empty()) {
+    entries_.push_back({labels, &metric, [&family, &metric] { family.Remove(&metric); }});
+  }
+  return metric;
+}
+
+prometheus::Counter& MetricsRegistry::Counter(const std::string& name, const std::string& help,
+                                              const MetricLabels& labels) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  auto& family = prometheus::BuildCounter().Name(name).Help(help).Register(*registry_);
+  return FindOrAdd<prometheus::Counter>(family, labels);
+}
+
+prometheus::Gauge& MetricsRegistry::Gauge(const std::string& name, const std::string& help,
+                                          const MetricLabels& labels) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  auto& family = prometheus::BuildGauge().Name(name).Help(help).Register(*registry_);
+  return FindOrAdd<prometheus::Gauge>(family, labels);
+}
+
+prometheus::Histogram& MetricsRegistry::Histogram(const std::string& name, const std::string& help,
+                                                  const MetricLabels& labels,
+                                                  const std::vector<double>& buckets) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  auto& family = prometheus::BuildHistogram().Name(name).Help(help).Register(*registry_);
+  return FindOrAdd<prometheus::Histogram>(family, labels, buckets);
+}
+
+void MetricsRegistry::RemoveLabelled(const std::string& name, const std::string& value) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  const auto gone = [&](const Entry& entry) {
+    const auto found = entry.labels.find(name);
+    return found != entry.labels.end() && found->second == value;
+  };
+  for (const Entry& entry : entries_) {
+    if (gone(entry)) {
+      entry.remove();
+    }
+  }
+  entries_.erase(std::remove_if(entries_.begin(), entries_.end(), gone), entries_.end());
+}
+
+MetricsExposer::MetricsExposer(std::unique_ptr<prometheus::Exposer> exposer, std::string address)
+    : exposer_(std::move(exposer)), address_(std::move(address)) {}
+
+MetricsExposer::~MetricsExposer() = default;
+
+absl::StatusOr<std::unique_ptr<MetricsExposer>> MetricsExposer::Start(
+    const std::string& address, const MetricsRegistry& registry, std::string_view flag) {
+  ASSIGN_OR_RETURN(HostPort parsed, ParseHostPort(address));
+  RETURN_IF_ERROR(CheckCanListen(parsed, "metrics", flag));
+  try {
+    auto exposer = std::make_unique<prometheus::Exposer>(parsed.ToString());
+    exposer->RegisterCollectable(registry.prometheus_registry());
+    const std::vector<int> ports = exposer->GetListeningPorts();
+    if (!ports.empty()) {
+      parsed.port = static_cast<uint16_t>(ports.front());
+    }
+    return std::unique_ptr<MetricsExposer>(
+        new MetricsExposer(std::move(exposer), parsed.ToString()));
+  } catch (const std::exception& error) {
+    return absl::UnavailableError(absl::StrCat("cannot serve metrics on ", parsed.ToString(), ": ",
+                                               error.what(), "; choose another address with ",
+                                               ToAbsl(flag)));
+  }
+}
+
+}  // namespace millrace

@@ -1,0 +1,35 @@
+// host:port as people write it, and why one cannot listen there. No gRPC in here. Pure functions
+// except for the probe.
+#ifndef MILLRACE_COMMON_RPC_ADDRESS_H_
+#define MILLRACE_COMMON_RPC_ADDRESS_H_
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace millrace {
+
+struct HostPort {
+  std::string host;  // without the brackets of an IPv6 address
+  uint16_t port = 0;
+
+  // "host:port", "[::1]:port".
+  std::string ToString() const;
+};
+
+// "host:port", "[::1]:port", ":port" or "port"; the last two mean the loopback address, so that
+// nothing is open to the network unless somebody says so. INVALID_ARGUMENT shows the form.
+absl::StatusOr<HostPort> ParseHostPort(std::string_view text);
+
+// Binds and releases `address` to find out whether and why not a server can listen there.
+// ALREADY_EXISTS: in use; PERMISSION_DENIED, NOT_FOUND (no such host or interface) otherwise. The
+// message names `address`, `purpose` (say "the driver") and `flag`, the way to choose another.
+absl::Status CheckCanListen(const HostPort& address, std::string_view purpose,
+                            std::string_view flag);
+
+}  // namespace millrace
+
+#endif  // MILLRACE_COMMON_RPC_ADDRESS_H_

@@ -1,0 +1,70 @@
+// Files as the journal (and later snapshots) need them: append, make durable, read whole, rename,
+// list. Narrow, so that a test version can lose what was not made durable and fail where a disk
+// would.
+//
+// Durability: bytes are durable after AppendFile::Sync, a new, renamed or removed name after
+// SyncDirectory of its directory. Errors name the path: RESOURCE_EXHAUSTED "no space left on device
+// writing PATH", NOT_FOUND, PERMISSION_DENIED, ALREADY_EXISTS, INTERNAL for the rest (EIO).
+#ifndef MILLRACE_COMMON_STORAGE_FILE_SYSTEM_H_
+#define MILLRACE_COMMON_STORAGE_FILE_SYSTEM_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace millrace {
+
+// A new file that only grows. One thread at a time. The destructor closes it without making
+// anything durable.
+class AppendFile {
+ public:
+  virtual ~AppendFile() = default;
+
+  // After an error an unknown part of `bytes` may have been written.
+  virtual absl::Status Append(std::string_view bytes) = 0;
+  // Everything appended is durable when this returns OK. After an error nobody knows which bytes
+  // are; trying again would lie (the kernel drops the pages it could not write), so the file must
+  // be given up.
+  virtual absl::Status Sync() = 0;
+  // Idempotent.
+  virtual absl::Status Close() = 0;
+};
+
+// Held until destroyed or until the process ends.
+class FileLock {
+ public:
+  virtual ~FileLock() = default;
+};
+
+// Thread-safe.
+class FileSystem {
+ public:
+  virtual ~FileSystem() = default;
+
+  // ALREADY_EXISTS if there is a file of that name.
+  virtual absl::StatusOr<std::unique_ptr<AppendFile>> Create(const std::string& path) = 0;
+  virtual absl::StatusOr<std::string> Read(const std::string& path) = 0;
+  // Replaces `to`.
+  virtual absl::Status Rename(const std::string& from, const std::string& to) = 0;
+  virtual absl::Status Remove(const std::string& path) = 0;
+  // Names (not paths) in the directory, sorted.
+  virtual absl::StatusOr<std::vector<std::string>> List(const std::string& directory) = 0;
+  // With its parents; OK if it is there.
+  virtual absl::Status MakeDirectory(const std::string& directory) = 0;
+  virtual absl::Status SyncDirectory(const std::string& directory) = 0;
+  // ALREADY_EXISTS when another process (or another lock in this one) holds it. The file stays
+  // behind.
+  virtual absl::StatusOr<std::unique_ptr<FileLock>> Lock(const std::string& path) = 0;
+
+  // The machine's; lives for ever.
+  static FileSystem* Real();
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_COMMON_STORAGE_FILE_SYSTEM_H_

@@ -1,0 +1,237 @@
+#include "common/storage/memory_file_system.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status.h"
+
+namespace millrace {
+namespace {
+
+std::string DirectoryOf(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "" : path.substr(0, slash);
+}
+
+std::string NameOf(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? path : path.substr(slash + 1);
+}
+
+absl::Status Missing(const std::string& path) {
+  return absl::NotFoundError(absl::StrCat("no such file or directory reading ", path));
+}
+
+}  // namespace
+
+class MemoryFileSystem::OpenFile : public AppendFile {
+ public:
+  OpenFile(MemoryFileSystem* owner, std::string path, std::shared_ptr<File> file)
+      : owner_(owner), path_(std::move(path)), file_(std::move(file)) {}
+
+  absl::Status Append(std::string_view bytes) override {
+    RETURN_IF_ERROR(owner_->Check(Operation::kAppend, path_));
+    std::lock_guard<std::mutex> lock(owner_->mutex_);
+    if (file_->dead) {
+      return absl::InternalError(absl::StrCat("crashed writing ", path_));
+    }
+    const int64_t room = std::max<int64_t>(owner_->capacity_ - owner_->BytesUsed(), 0);
+    const size_t fits = std::min<size_t>(bytes.size(), static_cast<size_t>(room));
+    file_->contents.append(bytes.substr(0, fits));
+    if (fits < bytes.size()) {
+      return absl::ResourceExhaustedError(absl::StrCat("no space left on device writing ", path_));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status Sync() override {
+    RETURN_IF_ERROR(owner_->Check(Operation::kSync, path_));
+    std::lock_guard<std::mutex> lock(owner_->mutex_);
+    if (file_->dead) {
+      return absl::InternalError(absl::StrCat("crashed syncing ", path_));
+    }
+    file_->durable_bytes = file_->contents.size();
+    ++owner_->sync_count_;
+    return absl::OkStatus();
+  }
+
+  absl::Status Close() override { return absl::OkStatus(); }
+
+ private:
+  MemoryFileSystem* owner_;
+  std::string path_;
+  std::shared_ptr<File> file_;
+};
+
+class MemoryFileSystem::HeldLock : public FileLock {
+ public:
+  HeldLock(MemoryFileSystem* owner, std::string path)
+      : owner_(owner), path_(std::move(path)), crashes_(owner->crashes_) {}
+  ~HeldLock() override {
+    std::lock_guard<std::mutex> lock(owner_->mutex_);
+    if (owner_->crashes_ == crashes_) {
+      owner_->locks_->erase(path_);
+    }
+  }
+
+ private:
+  MemoryFileSystem* owner_;
+  std::string path_;
+  int64_t crashes_;
+};
+
+MemoryFileSystem::MemoryFileSystem() : locks_(std::make_shared<std::set<std::string>>()) {}
+MemoryFileSystem::~MemoryFileSystem() = default;
+
+absl::Status MemoryFileSystem::Check(Operation operation, const std::string& path) {
+  Fault fault;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    fault = fault_;
+  }
+  return fault == nullptr ? absl::OkStatus() : fault(operation, path);
+}
+
+int64_t MemoryFileSystem::BytesUsed() const {
+  int64_t used = 0;
+  for (const auto& [path, file] : names_) {
+    used += static_cast<int64_t>(file->contents.size());
+  }
+  return used;
+}
+
+absl::StatusOr<std::unique_ptr<AppendFile>> MemoryFileSystem::Create(const std::string& path) {
+  RETURN_IF_ERROR(Check(Operation::kCreate, path));
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (names_.contains(path)) {
+    return absl::AlreadyExistsError(absl::StrCat("file exists creating ", path));
+  }
+  if (!directories_.contains(DirectoryOf(path))) {
+    return absl::NotFoundError(absl::StrCat("no such file or directory creating ", path));
+  }
+  auto file = std::make_shared<File>();
+  names_[path] = file;
+  return std::make_unique<OpenFile>(this, path, std::move(file));
+}
+
+absl::StatusOr<std::string> MemoryFileSystem::Read(const std::string& path) {
+  RETURN_IF_ERROR(Check(Operation::kRead, path));
+  std::lock_guard<std::mutex> lock(mutex_);
+  const auto found = names_.find(path);
+  if (found == names_.end()) {
+    return Missing(path);
+  }
+  return found->second->contents;
+}
+
+absl::Status MemoryFileSystem::Rename(const std::string& from, const std::string& to) {
+  RETURN_IF_ERROR(Check(Operation::kRename, from));
+  std::lock_guard<std::mutex> lock(mutex_);
+  const auto found = names_.find(from);
+  if (found == names_.end()) {
+    return Missing(from);
+  }
+  names_[to] = found->second;
+  names_.erase(from);
+  return absl::OkStatus();
+}
+
+absl::Status MemoryFileSystem::Remove(const std::string& path) {
+  RETURN_IF_ERROR(Check(Operation::kRemove, path));
+  std::lock_guard<std::mutex> lock(mutex_);
+  return names_.erase(path) == 1 ? absl::OkStatus() : Missing(path);
+}
+
+absl::StatusOr<std::vector<std::string>> MemoryFileSystem::List(const std::string& directory) {
+  RETURN_IF_ERROR(Check(Operation::kList, directory));
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (!directories_.contains(directory)) {
+    return Missing(directory);
+  }
+  std::vector<std::string> names;
+  for (const auto& [path, file] : names_) {
+    if (DirectoryOf(path) == directory) {
+      names.push_back(NameOf(path));
+    }
+  }
+  return names;
+}
+
+absl::Status MemoryFileSystem::MakeDirectory(const std::string& directory) {
+  RETURN_IF_ERROR(Check(Operation::kMakeDirectory, directory));
+  std::lock_guard<std::mutex> lock(mutex_);
+  for (std::string prefix = directory; !prefix.empty(); prefix = DirectoryOf(prefix)) {
+    directories_.insert(prefix);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status MemoryFileSystem::SyncDirectory(const std::string& directory) {
+  RETURN_IF_ERROR(Check(Operation::kSyncDirectory, directory));
+  std::lock_guard<std::mutex> lock(mutex_);
+  for (auto it = durable_names_.begin(); it != durable_names_.end();) {
+    it = DirectoryOf(it->first) == directory ? durable_names_.erase(it) : std::next(it);
+  }
+  for (const auto& [path, file] : names_) {
+    if (DirectoryOf(path) == directory) {
+      durable_names_[path] = file;
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<FileLock>> MemoryFileSystem::Lock(const std::string& path) {
+  RETURN_IF_ERROR(Check(Operation::kLock, path));
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (!locks_->insert(path).second) {
+    return absl::AlreadyExistsError(absl::StrCat(path, " is locked by another process"));
+  }
+  return std::make_unique<HeldLock>(this, path);
+}
+
+void MemoryFileSystem::SetFault(Fault fault) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  fault_ = std::move(fault);
+}
+
+void MemoryFileSystem::SetCapacity(int64_t bytes) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  capacity_ = bytes;
+}
+
+void MemoryFileSystem::Crash(size_t torn_bytes) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  ++crashes_;
+  Names survivors;
+  for (const auto& [path, file] : durable_names_) {
+    auto survivor = std::make_shared<File>();
+    survivor->contents = file->contents.substr(0, file->durable_bytes + torn_bytes);
+    survivor->durable_bytes = survivor->contents.size();
+    survivors[path] = std::move(survivor);
+  }
+  for (const Names* names : {&names_, &durable_names_}) {
+    for (const auto& [path, file] : *names) {
+      file->dead = true;
+    }
+  }
+  names_ = survivors;
+  durable_names_ = std::move(survivors);
+  locks_->clear();
+}
+
+void MemoryFileSystem::Overwrite(const std::string& path, std::string contents) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  auto file = std::make_shared<File>();
+  file->durable_bytes = contents.size();
+  file->contents = std::move(contents);
+  names_[path] = file;
+  durable_names_[path] = std::move(file);
+}
+
+int64_t MemoryFileSystem::sync_count() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return sync_count_;
+}
+
+}  // namespace millrace

@@ -1,0 +1,204 @@
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status.h"
+#include "common/storage/file_system.h"
+
+namespace millrace {
+namespace {
+
+// `doing` completes "no space left on device … PATH".
+absl::Status Error(int error, std::string_view doing, const std::string& path) {
+  const std::string where = absl::StrCat(ToAbsl(doing), " ", path);
+  switch (error) {
+    case ENOSPC:
+      return absl::ResourceExhaustedError(absl::StrCat("no space left on device ", where));
+    case EDQUOT:
+      return absl::ResourceExhaustedError(absl::StrCat("disk quota exceeded ", where));
+    case ENOENT:
+      return absl::NotFoundError(absl::StrCat("no such file or directory ", where));
+    case EEXIST:
+      return absl::AlreadyExistsError(absl::StrCat("file exists ", where));
+    case EACCES:
+    case EPERM:
+    case EROFS:
+      return absl::PermissionDeniedError(
+          absl::StrCat(error == EROFS ? "read-only file system " : "not permitted ", where));
+    default:
+      return absl::InternalError(absl::StrCat(std::strerror(error), " ", where));
+  }
+}
+
+class PosixAppendFile : public AppendFile {
+ public:
+  PosixAppendFile(int fd, std::string path) : fd_(fd), path_(std::move(path)) {}
+  ~PosixAppendFile() override { Close().IgnoreError(); }
+
+  absl::Status Append(std::string_view bytes) override {
+    while (!bytes.empty()) {
+      const ssize_t written = write(fd_, bytes.data(), bytes.size());
+      if (written < 0) {
+        if (errno == EINTR) {
+          continue;
+        }
+        return Error(errno, "writing", path_);
+      }
+      bytes.remove_prefix(static_cast<size_t>(written));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status Sync() override {
+    return fdatasync(fd_) == 0 ? absl::OkStatus() : Error(errno, "syncing", path_);
+  }
+
+  absl::Status Close() override {
+    if (fd_ < 0) {
+      return absl::OkStatus();
+    }
+    const int result = close(fd_);
+    fd_ = -1;
+    return result == 0 ? absl::OkStatus() : Error(errno, "closing", path_);
+  }
+
+ private:
+  int fd_;
+  std::string path_;
+};
+
+class PosixFileLock : public FileLock {
+ public:
+  explicit PosixFileLock(int fd) : fd_(fd) {}
+  ~PosixFileLock() override { close(fd_); }
+
+ private:
+  int fd_;
+};
+
+class PosixFileSystem : public FileSystem {
+ public:
+  absl::StatusOr<std::unique_ptr<AppendFile>> Create(const std::string& path) override {
+    const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0644);
+    if (fd < 0) {
+      return Error(errno, "creating", path);
+    }
+    return std::make_unique<PosixAppendFile>(fd, path);
+  }
+
+  absl::StatusOr<std::string> Read(const std::string& path) override {
+    const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+      return Error(errno, "reading", path);
+    }
+    std::string contents;
+    struct stat status = {};
+    if (fstat(fd, &status) == 0 && status.st_size > 0) {
+      contents.reserve(static_cast<size_t>(status.st_size));
+    }
+    char buffer[1 << 16];
+    ssize_t got;
+    while ((got = read(fd, buffer, sizeof(buffer))) != 0) {
+      if (got > 0) {
+        contents.append(buffer, static_cast<size_t>(got));
+      } else if (errno != EINTR) {
+        const int error = errno;
+        close(fd);
+        return Error(error, "reading", path);
+      }
+    }
+    close(fd);
+    return contents;
+  }
+
+  absl::Status Rename(const std::string& from, const std::string& to) override {
+    return rename(from.c_str(), to.c_str()) == 0
+               ? absl::OkStatus()
+               : Error(errno, absl::StrCat("renaming ", from, " to"), to);
+  }
+
+  absl::Status Remove(const std::string& path) override {
+    return unlink(path.c_str()) == 0 ? absl::OkStatus() : Error(errno, "removing", path);
+  }
+
+  absl::StatusOr<std::vector<std::string>> List(const std::string& directory) override {
+    DIR* const dir = opendir(directory.c_str());
+    if (dir == nullptr) {
+      return Error(errno, "listing", directory);
+    }
+    std::vector<std::string> names;
+    while (const dirent* entry = readdir(dir)) {
+      const std::string name = entry->d_name;
+      if (name != "." && name != "..") {
+        names.push_back(name);
+      }
+    }
+    closedir(dir);
+    std::sort(names.begin(), names.end());
+    return names;
+  }
+
+  absl::Status MakeDirectory(const std::string& directory) override {
+    for (size_t slash = directory.find('/', 1);; slash = directory.find('/', slash + 1)) {
+      const std::string prefix = directory.substr(0, slash);
+      if (mkdir(prefix.c_str(), 0755) != 0) {
+        const int error = errno;
+        struct stat status = {};
+        if (stat(prefix.c_str(), &status) != 0) {
+          return Error(error, "creating directory", prefix);
+        }
+        if (!S_ISDIR(status.st_mode)) {
+          return absl::FailedPreconditionError(absl::StrCat(prefix, " is a file, not a directory"));
+        }
+      }
+      if (slash == std::string::npos) {
+        return absl::OkStatus();
+      }
+    }
+  }
+
+  absl::Status SyncDirectory(const std::string& directory) override {
+    const int fd = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+      return Error(errno, "syncing directory", directory);
+    }
+    const int result = fsync(fd);
+    const int error = errno;
+    close(fd);
+    return result == 0 ? absl::OkStatus() : Error(error, "syncing directory", directory);
+  }
+
+  absl::StatusOr<std::unique_ptr<FileLock>> Lock(const std::string& path) override {
+    const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (fd < 0) {
+      return Error(errno, "creating", path);
+    }
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+      const int error = errno;
+      close(fd);
+      if (error == EWOULDBLOCK) {
+        return absl::AlreadyExistsError(absl::StrCat(path, " is locked by another process"));
+      }
+      return Error(error, "locking", path);
+    }
+    return std::make_unique<PosixFileLock>(fd);
+  }
+};
+
+}  // namespace
+
+FileSystem* FileSystem::Real() {
+  static FileSystem* const real = new PosixFileSystem();
+  return real;
+}
+
+}  // namespace millrace
