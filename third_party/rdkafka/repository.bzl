@@ -69,7 +69,7 @@ def _rdkafka_repository_impl(repository_ctx):
 
 def _fetch(repository_ctx):
     # The cache in here, since the account may have no home directory that can be written.
-    _run(repository_ctx, ["npm", "pack", "--silent", "--cache", "npm-cache", _PACKAGE])
+    _run(repository_ctx, ["npm", "pack", "--loglevel=error", "--cache", "npm-cache", _PACKAGE])
     found = _run(repository_ctx, ["sha256sum", _TARBALL]).split(" ")[0]
     if found != _SHA256:
         fail("{} has sha256 {}, not {}".format(_TARBALL, found, _SHA256))
