@@ -43,8 +43,15 @@ class AggregateFunction {
   // Whether merging commutes exactly, so that blocks may be applied in any order with a
   // byte-identical result.
   virtual bool commutes() const = 0;
+  // Whether it can only take insertions, in both variants: the binder refuses it over an input that
+  // can retract.
+  virtual bool append_only() const { return false; }
+  // The variant for inputs that can retract, where this one keeps too little for that (min keeps
+  // the winner only); null = this one takes negative weights itself. Partial columns may differ.
+  virtual std::unique_ptr<AggregateFunction> ForRetractions() const { return nullptr; }
 
-  virtual size_t state_size() const = 0;  // bytes, a multiple of 8; states are 16-byte aligned
+  // Bytes, a multiple of 8; states are 16-byte aligned and are moved with memcpy.
+  virtual size_t state_size() const = 0;
   virtual void Init(void* state) const = 0;
   virtual void Destroy(void* state) const = 0;  // frees what the state owns outside of its bytes
   virtual bool needs_destroy() const = 0;
