@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # clang-tidy on the C++ sources that differ from origin/main (from the last commit where there is no such branch or
 # nothing differs from it), or on all of them with --all. Needs a finished build: generated headers are read.
+# TIDY_TARGETS=//common/... limits it to the sources of those targets, for a tree that does not build as a whole.
 set -euo pipefail
 
 changed_files() {
@@ -33,8 +34,10 @@ else
   changed_files | sources_of >"$database/wanted"
 fi
 [ -s "$database/wanted" ] || { echo "no C++ source changed" && exit 0; }
-bazel aquery --noshow_progress --ui_event_filters=-info --output=jsonproto 'mnemonic("CppCompile", //...)' |
-  python3 .ci/compile_commands.py "$PWD" "$(bazel info execution_root 2>/dev/null)" >"$database/compile_commands.json"
+bazel aquery --noshow_progress --ui_event_filters=-info --output=jsonproto "mnemonic('CppCompile', ${TIDY_TARGETS:-//...})" \
+  >"$database/actions" || { echo "bazel aquery failed; clang-tidy needs a build that works" && exit 1; }
+python3 .ci/compile_commands.py "$PWD" "$(bazel info execution_root 2>/dev/null)" \
+  <"$database/actions" >"$database/compile_commands.json"
 # Sources that no target names are not compiled, and clang-tidy could only guess how.
 python3 .ci/compile_commands.py --only "$database/compile_commands.json" <"$database/wanted" >"$database/known"
 echo "$(wc -l <"$database/known") files"
