@@ -69,7 +69,7 @@ TEST(ColumnTest, TakeKeepsValuesNullsAndTextAlive) {
 }
 
 TEST(ColumnTest, ConcatenateMovesArraysAndNulls) {
-  auto make = [](std::vector<int32_t> elements, std::vector<ListView> lists) {
+  auto make = [](const std::vector<int32_t>& elements, const std::vector<ListView>& lists) {
     auto column = std::make_shared<Column>(SqlType{.id = TypeId::kArray, .element = TypeId::kInt32},
                                            lists.size());
     for (size_t i = 0; i < lists.size(); ++i) {
