@@ -1,0 +1,56 @@
+// Threads that run tasks in the order they were submitted. An executor has two: its slots (source
+// tasks and keyed shards, which never wait for each other) and one for calls that block (opening,
+// preparing and committing).
+//
+// Thread-safe. The queue is not bounded here: each task in it stands for a split, a shard or a
+// writer, and is in it once.
+#ifndef MILLRACE_EXECUTOR_JOB_TASK_POOL_H_
+#define MILLRACE_EXECUTOR_JOB_TASK_POOL_H_
+
+#include <atomic>
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+
+namespace millrace {
+
+class TaskPool {
+ public:
+  // Threads are started when first needed and then stay. `name` is what a debugger shows (15
+  // bytes).
+  TaskPool(std::string name, size_t threads);
+  // Runs what is queued to its end. REQUIRES: nobody submits any more.
+  ~TaskPool();
+
+  TaskPool(const TaskPool&) = delete;
+  TaskPool& operator=(const TaskPool&) = delete;
+
+  void Submit(std::function<void()> task);
+
+  // Tasks that wait for a thread.
+  size_t queued() const { return queued_.load(std::memory_order_relaxed); }
+  size_t threads() const { return max_threads_; }
+
+ private:
+  void Work();
+
+  const std::string name_;
+  const size_t max_threads_;
+  std::atomic<size_t> queued_ = 0;
+  absl::Mutex mutex_;
+  absl::CondVar wake_;
+  std::deque<std::function<void()>> queue_ ABSL_GUARDED_BY(mutex_);
+  size_t idle_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool closing_ ABSL_GUARDED_BY(mutex_) = false;
+  std::vector<std::thread> threads_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_EXECUTOR_JOB_TASK_POOL_H_

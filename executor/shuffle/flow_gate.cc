@@ -1,0 +1,55 @@
+#include "executor/shuffle/flow_gate.h"
+
+namespace millrace {
+
+void FlowGate::Release(int64_t bytes) {
+  const int64_t left = pending_.fetch_sub(bytes) - bytes;
+  // Half the limit: one wake-up for many chunks instead of one each.
+  if (left > limit_bytes_ / 2 || !someone_waits_.load()) {
+    return;
+  }
+  std::vector<std::pair<const void*, std::function<void()>>> ready;
+  {
+    absl::MutexLock lock(&mutex_);
+    ready.swap(waiting_);
+    someone_waits_.store(false);
+  }
+  for (auto& [owner, resume] : ready) {
+    resume();
+  }
+}
+
+bool FlowGate::Pass(const void* owner, std::function<void()> resume) {
+  if (pending_.load() < limit_bytes_) {
+    return true;
+  }
+  absl::MutexLock lock(&mutex_);
+  // Announced first: a Release that does not see it happened before this second look at the count.
+  someone_waits_.store(true);
+  if (pending_.load() <= limit_bytes_ / 2) {
+    someone_waits_.store(!waiting_.empty());
+    return true;
+  }
+  waiting_.emplace_back(owner, std::move(resume));
+  return false;
+}
+
+void FlowGate::Cancel(const void* owner) {
+  std::vector<std::function<void()>> ready;
+  {
+    absl::MutexLock lock(&mutex_);
+    std::erase_if(waiting_, [&](auto& waiting) {
+      if (waiting.first != owner) {
+        return false;
+      }
+      ready.push_back(std::move(waiting.second));
+      return true;
+    });
+    someone_waits_.store(!waiting_.empty());
+  }
+  for (auto& resume : ready) {
+    resume();
+  }
+}
+
+}  // namespace millrace

@@ -1,0 +1,70 @@
+// Holds sources back while rows they have produced wait to be applied, here or at a peer: the place
+// where back pressure meets reading. Only source tasks stop at the gate, and between chunks only,
+// so that no task ever blocks a thread and keyed shards, which make room, always run. What passes
+// is bounded by the limit and one chunk's or split's output per running task.
+//
+// Thread-safe. Callbacks run on the thread that lets them pass, under no lock.
+#ifndef MILLRACE_EXECUTOR_SHUFFLE_FLOW_GATE_H_
+#define MILLRACE_EXECUTOR_SHUFFLE_FLOW_GATE_H_
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+
+namespace millrace {
+
+class FlowGate {
+ public:
+  explicit FlowGate(int64_t limit_bytes) : limit_bytes_(limit_bytes) {}
+
+  // Rows that wait from now on, and that do no longer.
+  void Add(int64_t bytes) { pending_.fetch_add(bytes); }
+  void Release(int64_t bytes);
+
+  // True: go on. False: `resume` will be called once there is room, or by Cancel(owner).
+  bool Pass(const void* owner, std::function<void()> resume);
+
+  // Lets all that wait for `owner` pass, so that they see that they were cancelled.
+  void Cancel(const void* owner);
+
+  int64_t pending_bytes() const { return pending_.load(std::memory_order_relaxed); }
+
+ private:
+  const int64_t limit_bytes_;
+  std::atomic<int64_t> pending_ = 0;
+  std::atomic<bool> someone_waits_ = false;
+  absl::Mutex mutex_;
+  std::vector<std::pair<const void*, std::function<void()>>> waiting_ ABSL_GUARDED_BY(mutex_);
+};
+
+// Bytes in the gate that belong to something that is handed on; released when it goes out of scope.
+class FlowHold {
+ public:
+  FlowHold() = default;
+  FlowHold(FlowGate* gate, int64_t bytes) : gate_(gate), bytes_(bytes) { gate_->Add(bytes); }
+  FlowHold(FlowHold&& other) noexcept
+      : gate_(std::exchange(other.gate_, nullptr)), bytes_(other.bytes_) {}
+  FlowHold& operator=(FlowHold&& other) noexcept {
+    std::swap(gate_, other.gate_);
+    std::swap(bytes_, other.bytes_);
+    return *this;
+  }
+  ~FlowHold() {
+    if (gate_ != nullptr) {
+      gate_->Release(bytes_);
+    }
+  }
+
+ private:
+  FlowGate* gate_ = nullptr;
+  int64_t bytes_ = 0;
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_EXECUTOR_SHUFFLE_FLOW_GATE_H_

@@ -1,0 +1,106 @@
+// Sends blocks to one peer over one stream, within the credit the peer has given. A link lives as
+// long as its stream: when that breaks, what was under way is lost, every epoch that uses the link
+// fails, and the next epoch gets a new one.
+//
+// Thread-safe. Two threads per link: one writes, one reads credit.
+#ifndef MILLRACE_EXECUTOR_SHUFFLE_PEER_LINK_H_
+#define MILLRACE_EXECUTOR_SHUFFLE_PEER_LINK_H_
+
+#include <grpcpp/grpcpp.h>
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "common/base/ids.h"
+#include "executor/shuffle/flow_gate.h"
+#include "proto/shuffle.grpc.pb.h"
+
+namespace millrace {
+
+struct PeerLinkOptions {
+  std::string self_id;
+  std::string peer_id;
+  std::string address;
+  absl::Duration connect_timeout = absl::Seconds(10);
+  // Without any credit for so long while rows wait, the peer counts as lost.
+  absl::Duration stall_timeout = absl::Minutes(2);
+  size_t frame_bytes = 1 << 20;
+  FlowGate* gate = nullptr;  // outlives the link
+  // Once, with UNAVAILABLE naming the peer; from one of the link's threads. Not called after Close.
+  std::function<void(const absl::Status&)> on_broken;
+};
+
+class PeerLink {
+ public:
+  explicit PeerLink(PeerLinkOptions options);
+  // As Close.
+  ~PeerLink();
+
+  PeerLink(const PeerLink&) = delete;
+  PeerLink& operator=(const PeerLink&) = delete;
+
+  // Queues rows; never blocks. The gate knows how much waits here. Dropped when the link is broken.
+  void SendBlock(const JobId& job, Epoch epoch, BatchId batch, proto::ShuffleFrame::Block block);
+  // REQUIRES: all blocks of that batch and exchange have been queued.
+  void SendEnd(const JobId& job, Epoch epoch, BatchId batch, uint32_t exchange, uint64_t blocks);
+  // Drops what is queued for an epoch that is over.
+  void Forget(const JobId& job, Epoch epoch);
+
+  bool broken() const;
+  int64_t sent_bytes() const;
+
+  // Ends the threads; blocks until they have.
+  void Close();
+
+ private:
+  using Stream = grpc::ClientReaderWriter<proto::ShuffleFrame, proto::ShuffleCredit>;
+
+  struct Outgoing {
+    JobId job;
+    Epoch epoch;
+    BatchId batch;
+    proto::ShuffleFrame::Block block;
+    bool is_end = false;
+    uint64_t end_blocks = 0;  // with is_end: `block` only names the exchange
+    FlowHold flow;
+  };
+
+  void Enqueue(Outgoing outgoing);
+  void Run();
+  absl::Status Connect();
+  absl::Status WriteFrames();
+  void ReadCredit();
+  // Waits for something that may be sent and moves it to `frame`. OK with an empty frame when the
+  // link closes.
+  absl::Status NextFrame(proto::ShuffleFrame* frame);
+  bool FrontMayGo() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void TakeFrame(proto::ShuffleFrame* frame, std::deque<Outgoing>* taken)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const PeerLinkOptions options_;
+  grpc::ClientContext context_;
+  std::shared_ptr<grpc::Channel> channel_;
+  std::unique_ptr<proto::Shuffle::Stub> stub_;
+  std::unique_ptr<Stream> stream_;
+
+  mutable absl::Mutex mutex_;
+  absl::CondVar changed_;
+  std::deque<Outgoing> queue_ ABSL_GUARDED_BY(mutex_);
+  int64_t credit_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t sent_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool closing_ ABSL_GUARDED_BY(mutex_) = false;
+  bool broken_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread thread_;
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_EXECUTOR_SHUFFLE_PEER_LINK_H_

@@ -1,0 +1,120 @@
+// The executor's end of the shuffle: the server that peers push to, the links to them, and who of
+// the running epochs gets what arrives. Frames of an epoch that is over are dropped; frames of one
+// that has not begun here are kept until it does (their sender's credit, not returned meanwhile,
+// bounds them).
+//
+// Thread-safe. Listeners are called under the hub's lock: see ShuffleListener.
+#ifndef MILLRACE_EXECUTOR_SHUFFLE_SHUFFLE_HUB_H_
+#define MILLRACE_EXECUTOR_SHUFFLE_SHUFFLE_HUB_H_
+
+#include <grpcpp/grpcpp.h>
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "common/base/ids.h"
+#include "common/rpc/rpc.h"
+#include "executor/shuffle/flow_gate.h"
+#include "executor/shuffle/peer_link.h"
+#include "executor/shuffle/shuffle_block.h"
+#include "proto/shuffle.grpc.pb.h"
+
+namespace millrace {
+
+struct ShuffleHubOptions {
+  std::string executor_id;
+  std::string
+      listen_address;  // host:port; port 0 = any free one; empty = no server, local epochs only
+  std::string advertised_address;  // empty = listen_address with the bound port
+  int64_t window_bytes = 8 << 20;  // credit of each sender
+  absl::Duration connect_timeout = absl::Seconds(10);
+  absl::Duration stall_timeout = absl::Minutes(2);
+  absl::Duration hold_timeout = absl::Minutes(2);  // for frames of an epoch that never begins here
+  FlowGate* gate = nullptr;                        // outlives the hub
+};
+
+struct ShufflePeer {
+  std::string executor_id;
+  std::string address;
+};
+
+class ShuffleHub {
+ public:
+  // Listens. Errors name the address that is in use.
+  static absl::StatusOr<std::unique_ptr<ShuffleHub>> Start(ShuffleHubOptions options);
+  ~ShuffleHub();
+
+  ShuffleHub(const ShuffleHub&) = delete;
+  ShuffleHub& operator=(const ShuffleHub&) = delete;
+
+  // What peers connect to; empty without a server.
+  const std::string& address() const { return address_; }
+
+  // `listener` gets the epoch's frames from now on, those kept for it first; a listener of a lower
+  // epoch gets none any more. Returns a link per peer, in order; connecting goes on in the
+  // background.
+  std::vector<std::shared_ptr<PeerLink>> StartEpoch(const JobId& job, Epoch epoch,
+                                                    const std::vector<ShufflePeer>& peers,
+                                                    std::weak_ptr<ShuffleListener> listener);
+  // Drops what waits for or from this and lower epochs of the job, and what still comes of them.
+  void StopEpoch(const JobId& job, Epoch epoch);
+
+  // Ends the server and all links; blocks.
+  void Shutdown();
+
+ private:
+  class Service;
+  class InboundStream;
+  class InboundCredit;
+
+  struct Receiver {
+    Epoch epoch;
+    std::weak_ptr<ShuffleListener> listener;  // expired: the epoch is over
+    std::vector<std::string> members;
+  };
+  struct Kept {
+    Epoch epoch;
+    absl::Time since;
+    ShuffleDelivery delivery;
+  };
+
+  explicit ShuffleHub(ShuffleHubOptions options);
+  absl::Status Listen();
+  std::shared_ptr<PeerLink> LinkTo(const ShufflePeer& peer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  void OnStreamOpened(const std::string& sender, uint64_t stream);
+  void OnStreamClosed(const std::string& sender, uint64_t stream);
+  void Deliver(const JobId& job, Epoch epoch, ShuffleDelivery delivery);
+  void PeerLost(const std::string& executor_id, const absl::Status& status);
+  // Takes kept frames of epochs ≤ `epoch` and those that have waited too long out.
+  void ExpireKept(const JobId& job, Epoch epoch, std::vector<Kept>* dropped)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const ShuffleHubOptions options_;
+  std::string address_;
+  std::unique_ptr<Service> service_;
+  std::unique_ptr<RpcServer> server_;
+
+  absl::Mutex mutex_;
+  std::map<JobId, Receiver> receivers_ ABSL_GUARDED_BY(mutex_);
+  std::map<JobId, std::deque<Kept>> kept_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::pair<std::string, std::string>, std::shared_ptr<PeerLink>> links_
+      ABSL_GUARDED_BY(mutex_);
+  // The newest stream of each sender: the end of an older one means nothing any more.
+  std::map<std::string, uint64_t> streams_ ABSL_GUARDED_BY(mutex_);
+  uint64_t next_stream_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool shut_down_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_EXECUTOR_SHUFFLE_SHUFFLE_HUB_H_
