@@ -8,7 +8,10 @@
 #include <string_view>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "common/columnar/column.h"
+#include "common/types/numeric.h"
+#include "common/types/sql_type.h"
 
 namespace millrace {
 
@@ -21,6 +24,19 @@ void AppendValue(const Column& column, size_t row, std::string* out);
 
 // The same as a new string; `null_text` for NULL.
 std::string ValueToString(const Column& column, size_t row, std::string_view null_text = "NULL");
+
+// The elements of an array's text form, '{a,"b c",NULL}', as a column of the element type.
+absl::StatusOr<ColumnPtr> ParseArray(std::string_view text, TypeId element);
+
+// Appends the elements [list.begin, list.begin + list.size) of `child` as an array's text form.
+void AppendArray(const Column& child, const ListView& list, std::string* out);
+
+// bytea: '\x' and hexadecimal digits, or the older form with \ooo escapes.
+absl::StatusOr<std::string> ParseBytea(std::string_view text);
+
+// `value` as numeric(p, s) holds it: rounded to s. OUT_OF_RANGE, as PostgreSQL words it, when it
+// has more than p digits. Unconstrained numeric takes all.
+absl::StatusOr<Numeric> FitNumeric(const Numeric& value, const SqlType& type);
 
 }  // namespace millrace
 

@@ -1,0 +1,23 @@
+// JSON to the canonical text that jsonb columns hold: as PostgreSQL prints jsonb, with keys ordered
+// by length and then bytes, the last of equal keys kept, one space behind ':' and ',', numbers as
+// numeric prints them. Not simdjson: its tree loses the digits of numbers, and errors must be
+// PostgreSQL's. Pure functions.
+#ifndef MILLRACE_COMMON_TYPES_JSONB_TEXT_H_
+#define MILLRACE_COMMON_TYPES_JSONB_TEXT_H_
+
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+
+namespace millrace {
+
+// Appends the canonical text of `json`. On error `out` is left as it was.
+absl::Status AppendCanonicalJsonb(std::string_view json, std::string* out);
+
+// Appends `text` as a JSON string with its quotes.
+void AppendJsonString(std::string_view text, std::string* out);
+
+}  // namespace millrace
+
+#endif  // MILLRACE_COMMON_TYPES_JSONB_TEXT_H_
