@@ -1,6 +1,6 @@
 """How long a batch takes from its tick to its commit at 10 ms batches, and what an idle job costs. A report, not a test.
 
-  bazel run //tests/bench:latency -- [--seconds 60] [--rate 1000] [--batch-duration '10 ms']
+  bazel run //tests/bench/latency -- [--seconds 60] [--rate 1000] [--batch-duration '10 ms']
 
 Starts a broker, a driver and an executor. Each batch's time is the driver's own (jobs show), from the tick that planned
 it to the journal's word that it is committed; the last 20 are asked for every 50 ms, so that hardly one is missed.
@@ -9,12 +9,15 @@ it to the journal's word that it is committed; the last 20 are asked for every 5
 import argparse
 import os
 import pathlib
+import platform
 import subprocess
 import sys
 import time
 
-from tests.bench.wordcount import machine
 from tests.harness.processes import Cluster, KafkaBroker, find_file, wait_until
+
+PARTITIONS = 4
+SEED = 1
 
 JOB = """SET batch_duration = '{batch_duration}';
 CREATE TABLE lines (value text)
@@ -24,6 +27,12 @@ CREATE TABLE counts (word text PRIMARY KEY, count text)
 INSERT INTO counts
   SELECT word, count(*)::text FROM lines, regexp_split_to_table(value, '\\s+') AS word GROUP BY word;
 """
+
+
+def machine():
+    model = next((line.split(":", 1)[1].strip() for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+                  if line.startswith("model name")), platform.machine())
+    return f"{os.cpu_count()} × {model}, Linux {platform.release()}"
 
 
 def cpu_seconds(pid):
@@ -67,16 +76,17 @@ def main():
     cluster = Cluster(1)
     try:
         cli = cluster.cli(broker.bootstrap)
-        cli.create_topic("lines", 4)
-        cli.create_topic("counts", 4)
+        cli.create_topic("lines", PARTITIONS)
+        cli.create_topic("counts", PARTITIONS)
         job = pathlib.Path(cluster.directory) / "latency.sql"
         job.write_text(JOB.format(bootstrap=broker.bootstrap, batch_duration=arguments.batch_duration))
         cli.ok("submit", job, "--name", "latency")
         cli.wait_for_phase("latency", "running")
         idle = idle_share(cluster, arguments.idle_seconds)
         producer = subprocess.Popen(
-            [find_file("tests/bench/fill_topic", "bazel-bin/tests/bench/fill_topic"), "--bootstrap", broker.bootstrap,
-             "--topic", "lines", "--lines", str(arguments.rate * arguments.seconds), "--rate", str(arguments.rate)])
+            [str(part) for part in (
+                find_file("tests/bench/wordcount/fill", "bazel-bin/tests/bench/wordcount/fill"), broker.bootstrap, "lines",
+                PARTITIONS, arguments.rate * arguments.seconds, SEED, arguments.rate)])
         batches, lags = collect(cli, producer)
         if producer.returncode != 0:
             sys.exit("the producer failed")
