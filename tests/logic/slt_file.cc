@@ -27,7 +27,8 @@ std::vector<Paragraph> SplitParagraphs(std::string_view text) {
     }
     current = Paragraph();
   };
-  for (std::string line : absl::StrSplit(ToAbsl(text), '\n')) {
+  for (const absl::string_view view : absl::StrSplit(ToAbsl(text), '\n')) {
+    std::string line(view);
     ++number;
     if (line.empty()) {
       finish();

@@ -1,0 +1,90 @@
+#include "cli/command.h"
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <iostream>
+#include <sstream>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status.h"
+#include "common/config/settings.h"
+
+namespace millrace {
+
+CLI::App* AddSubcommand(CLI::App& app, std::string name, std::string description,
+                        std::string_view examples) {
+  CLI::App* command = app.add_subcommand(std::move(name), std::move(description));
+  command->footer(absl::StrCat("Examples:\n", ToAbsl(examples)));
+  return command;
+}
+
+void AddOutputOption(CLI::App& command, OutputFormat& format) {
+  static const std::map<std::string, OutputFormat> kFormats = {{"table", OutputFormat::kTable},
+                                                               {"json", OutputFormat::kJson}};
+  command.add_option("--output", format, "How data is printed: table or json")
+      ->transform(CLI::CheckedTransformer(kFormats).description(""))
+      ->type_name("FORMAT");
+}
+
+void AddDriverOption(CLI::App& command, std::string& address) {
+  address = "localhost:7070";
+  command.add_option("--driver", address, "Where the driver listens")
+      ->envname("MILLRACE_DRIVER")
+      ->type_name("HOST:PORT")
+      ->capture_default_str();
+}
+
+void AddSetOption(CLI::App& command, std::vector<std::string>& settings) {
+  command
+      .add_option("--set", settings, "A job setting; wins over the script's SET. May be repeated")
+      ->type_name("NAME=VALUE")
+      ->expected(1)
+      ->take_all();
+}
+
+absl::StatusOr<std::map<std::string, std::string>> ParseSettings(
+    const std::vector<std::string>& settings) {
+  std::map<std::string, std::string> map;
+  JobSettings checked;
+  for (const std::string& setting : settings) {
+    const size_t equals = setting.find('=');
+    if (equals == std::string::npos) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "--set ", setting, ": expected NAME=VALUE, e.g. --set batch_duration='500 ms'"));
+    }
+    const std::string name = setting.substr(0, equals);
+    const std::string value = setting.substr(equals + 1);
+    if (const absl::Status status = checked.Set(name, value); !status.ok()) {
+      return Annotate(status, absl::StrCat("--set ", setting));
+    }
+    map[name] = value;
+  }
+  return map;
+}
+
+absl::StatusOr<std::string> ReadScript(const std::string& path) {
+  std::ostringstream text;
+  if (path == "-") {
+    text << std::cin.rdbuf();
+    return std::move(text).str();
+  }
+  std::ifstream file(path);
+  if (!file) {
+    return absl::NotFoundError(
+        absl::StrCat("cannot read the script ", path, ": ", std::strerror(errno)));
+  }
+  text << file.rdbuf();
+  if (file.bad() || text.fail()) {
+    return absl::NotFoundError(
+        absl::StrCat("cannot read the script ", path, ": it is empty or not a file"));
+  }
+  return std::move(text).str();
+}
+
+absl::Status InScript(const absl::Status& status, const std::string& path) {
+  return Annotate(status, path == "-" ? "standard input" : path);
+}
+
+}  // namespace millrace

@@ -1,0 +1,59 @@
+// The command line's side of proto/jobs.proto: calls with deadlines, errors as absl::Status with
+// the driver's own words, and a way out when no driver answers. Thread-safe.
+#ifndef MILLRACE_CLI_DRIVER_CLIENT_H_
+#define MILLRACE_CLI_DRIVER_CLIENT_H_
+
+#include <grpcpp/grpcpp.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "proto/jobs.grpc.pb.h"
+
+namespace millrace {
+
+class DriverClient {
+ public:
+  // Does not connect yet. `address` is for messages; an in-process channel has none and is never
+  // waited for.
+  DriverClient(std::shared_ptr<grpc::Channel> channel, std::string address);
+  static std::unique_ptr<DriverClient> ForAddress(const std::string& address);
+
+  absl::StatusOr<proto::SubmitResponse> Submit(const proto::SubmitRequest& request);
+  absl::StatusOr<proto::ListResponse> List();
+  absl::StatusOr<proto::JobDetail> Show(const std::string& job);
+  // Draining waits for the batches under way, so this may take a while.
+  absl::StatusOr<proto::StopResponse> Stop(const std::string& job, bool cancel);
+  absl::StatusOr<proto::LagResponse> Lag(const std::string& job);
+  absl::StatusOr<proto::ExecutorsResponse> Executors();
+
+  // Calls `on_batch` for each message until the stream ends or it returns false. No deadline when
+  // `request.follow`.
+  absl::Status Results(const proto::ResultsRequest& request,
+                       const std::function<bool(const proto::BatchResults&)>& on_batch);
+
+ private:
+  absl::Status WaitForDriver();
+  template <typename Request, typename Response>
+  using Method = grpc::Status (proto::Jobs::Stub::*)(grpc::ClientContext*, const Request&,
+                                                     Response*);
+  template <typename Request, typename Response>
+  absl::StatusOr<Response> Call(Method<Request, Response> method, const Request& request,
+                                absl::Duration timeout);
+  absl::Status Translate(const grpc::Status& status) const;
+
+  std::shared_ptr<grpc::Channel> channel_;
+  std::string address_;  // empty: in this process
+  std::unique_ptr<proto::Jobs::Stub> stub_;
+};
+
+// Names of phases as people see them: "running", "waiting", …
+std::string PhaseName(proto::JobPhase phase);
+
+}  // namespace millrace
+
+#endif  // MILLRACE_CLI_DRIVER_CLIENT_H_

@@ -1,0 +1,56 @@
+// millrace executors: the cluster's members.
+#include "cli/command.h"
+#include "cli/driver_client.h"
+#include "cli/text_table.h"
+#include "common/base/units.h"
+
+namespace millrace {
+namespace {
+
+int RunExecutors(const std::string& driver, OutputFormat output, const Console& console) {
+  const auto response = DriverClient::ForAddress(driver)->Executors();
+  if (!response.ok()) {
+    return console.Fail(response.status());
+  }
+  TextTable table({{"name", "name"},
+                   {"shuffle address", "shuffle_address"},
+                   {"slots", "slots"},
+                   {"partitions", "partitions"},
+                   {"key shards", "shards"},
+                   {"resident MiB", "resident_mib"},
+                   {"cpu s", "cpu_seconds"},
+                   {"heartbeat age ms", "heartbeat_age_ms"},
+                   {"version", "engine_version"},
+                   {"id", "executor_id"}});
+  for (const auto& executor : response->executors()) {
+    table.AddRow({executor.name(), executor.shuffle_address(), int64_t{executor.slots()},
+                  int64_t{executor.partitions()}, int64_t{executor.shards()},
+                  executor.resident_bytes() >> 20, executor.cpu_seconds(),
+                  int64_t{executor.heartbeat_age_ms()}, executor.engine_version(),
+                  executor.executor_id()});
+  }
+  table.Print(output, console.out);
+  if (response->executors().empty()) {
+    console.Note("no executors; start one with: millrace-executor --driver " + driver);
+  }
+  return kExitOk;
+}
+
+}  // namespace
+
+void AddExecutorsCommand(CLI::App& app, CommandContext& context) {
+  auto driver = std::make_shared<std::string>();
+  auto output = std::make_shared<OutputFormat>(OutputFormat::kTable);
+  CLI::App* command = AddSubcommand(app, "executors", "List a cluster's executors",
+                                    "  millrace executors\n"
+                                    "  millrace executors --driver host:7070 --output json");
+  AddDriverOption(*command, *driver);
+  AddOutputOption(*command, *output);
+  command->callback([driver, output, &context] {
+    context.action = [driver, output, &context] {
+      return RunExecutors(*driver, *output, context.console);
+    };
+  });
+}
+
+}  // namespace millrace

@@ -1,0 +1,139 @@
+#include "cli/job_follower.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "cli/progress_line.h"
+#include "cli/result_printer.h"
+#include "common/base/status.h"
+
+namespace millrace {
+namespace {
+
+// One run of FollowJob.
+class Follower {
+ public:
+  Follower(DriverClient& client, const std::string& job, const FollowOptions& options,
+           const Console& console)
+      : client_(client),
+        job_(job),
+        options_(options),
+        console_(console),
+        printer_(console, options.output, /*show_empty=*/options.max_batches > 0),
+        progress_(console, options.progress) {}
+  ~Follower() {
+    if (stopper_.joinable()) {
+      stopper_.join();
+    }
+  }
+
+  int Run() {
+    proto::ResultsRequest request;
+    request.set_name(job_);
+    request.set_follow(true);
+    const absl::Status status = client_.Results(
+        request, [this](const proto::BatchResults& batch) { return OnBatch(batch); });
+    progress_.Clear();
+    if (!failure_.ok()) {
+      return console_.Fail(failure_);
+    }
+    if (!status.ok()) {
+      return console_.Fail(status);
+    }
+    return Finish();
+  }
+
+ private:
+  bool OnBatch(const proto::BatchResults& batch) {
+    if (batch.phase() != proto::PHASE_UNKNOWN) {
+      phase_ = batch.phase();
+      message_ = batch.message();
+    }
+    total_records_ = std::max(total_records_, batch.total_records());
+    if (options_.max_batches > 0 && (batches_ >= options_.max_batches || batch.records() == 0)) {
+      return true;  // past the last one that was asked for, or before the first line
+    }
+    progress_.Clear();
+    failure_ = printer_.Print(batch);
+    if (failure_.ok() && !console_.out.good()) {
+      failure_ = absl::UnavailableError("standard output was closed; the job is stopped");
+    }
+    if (batch.batch() > 0) {
+      progress_.Update(batch.total_records(), batch.lag_records());
+      ++batches_;
+    }
+    if (batches_ == options_.max_batches) {
+      StopInBackground();
+    }
+    return failure_.ok();
+  }
+
+  // Not from the reading thread: the job may wait for its follower to take what is there.
+  void StopInBackground() {
+    if (!stopper_.joinable() && options_.max_batches > 0) {
+      stopper_ = std::thread([this] { client_.Stop(job_, /*cancel=*/false).IgnoreError(); });
+    }
+  }
+
+  int Finish() {
+    if (phase_ == proto::PHASE_FAILED || phase_ == proto::PHASE_CANCELLED) {
+      return console_.Fail(absl::InternalError(
+          absl::StrCat("job ", job_,
+                       phase_ == proto::PHASE_FAILED ? " failed: " : " was cancelled ", message_)));
+    }
+    if (options_.summary) {
+      const double seconds = std::max(absl::ToDoubleSeconds(absl::Now() - start_), 1e-3);
+      console_.Note(absl::StrFormat("%s: %s records in %.1f s (%s records/s)", PhaseName(phase_),
+                                    WithThousands(total_records_), seconds,
+                                    WithThousands(static_cast<int64_t>(total_records_ / seconds))));
+    }
+    return kExitOk;
+  }
+
+  DriverClient& client_;
+  const std::string& job_;
+  const FollowOptions& options_;
+  const Console& console_;
+  ResultPrinter printer_;
+  ProgressLine progress_;
+  const absl::Time start_ = absl::Now();
+  absl::Status failure_;
+  proto::JobPhase phase_ = proto::PHASE_UNKNOWN;
+  std::string message_;
+  int64_t total_records_ = 0;
+  int64_t batches_ = 0;
+  std::thread stopper_;
+};
+
+}  // namespace
+
+void DrainOnInterrupt::SetJob(DriverClient* client, std::string job) {
+  job_ = std::move(job);
+  client_.store(client);
+}
+
+void DrainOnInterrupt::OnInterrupt() {
+  DriverClient* client = client_.load();
+  if (client == nullptr) {
+    _exit(kExitFailed);  // nothing has begun that would have to be finished
+  }
+  console_.Note("\ndraining: the batches under way are finished; Ctrl-C again ends at once");
+  const auto stopped = client->Stop(job_, /*cancel=*/false);
+  if (!stopped.ok()) {
+    console_.Fail(Annotate(stopped.status(), "cannot drain; Ctrl-C again ends at once"));
+  }
+}
+
+int FollowJob(DriverClient& client, const std::string& job, const FollowOptions& options,
+              const Console& console) {
+  return Follower(client, job, options, console).Run();
+}
+
+}  // namespace millrace

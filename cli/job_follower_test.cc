@@ -1,0 +1,159 @@
+#include "cli/job_follower.h"
+
+#include <gmock/gmock.h>
+#include <grpcpp/grpcpp.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <mutex>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cli/driver_client.h"
+#include "common/columnar/batch_codec.h"
+#include "common/types/sql_type.h"
+#include "proto/jobs.grpc.pb.h"
+
+namespace millrace {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+// A driver that plays a prepared stream of results and remembers what it was asked to stop.
+class FakeJobs : public proto::Jobs::Service {
+ public:
+  grpc::Status Results(grpc::ServerContext*, const proto::ResultsRequest* request,
+                       grpc::ServerWriter<proto::BatchResults>* writer) override {
+    if (request->name() != "words") {
+      return {grpc::StatusCode::NOT_FOUND, "no job " + request->name()};
+    }
+    for (const proto::BatchResults& batch : batches) {
+      writer->Write(batch);
+    }
+    return grpc::Status::OK;
+  }
+  grpc::Status Stop(grpc::ServerContext*, const proto::StopRequest* request,
+                    proto::StopResponse* response) override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    stopped_.push_back(request->name() + (request->cancel() ? " cancelled" : " drained"));
+    response->set_phase(proto::PHASE_DRAINING);
+    return grpc::Status::OK;
+  }
+  std::vector<std::string> stopped() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return stopped_;
+  }
+
+  std::vector<proto::BatchResults> batches;
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::string> stopped_;
+};
+
+proto::BatchResults BatchOf(int64_t number, const std::string& word) {
+  auto column = std::make_shared<Column>(MakeType(TypeId::kText), 1);
+  column->SetTextCopy(0, word);
+  proto::BatchResults results;
+  results.set_batch(number);
+  results.set_records(1);
+  results.set_total_records(number);
+  results.add_tables()->add_columns("word");
+  EncodeBatch(Batch({column}, 1), results.mutable_tables(0)->mutable_rows());
+  return results;
+}
+
+proto::BatchResults EndOf(proto::JobPhase phase, const std::string& message) {
+  proto::BatchResults results;
+  results.set_phase(phase);
+  results.set_message(message);
+  return results;
+}
+
+class JobFollowerTest : public testing::Test {
+ protected:
+  JobFollowerTest() {
+    grpc::ServerBuilder builder;
+    builder.RegisterService(&jobs_);
+    server_ = builder.BuildAndStart();
+    client_ =
+        std::make_unique<DriverClient>(server_->InProcessChannel(grpc::ChannelArguments()), "");
+  }
+  ~JobFollowerTest() override { server_->Shutdown(); }
+
+  FakeJobs jobs_;
+  std::unique_ptr<grpc::Server> server_;
+  std::unique_ptr<DriverClient> client_;
+  std::ostringstream out_;
+  std::ostringstream err_;
+  Console console_{.out = out_, .err = err_};
+};
+
+TEST_F(JobFollowerTest, PrintsBatchesUntilTheJobHasFinished) {
+  jobs_.batches = {BatchOf(1, "a"), BatchOf(2, "b"), EndOf(proto::PHASE_FINISHED, "")};
+  EXPECT_EQ(FollowJob(*client_, "words", {.summary = true}, console_), kExitOk);
+  EXPECT_THAT(out_.str(), HasSubstr("-- batch 1, "));
+  EXPECT_THAT(out_.str(), HasSubstr("\nb\n"));
+  EXPECT_THAT(err_.str(), HasSubstr("finished: 2 records in "));
+}
+
+TEST_F(JobFollowerTest, AFailedJobIsAnError) {
+  jobs_.batches = {EndOf(proto::PHASE_FAILED, "topic test, partition 0, offset 7: not JSON")};
+  EXPECT_EQ(FollowJob(*client_, "words", {}, console_), kExitFailed);
+  EXPECT_EQ(err_.str(),
+            "millrace: job words failed: topic test, partition 0, offset 7: not JSON\n");
+}
+
+TEST_F(JobFollowerTest, ADrainedJobIsNone) {
+  jobs_.batches = {BatchOf(1, "a"), EndOf(proto::PHASE_STOPPED, "")};
+  EXPECT_EQ(FollowJob(*client_, "words", {}, console_), kExitOk);
+}
+
+TEST_F(JobFollowerTest, AnUnknownJobIsNamed) {
+  EXPECT_EQ(FollowJob(*client_, "other", {}, console_), kExitFailed);
+  EXPECT_THAT(err_.str(), HasSubstr("no job other"));
+}
+
+TEST_F(JobFollowerTest, StopsAfterTheBatchesThatWereAskedFor) {
+  jobs_.batches = {BatchOf(1, "a"), BatchOf(2, "b"), BatchOf(3, "c"),
+                   EndOf(proto::PHASE_STOPPED, "")};
+  EXPECT_EQ(FollowJob(*client_, "words", {.max_batches = 2}, console_), kExitOk);
+  EXPECT_THAT(jobs_.stopped(), ElementsAre("words drained"));
+  EXPECT_THAT(out_.str(), HasSubstr("-- batch 2, "));
+  EXPECT_THAT(out_.str(), testing::Not(HasSubstr("-- batch 3, ")));
+}
+
+TEST_F(JobFollowerTest, AnInterruptDrainsTheJob) {
+  DrainOnInterrupt drain(console_);
+  drain.SetJob(client_.get(), "words");
+  drain.OnInterrupt();
+  EXPECT_THAT(jobs_.stopped(), ElementsAre("words drained"));
+  EXPECT_THAT(err_.str(), HasSubstr("draining"));
+}
+
+TEST_F(JobFollowerTest, AnInterruptBeforeThereIsAJobEndsTheProcess) {
+  testing::FLAGS_gtest_death_test_style = "threadsafe";
+  EXPECT_EXIT(DrainOnInterrupt(console_).OnInterrupt(), testing::ExitedWithCode(kExitFailed), "");
+}
+
+TEST_F(JobFollowerTest, ClosedStandardOutputIsAnError) {
+  jobs_.batches = {BatchOf(1, "a"), BatchOf(2, "b"), EndOf(proto::PHASE_FINISHED, "")};
+  out_.setstate(std::ios::badbit);
+  EXPECT_EQ(FollowJob(*client_, "words", {}, console_), kExitFailed);
+  EXPECT_THAT(err_.str(), HasSubstr("standard output"));
+}
+
+TEST(DriverClientTest, NoDriverSaysWhereAndWhatToDo) {
+  // Port 1 of the loopback interface: reserved, nobody listens there.
+  const auto jobs = DriverClient::ForAddress("127.0.0.1:1")->List();
+  ASSERT_FALSE(jobs.ok());
+  EXPECT_THAT(std::string(jobs.status().message()),
+              testing::AllOf(HasSubstr("127.0.0.1:1"), HasSubstr("--driver"),
+                             HasSubstr("MILLRACE_DRIVER")));
+}
+
+}  // namespace
+}  // namespace millrace

@@ -1,0 +1,40 @@
+// The command line: `millrace COMMAND …`. Parses, then runs the one command that was typed.
+#include <csignal>
+
+#include "cli/command.h"
+
+int main(int argc, char** argv) {
+  // A reader that goes away (| head) ends a write with an error instead of the process without a
+  // word.
+  std::signal(SIGPIPE, SIG_IGN);
+
+  CLI::App app("Millrace: continuous SQL over Kafka, in micro-batches.");
+  app.name("millrace");
+  app.require_subcommand(1);
+  app.set_help_all_flag("--help-all", "Help of all commands");
+  app.footer(
+      "First steps:\n  millrace demo\n  millrace run examples/word_count.sql --once\nmillrace "
+      "COMMAND --help says more.");
+
+  millrace::CommandContext context{.console = millrace::Console::Standard(), .action = nullptr};
+  millrace::AddDemoCommand(app, context);
+  millrace::AddRunCommand(app, context);
+  millrace::AddExplainCommand(app, context);
+  millrace::AddSubmitCommand(app, context);
+  millrace::AddJobsCommand(app, context);
+  millrace::AddExecutorsCommand(app, context);
+  millrace::AddLagCommand(app, context);
+  millrace::AddTopicsCommand(app, context);
+  millrace::AddProduceCommand(app, context);
+  millrace::AddConsumeCommand(app, context);
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& help) {
+    return app.exit(help, context.console.out, context.console.err);
+  } catch (const CLI::ParseError& error) {
+    return context.console.Misuse(std::string(error.what()) +
+                                  "\nRun millrace --help, or millrace COMMAND --help.");
+  }
+  return context.action();
+}
