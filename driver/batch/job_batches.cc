@@ -1,0 +1,461 @@
+// The pipeline of batches within an epoch: planning, running, committing.
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/check.h"
+#include "common/base/status.h"
+#include "driver/batch/assignment.h"
+#include "driver/batch/job_state.h"
+#include "driver/batch/split_planner.h"
+
+namespace millrace {
+namespace {
+
+constexpr int64_t kSecondUs = 1'000'000;
+
+// With batch_duration = 0 and a rate limit, plans are this far apart at least, so that each has a
+// few records.
+constexpr int64_t kLeastRatedIntervalUs = 10'000;
+
+constexpr size_t kMaxUncommitted = 2;  // one runs while one commits
+constexpr size_t kMaxInFlight = 3;     // and one is on its way to the journal
+
+void FillSplit(const PlannedSplit& split, uint32_t source, const std::string& partition,
+               proto::Split* out) {
+  out->mutable_key()->set_source(source);
+  out->mutable_key()->set_partition(partition);
+  out->set_begin(split.begin);
+  out->set_end(split.end);
+  out->set_ordinal(split.ordinal);
+}
+
+}  // namespace
+
+void JobState::AdvanceBatches() {
+  CheckStepDeadlines();
+  if (stage_ != Stage::kRunning) {
+    return;
+  }
+  FinishSuppressed();
+  if (stage_ != Stage::kRunning) {
+    return;
+  }
+  SendCommits();
+  NoteInput();
+  if (HasRoom() && !Quiescing() && !RunNextReplay()) {
+    PlanNext();
+  }
+  if (bounded_ && in_flight_.empty() && replays_.empty() && ReachedStop() &&
+      stop_ != StopRequested::How::kCancel) {
+    End(proto::JobEnded::FINISHED, "");
+  }
+}
+
+// An executor that lives but does not come to an end: a new epoch is the only way on.
+void JobState::CheckStepDeadlines() {
+  if (in_flight_.empty()) {
+    return;
+  }
+  const InFlight& batch = in_flight_.front();
+  const int64_t waited_us = now_.mono_us - batch.step_since_us;
+  const std::string who = absl::StrCat("batch ", batch.plan.batch.value());
+  if (batch.step == InFlight::Step::kRunning && waited_us >= options_.prepare_timeout_us) {
+    Fail(absl::DeadlineExceededError(absl::StrCat("not done after ", waited_us / kSecondUs, " s")),
+         true, who);
+  } else if (batch.step == InFlight::Step::kCommitting && waited_us >= options_.commit_timeout_us) {
+    Fail(absl::DeadlineExceededError(
+             absl::StrCat("not committed after ", waited_us / kSecondUs, " s")),
+         true, who);
+  }
+}
+
+// A suppressed batch is over once it is prepared: its output is out since an earlier epoch.
+void JobState::FinishSuppressed() {
+  while (!in_flight_.empty() && in_flight_.front().suppressed &&
+         in_flight_.front().step == InFlight::Step::kPrepared) {
+    if (absl::Status same = CompareWithCommitted(in_flight_.front()); !same.ok()) {
+      End(proto::JobEnded::FAILED, std::string(ToStd(same.message())));
+      return;
+    }
+    in_flight_.pop_front();
+  }
+}
+
+absl::Status JobState::CompareWithCommitted(const InFlight& batch) const {
+  for (const SplitDigest& digest : batch.plan.committed) {
+    const auto report = batch.reports.find(digest.ordinal);
+    const bool found = report != batch.reports.end();
+    if (found && report->second.records() == digest.records &&
+        report->second.input_hash() == digest.input_hash) {
+      continue;
+    }
+    const auto split =
+        std::find_if(batch.plan.splits.begin(), batch.plan.splits.end(),
+                     [&](const PlannedSplit& s) { return s.ordinal == digest.ordinal; });
+    const std::string range = split == batch.plan.splits.end()
+                                  ? ""
+                                  : absl::StrCat(" offsets ", split->begin, " to ", split->end);
+    return absl::DataLossError(absl::StrCat(
+        "batch ", batch.plan.batch.value(),
+        " cannot be run again: ", partitions_[digest.ordinal].name, range, " had ", digest.records,
+        " records when it was committed and has ", found ? report->second.records() : 0,
+        found && report->second.records() == digest.records ? " other ones" : "",
+        " now; the source was compacted, truncated or created again, so the job's state cannot be "
+        "rebuilt from it. "
+        "Cancel the job and submit it again to start anew"));
+  }
+  return absl::OkStatus();
+}
+
+void JobState::FinishDurable() {
+  while (!journaling_.empty() && history_.last_committed() >= journaling_.front().batch) {
+    journaling_.front().done_us = now_.mono_us;
+    failures_ = 0;
+    actions_.push_back(std::move(journaling_.front()));
+    journaling_.pop_front();
+  }
+}
+
+// In order, one at a time. Planned(n) must be durable first: from here on the outside world may see
+// the batch.
+void JobState::SendCommits() {
+  if (in_flight_.empty()) {
+    return;
+  }
+  InFlight& batch = in_flight_.front();
+  if (batch.step != InFlight::Step::kPrepared || history_.last_planned() < batch.plan.batch) {
+    return;
+  }
+  batch.step = InFlight::Step::kCommitting;
+  batch.step_since_us = now_.mono_us;
+  batch.answered.assign(members_.size(), false);
+  batch.answers = 0;
+  for (size_t m = 0; m < members_.size(); ++m) {
+    proto::DriverMessage message;
+    message.mutable_commit_batch()->set_job_id(history_.job_id());
+    message.mutable_commit_batch()->set_epoch(epoch_.value());
+    message.mutable_commit_batch()->set_batch(batch.plan.batch.value());
+    Send(m, std::move(message));
+  }
+}
+
+bool JobState::HasRoom() const {
+  return !held_ && in_flight_.size() < kMaxUncommitted &&
+         in_flight_.size() + journaling_.size() < kMaxInFlight &&
+         (in_flight_.empty() || in_flight_.back().step != InFlight::Step::kRunning);
+}
+
+bool JobState::Quiescing() const { return stop_.has_value() || now_.mono_us >= rebalance_at_us_; }
+
+bool JobState::RunNextReplay() {
+  if (replays_.empty()) {
+    return false;
+  }
+  InFlight batch;
+  batch.plan = std::move(replays_.front());
+  replays_.pop_front();
+  batch.suppressed = batch.plan.batch <= suppress_until_;
+  batch.done.tick_us = now_.mono_us;
+  Launch(std::move(batch));
+  return true;
+}
+
+bool JobState::HasInput() const {
+  if (runs_empty_first_ && last_planned_ == BatchId(0)) {
+    return true;
+  }
+  return std::any_of(
+             partitions_.begin(), partitions_.end(),
+             [](const Partition& p) { return std::min(p.stable_end, p.stop_at) > p.planned_to; }) ||
+         std::any_of(unplanned_.begin(), unplanned_.end(),
+                     [](const UnplannedPartition& p) { return p.stable_end > p.start; });
+}
+
+void JobState::NoteInput() {
+  if (input_since_us_ == kNever && HasInput()) {
+    input_since_us_ = now_.mono_us;
+  }
+}
+
+int64_t JobState::NextLaunchUs() const { return replays_.empty() ? TickDueUs() : now_.mono_us; }
+
+// The first tick that is not before the next one due and that finds input; kNever without input, so
+// that a job without any costs nothing.
+int64_t JobState::TickDueUs() const {
+  if (input_since_us_ == kNever) {
+    return kNever;
+  }
+  if (input_since_us_ <= next_tick_us_ || batch_duration_us_ == 0) {
+    return next_tick_us_;
+  }
+  const int64_t ticks = (input_since_us_ - grid_us_ + batch_duration_us_ - 1) / batch_duration_us_;
+  return std::max(next_tick_us_, grid_us_ + ticks * batch_duration_us_);
+}
+
+// What max_rate_per_partition lets through in the batch that is planned now.
+int64_t JobState::AllowedPerPartition() const {
+  const int64_t rate = settings_.max_rate_per_partition;
+  if (rate == 0) {
+    return INT64_MAX;
+  }
+  const int64_t span_us = batch_duration_us_ > 0 ? batch_duration_us_
+                                                 : std::clamp(now_.mono_us - last_plan_us_,
+                                                              kLeastRatedIntervalUs, kSecondUs);
+  return std::max<int64_t>(static_cast<int64_t>(static_cast<__int128>(rate) * span_us / kSecondUs),
+                           1);
+}
+
+bool JobState::PlanNext() {
+  const int64_t due_us = TickDueUs();
+  if (due_us == kNever || now_.mono_us < due_us) {
+    return false;
+  }
+  InFlight batch;
+  batch.plan.batch = last_planned_.Next();
+  batch.plan.batch_time_us = std::max(now_.wall_us, last_batch_time_us_ + 1);
+  batch.done.tick_us = due_us;
+  AdmitNewPartitions(&batch);
+  bool backlog = false;
+  AddSplits(&batch, &backlog);
+  last_planned_ = batch.plan.batch;
+  last_batch_time_us_ = batch.plan.batch_time_us;
+
+  proto::JournalRecord record;
+  proto::BatchPlanned* planned = record.mutable_batch_planned();
+  planned->set_job_id(history_.job_id());
+  planned->set_epoch(epoch_.value());
+  planned->set_batch(batch.plan.batch.value());
+  planned->set_batch_time_us(batch.plan.batch_time_us);
+  for (const PlannedSplit& split : batch.plan.splits) {
+    FillSplit(split, partitions_[split.ordinal].source, partitions_[split.ordinal].name,
+              planned->add_splits());
+  }
+  planned->mutable_new_partitions()->Add(batch.new_partitions.begin(), batch.new_partitions.end());
+  Append(std::move(record));
+  Launch(std::move(batch));
+  ScheduleNextTick(due_us, backlog);
+  return true;
+}
+
+// Partitions found while the job runs enter with the first batch that finds something in them. What
+// is placed already stays where it is until the next epoch.
+void JobState::AdmitNewPartitions(InFlight* batch) {
+  std::vector<UnplannedPartition> still_empty;
+  for (UnplannedPartition& found : unplanned_) {
+    if (found.stable_end <= found.start) {
+      still_empty.push_back(std::move(found));
+      continue;
+    }
+    std::vector<uint32_t> slots;
+    std::vector<uint32_t> counts(members_.size());
+    for (const Member& member : members_) {
+      slots.push_back(member.slots);
+    }
+    for (const Partition& partition : partitions_) {
+      ++counts[partition.owner];
+    }
+    const uint32_t ordinal = static_cast<uint32_t>(partitions_.size());
+    Partition partition;
+    partition.source = found.source;
+    partition.name = found.name;
+    partition.planned_to = found.start;
+    partition.stable_end = found.stable_end;
+    partition.high_watermark = found.high_watermark;
+    partition.owner = LeastLoaded(slots, counts);
+    previous_partition_owners_.resize(ordinal);
+    previous_partition_owners_.push_back(members_[partition.owner].id);
+    ordinals_[{found.source, found.name}] = ordinal;
+    partitions_.push_back(std::move(partition));
+
+    proto::PartitionStart& start = batch->new_partitions.emplace_back();
+    start.mutable_key()->set_source(found.source);
+    start.mutable_key()->set_partition(found.name);
+    start.set_offset(found.start);
+    start.set_ordinal(ordinal);
+  }
+  unplanned_ = std::move(still_empty);
+}
+
+void JobState::AddSplits(InFlight* batch, bool* backlog) {
+  std::vector<SplitDemand> demands(partitions_.size());
+  const int64_t allowed = AllowedPerPartition();
+  for (size_t i = 0; i < partitions_.size(); ++i) {
+    demands[i].lag =
+        std::min(partitions_[i].stable_end, partitions_[i].stop_at) - partitions_[i].planned_to;
+    demands[i].limit = allowed;
+  }
+  batch->budget = controller_.Budget(partitions_.size());
+  const SplitShares shares = ShareBudget(demands, batch->budget);
+  for (uint32_t ordinal = 0; ordinal < partitions_.size(); ++ordinal) {
+    if (shares.offsets[ordinal] > 0) {
+      Partition& partition = partitions_[ordinal];
+      const int64_t begin = partition.planned_to;
+      partition.planned_to += shares.offsets[ordinal];
+      batch->plan.splits.push_back({ordinal, begin, partition.planned_to});
+    }
+  }
+  *backlog = shares.cut_by_budget;
+}
+
+void JobState::ScheduleNextTick(int64_t tick_us, bool backlog) {
+  last_plan_us_ = now_.mono_us;
+  input_since_us_ = kNever;
+  if (backlog) {
+    // Catching up: the next one as soon as there is room.
+    next_tick_us_ = now_.mono_us;
+    input_since_us_ = now_.mono_us;
+  } else if (batch_duration_us_ == 0) {
+    next_tick_us_ =
+        settings_.max_rate_per_partition == 0 ? now_.mono_us : now_.mono_us + kLeastRatedIntervalUs;
+  } else {
+    // Ticks that were missed are not made up for one by one: their input is in this batch.
+    const int64_t passed = (std::max(now_.mono_us, tick_us) - grid_us_) / batch_duration_us_;
+    next_tick_us_ = grid_us_ + (passed + 1) * batch_duration_us_;
+  }
+}
+
+void JobState::Launch(InFlight batch) {
+  batch.step_since_us = now_.mono_us;
+  batch.answered.assign(members_.size(), false);
+  batch.done.batch = batch.plan.batch;
+  batch.done.epoch = epoch_;
+  batch.done.batch_time_us = batch.plan.batch_time_us;
+  batch.done.planned_us = now_.mono_us;
+  for (size_t m = 0; m < members_.size(); ++m) {
+    proto::DriverMessage message;
+    *message.mutable_run_batch() = RunBatchMessage(batch, m);
+    Send(m, std::move(message));
+  }
+  in_flight_.push_back(std::move(batch));
+}
+
+proto::RunBatch JobState::RunBatchMessage(const InFlight& batch, size_t member) const {
+  proto::RunBatch run;
+  run.set_job_id(history_.job_id());
+  run.set_epoch(epoch_.value());
+  run.set_batch(batch.plan.batch.value());
+  run.set_batch_time_us(batch.plan.batch_time_us);
+  for (const PlannedSplit& split : batch.plan.splits) {
+    const Partition& partition = partitions_[split.ordinal];
+    if (partition.owner == member) {
+      FillSplit(split, partition.source, partition.name, run.add_splits());
+    }
+  }
+  for (const proto::PartitionStart& start : batch.new_partitions) {
+    if (partitions_[start.ordinal()].owner == member) {
+      *run.add_new_partitions() = start;
+    }
+  }
+  return run;
+}
+
+void JobState::OnProgress(const proto::SourceProgress& progress) {
+  for (const proto::SourceProgress::Partition& reported : progress.partitions()) {
+    if (Partition* partition = FindPartition(reported.key().source(), reported.key().partition())) {
+      partition->stable_end = std::max(partition->stable_end, reported.fetched_to());
+      partition->high_watermark = std::max(partition->high_watermark, partition->stable_end);
+    }
+  }
+}
+
+void JobState::OnPrepared(size_t member, const proto::BatchPrepared& prepared) {
+  InFlight* const batch = FindBatch(BatchId(prepared.batch()));
+  if (batch == nullptr || batch->step != InFlight::Step::kRunning || batch->answered[member]) {
+    return;
+  }
+  batch->answered[member] = true;
+  ++batch->answers;
+  BatchDone& done = batch->done;
+  for (const proto::SplitReport& report : prepared.splits()) {
+    const auto ordinal = ordinals_.find({report.key().source(), report.key().partition()});
+    if (ordinal == ordinals_.end()) {
+      Fail(absl::InternalError(absl::StrCat("an executor reported ", report.key().partition(),
+                                            ", which is not the job's")),
+           /*retryable=*/false, absl::StrCat("batch ", prepared.batch()));
+      return;
+    }
+    batch->reports[ordinal->second] = report;
+    done.records += report.records();
+    done.bytes += report.bytes();
+    done.skipped += report.skipped();
+    if (done.first_error.empty()) {
+      done.first_error = report.first_error();
+    }
+  }
+  done.state_rows += prepared.state_rows();
+  done.state_bytes += prepared.state_bytes();
+  if (batch->answers == members_.size()) {
+    batch->step = InFlight::Step::kPrepared;
+    done.prepared_us = now_.mono_us;
+    if (batch->budget > 0) {
+      controller_.OnBatch(batch->budget, done.records, done.bytes,
+                          done.prepared_us - done.planned_us);
+    }
+  }
+}
+
+void JobState::OnCommitted(size_t member, const proto::BatchCommitted& committed) {
+  InFlight* const batch = FindBatch(BatchId(committed.batch()));
+  if (batch == nullptr || batch->step != InFlight::Step::kCommitting || batch->answered[member]) {
+    return;
+  }
+  batch->answered[member] = true;
+  ++batch->answers;
+  batch->markers.insert(batch->markers.end(), committed.markers().begin(),
+                        committed.markers().end());
+  if (batch->answers == members_.size()) {
+    JournalCommitted(batch);
+  }
+}
+
+// REQUIRES: `batch` is the first in flight.
+void JobState::JournalCommitted(InFlight* batch) {
+  BatchDone done = std::move(batch->done);
+  done.committed_us = now_.mono_us;
+  proto::JournalRecord record;
+  proto::BatchCommittedRecord* committed = record.mutable_batch_committed();
+  committed->set_job_id(history_.job_id());
+  committed->set_epoch(epoch_.value());
+  committed->set_batch(batch->plan.batch.value());
+  for (auto& [ordinal, report] : batch->reports) {
+    *committed->add_splits() = report;
+    done.splits.push_back(std::move(report));
+  }
+  for (proto::SinkMarker& marker : batch->markers) {
+    const auto known = history_.markers().find({marker.sink(), marker.shard()});
+    if (known == history_.markers().end() || known->second != marker.marker()) {
+      *committed->add_markers() = std::move(marker);
+    }
+  }
+  Append(std::move(record));
+  journaling_.push_back(std::move(done));
+  in_flight_.pop_front();
+}
+
+JobState::InFlight* JobState::FindBatch(BatchId batch) {
+  for (InFlight& in_flight : in_flight_) {
+    if (in_flight.plan.batch == batch) {
+      return &in_flight;
+    }
+  }
+  return nullptr;
+}
+
+bool JobState::ReachedStop() const {
+  if (runs_empty_first_ && history_.last_committed() == BatchId(0)) {
+    return false;
+  }
+  for (uint32_t ordinal = 0; ordinal < partitions_.size(); ++ordinal) {
+    if (history_.committed_to()[ordinal] < partitions_[ordinal].stop_at) {
+      return false;
+    }
+  }
+  return true;
+}
+
+JobState::Partition* JobState::FindPartition(uint32_t source, const std::string& name) {
+  const auto found = ordinals_.find({source, name});
+  return found == ordinals_.end() ? nullptr : &partitions_[found->second];
+}
+
+}  // namespace millrace

@@ -1,0 +1,155 @@
+// What can happen to a job, and what its state machine may ask for in return. Plain values.
+#ifndef MILLRACE_DRIVER_BATCH_JOB_EVENT_H_
+#define MILLRACE_DRIVER_BATCH_JOB_EVENT_H_
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "common/base/ids.h"
+#include "proto/cluster.pb.h"
+#include "proto/journal.pb.h"
+
+namespace millrace {
+
+// When something happened: monotonic time for decisions, wall time for batch times.
+struct Moment {
+  int64_t mono_us = 0;
+  int64_t wall_us = 0;
+};
+
+// ---- Events ----
+
+// The time of JobState::next_wakeup_us() has come.
+struct TimerFired {};
+
+// The live executors are now these.
+struct MembersChanged {
+  struct Member {
+    ExecutorId id;
+    std::string name;
+    std::string shuffle_address;
+    uint32_t slots = 1;
+  };
+  std::vector<Member> members;
+};
+
+// An executor's stream broke and is back within its grace: what was on its way may be lost.
+struct MemberReconnected {
+  ExecutorId id;
+};
+
+// EpochReady, SourceProgress, BatchPrepared, BatchCommitted or EpochFailed; other messages are not
+// for the state machine.
+struct ExecutorReported {
+  ExecutorId from;
+  proto::ExecutorMessage message;
+};
+
+// Ends of some of a source's partitions, as an enumerator saw them.
+struct EndsKnown {
+  struct End {
+    std::string partition;
+    int64_t stable_end = 0;
+    int64_t high_watermark = 0;
+  };
+  uint32_t source = 0;
+  std::vector<End> ends;
+};
+
+// Partitions that the job does not know yet (known ones are ignored), and their earliest offsets.
+struct PartitionsDiscovered {
+  struct Found {
+    std::string partition;
+    int64_t earliest = 0;
+  };
+  uint32_t source = 0;
+  std::vector<Found> found;
+};
+
+// A source will never go on: its topic was deleted.
+struct SourceLost {
+  absl::Status cause;
+};
+
+// The record that AppendRecord numbered `id` is durable. Come in order.
+struct RecordDurable {
+  int64_t id = 0;
+};
+
+// No further record of this job will become durable.
+struct JournalFailed {
+  absl::Status cause;
+};
+
+struct StopRequested {
+  enum class How {
+    kDrain,      // finish what runs, then STOPPED; can be resumed
+    kCancel,     // at once; cannot be resumed
+    kInterrupt,  // the driver is going down: finish what runs, journal nothing
+  };
+  How how = How::kDrain;
+};
+
+// Whoever reads the results has no room for more (true), or has again.
+struct ResultsHeld {
+  bool held = false;
+};
+
+using JobEvent = std::variant<TimerFired, MembersChanged, MemberReconnected, ExecutorReported,
+                              EndsKnown, PartitionsDiscovered, SourceLost, RecordDurable,
+                              JournalFailed, StopRequested, ResultsHeld>;
+
+// ---- Actions, to be carried out in order ----
+
+// Append to the journal; answer with RecordDurable{id} or JournalFailed.
+struct AppendRecord {
+  int64_t id = 0;
+  proto::JournalRecord record;
+};
+
+struct SendToExecutor {
+  ExecutorId to;
+  proto::DriverMessage message;
+};
+
+// A new epoch has begun: rows and reports of lower ones are void.
+struct EpochBegan {
+  Epoch epoch;
+  std::string reason;
+  bool restart = false;  // after a failure, as opposed to the first start or a change of membership
+                         // without loss
+};
+
+// A batch is committed and durable as such: offsets may be published and its results shown.
+struct BatchDone {
+  BatchId batch;
+  Epoch epoch;
+  int64_t batch_time_us = 0;
+  std::vector<proto::SplitReport> splits;  // in ordinal order
+  int64_t records = 0;
+  int64_t bytes = 0;
+  int64_t skipped = 0;
+  std::string first_error;
+  int64_t state_rows = 0;
+  int64_t state_bytes = 0;
+  int64_t tick_us = 0;  // monotonic: when it was due,
+  int64_t planned_us = 0;
+  int64_t prepared_us = 0;
+  int64_t committed_us = 0;  // when every sink had committed,
+  int64_t done_us = 0;       // and when the journal knew it
+};
+
+// The job is over as far as this process is concerned; nothing comes after it.
+struct JobOver {
+  proto::JobEnded::How how = proto::JobEnded::UNKNOWN;  // UNKNOWN = interrupted
+  std::string message;
+};
+
+using JobAction = std::variant<AppendRecord, SendToExecutor, EpochBegan, BatchDone, JobOver>;
+
+}  // namespace millrace
+
+#endif  // MILLRACE_DRIVER_BATCH_JOB_EVENT_H_

@@ -1,0 +1,163 @@
+#include "driver/batch/job_history.h"
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status.h"
+
+namespace millrace {
+
+const std::string& JobIdOf(const proto::JournalRecord& record) {
+  static const std::string* const none = new std::string();
+  switch (record.record_case()) {
+    case proto::JournalRecord::kJobSubmitted:
+      return record.job_submitted().job_id();
+    case proto::JournalRecord::kEpochStarted:
+      return record.epoch_started().job_id();
+    case proto::JournalRecord::kBatchPlanned:
+      return record.batch_planned().job_id();
+    case proto::JournalRecord::kBatchCommitted:
+      return record.batch_committed().job_id();
+    case proto::JournalRecord::kJobEnded:
+      return record.job_ended().job_id();
+    case proto::JournalRecord::kHeader:
+    case proto::JournalRecord::RECORD_NOT_SET:
+      break;
+  }
+  return *none;
+}
+
+JobHistory::JobHistory(proto::JobSubmitted submitted) : submitted_(std::move(submitted)) {
+  for (const proto::PartitionStart& partition : submitted_.partitions()) {
+    if (absl::Status status = AddPartition(partition); !status.ok() && first_error_.ok()) {
+      first_error_ = std::move(status);
+    }
+  }
+}
+
+absl::Status JobHistory::Apply(const proto::JournalRecord& record) {
+  RETURN_IF_ERROR(first_error_);
+  switch (record.record_case()) {
+    case proto::JournalRecord::kJobSubmitted:
+      return ApplySubmitted(record.job_submitted());
+    case proto::JournalRecord::kEpochStarted:
+      return ApplyEpoch(record.epoch_started());
+    case proto::JournalRecord::kBatchPlanned:
+      return ApplyPlanned(record.batch_planned());
+    case proto::JournalRecord::kBatchCommitted:
+      return ApplyCommitted(record.batch_committed());
+    case proto::JournalRecord::kJobEnded:
+      ended_ = record.job_ended();
+      return absl::OkStatus();
+    case proto::JournalRecord::kHeader:
+    case proto::JournalRecord::RECORD_NOT_SET:
+      break;
+  }
+  return Broken("a record of a kind that this version does not know");
+}
+
+// A submission that resumes the job: settings and bounds may be new, what is out there is not.
+absl::Status JobHistory::ApplySubmitted(const proto::JobSubmitted& submitted) {
+  if (submitted.incarnation() != submitted_.incarnation()) {
+    return Broken(absl::StrCat("resumed as incarnation ", submitted.incarnation(), ", but it is ",
+                               submitted_.incarnation()));
+  }
+  submitted_ = submitted;
+  ended_.reset();
+  return absl::OkStatus();
+}
+
+absl::Status JobHistory::ApplyEpoch(const proto::EpochStarted& epoch) {
+  if (Epoch(epoch.epoch()) <= last_epoch_) {
+    return Broken(absl::StrCat("epoch ", epoch.epoch(), " after epoch ", last_epoch_.value()));
+  }
+  last_epoch_ = Epoch(epoch.epoch());
+  return absl::OkStatus();
+}
+
+absl::Status JobHistory::ApplyPlanned(const proto::BatchPlanned& planned) {
+  if (BatchId(planned.batch()) != last_planned_.Next()) {
+    return Broken(
+        absl::StrCat("batch ", planned.batch(), " planned after batch ", last_planned_.value()));
+  }
+  if (planned.batch_time_us() <= last_batch_time_us_) {
+    return Broken(absl::StrCat("the time of batch ", planned.batch(),
+                               " is not after that of the batch before"));
+  }
+  for (const proto::PartitionStart& partition : planned.new_partitions()) {
+    RETURN_IF_ERROR(AddPartition(partition));
+  }
+  PlannedBatch batch{.batch = BatchId(planned.batch()), .batch_time_us = planned.batch_time_us()};
+  for (const proto::Split& split : planned.splits()) {
+    if (split.ordinal() >= partitions_.size()) {
+      return Broken(
+          absl::StrCat("batch ", planned.batch(), " reads unknown partition ", split.ordinal()));
+    }
+    if (split.begin() != planned_to_[split.ordinal()] || split.end() <= split.begin()) {
+      return Broken(absl::StrCat("batch ", planned.batch(), " reads ",
+                                 partitions_[split.ordinal()].name, " from ", split.begin(), " to ",
+                                 split.end(), ", but the batches before end at ",
+                                 planned_to_[split.ordinal()]));
+    }
+    planned_to_[split.ordinal()] = split.end();
+    batch.splits.push_back({split.ordinal(), split.begin(), split.end()});
+  }
+  last_planned_ = batch.batch;
+  last_batch_time_us_ = batch.batch_time_us;
+  replayable_.push_back(std::move(batch));
+  return absl::OkStatus();
+}
+
+absl::Status JobHistory::ApplyCommitted(const proto::BatchCommittedRecord& committed) {
+  const BatchId id(committed.batch());
+  if (id != last_committed_.Next() || id > last_planned_) {
+    return Broken(absl::StrCat("batch ", id.value(), " committed after batch ",
+                               last_committed_.value(), ", with batches up to ",
+                               last_planned_.value(), " planned"));
+  }
+  // Batches are numbered without gaps, so that their place follows from their number.
+  PlannedBatch& batch =
+      replayable_[static_cast<size_t>(id.value() - replayable_.front().batch.value())];
+  for (const PlannedSplit& split : batch.splits) {
+    committed_to_[split.ordinal] = split.end;
+  }
+  for (const proto::SinkMarker& marker : committed.markers()) {
+    markers_[{marker.sink(), marker.shard()}] = marker.marker();
+  }
+  last_committed_ = id;
+  if (!plan().running_state()) {
+    replayable_.pop_front();
+    return absl::OkStatus();
+  }
+  for (const proto::SplitReport& report : committed.splits()) {
+    const auto found = ordinals_.find({report.key().source(), report.key().partition()});
+    if (found == ordinals_.end()) {
+      return Broken(absl::StrCat("batch ", id.value(), " committed unknown partition ",
+                                 report.key().partition()));
+    }
+    batch.committed.push_back({found->second, report.records(), report.input_hash()});
+  }
+  return absl::OkStatus();
+}
+
+absl::Status JobHistory::AddPartition(const proto::PartitionStart& partition) {
+  if (partition.ordinal() != partitions_.size()) {
+    return Broken(absl::StrCat("partition ", partition.key().partition(), " has number ",
+                               partition.ordinal(), " after ", partitions_.size(), " others"));
+  }
+  if (!ordinals_
+           .emplace(std::make_pair(partition.key().source(), partition.key().partition()),
+                    partition.ordinal())
+           .second) {
+    return Broken(absl::StrCat("partition ", partition.key().partition(), " appears twice"));
+  }
+  partitions_.push_back(
+      {partition.key().source(), partition.key().partition(), partition.offset()});
+  planned_to_.push_back(partition.offset());
+  committed_to_.push_back(partition.offset());
+  return absl::OkStatus();
+}
+
+absl::Status JobHistory::Broken(const std::string& what) const {
+  return absl::DataLossError(absl::StrCat("journal of job '", name(), "': ", what));
+}
+
+}  // namespace millrace

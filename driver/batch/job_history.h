@@ -1,0 +1,110 @@
+// What the journal knows about one job: built record by record, at start from the files and while
+// running from each record that has become durable. The state machine plans from it, a recovery
+// replays it. Pure; thread-compatible.
+#ifndef MILLRACE_DRIVER_BATCH_JOB_HISTORY_H_
+#define MILLRACE_DRIVER_BATCH_JOB_HISTORY_H_
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "common/base/ids.h"
+#include "proto/journal.pb.h"
+
+namespace millrace {
+
+// A partition of the job. Its ordinal is its index in JobHistory::partitions().
+struct JobPartition {
+  uint32_t source = 0;
+  std::string name;  // of the connector
+  int64_t start = 0;
+};
+
+struct PlannedSplit {
+  uint32_t ordinal = 0;
+  int64_t begin = 0;
+  int64_t end = 0;
+};
+
+// Records and hash of a committed split; a replay must find the same.
+struct SplitDigest {
+  uint32_t ordinal = 0;
+  int64_t records = 0;
+  uint64_t input_hash = 0;
+};
+
+struct PlannedBatch {
+  BatchId batch;
+  int64_t batch_time_us = 0;
+  std::vector<PlannedSplit> splits;
+  std::vector<SplitDigest> committed;  // empty until committed
+};
+
+class JobHistory {
+ public:
+  // REQUIRES: `submitted` is the job's first record.
+  explicit JobHistory(proto::JobSubmitted submitted);
+
+  // Takes the job's next durable record. DATA_LOSS says what does not follow from what came before:
+  // the journal is not this job's, or not whole.
+  absl::Status Apply(const proto::JournalRecord& record);
+
+  const proto::JobSubmitted& submitted() const { return submitted_; }
+  const proto::JobPlan& plan() const { return submitted_.plan(); }
+  const std::string& job_id() const { return submitted_.job_id(); }
+  const std::string& name() const { return submitted_.name(); }
+
+  Epoch last_epoch() const { return last_epoch_; }
+  BatchId last_planned() const { return last_planned_; }
+  BatchId last_committed() const { return last_committed_; }
+  int64_t last_batch_time_us() const { return last_batch_time_us_; }
+
+  const std::vector<JobPartition>& partitions() const { return partitions_; }
+  // Ends of the last planned and of the last committed batch, per partition.
+  const std::vector<int64_t>& planned_to() const { return planned_to_; }
+  const std::vector<int64_t>& committed_to() const { return committed_to_; }
+
+  // Batches that a recovery runs again, ascending and without gaps, up to last_planned(): all of
+  // them for a job with running state (it has no snapshots yet), else those that are not committed.
+  const std::deque<PlannedBatch>& replayable() const { return replayable_; }
+
+  // Last marker of every sink shard, by (sink, shard).
+  const std::map<std::pair<uint32_t, uint32_t>, std::string>& markers() const { return markers_; }
+
+  // How it ended; none while it is live or interrupted.
+  const std::optional<proto::JobEnded>& ended() const { return ended_; }
+
+ private:
+  absl::Status ApplySubmitted(const proto::JobSubmitted& submitted);
+  absl::Status ApplyEpoch(const proto::EpochStarted& epoch);
+  absl::Status ApplyPlanned(const proto::BatchPlanned& planned);
+  absl::Status ApplyCommitted(const proto::BatchCommittedRecord& committed);
+  absl::Status AddPartition(const proto::PartitionStart& partition);
+  absl::Status Broken(const std::string& what) const;
+
+  proto::JobSubmitted submitted_;
+  Epoch last_epoch_;
+  BatchId last_planned_;
+  BatchId last_committed_;
+  int64_t last_batch_time_us_ = 0;
+  std::vector<JobPartition> partitions_;
+  std::map<std::pair<uint32_t, std::string>, uint32_t> ordinals_;
+  std::vector<int64_t> planned_to_;
+  std::vector<int64_t> committed_to_;
+  std::deque<PlannedBatch> replayable_;
+  std::map<std::pair<uint32_t, uint32_t>, std::string> markers_;
+  std::optional<proto::JobEnded> ended_;
+  absl::Status first_error_;
+};
+
+// The job a record belongs to; empty for a segment's header.
+const std::string& JobIdOf(const proto::JournalRecord& record);
+
+}  // namespace millrace
+
+#endif  // MILLRACE_DRIVER_BATCH_JOB_HISTORY_H_

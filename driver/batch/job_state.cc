@@ -1,0 +1,579 @@
+#include "driver/batch/job_state.h"
+
+#include <algorithm>
+#include <type_traits>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/check.h"
+#include "common/base/status.h"
+#include "driver/batch/assignment.h"
+
+namespace millrace {
+namespace {
+
+// A shrinking partition is reported by this many calls in a row before it is believed: one of them
+// may have been on its way while a batch was planned from what an executor had fetched.
+constexpr int kTruncatedReports = 3;
+
+bool HasGlobalAggregate(const proto::JobPlan& plan) {
+  for (const proto::Stage& stage : plan.stages()) {
+    for (const proto::Operator& op : stage.operators()) {
+      if (op.has_final_aggregate() && op.final_aggregate().global()) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
+// Spreads `value` over [value/2, value].
+int64_t Jitter(int64_t value, uint64_t seed) {
+  seed = (seed ^ (seed >> 33)) * 0xff51afd7ed558ccdULL;
+  seed ^= seed >> 33;
+  return value / 2 + static_cast<int64_t>(seed % static_cast<uint64_t>(value / 2 + 1));
+}
+
+}  // namespace
+
+JobState::JobState(JobHistory history, const JobSettings& settings, JobStateOptions options)
+    : history_(std::move(history)),
+      settings_(settings),
+      options_(std::move(options)),
+      batch_duration_us_(absl::ToInt64Microseconds(settings.batch_duration)),
+      bounded_(history_.submitted().stop_at_size() > 0 || history_.submitted().once()),
+      runs_empty_first_(HasGlobalAggregate(history_.plan())),
+      epoch_(history_.last_epoch()),
+      controller_(
+          std::max<int64_t>(absl::ToInt64Microseconds(settings.EffectiveTargetBatchTime()), 1)) {
+  if (epoch_ > Epoch(0)) {
+    epoch_reason_ = "resumed";
+  }
+  LoadPartitions();
+}
+
+// Planning goes on where the history ends. Also drops what an abandoned epoch had planned beyond
+// it.
+void JobState::LoadPartitions() {
+  const std::vector<JobPartition>& known = history_.partitions();
+  std::vector<Partition> before = std::move(partitions_);
+  partitions_.clear();
+  ordinals_.clear();
+  std::map<std::pair<uint32_t, std::string>, int64_t> stop_at;
+  for (const auto& bound : history_.submitted().stop_at()) {
+    stop_at[{bound.key().source(), bound.key().partition()}] = bound.offset();
+  }
+  for (uint32_t ordinal = 0; ordinal < known.size(); ++ordinal) {
+    Partition partition;
+    if (ordinal < before.size()) {
+      partition = before[ordinal];  // keeps what is known of its end
+    }
+    partition.source = known[ordinal].source;
+    partition.name = known[ordinal].name;
+    partition.planned_to = history_.planned_to()[ordinal];
+    const auto bound = stop_at.find({partition.source, partition.name});
+    if (bound != stop_at.end()) {
+      partition.stop_at = bound->second;
+      partition.stable_end = std::max(partition.stable_end, bound->second);
+    } else if (bounded_) {
+      partition.stop_at = partition.planned_to;
+    }
+    partition.stable_end = std::max(partition.stable_end, partition.planned_to);
+    partition.high_watermark = std::max(partition.high_watermark, partition.stable_end);
+    ordinals_[{partition.source, partition.name}] = ordinal;
+    partitions_.push_back(std::move(partition));
+  }
+  last_planned_ = history_.last_planned();
+  last_batch_time_us_ = history_.last_batch_time_us();
+}
+
+std::vector<JobAction> JobState::Handle(const JobEvent& event, Moment now) {
+  now_ = now;
+  if (stage_ != Stage::kOver) {
+    std::visit([this](const auto& e) { On(e); }, event);
+    Advance();
+  }
+  return std::move(actions_);
+}
+
+void JobState::On(const TimerFired&) {}
+
+void JobState::On(const MembersChanged& event) {
+  live_ = event.members;
+  std::sort(live_.begin(), live_.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
+  if (!InEpoch()) {
+    return;
+  }
+  const auto is_live = [&](const ExecutorId& id) {
+    return std::any_of(live_.begin(), live_.end(), [&](const auto& live) { return live.id == id; });
+  };
+  for (const Member& member : members_) {
+    if (!is_live(member.id)) {
+      Fail(absl::UnavailableError("its connection ended or it was silent for too long"),
+           /*retryable=*/true, absl::StrCat("executor ", member.name, " was lost"));
+      return;
+    }
+  }
+  if (live_.size() > members_.size()) {
+    rebalance_at_us_ = now_.mono_us + options_.join_delay_us;
+  }
+}
+
+// What the executor has not answered is sent again; it ignores what it has already had.
+void JobState::On(const MemberReconnected& event) {
+  const std::optional<size_t> member = MemberIndex(event.id);
+  if (!member.has_value()) {
+    return;
+  }
+  if (stage_ == Stage::kStartingEpoch && !members_[*member].ready) {
+    proto::DriverMessage message;
+    *message.mutable_start_epoch() = StartEpochMessage();
+    Send(*member, std::move(message));
+  }
+  for (const InFlight& batch : in_flight_) {
+    proto::DriverMessage message;
+    if (batch.step == InFlight::Step::kRunning && !batch.answered[*member]) {
+      *message.mutable_run_batch() = RunBatchMessage(batch, *member);
+      Send(*member, std::move(message));
+    } else if (batch.step == InFlight::Step::kCommitting && !batch.answered[*member]) {
+      message.mutable_commit_batch()->set_job_id(history_.job_id());
+      message.mutable_commit_batch()->set_epoch(epoch_.value());
+      message.mutable_commit_batch()->set_batch(batch.plan.batch.value());
+      Send(*member, std::move(message));
+    }
+  }
+}
+
+void JobState::On(const ExecutorReported& event) {
+  const std::optional<size_t> member = MemberIndex(event.from);
+  if (!member.has_value()) {
+    return;
+  }
+  const proto::ExecutorMessage& message = event.message;
+  const int64_t epoch = epoch_.value();
+  // Messages of lower epochs were on their way when this one began.
+  if (message.has_epoch_ready() && message.epoch_ready().epoch() == epoch) {
+    OnEpochReady(*member);
+  } else if (message.has_source_progress() && message.source_progress().epoch() == epoch) {
+    OnProgress(message.source_progress());
+  } else if (message.has_batch_prepared() && message.batch_prepared().epoch() == epoch) {
+    OnPrepared(*member, message.batch_prepared());
+  } else if (message.has_batch_committed() && message.batch_committed().epoch() == epoch) {
+    OnCommitted(*member, message.batch_committed());
+  } else if (message.has_epoch_failed() && message.epoch_failed().epoch() == epoch && InEpoch()) {
+    const proto::EpochFailed& failed = message.epoch_failed();
+    const auto code = static_cast<absl::StatusCode>(failed.code());
+    Fail(absl::Status(code == absl::StatusCode::kOk ? absl::StatusCode::kUnknown : code,
+                      failed.message()),
+         failed.retryable(), "");
+  }
+}
+
+void JobState::On(const EndsKnown& event) {
+  for (const EndsKnown::End& end : event.ends) {
+    if (Partition* partition = FindPartition(event.source, end.partition)) {
+      partition->stable_end = std::max(partition->stable_end, end.stable_end);
+      partition->high_watermark = std::max(end.high_watermark, partition->stable_end);
+      CheckTruncated(partition, end);
+      continue;
+    }
+    for (UnplannedPartition& unplanned : unplanned_) {
+      if (unplanned.source == event.source && unplanned.name == end.partition) {
+        unplanned.stable_end = end.stable_end;
+        unplanned.high_watermark = end.high_watermark;
+      }
+    }
+  }
+}
+
+void JobState::CheckTruncated(Partition* partition, const EndsKnown::End& end) {
+  const uint32_t ordinal = ordinals_.at({partition->source, partition->name});
+  // A partition that has just entered has nothing committed, nor a place in the history yet.
+  const std::vector<int64_t>& committed_to = history_.committed_to();
+  if (ordinal >= committed_to.size() || end.high_watermark >= committed_to[ordinal]) {
+    partition->truncated_reports = 0;
+    return;
+  }
+  if (++partition->truncated_reports >= kTruncatedReports && stage_ < Stage::kEnding) {
+    const std::string& table = history_.plan().sources(static_cast<int>(partition->source)).table();
+    End(proto::JobEnded::FAILED,
+        absl::StrCat("source table \"", table, "\": ", partition->name, " ends at offset ",
+                     end.high_watermark, ", but was already read up to ", committed_to[ordinal],
+                     ": it was truncated, or deleted and created again; submit the job under "
+                     "another name to read it anew"));
+  }
+}
+
+void JobState::On(const PartitionsDiscovered& event) {
+  if (bounded_) {
+    return;  // its end was fixed at submission
+  }
+  for (const PartitionsDiscovered::Found& found : event.found) {
+    const bool known =
+        ordinals_.contains({event.source, found.partition}) ||
+        std::any_of(unplanned_.begin(), unplanned_.end(), [&](const UnplannedPartition& p) {
+          return p.source == event.source && p.name == found.partition;
+        });
+    if (!known) {
+      unplanned_.push_back(
+          {event.source, found.partition, found.earliest, found.earliest, found.earliest});
+    }
+  }
+}
+
+void JobState::On(const SourceLost& event) {
+  if (stage_ < Stage::kEnding) {
+    End(proto::JobEnded::FAILED, std::string(ToStd(event.cause.message())));
+  }
+}
+
+void JobState::On(const RecordDurable& event) {
+  MILLRACE_CHECK(!undurable_.empty() && undurable_.front().first == event.id)
+      << "journal acknowledged out of order";
+  const absl::Status applied = history_.Apply(undurable_.front().second);
+  MILLRACE_CHECK(applied.ok()) << "the state machine journaled what does not follow: "
+                               << applied.ToString();
+  undurable_.pop_front();
+  FinishDurable();
+  if (stage_ == Stage::kJournalingEpoch && event.id == epoch_record_) {
+    StartEpochOnMembers();
+    return;
+  }
+  if (stage_ == Stage::kEnding && event.id == ended_record_) {
+    stage_ = Stage::kOver;
+    actions_.push_back(JobOver{ending_.how(), ending_.message()});
+  }
+}
+
+// The history stays at what is durable. Nothing is journaled about the end: nothing can be.
+void JobState::On(const JournalFailed& event) {
+  StopEpochOnMembers();
+  in_flight_.clear();
+  journaling_.clear();
+  undurable_.clear();
+  stage_ = Stage::kOver;
+  message_ =
+      absl::StrCat("the journal could not be written: ", ToAbsl(ToStd(event.cause.message())),
+                   "; make room, then submit the job again: it goes on after batch ",
+                   history_.last_committed().value());
+  actions_.push_back(JobOver{proto::JobEnded::FAILED, message_});
+}
+
+void JobState::On(const StopRequested& event) {
+  if (stage_ >= Stage::kEnding) {
+    return;
+  }
+  // A cancel overtakes a drain, never the other way round.
+  if (!stop_.has_value() || event.how == StopRequested::How::kCancel) {
+    stop_ = event.how;
+  }
+}
+
+void JobState::On(const ResultsHeld& event) { held_ = event.held; }
+
+void JobState::Advance() {
+  AdvanceStage();
+  if (stage_ == Stage::kRunning) {
+    AdvanceBatches();
+  }
+  CheckStop();
+  // A batch boundary that a joining executor waits for.
+  if (stage_ == Stage::kRunning && now_.mono_us >= rebalance_at_us_ && in_flight_.empty()) {
+    epoch_reason_ = "an executor joined";
+    epoch_is_restart_ = false;
+    BeginEpoch();
+  }
+}
+
+void JobState::AdvanceStage() {
+  const int64_t waited_us = now_.mono_us - stage_since_us_;
+  switch (stage_) {
+    case Stage::kWaitingToRetry:
+      if (now_.mono_us < retry_at_us_) {
+        return;
+      }
+      stage_ = Stage::kWaitingForMembers;
+      [[fallthrough]];
+    case Stage::kWaitingForMembers:
+      if (bounded_ && ReachedStop()) {
+        End(proto::JobEnded::FINISHED, "");
+      } else if (live_.empty()) {
+        message_ = absl::StrCat(
+            "waits for executors: none is registered with this driver; start one with "
+            "millrace-executor --driver ",
+            options_.driver_address.empty() ? "ADDRESS" : options_.driver_address);
+      } else if (!stop_.has_value()) {
+        BeginEpoch();
+      }
+      return;
+    case Stage::kStartingEpoch:
+      if (waited_us >= options_.ready_timeout_us) {
+        Fail(absl::DeadlineExceededError(absl::StrCat("not every executor was ready after ",
+                                                      options_.ready_timeout_us / 1'000'000, " s")),
+             /*retryable=*/true, "start of the epoch");
+      }
+      return;
+    case Stage::kJournalingEpoch:
+    case Stage::kRunning:
+    case Stage::kEnding:
+    case Stage::kOver:
+      return;
+  }
+}
+
+void JobState::BeginEpoch() {
+  StopEpochOnMembers();
+  in_flight_.clear();
+  replays_.clear();
+  rebalance_at_us_ = kNever;
+  retry_at_us_ = kNever;
+  members_.clear();
+  for (const MembersChanged::Member& live : live_) {
+    members_.push_back({live.id, live.name, live.shuffle_address, std::max(live.slots, 1u), false});
+  }
+  epoch_ = epoch_.Next();
+  stage_ = Stage::kJournalingEpoch;
+  stage_since_us_ = now_.mono_us;
+  message_.clear();
+  proto::JournalRecord record;
+  record.mutable_epoch_started()->set_job_id(history_.job_id());
+  record.mutable_epoch_started()->set_epoch(epoch_.value());
+  record.mutable_epoch_started()->set_reason(epoch_reason_);
+  epoch_record_ = Append(std::move(record));
+  actions_.push_back(EpochBegan{epoch_, epoch_reason_, epoch_is_restart_});
+}
+
+// The epoch is durable, and with it everything journaled before: the history is complete.
+void JobState::StartEpochOnMembers() {
+  LoadPartitions();
+  AssignPartitionsAndShards();
+  suppress_until_ = history_.last_committed();
+  replays_ = history_.replayable();
+  stage_ = Stage::kStartingEpoch;
+  stage_since_us_ = now_.mono_us;
+  const proto::StartEpoch start = StartEpochMessage();
+  for (size_t m = 0; m < members_.size(); ++m) {
+    proto::DriverMessage message;
+    *message.mutable_start_epoch() = start;
+    Send(m, std::move(message));
+  }
+}
+
+void JobState::AssignPartitionsAndShards() {
+  std::vector<uint32_t> slots;
+  for (const Member& member : members_) {
+    slots.push_back(member.slots);
+  }
+  const auto assign = [&](size_t count, std::vector<ExecutorId>* owners_before) {
+    std::vector<std::optional<uint32_t>> previous(count);
+    for (size_t i = 0; i < std::min(count, owners_before->size()); ++i) {
+      const std::optional<size_t> member = MemberIndex((*owners_before)[i]);
+      previous[i] = member.has_value() ? std::optional<uint32_t>(*member) : std::nullopt;
+    }
+    std::vector<uint32_t> owners = AssignSticky(slots, previous);
+    owners_before->resize(count);
+    for (size_t i = 0; i < count; ++i) {
+      (*owners_before)[i] = members_[owners[i]].id;
+    }
+    return owners;
+  };
+  shard_owners_ = assign(history_.plan().parallelism(), &previous_shard_owners_);
+  const std::vector<uint32_t> owners = assign(partitions_.size(), &previous_partition_owners_);
+  for (size_t i = 0; i < partitions_.size(); ++i) {
+    partitions_[i].owner = owners[i];
+  }
+}
+
+proto::StartEpoch JobState::StartEpochMessage() const {
+  proto::StartEpoch start;
+  start.set_job_id(history_.job_id());
+  start.set_job_name(history_.name());
+  start.set_incarnation(history_.submitted().incarnation());
+  start.set_epoch(epoch_.value());
+  *start.mutable_plan() = history_.plan();
+  start.set_suppress_until(suppress_until_.value());
+  const std::deque<PlannedBatch>& replayable = history_.replayable();
+  start.set_first_batch(replayable.empty() ? history_.last_planned().Next().value()
+                                           : replayable.front().batch.value());
+  for (const Member& member : members_) {
+    proto::Assignment::Member* out = start.mutable_assignment()->add_members();
+    out->set_executor_id(member.id.value());
+    out->set_shuffle_address(member.shuffle_address);
+  }
+  start.mutable_assignment()->mutable_shard_owner()->Add(shard_owners_.begin(),
+                                                         shard_owners_.end());
+  // Reading goes on at what the first batch of the epoch begins with.
+  std::vector<int64_t> offsets =
+      history_.plan().running_state() ? std::vector<int64_t>() : history_.committed_to();
+  for (const JobPartition& partition : history_.partitions()) {
+    if (history_.plan().running_state()) {
+      offsets.push_back(partition.start);
+    }
+  }
+  for (uint32_t ordinal = 0; ordinal < offsets.size(); ++ordinal) {
+    proto::Assignment::PartitionOwner* out = start.mutable_assignment()->add_partitions();
+    out->set_member(partitions_[ordinal].owner);
+    out->mutable_start()->mutable_key()->set_source(partitions_[ordinal].source);
+    out->mutable_start()->mutable_key()->set_partition(partitions_[ordinal].name);
+    out->mutable_start()->set_offset(offsets[ordinal]);
+    out->mutable_start()->set_ordinal(ordinal);
+  }
+  for (const auto& [shard, marker] : history_.markers()) {
+    proto::SinkMarker* out = start.add_markers();
+    out->set_sink(shard.first);
+    out->set_shard(shard.second);
+    out->set_marker(marker);
+  }
+  return start;
+}
+
+void JobState::OnEpochReady(size_t member) {
+  if (stage_ != Stage::kStartingEpoch) {
+    return;
+  }
+  members_[member].ready = true;
+  if (std::all_of(members_.begin(), members_.end(), [](const Member& m) { return m.ready; })) {
+    EnterRunning();
+  }
+}
+
+void JobState::EnterRunning() {
+  stage_ = Stage::kRunning;
+  stage_since_us_ = now_.mono_us;
+  grid_us_ = now_.mono_us;
+  next_tick_us_ = now_.mono_us;
+  last_plan_us_ = now_.mono_us;
+  input_since_us_ = kNever;
+  // Somebody may have joined while the epoch was starting.
+  if (live_.size() > members_.size() && rebalance_at_us_ == kNever) {
+    rebalance_at_us_ = now_.mono_us + options_.join_delay_us;
+  }
+}
+
+// `who`: what the cause happened to, empty when the cause says it itself.
+void JobState::Fail(const absl::Status& cause, bool retryable, const std::string& who) {
+  const std::string words = absl::StrCat(who, who.empty() || cause.message().empty() ? "" : ": ",
+                                         ToAbsl(ToStd(cause.message())));
+  AbandonEpoch();
+  if (stop_.has_value()) {
+    // What was in flight is not committed; if the job is resumed, it is run again as planned.
+    return;
+  }
+  if (!retryable) {
+    End(proto::JobEnded::FAILED, words);
+    return;
+  }
+  ++failures_;
+  ++restarts_;
+  if (failures_ > options_.max_failures) {
+    End(proto::JobEnded::FAILED,
+        absl::StrCat("gave up after ", options_.max_failures,
+                     " restarts in a row without progress; the last failure: ", words));
+    return;
+  }
+  epoch_reason_ = words;
+  epoch_is_restart_ = true;
+  message_ = absl::StrCat("restarts: ", words);
+  stage_ = Stage::kWaitingToRetry;
+  retry_at_us_ = now_.mono_us + BackoffUs();
+}
+
+// Everything in flight is void. What was planned is in the journal, or will be before the next
+// epoch is.
+void JobState::AbandonEpoch() {
+  StopEpochOnMembers();
+  in_flight_.clear();
+  replays_.clear();
+  members_.clear();
+  rebalance_at_us_ = kNever;
+  stage_ = Stage::kWaitingForMembers;
+}
+
+// The first retry is at once: most often an executor died and the others stand ready.
+int64_t JobState::BackoffUs() const {
+  if (failures_ <= 1) {
+    return 0;
+  }
+  const int64_t doubled = options_.first_backoff_us << std::min(failures_ - 2, 20);
+  return Jitter(
+      std::min(doubled, options_.max_backoff_us),
+      options_.jitter_seed ^ (static_cast<uint64_t>(epoch_.value()) * 0x9e3779b97f4a7c15ULL));
+}
+
+void JobState::CheckStop() {
+  if (!stop_.has_value() || stage_ >= Stage::kEnding) {
+    return;
+  }
+  if (*stop_ == StopRequested::How::kCancel) {
+    End(proto::JobEnded::CANCELLED, "");
+    return;
+  }
+  // Replays that only rebuild state need not be finished, nor anything that no executor works on.
+  const bool working =
+      stage_ == Stage::kRunning && std::any_of(in_flight_.begin(), in_flight_.end(),
+                                               [](const InFlight& b) { return !b.suppressed; });
+  if (working) {
+    return;
+  }
+  if (*stop_ == StopRequested::How::kDrain) {
+    End(proto::JobEnded::STOPPED, "");
+  } else if (undurable_.empty()) {
+    StopEpochOnMembers();
+    stage_ = Stage::kOver;
+    message_.clear();
+    actions_.push_back(JobOver{proto::JobEnded::UNKNOWN, ""});
+  }
+}
+
+void JobState::End(proto::JobEnded::How how, const std::string& message) {
+  StopEpochOnMembers();
+  in_flight_.clear();
+  replays_.clear();
+  stage_ = Stage::kEnding;
+  message_ = message;
+  ending_.set_job_id(history_.job_id());
+  ending_.set_how(how);
+  ending_.set_message(message);
+  ending_.set_at_us(now_.wall_us);
+  proto::JournalRecord record;
+  *record.mutable_job_ended() = ending_;
+  ended_record_ = Append(std::move(record));
+}
+
+void JobState::StopEpochOnMembers() {
+  if (!InEpoch()) {
+    return;
+  }
+  for (size_t m = 0; m < members_.size(); ++m) {
+    proto::DriverMessage message;
+    message.mutable_stop_epoch()->set_job_id(history_.job_id());
+    message.mutable_stop_epoch()->set_epoch(epoch_.value());
+    Send(m, std::move(message));
+  }
+}
+
+bool JobState::InEpoch() const {
+  return stage_ == Stage::kJournalingEpoch || stage_ == Stage::kStartingEpoch ||
+         stage_ == Stage::kRunning;
+}
+
+std::optional<size_t> JobState::MemberIndex(const ExecutorId& id) const {
+  for (size_t m = 0; m < members_.size(); ++m) {
+    if (members_[m].id == id) {
+      return m;
+    }
+  }
+  return std::nullopt;
+}
+
+int64_t JobState::Append(proto::JournalRecord record) {
+  const int64_t id = next_record_id_++;
+  undurable_.emplace_back(id, record);
+  actions_.push_back(AppendRecord{id, std::move(record)});
+  return id;
+}
+
+void JobState::Send(size_t member, proto::DriverMessage message) {
+  actions_.push_back(SendToExecutor{members_[member].id, std::move(message)});
+}
+
+}  // namespace millrace

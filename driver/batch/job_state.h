@@ -1,0 +1,264 @@
+// The state machine of one running job: events in, actions out. No I/O, no clock, no threads, so
+// that a test can put any history through it and the same events always give the same actions.
+// Thread-compatible.
+//
+// Epochs. Every start of work is an epoch: journaled first, then StartEpoch to all live executors
+// with a fixed assignment, then EpochReady from all. Losing a member ends the epoch at once, a new
+// one ends it at the next batch boundary.
+//
+// Batches. At most one batch runs; the one before it may still be committing, the one before that
+// be on its way to the journal:
+//   RunBatch(n+1)    after BatchPrepared(n) from every member
+//   CommitBatch(n)   after Planned(n) is durable, n is prepared everywhere and n-1 is committed
+//   everywhere Committed(n)     is journaled when n is committed everywhere; BatchDone(n) follows
+//   once that is durable
+// A batch is planned when its tick (a multiple of batch_duration since the epoch's first) has come
+// and there is input, or, while a backlog exceeds what one batch may have, as soon as there is
+// room.
+//
+// Recovery. A new epoch first runs again what the history calls replayable, as it was planned.
+// Batches up to the last committed only rebuild state (suppressed); their reports must equal the
+// committed ones. Then follow batches that were planned and never committed, then new ones.
+#ifndef MILLRACE_DRIVER_BATCH_JOB_STATE_H_
+#define MILLRACE_DRIVER_BATCH_JOB_STATE_H_
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "common/base/ids.h"
+#include "common/config/settings.h"
+#include "driver/batch/job_event.h"
+#include "driver/batch/job_history.h"
+#include "driver/batch/rate_controller.h"
+#include "proto/jobs.pb.h"
+
+namespace millrace {
+
+struct JobStateOptions {
+  std::string driver_address;  // for the message of a job that waits for executors
+  uint64_t jitter_seed = 0;    // spreads retries of jobs that failed together
+
+  int64_t ready_timeout_us = 60'000'000;  // StartEpoch to EpochReady: readers and writers connect
+  int64_t prepare_timeout_us = 600'000'000;  // RunBatch to BatchPrepared
+  int64_t commit_timeout_us = 120'000'000;   // CommitBatch to BatchCommitted
+  int64_t join_delay_us = 300'000;           // lets executors that start together join together
+  int64_t first_backoff_us = 100'000;        // doubled by every failure in a row
+  int64_t max_backoff_us = 10'000'000;
+  int max_failures = 10;  // in a row without a commit; then FAILED
+};
+
+class JobState {
+ public:
+  static constexpr int64_t kNever = INT64_MAX;
+
+  // `settings`: of the history's plan.
+  JobState(JobHistory history, const JobSettings& settings, JobStateOptions options);
+
+  // REQUIRES: moments do not go back. After JobOver has been returned, events have no effect.
+  std::vector<JobAction> Handle(const JobEvent& event, Moment now);
+
+  // When TimerFired is wanted next (monotonic); kNever = not before another event.
+  int64_t next_wakeup_us() const;
+
+  // ---- What people ask about ----
+
+  struct PartitionView {
+    uint32_t source = 0;
+    std::string name;
+    int64_t committed = 0;
+    int64_t stable_end = 0;
+    int64_t high_watermark = 0;
+    ExecutorId owner;  // empty between epochs
+  };
+
+  const JobHistory& history() const { return history_; }
+  proto::JobPhase phase() const;
+  const std::string& message() const { return message_; }
+  Epoch epoch() const { return epoch_; }
+  int64_t restarts() const { return restarts_; }
+  std::vector<PartitionView> Partitions() const;
+  int64_t LagRecords() const;
+  // Partitions and keyed shards per member of the current epoch.
+  std::map<ExecutorId, std::pair<uint32_t, uint32_t>> Load() const;
+  bool over() const { return stage_ == Stage::kOver; }
+
+ private:
+  enum class Stage {
+    kWaitingForMembers,
+    kWaitingToRetry,
+    kJournalingEpoch,
+    kStartingEpoch,
+    kRunning,
+    kEnding,  // JobEnded is on its way to the journal
+    kOver,
+  };
+
+  // A partition as planning sees it, by ordinal.
+  struct Partition {
+    uint32_t source = 0;
+    std::string name;
+    int64_t planned_to = 0;
+    int64_t stable_end = 0;  // LSO or fetched_to, whichever is further
+    int64_t high_watermark = 0;
+    int64_t stop_at = kNever;
+    uint32_t owner = 0;  // member index in this epoch
+    int truncated_reports = 0;
+  };
+  struct UnplannedPartition {
+    uint32_t source = 0;
+    std::string name;
+    int64_t start = 0;
+    int64_t stable_end = 0;
+    int64_t high_watermark = 0;
+  };
+
+  struct Member {
+    ExecutorId id;
+    std::string name;
+    std::string shuffle_address;
+    uint32_t slots = 1;
+    bool ready = false;
+  };
+
+  struct InFlight {
+    enum class Step { kRunning, kPrepared, kCommitting };
+
+    PlannedBatch plan;
+    std::vector<proto::PartitionStart> new_partitions;  // entered with this batch
+    bool suppressed = false;
+    Step step = Step::kRunning;
+    std::vector<bool> answered;  // by member, in this step
+    size_t answers = 0;
+    std::map<uint32_t, proto::SplitReport> reports;  // by ordinal
+    std::vector<proto::SinkMarker> markers;
+    int64_t budget = 0;
+    int64_t step_since_us = 0;
+    BatchDone done;
+  };
+
+  // job_state.cc: events and epochs
+  void On(const TimerFired& event);
+  void On(const MembersChanged& event);
+  void On(const MemberReconnected& event);
+  void On(const ExecutorReported& event);
+  void On(const EndsKnown& event);
+  void On(const PartitionsDiscovered& event);
+  void On(const SourceLost& event);
+  void On(const RecordDurable& event);
+  void On(const JournalFailed& event);
+  void On(const StopRequested& event);
+  void On(const ResultsHeld& event);
+
+  void Advance();
+  void AdvanceStage();
+  void BeginEpoch();
+  void StartEpochOnMembers();
+  void AssignPartitionsAndShards();
+  proto::StartEpoch StartEpochMessage() const;
+  void OnEpochReady(size_t member);
+  void EnterRunning();
+  void Fail(const absl::Status& cause, bool retryable, const std::string& who);
+  void AbandonEpoch();
+  void End(proto::JobEnded::How how, const std::string& message);
+  void CheckStop();
+  void LoadPartitions();
+  void CheckTruncated(Partition* partition, const EndsKnown::End& end);
+  int64_t BackoffUs() const;
+  bool InEpoch() const;
+  std::optional<size_t> MemberIndex(const ExecutorId& id) const;
+  int64_t Append(proto::JournalRecord record);
+  void Send(size_t member, proto::DriverMessage message);
+  void StopEpochOnMembers();
+
+  // job_batches.cc: the pipeline of batches; job_view.cc: the const members above
+  void AdvanceBatches();
+  void FinishSuppressed();
+  void SendCommits();
+  void FinishDurable();
+  bool RunNextReplay();
+  bool PlanNext();
+  bool HasRoom() const;
+  bool Quiescing() const;
+  int64_t NextLaunchUs() const;
+  int64_t TickDueUs() const;
+  bool HasInput() const;
+  int64_t AllowedPerPartition() const;
+  void AddSplits(InFlight* batch, bool* backlog);
+  void NoteInput();
+  void Launch(InFlight batch);
+  void ScheduleNextTick(int64_t tick_us, bool backlog);
+  void AdmitNewPartitions(InFlight* batch);
+  proto::RunBatch RunBatchMessage(const InFlight& batch, size_t member) const;
+  void OnProgress(const proto::SourceProgress& progress);
+  void OnPrepared(size_t member, const proto::BatchPrepared& prepared);
+  void OnCommitted(size_t member, const proto::BatchCommitted& committed);
+  void JournalCommitted(InFlight* batch);
+  absl::Status CompareWithCommitted(const InFlight& batch) const;
+  InFlight* FindBatch(BatchId batch);
+  bool ReachedStop() const;
+  void CheckStepDeadlines();
+  Partition* FindPartition(uint32_t source, const std::string& name);
+
+  JobHistory history_;
+  const JobSettings settings_;
+  const JobStateOptions options_;
+  const int64_t batch_duration_us_;
+  const bool bounded_;           // ends when every partition has reached its stop_at
+  const bool runs_empty_first_;  // a global aggregate has a row even over no input
+
+  Moment now_;
+  std::vector<JobAction> actions_;
+
+  Stage stage_ = Stage::kWaitingForMembers;
+  std::string message_;
+  std::optional<StopRequested::How> stop_;
+  std::vector<MembersChanged::Member> live_;
+  std::vector<Member> members_;  // of the current epoch
+  std::vector<uint32_t> shard_owners_;
+  // Where things were in the epoch before, for a sticky assignment.
+  std::vector<ExecutorId> previous_shard_owners_;
+  std::vector<ExecutorId> previous_partition_owners_;
+
+  Epoch epoch_;
+  BatchId suppress_until_;
+  int64_t epoch_record_ = 0;
+  int64_t stage_since_us_ = 0;
+  int64_t retry_at_us_ = kNever;
+  int64_t rebalance_at_us_ = kNever;
+  int failures_ = 0;  // in a row without a commit
+  int64_t restarts_ = 0;
+  std::string epoch_reason_ = "submitted";
+  bool epoch_is_restart_ = false;
+
+  int64_t next_record_id_ = 1;
+  std::deque<std::pair<int64_t, proto::JournalRecord>> undurable_;
+  proto::JobEnded ending_;
+  int64_t ended_record_ = 0;
+
+  std::vector<Partition> partitions_;
+  std::vector<UnplannedPartition> unplanned_;
+  std::map<std::pair<uint32_t, std::string>, uint32_t> ordinals_;
+  RateController controller_;
+  bool held_ = false;
+
+  std::deque<PlannedBatch> replays_;
+  std::deque<InFlight> in_flight_;  // ascending
+  std::deque<BatchDone>
+      journaling_;  // committed everywhere, not yet durably so; outlive their epoch
+  BatchId last_planned_;
+  int64_t last_batch_time_us_ = 0;
+  int64_t grid_us_ = 0;       // origin of the ticks
+  int64_t next_tick_us_ = 0;  // a multiple of batch_duration after it
+  int64_t last_plan_us_ = 0;
+  int64_t input_since_us_ = kNever;  // since when there has been something to plan
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_DRIVER_BATCH_JOB_STATE_H_

@@ -1,0 +1,706 @@
+// The state machine step by step: each test plays one situation and looks at what is asked for.
+#include "driver/batch/job_state.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "absl/strings/str_cat.h"
+
+namespace millrace {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+constexpr int64_t kMs = 1000;
+
+proto::JobSubmitted Submitted(int partitions, bool running_state = false) {
+  proto::JobSubmitted submitted;
+  submitted.set_job_id("job-1");
+  submitted.set_name("wordcount");
+  submitted.set_incarnation("inc-1");
+  submitted.mutable_plan()->add_sources()->set_table("lines");
+  submitted.mutable_plan()->set_parallelism(4);
+  submitted.mutable_plan()->set_running_state(running_state);
+  for (int p = 0; p < partitions; ++p) {
+    proto::PartitionStart* start = submitted.add_partitions();
+    start->mutable_key()->set_partition(absl::StrCat("t/", p));
+    start->set_offset(100);
+    start->set_ordinal(static_cast<uint32_t>(p));
+  }
+  return submitted;
+}
+
+// A job with its journal and executors played by the test.
+class Play {
+ public:
+  explicit Play(proto::JobSubmitted submitted, JobSettings settings = Settings(10),
+                JobStateOptions options = {})
+      : state_(JobHistory(std::move(submitted)), settings, std::move(options)) {}
+
+  static JobSettings Settings(int batch_ms) {
+    JobSettings settings;
+    settings.batch_duration = absl::Milliseconds(batch_ms);
+    return settings;
+  }
+
+  // Handles the event; with `journal_works`, everything appended becomes durable at once.
+  void Do(const JobEvent& event) {
+    std::vector<JobAction> actions = state_.Handle(event, {now_us, 1'000'000'000 + now_us});
+    Take(std::move(actions));
+  }
+
+  void Members(std::vector<std::string> ids) {
+    MembersChanged event;
+    for (const std::string& id : ids) {
+      event.members.push_back({ExecutorId(id), "host:" + id, id + ":1", 2});
+    }
+    Do(event);
+  }
+  void Ends(int64_t end, int partitions = 1) {
+    EndsKnown event;
+    for (int p = 0; p < partitions; ++p) {
+      event.ends.push_back({absl::StrCat("t/", p), end, end});
+    }
+    Do(event);
+  }
+  void Report(const std::string& from, proto::ExecutorMessage message) {
+    Do(ExecutorReported{ExecutorId(from), std::move(message)});
+  }
+  void Ready(const std::string& from) {
+    proto::ExecutorMessage message;
+    message.mutable_epoch_ready()->set_epoch(state_.epoch().value());
+    Report(from, std::move(message));
+  }
+  void Prepared(const std::string& from, int64_t batch, int64_t hash_salt = 0) {
+    proto::ExecutorMessage message;
+    proto::BatchPrepared* prepared = message.mutable_batch_prepared();
+    prepared->set_epoch(state_.epoch().value());
+    prepared->set_batch(batch);
+    for (const auto& run : runs) {
+      if (run.batch() == batch && run.epoch() == state_.epoch().value() &&
+          receiver_of[&run - &runs[0]] == from) {
+        for (const proto::Split& split : run.splits()) {
+          proto::SplitReport* report = prepared->add_splits();
+          *report->mutable_key() = split.key();
+          report->set_records(split.end() - split.begin());
+          report->set_input_hash(
+              static_cast<uint64_t>(split.begin() * 31 + split.end() + hash_salt));
+        }
+      }
+    }
+    Report(from, std::move(message));
+  }
+  void Committed(const std::string& from, int64_t batch, const std::string& marker = "") {
+    proto::ExecutorMessage message;
+    message.mutable_batch_committed()->set_epoch(state_.epoch().value());
+    message.mutable_batch_committed()->set_batch(batch);
+    if (!marker.empty()) {
+      message.mutable_batch_committed()->add_markers()->set_marker(marker);
+    }
+    Report(from, std::move(message));
+  }
+  void Failed(const std::string& from, bool retryable, const std::string& words) {
+    proto::ExecutorMessage message;
+    message.mutable_epoch_failed()->set_epoch(state_.epoch().value());
+    message.mutable_epoch_failed()->set_code(static_cast<int>(absl::StatusCode::kUnavailable));
+    message.mutable_epoch_failed()->set_message(words);
+    message.mutable_epoch_failed()->set_retryable(retryable);
+    Report(from, std::move(message));
+  }
+  void At(int64_t us) {
+    now_us = us;
+    Do(TimerFired{});
+  }
+  // Executor e alone, ready, at time 0.
+  void Start() {
+    Members({"e"});
+    Ready("e");
+  }
+  void RunBatch(int64_t batch) {
+    Prepared("e", batch);
+    Committed("e", batch);
+  }
+  void MakeDurable() {
+    while (!unacknowledged.empty()) {
+      const int64_t id = unacknowledged.front();
+      unacknowledged.erase(unacknowledged.begin());
+      Take(state_.Handle(RecordDurable{id}, {now_us, 1'000'000'000 + now_us}));
+    }
+  }
+
+  std::vector<int64_t> RunBatches() const {
+    std::vector<int64_t> batches;
+    for (const proto::RunBatch& run : runs) {
+      batches.push_back(run.batch());
+    }
+    return batches;
+  }
+
+  JobState& state() { return state_; }
+
+  int64_t now_us = 0;
+  bool journal_works = true;
+  std::vector<int64_t> unacknowledged;
+  std::vector<proto::JournalRecord> journal;
+  std::vector<proto::StartEpoch> starts;
+  std::vector<proto::RunBatch> runs;
+  std::vector<std::string> receiver_of;  // of runs
+  std::vector<int64_t> commits;
+  std::vector<BatchDone> done;
+  std::vector<JobOver> over;
+  int stops = 0;
+
+ private:
+  void Take(std::vector<JobAction> actions) {
+    for (JobAction& action : actions) {
+      if (auto* append = std::get_if<AppendRecord>(&action)) {
+        journal.push_back(append->record);
+        unacknowledged.push_back(append->id);
+      } else if (auto* send = std::get_if<SendToExecutor>(&action)) {
+        TakeMessage(send->to.value(), send->message);
+      } else if (auto* batch = std::get_if<BatchDone>(&action)) {
+        done.push_back(*batch);
+      } else if (auto* end = std::get_if<JobOver>(&action)) {
+        over.push_back(*end);
+      }
+    }
+    if (journal_works) {
+      MakeDurable();
+    }
+  }
+  void TakeMessage(const std::string& to, const proto::DriverMessage& message) {
+    if (message.has_start_epoch()) {
+      starts.push_back(message.start_epoch());
+    } else if (message.has_run_batch()) {
+      runs.push_back(message.run_batch());
+      receiver_of.push_back(to);
+    } else if (message.has_commit_batch()) {
+      commits.push_back(message.commit_batch().batch());
+    } else if (message.has_stop_epoch()) {
+      ++stops;
+    }
+  }
+
+  JobState state_;
+};
+
+TEST(JobStateTest, WaitsForExecutorsAndSaysHowToStartOne) {
+  JobStateOptions options;
+  options.driver_address = "10.0.0.1:7100";
+  Play play(Submitted(1), Play::Settings(10), options);
+  play.Members({});
+  EXPECT_EQ(play.state().phase(), proto::PHASE_WAITING);
+  EXPECT_EQ(play.state().message(),
+            "waits for executors: none is registered with this driver; start one with "
+            "millrace-executor --driver 10.0.0.1:7100");
+  EXPECT_EQ(play.state().next_wakeup_us(), JobState::kNever);
+  play.Members({"e"});
+  EXPECT_EQ(play.state().phase(), proto::PHASE_STARTING);
+  EXPECT_EQ(play.starts.size(), 1u);
+}
+
+TEST(JobStateTest, JournalsTheEpochBeforeAnybodyHearsOfIt) {
+  Play play(Submitted(3));
+  play.journal_works = false;
+  play.Members({"a", "b"});
+  ASSERT_EQ(play.journal.size(), 1u);
+  EXPECT_EQ(play.journal[0].epoch_started().epoch(), 1);
+  EXPECT_THAT(play.starts, IsEmpty());
+  play.MakeDurable();
+  ASSERT_EQ(play.starts.size(), 2u);
+  const proto::Assignment& assignment = play.starts[0].assignment();
+  EXPECT_EQ(assignment.members_size(), 2);
+  EXPECT_EQ(assignment.shard_owner_size(), 4);
+  ASSERT_EQ(assignment.partitions_size(), 3);
+  EXPECT_EQ(assignment.partitions(2).start().offset(), 100);
+  EXPECT_EQ(play.starts[0].first_batch(), 1);
+}
+
+TEST(JobStateTest, PlansWhenEveryMemberIsReady) {
+  Play play(Submitted(2));
+  play.Members({"a", "b"});
+  play.Ends(150, 2);
+  play.Ready("a");
+  EXPECT_THAT(play.runs, IsEmpty());
+  play.Ready("b");
+  ASSERT_EQ(play.runs.size(), 2u) << "every member gets every batch";
+  EXPECT_EQ(play.runs[0].splits_size() + play.runs[1].splits_size(), 2);
+  EXPECT_EQ(play.runs[0].splits(0).begin(), 100);
+  EXPECT_EQ(play.runs[0].splits(0).end(), 150);
+}
+
+TEST(JobStateTest, TicksOnAGridAndSkipsThoseWithoutInput) {
+  Play play(Submitted(1), Play::Settings(10));
+  play.Start();
+  EXPECT_EQ(play.state().next_wakeup_us(), JobState::kNever) << "an idle job needs no timer";
+  play.Ends(110);
+  EXPECT_THAT(play.RunBatches(), ElementsAre(1));
+  play.RunBatch(1);
+  play.now_us = 3 * kMs;
+  play.Ends(120);
+  EXPECT_THAT(play.RunBatches(), ElementsAre(1)) << "not before the tick";
+  EXPECT_EQ(play.state().next_wakeup_us(), 10 * kMs);
+  play.At(10 * kMs);
+  EXPECT_THAT(play.RunBatches(), ElementsAre(1, 2));
+  play.RunBatch(2);
+  // Silence; the next input waits for the first tick after it.
+  play.now_us = 57 * kMs;
+  play.Ends(130);
+  EXPECT_EQ(play.state().next_wakeup_us(), 60 * kMs);
+  play.At(60 * kMs);
+  EXPECT_THAT(play.RunBatches(), ElementsAre(1, 2, 3));
+  EXPECT_EQ(play.done.back().tick_us, 10 * kMs);
+}
+
+TEST(JobStateTest, LateTickKeepsItsDueTime) {
+  Play play(Submitted(1), Play::Settings(10));
+  play.Start();
+  play.Ends(110);
+  play.now_us = 5 * kMs;
+  play.Ends(120);
+  play.now_us = 34 * kMs;
+  play.RunBatch(1);
+  EXPECT_THAT(play.RunBatches(), ElementsAre(1, 2)) << "as soon as there is room";
+  play.RunBatch(2);
+  EXPECT_EQ(play.done[1].tick_us, 10 * kMs) << "latency counts from when it was due";
+  play.Ends(130);
+  EXPECT_EQ(play.state().next_wakeup_us(), 40 * kMs)
+      << "back on the grid, without making up missed ticks";
+}
+
+TEST(JobStateTest, ProgressOfExecutorsMovesTheEnd) {
+  Play play(Submitted(1));
+  play.Start();
+  proto::ExecutorMessage message;
+  message.mutable_source_progress()->set_epoch(1);
+  auto* partition = message.mutable_source_progress()->add_partitions();
+  partition->mutable_key()->set_partition("t/0");
+  partition->set_fetched_to(107);
+  play.Report("e", message);
+  ASSERT_EQ(play.runs.size(), 1u);
+  EXPECT_EQ(play.runs[0].splits(0).end(), 107);
+}
+
+TEST(JobStateTest, NextBatchRunsWhileOneCommits) {
+  Play play(Submitted(1), Play::Settings(0));
+  play.Start();
+  play.Ends(110);
+  play.Ends(120);
+  EXPECT_THAT(play.RunBatches(), ElementsAre(1)) << "one at a time";
+  play.Prepared("e", 1);
+  EXPECT_THAT(play.commits, ElementsAre(1));
+  EXPECT_THAT(play.RunBatches(), ElementsAre(1, 2)) << "2 runs while 1 commits";
+  play.Ends(130);
+  play.Prepared("e", 2);
+  EXPECT_THAT(play.commits, ElementsAre(1)) << "2 commits after 1";
+  EXPECT_THAT(play.RunBatches(), ElementsAre(1, 2)) << "two uncommitted are enough";
+  play.Committed("e", 1);
+  EXPECT_THAT(play.commits, ElementsAre(1, 2));
+  EXPECT_THAT(play.RunBatches(), ElementsAre(1, 2, 3));
+}
+
+TEST(JobStateTest, CommitWaitsForTheJournal) {
+  Play play(Submitted(1));
+  play.Start();
+  play.journal_works = false;
+  play.Ends(110);
+  play.Prepared("e", 1);
+  EXPECT_THAT(play.commits, IsEmpty());
+  play.MakeDurable();
+  EXPECT_THAT(play.commits, ElementsAre(1));
+  play.Committed("e", 1, "m1");
+  EXPECT_THAT(play.done, IsEmpty()) << "visible only once the journal knows";
+  play.MakeDurable();
+  ASSERT_EQ(play.done.size(), 1u);
+  EXPECT_EQ(play.done[0].records, 10);
+  EXPECT_EQ(play.state().history().markers().at({0, 0}), "m1");
+}
+
+TEST(JobStateTest, DuplicateReportsCountOnce) {
+  Play play(Submitted(2));
+  play.Members({"a", "b"});
+  play.Ready("a");
+  play.Ready("b");
+  play.Ends(110, 2);
+  play.Prepared("a", 1);
+  play.Prepared("a", 1);
+  EXPECT_THAT(play.commits, IsEmpty());
+  play.Prepared("b", 1);
+  play.Committed("b", 1);
+  play.Committed("b", 1);
+  EXPECT_THAT(play.done, IsEmpty());
+  play.Committed("a", 1);
+  ASSERT_EQ(play.done.size(), 1u);
+  EXPECT_EQ(play.done[0].records, 20);
+}
+
+TEST(JobStateTest, BatchTimeNeverStepsBack) {
+  Play play(Submitted(1), Play::Settings(0));
+  play.Start();
+  play.Ends(110);
+  play.RunBatch(1);
+  std::vector<JobAction> actions =
+      play.state().Handle(EndsKnown{0, {{"t/0", 120, 120}}}, {play.now_us, /*wall_us=*/5});
+  ASSERT_FALSE(actions.empty());
+  const auto& planned = std::get<AppendRecord>(actions[0]).record.batch_planned();
+  EXPECT_EQ(planned.batch_time_us(), play.runs[0].batch_time_us() + 1);
+}
+
+TEST(JobStateTest, RateLimitBoundsEveryBatch) {
+  JobSettings settings = Play::Settings(1000);
+  settings.max_rate_per_partition = 7;
+  Play play(Submitted(2), settings);
+  play.Start();
+  play.Ends(1'000'000, 2);
+  ASSERT_EQ(play.runs[0].splits_size(), 2);
+  EXPECT_EQ(play.runs[0].splits(0).end(), 107);
+  EXPECT_EQ(play.runs[0].splits(1).end(), 107);
+  play.RunBatch(1);
+  EXPECT_EQ(play.state().next_wakeup_us(), 1000 * kMs) << "the limit is no backlog to hurry for";
+}
+
+TEST(JobStateTest, BacklogIsReadInBoundedBatchesWithoutWaitingForTicks) {
+  Play play(Submitted(1), Play::Settings(2000));
+  play.Start();
+  play.Ends(1'000'000);
+  EXPECT_EQ(play.runs[0].splits(0).end(), 100 + RateController::kInitialRecordsPerPartition);
+  play.now_us = 50 * kMs;
+  play.Prepared("e", 1);
+  EXPECT_THAT(play.RunBatches(), ElementsAre(1, 2));
+  EXPECT_EQ(play.runs[1].splits(0).begin(), play.runs[0].splits(0).end());
+  EXPECT_EQ(play.runs[1].splits(0).end() - play.runs[1].splits(0).begin(),
+            4 * RateController::kInitialRecordsPerPartition);
+}
+
+TEST(JobStateTest, HeldResultsHoldThePlan) {
+  Play play(Submitted(1), Play::Settings(0));
+  play.Start();
+  play.Do(ResultsHeld{true});
+  play.Ends(110);
+  EXPECT_THAT(play.runs, IsEmpty());
+  EXPECT_EQ(play.state().next_wakeup_us(), JobState::kNever);
+  play.Do(ResultsHeld{false});
+  EXPECT_THAT(play.RunBatches(), ElementsAre(1));
+}
+
+TEST(JobStateTest, BoundedJobFinishesWhenAllIsCommitted) {
+  proto::JobSubmitted submitted = Submitted(2);
+  submitted.set_once(true);
+  for (int p = 0; p < 2; ++p) {
+    auto* stop = submitted.add_stop_at();
+    stop->mutable_key()->set_partition(absl::StrCat("t/", p));
+    stop->set_offset(p == 0 ? 130 : 100);
+  }
+  Play play(submitted);
+  play.Start();
+  play.Ends(500, 2);
+  ASSERT_EQ(play.runs.size(), 1u) << "the ends at submission are input enough";
+  ASSERT_EQ(play.runs[0].splits_size(), 1);
+  EXPECT_EQ(play.runs[0].splits(0).end(), 130);
+  play.Prepared("e", 1);
+  EXPECT_THAT(play.over, IsEmpty());
+  play.Committed("e", 1);
+  ASSERT_EQ(play.over.size(), 1u);
+  EXPECT_EQ(play.over[0].how, proto::JobEnded::FINISHED);
+  EXPECT_EQ(play.journal.back().job_ended().how(), proto::JobEnded::FINISHED);
+  EXPECT_EQ(play.state().phase(), proto::PHASE_FINISHED);
+}
+
+TEST(JobStateTest, BoundedJobWithoutInputFinishesWithoutExecutors) {
+  proto::JobSubmitted submitted = Submitted(1);
+  submitted.set_once(true);
+  Play play(submitted);
+  play.Members({});
+  ASSERT_EQ(play.over.size(), 1u);
+  EXPECT_EQ(play.over[0].how, proto::JobEnded::FINISHED);
+}
+
+TEST(JobStateTest, GlobalAggregateHasABatchEvenWithoutInput) {
+  proto::JobSubmitted submitted = Submitted(1);
+  submitted.set_once(true);
+  submitted.mutable_plan()->add_stages()->add_operators()->mutable_final_aggregate()->set_global(
+      true);
+  Play play(submitted);
+  play.Start();
+  ASSERT_THAT(play.RunBatches(), ElementsAre(1));
+  EXPECT_EQ(play.runs[0].splits_size(), 0);
+  play.RunBatch(1);
+  ASSERT_EQ(play.over.size(), 1u);
+  EXPECT_EQ(play.over[0].how, proto::JobEnded::FINISHED);
+}
+
+TEST(JobStateTest, DrainFinishesWhatRuns) {
+  Play play(Submitted(1), Play::Settings(0));
+  play.Start();
+  play.Ends(110);
+  play.Do(StopRequested{StopRequested::How::kDrain});
+  EXPECT_EQ(play.state().phase(), proto::PHASE_DRAINING);
+  EXPECT_THAT(play.over, IsEmpty());
+  play.Ends(120);
+  play.RunBatch(1);
+  EXPECT_THAT(play.RunBatches(), ElementsAre(1)) << "nothing new";
+  ASSERT_EQ(play.over.size(), 1u);
+  EXPECT_EQ(play.over[0].how, proto::JobEnded::STOPPED);
+  EXPECT_EQ(play.state().history().last_committed(), BatchId(1));
+  EXPECT_EQ(play.stops, 1);
+}
+
+TEST(JobStateTest, InterruptLeavesNoEndInTheJournal) {
+  Play play(Submitted(1));
+  play.Start();
+  play.Ends(110);
+  play.Do(StopRequested{StopRequested::How::kInterrupt});
+  play.RunBatch(1);
+  ASSERT_EQ(play.over.size(), 1u);
+  EXPECT_EQ(play.over[0].how, proto::JobEnded::UNKNOWN);
+  EXPECT_FALSE(play.journal.back().has_job_ended());
+}
+
+TEST(JobStateTest, CancelDoesNotWait) {
+  Play play(Submitted(1));
+  play.Start();
+  play.Ends(110);
+  play.Do(StopRequested{StopRequested::How::kCancel});
+  ASSERT_EQ(play.over.size(), 1u);
+  EXPECT_EQ(play.over[0].how, proto::JobEnded::CANCELLED);
+}
+
+TEST(JobStateTest, FailureThatWouldRepeatEndsTheJob) {
+  Play play(Submitted(1));
+  play.Start();
+  play.Ends(110);
+  play.Failed("e", false, "t/0 offset 103: not a number");
+  ASSERT_EQ(play.over.size(), 1u);
+  EXPECT_EQ(play.over[0].how, proto::JobEnded::FAILED);
+  EXPECT_EQ(play.over[0].message, "t/0 offset 103: not a number");
+  EXPECT_EQ(play.state().phase(), proto::PHASE_FAILED);
+}
+
+TEST(JobStateTest, OtherFailuresAreRetriedWithBackoffAndALimit) {
+  Play play(Submitted(1));
+  play.Start();
+  play.Ends(110);
+  int64_t waited = 0;
+  for (int failure = 0; failure < 10; ++failure) {
+    ASSERT_THAT(play.over, IsEmpty());
+    play.Failed("e", true, "broker away");
+    if (failure > 0) {  // the first retry is at once
+      EXPECT_EQ(play.starts.size(), static_cast<size_t>(failure) + 1);
+      const int64_t wakeup = play.state().next_wakeup_us();
+      EXPECT_LE(wakeup - play.now_us, 10'000'000);
+      EXPECT_GE(wakeup, play.now_us);
+      waited += wakeup - play.now_us;
+      play.At(wakeup);
+    }
+    play.Ready("e");
+  }
+  EXPECT_GT(waited, 15'000'000) << "a broker's restart is outlived";
+  EXPECT_EQ(play.state().epoch(), Epoch(11));
+  play.Failed("e", true, "broker away");
+  ASSERT_EQ(play.over.size(), 1u);
+  EXPECT_THAT(play.over[0].message, HasSubstr("gave up after 10 restarts in a row"));
+  EXPECT_THAT(play.over[0].message, HasSubstr("broker away"));
+}
+
+TEST(JobStateTest, ProgressForgivesFailures) {
+  Play play(Submitted(1), Play::Settings(0));
+  play.Start();
+  for (int round = 1; round <= 15; ++round) {
+    play.Ends(100 + round);
+    play.Failed("e", true, "hiccup");
+    play.Ready("e");
+    play.RunBatch(round);
+  }
+  EXPECT_THAT(play.over, IsEmpty());
+  EXPECT_EQ(play.state().history().last_committed(), BatchId(15));
+}
+
+TEST(JobStateTest, BatchInDoubtIsRunAgainAsPlanned) {
+  Play play(Submitted(1));
+  play.Start();
+  play.Ends(110);
+  play.RunBatch(1);
+  play.now_us = 10 * kMs;
+  play.Ends(120);
+  play.Prepared("e", 2);
+  EXPECT_THAT(play.commits, ElementsAre(1, 2));
+  play.Members({});  // lost before it said that 2 is committed
+  EXPECT_EQ(play.state().phase(), proto::PHASE_WAITING);
+  play.Ends(500);
+  play.Members({"f"});
+  ASSERT_EQ(play.starts.size(), 2u);
+  EXPECT_EQ(play.starts[1].epoch(), 2);
+  EXPECT_EQ(play.starts[1].first_batch(), 2);
+  EXPECT_EQ(play.starts[1].suppress_until(), 1);
+  EXPECT_EQ(play.starts[1].assignment().partitions(0).start().offset(), 110);
+  play.Ready("f");
+  EXPECT_EQ(play.runs.back().batch(), 2);
+  EXPECT_EQ(play.runs.back().splits(0).begin(), 110);
+  EXPECT_EQ(play.runs.back().splits(0).end(), 120) << "not what has come since";
+  EXPECT_EQ(play.runs.back().batch_time_us(), play.runs[1].batch_time_us());
+  play.Prepared("f", 2);
+  play.Committed("f", 2);
+  EXPECT_EQ(play.state().history().last_committed(), BatchId(2));
+}
+
+class ReplayTest : public ::testing::Test {
+ protected:
+  // Batches 1 and 2 committed, 3 planned, then the executor is replaced.
+  ReplayTest() : play_(Submitted(1, /*running_state=*/true), Play::Settings(0)) {
+    play_.Start();
+    for (int64_t batch = 1; batch <= 3; ++batch) {
+      play_.Ends(100 + batch * 10);
+      if (batch < 3) {
+        play_.RunBatch(batch);
+      }
+    }
+    play_.Members({"f"});
+    play_.runs.clear();
+    play_.receiver_of.clear();
+    play_.commits.clear();
+    play_.Ready("f");
+  }
+  Play play_;
+};
+
+TEST_F(ReplayTest, RebuildsStateFromTheFirstBatchWithoutCommitting) {
+  EXPECT_EQ(play_.starts.back().first_batch(), 1);
+  EXPECT_EQ(play_.starts.back().suppress_until(), 2);
+  EXPECT_EQ(play_.starts.back().assignment().partitions(0).start().offset(), 100);
+  EXPECT_EQ(play_.state().phase(), proto::PHASE_RECOVERING);
+  play_.Prepared("f", 1);
+  play_.Prepared("f", 2);
+  EXPECT_THAT(play_.commits, IsEmpty());
+  EXPECT_THAT(play_.RunBatches(), ElementsAre(1, 2, 3));
+  EXPECT_EQ(play_.state().phase(), proto::PHASE_RUNNING);
+  play_.Prepared("f", 3);
+  EXPECT_THAT(play_.commits, ElementsAre(3));
+  play_.Committed("f", 3);
+  ASSERT_EQ(play_.done.size(), 3u) << "batches 1 and 2 were done once";
+  play_.Ends(140);
+  EXPECT_THAT(play_.RunBatches(), ElementsAre(1, 2, 3, 4));
+}
+
+TEST_F(ReplayTest, DifferentInputStopsTheJob) {
+  play_.Prepared("f", 1, /*hash_salt=*/1);
+  ASSERT_EQ(play_.over.size(), 1u);
+  EXPECT_EQ(play_.over[0].how, proto::JobEnded::FAILED);
+  EXPECT_THAT(play_.over[0].message,
+              HasSubstr("batch 1 cannot be run again: t/0 offsets 100 to 110"));
+}
+
+TEST_F(ReplayTest, StopDoesNotWaitForStateNobodyNeeds) {
+  play_.Do(StopRequested{StopRequested::How::kDrain});
+  ASSERT_EQ(play_.over.size(), 1u);
+  EXPECT_EQ(play_.over[0].how, proto::JobEnded::STOPPED);
+}
+
+TEST(JobStateTest, JoiningExecutorGetsWorkAtABatchBoundary) {
+  Play play(Submitted(4), Play::Settings(0));
+  play.Start();
+  play.Ends(110, 4);
+  play.Members({"e", "f"});
+  play.At(400 * kMs);
+  EXPECT_EQ(play.starts.size(), 1u) << "batch 1 is still under way";
+  play.Ends(120, 4);
+  play.Prepared("e", 1);
+  EXPECT_THAT(play.RunBatches(), ElementsAre(1)) << "no new batch before the boundary";
+  play.Committed("e", 1);
+  ASSERT_EQ(play.starts.size(), 3u);
+  EXPECT_EQ(play.starts[1].epoch(), 2);
+  EXPECT_EQ(play.state().restarts(), 0);
+  int owned[2] = {0, 0};
+  for (const auto& partition : play.starts[1].assignment().partitions()) {
+    ++owned[partition.member()];
+  }
+  EXPECT_EQ(owned[0], 2);
+  EXPECT_EQ(owned[1], 2);
+}
+
+TEST(JobStateTest, NewPartitionEntersWithItsFirstRecords) {
+  Play play(Submitted(1), Play::Settings(0));
+  play.Start();
+  play.Do(PartitionsDiscovered{0, {{"t/0", 0}, {"t/1", 5}}});
+  EXPECT_THAT(play.runs, IsEmpty());
+  play.Do(EndsKnown{0, {{"t/1", 9, 9}}});
+  ASSERT_EQ(play.runs.size(), 1u);
+  ASSERT_EQ(play.runs[0].new_partitions_size(), 1);
+  EXPECT_EQ(play.runs[0].new_partitions(0).ordinal(), 1u);
+  EXPECT_EQ(play.runs[0].new_partitions(0).offset(), 5);
+  EXPECT_EQ(play.runs[0].splits(0).begin(), 5);
+  EXPECT_EQ(play.journal.back().batch_planned().new_partitions(0).key().partition(), "t/1");
+  play.RunBatch(1);
+  EXPECT_EQ(play.state().history().partitions().size(), 2u);
+}
+
+TEST(JobStateTest, LostTopicFailsTheJobWithItsName) {
+  Play play(Submitted(1));
+  play.Start();
+  play.Do(SourceLost{absl::NotFoundError("topic 't' was deleted")});
+  ASSERT_EQ(play.over.size(), 1u);
+  EXPECT_EQ(play.over[0].message, "topic 't' was deleted");
+}
+
+TEST(JobStateTest, TruncatedTopicFailsOnlyWhenItIsCertain) {
+  Play play(Submitted(1), Play::Settings(0));
+  play.Start();
+  play.Ends(200);
+  play.RunBatch(1);
+  play.Ends(20);
+  play.Ends(210);
+  play.Ends(20);
+  play.Ends(20);
+  EXPECT_THAT(play.over, IsEmpty());
+  play.Ends(20);
+  ASSERT_EQ(play.over.size(), 1u);
+  EXPECT_THAT(play.over[0].message, HasSubstr("source table \"lines\": t/0 ends at offset 20"));
+}
+
+TEST(JobStateTest, FullDiskStopsTheJobAtWhatIsDurable) {
+  Play play(Submitted(1));
+  play.Start();
+  play.Ends(110);
+  play.RunBatch(1);
+  play.journal_works = false;
+  play.now_us = 10 * kMs;
+  play.Ends(120);
+  play.Prepared("e", 2);
+  play.Do(JournalFailed{absl::ResourceExhaustedError("no space left on device writing /j")});
+  EXPECT_THAT(play.commits, ElementsAre(1));
+  ASSERT_EQ(play.over.size(), 1u);
+  EXPECT_THAT(play.over[0].message, HasSubstr("no space left on device writing /j"));
+  EXPECT_THAT(play.over[0].message, HasSubstr("goes on after batch 1"));
+  EXPECT_EQ(play.state().phase(), proto::PHASE_FAILED);
+  EXPECT_EQ(play.state().history().last_planned(), BatchId(1));
+}
+
+TEST(JobStateTest, ReconnectedExecutorHearsAgainWhatItHasNotAnswered) {
+  Play play(Submitted(1), Play::Settings(0));
+  play.Members({"e"});
+  play.Do(MemberReconnected{ExecutorId("e")});
+  EXPECT_EQ(play.starts.size(), 2u);
+  play.Ready("e");
+  play.Ends(110);
+  play.Do(MemberReconnected{ExecutorId("e")});
+  EXPECT_THAT(play.RunBatches(), ElementsAre(1, 1));
+  play.Ends(120);
+  play.Prepared("e", 1);
+  play.Do(MemberReconnected{ExecutorId("e")});
+  EXPECT_THAT(play.commits, ElementsAre(1, 1));
+  EXPECT_THAT(play.RunBatches(), ElementsAre(1, 1, 2, 2));
+}
+
+TEST(JobStateTest, HungBatchIsGivenUp) {
+  Play play(Submitted(1));
+  play.Start();
+  play.Ends(110);
+  EXPECT_EQ(play.state().next_wakeup_us(), 600'000 * kMs);
+  play.At(600'000 * kMs);
+  play.At(play.state().next_wakeup_us());
+  EXPECT_EQ(play.state().epoch(), Epoch(2));
+}
+
+}  // namespace
+}  // namespace millrace

@@ -1,0 +1,107 @@
+// What JobState shows of itself: its next wake-up, phase, lag and load.
+#include <algorithm>
+
+#include "driver/batch/job_state.h"
+
+namespace millrace {
+
+int64_t JobState::next_wakeup_us() const {
+  switch (stage_) {
+    case Stage::kWaitingToRetry:
+      return retry_at_us_;
+    case Stage::kStartingEpoch:
+      return stage_since_us_ + options_.ready_timeout_us;
+    case Stage::kRunning: {
+      int64_t wakeup = rebalance_at_us_ > now_.mono_us ? rebalance_at_us_ : kNever;
+      if (!in_flight_.empty()) {
+        // Step deadlines; what is on its way to the journal is answered in any case.
+        const InFlight& batch = in_flight_.front();
+        if (batch.step == InFlight::Step::kRunning) {
+          wakeup = std::min(wakeup, batch.step_since_us + options_.prepare_timeout_us);
+        } else if (batch.step == InFlight::Step::kCommitting) {
+          wakeup = std::min(wakeup, batch.step_since_us + options_.commit_timeout_us);
+        }
+      }
+      return HasRoom() && !Quiescing() ? std::min(wakeup, NextLaunchUs()) : wakeup;
+    }
+    case Stage::kWaitingForMembers:
+    case Stage::kJournalingEpoch:
+    case Stage::kEnding:
+    case Stage::kOver:
+      return kNever;
+  }
+  return kNever;
+}
+
+proto::JobPhase JobState::phase() const {
+  switch (stage_) {
+    case Stage::kWaitingForMembers:
+      return proto::PHASE_WAITING;
+    case Stage::kWaitingToRetry:
+    case Stage::kJournalingEpoch:
+    case Stage::kStartingEpoch:
+      return stop_.has_value() ? proto::PHASE_DRAINING : proto::PHASE_STARTING;
+    case Stage::kRunning: {
+      if (stop_.has_value()) {
+        return proto::PHASE_DRAINING;
+      }
+      const bool rebuilding = (!in_flight_.empty() && in_flight_.back().suppressed) ||
+                              (!replays_.empty() && replays_.front().batch <= suppress_until_);
+      return rebuilding ? proto::PHASE_RECOVERING : proto::PHASE_RUNNING;
+    }
+    case Stage::kEnding:
+      return ending_.how() == proto::JobEnded::FAILED ? proto::PHASE_FAILED : proto::PHASE_DRAINING;
+    case Stage::kOver:
+      break;
+  }
+  switch (ending_.how()) {
+    case proto::JobEnded::CANCELLED:
+      return proto::PHASE_CANCELLED;
+    case proto::JobEnded::FINISHED:
+      return proto::PHASE_FINISHED;
+    case proto::JobEnded::FAILED:
+      return proto::PHASE_FAILED;
+    default:
+      return message_.empty() ? proto::PHASE_STOPPED : proto::PHASE_FAILED;
+  }
+}
+
+std::vector<JobState::PartitionView> JobState::Partitions() const {
+  std::vector<PartitionView> views;
+  for (uint32_t ordinal = 0; ordinal < partitions_.size(); ++ordinal) {
+    const Partition& p = partitions_[ordinal];
+    const bool durable = ordinal < history_.committed_to().size();
+    const bool placed =
+        p.owner < members_.size() && (stage_ == Stage::kRunning || stage_ == Stage::kStartingEpoch);
+    views.push_back({p.source, p.name, durable ? history_.committed_to()[ordinal] : p.planned_to,
+                     p.stable_end, p.high_watermark, placed ? members_[p.owner].id : ExecutorId()});
+  }
+  for (const UnplannedPartition& p : unplanned_) {
+    views.push_back({p.source, p.name, p.start, p.stable_end, p.high_watermark, ExecutorId()});
+  }
+  return views;
+}
+
+int64_t JobState::LagRecords() const {
+  int64_t lag = 0;
+  for (const PartitionView& view : Partitions()) {
+    lag += std::max<int64_t>(view.stable_end - view.committed, 0);
+  }
+  return lag;
+}
+
+std::map<ExecutorId, std::pair<uint32_t, uint32_t>> JobState::Load() const {
+  std::map<ExecutorId, std::pair<uint32_t, uint32_t>> load;
+  if (stage_ != Stage::kRunning && stage_ != Stage::kStartingEpoch) {
+    return load;
+  }
+  for (const Partition& partition : partitions_) {
+    ++load[members_[partition.owner].id].first;
+  }
+  for (const uint32_t owner : shard_owners_) {
+    ++load[members_[owner].id].second;
+  }
+  return load;
+}
+
+}  // namespace millrace

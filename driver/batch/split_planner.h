@@ -1,0 +1,33 @@
+// Draws the line through the input: which offsets of which partitions are the next batch. Pure
+// functions.
+#ifndef MILLRACE_DRIVER_BATCH_SPLIT_PLANNER_H_
+#define MILLRACE_DRIVER_BATCH_SPLIT_PLANNER_H_
+
+#include <cstdint>
+#include <vector>
+
+namespace millrace {
+
+// Per partition: how many offsets it has beyond the last plan, and how many the user's rate limit
+// lets through.
+struct SplitDemand {
+  int64_t lag = 0;            // ≤ 0: nothing to read
+  int64_t limit = INT64_MAX;  // of this partition in this batch
+};
+
+struct SplitShares {
+  std::vector<int64_t> offsets;  // per partition: how many to read now
+  bool cut_by_budget =
+      false;  // the budget left offsets behind that the limits would have let through
+};
+
+// Shares `budget` offsets out: half of it evenly, so that a partition with little is read to its
+// end whatever the others hold, the rest by what each still has, so that partitions with a long
+// backlog end together. Offsets stand for records; where they have gaps a batch is smaller than
+// planned. Never gives more than demanded or than `budget` in total, and uses the budget up if
+// there is demand for it.
+SplitShares ShareBudget(const std::vector<SplitDemand>& demands, int64_t budget);
+
+}  // namespace millrace
+
+#endif  // MILLRACE_DRIVER_BATCH_SPLIT_PLANNER_H_
