@@ -1,0 +1,29 @@
+// CREATE TABLE … WITH (connector = …): from the parse tree to a table of the catalog, and from
+// there to the plan's sources and sinks. Pure functions; errors are INVALID_ARGUMENT with a
+// position.
+#ifndef MILLRACE_DRIVER_SQL_CREATE_TABLE_H_
+#define MILLRACE_DRIVER_SQL_CREATE_TABLE_H_
+
+#include "absl/status/statusor.h"
+#include "connectors/registry.h"
+#include "driver/sql/catalog.h"
+#include "driver/sql/source_text.h"
+#include "third_party/pg_query.pb.h"
+
+namespace millrace {
+
+absl::StatusOr<TableDefinition> BindCreateTable(const pg_query::CreateStmt& statement,
+                                                const SourceText& source,
+                                                const ConnectorRegistry& connectors);
+
+// The table as a source, without the columns that are read.
+proto::Source MakeSource(const TableDefinition& table);
+// The table as a sink with its own columns; mode and keyed are the physical planner's.
+proto::Sink MakeSink(const TableDefinition& table);
+
+// Where an error about the table's options belongs: the option it names in quotes, else WITH.
+int32_t OptionErrorPosition(const TableDefinition& table, std::string_view message);
+
+}  // namespace millrace
+
+#endif  // MILLRACE_DRIVER_SQL_CREATE_TABLE_H_

@@ -1,0 +1,75 @@
+// Builds typed expressions from typed parts by PostgreSQL's rules: finds the function or operator
+// that a name and argument types mean and inserts the conversions it needs. What the SQL binder
+// uses, and what another front end would. Thread-compatible; `functions` must outlive it. Errors
+// are INVALID_ARGUMENT with a script position.
+#ifndef MILLRACE_DRIVER_SQL_LOGICAL_EXPR_BUILDER_H_
+#define MILLRACE_DRIVER_SQL_LOGICAL_EXPR_BUILDER_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "common/expr/function_registry.h"
+#include "driver/sql/logical/coercion.h"
+#include "driver/sql/logical/overload_resolution.h"
+#include "proto/plan.pb.h"
+
+namespace millrace {
+
+// An aggregate or table function that a call means, with its arguments converted.
+template <typename Function>
+struct ResolvedCall {
+  const Function* function = nullptr;
+  std::vector<proto::Expr> args;
+};
+
+// Untyped literals ('abc', NULL) are literals of TYPE_UNKNOWN until something decides their type.
+class ExprBuilder {
+ public:
+  explicit ExprBuilder(const FunctionRegistry& functions) : functions_(functions) {}
+
+  const FunctionRegistry& functions() const { return functions_; }
+
+  // The expression as `target`. The error says `cannot cast type a to b`; a literal that does not
+  // read as the type says so as PostgreSQL does.
+  absl::StatusOr<proto::Expr> Coerce(proto::Expr expr, const SqlType& target,
+                                     CastContext context) const;
+
+  // `what` names the construct in the error: `argument of WHERE must be type boolean, not type
+  // integer`.
+  absl::StatusOr<proto::Expr> CoerceToBoolean(proto::Expr expr, const std::string& what) const;
+
+  // Gives all of them their common type and returns it. `what` as in `CASE types integer and text
+  // cannot be matched`.
+  absl::StatusOr<SqlType> Unify(std::vector<proto::Expr>* exprs, const std::string& what) const;
+
+  // Untyped literals become text, as where a query's result meets nothing that says otherwise.
+  absl::StatusOr<proto::Expr> ResolveUnknown(proto::Expr expr) const;
+
+  absl::StatusOr<proto::Expr> Operator(const std::string& symbol, std::vector<proto::Expr> args,
+                                       int32_t position) const;
+  absl::StatusOr<proto::Expr> Function(const std::string& name, std::vector<proto::Expr> args,
+                                       int32_t position) const;
+  absl::StatusOr<ResolvedCall<AggregateFunction>> Aggregate(const std::string& name,
+                                                            std::vector<proto::Expr> args,
+                                                            int32_t position) const;
+  absl::StatusOr<ResolvedCall<TableFunctionDef>> TableFunction(const std::string& name,
+                                                               std::vector<proto::Expr> args,
+                                                               int32_t position) const;
+
+ private:
+  absl::StatusOr<std::vector<proto::Expr>> CoerceAll(std::vector<proto::Expr> args,
+                                                     const std::vector<SqlType>& targets) const;
+  absl::Status UnknownFunction(const std::string& name, const std::vector<proto::Expr>& args,
+                               int32_t position) const;
+
+  const FunctionRegistry& functions_;
+};
+
+// "name(integer, text)" for messages.
+std::string CallSignature(const std::string& name, const std::vector<proto::Expr>& args);
+
+}  // namespace millrace
+
+#endif  // MILLRACE_DRIVER_SQL_LOGICAL_EXPR_BUILDER_H_

@@ -1,0 +1,58 @@
+// The names an expression can use: the tables and functions of a FROM clause with their columns.
+// Thread-compatible.
+#ifndef MILLRACE_DRIVER_SQL_SCOPE_H_
+#define MILLRACE_DRIVER_SQL_SCOPE_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "common/types/sql_type.h"
+#include "driver/sql/logical/logical_plan.h"
+
+namespace millrace {
+
+struct ScopeColumn {
+  std::string table;  // alias of the FROM item
+  std::string name;
+  SqlType type;
+  uint32_t index = 0;   // in the output of the node below
+  bool hidden = false;  // metadata: found by name, left out of *
+};
+
+class Scope {
+ public:
+  // Adds a FROM item's columns, whose indexes follow those there are. An error at `position` if the
+  // alias is taken.
+  absl::Status AddTable(const std::string& alias, const std::vector<OutputColumn>& visible,
+                        const std::vector<OutputColumn>& hidden, int32_t position);
+
+  // The column `name`, of table `table` if that is not empty. Errors name the nearest.
+  absl::StatusOr<ScopeColumn> Find(const std::string& table, const std::string& name,
+                                   int32_t position) const;
+  // The column of that name alone, if there is exactly one; nothing if there is none. An error if
+  // it is ambiguous.
+  absl::StatusOr<std::optional<ScopeColumn>> FindUnqualified(const std::string& name,
+                                                             int32_t position) const;
+
+  // The column at `index` of the node below.
+  const ScopeColumn& At(uint32_t index) const { return columns_[index]; }
+
+  // Columns for * (or table.*).
+  absl::StatusOr<std::vector<ScopeColumn>> Expand(const std::string& table, int32_t position) const;
+
+ private:
+  bool HasTable(const std::string& table) const;
+  absl::Status NoTable(const std::string& table, int32_t position) const;
+
+  std::vector<std::string> tables_;
+  std::vector<ScopeColumn> columns_;
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_DRIVER_SQL_SCOPE_H_
