@@ -93,11 +93,13 @@ class Operator {
   // absent when batches leave without hashes. Known when the operator is created.
   virtual std::optional<std::vector<uint32_t>> HashedColumns() const { return std::nullopt; }
 
-  // rows_in and rows_out are filled by the base class.
-  virtual OperatorStats Stats() const;
+  OperatorStats Stats() const;
 
  protected:
+  // REQUIRES: the batch has rows.
   virtual absl::Status Process(const Batch& batch) = 0;
+  virtual void AddStateStats(OperatorStats*) const {}
+  void CountInput(const Batch& batch) { rows_in_ += static_cast<int64_t>(batch.row_count()); }
 
   absl::Status Emit(const Batch& batch);
 

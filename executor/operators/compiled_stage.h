@@ -1,0 +1,41 @@
+// A stage's operators, built from the plan and connected. Owned by a pipeline.
+#ifndef MILLRACE_EXECUTOR_OPERATORS_COMPILED_STAGE_H_
+#define MILLRACE_EXECUTOR_OPERATORS_COMPILED_STAGE_H_
+
+#include <memory>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "common/expr/function_registry.h"
+#include "executor/operators/operator.h"
+#include "executor/operators/stage_context.h"
+#include "proto/plan.pb.h"
+
+namespace millrace {
+
+struct CompiledStage {
+  std::vector<std::unique_ptr<Operator>> operators;  // inputs before their consumers
+  std::vector<Operator*> roots;                      // take the stage's input
+  std::vector<KeyedOperator*> keyed_roots;  // those of them that can take an exchange's blocks
+
+  // What a keyed stage reads: names and numbers of the exchange's key columns.
+  std::vector<uint32_t> input_keys;
+  std::vector<std::string> input_key_names;
+
+  // Builds stage `stage_id`; `context` outlives the result. INTERNAL or UNIMPLEMENTED name the
+  // operator that cannot be built: a plan of a newer engine, or a shape that no planner of this one
+  // makes.
+  static absl::StatusOr<CompiledStage> Create(const proto::JobPlan& plan, uint32_t stage_id,
+                                              StageContext* context,
+                                              const FunctionRegistry& registry);
+
+  std::vector<OperatorStats> Stats() const;
+};
+
+// Settings of a stage's context: whether its failed rows are skipped is decided by the sources
+// upstream.
+StageContext::Settings StageSettings(const proto::JobPlan& plan, uint32_t stage_id, uint32_t shard);
+
+}  // namespace millrace
+
+#endif  // MILLRACE_EXECUTOR_OPERATORS_COMPILED_STAGE_H_

@@ -1,0 +1,366 @@
+#include "executor/operators/final_aggregate.h"
+
+#include <algorithm>
+#include <numeric>
+#include <tuple>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/check.h"
+#include "common/base/status.h"
+#include "common/columnar/row_hash.h"
+#include "executor/operators/held_rows.h"
+#include "executor/operators/stage_context.h"
+
+namespace millrace {
+namespace {
+
+constexpr size_t kEmitRows = 16 << 10;
+
+}  // namespace
+
+FinalAggregate::FinalAggregate(const proto::Operator& plan, StageContext* context,
+                               AggregateLayout layout, std::vector<SqlType> key_types)
+    : KeyedOperator(plan.id(), context),
+      layout_(std::move(layout)),
+      per_batch_(plan.final_aggregate().per_batch()),
+      global_(plan.final_aggregate().global() && !per_batch_),
+      table_(std::move(key_types), layout_.payload_bytes()),
+      old_results_(layout_.entries().size()) {}
+
+FinalAggregate::~FinalAggregate() { layout_.DestroyAll(&table_); }
+
+absl::StatusOr<std::unique_ptr<FinalAggregate>> FinalAggregate::Create(
+    const proto::Operator& plan, StageContext* context, const FunctionRegistry& registry) {
+  const proto::FinalAggregate& kind = plan.final_aggregate();
+  ASSIGN_OR_RETURN(AggregateLayout layout,
+                   AggregateLayout::Create(kind.aggregates(), kind.input_retracts(), registry));
+  if (static_cast<uint32_t>(kind.keys_size()) != kind.key_count()) {
+    return absl::InternalError(absl::StrCat("the plan's final aggregate has ", kind.key_count(),
+                                            " keys and names ", kind.keys_size()));
+  }
+  std::vector<SqlType> key_types;
+  std::vector<std::string> key_names;
+  for (const proto::Field& key : kind.keys()) {
+    key_types.push_back(TypeFromProto(key.type()));
+    key_names.push_back(key.name());
+  }
+  std::unique_ptr<FinalAggregate> out(
+      new FinalAggregate(plan, context, std::move(layout), std::move(key_types)));
+  out->key_names_ = std::move(key_names);
+  return out;
+}
+
+std::optional<std::vector<uint32_t>> FinalAggregate::HashedColumns() const {
+  std::vector<uint32_t> columns(table_.key_count());
+  std::iota(columns.begin(), columns.end(), 0);
+  return columns;
+}
+
+absl::Status FinalAggregate::Process(const Batch&) {
+  return absl::InternalError(
+      "a final aggregate stands behind another operator instead of at the head of its stage");
+}
+
+absl::Status FinalAggregate::Apply(const Batch& block, std::span<const InputRun> runs) {
+  RowSet rows = block.rows();
+  std::vector<ColumnPtr> keys(block.columns().begin(),
+                              block.columns().begin() + static_cast<ptrdiff_t>(table_.key_count()));
+  groups_.resize(rows.count);
+  AddGroups(table_.FindOrAdd(keys, block.hashes()->data(), rows, groups_.data()));
+  size_t next = 0;
+  for (const InputRun& run : runs) {
+    for (uint32_t i = 0; i < run.rows; ++i, ++next) {
+      TouchRow(block, rows[next], groups_[next], run, run.position + i);
+    }
+  }
+  MILLRACE_CHECK(next == rows.count) << "runs cover " << next << " of " << rows.count << " rows";
+  RETURN_IF_ERROR(SaveOldResults());
+  return Merge(block);
+}
+
+void FinalAggregate::AddGroups(const std::vector<GroupTable::Added>& added) {
+  layout_.Init(added, &table_);
+  if (touch_of_.size() < table_.limit()) {
+    touch_of_.resize(table_.limit(), kNone);
+    visible_.resize(table_.limit(), 0);
+    owned_bytes_.resize(layout_.needs_destroy() ? table_.limit() : 0, 0);
+  }
+}
+
+void FinalAggregate::TouchRow(const Batch& block, uint32_t row, uint32_t group, const InputRun& run,
+                              uint64_t position) {
+  if (touch_of_[group] == kNone) {
+    touch_of_[group] = static_cast<uint32_t>(touched_.size());
+    touched_.push_back({group, run.ordinal, position, 0, kNone, kNone});
+    if (visible_[group] != 0) {
+      touched_.back().old_row = old_rows_ + static_cast<uint32_t>(to_save_.size());
+      to_save_.push_back(group);
+    }
+    return;
+  }
+  Touch& touch = touched_[touch_of_[group]];
+  if (std::tie(run.ordinal, position) < std::tie(touch.ordinal, touch.position)) {
+    touch.ordinal = run.ordinal;
+    touch.position = position;
+    if (table_.has_equal_forms() && visible_[group] == 0) {
+      // A new group shows its key as its first row has it, whichever row arrived first.
+      std::vector<ColumnPtr> keys(
+          block.columns().begin(),
+          block.columns().begin() + static_cast<ptrdiff_t>(table_.key_count()));
+      table_.ReplaceKey(group, keys, row);
+    }
+  }
+}
+
+absl::Status FinalAggregate::SaveOldResults() {
+  if (to_save_.empty()) {
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(std::vector<ColumnPtr> results, FinalizeAll(to_save_));
+  for (size_t i = 0; i < results.size(); ++i) {
+    old_results_[i].push_back(std::move(results[i]));
+  }
+  old_rows_ += static_cast<uint32_t>(to_save_.size());
+  to_save_.clear();
+  return absl::OkStatus();
+}
+
+absl::Status FinalAggregate::Merge(const Batch& block) {
+  RowSet rows = block.rows();
+  size_t column = table_.key_count();
+  for (const AggregateLayout::Entry& entry : layout_.entries()) {
+    size_t count = entry.function->partial_types().size();
+    if (column + count >= block.column_count()) {
+      return absl::InternalError(
+          absl::StrCat("partial rows of ", block.column_count(),
+                       " columns reached a final aggregate that expects more"));
+    }
+    std::vector<ColumnPtr> partials(
+        block.columns().begin() + static_cast<ptrdiff_t>(column),
+        block.columns().begin() + static_cast<ptrdiff_t>(column + count));
+    RETURN_IF_ERROR(entry.function->MergePartial(partials, rows, groups_.data(),
+                                                 layout_.States(entry, &table_)));
+    column += count;
+  }
+  const int64_t* weights = block.column(column)->values<int64_t>();
+  AggregateStates sums = layout_.Weights(&table_);
+  for (size_t i = 0; i < rows.count; ++i) {
+    sums.at<int64_t>(groups_[i]) += weights[rows[i]];
+  }
+  return absl::OkStatus();
+}
+
+void FinalAggregate::SeedGlobalRow() {
+  if (!global_ || seeded_ || context().settings().shard != 0) {
+    return;
+  }
+  seeded_ = true;
+  uint64_t hash = 0;
+  uint32_t group = 0;
+  AddGroups(table_.FindOrAdd({}, &hash, RowSet{nullptr, 1}, &group));
+  if (touch_of_[group] == kNone) {
+    touch_of_[group] = static_cast<uint32_t>(touched_.size());
+    touched_.push_back({group, UINT32_MAX, UINT64_MAX, 0, kNone, kNone});
+  }
+}
+
+bool FinalAggregate::IsLive(uint32_t group) {
+  return global_ || layout_.Weights(&table_).at<int64_t>(group) != 0;
+}
+
+std::string FinalAggregate::Describe(uint32_t group) const {
+  std::vector<ColumnPtr> keys;
+  for (size_t i = 0; i < table_.key_count(); ++i) {
+    keys.push_back(table_.KeyColumn(i, &group, 1));
+  }
+  return DescribeKey(key_names_, keys, 0);
+}
+
+absl::Status FinalAggregate::CheckWeights() {
+  for (const Touch& touch : touched_) {
+    if (layout_.Weights(&table_).at<int64_t>(touch.group) < 0) {
+      return absl::InternalError(
+          absl::StrCat("more rows were taken back than there were for ", Describe(touch.group)));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status FinalAggregate::Flush() {
+  SeedGlobalRow();
+  if (touched_.empty()) {
+    return absl::OkStatus();
+  }
+  RETURN_IF_ERROR(CheckWeights());
+  for (Touch& touch : touched_) {
+    touch.key_group = KeyGroupOf(table_.hash(touch.group), context().settings().key_groups);
+  }
+  std::sort(touched_.begin(), touched_.end(), [](const Touch& a, const Touch& b) {
+    return std::tie(a.key_group, a.ordinal, a.position) <
+           std::tie(b.key_group, b.ordinal, b.position);
+  });
+  ASSIGN_OR_RETURN(std::vector<ColumnPtr> fresh, NewResults());
+  std::vector<ColumnPtr> results;
+  for (size_t i = 0; i < fresh.size(); ++i) {
+    old_results_[i].push_back(fresh[i]);
+    results.push_back(Concatenate(old_results_[i]));
+  }
+  RETURN_IF_ERROR(EmitChanges(Changes(results), results));
+  EndBatch();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<ColumnPtr>> FinalAggregate::NewResults() {
+  std::vector<uint32_t> live;
+  for (const Touch& touch : touched_) {
+    if (IsLive(touch.group)) {
+      live.push_back(touch.group);
+    }
+  }
+  absl::StatusOr<std::vector<ColumnPtr>> results = FinalizeAll(live);
+  if (!results.ok()) {
+    RETURN_IF_ERROR(DropGroupsThatFail(&live));
+    results = FinalizeAll(live);
+  }
+  size_t next = 0;
+  for (Touch& touch : touched_) {
+    touch.new_row =
+        next < live.size() && live[next] == touch.group ? static_cast<uint32_t>(next++) : kNone;
+  }
+  return results;
+}
+
+absl::StatusOr<std::vector<ColumnPtr>> FinalAggregate::FinalizeAll(
+    const std::vector<uint32_t>& groups) {
+  std::vector<ColumnPtr> results;
+  for (const AggregateLayout::Entry& entry : layout_.entries()) {
+    ASSIGN_OR_RETURN(ColumnPtr result, entry.function->Finalize(layout_.States(entry, &table_),
+                                                                groups.data(), groups.size()));
+    results.push_back(std::move(result));
+  }
+  return results;
+}
+
+absl::Status FinalAggregate::DropGroupsThatFail(std::vector<uint32_t>* groups) {
+  std::vector<uint32_t> good;
+  for (uint32_t group : *groups) {
+    absl::Status status = FinalizeAll({group}).status();
+    if (status.ok()) {
+      good.push_back(group);
+    } else {
+      RETURN_IF_ERROR(context().DropFailed(Describe(group), status));
+    }
+  }
+  *groups = std::move(good);
+  return absl::OkStatus();
+}
+
+std::vector<FinalAggregate::Change> FinalAggregate::Changes(
+    const std::vector<ColumnPtr>& results) const {
+  std::vector<Change> changes;
+  changes.reserve(touched_.size() * 2);
+  for (const Touch& touch : touched_) {
+    bool had = touch.old_row != kNone;
+    bool has = touch.new_row != kNone;
+    uint32_t new_result = old_rows_ + touch.new_row;
+    if (had && has && std::all_of(results.begin(), results.end(), [&](const ColumnPtr& column) {
+          return SameValue(*column, touch.old_row, *column, new_result);
+        })) {
+      continue;
+    }
+    if (had) {
+      changes.push_back({&touch, touch.old_row, -1});
+    }
+    if (has) {
+      changes.push_back({&touch, new_result, 1});
+    }
+  }
+  return changes;
+}
+
+absl::Status FinalAggregate::EmitChanges(const std::vector<Change>& changes,
+                                         const std::vector<ColumnPtr>& results) {
+  for (size_t begin = 0; begin < changes.size(); begin += kEmitRows) {
+    size_t count = std::min(kEmitRows, changes.size() - begin);
+    RETURN_IF_ERROR(EmitSlice(std::span(changes).subspan(begin, count), results));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status FinalAggregate::EmitSlice(std::span<const Change> changes,
+                                       const std::vector<ColumnPtr>& results) {
+  size_t rows = changes.size();
+  std::vector<uint32_t> groups(rows);
+  std::vector<uint32_t> result_rows(rows);
+  std::vector<uint32_t> ordinals(rows);
+  auto hashes = std::make_shared<std::vector<uint64_t>>(rows);
+  auto weights = std::make_shared<Column>(MakeType(TypeId::kInt64), rows);
+  bool retracts = false;
+  for (size_t i = 0; i < rows; ++i) {
+    const Change& change = changes[i];
+    groups[i] = change.touch->group;
+    result_rows[i] = change.result;
+    ordinals[i] = change.touch->key_group;
+    (*hashes)[i] = table_.hash(change.touch->group);
+    weights->mutable_values<int64_t>()[i] = change.weight;
+    retracts |= change.weight < 0;
+  }
+  std::vector<ColumnPtr> keys;
+  for (size_t i = 0; i < table_.key_count(); ++i) {
+    keys.push_back(table_.KeyColumn(i, groups.data(), rows));
+  }
+  std::vector<ColumnPtr> columns = keys;
+  for (const ColumnPtr& result : results) {
+    columns.push_back(Take(*result, result_rows.data(), rows));
+  }
+  Batch batch(std::move(columns), rows);
+  batch.set_hashes(std::move(hashes));
+  if (retracts) {
+    batch.set_weights(std::move(weights));
+  }
+  auto describe = [&](uint32_t row) { return DescribeKey(key_names_, keys, row); };
+  RootRows root{.describe = describe, .ordinals = ordinals.data()};
+  StageContext::RootScope scope(&context(), &root);
+  return Emit(batch);
+}
+
+void FinalAggregate::EndBatch() {
+  for (const Touch& touch : touched_) {
+    uint32_t group = touch.group;
+    touch_of_[group] = kNone;
+    if (per_batch_) {
+      continue;
+    }
+    visible_[group] = touch.new_row != kNone ? 1 : 0;
+    bool live = IsLive(group);
+    if (layout_.needs_destroy()) {
+      auto owned = static_cast<uint32_t>(live ? layout_.OwnedBytes(group, &table_) : 0);
+      total_owned_bytes_ += static_cast<int64_t>(owned) - owned_bytes_[group];
+      owned_bytes_[group] = owned;
+    }
+    if (!live) {
+      layout_.Destroy(group, &table_);
+      table_.Erase(group);
+    }
+  }
+  if (per_batch_) {
+    layout_.DestroyAll(&table_);
+    table_.Clear();
+  }
+  touched_.clear();
+  old_rows_ = 0;
+  for (auto& pieces : old_results_) {
+    pieces.clear();
+  }
+}
+
+void FinalAggregate::AddStateStats(OperatorStats* stats) const {
+  stats->state_rows = per_batch_ ? 0 : static_cast<int64_t>(table_.size());
+  stats->state_bytes =
+      static_cast<int64_t>(table_.Bytes() + touch_of_.capacity() * sizeof(uint32_t) +
+                           visible_.capacity() + owned_bytes_.capacity() * sizeof(uint32_t)) +
+      total_owned_bytes_;
+}
+
+}  // namespace millrace

@@ -1,0 +1,98 @@
+// Second phase of GROUP BY, on a keyed shard: folds partial rows into the shard's groups and emits
+// what the batch changed. Running: for each changed group the old row with weight −1 and the new
+// one with +1. Per batch: the groups' rows, then all is forgotten. With hashes of the keys, in
+// order of (key group, least (ordinal, position) that touched the group).
+#ifndef MILLRACE_EXECUTOR_OPERATORS_FINAL_AGGREGATE_H_
+#define MILLRACE_EXECUTOR_OPERATORS_FINAL_AGGREGATE_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "executor/operators/aggregate_layout.h"
+#include "executor/operators/operator.h"
+#include "executor/state/group_table.h"
+#include "proto/plan.pb.h"
+
+namespace millrace {
+
+class FinalAggregate : public KeyedOperator {
+ public:
+  // `plan` is the operator of kind final_aggregate. Input columns are what PartialAggregate emits.
+  static absl::StatusOr<std::unique_ptr<FinalAggregate>> Create(const proto::Operator& plan,
+                                                                StageContext* context,
+                                                                const FunctionRegistry& registry);
+  ~FinalAggregate() override;
+
+  bool accepts_any_order() const override { return layout_.commutes(); }
+  absl::Status Flush() override;
+  std::optional<std::vector<uint32_t>> HashedColumns() const override;
+
+ protected:
+  absl::Status Apply(const Batch& block, std::span<const InputRun> runs) override;
+  absl::Status Process(const Batch& batch) override;
+  void AddStateStats(OperatorStats* stats) const override;
+
+ private:
+  static constexpr uint32_t kNone = UINT32_MAX;
+
+  // A group that the batch has touched.
+  struct Touch {
+    uint32_t group;
+    uint32_t ordinal;  // least (ordinal, position)
+    uint64_t position;
+    uint32_t key_group;
+    uint32_t old_row;  // in old_results_; kNone = the group had no row before this batch
+    uint32_t new_row;  // among the new results; kNone = it has none now
+  };
+  // One output row: a touched group and the row of its results in the old and new results together.
+  struct Change {
+    const Touch* touch;
+    uint32_t result;
+    int64_t weight;
+  };
+
+  FinalAggregate(const proto::Operator& plan, StageContext* context, AggregateLayout layout,
+                 std::vector<SqlType> key_types);
+
+  void AddGroups(const std::vector<GroupTable::Added>& added);
+  void TouchRow(const Batch& block, uint32_t row, uint32_t group, const InputRun& run,
+                uint64_t position);
+  absl::Status SaveOldResults();
+  absl::Status Merge(const Batch& block);
+  void SeedGlobalRow();
+  absl::Status CheckWeights();
+  absl::StatusOr<std::vector<ColumnPtr>> NewResults();
+  absl::StatusOr<std::vector<ColumnPtr>> FinalizeAll(const std::vector<uint32_t>& groups);
+  absl::Status DropGroupsThatFail(std::vector<uint32_t>* groups);
+  std::vector<Change> Changes(const std::vector<ColumnPtr>& results) const;
+  absl::Status EmitChanges(const std::vector<Change>& changes,
+                           const std::vector<ColumnPtr>& results);
+  absl::Status EmitSlice(std::span<const Change> changes, const std::vector<ColumnPtr>& results);
+  void EndBatch();
+  bool IsLive(uint32_t group);
+  std::string Describe(uint32_t group) const;
+
+  const AggregateLayout layout_;
+  std::vector<std::string> key_names_;
+  const bool per_batch_;
+  const bool global_;
+  bool seeded_ = false;  // the global row has been emitted once
+  GroupTable table_;
+  std::vector<uint32_t> touch_of_;     // by group: index in touched_, or kNone
+  std::vector<uint8_t> visible_;       // by group: has a row downstream from an earlier batch
+  std::vector<uint32_t> owned_bytes_;  // by group, as last counted; empty when states own nothing
+  int64_t total_owned_bytes_ = 0;
+
+  // Of the batch in hand.
+  std::vector<Touch> touched_;
+  std::vector<uint32_t> groups_;
+  std::vector<uint32_t> to_save_;
+  std::vector<std::vector<ColumnPtr>> old_results_;  // per aggregate, pieces in order
+  uint32_t old_rows_ = 0;
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_EXECUTOR_OPERATORS_FINAL_AGGREGATE_H_

@@ -1,0 +1,25 @@
+// End of a stage: rows leave for a sink, to the shard that the plan gives them.
+#ifndef MILLRACE_EXECUTOR_OPERATORS_SINK_WRITE_H_
+#define MILLRACE_EXECUTOR_OPERATORS_SINK_WRITE_H_
+
+#include "executor/operators/operator.h"
+#include "proto/plan.pb.h"
+
+namespace millrace {
+
+class SinkWrite : public Operator {
+ public:
+  // `plan` is the operator of kind sink_write.
+  SinkWrite(const proto::Operator& plan, StageContext* context)
+      : Operator(plan.id(), context), sink_(plan.sink_write().sink()) {}
+
+ protected:
+  absl::Status Process(const Batch& batch) override;
+
+ private:
+  const uint32_t sink_;
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_EXECUTOR_OPERATORS_SINK_WRITE_H_

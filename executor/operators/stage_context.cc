@@ -1,0 +1,58 @@
+#include "executor/operators/stage_context.h"
+
+#include <algorithm>
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status.h"
+
+namespace millrace {
+
+void StageContext::Begin(BatchId batch, int64_t batch_time_us, uint32_t sink_shard,
+                         PipelineOutputs* outputs) {
+  batch_ = batch;
+  batch_time_us_ = batch_time_us;
+  sink_shard_ = sink_shard;
+  outputs_ = outputs;
+  errors_.Clear();
+  skipped_ = SkipReport();
+}
+
+absl::Status StageContext::DropFailed(const std::string& where, const absl::Status& error) {
+  std::string message = absl::StrCat(where, ": ", error.message());
+  if (!settings_.skip_failed_rows) {
+    return absl::Status(error.code(), message);
+  }
+  ++skipped_.records;
+  if (skipped_.first_error.empty()) {
+    skipped_.first_error = std::move(message);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status StageContext::DropFailedRowsSlow(Batch* batch) {
+  std::vector<RowError> errors = errors_.errors();
+  errors_.Clear();
+  // Kernels work a column at a time: the first error is that of the first row, not the one that was
+  // found first.
+  std::stable_sort(errors.begin(), errors.end(),
+                   [](const RowError& a, const RowError& b) { return a.row < b.row; });
+  std::unordered_set<uint32_t> failed;
+  for (const RowError& error : errors) {
+    uint32_t origin = batch->origin_of(error.row);
+    failed.insert(origin);
+    if (root_->skipped.insert(origin).second) {
+      RETURN_IF_ERROR(DropFailed(root_->describe(origin), error.status));
+    }
+  }
+  auto kept = std::make_shared<std::vector<uint32_t>>();
+  batch->rows().ForEach([&](uint32_t row) {
+    if (failed.count(batch->origin_of(row)) == 0) {
+      kept->push_back(row);
+    }
+  });
+  batch->set_selection(std::move(kept));
+  return absl::OkStatus();
+}
+
+}  // namespace millrace
