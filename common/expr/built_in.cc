@@ -1,6 +1,7 @@
 // The engine's own functions, in one place so that neither the registry nor the functions depend on
 // each other's whole.
 #include "common/base/check.h"
+#include "common/expr/aggregates/all.h"
 #include "common/expr/function_registry.h"
 #include "common/expr/functions/all.h"
 
@@ -10,6 +11,7 @@ const FunctionRegistry& FunctionRegistry::BuiltIn() {
   static const FunctionRegistry* const kRegistry = [] {
     auto* registry = new FunctionRegistry();
     absl::Status status = RegisterAllFunctions(registry);
+    status.Update(RegisterAllAggregates(registry));
     MILLRACE_CHECK(status.ok()) << status.ToString();
     return registry;
   }();
