@@ -28,7 +28,7 @@ def _kafka_repository_impl(repository_ctx):
 filegroup(
     name = "jars",
     srcs = glob(["jars/*.jar"]),
-    visibility = ["//tests:__subpackages__", "//connectors/kafka:__subpackages__", "//third_party:__subpackages__"],
+    visibility = ["@millrace//tests:__subpackages__", "@millrace//connectors/kafka:__subpackages__", "@millrace//third_party:__subpackages__"],
 )
 """)
 

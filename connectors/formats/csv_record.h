@@ -1,0 +1,32 @@
+// RFC 4180 records: fields apart by a delimiter, quoted with " where needed, " doubled inside
+// quotes. Pure functions.
+#ifndef MILLRACE_CONNECTORS_FORMATS_CSV_RECORD_H_
+#define MILLRACE_CONNECTORS_FORMATS_CSV_RECORD_H_
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+
+namespace millrace {
+
+struct CsvField {
+  std::string_view text;  // between the quotes if quoted
+  bool quoted = false;
+  bool escaped = false;  // holds "" that stand for one "
+};
+
+// Splits one record (without its line end) into `fields`, which view `record`. INVALID_ARGUMENT
+// says what is wrong with the quotes and in which field.
+absl::Status SplitCsvRecord(std::string_view record, char delimiter, std::vector<CsvField>* fields);
+
+// Appends a field's text with doubled quotes made single.
+void AppendUnescaped(const CsvField& field, std::string* out);
+
+// Appends `text` as one field, quoted if it needs to be or if `force`.
+void AppendCsvField(std::string_view text, char delimiter, bool force, std::string* out);
+
+}  // namespace millrace
+
+#endif  // MILLRACE_CONNECTORS_FORMATS_CSV_RECORD_H_

@@ -1,0 +1,128 @@
+// Kafka chores for the command line and for tests: topics, groups, producing and consuming by hand.
+// No librdkafka type appears here. Properties are those that tables may set (bootstrap.servers
+// first of all); others are refused. Every call blocks at most for its timeout; UNAVAILABLE names
+// bootstrap.servers.
+#ifndef MILLRACE_CONNECTORS_KAFKA_ADMIN_H_
+#define MILLRACE_CONNECTORS_KAFKA_ADMIN_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+
+namespace millrace {
+
+class KafkaClient;
+
+using KafkaProperties = std::map<std::string, std::string>;
+
+struct KafkaTopicSpec {
+  std::string name;
+  int32_t partitions = 1;
+  int32_t replication = -1;                   // −1: the broker's default
+  std::map<std::string, std::string> config;  // "min.insync.replicas", "retention.ms", …
+};
+
+struct KafkaTopicDescription {
+  struct Partition {
+    int32_t id = 0;
+    int32_t leader = -1;
+    std::vector<int32_t> replicas;
+    std::vector<int32_t> in_sync;
+    int64_t earliest = 0;    // DescribeTopic only, like the next two
+    int64_t stable_end = 0;  // behind the last record of no open transaction
+    int64_t high_watermark = 0;
+  };
+  std::string name;
+  std::vector<Partition> partitions;
+};
+
+struct KafkaGroupPartition {
+  std::string topic;
+  int32_t partition = 0;
+  int64_t committed = 0;
+  int64_t stable_end = 0;
+  int64_t high_watermark = 0;
+};
+
+// Thread-safe.
+class KafkaAdmin {
+ public:
+  static absl::StatusOr<std::unique_ptr<KafkaAdmin>> Create(const KafkaProperties& properties);
+  ~KafkaAdmin();
+
+  // Returns when the topic can be written to. ALREADY_EXISTS; INVALID_ARGUMENT says what the broker
+  // minds.
+  absl::Status CreateTopic(const KafkaTopicSpec& spec, absl::Duration timeout);
+  // By name, Kafka's own left out.
+  absl::StatusOr<std::vector<KafkaTopicDescription>> ListTopics(absl::Duration timeout);
+  // NOT_FOUND lists names near it, for the other calls too.
+  absl::StatusOr<KafkaTopicDescription> DescribeTopic(const std::string& name,
+                                                      absl::Duration timeout);
+  // The topic's settings that differ from the broker's, by name.
+  absl::StatusOr<std::map<std::string, std::string>> TopicConfig(const std::string& name,
+                                                                 absl::Duration timeout);
+  absl::Status DeleteTopic(const std::string& name, absl::Duration timeout);
+
+  // Where a group stands in every partition that it has committed an offset of, by topic and
+  // partition.
+  absl::StatusOr<std::vector<KafkaGroupPartition>> GroupOffsets(const std::string& group,
+                                                                absl::Duration timeout);
+
+ private:
+  explicit KafkaAdmin(std::shared_ptr<KafkaClient> client);
+
+  std::shared_ptr<KafkaClient> client_;
+};
+
+// Writes records to a topic, bounded in memory: Send waits while librdkafka's queue is full.
+// Thread-compatible.
+class KafkaRecordProducer {
+ public:
+  virtual ~KafkaRecordProducer() = default;
+
+  // `partition` −1: by the key, at random without one. Both texts are copied.
+  virtual absl::Status Send(std::optional<std::string_view> key,
+                            std::optional<std::string_view> value, int32_t partition = -1) = 0;
+  // Returns when everything sent has been acknowledged; the first record that failed is the error.
+  virtual absl::Status Flush(absl::Duration timeout) = 0;
+};
+// NOT_FOUND if there is no such topic.
+absl::StatusOr<std::unique_ptr<KafkaRecordProducer>> NewKafkaRecordProducer(
+    const KafkaProperties& properties, const std::string& topic, absl::Duration timeout);
+
+struct KafkaRecordView {
+  std::string_view topic;
+  int32_t partition = 0;
+  int64_t offset = 0;
+  int64_t timestamp_ms = 0;
+  std::optional<std::string_view> key;
+  std::optional<std::string_view> value;
+};
+
+struct KafkaConsumeRequest {
+  std::string topic;               // as the option of a table: names or a pattern
+  std::string start = "earliest";  // as the option of a table
+  int64_t max_records = 0;         // 0: no limit
+  bool follow = false;             // else it ends where the partitions end when it begins
+};
+
+// Hands records to `sink`, in order within a partition, until the end or until `sink` returns
+// false. `stopped` is asked at least every 100 ms; true ends it as well. `timeout` is for finding
+// the topic.
+absl::Status ConsumeKafka(const KafkaProperties& properties, const KafkaConsumeRequest& request,
+                          absl::Duration timeout,
+                          const std::function<bool(const KafkaRecordView&)>& sink,
+                          const std::function<bool()>& stopped);
+
+}  // namespace millrace
+
+#endif  // MILLRACE_CONNECTORS_KAFKA_ADMIN_H_

@@ -1,0 +1,191 @@
+#include "connectors/kafka/chunk_builder.h"
+
+#include <algorithm>
+#include <map>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "common/base/check.h"
+#include "common/base/status.h"
+#include "common/types/text_format.h"
+#include "connectors/formats/json_encoder.h"
+#include "connectors/formats/utf8.h"
+#include "connectors/record_hash.h"
+
+namespace millrace {
+namespace {
+
+std::string_view View(const void* bytes, size_t size) {
+  return {static_cast<const char*>(bytes), size};
+}
+
+// Headers as a JSON object; of a name that appears twice the last counts. Values that are no text
+// become hexadecimal.
+std::string HeadersAsJson(const rd_kafka_message_t* message) {
+  std::map<std::string, std::string> members;
+  rd_kafka_headers_t* headers = nullptr;
+  if (rd_kafka_message_headers(message, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+    const char* name = nullptr;
+    const void* value = nullptr;
+    size_t size = 0;
+    for (size_t i = 0;
+         rd_kafka_header_get_all(headers, i, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR;
+         ++i) {
+      std::string& member = members[name];
+      member.clear();
+      std::string_view text = View(value, size);
+      if (value == nullptr) {
+        member = "null";
+      } else if (IsValidUtf8(text)) {
+        AppendJsonString(text, &member);
+      } else {
+        member = absl::StrCat("\"\\\\x", absl::BytesToHexString(ToAbsl(text)), "\"");
+      }
+    }
+  }
+  std::string json = "{";
+  for (const auto& [name, value] : members) {
+    if (json.size() > 1) {
+      json += ",";
+    }
+    AppendJsonString(name, &json);
+    json += ":";
+    json += value;
+  }
+  return json + "}";
+}
+
+}  // namespace
+
+std::vector<std::pair<std::string, SqlType>> KafkaMetadataColumns() {
+  return {{"_topic", MakeType(TypeId::kText)},   {"_partition", MakeType(TypeId::kInt32)},
+          {"_offset", MakeType(TypeId::kInt64)}, {"_timestamp", MakeType(TypeId::kTimestampTz)},
+          {"_key", MakeType(TypeId::kText)},     {"_headers", MakeType(TypeId::kJsonb)}};
+}
+
+KafkaChunkBuilder::KafkaChunkBuilder(const proto::Source& source, KafkaPartitionId id,
+                                     std::unique_ptr<FormatDecoder> decoder)
+    : source_(source),
+      id_(std::move(id)),
+      decoder_(std::move(decoder)),
+      topic_(std::make_shared<const std::string>(id_.topic)) {}
+
+absl::StatusOr<SourceChunk> KafkaChunkBuilder::Build(std::shared_ptr<MessageBlock> block,
+                                                     int64_t next, uint64_t hash_seed) {
+  SourceChunk chunk;
+  chunk.next = Offset(next);
+  ScanMessages(*block, hash_seed, &chunk);
+  RowErrors errors;
+  PayloadSpan payloads{
+      .values = values_.data(), .keys = keys_.data(), .count = values_.size(), .owner = block};
+  ASSIGN_OR_RETURN(std::vector<ColumnPtr> decoded, decoder_->Decode(payloads, &errors));
+  std::vector<ColumnPtr> columns;
+  columns.reserve(static_cast<size_t>(source_.columns_size()));
+  size_t taken = 0;
+  for (const proto::SourceColumn& column : source_.columns()) {
+    columns.push_back(column.declared() >= 0 ? decoded[taken++]
+                                             : MetadataColumn(column.name(), block, &errors));
+  }
+  chunk.batch = Batch(std::move(columns), chunk.offsets.size());
+  for (const RowError& error : errors.errors()) {
+    chunk.errors.push_back(
+        {error.row,
+         Annotate(error.status, absl::StrCat("topic ", id_.topic, " partition ", id_.partition,
+                                             " offset ", chunk.offsets[error.row]))});
+  }
+  return chunk;
+}
+
+void KafkaChunkBuilder::ScanMessages(const MessageBlock& block, uint64_t hash_seed,
+                                     SourceChunk* chunk) {
+  const std::vector<rd_kafka_message_t*>& messages = block.messages;
+  size_t count = messages.size();
+  values_.resize(count);
+  keys_.resize(count);
+  chunk->offsets.resize(count);
+  RecordHash hash(hash_seed);
+  int64_t bytes = 0;
+  int64_t max_timestamp_ms = INT64_MIN / 1000;
+  // Messages were touched by another thread and lie scattered: ask for them ahead of time.
+  constexpr size_t kAhead = 8;
+  for (size_t i = 0; i < count; ++i) {
+    if (i + 2 * kAhead < count) {
+      __builtin_prefetch(messages[i + 2 * kAhead]);
+      __builtin_prefetch(messages[i + kAhead]->payload);
+    }
+    const rd_kafka_message_t& message = *messages[i];
+    values_[i] = View(message.payload, message.payload == nullptr ? 0 : message.len);
+    keys_[i] = View(message.key, message.key == nullptr ? 0 : message.key_len);
+    chunk->offsets[i] = message.offset;
+    bytes += static_cast<int64_t>(message.len + message.key_len);
+    rd_kafka_timestamp_type_t type;
+    max_timestamp_ms = std::max(max_timestamp_ms, rd_kafka_message_timestamp(&message, &type));
+    hash.Add(message.offset, keys_[i], values_[i]);
+  }
+  chunk->bytes = bytes;
+  chunk->max_timestamp_us = count == 0 ? INT64_MIN : max_timestamp_ms * 1000;
+  chunk->input_hash = hash.value();
+}
+
+ColumnPtr KafkaChunkBuilder::MetadataColumn(const std::string& name,
+                                            const std::shared_ptr<MessageBlock>& block,
+                                            RowErrors* errors) {
+  const std::vector<rd_kafka_message_t*>& messages = block->messages;
+  if (name == "_key") {
+    return KeyColumn(block, errors);
+  }
+  std::vector<std::pair<std::string, SqlType>> known = KafkaMetadataColumns();
+  auto found =
+      std::find_if(known.begin(), known.end(), [&](const auto& one) { return one.first == name; });
+  MILLRACE_CHECK(found != known.end()) << name;
+  auto column = std::make_shared<Column>(found->second, messages.size());
+  if (name == "_topic") {
+    column->AddOwner(topic_);
+    std::fill_n(column->mutable_values<TextView>(), messages.size(), TextView(*topic_));
+  } else if (name == "_partition") {
+    std::fill_n(column->mutable_values<int32_t>(), messages.size(), id_.partition);
+  }
+  for (size_t i = 0; i < messages.size(); ++i) {
+    if (name == "_offset") {
+      column->mutable_values<int64_t>()[i] = messages[i]->offset;
+    } else if (name == "_timestamp") {
+      rd_kafka_timestamp_type_t type;
+      int64_t milliseconds = rd_kafka_message_timestamp(messages[i], &type);
+      column->mutable_values<int64_t>()[i] = milliseconds * 1000;
+      if (type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE) {
+        column->SetNull(i);
+      }
+    } else if (name == "_headers") {
+      if (absl::Status status = ParseValue(HeadersAsJson(messages[i]), column.get(), i);
+          !status.ok()) {
+        column->SetNull(i);
+        errors->Add(static_cast<uint32_t>(i), Annotate(status, "_headers"));
+      }
+    }
+  }
+  return column;
+}
+
+ColumnPtr KafkaChunkBuilder::KeyColumn(const std::shared_ptr<MessageBlock>& block,
+                                       RowErrors* errors) {
+  auto column = std::make_shared<Column>(MakeType(TypeId::kText), keys_.size());
+  column->AddOwner(block);
+  auto* views = column->mutable_values<TextView>();
+  for (size_t i = 0; i < keys_.size(); ++i) {
+    views[i] = TextView();
+    if (keys_[i].data() == nullptr) {
+      column->SetNull(i);
+    } else if (IsValidUtf8(keys_[i])) {
+      views[i] = TextView(keys_[i]);
+    } else {
+      column->SetNull(i);
+      errors->Add(static_cast<uint32_t>(i),
+                  absl::InvalidArgumentError(
+                      "the key (_key) is not valid UTF-8; leave _key out or use format raw "
+                      "with a PRIMARY KEY column of type bytea"));
+    }
+  }
+  return column;
+}
+
+}  // namespace millrace

@@ -1,0 +1,105 @@
+// A librdkafka client with its configuration, its last connection error and its end. Everything in
+// connectors/kafka that speaks to a cluster holds one by shared_ptr: fetched messages may outlive
+// the reader that fetched them, and the client must outlive the messages.
+#ifndef MILLRACE_CONNECTORS_KAFKA_CLIENT_H_
+#define MILLRACE_CONNECTORS_KAFKA_CLIENT_H_
+
+#include <librdkafka/rdkafka.h>
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "connectors/kafka/properties.h"
+
+namespace millrace {
+
+// Thread-safe, as rd_kafka_t is.
+class KafkaClient {
+ public:
+  using DeliveryCallback = std::function<void(const rd_kafka_message_t*)>;
+
+  // A client with the allowed properties of `options`, secrets resolved, over Millrace's defaults;
+  // `fixed` is set last. Does not connect. INVALID_ARGUMENT names a property with a wrong value.
+  // `on_delivery` runs in whoever polls.
+  static absl::StatusOr<std::shared_ptr<KafkaClient>> Create(
+      KafkaRole role, const OptionMap& options, const std::map<std::string, std::string>& fixed,
+      DeliveryCallback on_delivery = nullptr);
+
+  KafkaClient(const KafkaClient&) = delete;
+  KafkaClient& operator=(const KafkaClient&) = delete;
+  ~KafkaClient();
+
+  rd_kafka_t* get() const { return client_; }
+  const std::string& bootstrap_servers() const { return bootstrap_servers_; }
+
+  // Serves callbacks without waiting.
+  void Poll() { rd_kafka_poll(client_, 0); }
+
+  // What to tell when nobody answered for `waited`: UNAVAILABLE with the servers' names and the
+  // last connection error.
+  absl::Status Unreachable(absl::Duration waited);
+
+  // `error` of a call as a Status that begins with `what`; Unreachable for errors of the
+  // connection.
+  absl::Status ErrorOf(rd_kafka_resp_err_t error, std::string_view what, absl::Duration waited);
+
+  // Whether every broker was out of reach when last heard of. NoteAlive says that one has answered
+  // since.
+  bool AllBrokersDown() const { return all_brokers_down_.load(std::memory_order_relaxed); }
+  void NoteAlive() { all_brokers_down_.store(false, std::memory_order_relaxed); }
+
+ private:
+  KafkaClient() = default;
+
+  static void OnError(rd_kafka_t* client, int error, const char* reason, void* opaque);
+  static void OnLog(const rd_kafka_t* client, int level, const char* facility, const char* text);
+  static void OnDelivery(rd_kafka_t* client, const rd_kafka_message_t* message, void* opaque);
+
+  rd_kafka_t* client_ = nullptr;
+  std::string bootstrap_servers_;
+  DeliveryCallback on_delivery_;
+  std::mutex mutex_;
+  std::string last_error_;  // guarded by mutex_
+  std::atomic<bool> all_brokers_down_{false};
+};
+
+// INVALID_ARGUMENT unless librdkafka takes every allowed property of `options` with its value. No
+// I/O; values with secret references are not looked at.
+absl::Status CheckKafkaPropertyValues(KafkaRole role, const OptionMap& options);
+
+// An error code as a Status: "`what`: text".
+absl::Status KafkaStatus(rd_kafka_resp_err_t error, std::string_view what);
+
+// For librdkafka's calls: at least 1 ms.
+int MillisecondsOf(absl::Duration duration);
+
+// Owners for librdkafka's objects.
+struct KafkaDeleter {
+  void operator()(rd_kafka_queue_t* queue) const { rd_kafka_queue_destroy(queue); }
+  void operator()(rd_kafka_event_t* event) const { rd_kafka_event_destroy(event); }
+  void operator()(rd_kafka_topic_partition_list_t* list) const {
+    rd_kafka_topic_partition_list_destroy(list);
+  }
+  void operator()(rd_kafka_AdminOptions_t* options) const {
+    rd_kafka_AdminOptions_destroy(options);
+  }
+  void operator()(rd_kafka_topic_t* topic) const { rd_kafka_topic_destroy(topic); }
+  void operator()(rd_kafka_error_t* error) const { rd_kafka_error_destroy(error); }
+  void operator()(rd_kafka_conf_t* conf) const { rd_kafka_conf_destroy(conf); }
+  void operator()(rd_kafka_NewTopic_t* topic) const { rd_kafka_NewTopic_destroy(topic); }
+  void operator()(rd_kafka_DeleteTopic_t* topic) const { rd_kafka_DeleteTopic_destroy(topic); }
+};
+template <typename T>
+using KafkaPtr = std::unique_ptr<T, KafkaDeleter>;
+
+}  // namespace millrace
+
+#endif  // MILLRACE_CONNECTORS_KAFKA_CLIENT_H_

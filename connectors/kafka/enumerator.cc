@@ -1,0 +1,244 @@
+#include "connectors/kafka/enumerator.h"
+
+#include <re2/re2.h>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "common/base/status.h"
+#include "connectors/kafka/client.h"
+#include "connectors/kafka/offsets.h"
+#include "connectors/kafka/start_position.h"
+#include "connectors/kafka/topics.h"
+
+namespace millrace {
+namespace {
+
+absl::StatusOr<std::vector<KafkaPartitionId>> ParseAll(const std::vector<PartitionName>& names) {
+  std::vector<KafkaPartitionId> partitions;
+  partitions.reserve(names.size());
+  for (const PartitionName& name : names) {
+    ASSIGN_OR_RETURN(auto parsed, ParseKafkaPartition(name));
+    partitions.push_back({parsed.first, parsed.second});
+  }
+  return partitions;
+}
+
+std::vector<KafkaOffsetQuery> QueriesFor(const std::vector<KafkaPartitionId>& partitions,
+                                         int64_t spec) {
+  std::vector<KafkaOffsetQuery> queries;
+  queries.reserve(partitions.size());
+  for (const KafkaPartitionId& partition : partitions) {
+    queries.push_back({partition, spec});
+  }
+  return queries;
+}
+
+class KafkaEnumerator : public SourceEnumerator {
+ public:
+  KafkaEnumerator(std::shared_ptr<KafkaClient> client, KafkaTopicSelection topics, KafkaStart start,
+                  bool committed)
+      : client_(std::move(client)),
+        topics_(std::move(topics)),
+        start_(std::move(start)),
+        committed_(committed) {}
+
+  absl::StatusOr<std::vector<PartitionName>> Discover(absl::Duration timeout) override {
+    std::vector<PartitionName> names;
+    if (!topics_.pattern.empty()) {
+      ASSIGN_OR_RETURN(std::vector<KafkaTopicMetadata> all,
+                       ListKafkaTopics(client_.get(), timeout));
+      RE2 pattern(topics_.pattern, RE2::Quiet);
+      for (const KafkaTopicMetadata& topic : all) {
+        bool internal =
+            absl::StartsWith(topic.name, "__") && !absl::StartsWith(topics_.pattern, "__");
+        if (!internal && RE2::FullMatch(topic.name, pattern)) {
+          AddPartitions(topic, &names);
+        }
+      }
+      return names;  // none yet is fine: topics may come
+    }
+    absl::Time deadline = absl::Now() + timeout;
+    for (const std::string& name : topics_.names) {
+      ASSIGN_OR_RETURN(KafkaTopicMetadata topic,
+                       FindKafkaTopic(client_.get(), name, deadline - absl::Now()));
+      AddPartitions(topic, &names);
+    }
+    return names;
+  }
+
+  absl::StatusOr<std::vector<PartitionOffset>> ResolveStart(const std::vector<PartitionName>& names,
+                                                            absl::Duration timeout) override {
+    ASSIGN_OR_RETURN(std::vector<KafkaPartitionId> partitions, ParseAll(names));
+    std::vector<int64_t> offsets;
+    switch (start_.kind) {
+      case KafkaStart::Kind::kEarliest: {
+        ASSIGN_OR_RETURN(offsets, Query(partitions, RD_KAFKA_OFFSET_SPEC_EARLIEST, timeout));
+        break;
+      }
+      case KafkaStart::Kind::kLatest: {
+        ASSIGN_OR_RETURN(offsets, Query(partitions, RD_KAFKA_OFFSET_SPEC_LATEST, timeout));
+        break;
+      }
+      case KafkaStart::Kind::kTimestamp: {
+        ASSIGN_OR_RETURN(offsets, FromTimestamp(partitions, timeout));
+        break;
+      }
+      case KafkaStart::Kind::kOffsets: {
+        ASSIGN_OR_RETURN(offsets, FromOffsets(partitions, timeout));
+        break;
+      }
+      case KafkaStart::Kind::kGroup: {
+        ASSIGN_OR_RETURN(offsets, FromGroup(partitions, timeout));
+        break;
+      }
+    }
+    return Zip(names, offsets);
+  }
+
+  absl::StatusOr<std::vector<PartitionOffset>> ResolveEarliest(
+      const std::vector<PartitionName>& names, absl::Duration timeout) override {
+    ASSIGN_OR_RETURN(std::vector<KafkaPartitionId> partitions, ParseAll(names));
+    ASSIGN_OR_RETURN(std::vector<int64_t> offsets,
+                     Query(partitions, RD_KAFKA_OFFSET_SPEC_EARLIEST, timeout));
+    return Zip(names, offsets);
+  }
+
+  absl::StatusOr<std::vector<PartitionEnd>> Ends(const std::vector<PartitionName>& names,
+                                                 absl::Duration timeout) override {
+    client_->Poll();
+    ASSIGN_OR_RETURN(std::vector<KafkaPartitionId> partitions, ParseAll(names));
+    std::vector<KafkaOffsetQuery> queries = QueriesFor(partitions, RD_KAFKA_OFFSET_SPEC_LATEST);
+    KafkaOffsetRequest marks_request(client_.get(), queries, false, timeout);
+    std::vector<int64_t> stable;
+    if (committed_) {
+      KafkaOffsetRequest stable_request(client_.get(), queries, true, timeout);
+      ASSIGN_OR_RETURN(stable, stable_request.Wait());
+    }
+    ASSIGN_OR_RETURN(std::vector<int64_t> marks, marks_request.Wait());
+    std::vector<PartitionEnd> ends;
+    for (size_t i = 0; i < names.size(); ++i) {
+      int64_t end = committed_ ? stable[i] : marks[i];
+      // The two were asked for apart: the log may have grown between.
+      ends.push_back({names[i], Offset(end), Offset(std::max(end, marks[i]))});
+    }
+    return ends;
+  }
+
+  absl::Status PublishOffsets(const std::vector<PartitionOffset>& committed,
+                              absl::Duration timeout) override {
+    std::vector<std::pair<KafkaPartitionId, int64_t>> offsets;
+    for (const PartitionOffset& one : committed) {
+      ASSIGN_OR_RETURN(auto parsed, ParseKafkaPartition(one.partition));
+      offsets.push_back({{parsed.first, parsed.second}, one.offset.value()});
+    }
+    return CommitKafkaOffsets(client_.get(), offsets, timeout);
+  }
+
+ private:
+  static void AddPartitions(const KafkaTopicMetadata& topic, std::vector<PartitionName>* names) {
+    for (const auto& partition : topic.partitions) {
+      names->push_back(KafkaPartitionName(topic.name, partition.id));
+    }
+  }
+
+  static std::vector<PartitionOffset> Zip(const std::vector<PartitionName>& names,
+                                          const std::vector<int64_t>& offsets) {
+    std::vector<PartitionOffset> out;
+    out.reserve(names.size());
+    for (size_t i = 0; i < names.size(); ++i) {
+      out.push_back({names[i], Offset(offsets[i])});
+    }
+    return out;
+  }
+
+  absl::StatusOr<std::vector<int64_t>> Query(const std::vector<KafkaPartitionId>& partitions,
+                                             int64_t spec, absl::Duration timeout) {
+    return QueryKafkaOffsets(client_.get(), QueriesFor(partitions, spec), committed_, timeout);
+  }
+
+  absl::StatusOr<std::vector<int64_t>> FromTimestamp(
+      const std::vector<KafkaPartitionId>& partitions, absl::Duration timeout) {
+    ASSIGN_OR_RETURN(std::vector<int64_t> offsets, Query(partitions, start_.timestamp_ms, timeout));
+    ASSIGN_OR_RETURN(std::vector<int64_t> ends,
+                     Query(partitions, RD_KAFKA_OFFSET_SPEC_LATEST, timeout));
+    for (size_t i = 0; i < offsets.size(); ++i) {
+      offsets[i] =
+          offsets[i] < 0 ? ends[i] : offsets[i];  // nothing is as late: what comes from now on
+    }
+    return offsets;
+  }
+
+  absl::StatusOr<std::vector<int64_t>> FromOffsets(const std::vector<KafkaPartitionId>& partitions,
+                                                   absl::Duration timeout) {
+    ASSIGN_OR_RETURN(std::vector<int64_t> offsets,
+                     Query(partitions, RD_KAFKA_OFFSET_SPEC_EARLIEST, timeout));
+    ASSIGN_OR_RETURN(std::vector<int64_t> ends,
+                     Query(partitions, RD_KAFKA_OFFSET_SPEC_LATEST, timeout));
+    size_t used = 0;
+    for (size_t i = 0; i < partitions.size(); ++i) {
+      auto wanted = start_.offsets.find(partitions[i].partition);
+      if (wanted == start_.offsets.end()) {
+        continue;
+      }
+      ++used;
+      if (wanted->second < offsets[i] || wanted->second > ends[i]) {
+        return absl::OutOfRangeError(
+            absl::StrCat("option start: offset ", wanted->second, " of ",
+                         KafkaPartitionName(partitions[i].topic, partitions[i].partition),
+                         " is not in the log, which holds [", offsets[i], ", ", ends[i], ")"));
+      }
+      offsets[i] = wanted->second;
+    }
+    if (used < start_.offsets.size()) {
+      return absl::InvalidArgumentError(absl::StrCat("option start names ", start_.offsets.size(),
+                                                     " partitions, of which ", used, " exist"));
+    }
+    return offsets;
+  }
+
+  absl::StatusOr<std::vector<int64_t>> FromGroup(const std::vector<KafkaPartitionId>& partitions,
+                                                 absl::Duration timeout) {
+    ASSIGN_OR_RETURN(std::vector<int64_t> offsets,
+                     CommittedKafkaOffsets(client_.get(), partitions, timeout));
+    ASSIGN_OR_RETURN(std::vector<int64_t> earliest,
+                     Query(partitions, RD_KAFKA_OFFSET_SPEC_EARLIEST, timeout));
+    for (size_t i = 0; i < offsets.size(); ++i) {
+      offsets[i] = offsets[i] < 0 ? earliest[i] : offsets[i];
+    }
+    return offsets;
+  }
+
+  std::shared_ptr<KafkaClient> client_;
+  KafkaTopicSelection topics_;
+  KafkaStart start_;
+  bool committed_;
+};
+
+}  // namespace
+
+std::string KafkaGroupOf(const proto::Source& source, const std::string& job_name) {
+  return OptionOr(source.options(), "group", absl::StrCat("millrace-", job_name));
+}
+
+absl::StatusOr<std::unique_ptr<SourceEnumerator>> NewKafkaEnumerator(const proto::Source& source,
+                                                                     const SourceContext& context) {
+  ASSIGN_OR_RETURN(KafkaTopicSelection topics,
+                   ParseKafkaTopics(OptionOr(source.options(), "topic", "")));
+  ASSIGN_OR_RETURN(KafkaStart start,
+                   ParseKafkaStart(OptionOr(source.options(), "start", "earliest")));
+  bool committed =
+      OptionOr(source.options(), "isolation.level", "read_committed") == "read_committed";
+  ASSIGN_OR_RETURN(std::shared_ptr<KafkaClient> client,
+                   KafkaClient::Create(KafkaRole::kConsumer, source.options(),
+                                       {{"group.id", KafkaGroupOf(source, context.job_name)},
+                                        {"enable.auto.commit", "false"}}));
+  return std::make_unique<KafkaEnumerator>(std::move(client), std::move(topics), std::move(start),
+                                           committed);
+}
+
+}  // namespace millrace

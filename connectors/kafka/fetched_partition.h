@@ -1,0 +1,122 @@
+// Messages of one partition on their way from librdkafka to Read. librdkafka fetches into a queue
+// of its own; Drain moves what is there into the stage, so that it is known how far the partition
+// has been fetched although nobody reads yet. Messages are handed on by pointer, never copied.
+//
+// Thread-safe. Drain is called by the reader's pump and by Take; one thread at a time may Take.
+#ifndef MILLRACE_CONNECTORS_KAFKA_FETCHED_PARTITION_H_
+#define MILLRACE_CONNECTORS_KAFKA_FETCHED_PARTITION_H_
+
+#include <librdkafka/rdkafka.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "connectors/kafka/client.h"
+#include "connectors/kafka/offsets.h"
+#include "connectors/source.h"
+
+namespace millrace {
+
+// Messages that go together; destroyed together.
+class MessageBlock {
+ public:
+  explicit MessageBlock(std::shared_ptr<KafkaClient> client) : client_(std::move(client)) {}
+  MessageBlock(const MessageBlock&) = delete;
+  MessageBlock& operator=(const MessageBlock&) = delete;
+  ~MessageBlock();
+
+  std::vector<rd_kafka_message_t*> messages;
+
+ private:
+  std::shared_ptr<KafkaClient> client_;  // must outlive the messages
+};
+
+class FetchedPartition : public std::enable_shared_from_this<FetchedPartition> {
+ public:
+  // `wake` is called from a librdkafka thread, under a lock of its, when messages have come to an
+  // empty queue.
+  FetchedPartition(std::shared_ptr<KafkaClient> client, KafkaPartitionId id, int64_t offset,
+                   std::function<void(std::shared_ptr<FetchedPartition>)> wake);
+  FetchedPartition(const FetchedPartition&) = delete;
+  FetchedPartition& operator=(const FetchedPartition&) = delete;
+  ~FetchedPartition();
+
+  // Begins to fetch.
+  absl::Status Start();
+  void Stop();
+
+  // Stages what has been fetched while the stage holds less than `limit_bytes`. Returns whether
+  // fetched_to() advanced.
+  bool Drain(int64_t limit_bytes);
+
+  struct Taken {
+    std::shared_ptr<MessageBlock> block;
+    int64_t next = 0;
+    bool fetched_more = false;  // fetched_to() advanced
+    bool wants_drain = false;   // librdkafka holds more and there is room for it
+  };
+  // Messages with offsets in [position, end), as SourceReader::Read says.
+  absl::StatusOr<Taken> Take(int64_t end, size_t max_messages, int64_t limit_bytes,
+                             absl::Time deadline);
+
+  // All offsets below have been fetched.
+  int64_t fetched_to() const { return fetched_to_.load(std::memory_order_acquire); }
+  const KafkaPartitionId& id() const { return id_; }
+  const std::string& name() const { return name_; }
+
+  // Whether the partition is in the pump's list; lets wake-ups be counted once.
+  std::atomic<bool> signalled{false};
+
+ private:
+  struct Staged {
+    rd_kafka_message_t* message;
+    int64_t offset;
+  };
+
+  static void OnQueueEvent(rd_kafka_t* client, void* opaque);
+  bool DrainLocked(int64_t limit_bytes);
+  // Behind the last message or control record that librdkafka has handed out.
+  int64_t LibraryPosition();
+  void Stage(rd_kafka_message_t* message);
+  void NoteError(const rd_kafka_message_t* message);
+  void AdvanceTo(int64_t offset);
+  // Whether Take has an answer for `end`; `taken` then holds it.
+  bool TakeLocked(int64_t end, size_t max_messages, Taken* taken);
+  absl::Status TimeoutError(int64_t end);
+  // Adds to the error for a lost offset which offsets are lost.
+  absl::Status DescribeError(const absl::Status& error, int64_t position);
+
+  std::shared_ptr<KafkaClient> client_;
+  KafkaPartitionId id_;
+  std::string name_;
+  std::function<void(std::shared_ptr<FetchedPartition>)> wake_;
+  KafkaPtr<rd_kafka_queue_t> queue_;
+  KafkaPtr<rd_kafka_topic_partition_list_t> list_;  // this partition alone, for librdkafka's calls
+
+  std::atomic<int64_t> fetched_to_;
+  std::mutex mutex_;
+  std::condition_variable arrived_;
+  // All below are guarded by mutex_.
+  KafkaPtr<rd_kafka_topic_partition_list_t> position_list_;
+  std::vector<Staged> staged_;
+  size_t head_ = 0;  // staged_ from here on is still to be taken
+  int64_t staged_bytes_ = 0;
+  int64_t position_;
+  // From an earlier assignment of the partition, which librdkafka forgets a little later.
+  int64_t stale_position_ = RD_KAFKA_OFFSET_INVALID;
+  bool more_ = false;  // the last Drain stopped for lack of room
+  absl::Status error_;
+  std::vector<rd_kafka_message_t*> scratch_;
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_CONNECTORS_KAFKA_FETCHED_PARTITION_H_

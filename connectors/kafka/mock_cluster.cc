@@ -1,0 +1,139 @@
+#include "connectors/kafka/mock_cluster.h"
+
+#include <librdkafka/rdkafka.h>
+#include <librdkafka/rdkafka_mock.h>
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status.h"
+#include "connectors/kafka/admin.h"
+#include "connectors/kafka/client.h"
+
+namespace millrace {
+namespace {
+
+class Cluster : public MockKafkaCluster {
+ public:
+  explicit Cluster(rd_kafka_t* client) : client_(client) {}
+  ~Cluster() override {
+    if (cluster_ != nullptr) {
+      rd_kafka_mock_cluster_destroy(cluster_);
+    }
+    rd_kafka_destroy(client_);
+  }
+
+  absl::Status Start(int brokers) {
+    cluster_ = rd_kafka_mock_cluster_new(client_, brokers);
+    return cluster_ == nullptr
+               ? absl::InternalError("the embedded Kafka could not be started: no free port?")
+               : absl::OkStatus();
+  }
+
+  std::string bootstrap_servers() const override {
+    return rd_kafka_mock_cluster_bootstraps(cluster_);
+  }
+
+  absl::Status CreateTopic(const std::string& name, int32_t partitions) override {
+    return KafkaStatus(rd_kafka_mock_topic_create(cluster_, name.c_str(), partitions, 1),
+                       absl::StrCat("creating topic ", name));
+  }
+
+ private:
+  rd_kafka_t* client_;
+  rd_kafka_mock_cluster_t* cluster_ = nullptr;
+};
+
+// Sends in ticks: what is due by now, then waits for the next tick.
+class Producer : public SteadyProducer {
+ public:
+  Producer(std::unique_ptr<KafkaRecordProducer> producer, double rate,
+           std::function<std::string(int64_t)> line)
+      : producer_(std::move(producer)),
+        rate_(rate),
+        line_(std::move(line)),
+        thread_([this] { Run(); }) {}
+  ~Producer() override { (void)Stop(absl::Seconds(1)); }
+
+  absl::Status Stop(absl::Duration timeout) override {
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      stop_ = true;
+    }
+    wake_.notify_all();
+    if (thread_.joinable()) {
+      thread_.join();
+      absl::Status flushed = producer_->Flush(timeout);
+      status_ = status_.ok() ? flushed : status_;
+    }
+    return status_;
+  }
+
+  int64_t produced() const override { return produced_.load(); }
+
+ private:
+  static constexpr auto kTick = std::chrono::milliseconds(10);
+
+  void Run() {
+    auto begin = std::chrono::steady_clock::now();
+    std::unique_lock<std::mutex> lock(mutex_);
+    while (!stop_ && status_.ok()) {
+      lock.unlock();
+      double elapsed =
+          std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+      auto due = static_cast<int64_t>(elapsed * rate_);
+      absl::Status status;
+      while (produced_.load() < due && status.ok()) {
+        status = producer_->Send(std::nullopt, line_(produced_.load()));
+        ++produced_;
+      }
+      lock.lock();
+      status_ = status;
+      wake_.wait_for(lock, kTick, [this] { return stop_; });
+    }
+  }
+
+  std::unique_ptr<KafkaRecordProducer> producer_;
+  const double rate_;
+  std::function<std::string(int64_t)> line_;
+  std::atomic<int64_t> produced_{0};
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool stop_ = false;
+  absl::Status status_;
+  std::thread thread_;  // last: it uses all of the above
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<MockKafkaCluster>> StartMockKafkaCluster(int brokers) {
+  char reason[256];
+  KafkaPtr<rd_kafka_conf_t> conf(rd_kafka_conf_new());
+  rd_kafka_conf_set(conf.get(), "client.id", "millrace-embedded", reason, sizeof(reason));
+  rd_kafka_conf_set(conf.get(), "log_level", "2", reason, sizeof(reason));
+  rd_kafka_t* client = rd_kafka_new(RD_KAFKA_PRODUCER, conf.get(), reason, sizeof(reason));
+  if (client == nullptr) {
+    return absl::InternalError(absl::StrCat("the embedded Kafka could not be started: ", reason));
+  }
+  (void)conf.release();  // rd_kafka_new has taken it
+  auto cluster = std::make_unique<Cluster>(client);
+  RETURN_IF_ERROR(cluster->Start(brokers));
+  return cluster;
+}
+
+absl::StatusOr<std::unique_ptr<SteadyProducer>> StartSteadyProducer(
+    const std::string& bootstrap_servers, const std::string& topic, double lines_per_second,
+    std::function<std::string(int64_t)> line) {
+  ASSIGN_OR_RETURN(
+      std::unique_ptr<KafkaRecordProducer> producer,
+      NewKafkaRecordProducer({{"bootstrap.servers", bootstrap_servers}}, topic, absl::Seconds(10)));
+  return std::make_unique<Producer>(std::move(producer), lines_per_second, std::move(line));
+}
+
+}  // namespace millrace

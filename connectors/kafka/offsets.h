@@ -1,0 +1,61 @@
+// Offsets of partitions as the cluster knows them: ends, by time, committed by groups. Blocking
+// calls, bounded by their timeout; thread-safe as the client is.
+#ifndef MILLRACE_CONNECTORS_KAFKA_OFFSETS_H_
+#define MILLRACE_CONNECTORS_KAFKA_OFFSETS_H_
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "connectors/kafka/client.h"
+#include "connectors/source.h"
+
+namespace millrace {
+
+struct KafkaPartitionId {
+  std::string topic;
+  int32_t partition = 0;
+};
+
+// RD_KAFKA_OFFSET_SPEC_EARLIEST, …_LATEST or a timestamp in milliseconds, for one partition.
+struct KafkaOffsetQuery {
+  KafkaPartitionId partition;
+  int64_t spec = 0;
+};
+
+// One request per broker for all of `queries`; answers in their order, −1 where no record is as
+// late as the timestamp. With `committed` the end is the last stable offset. NOT_FOUND names a
+// partition that is gone.
+class KafkaOffsetRequest {
+ public:
+  // Sends; Wait collects. Two requests can be under way at once.
+  KafkaOffsetRequest(KafkaClient* client, std::vector<KafkaOffsetQuery> queries, bool committed,
+                     absl::Duration timeout);
+  absl::StatusOr<std::vector<int64_t>> Wait();
+
+ private:
+  KafkaClient* client_;
+  std::vector<KafkaOffsetQuery> queries_;
+  absl::Duration timeout_;
+  KafkaPtr<rd_kafka_queue_t> queue_;
+};
+
+absl::StatusOr<std::vector<int64_t>> QueryKafkaOffsets(KafkaClient* client,
+                                                       std::vector<KafkaOffsetQuery> queries,
+                                                       bool committed, absl::Duration timeout);
+
+// Offsets that the client's group has committed, in order; −1 = none.
+absl::StatusOr<std::vector<int64_t>> CommittedKafkaOffsets(
+    KafkaClient* client, const std::vector<KafkaPartitionId>& partitions, absl::Duration timeout);
+
+// Commits offsets to the client's group.
+absl::Status CommitKafkaOffsets(KafkaClient* client,
+                                const std::vector<std::pair<KafkaPartitionId, int64_t>>& offsets,
+                                absl::Duration timeout);
+
+}  // namespace millrace
+
+#endif  // MILLRACE_CONNECTORS_KAFKA_OFFSETS_H_

@@ -1,0 +1,208 @@
+#include "connectors/kafka/reader.h"
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status.h"
+#include "connectors/kafka/chunk_builder.h"
+#include "connectors/kafka/client.h"
+#include "connectors/kafka/fetched_partition.h"
+#include "connectors/kafka/topics.h"
+
+namespace millrace {
+namespace {
+
+// What librdkafka may hold of one partition outside the stage: its queue's bound and one fetch on
+// top.
+constexpr int64_t kLibraryBytesPerPartition = 3 << 19;
+constexpr int64_t kLeastStageBytes = 256 << 10;
+constexpr auto kPollInterval = std::chrono::milliseconds(100);
+
+class KafkaReader : public SourceReader {
+ public:
+  KafkaReader(proto::Source source, SourceContext context, const Format* format,
+              std::shared_ptr<KafkaClient> client)
+      : source_(std::move(source)),
+        context_(std::move(context)),
+        format_(format),
+        client_(std::move(client)),
+        stage_limit_(context_.prefetch_bytes),
+        pump_([this] { Pump(); }) {}
+
+  ~KafkaReader() override {
+    {
+      std::lock_guard<std::mutex> lock(pump_mutex_);
+      stop_ = true;
+    }
+    pump_wake_.notify_one();
+    pump_.join();
+    for (auto& [name, assigned] : partitions_) {
+      assigned->fetched->Stop();
+    }
+    woken_.clear();
+  }
+
+  absl::Status Assign(const PartitionName& partition, Offset offset) override {
+    ASSIGN_OR_RETURN(auto parsed, ParseKafkaPartition(partition));
+    Unassign(partition);
+    ASSIGN_OR_RETURN(std::unique_ptr<FormatDecoder> decoder, format_->CreateDecoder(source_));
+    KafkaPartitionId id{parsed.first, parsed.second};
+    auto assigned = std::make_shared<Assigned>(
+        Assigned{std::make_shared<FetchedPartition>(
+                     client_, id, offset.value(),
+                     [this](std::shared_ptr<FetchedPartition> one) { Wake(std::move(one)); }),
+                 KafkaChunkBuilder(source_, id, std::move(decoder))});
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      partitions_[partition] = assigned;
+      DivideBytes();
+    }
+    return assigned->fetched->Start();
+  }
+
+  void Unassign(const PartitionName& partition) override {
+    std::shared_ptr<Assigned> assigned;
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      auto found = partitions_.find(partition);
+      if (found == partitions_.end()) {
+        return;
+      }
+      assigned = std::move(found->second);
+      partitions_.erase(found);
+      DivideBytes();
+    }
+    assigned->fetched->Stop();
+  }
+
+  absl::StatusOr<SourceChunk> Read(const PartitionName& partition, Offset end, size_t max_rows,
+                                   uint64_t hash_seed, absl::Time deadline) override {
+    std::shared_ptr<Assigned> assigned = Find(partition);
+    if (assigned == nullptr) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("partition ", partition, " is not assigned"));
+    }
+    FetchedPartition* fetched = assigned->fetched.get();
+    ASSIGN_OR_RETURN(
+        FetchedPartition::Taken taken,
+        fetched->Take(end.value(), std::max<size_t>(max_rows, 1), stage_limit_.load(), deadline));
+    if (taken.wants_drain && !fetched->signalled.exchange(true)) {
+      Wake(assigned->fetched);
+    }
+    if (taken.fetched_more && context_.on_progress != nullptr) {
+      context_.on_progress();
+    }
+    return assigned->builder.Build(std::move(taken.block), taken.next, hash_seed);
+  }
+
+  std::vector<PartitionOffset> FetchedTo() override {
+    std::lock_guard<std::mutex> lock(mutex_);
+    std::vector<PartitionOffset> out;
+    out.reserve(partitions_.size());
+    for (const auto& [name, assigned] : partitions_) {
+      out.push_back({name, Offset(assigned->fetched->fetched_to())});
+    }
+    return out;
+  }
+
+ private:
+  struct Assigned {
+    std::shared_ptr<FetchedPartition> fetched;
+    KafkaChunkBuilder builder;  // used by the partition's one reading thread
+  };
+
+  std::shared_ptr<Assigned> Find(const PartitionName& partition) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    auto found = partitions_.find(partition);
+    return found == partitions_.end() ? nullptr : found->second;
+  }
+
+  // REQUIRES: mutex_ is held.
+  void DivideBytes() {
+    auto count = static_cast<int64_t>(std::max<size_t>(partitions_.size(), 1));
+    int64_t stages = std::max(context_.prefetch_bytes / 2,
+                              context_.prefetch_bytes - count * kLibraryBytesPerPartition);
+    stage_limit_.store(std::max(stages / count, kLeastStageBytes));
+  }
+
+  // Called under a lock of librdkafka's: does nothing but note and notify.
+  void Wake(std::shared_ptr<FetchedPartition> partition) {
+    {
+      std::lock_guard<std::mutex> lock(pump_mutex_);
+      woken_.push_back(std::move(partition));
+    }
+    pump_wake_.notify_one();
+  }
+
+  // Stages what arrives while nobody reads, so that FetchedTo tells the truth within a millisecond.
+  void Pump() {
+    std::vector<std::shared_ptr<FetchedPartition>> woken;
+    auto next_poll = std::chrono::steady_clock::now();
+    while (true) {
+      {
+        std::unique_lock<std::mutex> lock(pump_mutex_);
+        pump_wake_.wait_until(lock, next_poll, [this] { return stop_ || !woken_.empty(); });
+        if (stop_) {
+          return;
+        }
+        woken.swap(woken_);
+      }
+      bool advanced = false;
+      for (const std::shared_ptr<FetchedPartition>& partition : woken) {
+        partition->signalled.store(false);
+        advanced |= partition->Drain(stage_limit_.load());
+      }
+      woken.clear();
+      if (advanced && context_.on_progress != nullptr) {
+        context_.on_progress();
+      }
+      if (std::chrono::steady_clock::now() >= next_poll) {
+        client_->Poll();
+        next_poll = std::chrono::steady_clock::now() + kPollInterval;
+      }
+    }
+  }
+
+  const proto::Source source_;
+  const SourceContext context_;
+  const Format* const format_;
+  std::shared_ptr<KafkaClient> client_;
+  std::atomic<int64_t> stage_limit_;  // bytes per partition
+
+  std::mutex mutex_;
+  std::map<PartitionName, std::shared_ptr<Assigned>> partitions_;  // guarded by mutex_
+
+  std::mutex pump_mutex_;
+  std::condition_variable pump_wake_;
+  std::vector<std::shared_ptr<FetchedPartition>> woken_;  // guarded by pump_mutex_
+  bool stop_ = false;                                     // guarded by pump_mutex_
+  std::thread pump_;                                      // last: it uses all of the above
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<SourceReader>> NewKafkaReader(const proto::Source& source,
+                                                             const SourceContext& context,
+                                                             const Format* format) {
+  OptionMap options = source.options();
+  // A response is read into one buffer, which stays until its last message is gone.
+  options.insert(
+      {"fetch.max.bytes", absl::StrCat(std::max<int64_t>(1 << 20, context.prefetch_bytes / 4))});
+  ASSIGN_OR_RETURN(std::shared_ptr<KafkaClient> client,
+                   KafkaClient::Create(KafkaRole::kConsumer, options,
+                                       {{"group.id", absl::StrCat("millrace-", context.job_name)},
+                                        {"enable.auto.commit", "false"},
+                                        {"enable.auto.offset.store", "false"},
+                                        {"auto.offset.reset", "error"},
+                                        {"enable.partition.eof", "true"}}));
+  return std::make_unique<KafkaReader>(source, context, format, std::move(client));
+}
+
+}  // namespace millrace

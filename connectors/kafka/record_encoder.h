@@ -1,0 +1,69 @@
+// From rows of a sink to Kafka records: key and value by the table's format, key, headers and
+// partition by metadata columns. Thread-compatible.
+#ifndef MILLRACE_CONNECTORS_KAFKA_RECORD_ENCODER_H_
+#define MILLRACE_CONNECTORS_KAFKA_RECORD_ENCODER_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "connectors/format.h"
+
+namespace millrace {
+
+// What an INSERT may name besides the table's columns: _key, _headers, _partition.
+std::vector<std::pair<std::string, SqlType>> KafkaSinkMetadataColumns();
+
+// A sink's columns, those of the payload apart from the metadata. Indexes are into Sink.columns; −1
+// = not written.
+struct KafkaSinkColumns {
+  proto::Sink payload;  // the sink as its format sees it
+  std::vector<uint32_t> payload_columns;
+  int key = -1;
+  int headers = -1;
+  int partition = -1;
+};
+absl::StatusOr<KafkaSinkColumns> SplitKafkaSinkColumns(const proto::Sink& sink);
+
+using KafkaHeaders = std::vector<std::pair<std::string, std::optional<std::string>>>;
+
+// A record to be produced. Views live as long as the owners of the batch it is in.
+struct KafkaRecord {
+  std::string_view key;    // data() null: none
+  std::string_view value;  // data() null: tombstone
+  int32_t partition = -1;  // −1: by the key
+  std::unique_ptr<KafkaHeaders> headers;
+
+  size_t size() const { return key.size() + value.size(); }
+};
+
+class KafkaRecordEncoder {
+ public:
+  static absl::StatusOr<std::unique_ptr<KafkaRecordEncoder>> Create(const proto::Sink& sink,
+                                                                    const Format* format);
+
+  struct Encoded {
+    std::vector<KafkaRecord> records;
+    std::vector<TextOwner> owners;
+  };
+  // INVALID_ARGUMENT for headers or partitions that cannot be.
+  absl::StatusOr<Encoded> Encode(const Batch& rows);
+
+ private:
+  KafkaRecordEncoder(KafkaSinkColumns columns, std::unique_ptr<FormatEncoder> encoder)
+      : columns_(std::move(columns)), encoder_(std::move(encoder)) {}
+
+  absl::Status AddMetadata(const Batch& rows, Encoded* encoded);
+
+  KafkaSinkColumns columns_;
+  std::unique_ptr<FormatEncoder> encoder_;
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_CONNECTORS_KAFKA_RECORD_ENCODER_H_

@@ -1,0 +1,54 @@
+// What topics and partitions there are. Blocking calls, bounded by their timeout; thread-safe as
+// the client is.
+#ifndef MILLRACE_CONNECTORS_KAFKA_TOPICS_H_
+#define MILLRACE_CONNECTORS_KAFKA_TOPICS_H_
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "connectors/kafka/client.h"
+#include "connectors/source.h"
+
+namespace millrace {
+
+struct KafkaTopicMetadata {
+  struct Partition {
+    int32_t id = 0;
+    int32_t leader = -1;
+    std::vector<int32_t> replicas;
+    std::vector<int32_t> in_sync;
+  };
+  std::string name;
+  std::vector<Partition> partitions;  // by id
+};
+
+// All topics of the cluster by name, Kafka's own ("__…") included.
+absl::StatusOr<std::vector<KafkaTopicMetadata>> ListKafkaTopics(KafkaClient* client,
+                                                                absl::Duration timeout);
+
+// One topic. NOT_FOUND lists names near it and those there are.
+absl::StatusOr<KafkaTopicMetadata> FindKafkaTopic(KafkaClient* client, const std::string& topic,
+                                                  absl::Duration timeout);
+
+// NOT_FOUND with names near `topic` and, up to a limit, those there are.
+absl::Status NoSuchTopic(const std::string& topic, const std::vector<KafkaTopicMetadata>& existing);
+
+// "topic/3" and back. Topic names hold no slash.
+PartitionName KafkaPartitionName(std::string_view topic, int32_t partition);
+absl::StatusOr<std::pair<std::string, int32_t>> ParseKafkaPartition(const PartitionName& name);
+
+// The table's option `topic`: a list of names, or a pattern in slashes.
+struct KafkaTopicSelection {
+  std::vector<std::string> names;
+  std::string pattern;  // empty: names
+};
+absl::StatusOr<KafkaTopicSelection> ParseKafkaTopics(std::string_view text);
+
+}  // namespace millrace
+
+#endif  // MILLRACE_CONNECTORS_KAFKA_TOPICS_H_
