@@ -18,12 +18,12 @@ namespace {
 
 constexpr size_t kRows = 8 << 10;
 
-// Words of 3 to 16 letters, drawn evenly from `distinct`.
+// Words of 3 to 12 letters, as most of a text is, drawn evenly from `distinct`.
 std::vector<ColumnPtr> MakeChunks(size_t distinct, size_t chunks) {
   std::mt19937 random(42);
   std::vector<std::string> words(distinct);
   for (std::string& word : words) {
-    word.resize(3 + random() % 14);
+    word.resize(3 + random() % 10);
     for (char& letter : word) {
       letter = static_cast<char>('a' + random() % 26);
     }
