@@ -22,19 +22,40 @@ TaskPool::~TaskPool() {
   }
 }
 
-void TaskPool::Submit(std::function<void()> task) {
+void TaskPool::Submit(std::function<void()> task, QueuePlace place) {
   absl::MutexLock lock(&mutex_);
-  queue_.push_back(std::move(task));
-  queued_.store(queue_.size(), std::memory_order_relaxed);
+  switch (place) {
+    case QueuePlace::kBack:
+      queue_.push_back(std::move(task));
+      break;
+    case QueuePlace::kFront:
+      queue_.push_front(std::move(task));
+      break;
+    case QueuePlace::kUrgent:
+      urgent_.push_back(std::move(task));
+      break;
+  }
+  UpdateCounts();
   // A woken thread counts as idle until it runs: compare with the queue, or a burst would start no
   // thread.
-  if (idle_ >= queue_.size()) {
-    wake_.Signal();
-  } else if (threads_.size() < max_threads_) {
+  if (idle_ < queue_.size() + urgent_.size() && threads_.size() < max_threads_) {
     threads_.emplace_back([this] { Work(); });
   } else if (idle_ > 0) {
     wake_.Signal();
   }
+}
+
+std::function<void()> TaskPool::Next() {
+  std::deque<std::function<void()>>& from = urgent_.empty() ? queue_ : urgent_;
+  std::function<void()> task = std::move(from.front());
+  from.pop_front();
+  UpdateCounts();
+  return task;
+}
+
+void TaskPool::UpdateCounts() {
+  queued_.store(queue_.size() + urgent_.size(), std::memory_order_relaxed);
+  urgent_count_.store(urgent_.size(), std::memory_order_relaxed);
 }
 
 void TaskPool::Work() {
@@ -43,7 +64,7 @@ void TaskPool::Work() {
     std::function<void()> task;
     {
       absl::MutexLock lock(&mutex_);
-      while (queue_.empty()) {
+      while (queue_.empty() && urgent_.empty()) {
         if (closing_) {
           return;
         }
@@ -51,9 +72,7 @@ void TaskPool::Work() {
         wake_.Wait(&mutex_);
         --idle_;
       }
-      task = std::move(queue_.front());
-      queue_.pop_front();
-      queued_.store(queue_.size(), std::memory_order_relaxed);
+      task = Next();
     }
     task();
   }

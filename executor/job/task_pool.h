@@ -1,4 +1,4 @@
-// Threads that run tasks in the order they were submitted. An executor has two: its slots (source
+// Threads that run tasks in order. An executor has two: its slots (source
 // tasks and keyed shards, which never wait for each other) and one for calls that block (opening,
 // preparing and committing).
 //
@@ -20,6 +20,13 @@
 
 namespace millrace {
 
+// Where in the queue a task goes.
+enum class QueuePlace {
+  kBack,
+  kFront,   // gave its thread up for an urgent task and goes on next
+  kUrgent,  // before all that is not: rows that wait to be applied hold memory and credit
+};
+
 class TaskPool {
  public:
   // Threads are started when first needed and then stay. `name` is what a debugger shows (15
@@ -31,20 +38,25 @@ class TaskPool {
   TaskPool(const TaskPool&) = delete;
   TaskPool& operator=(const TaskPool&) = delete;
 
-  void Submit(std::function<void()> task);
+  void Submit(std::function<void()> task, QueuePlace place = QueuePlace::kBack);
 
-  // Tasks that wait for a thread.
+  // Tasks that wait for a thread, and the urgent ones among them.
   size_t queued() const { return queued_.load(std::memory_order_relaxed); }
+  size_t urgent() const { return urgent_count_.load(std::memory_order_relaxed); }
   size_t threads() const { return max_threads_; }
 
  private:
   void Work();
+  std::function<void()> Next() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void UpdateCounts() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const std::string name_;
   const size_t max_threads_;
   std::atomic<size_t> queued_ = 0;
+  std::atomic<size_t> urgent_count_ = 0;
   absl::Mutex mutex_;
   absl::CondVar wake_;
+  std::deque<std::function<void()>> urgent_ ABSL_GUARDED_BY(mutex_);
   std::deque<std::function<void()>> queue_ ABSL_GUARDED_BY(mutex_);
   size_t idle_ ABSL_GUARDED_BY(mutex_) = 0;
   bool closing_ ABSL_GUARDED_BY(mutex_) = false;

@@ -185,11 +185,11 @@ std::vector<std::shared_ptr<PeerLink>> ShuffleHub::StartEpoch(
   receiver = {.epoch = epoch, .listener = listener, .members = {}};
   for (const ShufflePeer& peer : peers) {
     receiver.members.push_back(peer.executor_id);
-    std::shared_ptr<PeerLink>& link = links_[{peer.executor_id, peer.address}];
-    if (link == nullptr || link->broken()) {
-      retired.push_back(std::exchange(link, LinkTo(peer)));
+    Link& link = links_[{peer.executor_id, peer.address}];
+    if (link.link == nullptr || link.link->broken()) {
+      retired.push_back(std::exchange(link.link, LinkTo(peer, ++link.serial)));
     }
-    links.push_back(link);
+    links.push_back(link.link);
   }
   std::shared_ptr<ShuffleListener> target = listener.lock();
   auto kept = kept_.find(job);
@@ -205,7 +205,7 @@ std::vector<std::shared_ptr<PeerLink>> ShuffleHub::StartEpoch(
   return links;
 }
 
-std::shared_ptr<PeerLink> ShuffleHub::LinkTo(const ShufflePeer& peer) {
+std::shared_ptr<PeerLink> ShuffleHub::LinkTo(const ShufflePeer& peer, uint64_t serial) {
   PeerLinkOptions options;
   options.self_id = options_.executor_id;
   options.peer_id = peer.executor_id;
@@ -213,8 +213,15 @@ std::shared_ptr<PeerLink> ShuffleHub::LinkTo(const ShufflePeer& peer) {
   options.connect_timeout = options_.connect_timeout;
   options.stall_timeout = options_.stall_timeout;
   options.gate = options_.gate;
-  options.on_broken = [this, id = peer.executor_id](const absl::Status& status) {
-    PeerLost(id, status);
+  options.on_broken = [this, peer, serial](const absl::Status& status) {
+    {
+      absl::MutexLock lock(&mutex_);
+      auto link = links_.find({peer.executor_id, peer.address});
+      if (link == links_.end() || link->second.serial != serial) {
+        return;  // a newer link has taken its place, and no epoch uses this one
+      }
+    }
+    PeerLost(peer.executor_id, status);
   };
   return std::make_shared<PeerLink>(std::move(options));
 }
@@ -230,7 +237,7 @@ void ShuffleHub::StopEpoch(const JobId& job, Epoch epoch) {
     }
     ExpireKept(job, epoch, &dropped);
     for (auto& [key, link] : links_) {
-      links.push_back(link);
+      links.push_back(link.link);
     }
   }
   for (const std::shared_ptr<PeerLink>& link : links) {
@@ -311,7 +318,7 @@ void ShuffleHub::PeerLost(const std::string& executor_id, const absl::Status& st
 }
 
 void ShuffleHub::Shutdown() {
-  std::map<std::pair<std::string, std::string>, std::shared_ptr<PeerLink>> links;
+  std::map<std::pair<std::string, std::string>, Link> links;
   {
     absl::MutexLock lock(&mutex_);
     if (std::exchange(shut_down_, true)) {
@@ -320,7 +327,7 @@ void ShuffleHub::Shutdown() {
     links.swap(links_);
   }
   for (auto& [key, link] : links) {
-    link->Close();
+    link.link->Close();
   }
   if (server_ != nullptr) {
     server_->Shutdown(absl::ZeroDuration());

@@ -87,9 +87,15 @@ class ShuffleHub {
     ShuffleDelivery delivery;
   };
 
+  struct Link {
+    std::shared_ptr<PeerLink> link;
+    uint64_t serial = 0;  // tells a link from the one that took its place
+  };
+
   explicit ShuffleHub(ShuffleHubOptions options);
   absl::Status Listen();
-  std::shared_ptr<PeerLink> LinkTo(const ShufflePeer& peer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::shared_ptr<PeerLink> LinkTo(const ShufflePeer& peer, uint64_t serial)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   void OnStreamOpened(const std::string& sender, uint64_t stream);
   void OnStreamClosed(const std::string& sender, uint64_t stream);
@@ -107,8 +113,7 @@ class ShuffleHub {
   absl::Mutex mutex_;
   std::map<JobId, Receiver> receivers_ ABSL_GUARDED_BY(mutex_);
   std::map<JobId, std::deque<Kept>> kept_ ABSL_GUARDED_BY(mutex_);
-  std::map<std::pair<std::string, std::string>, std::shared_ptr<PeerLink>> links_
-      ABSL_GUARDED_BY(mutex_);
+  std::map<std::pair<std::string, std::string>, Link> links_ ABSL_GUARDED_BY(mutex_);
   // The newest stream of each sender: the end of an older one means nothing any more.
   std::map<std::string, uint64_t> streams_ ABSL_GUARDED_BY(mutex_);
   uint64_t next_stream_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -1,0 +1,315 @@
+#include "executor/control/driver_link.h"
+
+#include <pthread.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status.h"
+#include "common/rpc/rpc.h"
+
+namespace millrace {
+
+DriverLink::DriverLink(DriverLinkOptions options)
+    : options_(std::move(options)), stub_(proto::Cluster::NewStub(options_.channel)) {}
+
+DriverLink::~DriverLink() { Close(absl::ZeroDuration()); }
+
+void DriverLink::Start() {
+  reader_ = std::thread([this] { ReadLoop(); });
+  writer_ = std::thread([this] { WriteLoop(); });
+}
+
+void DriverLink::Close(absl::Duration flush) {
+  {
+    absl::MutexLock lock(&mutex_);
+    closing_ = true;
+    changed_.SignalAll();
+    // The writer sends what is queued and says that it was the last; the driver then ends the
+    // stream.
+    const absl::Time deadline = absl::Now() + flush;
+    while (!reader_ended_ && stream_ != nullptr && absl::Now() < deadline) {
+      changed_.WaitWithDeadline(&mutex_, deadline);
+    }
+    if (context_ != nullptr) {
+      context_->TryCancel();
+    }
+  }
+  if (reader_.joinable()) {
+    reader_.join();
+    writer_.join();
+  }
+}
+
+bool DriverLink::closing() const {
+  absl::MutexLock lock(&mutex_);
+  return closing_;
+}
+
+absl::Status DriverLink::WaitUntilRegistered(absl::Duration timeout) {
+  absl::MutexLock lock(&mutex_);
+  const absl::Time deadline = absl::Now() + timeout;
+  while (stream_ == nullptr && !closing_ && !reader_ended_) {
+    if (changed_.WaitWithDeadline(&mutex_, deadline) && stream_ == nullptr) {
+      return absl::DeadlineExceededError(absl::StrCat("the driver at ", options_.driver_name,
+                                                      " has not answered within ",
+                                                      absl::FormatDuration(timeout)));
+    }
+  }
+  return stream_ != nullptr ? absl::OkStatus() : absl::CancelledError("the executor has ended");
+}
+
+void DriverLink::Send(uint64_t session, std::shared_ptr<const proto::ExecutorMessage> message) {
+  absl::MutexLock lock(&mutex_);
+  if (session != session_ || stream_ == nullptr) {
+    return;
+  }
+  queued_bytes_ += message->ByteSizeLong();
+  queue_.push_back(std::move(message));
+  changed_.SignalAll();
+}
+
+void DriverLink::WaitForRoom() {
+  absl::MutexLock lock(&mutex_);
+  const absl::Time deadline = absl::Now() + absl::Seconds(60);
+  while (queued_bytes_ > options_.room_bytes && stream_ != nullptr && !closing_) {
+    if (changed_.WaitWithDeadline(&mutex_, deadline)) {
+      return;
+    }
+  }
+}
+
+void DriverLink::ProgressChanged() {
+  absl::MutexLock lock(&mutex_);
+  if (!progress_changed_) {
+    progress_changed_ = true;
+    changed_.SignalAll();
+  }
+}
+
+void DriverLink::SendHeartbeatNow() {
+  absl::MutexLock lock(&mutex_);
+  next_heartbeat_ = absl::InfinitePast();
+  changed_.SignalAll();
+}
+
+void DriverLink::ReadLoop() {
+  pthread_setname_np(pthread_self(), "control-read");
+  absl::Duration backoff = options_.first_backoff;
+  absl::Time last_seen = absl::Now();
+  bool told = false;
+  while (!closing()) {
+    bool registered = false;
+    const absl::Status status = Serve(&registered);
+    if (closing()) {
+      break;
+    }
+    if (registered) {
+      backoff = options_.first_backoff;
+      last_seen = absl::Now();
+      told = false;
+    }
+    if (absl::IsFailedPrecondition(status)) {
+      options_.on_end(status);
+      break;
+    }
+    if (absl::Now() - last_seen >= options_.driver_timeout) {
+      options_.on_end(absl::UnavailableError(
+          absl::StrCat("no driver at ", options_.driver_name, " within ",
+                       absl::FormatDuration(options_.driver_timeout), ": ", status.message())));
+      break;
+    }
+    if (!std::exchange(told, true)) {
+      spdlog::warn("no driver at {} ({}); trying again until it answers", options_.driver_name,
+                   std::string(status.message()));
+    }
+    if (!WaitBeforeNextTry(backoff * absl::Uniform(random_, 0.5, 1.0))) {
+      break;
+    }
+    backoff = std::min(backoff * 2, options_.last_backoff);
+  }
+  absl::MutexLock lock(&mutex_);
+  reader_ended_ = true;
+  changed_.SignalAll();
+}
+
+bool DriverLink::WaitBeforeNextTry(absl::Duration delay) {
+  absl::MutexLock lock(&mutex_);
+  const absl::Time until = absl::Now() + delay;
+  while (!closing_ && absl::Now() < until) {
+    changed_.WaitWithDeadline(&mutex_, until);
+  }
+  return !closing_;
+}
+
+absl::Status DriverLink::Serve(bool* registered) {
+  grpc::ClientContext context;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (closing_) {
+      return absl::CancelledError("closing");
+    }
+    context_ = &context;
+    register_deadline_ = absl::Now() + options_.register_timeout;
+    changed_.SignalAll();
+  }
+  std::unique_ptr<Stream> stream = stub_->Connect(&context);
+  absl::StatusOr<proto::Registered> answer = Register(stream.get());
+  absl::Status status = answer.status();
+  if (answer.ok()) {
+    *registered = true;
+    const uint64_t session = BeginSession(stream.get(), *answer);
+    options_.on_registered(session, *answer);
+    status = ReadMessages(stream.get(), session);
+  }
+  context.TryCancel();
+  EndSession();
+  const grpc::Status end = stream->Finish();
+  if (status.ok()) {
+    status = end.ok() ? absl::UnavailableError("the driver ended the connection") : FromGrpc(end);
+  }
+  // What is not the driver's own refusal counts as a break, whatever the transport calls it.
+  return *registered || !absl::IsFailedPrecondition(FromGrpc(end))
+             ? status
+             : absl::UnavailableError(end.error_message());
+}
+
+absl::StatusOr<proto::Registered> DriverLink::Register(Stream* stream) {
+  proto::ExecutorMessage message;
+  *message.mutable_register_() = options_.registration;
+  proto::DriverMessage answer;
+  if (!stream->Write(message) || !stream->Read(&answer)) {
+    return absl::UnavailableError("it cannot be reached");
+  }
+  if (answer.has_rejected()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the driver at ", options_.driver_name,
+                     " has rejected this executor: ", answer.rejected().reason()));
+  }
+  if (!answer.has_registered()) {
+    return absl::InternalError("its first message is not Registered");
+  }
+  return answer.registered();
+}
+
+absl::Status DriverLink::ReadMessages(Stream* stream, uint64_t session) {
+  proto::DriverMessage message;
+  while (stream->Read(&message)) {
+    if (message.has_rejected()) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("the driver at ", options_.driver_name,
+                       " has rejected this executor: ", message.rejected().reason()));
+    }
+    options_.on_message(session, std::move(message));
+    message.Clear();
+  }
+  return absl::OkStatus();
+}
+
+uint64_t DriverLink::BeginSession(Stream* stream, const proto::Registered& registered) {
+  absl::MutexLock lock(&mutex_);
+  register_deadline_ = absl::InfiniteFuture();
+  stream_ = stream;
+  queue_.clear();
+  queued_bytes_ = 0;
+  if (registered.heartbeat_interval_ms() > 0) {
+    heartbeat_interval_ = absl::Milliseconds(registered.heartbeat_interval_ms());
+  }
+  next_heartbeat_ = absl::Now();
+  changed_.SignalAll();
+  return ++session_;
+}
+
+void DriverLink::EndSession() {
+  absl::MutexLock lock(&mutex_);
+  stream_ = nullptr;
+  context_ = nullptr;
+  register_deadline_ = absl::InfiniteFuture();
+  queue_.clear();
+  queued_bytes_ = 0;
+  changed_.SignalAll();
+  while (writing_) {
+    changed_.Wait(&mutex_);
+  }
+}
+
+void DriverLink::WriteLoop() {
+  pthread_setname_np(pthread_self(), "control-write");
+  while (true) {
+    const Work work = NextWork();
+    if (work.stream != nullptr) {
+      Do(work);
+      absl::MutexLock lock(&mutex_);
+      writing_ = false;
+      changed_.SignalAll();
+    }
+    if (work.close) {
+      return;
+    }
+  }
+}
+
+DriverLink::Work DriverLink::NextWork() {
+  absl::MutexLock lock(&mutex_);
+  while (!closing_ && !reader_ended_ && absl::Now() < NextWorkTime()) {
+    changed_.WaitWithDeadline(&mutex_, NextWorkTime());
+  }
+  const absl::Time now = absl::Now();
+  if (context_ != nullptr && now >= register_deadline_) {
+    context_->TryCancel();
+    register_deadline_ = absl::InfiniteFuture();
+  }
+  Work work{.stream = stream_, .close = closing_ || reader_ended_};
+  if (stream_ == nullptr) {
+    return work;
+  }
+  work.messages.assign(queue_.begin(), queue_.end());
+  queue_.clear();
+  queued_bytes_ = 0;
+  work.heartbeat = now >= next_heartbeat_;
+  if (work.heartbeat) {
+    next_heartbeat_ = now + heartbeat_interval_;
+  }
+  work.progress = progress_changed_ && now >= next_progress_;
+  if (work.progress) {
+    progress_changed_ = false;
+    next_progress_ = now + options_.progress_interval;
+  }
+  writing_ = true;
+  return work;
+}
+
+absl::Time DriverLink::NextWorkTime() const {
+  if (stream_ == nullptr) {
+    return context_ == nullptr ? absl::InfiniteFuture() : register_deadline_;
+  }
+  if (!queue_.empty()) {
+    return absl::InfinitePast();
+  }
+  return progress_changed_ ? std::min(next_heartbeat_, next_progress_) : next_heartbeat_;
+}
+
+void DriverLink::Do(const Work& work) {
+  proto::ExecutorMessage message;
+  if (work.heartbeat) {
+    *message.mutable_heartbeat() = options_.heartbeat();
+    work.stream->Write(message);
+  }
+  // A failed write shows as the end of the stream to the reader.
+  for (const std::shared_ptr<const proto::ExecutorMessage>& queued : work.messages) {
+    work.stream->Write(*queued);
+  }
+  if (work.progress) {
+    for (proto::SourceProgress& progress : options_.take_progress()) {
+      *message.mutable_source_progress() = std::move(progress);
+      work.stream->Write(message);
+    }
+  }
+  if (work.close) {
+    work.stream->WritesDone();
+  }
+}
+
+}  // namespace millrace

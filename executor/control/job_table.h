@@ -1,0 +1,65 @@
+// The jobs this executor works for: at most one epoch of each is alive, and a higher one replaces
+// it once it has ended. Turns the driver's messages into calls of JobEpoch. Thread-safe; messages
+// come from one thread.
+#ifndef MILLRACE_EXECUTOR_CONTROL_JOB_TABLE_H_
+#define MILLRACE_EXECUTOR_CONTROL_JOB_TABLE_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "common/base/ids.h"
+#include "executor/job/job_epoch.h"
+#include "proto/cluster.pb.h"
+
+namespace millrace {
+
+class JobTable {
+ public:
+  // Both outlive the table.
+  JobTable(const JobRuntime* runtime, DriverSink* driver) : runtime_(*runtime), driver_(driver) {}
+
+  // A connection to a driver has begun. The same driver hears again what it has not answered; the
+  // epochs of another one are over.
+  void OnRegistered(uint64_t session, const std::string& driver_id);
+  void OnMessage(uint64_t session, proto::DriverMessage message);
+
+  std::vector<proto::SourceProgress> TakeProgress();
+  // Sums over all jobs.
+  void FillState(proto::Heartbeat* heartbeat);
+  bool idle() const;
+
+  // Ends all epochs and waits until they have.
+  void StopAll();
+
+ private:
+  struct Job {
+    Epoch epoch;  // the highest one heard of
+    std::shared_ptr<JobEpoch> running;
+  };
+
+  void StartEpoch(uint64_t session, proto::StartEpoch message);
+  void StopEpoch(uint64_t session, const proto::StopEpoch& message);
+  void Refuse(uint64_t session, const JobId& job, Epoch epoch, const absl::Status& status);
+  // Null unless exactly this epoch is alive.
+  std::shared_ptr<JobEpoch> Find(const std::string& job, int64_t epoch) const;
+  std::vector<std::shared_ptr<JobEpoch>> Running() const;
+
+  const JobRuntime& runtime_;
+  DriverSink* const driver_;
+  std::string driver_id_;  // of the messages' thread
+
+  mutable absl::Mutex mutex_;
+  // Also those that are replaced or stopped and not yet closed.
+  std::vector<std::weak_ptr<JobEpoch>> alive_ ABSL_GUARDED_BY(mutex_);
+  std::map<JobId, Job> jobs_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_EXECUTOR_CONTROL_JOB_TABLE_H_

@@ -1,0 +1,99 @@
+// One batch on this executor while it runs: what is left to do, which exchanges have ended, and
+// what the tasks report. Only counts and collects; JobEpoch acts. Thread-safe.
+#ifndef MILLRACE_EXECUTOR_JOB_BATCH_RUN_H_
+#define MILLRACE_EXECUTOR_JOB_BATCH_RUN_H_
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "common/base/ids.h"
+#include "executor/job/epoch_layout.h"
+#include "executor/operators/stage_pipeline.h"
+#include "proto/cluster.pb.h"
+
+namespace millrace {
+
+class ShardWriter;
+
+class BatchRun {
+ public:
+  BatchRun(const EpochLayout& layout, const proto::RunBatch& message, int64_t start_ns);
+
+  BatchId batch() const { return batch_; }
+  int64_t time_us() const { return time_us_; }
+  int64_t start_ns() const { return start_ns_; }
+  // Its output is out already: state is built, nothing is written.
+  bool suppressed() const { return suppressed_; }
+
+  // What follows from the end of stages.
+  struct Consequences {
+    std::vector<uint32_t> exchanges;  // nothing more will be written to these here
+    bool sources_ended = false;       // the last split is done
+    bool all_ended = false;
+  };
+  // For stages that have nothing to run here. Call once, first.
+  Consequences EndEmptyStages();
+  // A split or keyed shard of the stage is done.
+  Consequences UnitEnded(uint32_t stage);
+
+  // Blocks by exchange and member (an index into the layout's).
+  void CountSent(uint32_t exchange, uint32_t member);
+  uint64_t Sent(uint32_t exchange, uint32_t member) const;
+  void CountReceived(uint32_t exchange, uint32_t member);
+  // True when this was the last member to end the exchange. ABORTED when blocks of it are missing.
+  absl::StatusOr<bool> MemberEnded(uint32_t exchange, uint32_t member, uint64_t blocks);
+
+  void AddReport(proto::SplitReport report);
+  void AddSkipped(const SkipReport& report);
+  void AddRowsOut(int64_t rows) { rows_out_.fetch_add(rows, std::memory_order_relaxed); }
+  void AddWriter(ShardWriter* writer);
+  // Encoded rows for a person, in order per sink and shard.
+  void AddResult(uint32_t sink, uint32_t shard, std::string rows);
+
+  // Valid once all tasks have ended.
+  std::vector<ShardWriter*> TakeWriters();
+  // By sink, then shard.
+  std::vector<std::pair<uint32_t, std::string>> TakeResults();
+  void FillPrepared(proto::BatchPrepared* prepared);
+  void set_read_us(int64_t read_us) { read_us_.store(read_us); }
+
+ private:
+  struct Exchange {
+    size_t feeders_left = 0;
+    size_t members_left = 0;
+    std::vector<uint64_t> received;
+  };
+
+  void EndStage(uint32_t stage, Consequences* consequences) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const EpochLayout& layout_;
+  const BatchId batch_;
+  const int64_t time_us_;
+  const int64_t start_ns_;
+  const bool suppressed_;
+  std::vector<std::atomic<uint64_t>> sent_;  // [exchange · members + member]
+  std::atomic<int64_t> rows_out_ = 0;
+  std::atomic<int64_t> read_us_ = 0;
+
+  mutable absl::Mutex mutex_;
+  std::vector<size_t> units_left_ ABSL_GUARDED_BY(mutex_);
+  size_t stages_left_ ABSL_GUARDED_BY(mutex_);
+  size_t source_stages_left_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::vector<Exchange> exchanges_ ABSL_GUARDED_BY(mutex_);
+  std::vector<proto::SplitReport> reports_ ABSL_GUARDED_BY(mutex_);
+  SkipReport skipped_ ABSL_GUARDED_BY(mutex_);
+  std::vector<ShardWriter*> writers_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::pair<uint32_t, uint32_t>, std::vector<std::string>> results_
+      ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_EXECUTOR_JOB_BATCH_RUN_H_

@@ -1,0 +1,140 @@
+#include "executor/job/epoch_layout.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status.h"
+
+namespace millrace {
+namespace {
+
+absl::Status Contradiction(const EpochLayout& layout, std::string_view what) {
+  return absl::InvalidArgumentError(absl::StrCat("epoch ", layout.epoch.value(), " of job ",
+                                                 layout.job_name,
+                                                 " cannot be started: ", ToAbsl(what)));
+}
+
+void AddOnce(uint32_t value, std::vector<uint32_t>* values) {
+  if (std::find(values->begin(), values->end(), value) == values->end()) {
+    values->push_back(value);
+  }
+}
+
+absl::StatusOr<StageLayout> LayoutStage(const proto::Stage& stage, const EpochLayout& layout) {
+  StageLayout result;
+  if (stage.has_source() && stage.source() < static_cast<uint32_t>(layout.plan.sources_size())) {
+    result.source = stage.source();
+  } else if (stage.has_exchange() &&
+             stage.exchange() < static_cast<uint32_t>(layout.plan.exchanges_size())) {
+    result.exchange = stage.exchange();
+  } else {
+    return Contradiction(layout, absl::StrCat("stage ", stage.id(), " has no valid input"));
+  }
+  for (const proto::Operator& op : stage.operators()) {
+    if (op.has_exchange_write()) {
+      if (op.exchange_write().exchange() >= static_cast<uint32_t>(layout.plan.exchanges_size())) {
+        return Contradiction(layout,
+                             absl::StrCat("stage ", stage.id(), " writes to an unknown exchange"));
+      }
+      AddOnce(op.exchange_write().exchange(), &result.feeds);
+    } else if (op.has_sink_write()) {
+      if (op.sink_write().sink() >= static_cast<uint32_t>(layout.plan.sinks_size())) {
+        return Contradiction(layout,
+                             absl::StrCat("stage ", stage.id(), " writes to an unknown sink"));
+      }
+      AddOnce(op.sink_write().sink(), &result.sinks);
+    } else if (op.has_final_aggregate()) {
+      result.every_batch = result.every_batch || op.final_aggregate().global();
+    }
+  }
+  return result;
+}
+
+absl::Status LayoutPlan(EpochLayout* layout) {
+  const proto::JobPlan& plan = layout->plan;
+  layout->exchanges.resize(plan.exchanges_size());
+  layout->stages_of_source.resize(plan.sources_size());
+  layout->sources_of_sink.resize(plan.sinks_size());
+  layout->keyed_sink.resize(plan.sinks_size());
+  for (const proto::Stage& stage : plan.stages()) {
+    const uint32_t id = static_cast<uint32_t>(layout->stages.size());
+    ASSIGN_OR_RETURN(StageLayout laid_out, LayoutStage(stage, *layout));
+    for (const uint32_t exchange : laid_out.feeds) {
+      layout->exchanges[exchange].feeders.push_back(id);
+    }
+    if (laid_out.source.has_value()) {
+      layout->stages_of_source[*laid_out.source].push_back(id);
+    } else {
+      layout->exchanges[*laid_out.exchange].readers.push_back(id);
+    }
+    for (const uint32_t sink : laid_out.sinks) {
+      if (laid_out.source.has_value()) {
+        AddOnce(*laid_out.source, &layout->sources_of_sink[sink]);
+      } else {
+        layout->keyed_sink[sink] = true;
+      }
+    }
+    layout->stages.push_back(std::move(laid_out));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status LayoutAssignment(const proto::Assignment& assignment, const std::string& self_id,
+                              EpochLayout* layout) {
+  bool found = false;
+  for (const proto::Assignment::Member& member : assignment.members()) {
+    if (member.executor_id() == self_id) {
+      layout->self = static_cast<uint32_t>(layout->members.size());
+      found = true;
+    }
+    layout->members.push_back(
+        {.executor_id = member.executor_id(), .address = member.shuffle_address()});
+  }
+  if (!found) {
+    return Contradiction(*layout, absl::StrCat("executor ", self_id, " is not a member"));
+  }
+  for (int shard = 0; shard < assignment.shard_owner_size(); ++shard) {
+    const uint32_t owner = assignment.shard_owner(shard);
+    if (owner >= layout->members.size()) {
+      return Contradiction(*layout, absl::StrCat("shard ", shard, " has no owner"));
+    }
+    layout->shard_owner.push_back(owner);
+    if (owner == layout->self) {
+      layout->own_shards.push_back(static_cast<uint32_t>(shard));
+    }
+  }
+  if (layout->shard_owner.empty() && layout->plan.exchanges_size() > 0) {
+    return Contradiction(*layout, "the plan has exchanges, the assignment no shards");
+  }
+  for (const proto::Assignment::PartitionOwner& partition : assignment.partitions()) {
+    if (partition.start().key().source() >= static_cast<uint32_t>(layout->plan.sources_size())) {
+      return Contradiction(*layout, absl::StrCat("partition ", partition.start().key().partition(),
+                                                 " has no source"));
+    }
+    if (partition.member() == layout->self) {
+      layout->own_partitions.push_back(partition.start());
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<EpochLayout> EpochLayout::Make(proto::StartEpoch start, const std::string& self_id) {
+  EpochLayout layout;
+  layout.job = JobId(start.job_id());
+  layout.job_name = start.job_name().empty() ? start.job_id() : start.job_name();
+  layout.incarnation = Incarnation(start.incarnation());
+  layout.epoch = Epoch(start.epoch());
+  layout.first_batch = BatchId(start.first_batch());
+  layout.suppress_until = BatchId(start.suppress_until());
+  layout.plan = std::move(*start.mutable_plan());
+  RETURN_IF_ERROR(LayoutPlan(&layout));
+  RETURN_IF_ERROR(LayoutAssignment(start.assignment(), self_id, &layout));
+  for (proto::SinkMarker& marker : *start.mutable_markers()) {
+    layout.markers[{marker.sink(), marker.shard()}] = std::move(*marker.mutable_marker());
+  }
+  return layout;
+}
+
+}  // namespace millrace

@@ -1,0 +1,373 @@
+// Batches of a JobEpoch: from RunBatch to BatchPrepared.
+#include "executor/job/job_epoch.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status.h"
+
+namespace millrace {
+
+std::shared_ptr<void> JobEpoch::WorkToken() {
+  absl::MutexLock lock(&work_mutex_);
+  return work_;
+}
+
+bool JobEpoch::Spawn(std::function<void()> task, QueuePlace place) {
+  std::shared_ptr<void> token = WorkToken();
+  if (token.use_count() == 0) {
+    return false;
+  }
+  runtime_.slots->Submit([token = std::move(token), task = std::move(task)] { task(); }, place);
+  return true;
+}
+
+bool JobEpoch::SpawnBlocking(std::function<void()> task) {
+  std::shared_ptr<void> token = WorkToken();
+  if (token.use_count() == 0) {
+    return false;
+  }
+  runtime_.blocking->Submit([token = std::move(token), task = std::move(task)] { task(); });
+  return true;
+}
+
+void JobEpoch::RunBatch(const proto::RunBatch& message) {
+  {
+    absl::MutexLock lock(&mutex_);
+    if ((phase_ != Phase::kOpening && phase_ != Phase::kRunning) ||
+        BatchId(message.batch()) <= last_batch_) {
+      return;
+    }
+    last_batch_ = BatchId(message.batch());
+    waiting_.push_back(message);
+  }
+  // It comes once everybody has prepared the batch before.
+  DropAnswered(BatchId(message.batch()), BatchId());
+  StartNextBatch();
+}
+
+void JobEpoch::Commit(BatchId batch) {
+  DropAnswered(batch.Next(), batch);
+  committer_.Commit(batch);
+}
+
+void JobEpoch::StartNextBatch() {
+  proto::RunBatch message;
+  // Until the batch is under way: the epoch may fail beside us.
+  const std::shared_ptr<void> token = WorkToken();
+  {
+    absl::MutexLock lock(&mutex_);
+    if (phase_ != Phase::kRunning || run_ != nullptr || starting_ || waiting_.empty() ||
+        token.use_count() == 0) {
+      return;
+    }
+    message = std::move(waiting_.front());
+    waiting_.pop_front();
+    starting_ = true;
+  }
+  if (message.new_partitions().empty()) {
+    StartBatch(message);
+    return;
+  }
+  auto shared = std::make_shared<proto::RunBatch>(std::move(message));
+  SpawnBlocking(
+      [this, shared] { OpenPartitions(*shared, [this, shared] { StartBatch(*shared); }); });
+}
+
+void JobEpoch::OpenPartitions(const proto::RunBatch& message, std::function<void()> done) {
+  std::vector<std::pair<uint32_t, uint32_t>> writers;
+  for (const proto::PartitionStart& partition : message.new_partitions()) {
+    const absl::Status status = sources_->Assign(partition);
+    if (!status.ok()) {
+      Fail(BatchId(message.batch()), status);
+      return;
+    }
+    const auto of_partition = sinks_->WritersFor(partition);
+    writers.insert(writers.end(), of_partition.begin(), of_partition.end());
+  }
+  OpenWriters(std::move(writers), std::move(done));
+}
+
+void JobEpoch::StartBatch(const proto::RunBatch& message) {
+  for (const proto::Split& split : message.splits()) {
+    const absl::Status status = sources_->CheckBegin(split);
+    if (!status.ok()) {
+      Fail(BatchId(message.batch()), status);
+      return;
+    }
+  }
+  auto run = std::make_shared<BatchRun>(layout_, message, runtime_.clock->MonotonicNs());
+  {
+    absl::MutexLock lock(&mutex_);
+    run_ = run;
+    starting_ = false;
+  }
+  BeginShards(run);
+  Follow(run, run->EndEmptyStages());
+  StartSplits(run, message);
+}
+
+void JobEpoch::BeginShards(const std::shared_ptr<BatchRun>& run) {
+  for (std::vector<std::unique_ptr<KeyedShard>>& of_stage : shards_) {
+    for (std::unique_ptr<KeyedShard>& shard : of_stage) {
+      if (shard != nullptr) {
+        shard->BeginBatch(run);
+      }
+    }
+  }
+  absl::MutexLock lock(&delivery_mutex_);
+  receiving_ = run;
+  std::deque<ShuffleDelivery> early;
+  early.swap(early_);
+  for (ShuffleDelivery& delivery : early) {
+    Accept(std::move(delivery));
+  }
+}
+
+void JobEpoch::StartSplits(const std::shared_ptr<BatchRun>& run, const proto::RunBatch& message) {
+  // Lowest first: rows of an ordered exchange are applied in that order.
+  std::vector<const proto::Split*> splits;
+  for (const proto::Split& split : message.splits()) {
+    splits.push_back(&split);
+  }
+  std::sort(splits.begin(), splits.end(), [](const proto::Split* a, const proto::Split* b) {
+    return a->ordinal() < b->ordinal();
+  });
+  for (const proto::Split* split : splits) {
+    std::make_shared<SourceTask>(shared_from_this(), &source_context_, run, *split)->Start();
+  }
+}
+
+void JobEpoch::UnitEnded(const std::shared_ptr<BatchRun>& run, uint32_t stage) {
+  Follow(run, run->UnitEnded(stage));
+}
+
+void JobEpoch::Follow(const std::shared_ptr<BatchRun>& run,
+                      const BatchRun::Consequences& consequences) {
+  if (consequences.sources_ended) {
+    run->set_read_us(MicrosSince(run->start_ns()));
+  }
+  for (const uint32_t exchange : consequences.exchanges) {
+    router_->EndExchange(*run, exchange);
+    MemberEnded(run, exchange, layout_.self, 0);
+  }
+  if (consequences.all_ended) {
+    // On a slot: this may be a thread of the shuffle, which must not block.
+    Spawn([this, run] { PrepareBatch(run); }, QueuePlace::kUrgent);
+  }
+}
+
+void JobEpoch::MemberEnded(const std::shared_ptr<BatchRun>& run, uint32_t exchange, uint32_t member,
+                           uint64_t blocks) {
+  absl::StatusOr<bool> last = run->MemberEnded(exchange, member, blocks);
+  if (!last.ok()) {
+    Fail(run->batch(), last.status());
+    return;
+  }
+  if (!*last) {
+    return;
+  }
+  for (const uint32_t stage : layout_.exchanges[exchange].readers) {
+    for (const uint32_t shard : layout_.own_shards) {
+      shards_[stage][shard]->EndInput();
+    }
+  }
+}
+
+void JobEpoch::DeliverToShards(ShuffleBlock block) {
+  const std::vector<uint32_t>& readers = layout_.exchanges[block.exchange].readers;
+  for (size_t i = 0; i + 1 < readers.size(); ++i) {
+    ShuffleBlock copy{.exchange = block.exchange, .shard = block.shard, .runs = block.runs};
+    copy.rows = block.rows;
+    copy.encoded = block.encoded;
+    shards_[readers[i]][block.shard]->Deliver(std::move(copy));
+  }
+  if (!readers.empty()) {
+    shards_[readers.back()][block.shard]->Deliver(std::move(block));
+  }
+}
+
+void JobEpoch::OnDelivery(ShuffleDelivery delivery) {
+  const std::shared_ptr<void> token = WorkToken();  // shards stay while we deliver to them
+  absl::MutexLock lock(&delivery_mutex_);
+  if (token.use_count() > 0) {
+    Accept(std::move(delivery));
+  }
+}
+
+void JobEpoch::Accept(ShuffleDelivery delivery) {
+  const std::shared_ptr<BatchRun> run = receiving_;
+  if (run == nullptr || delivery.batch > run->batch()) {
+    early_.push_back(std::move(delivery));
+    return;
+  }
+  const std::optional<uint32_t> sender = MemberIndex(delivery.sender_id);
+  if (!sender.has_value() || delivery.batch < run->batch()) {
+    Fail(run->batch(),
+         absl::InternalError(absl::StrCat("unexpected rows of batch ", delivery.batch.value(),
+                                          " from executor ", delivery.sender_id)));
+    return;
+  }
+  for (ShuffleBlock& block : delivery.blocks) {
+    if (block.exchange >= layout_.exchanges.size() || block.shard >= layout_.shard_count() ||
+        layout_.shard_owner[block.shard] != layout_.self) {
+      Fail(run->batch(), absl::InternalError(absl::StrCat("rows for shard ", block.shard,
+                                                          ", which is not here, from ", "executor ",
+                                                          delivery.sender_id)));
+      return;
+    }
+    run->CountReceived(block.exchange, *sender);
+    DeliverToShards(std::move(block));
+  }
+  for (const ShuffleEnd& end : delivery.ends) {
+    if (end.exchange < layout_.exchanges.size()) {
+      MemberEnded(run, end.exchange, *sender, end.blocks);
+    }
+  }
+}
+
+void JobEpoch::OnPeerLost(const std::string&, const absl::Status& status) {
+  Fail(BatchId(), status);
+}
+
+std::optional<uint32_t> JobEpoch::MemberIndex(const std::string& executor_id) const {
+  for (uint32_t member = 0; member < layout_.members.size(); ++member) {
+    if (layout_.members[member].executor_id == executor_id) {
+      return member;
+    }
+  }
+  return std::nullopt;
+}
+
+void JobEpoch::PrepareBatch(const std::shared_ptr<BatchRun>& run) {
+  const int64_t processed_ns = runtime_.clock->MonotonicNs();
+  const auto report = [this, run, processed_ns] {
+    SpawnBlocking([this, run, processed_ns] { ReportPrepared(run, processed_ns); });
+  };
+  if (run->suppressed()) {
+    report();  // has no output and will not be committed
+  } else {
+    committer_.Prepare(run->batch(), run->TakeWriters(), report);
+  }
+}
+
+void JobEpoch::ReportPrepared(const std::shared_ptr<BatchRun>& run, int64_t processed_ns) {
+  int64_t state_rows = 0;
+  int64_t state_bytes = 0;
+  for (const auto& of_stage : shards_) {
+    for (const auto& shard : of_stage) {
+      state_rows += shard == nullptr ? 0 : shard->state_rows();
+      state_bytes += shard == nullptr ? 0 : shard->state_bytes();
+    }
+  }
+  state_rows_.store(state_rows);
+  state_bytes_.store(state_bytes);
+  SendResults(run);
+  proto::ExecutorMessage message;
+  proto::BatchPrepared* prepared = message.mutable_batch_prepared();
+  prepared->set_job_id(layout_.job.value());
+  prepared->set_epoch(layout_.epoch.value());
+  run->FillPrepared(prepared);
+  prepared->set_state_rows(state_rows);
+  prepared->set_state_bytes(state_bytes);
+  prepared->set_total_us(MicrosSince(run->start_ns()));
+  metrics_.batches.Increment();
+  metrics_.rows_out.Increment(static_cast<double>(prepared->rows_out()));
+  metrics_.skipped.Increment(static_cast<double>(prepared->skipped()));
+  metrics_.state_rows.Set(static_cast<double>(state_rows));
+  metrics_.state_bytes.Set(static_cast<double>(state_bytes));
+  metrics_.read_seconds.Observe(static_cast<double>(prepared->read_us()) * 1e-6);
+  metrics_.process_seconds.Observe(static_cast<double>(processed_ns - run->start_ns()) * 1e-9);
+  metrics_.prepare_seconds.Observe(
+      static_cast<double>(runtime_.clock->MonotonicNs() - processed_ns) * 1e-9);
+  {
+    // Before the report: the driver answers it with the next batch.
+    absl::MutexLock lock(&mutex_);
+    run_.reset();
+  }
+  Report(std::move(message));
+  StartNextBatch();
+}
+
+void JobEpoch::SendResults(const std::shared_ptr<BatchRun>& run) {
+  for (auto& [sink, rows] : run->TakeResults()) {
+    driver_->WaitForRoom();
+    proto::ExecutorMessage message;
+    proto::ResultRows* results = message.mutable_result_rows();
+    results->set_job_id(layout_.job.value());
+    results->set_epoch(layout_.epoch.value());
+    results->set_batch(run->batch().value());
+    results->set_sink(sink);
+    results->set_rows(std::move(rows));
+    Report(std::move(message));
+  }
+}
+
+void JobEpoch::Report(proto::ExecutorMessage message) {
+  auto shared = std::make_shared<const proto::ExecutorMessage>(std::move(message));
+  absl::MutexLock lock(&report_mutex_);
+  unanswered_.push_back(shared);
+  driver_->Send(session_, std::move(shared));
+}
+
+void JobEpoch::DropAnswered(BatchId prepared_before, BatchId committed_before) {
+  absl::MutexLock lock(&report_mutex_);
+  std::erase_if(unanswered_, [&](const std::shared_ptr<const proto::ExecutorMessage>& message) {
+    if (message->has_result_rows()) {
+      return message->result_rows().batch() < prepared_before.value();
+    }
+    if (message->has_batch_prepared()) {
+      return message->batch_prepared().batch() < prepared_before.value();
+    }
+    if (message->has_batch_committed()) {
+      return message->batch_committed().batch() < committed_before.value();
+    }
+    return message->has_epoch_ready();
+  });
+}
+
+void JobEpoch::Resend(uint64_t session) {
+  {
+    absl::MutexLock lock(&report_mutex_);
+    session_ = session;
+    for (const std::shared_ptr<const proto::ExecutorMessage>& message : unanswered_) {
+      driver_->Send(session_, message);
+    }
+  }
+  std::shared_ptr<SourceSet> sources;
+  {
+    absl::MutexLock lock(&mutex_);
+    sources = sources_;
+  }
+  if (sources != nullptr) {
+    sources->ForgetReported();
+  }
+  driver_->ProgressChanged();
+}
+
+bool JobEpoch::idle() const {
+  absl::MutexLock lock(&mutex_);
+  const bool nothing_runs = run_ == nullptr && !starting_ && waiting_.empty();
+  return phase_ == Phase::kEnded ||
+         (phase_ != Phase::kEnding && nothing_runs && committer_.pending() == 0);
+}
+
+bool JobEpoch::TakeProgress(proto::SourceProgress* progress) {
+  std::shared_ptr<SourceSet> sources;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!has_sources_) {
+      return false;
+    }
+    sources = sources_;
+  }
+  for (proto::SourceProgress::Partition& partition : sources->TakeProgress()) {
+    *progress->add_partitions() = std::move(partition);
+  }
+  progress->set_job_id(layout_.job.value());
+  progress->set_epoch(layout_.epoch.value());
+  return !progress->partitions().empty();
+}
+
+}  // namespace millrace

@@ -1,0 +1,201 @@
+// One epoch of a job on this executor: readers, operators, state and sink writers from StartEpoch
+// until it is stopped, replaced or fails. Runs one batch at a time while earlier ones commit.
+//
+// Thread-safe. Control calls (RunBatch, Commit, Stop) return at once; the work happens on the
+// executor's pools. An epoch keeps itself alive until it has ended, and ends only by Stop or a
+// failure.
+//
+//   opening ──▶ running ──▶ ending (tasks return) ──▶ ended (readers and writers are closed)
+#ifndef MILLRACE_EXECUTOR_JOB_JOB_EPOCH_H_
+#define MILLRACE_EXECUTOR_JOB_JOB_EPOCH_H_
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "common/base/clock.h"
+#include "executor/job/batch_committer.h"
+#include "executor/job/batch_run.h"
+#include "executor/job/epoch_layout.h"
+#include "executor/job/job_metrics.h"
+#include "executor/job/keyed_shard.h"
+#include "executor/job/memory_budget.h"
+#include "executor/job/sink_set.h"
+#include "executor/job/source_set.h"
+#include "executor/job/source_task.h"
+#include "executor/job/task_host.h"
+#include "executor/job/task_outputs.h"
+#include "executor/job/task_pool.h"
+#include "executor/shuffle/flow_gate.h"
+#include "executor/shuffle/shuffle_hub.h"
+#include "proto/cluster.pb.h"
+
+namespace millrace {
+
+// What all jobs of an executor share; outlives their epochs.
+struct JobRuntime {
+  std::string executor_id;
+  const ConnectorRegistry* connectors = nullptr;
+  const FunctionRegistry* functions = nullptr;
+  Clock* clock = nullptr;
+  TaskPool* slots = nullptr;
+  TaskPool* blocking = nullptr;
+  ShuffleHub* shuffle = nullptr;
+  FlowGate* gate = nullptr;
+  MemoryBudget* memory = nullptr;
+  MetricsRegistry* metrics = nullptr;
+  BatchCommitter::Options commit;
+};
+
+// How an epoch talks to the driver. Thread-safe, never blocks except where it says so; outlives the
+// epochs.
+class DriverSink {
+ public:
+  virtual ~DriverSink() = default;
+  // Queues a message. `session` is the connection that the sender knows of: messages for an earlier
+  // one are dropped, since JobEpoch::Resend sends them again on the new one.
+  virtual void Send(uint64_t session, std::shared_ptr<const proto::ExecutorMessage> message) = 0;
+  // Waits while much is queued; returns also without room after a while, or when there is no
+  // connection.
+  virtual void WaitForRoom() = 0;
+  // TakeProgress of some epoch may have something new.
+  virtual void ProgressChanged() = 0;
+};
+
+class JobEpoch : public TaskHost,
+                 public ShuffleListener,
+                 public std::enable_shared_from_this<JobEpoch> {
+ public:
+  JobEpoch(const JobRuntime* runtime, DriverSink* driver, uint64_t session, EpochLayout layout);
+  ~JobEpoch() override;
+
+  const EpochLayout& layout() const { return layout_; }
+
+  // Begins to open; EpochReady or EpochFailed follows. Call once.
+  void Open();
+  // A batch that was seen before is ignored.
+  void RunBatch(const proto::RunBatch& message);
+  void Commit(BatchId batch);
+  // There is a new connection to the same driver: says again what the driver has not answered.
+  void Resend(uint64_t session);
+
+  // Ends the epoch; with `report`, EpochStopped follows. `when_ended` is called once readers and
+  // writers are closed.
+  void Stop(bool report, std::function<void()> when_ended = nullptr);
+
+  // Nothing is running and everything prepared is committed.
+  bool idle() const;
+  // False when nothing has changed since the last call.
+  bool TakeProgress(proto::SourceProgress* progress);
+  int64_t state_rows() const { return state_rows_.load(); }
+  int64_t state_bytes() const { return state_bytes_.load(); }
+
+  // TaskHost.
+  bool Spawn(std::function<void()> task, QueuePlace place) override;
+  bool SpawnBlocking(std::function<void()> task) override;
+  bool ended() const override { return ending_.load(std::memory_order_relaxed); }
+  void Fail(BatchId batch, const absl::Status& status) override;
+  void UnitEnded(const std::shared_ptr<BatchRun>& run, uint32_t stage) override;
+
+  // ShuffleListener.
+  void OnDelivery(ShuffleDelivery delivery) override;
+  void OnPeerLost(const std::string& executor_id, const absl::Status& status) override;
+
+ private:
+  enum class Phase { kOpening, kRunning, kEnding, kEnded };
+
+  // --- job_epoch_open.cc
+  void OpenParts();
+  absl::Status OpenSources();
+  absl::Status OpenShards();
+  // Opens the writers and then calls `done`.
+  void OpenWriters(std::vector<std::pair<uint32_t, uint32_t>> wanted, std::function<void()> done);
+  absl::Status Connect();
+  void Ready();
+  void BeginEnd();
+  void Close();
+  void ReportEnd();
+
+  // --- job_epoch.cc
+  std::shared_ptr<void> WorkToken();
+  void StartNextBatch();
+  void OpenPartitions(const proto::RunBatch& message, std::function<void()> done);
+  void StartBatch(const proto::RunBatch& message);
+  void BeginShards(const std::shared_ptr<BatchRun>& run);
+  void StartSplits(const std::shared_ptr<BatchRun>& run, const proto::RunBatch& message);
+  void Follow(const std::shared_ptr<BatchRun>& run, const BatchRun::Consequences& consequences);
+  void MemberEnded(const std::shared_ptr<BatchRun>& run, uint32_t exchange, uint32_t member,
+                   uint64_t blocks);
+  void DeliverToShards(ShuffleBlock block);
+  void Accept(ShuffleDelivery delivery) ABSL_EXCLUSIVE_LOCKS_REQUIRED(delivery_mutex_);
+  void PrepareBatch(const std::shared_ptr<BatchRun>& run);
+  void ReportPrepared(const std::shared_ptr<BatchRun>& run, int64_t processed_ns);
+  void SendResults(const std::shared_ptr<BatchRun>& run);
+  // Sends to the driver, and keeps the message until the driver has shown that it had it.
+  void Report(proto::ExecutorMessage message);
+  void DropAnswered(BatchId prepared_before, BatchId committed_before);
+  std::optional<uint32_t> MemberIndex(const std::string& executor_id) const;
+  int64_t MicrosSince(int64_t start_ns) const {
+    return (runtime_.clock->MonotonicNs() - start_ns) / 1000;
+  }
+
+  const JobRuntime& runtime_;
+  DriverSink* const driver_;
+  const EpochLayout layout_;
+  JobMetrics metrics_;
+
+  // Made by Open, taken down by Close; in between they do not change except for writers of new
+  // partitions.
+  std::shared_ptr<SourceSet> sources_;  // shared with TakeProgress
+  std::unique_ptr<SinkSet> sinks_;
+  std::unique_ptr<OutputRouter> router_;
+  std::unique_ptr<SourceWorkers> workers_;
+  SourceTaskContext source_context_;
+  std::vector<std::vector<std::unique_ptr<KeyedShard>>>
+      shards_;  // by stage and keyed shard; null where not ours
+  BatchCommitter committer_;
+
+  std::atomic<bool> ending_ = false;
+  std::atomic<int64_t> state_rows_ = 0;
+  std::atomic<int64_t> state_bytes_ = 0;
+
+  absl::Mutex report_mutex_;  // before the driver's queue
+  uint64_t session_ ABSL_GUARDED_BY(report_mutex_);
+  std::deque<std::shared_ptr<const proto::ExecutorMessage>> unanswered_
+      ABSL_GUARDED_BY(report_mutex_);
+
+  // Held by every task; when the last one lets go after BeginEnd, Close runs.
+  absl::Mutex work_mutex_;
+  std::shared_ptr<void> work_ ABSL_GUARDED_BY(work_mutex_);
+
+  mutable absl::Mutex mutex_;
+  Phase phase_ ABSL_GUARDED_BY(mutex_) = Phase::kOpening;
+  std::shared_ptr<BatchRun> run_ ABSL_GUARDED_BY(mutex_);  // from its start until it is prepared
+  bool starting_ ABSL_GUARDED_BY(mutex_) = false;
+  BatchId last_batch_ ABSL_GUARDED_BY(mutex_);
+  std::deque<proto::RunBatch> waiting_
+      ABSL_GUARDED_BY(mutex_);  // the driver sends at most one ahead
+  std::optional<proto::EpochFailed> failure_ ABSL_GUARDED_BY(mutex_);
+  bool report_stop_ ABSL_GUARDED_BY(mutex_) = false;
+  std::vector<std::function<void()>> when_ended_ ABSL_GUARDED_BY(mutex_);
+  bool has_sources_ ABSL_GUARDED_BY(mutex_) = false;
+
+  // Before mutex_. Keeps a sender's deliveries in order while a batch starts; nothing blocks under
+  // it.
+  absl::Mutex delivery_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);
+  std::shared_ptr<BatchRun> receiving_ ABSL_GUARDED_BY(delivery_mutex_);
+  std::deque<ShuffleDelivery> early_
+      ABSL_GUARDED_BY(delivery_mutex_);  // of batches to come; credit bounds them
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_EXECUTOR_JOB_JOB_EPOCH_H_

@@ -1,0 +1,285 @@
+// Life of a JobEpoch: opening its parts and taking them down again.
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status.h"
+#include "executor/job/job_epoch.h"
+
+namespace millrace {
+namespace {
+
+// Whether running the same batch again may go better.
+bool IsRetryable(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
+         absl::IsAborted(status) || absl::IsCancelled(status);
+}
+
+}  // namespace
+
+JobEpoch::JobEpoch(const JobRuntime* runtime, DriverSink* driver, uint64_t session,
+                   EpochLayout layout)
+    : runtime_(*runtime),
+      driver_(driver),
+      layout_(std::move(layout)),
+      metrics_(runtime->metrics, layout_.job_name),
+      committer_(this, runtime->clock, &metrics_, runtime->commit,
+                 [this](proto::BatchCommitted committed) {
+                   proto::ExecutorMessage message;
+                   *message.mutable_batch_committed() = std::move(committed);
+                   message.mutable_batch_committed()->set_job_id(layout_.job.value());
+                   message.mutable_batch_committed()->set_epoch(layout_.epoch.value());
+                   Report(std::move(message));
+                 }),
+      session_(session) {}
+
+JobEpoch::~JobEpoch() = default;
+
+void JobEpoch::Open() {
+  metrics_.epochs.Increment();
+  {
+    absl::MutexLock lock(&work_mutex_);
+    // Not the object itself is counted but the work: the deleter runs when the last task has let
+    // go.
+    work_ = std::shared_ptr<void>(nullptr, [self = shared_from_this()](void*) {
+      self->runtime_.blocking->Submit([self] { self->Close(); });
+    });
+  }
+  if (ended()) {
+    BeginEnd();  // stopped before it was opened: only closing is left
+    return;
+  }
+  SpawnBlocking([this] { OpenParts(); });
+}
+
+void JobEpoch::OpenParts() {
+  sinks_ = std::make_unique<SinkSet>(&layout_, runtime_.connectors);
+  router_ = std::make_unique<OutputRouter>(
+      &layout_, sinks_.get(), runtime_.gate, &metrics_,
+      [this](ShuffleBlock block) { DeliverToShards(std::move(block)); });
+  workers_ = std::make_unique<SourceWorkers>(&layout_, runtime_.functions, router_.get());
+  absl::Status status = sinks_->Init();
+  if (status.ok()) {
+    status = OpenSources();
+  }
+  if (status.ok()) {
+    status = OpenShards();
+  }
+  if (!status.ok()) {
+    Fail(BatchId(), status);
+    return;
+  }
+  OpenWriters(sinks_->WritersToOpen(), [this] {
+    const absl::Status connected = Connect();
+    if (connected.ok()) {
+      Ready();
+    } else {
+      Fail(BatchId(), connected);
+    }
+  });
+}
+
+absl::Status JobEpoch::OpenSources() {
+  auto sources = std::make_shared<SourceSet>(&layout_, runtime_.connectors, runtime_.memory);
+  RETURN_IF_ERROR(sources->Open([this] { driver_->ProgressChanged(); }));
+  absl::MutexLock lock(&mutex_);
+  sources_ = std::move(sources);
+  source_context_ = {.layout = &layout_,
+                     .sources = sources_.get(),
+                     .workers = workers_.get(),
+                     .gate = runtime_.gate,
+                     .slots = runtime_.slots,
+                     .metrics = &metrics_};
+  return absl::OkStatus();
+}
+
+absl::Status JobEpoch::OpenShards() {
+  shards_.resize(layout_.stages.size());
+  for (uint32_t stage = 0; stage < layout_.stages.size(); ++stage) {
+    if (layout_.stages[stage].source.has_value()) {
+      // Made now, so that a stage that cannot be built fails here; the first split finds it.
+      const uint32_t source = *layout_.stages[stage].source;
+      ASSIGN_OR_RETURN(std::unique_ptr<SourceWorker> worker, workers_->Take(source));
+      workers_->Return(source, std::move(worker));
+      continue;
+    }
+    shards_[stage].resize(layout_.shard_count());
+    for (const uint32_t shard : layout_.own_shards) {
+      ASSIGN_OR_RETURN(
+          shards_[stage][shard],
+          KeyedShard::Create(this, layout_, stage, shard, *runtime_.functions, router_.get()));
+    }
+  }
+  return absl::OkStatus();
+}
+
+void JobEpoch::OpenWriters(std::vector<std::pair<uint32_t, uint32_t>> wanted,
+                           std::function<void()> done) {
+  auto opened = std::make_shared<std::vector<std::unique_ptr<ShardWriter>>>(wanted.size());
+  const size_t count = wanted.size();
+  const auto open = [this, wanted = std::move(wanted), opened](size_t i) {
+    if (ended()) {
+      return;
+    }
+    absl::StatusOr<std::unique_ptr<ShardWriter>> writer =
+        sinks_->OpenWriter(wanted[i].first, wanted[i].second);
+    if (writer.ok()) {
+      (*opened)[i] = *std::move(writer);
+    } else {
+      Fail(BatchId(), writer.status());
+    }
+  };
+  FanOut(this, count, open, [this, opened, done = std::move(done)] {
+    if (ended()) {
+      return;
+    }
+    for (std::unique_ptr<ShardWriter>& writer : *opened) {
+      sinks_->AddWriter(std::move(writer));
+    }
+    done();
+  });
+}
+
+absl::Status JobEpoch::Connect() {
+  if (layout_.members.size() > 1 && runtime_.shuffle->address().empty()) {
+    return absl::FailedPreconditionError(
+        "this executor was started without a shuffle address and cannot have peers");
+  }
+  std::vector<ShufflePeer> peers;
+  for (uint32_t member = 0; member < layout_.members.size(); ++member) {
+    if (member != layout_.self) {
+      peers.push_back(layout_.members[member]);
+    }
+  }
+  std::vector<std::shared_ptr<PeerLink>> links =
+      runtime_.shuffle->StartEpoch(layout_.job, layout_.epoch, peers, weak_from_this());
+  links.insert(links.begin() + layout_.self, nullptr);
+  router_->SetLinks(std::move(links));
+  return absl::OkStatus();
+}
+
+void JobEpoch::Ready() {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (phase_ != Phase::kOpening) {
+      return;
+    }
+    phase_ = Phase::kRunning;
+    has_sources_ = true;
+  }
+  proto::ExecutorMessage message;
+  message.mutable_epoch_ready()->set_job_id(layout_.job.value());
+  message.mutable_epoch_ready()->set_epoch(layout_.epoch.value());
+  Report(std::move(message));
+  driver_->ProgressChanged();
+  StartNextBatch();
+}
+
+void JobEpoch::Fail(BatchId batch, const absl::Status& status) {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (phase_ == Phase::kEnding || phase_ == Phase::kEnded) {
+      return;
+    }
+    failure_.emplace();
+    failure_->set_job_id(layout_.job.value());
+    failure_->set_epoch(layout_.epoch.value());
+    failure_->set_batch(batch.value());
+    failure_->set_code(static_cast<int32_t>(status.code()));
+    failure_->set_message(std::string(status.message()));
+    failure_->set_retryable(IsRetryable(status));
+    phase_ = Phase::kEnding;
+  }
+  metrics_.failures.Increment();
+  BeginEnd();
+}
+
+void JobEpoch::Stop(bool report, std::function<void()> when_ended) {
+  bool begin = false;
+  bool over = false;
+  {
+    absl::MutexLock lock(&mutex_);
+    begin = phase_ == Phase::kOpening || phase_ == Phase::kRunning;
+    over = phase_ == Phase::kEnded;
+    report_stop_ = report_stop_ || report;
+    if (begin) {
+      phase_ = Phase::kEnding;
+    }
+    if (!over && when_ended != nullptr) {
+      when_ended_.push_back(std::exchange(when_ended, nullptr));
+    }
+  }
+  if (begin) {
+    BeginEnd();
+  } else if (over) {
+    if (report) {
+      ReportEnd();
+    }
+    if (when_ended != nullptr) {
+      when_ended();
+    }
+  }
+}
+
+void JobEpoch::BeginEnd() {
+  ending_.store(true);
+  std::shared_ptr<void> work;
+  {
+    absl::MutexLock lock(&work_mutex_);
+    work.swap(work_);
+  }
+  runtime_.gate->Cancel(static_cast<TaskHost*>(this));
+}
+
+void JobEpoch::Close() {
+  runtime_.shuffle->StopEpoch(layout_.job, layout_.epoch);
+  std::shared_ptr<SourceSet> sources;
+  {
+    absl::MutexLock lock(&mutex_);
+    sources.swap(sources_);
+    has_sources_ = false;
+    run_.reset();
+    waiting_.clear();
+  }
+  {
+    absl::MutexLock lock(&delivery_mutex_);
+    receiving_.reset();
+    early_.clear();
+  }
+  sources.reset();
+  shards_.clear();
+  workers_.reset();
+  router_.reset();
+  sinks_.reset();
+  metrics_.state_rows.Set(0);
+  metrics_.state_bytes.Set(0);
+  ReportEnd();
+}
+
+void JobEpoch::ReportEnd() {
+  proto::ExecutorMessage failed;
+  proto::ExecutorMessage stopped;
+  std::vector<std::function<void()>> callbacks;
+  {
+    absl::MutexLock lock(&mutex_);
+    phase_ = Phase::kEnded;
+    if (failure_.has_value()) {
+      *failed.mutable_epoch_failed() = *std::exchange(failure_, std::nullopt);
+    }
+    if (std::exchange(report_stop_, false)) {
+      stopped.mutable_epoch_stopped()->set_job_id(layout_.job.value());
+      stopped.mutable_epoch_stopped()->set_epoch(layout_.epoch.value());
+    }
+    callbacks.swap(when_ended_);
+  }
+  if (failed.has_epoch_failed()) {
+    Report(std::move(failed));
+  }
+  if (stopped.has_epoch_stopped()) {
+    Report(std::move(stopped));
+  }
+  for (const std::function<void()>& callback : callbacks) {
+    callback();
+  }
+}
+
+}  // namespace millrace

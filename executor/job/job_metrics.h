@@ -1,0 +1,33 @@
+// What an executor counts per job. References into the process's registry; thread-safe.
+#ifndef MILLRACE_EXECUTOR_JOB_JOB_METRICS_H_
+#define MILLRACE_EXECUTOR_JOB_JOB_METRICS_H_
+
+#include <string>
+
+#include "common/metrics/metrics.h"
+
+namespace millrace {
+
+struct JobMetrics {
+  JobMetrics(MetricsRegistry* registry, const std::string& job);
+
+  prometheus::Counter& records;
+  prometheus::Counter& bytes;
+  prometheus::Counter& skipped;
+  prometheus::Counter& rows_out;
+  prometheus::Counter& batches;
+  prometheus::Counter& epochs;
+  prometheus::Counter& failures;
+  prometheus::Counter& shuffled_blocks;
+  prometheus::Counter& shuffled_bytes;
+  prometheus::Histogram& read_seconds;
+  prometheus::Histogram& process_seconds;
+  prometheus::Histogram& prepare_seconds;
+  prometheus::Histogram& commit_seconds;
+  prometheus::Gauge& state_rows;
+  prometheus::Gauge& state_bytes;
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_EXECUTOR_JOB_JOB_METRICS_H_

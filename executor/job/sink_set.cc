@@ -1,0 +1,99 @@
+#include "executor/job/sink_set.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status.h"
+
+namespace millrace {
+
+absl::Status ShardWriter::Write(BatchId batch, int64_t batch_time_us, const Batch& rows,
+                                bool* first) {
+  absl::MutexLock lock(&mutex_);
+  *first = last_written_ != batch;
+  last_written_ = batch;
+  return Annotate(writer_->Write(batch, batch_time_us, rows), name_);
+}
+
+absl::Status ShardWriter::Prepare(BatchId batch, absl::Time deadline) {
+  return Annotate(writer_->Prepare(batch, deadline), name_);
+}
+
+absl::StatusOr<std::string> ShardWriter::Commit(BatchId batch, absl::Time deadline) {
+  absl::StatusOr<std::string> marker = writer_->Commit(batch, deadline);
+  return marker.ok() ? std::move(marker) : Annotate(marker.status(), name_);
+}
+
+SinkSet::SinkSet(const EpochLayout* layout, const ConnectorRegistry* connectors)
+    : layout_(*layout), connectors_(*connectors) {}
+
+absl::Status SinkSet::Init() {
+  for (const proto::Sink& sink : layout_.plan.sinks()) {
+    ASSIGN_OR_RETURN(const SinkConnector* connector, connectors_.Sink(sink.connector()));
+    connectors_of_sink_.push_back(connector);
+  }
+  return absl::OkStatus();
+}
+
+std::vector<std::pair<uint32_t, uint32_t>> SinkSet::WritersToOpen() const {
+  std::vector<std::pair<uint32_t, uint32_t>> wanted;
+  for (uint32_t sink = 0; sink < connectors_of_sink_.size(); ++sink) {
+    if (!layout_.keyed_sink[sink] || gathered(sink)) {
+      continue;
+    }
+    for (const uint32_t shard : layout_.own_shards) {
+      wanted.emplace_back(sink, shard);
+    }
+  }
+  for (const proto::PartitionStart& partition : layout_.own_partitions) {
+    const auto of_partition = WritersFor(partition);
+    wanted.insert(wanted.end(), of_partition.begin(), of_partition.end());
+  }
+  return wanted;
+}
+
+std::vector<std::pair<uint32_t, uint32_t>> SinkSet::WritersFor(
+    const proto::PartitionStart& partition) const {
+  std::vector<std::pair<uint32_t, uint32_t>> wanted;
+  for (uint32_t sink = 0; sink < connectors_of_sink_.size(); ++sink) {
+    const std::vector<uint32_t>& sources = layout_.sources_of_sink[sink];
+    if (!gathered(sink) &&
+        std::find(sources.begin(), sources.end(), partition.key().source()) != sources.end()) {
+      wanted.emplace_back(sink, partition.ordinal());
+    }
+  }
+  return wanted;
+}
+
+absl::StatusOr<std::unique_ptr<ShardWriter>> SinkSet::OpenWriter(uint32_t sink,
+                                                                 uint32_t shard) const {
+  const proto::Sink& table = layout_.plan.sinks(static_cast<int>(sink));
+  SinkContext context;
+  context.job_name = layout_.job_name;
+  context.incarnation = layout_.incarnation.value();
+  context.epoch = layout_.epoch;
+  context.sink = sink;
+  context.shard = shard;
+  if (auto marker = layout_.markers.find({sink, shard}); marker != layout_.markers.end()) {
+    context.marker = marker->second;
+  }
+  std::string name = absl::StrCat("table ", table.table(), ", shard ", shard);
+  absl::StatusOr<std::unique_ptr<SinkWriter>> writer =
+      connectors_of_sink_[sink]->CreateWriter(table, context);
+  if (!writer.ok()) {
+    return Annotate(writer.status(), name);
+  }
+  return std::make_unique<ShardWriter>(sink, shard, std::move(name), *std::move(writer));
+}
+
+void SinkSet::AddWriter(std::unique_ptr<ShardWriter> writer) {
+  const std::pair<uint32_t, uint32_t> key(writer->sink(), writer->shard());
+  writers_[key] = std::move(writer);
+}
+
+ShardWriter* SinkSet::Find(uint32_t sink, uint32_t shard) const {
+  auto writer = writers_.find({sink, shard});
+  return writer == writers_.end() ? nullptr : writer->second.get();
+}
+
+}  // namespace millrace

@@ -1,0 +1,82 @@
+// The sink writers of a job's epoch on this executor, one per sink and shard that lives here. Sinks
+// whose rows go to a person (gathered) have none: their rows travel with the batch's report.
+//
+// Open before use, from one thread or several. Writers are found without a lock: AddWriter must not
+// run beside Write.
+#ifndef MILLRACE_EXECUTOR_JOB_SINK_SET_H_
+#define MILLRACE_EXECUTOR_JOB_SINK_SET_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "connectors/registry.h"
+#include "executor/job/epoch_layout.h"
+
+namespace millrace {
+
+// One writer and the batches it has rows of.
+class ShardWriter {
+ public:
+  ShardWriter(uint32_t sink, uint32_t shard, std::string name, std::unique_ptr<SinkWriter> writer)
+      : sink_(sink), shard_(shard), name_(std::move(name)), writer_(std::move(writer)) {}
+
+  uint32_t sink() const { return sink_; }
+  uint32_t shard() const { return shard_; }
+
+  // `first` becomes true for the first rows of the batch. Errors name table and shard, here and
+  // below.
+  absl::Status Write(BatchId batch, int64_t batch_time_us, const Batch& rows, bool* first);
+  absl::Status Prepare(BatchId batch, absl::Time deadline);
+  absl::StatusOr<std::string> Commit(BatchId batch, absl::Time deadline);
+
+ private:
+  const uint32_t sink_;
+  const uint32_t shard_;
+  const std::string name_;
+  const std::unique_ptr<SinkWriter> writer_;
+  absl::Mutex mutex_;  // two stages may write to one sink; Commit stays outside, it may run beside
+                       // the next batch
+  BatchId last_written_ ABSL_GUARDED_BY(mutex_);
+};
+
+class SinkSet {
+ public:
+  SinkSet(const EpochLayout* layout, const ConnectorRegistry* connectors);
+
+  // Resolves connectors. NOT_FOUND lists those there are.
+  absl::Status Init();
+
+  bool gathered(uint32_t sink) const { return connectors_of_sink_[sink]->gathered(); }
+
+  // The (sink, shard) pairs to open for this executor at the start, and for a partition that
+  // appears later.
+  std::vector<std::pair<uint32_t, uint32_t>> WritersToOpen() const;
+  std::vector<std::pair<uint32_t, uint32_t>> WritersFor(
+      const proto::PartitionStart& partition) const;
+
+  // Opens one; thread-safe, may block.
+  absl::StatusOr<std::unique_ptr<ShardWriter>> OpenWriter(uint32_t sink, uint32_t shard) const;
+  void AddWriter(std::unique_ptr<ShardWriter> writer);
+
+  // Null when it has not been opened.
+  ShardWriter* Find(uint32_t sink, uint32_t shard) const;
+  size_t size() const { return writers_.size(); }
+
+ private:
+  const EpochLayout& layout_;
+  const ConnectorRegistry& connectors_;
+  std::vector<const SinkConnector*> connectors_of_sink_;
+  std::map<std::pair<uint32_t, uint32_t>, std::unique_ptr<ShardWriter>> writers_;
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_EXECUTOR_JOB_SINK_SET_H_

@@ -1,0 +1,64 @@
+// The readers of a job's epoch on this executor, one per source table, and how far each partition
+// has been read and fetched.
+//
+// Thread-safe after Open.
+#ifndef MILLRACE_EXECUTOR_JOB_SOURCE_SET_H_
+#define MILLRACE_EXECUTOR_JOB_SOURCE_SET_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "connectors/registry.h"
+#include "executor/job/epoch_layout.h"
+#include "executor/job/memory_budget.h"
+#include "proto/cluster.pb.h"
+
+namespace millrace {
+
+class SourceSet {
+ public:
+  SourceSet(const EpochLayout* layout, const ConnectorRegistry* connectors, MemoryBudget* memory);
+  ~SourceSet();  // stops the readers; may block on the connectors
+
+  // Creates the readers and assigns the epoch's partitions. `on_progress` is called whenever
+  // Progress may have changed.
+  absl::Status Open(std::function<void()> on_progress);
+  absl::Status Assign(const proto::PartitionStart& start);
+
+  SourceReader* reader(uint32_t source) const { return readers_[source].get(); }
+
+  // OK when the split begins where reading of its partition stands; INTERNAL tells the difference.
+  absl::Status CheckBegin(const proto::Split& split) const;
+  void SetPosition(const proto::Split& split);
+
+  // Partitions whose fetched offset has changed since the last call; empty when none has.
+  std::vector<proto::SourceProgress::Partition> TakeProgress();
+  // What was taken may not have arrived: the next TakeProgress returns all.
+  void ForgetReported();
+
+ private:
+  using Key = std::pair<uint32_t, std::string>;
+
+  const EpochLayout& layout_;
+  const ConnectorRegistry& connectors_;
+  MemoryBudget* const memory_;
+  std::vector<int64_t> shares_;
+  std::vector<std::unique_ptr<SourceReader>> readers_;
+
+  mutable absl::Mutex mutex_;
+  std::map<Key, int64_t> positions_ ABSL_GUARDED_BY(mutex_);
+  std::map<Key, int64_t> reported_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_EXECUTOR_JOB_SOURCE_SET_H_

@@ -1,0 +1,174 @@
+#include "executor/job/source_task.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status.h"
+
+namespace millrace {
+namespace {
+
+constexpr size_t kChunkRows = 4096;
+// How long a split without data keeps its slot: briefly when others want it.
+constexpr absl::Duration kPatience = absl::Milliseconds(5);
+constexpr absl::Duration kPatienceWhenWanted = absl::Milliseconds(1);
+
+}  // namespace
+
+SourceWorkers::SourceWorkers(const EpochLayout* layout, const FunctionRegistry* functions,
+                             OutputRouter* router)
+    : layout_(*layout),
+      functions_(*functions),
+      router_(router),
+      free_(layout->stages_of_source.size()) {}
+
+absl::StatusOr<std::unique_ptr<SourceWorker>> SourceWorkers::Take(uint32_t source) {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!free_[source].empty()) {
+      std::unique_ptr<SourceWorker> worker = std::move(free_[source].back());
+      free_[source].pop_back();
+      return worker;
+    }
+  }
+  auto worker = std::make_unique<SourceWorker>();
+  for (const uint32_t stage : layout_.stages_of_source[source]) {
+    ASSIGN_OR_RETURN(worker->pipelines.emplace_back(),
+                     SourcePipeline::Create(layout_.plan, stage, functions_));
+  }
+  worker->outputs = std::make_unique<TaskOutputs>(router_);
+  return worker;
+}
+
+void SourceWorkers::Return(uint32_t source, std::unique_ptr<SourceWorker> worker) {
+  absl::MutexLock lock(&mutex_);
+  free_[source].push_back(std::move(worker));
+}
+
+SourceTask::SourceTask(std::shared_ptr<TaskHost> host, const SourceTaskContext* context,
+                       std::shared_ptr<BatchRun> run, proto::Split split)
+    : host_(std::move(host)), context_(*context), run_(std::move(run)), split_(std::move(split)) {
+  *report_.mutable_key() = split_.key();
+  report_.set_begin(split_.begin());
+  report_.set_end(split_.end());
+  report_.set_max_timestamp_us(INT64_MIN);
+  read_all_ = split_.begin() >= split_.end();
+}
+
+void SourceTask::Start() { Submit(QueuePlace::kBack); }
+
+void SourceTask::Submit(QueuePlace place) {
+  host_->Spawn([self = shared_from_this()] { self->Run(); }, place);
+}
+
+void SourceTask::Run() {
+  while (!host_->ended()) {
+    absl::StatusOr<Step> step = ReadAndPush();
+    if (!step.ok()) {
+      host_->Fail(run_->batch(), step.status());
+      return;
+    }
+    switch (*step) {
+      case Step::kAgain:
+        break;
+      case Step::kAside:
+        Submit(QueuePlace::kFront);
+        return;
+      case Step::kYield:
+        Submit(QueuePlace::kBack);
+        return;
+      case Step::kParked:
+        if (host_->ended()) {
+          context_.gate->Cancel(host_.get());  // the end of the epoch may just have missed us there
+        }
+        return;
+      case Step::kEnd:
+        for (const uint32_t stage : context_.layout->stages_of_source[split_.key().source()]) {
+          host_->UnitEnded(run_, stage);
+        }
+        return;
+    }
+  }
+}
+
+absl::StatusOr<SourceTask::Step> SourceTask::ReadAndPush() {
+  if (read_all_) {
+    RETURN_IF_ERROR(End());
+    return Step::kEnd;
+  }
+  if (!context_.gate->Pass(host_.get(),
+                           [self = shared_from_this()] { self->Submit(QueuePlace::kFront); })) {
+    return Step::kParked;
+  }
+  const absl::Duration patience = context_.slots->queued() > 0 ? kPatienceWhenWanted : kPatience;
+  absl::StatusOr<SourceChunk> chunk =
+      context_.sources->reader(split_.key().source())
+          ->Read(split_.key().partition(), Offset(split_.end()), kChunkRows, report_.input_hash(),
+                 absl::Now() + patience);
+  if (absl::IsDeadlineExceeded(chunk.status())) {
+    return context_.slots->queued() > 0 ? Step::kYield : Step::kAgain;
+  }
+  if (!chunk.ok()) {
+    const proto::Source& source =
+        context_.layout->plan.sources(static_cast<int>(split_.key().source()));
+    return Annotate(chunk.status(), absl::StrCat("table ", source.table()));
+  }
+  if (!chunk->offsets.empty()) {
+    RETURN_IF_ERROR(Push(*chunk));
+  }
+  read_all_ = chunk->next.value() >= split_.end();
+  return context_.slots->urgent() > 0 ? Step::kAside : Step::kAgain;
+}
+
+absl::Status SourceTask::EnsureWorker() {
+  if (worker_ != nullptr) {
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(worker_, context_.workers->Take(split_.key().source()));
+  worker_->outputs->Begin(run_.get());
+  for (std::unique_ptr<SourcePipeline>& pipeline : worker_->pipelines) {
+    pipeline->BeginSplit(split_.ordinal(), run_->batch(), run_->time_us(), worker_->outputs.get());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SourceTask::Push(const SourceChunk& chunk) {
+  RETURN_IF_ERROR(EnsureWorker());
+  const auto describe = [&](uint32_t row) {
+    return absl::StrCat(split_.key().partition(), "@",
+                        row < chunk.offsets.size() ? chunk.offsets[row] : -1);
+  };
+  for (std::unique_ptr<SourcePipeline>& pipeline : worker_->pipelines) {
+    RETURN_IF_ERROR(pipeline->Push(chunk.batch, chunk.errors, describe));
+  }
+  report_.set_records(report_.records() + static_cast<int64_t>(chunk.offsets.size()));
+  report_.set_bytes(report_.bytes() + chunk.bytes);
+  report_.set_input_hash(chunk.input_hash);
+  report_.set_max_timestamp_us(std::max(report_.max_timestamp_us(), chunk.max_timestamp_us));
+  context_.metrics->records.Increment(static_cast<double>(chunk.offsets.size()));
+  context_.metrics->bytes.Increment(static_cast<double>(chunk.bytes));
+  return absl::OkStatus();
+}
+
+absl::Status SourceTask::End() {
+  if (worker_ != nullptr) {
+    for (std::unique_ptr<SourcePipeline>& pipeline : worker_->pipelines) {
+      ASSIGN_OR_RETURN(const SkipReport skipped, pipeline->EndSplit());
+      // Several stages that read one table skip the same records: they count once.
+      report_.set_skipped(std::max(report_.skipped(), skipped.records));
+      if (report_.first_error().empty()) {
+        report_.set_first_error(skipped.first_error);
+      }
+    }
+    worker_->outputs->Finish();
+    context_.workers->Return(split_.key().source(), std::move(worker_));
+  }
+  context_.metrics->skipped.Increment(static_cast<double>(report_.skipped()));
+  context_.sources->SetPosition(split_);
+  run_->AddReport(std::move(report_));
+  return absl::OkStatus();
+}
+
+}  // namespace millrace
