@@ -32,6 +32,8 @@ struct MembersChanged {
     std::string name;
     std::string shuffle_address;
     uint32_t slots = 1;
+    bool leaving =
+        false;  // finishes the epochs it is in, at a batch boundary, and gets no new ones
   };
   std::vector<Member> members;
 };
@@ -69,8 +71,8 @@ struct PartitionsDiscovered {
   std::vector<Found> found;
 };
 
-// A source will never go on: its topic was deleted.
-struct SourceLost {
+// Something outside makes it impossible to go on, now or later: a topic was deleted.
+struct JobBroken {
   absl::Status cause;
 };
 
@@ -99,7 +101,7 @@ struct ResultsHeld {
 };
 
 using JobEvent = std::variant<TimerFired, MembersChanged, MemberReconnected, ExecutorReported,
-                              EndsKnown, PartitionsDiscovered, SourceLost, RecordDurable,
+                              EndsKnown, PartitionsDiscovered, JobBroken, RecordDurable,
                               JournalFailed, StopRequested, ResultsHeld>;
 
 // ---- Actions, to be carried out in order ----

@@ -62,6 +62,10 @@ absl::Status JobHistory::ApplySubmitted(const proto::JobSubmitted& submitted) {
   }
   submitted_ = submitted;
   ended_.reset();
+  // Known partitions keep what they have; what was found since begins now.
+  for (int i = static_cast<int>(partitions_.size()); i < submitted.partitions_size(); ++i) {
+    RETURN_IF_ERROR(AddPartition(submitted.partitions(i)));
+  }
   return absl::OkStatus();
 }
 

@@ -254,6 +254,9 @@ class Simulation {
       if (world_.produced.size() < 8) {
         world_.produced[name] = 0;
       }
+    } else if (kind == 9 && !executors_.empty()) {
+      leaving_.insert(RandomExecutor()->id());
+      TellMembers();
     } else if (kind == 8) {
       ++restarts;
       StartDriver();
@@ -267,7 +270,7 @@ class Simulation {
   void TellMembers() {
     MembersChanged event;
     for (const auto& [id, executor] : executors_) {
-      event.members.push_back({ExecutorId(id), id, "", 1});
+      event.members.push_back({ExecutorId(id), id, "", 1, leaving_.contains(id)});
     }
     Handle(event);
   }
@@ -346,7 +349,8 @@ class Simulation {
   // The trouble is over: everything that was produced must come out.
   void Settle() {
     settling_ = true;
-    if (executors_.empty()) {
+    if (std::all_of(executors_.begin(), executors_.end(),
+                    [this](const auto& executor) { return leaving_.contains(executor.first); })) {
       executors_["last"] = std::make_unique<FakeExecutor>("last");
       TellMembers();
     }
@@ -474,6 +478,7 @@ class Simulation {
   int next_executor_ = 0;
   bool settling_ = false;
   std::map<std::string, std::unique_ptr<FakeExecutor>> executors_;
+  std::set<std::string> leaving_;
   std::vector<proto::JournalRecord> journal_;
   std::deque<std::pair<int64_t, proto::JournalRecord>> volatile_journal_;
   std::unique_ptr<JobState> state_;

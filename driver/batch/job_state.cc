@@ -113,9 +113,20 @@ void JobState::On(const MembersChanged& event) {
       return;
     }
   }
-  if (live_.size() > members_.size()) {
-    rebalance_at_us_ = now_.mono_us + options_.join_delay_us;
+  if (MembershipWantsNewEpoch()) {
+    rebalance_at_us_ = std::min(rebalance_at_us_, now_.mono_us + options_.join_delay_us);
   }
+}
+
+// Whether somebody has come who is not in the epoch, or somebody in it wants to go.
+bool JobState::MembershipWantsNewEpoch() const {
+  return std::any_of(live_.begin(), live_.end(), [this](const MembersChanged::Member& live) {
+    return live.leaving == MemberIndex(live.id).has_value();
+  });
+}
+
+bool JobState::AnyoneStays() const {
+  return std::any_of(live_.begin(), live_.end(), [](const auto& live) { return !live.leaving; });
 }
 
 // What the executor has not answered is sent again; it ignores what it has already had.
@@ -220,7 +231,7 @@ void JobState::On(const PartitionsDiscovered& event) {
   }
 }
 
-void JobState::On(const SourceLost& event) {
+void JobState::On(const JobBroken& event) {
   if (stage_ < Stage::kEnding) {
     End(proto::JobEnded::FAILED, std::string(ToStd(event.cause.message())));
   }
@@ -278,9 +289,11 @@ void JobState::Advance() {
   CheckStop();
   // A batch boundary that a joining executor waits for.
   if (stage_ == Stage::kRunning && now_.mono_us >= rebalance_at_us_ && in_flight_.empty()) {
-    epoch_reason_ = "an executor joined";
+    rebalance_at_us_ = kNever;
+    epoch_reason_ = "executors joined or left";
     epoch_is_restart_ = false;
-    BeginEpoch();
+    AbandonEpoch();
+    AdvanceStage();
   }
 }
 
@@ -296,7 +309,7 @@ void JobState::AdvanceStage() {
     case Stage::kWaitingForMembers:
       if (bounded_ && ReachedStop()) {
         End(proto::JobEnded::FINISHED, "");
-      } else if (live_.empty()) {
+      } else if (!AnyoneStays()) {
         message_ = absl::StrCat(
             "waits for executors: none is registered with this driver; start one with "
             "millrace-executor --driver ",
@@ -328,6 +341,9 @@ void JobState::BeginEpoch() {
   retry_at_us_ = kNever;
   members_.clear();
   for (const MembersChanged::Member& live : live_) {
+    if (live.leaving) {
+      continue;
+    }
     members_.push_back({live.id, live.name, live.shuffle_address, std::max(live.slots, 1u), false});
   }
   epoch_ = epoch_.Next();
@@ -444,7 +460,7 @@ void JobState::EnterRunning() {
   last_plan_us_ = now_.mono_us;
   input_since_us_ = kNever;
   // Somebody may have joined while the epoch was starting.
-  if (live_.size() > members_.size() && rebalance_at_us_ == kNever) {
+  if (MembershipWantsNewEpoch() && rebalance_at_us_ == kNever) {
     rebalance_at_us_ = now_.mono_us + options_.join_delay_us;
   }
 }

@@ -149,7 +149,7 @@ class JobState {
   void On(const ExecutorReported& event);
   void On(const EndsKnown& event);
   void On(const PartitionsDiscovered& event);
-  void On(const SourceLost& event);
+  void On(const JobBroken& event);
   void On(const RecordDurable& event);
   void On(const JournalFailed& event);
   void On(const StopRequested& event);
@@ -167,6 +167,8 @@ class JobState {
   void AbandonEpoch();
   void End(proto::JobEnded::How how, const std::string& message);
   void CheckStop();
+  bool MembershipWantsNewEpoch() const;
+  bool AnyoneStays() const;
   void LoadPartitions();
   void CheckTruncated(Partition* partition, const EndsKnown::End& end);
   int64_t BackoffUs() const;

@@ -619,6 +619,30 @@ TEST(JobStateTest, JoiningExecutorGetsWorkAtABatchBoundary) {
   EXPECT_EQ(owned[1], 2);
 }
 
+TEST(JobStateTest, LeavingExecutorFinishesItsBatchAndGetsNoMore) {
+  Play play(Submitted(2), Play::Settings(0));
+  play.Members({"a", "b"});
+  play.Ready("a");
+  play.Ready("b");
+  play.Ends(110, 2);
+  MembersChanged leaving;
+  leaving.members = {{ExecutorId("a"), "a", "", 1, false}, {ExecutorId("b"), "b", "", 1, true}};
+  play.Do(leaving);
+  play.At(400 * kMs);
+  play.Prepared("a", 1);
+  play.Prepared("b", 1);
+  EXPECT_EQ(play.stops, 0) << "batch 1 is still to be committed";
+  play.Committed("a", 1);
+  play.Committed("b", 1);
+  EXPECT_EQ(play.stops, 2);
+  EXPECT_EQ(play.state().restarts(), 0);
+  EXPECT_EQ(play.state().epoch(), Epoch(2));
+  ASSERT_EQ(play.starts.back().assignment().members_size(), 1);
+  EXPECT_EQ(play.starts.back().assignment().members(0).executor_id(), "a");
+  play.Members({"a"});
+  EXPECT_EQ(play.state().epoch(), Epoch(2)) << "nothing is lost when it is gone";
+}
+
 TEST(JobStateTest, NewPartitionEntersWithItsFirstRecords) {
   Play play(Submitted(1), Play::Settings(0));
   play.Start();
@@ -638,7 +662,7 @@ TEST(JobStateTest, NewPartitionEntersWithItsFirstRecords) {
 TEST(JobStateTest, LostTopicFailsTheJobWithItsName) {
   Play play(Submitted(1));
   play.Start();
-  play.Do(SourceLost{absl::NotFoundError("topic 't' was deleted")});
+  play.Do(JobBroken{absl::NotFoundError("topic 't' was deleted")});
   ASSERT_EQ(play.over.size(), 1u);
   EXPECT_EQ(play.over[0].message, "topic 't' was deleted");
 }
