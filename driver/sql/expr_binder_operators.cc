@@ -91,10 +91,9 @@ absl::StatusOr<proto::Expr> ExprBinder::BindDistinct(const pg_query::A_Expr& exp
         builder_.ResolveUnknown(IsNullLiteral(left) ? std::move(right) : std::move(left)));
     return MakeForm(Form::IS_NOT_NULL, {std::move(other)}, kBool, expr.location());
   }
-  ASSIGN_OR_RETURN(const proto::Expr equal,
-                   builder_.Operator("=", {std::move(left), std::move(right)}, expr.location()));
-  return MakeForm(Form::IS_DISTINCT_FROM, {equal.call().args(0), equal.call().args(1)}, kBool,
-                  expr.location());
+  Exprs sides = {std::move(left), std::move(right)};
+  RETURN_IF_ERROR(builder_.Unify(&sides, "IS DISTINCT FROM").status());
+  return MakeForm(Form::IS_DISTINCT_FROM, std::move(sides), kBool, expr.location());
 }
 
 absl::StatusOr<proto::Expr> ExprBinder::BindNullIf(const pg_query::A_Expr& expr) const {

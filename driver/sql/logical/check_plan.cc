@@ -77,11 +77,11 @@ absl::Status CheckOverRetractions(const LogicalNode& node, const FunctionRegistr
   }
   const auto* aggregate = std::get_if<AggregateNode>(&node.op);
   for (size_t i = 0; aggregate != nullptr && i < aggregate->functions.size(); ++i) {
-    if (!aggregate->functions[i]->commutes()) {
+    if (aggregate->functions[i]->append_only()) {
       return ErrorAt(
           node.position,
           absl::StrCat(aggregate->functions[i]->name(),
-                       "() depends on the order of its rows and is not supported over a query "
+                       "() cannot take back a row and is not supported over a query "
                        "that can take back rows (a running aggregate); group that query by "
                        "batch_time()"));
     }

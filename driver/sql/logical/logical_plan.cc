@@ -90,7 +90,9 @@ LogicalNodePtr MakeTableFunction(LogicalNodePtr input, TableFunctionNode functio
 LogicalNodePtr MakeAggregate(LogicalNodePtr input, AggregateNode aggregate,
                              std::vector<std::string> key_names, int32_t position) {
   LogicalNodePtr node = NewNode(std::move(input), position);
-  node->retracts = !aggregate.per_batch;
+  // Bare keys over insertions only ever appear.
+  node->retracts =
+      !aggregate.per_batch && (node->retracts || aggregate.global || !aggregate.aggregates.empty());
   for (std::string& name : key_names) {
     node->output.push_back({.name = std::move(name), .type = SqlType()});
   }

@@ -48,6 +48,9 @@ std::string JoinAggregates(const Calls& calls, const Names& names) {
   });
 }
 
+// ": a, b", or nothing for an empty list.
+std::string After(const std::string& list) { return list.empty() ? "" : absl::StrCat(": ", list); }
+
 // " by a, b", or nothing for no keys.
 std::string By(const std::string& keys) { return keys.empty() ? "" : absl::StrCat(" by ", keys); }
 
@@ -149,12 +152,12 @@ class StagePrinter {
         return DescribeTableFunction(op.table_function(), names);
       case proto::Operator::kPartialAggregate:
         return absl::StrCat("Partial aggregate",
-                            By(JoinExprs(op.partial_aggregate().keys(), names)), ": ",
-                            JoinAggregates(op.partial_aggregate().aggregates(), names));
+                            By(JoinExprs(op.partial_aggregate().keys(), names)),
+                            After(JoinAggregates(op.partial_aggregate().aggregates(), names)));
       case proto::Operator::kFinalAggregate:
         return absl::StrCat("Final aggregate", By(JoinQuoted(NamesOf(op.final_aggregate().keys()))),
-                            ", ", op.final_aggregate().per_batch() ? "per batch: " : "running: ",
-                            JoinAggregates(op.final_aggregate().aggregates(), names));
+                            ", ", op.final_aggregate().per_batch() ? "per batch" : "running",
+                            After(JoinAggregates(op.final_aggregate().aggregates(), names)));
       case proto::Operator::kConsolidate:
         return absl::StrCat("Consolidate", By(JoinColumns(op.consolidate().keys(), names)),
                             op.consolidate().upsert() ? ", upsert" : "");

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -95,9 +96,7 @@ class PhysicalPlanner {
 
   void AppendProject(Stream* stream, const LogicalNode& node, const ProjectNode& project) {
     if (IsIdentity(project, *stream)) {
-      for (int i = 0; i < stream->fields.size(); ++i) {
-        stream->fields[i].set_name(node.output[static_cast<size_t>(i)].name);
-      }
+      Rename(stream, node.output);
       return;
     }
     proto::Operator* op = Append(stream, "project", ToFields(node.output));
@@ -109,6 +108,20 @@ class PhysicalPlanner {
       }
     }
     MoveShardColumns(stream, moved);
+  }
+
+  // Names matter to people only: in EXPLAIN and in messages about keys.
+  void Rename(Stream* stream, const std::vector<OutputColumn>& columns) {
+    for (int i = 0; i < stream->fields.size(); ++i) {
+      stream->fields[i].set_name(columns[static_cast<size_t>(i)].name);
+    }
+    if (stream->last.has_value()) {
+      auto* operators = plan_.mutable_stages(stream->stage)->mutable_operators();
+      const auto last =
+          std::find_if(operators->begin(), operators->end(),
+                       [&](const proto::Operator& op) { return op.id() == *stream->last; });
+      *last->mutable_output() = stream->fields;
+    }
   }
 
   static bool IsIdentity(const ProjectNode& project, const Stream& stream) {
@@ -171,10 +184,7 @@ class PhysicalPlanner {
   void AppendAggregate(Stream* stream, const LogicalNode& node, const AggregateNode& aggregate) {
     const bool input_retracts = stream->retracts;
     const auto key_count = static_cast<uint32_t>(aggregate.keys.size());
-    AppendPartial(stream, node, aggregate);
-    const bool ordered =
-        std::any_of(aggregate.functions.begin(), aggregate.functions.end(),
-                    [](const AggregateFunction* function) { return !function->commutes(); });
+    const bool ordered = AppendPartial(stream, node, aggregate);
     std::vector<uint32_t> keys(key_count);
     for (uint32_t i = 0; i < key_count; ++i) {
       keys[i] = i;
@@ -203,15 +213,20 @@ class PhysicalPlanner {
     plan_.set_running_state(plan_.running_state() || !aggregate.per_batch);
   }
 
-  void AppendPartial(Stream* stream, const LogicalNode& node, const AggregateNode& aggregate) {
+  // Returns whether some aggregate must be merged in the order of its rows.
+  bool AppendPartial(Stream* stream, const LogicalNode& node, const AggregateNode& aggregate) {
     FieldList fields;
     for (size_t i = 0; i < aggregate.keys.size(); ++i) {
       *fields.Add() = MakeField(node.output[i].name, node.output[i].type);
     }
+    bool ordered = false;
     for (const AggregateFunction* function : aggregate.functions) {
-      for (size_t i = 0; i < function->partial_types().size(); ++i) {
-        *fields.Add() =
-            MakeField(absl::StrCat(function->name(), "$", i), function->partial_types()[i]);
+      const std::unique_ptr<AggregateFunction> variant =
+          stream->retracts ? function->ForRetractions() : nullptr;
+      const AggregateFunction& used = variant == nullptr ? *function : *variant;
+      ordered = ordered || !used.commutes();
+      for (size_t i = 0; i < used.partial_types().size(); ++i) {
+        *fields.Add() = MakeField(absl::StrCat(used.name(), "$", i), used.partial_types()[i]);
       }
     }
     *fields.Add() = MakeField("weight$", MakeType(TypeId::kInt64));
@@ -225,6 +240,7 @@ class PhysicalPlanner {
       *partial->add_aggregates() = call;
     }
     partial->set_input_retracts(input_retracts);
+    return ordered;
   }
 
   // Ends the stage; the stream goes on in a new one behind the exchange.
