@@ -1,0 +1,77 @@
+#include "connectors/blackhole/blackhole.h"
+
+#include <atomic>
+#include <map>
+#include <mutex>
+#include <string>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "common/base/status.h"
+#include "connectors/options.h"
+
+namespace millrace {
+namespace {
+
+std::atomic<int64_t> rows_committed{0};
+
+// The marker is the last committed batch in decimal.
+class BlackholeWriter : public SinkWriter {
+ public:
+  explicit BlackholeWriter(BatchId committed) : committed_(committed) {}
+
+  absl::Status Write(BatchId batch, int64_t, const Batch& rows) override {
+    std::lock_guard<std::mutex> lock(mutex_);
+    held_rows_[batch] += static_cast<int64_t>(rows.row_count());
+    return absl::OkStatus();
+  }
+  absl::Status Prepare(BatchId, absl::Time) override { return absl::OkStatus(); }
+
+  absl::StatusOr<std::string> Commit(BatchId batch, absl::Time) override {
+    std::lock_guard<std::mutex> lock(mutex_);
+    auto found = held_rows_.find(batch);
+    if (found != held_rows_.end() && batch > committed_) {
+      rows_committed += found->second;
+    }
+    committed_ = std::max(committed_, batch);
+    held_rows_.erase(held_rows_.begin(), held_rows_.upper_bound(committed_));
+    return absl::StrCat(committed_.value());
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<BatchId, int64_t> held_rows_;
+  BatchId committed_;
+};
+
+class BlackholeSinkConnector : public SinkConnector {
+ public:
+  absl::Status Validate(const proto::Sink& sink) const override {
+    RETURN_IF_ERROR(CheckOptionNames(sink.options(), "blackhole", {}));
+    return CheckSinkMode(sink, "blackhole", accepts_upsert(), accepts_changes());
+  }
+  absl::Status Probe(const proto::Sink&, absl::Duration) const override { return absl::OkStatus(); }
+  std::vector<std::pair<std::string, SqlType>> MetadataColumns() const override { return {}; }
+  bool accepts_changes() const override { return true; }
+  bool accepts_upsert() const override { return true; }
+
+  absl::StatusOr<std::unique_ptr<SinkWriter>> CreateWriter(
+      const proto::Sink&, const SinkContext& context) const override {
+    int64_t committed = 0;
+    if (!context.marker.empty() && !absl::SimpleAtoi(context.marker, &committed)) {
+      return absl::DataLossError(
+          absl::StrCat("the marker \"", context.marker, "\" is no batch number"));
+    }
+    return std::make_unique<BlackholeWriter>(BatchId(committed));
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<SinkConnector> NewBlackholeSinkConnector() {
+  return std::make_unique<BlackholeSinkConnector>();
+}
+
+int64_t BlackholeRows() { return rows_committed.load(); }
+
+}  // namespace millrace

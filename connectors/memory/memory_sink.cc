@@ -1,0 +1,116 @@
+#include <map>
+#include <mutex>
+#include <string>
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "common/base/status.h"
+#include "common/base/units.h"
+#include "common/columnar/batch_codec.h"
+#include "connectors/memory/memory.h"
+#include "connectors/memory/memory_tables.h"
+#include "connectors/options.h"
+
+namespace millrace {
+namespace {
+
+// The marker is the last committed batch in decimal.
+class MemoryWriter : public SinkWriter {
+ public:
+  MemoryWriter(std::shared_ptr<MemoryTable> table, SinkContext context, BatchId committed)
+      : table_(std::move(table)), context_(std::move(context)), committed_(committed) {}
+
+  absl::Status Write(BatchId batch, int64_t batch_time_us, const Batch& rows) override {
+    std::lock_guard<std::mutex> lock(mutex_);
+    Held& held = held_[batch];
+    held.time_us = batch_time_us;
+    size_t before = held.bytes.size();
+    // Encoded, which copies the text out of whatever holds it.
+    std::string encoded;
+    EncodeBatch(rows, &encoded);
+    held.bytes.push_back(std::move(encoded));
+    held_bytes_ += static_cast<int64_t>(held.bytes[before].size());
+    return CheckBound();
+  }
+
+  absl::Status Prepare(BatchId, absl::Time) override {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return CheckBound();
+  }
+
+  absl::StatusOr<std::string> Commit(BatchId batch, absl::Time) override {
+    std::lock_guard<std::mutex> lock(mutex_);
+    auto found = held_.find(batch);
+    if (found != held_.end() && batch > committed_) {
+      for (const std::string& bytes : found->second.bytes) {
+        ASSIGN_OR_RETURN(Batch rows, DecodeBatch(bytes));
+        table_->Commit(
+            {batch, found->second.time_us, context_.sink, context_.shard, std::move(rows)});
+      }
+    }
+    committed_ = std::max(committed_, batch);
+    while (!held_.empty() && held_.begin()->first <= committed_) {
+      for (const std::string& bytes : held_.begin()->second.bytes) {
+        held_bytes_ -= static_cast<int64_t>(bytes.size());
+      }
+      held_.erase(held_.begin());
+    }
+    return absl::StrCat(committed_.value());
+  }
+
+ private:
+  struct Held {
+    int64_t time_us = 0;
+    std::vector<std::string> bytes;
+  };
+
+  absl::Status CheckBound() const {
+    if (held_bytes_ <= context_.max_held_bytes) {
+      return absl::OkStatus();
+    }
+    return absl::ResourceExhaustedError(
+        absl::StrCat("a writer of connector memory holds ", FormatBytes(held_bytes_),
+                     " until commit, more than its ", FormatBytes(context_.max_held_bytes),
+                     "; make batches smaller"));
+  }
+
+  std::shared_ptr<MemoryTable> table_;
+  const SinkContext context_;
+  std::mutex mutex_;  // Write of a batch may run beside Commit of the one before
+  std::map<BatchId, Held> held_;
+  int64_t held_bytes_ = 0;
+  BatchId committed_;
+};
+
+class MemorySinkConnector : public SinkConnector {
+ public:
+  absl::Status Validate(const proto::Sink& sink) const override {
+    RETURN_IF_ERROR(CheckOptionNames(sink.options(), "memory", {"table"}));
+    return CheckSinkMode(sink, "memory", accepts_upsert(), accepts_changes());
+  }
+  absl::Status Probe(const proto::Sink&, absl::Duration) const override { return absl::OkStatus(); }
+  std::vector<std::pair<std::string, SqlType>> MetadataColumns() const override { return {}; }
+  bool accepts_changes() const override { return true; }
+  bool accepts_upsert() const override { return true; }
+
+  absl::StatusOr<std::unique_ptr<SinkWriter>> CreateWriter(
+      const proto::Sink& sink, const SinkContext& context) const override {
+    int64_t committed = 0;
+    if (!context.marker.empty() && !absl::SimpleAtoi(context.marker, &committed)) {
+      return absl::DataLossError(
+          absl::StrCat("the marker \"", context.marker, "\" is no batch number"));
+    }
+    return std::make_unique<MemoryWriter>(
+        MemoryTables::Global().Table(OptionOr(sink.options(), "table", sink.table())), context,
+        BatchId(committed));
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<SinkConnector> NewMemorySinkConnector() {
+  return std::make_unique<MemorySinkConnector>();
+}
+
+}  // namespace millrace

@@ -1,0 +1,16 @@
+// Connector print: rows for a person. They are gathered by the driver, which shows them when their
+// batch is committed; the connector only says so, there is no writer.
+#ifndef MILLRACE_CONNECTORS_PRINT_PRINT_H_
+#define MILLRACE_CONNECTORS_PRINT_PRINT_H_
+
+#include <memory>
+
+#include "connectors/sink.h"
+
+namespace millrace {
+
+std::unique_ptr<SinkConnector> NewPrintSinkConnector();
+
+}  // namespace millrace
+
+#endif  // MILLRACE_CONNECTORS_PRINT_PRINT_H_
