@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/check.h"
 #include "common/base/status.h"
 #include "common/expr/function_registry.h"
 #include "connectors/all.h"
@@ -15,7 +16,7 @@ constexpr absl::Duration kRegistrationTimeout = absl::Seconds(10);
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<LocalEngine>> LocalEngine::Start(const LocalEngineOptions& options) {
-  std::unique_ptr<LocalEngine> engine(new LocalEngine());
+  std::unique_ptr<LocalEngine> engine(new LocalEngine(options));
   DriverOptions driver;
   driver.directory = options.directory;
   driver.metrics_address = options.metrics_address;
@@ -26,20 +27,31 @@ absl::StatusOr<std::unique_ptr<LocalEngine>> LocalEngine::Start(const LocalEngin
   ASSIGN_OR_RETURN(engine->driver_, Driver::Start(driver));
 
   for (uint32_t i = 0; i < options.executors; ++i) {
-    ExecutorOptions executor;
-    executor.driver_channel = engine->driver_->InProcessChannel();
-    executor.name = options.executors == 1 ? "local" : absl::StrCat("local-", i + 1);
-    executor.slots = options.slots;
-    executor.shuffle_listen_address = options.executors == 1 ? "" : "127.0.0.1:0";
-    executor.connectors = &AllConnectors();
-    executor.functions = &FunctionRegistry::BuiltIn();
-    ASSIGN_OR_RETURN(engine->executors_.emplace_back(), Executor::Start(std::move(executor)));
-  }
-  for (const auto& executor : engine->executors_) {
-    RETURN_IF_ERROR(executor->WaitUntilRegistered(kRegistrationTimeout));
+    RETURN_IF_ERROR(engine->AddExecutor());
   }
   engine->client_ = std::make_unique<DriverClient>(engine->driver_->InProcessChannel(), "");
   return engine;
+}
+
+absl::Status LocalEngine::AddExecutor() {
+  const bool alone = options_.executors == 1;
+  ExecutorOptions executor;
+  executor.driver_channel = driver_->InProcessChannel();
+  executor.name = alone ? "local" : absl::StrCat("local-", ++executors_started_);
+  executor.slots = options_.slots;
+  executor.shuffle_listen_address = alone ? "" : "127.0.0.1:0";
+  executor.connectors = &AllConnectors();
+  executor.functions = &FunctionRegistry::BuiltIn();
+  ASSIGN_OR_RETURN(auto started, Executor::Start(std::move(executor)));
+  RETURN_IF_ERROR(started->WaitUntilRegistered(kRegistrationTimeout));
+  executors_.push_back(std::move(started));
+  return absl::OkStatus();
+}
+
+void LocalEngine::KillExecutor() {
+  MILLRACE_CHECK(!executors_.empty());
+  executors_.front()->Shutdown();
+  executors_.erase(executors_.begin());
 }
 
 const ConnectorRegistry& AllConnectors() {
@@ -50,9 +62,7 @@ const ConnectorRegistry& AllConnectors() {
 LocalEngine::~LocalEngine() {
   client_.reset();
   for (const auto& executor : executors_) {
-    if (executor != nullptr) {
-      executor->Shutdown();
-    }
+    executor->Shutdown();
   }
   executors_.clear();
   if (driver_ != nullptr) {

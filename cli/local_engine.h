@@ -1,7 +1,7 @@
 // Driver and executors in this process: what `millrace run` and `millrace demo` are made of, and
 // what the logic tests run on. The same classes as on a cluster, over gRPC's in-process channel.
 //
-// Thread-safe after Start. Everything stops with the object.
+// client() may be used from any thread. Everything stops with the object.
 #ifndef MILLRACE_CLI_LOCAL_ENGINE_H_
 #define MILLRACE_CLI_LOCAL_ENGINE_H_
 
@@ -37,12 +37,20 @@ class LocalEngine {
   LocalEngine& operator=(const LocalEngine&) = delete;
 
   DriverClient& client() { return *client_; }
+
+  // Changes of membership, as on a cluster. REQUIRES: started with more than one executor; one
+  // thread at a time.
+  absl::Status AddExecutor();
+  // Ends the first executor at once, as if its process had been killed.
+  void KillExecutor();
   // As bound; empty when there is none.
   const std::string& metrics_address() const { return driver_->metrics_address(); }
 
  private:
-  LocalEngine() = default;
+  explicit LocalEngine(const LocalEngineOptions& options) : options_(options) {}
 
+  const LocalEngineOptions options_;
+  uint32_t executors_started_ = 0;
   std::unique_ptr<Driver> driver_;
   std::vector<std::unique_ptr<Executor>> executors_;
   std::unique_ptr<DriverClient> client_;

@@ -4,6 +4,7 @@ Everything listens on ports of 127.0.0.1 that were free, writes below one tempor
 process id. Nothing here sleeps except between two looks of wait_until.
 """
 
+import atexit
 import dataclasses
 import json
 import os
@@ -74,7 +75,9 @@ def new_directory(prefix):
 
 
 class Process:
-    """A child with its output in a file. Ended with its own id only."""
+    """A child with its output in a file. Ended with its own id only, at the latest when this program ends."""
+
+    _alive = set()
 
     def __init__(self, name, command, directory, env=None, cwd=None):
         self.name = name
@@ -83,6 +86,7 @@ class Process:
         self._process = subprocess.Popen(
             [str(part) for part in command], stdin=subprocess.DEVNULL, stdout=self._log_file, stderr=subprocess.STDOUT,
             env={**os.environ, **(env or {})}, cwd=cwd, start_new_session=True)
+        Process._alive.add(self)
 
     @property
     def pid(self):
@@ -120,6 +124,13 @@ class Process:
     def close(self):
         self.kill()
         self._log_file.close()
+        Process._alive.discard(self)
+
+    @staticmethod
+    @atexit.register
+    def _close_all():
+        for process in list(Process._alive):
+            process.close()
 
 
 class CommandFailed(Exception):
@@ -172,31 +183,42 @@ class KafkaBroker:
             "log.flush.offset.checkpoint.interval.ms=1000",
             "",
         ]))
+        (self.directory / "log4j.properties").write_text("\n".join([
+            "log4j.rootLogger=WARN, out",
+            "log4j.logger.kafka.server=INFO",  # says when it has started
+            "log4j.appender.out=org.apache.log4j.ConsoleAppender",
+            "log4j.appender.out.layout=org.apache.log4j.PatternLayout",
+            "log4j.appender.out.layout.ConversionPattern=%d %p %m (%c)%n",
+            "",
+        ]))
         result = self.java("kafka.tools.StorageTool", "format", "-t", "AAAAAAAAAAAAAAAAAAAAAQ", "-c", self._config)
         if result.code != 0:
             raise CommandFailed(f"formatting the broker's storage: {result}")
-        self._process = None
+        self._starts = 0
         self.start()
 
     @staticmethod
     def _jars():
-        return f"{find_file('../kafka/jars', 'external/kafka/jars', 'bazel-main/external/kafka/jars')}/*"
+        return f"{find_file(os.environ.get('MILLRACE_KAFKA_JARS', '../kafka/jars'))}/*"
 
     def java(self, main_class, *arguments, stdin=None):
         """Runs one of Kafka's own tools: what other programs see, independent of ours."""
-        return run(["java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", self._jars(), main_class,
+        return run(["java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC",
+                    f"-Dlog4j.configuration=file:{self.directory}/log4j.properties", "-cp", self._jars(), main_class,
                     *arguments], stdin=stdin)
 
     def start(self):
+        self._starts += 1
         self._process = Process(
-            "kafka", ["java", f"-Xmx{self._heap}", f"-Xms{self._heap}", "-XX:+UseSerialGC", "-cp", self._jars(),
+            "kafka", ["java", f"-Xmx{self._heap}", f"-Xms{self._heap}", "-XX:+UseSerialGC",
+                      f"-Dlog4j.configuration=file:{self.directory}/log4j.properties", "-cp", self._jars(),
                       "kafka.Kafka", self._config], self.directory, cwd=self.directory)
         wait_until(self._ready, 60, "the Kafka broker accepts connections")
 
     def _ready(self):
         if not self._process.running():
             raise AssertionError(f"the Kafka broker ended:\n{self._process.tail()}")
-        return accepts_connections(self.port) and "Kafka Server started" in self._process.text()
+        return accepts_connections(self.port) and self._process.text().count("Kafka Server started") == self._starts
 
     def stop(self):
         self._process.stop(60)
@@ -321,7 +343,7 @@ class Cluster:
         binary = find_file("executor/millrace-executor", "bazel-bin/executor/millrace-executor")
         name = f"executor-{len(self.executors) + 1}"
         process = Process(
-            name, [binary, "--driver", self.address, "--listen", "127.0.0.1:0", "--name", name, "--slots", slots],
+            name, [binary, "--driver", self.address, "--shuffle-listen", "127.0.0.1:0", "--name", name, "--slots", slots],
             self.directory)
         self.executors.append(process)
         wait_until(lambda: name in self.executor_names(), 30, f"{name} is registered")

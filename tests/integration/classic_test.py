@@ -117,7 +117,7 @@ class ClassicTourTest(unittest.TestCase):
         cli.create_topic("javas", 4)
         lines = [f"key-{i}\tvalue-{i}" for i in range(40)]
         cli.produce("ours", lines)
-        result = BROKER.java("org.apache.kafka.tools.ConsoleProducer", "--bootstrap-server", BROKER.bootstrap, "--topic",
+        result = BROKER.java("kafka.tools.ConsoleProducer", "--bootstrap-server", BROKER.bootstrap, "--topic",
                              "javas", "--property", "parse.key=true", stdin="".join(line + "\n" for line in lines))
         self.assertEqual(result.code, 0, result)
         placed = [{record["key"]: record["partition"] for record in cli.consume(topic)} for topic in ("ours", "javas")]

@@ -249,7 +249,7 @@ class ClusterTest(unittest.TestCase):
         wait_until(lambda: self.cli.records(job) == 400, 60, "the lines are counted")
 
         def described():
-            out = BROKER.java("kafka.admin.ConsumerGroupCommand", "--bootstrap-server", BROKER.bootstrap, "--describe",
+            out = BROKER.java("org.apache.kafka.tools.consumer.group.ConsumerGroupCommand", "--bootstrap-server", BROKER.bootstrap, "--describe",
                               "--group", self.name).out
             rows = [line.split() for line in out.splitlines() if f" {self.source} " in line]
             return len(rows) == PARTITIONS and sum(int(row[3]) for row in rows) == 400 and all(row[5] == "0" for row in rows)

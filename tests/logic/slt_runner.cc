@@ -7,37 +7,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_replace.h"
 #include "common/base/check.h"
 #include "common/base/status.h"
-#include "common/columnar/batch_codec.h"
-#include "common/types/text_format.h"
+#include "tests/harness/job_results.h"
 
 namespace millrace {
 namespace {
-
-// As COPY … TO writes a value in its text format.
-std::string CopyText(const Column& column, size_t row) {
-  if (column.IsNull(row)) {
-    return "\\N";
-  }
-  return absl::StrReplaceAll(ValueToString(column, row),
-                             {{"\\", "\\\\"}, {"\n", "\\n"}, {"\t", "\\t"}, {"\r", "\\r"}});
-}
-
-absl::Status AddRows(const proto::BatchResults& results, WeightedRows* rows) {
-  for (const auto& table : results.tables()) {
-    ASSIGN_OR_RETURN(const Batch batch, DecodeBatch(table.rows()));
-    batch.rows().ForEach([&](uint32_t row) {
-      std::string text;
-      for (size_t c = 0; c < batch.column_count(); ++c) {
-        absl::StrAppend(&text, c == 0 ? "" : "\t", CopyText(*batch.column(c), row));
-      }
-      (*rows)[text] += batch.weight(row);
-    });
-  }
-  return absl::OkStatus();
-}
 
 // Positions in messages count from the script's start; the file's from the query's.
 std::string WithLinesFrom(const std::string& message, int first_line) {
@@ -76,31 +51,6 @@ absl::Status Compare(const std::vector<std::string>& expected,
 }
 
 }  // namespace
-
-absl::StatusOr<WeightedRows> RunJob(LocalEngine& engine, const std::string& script) {
-  proto::SubmitRequest request;
-  request.set_sql(script);
-  request.set_once(true);
-  ASSIGN_OR_RETURN(const proto::SubmitResponse job, engine.client().Submit(request));
-  proto::ResultsRequest follow;
-  follow.set_name(job.name());
-  follow.set_follow(true);
-  WeightedRows rows;
-  absl::Status outcome = absl::UnknownError("the results ended before the job did");
-  absl::Status read;
-  RETURN_IF_ERROR(engine.client().Results(follow, [&](const proto::BatchResults& results) {
-    read = AddRows(results, &rows);
-    if (results.phase() == proto::PHASE_FINISHED) {
-      outcome = absl::OkStatus();
-    } else if (results.phase() != proto::PHASE_UNKNOWN && results.phase() > proto::PHASE_DRAINING) {
-      outcome = absl::AbortedError(results.message());
-    }
-    return read.ok();
-  }));
-  RETURN_IF_ERROR(read);
-  RETURN_IF_ERROR(outcome);
-  return rows;
-}
 
 SltRunner::SltRunner(LocalEngine* engine, const SltFile* file, std::string directory)
     : engine_(engine), file_(file), directory_(std::move(directory)) {
@@ -153,8 +103,13 @@ absl::Status SltRunner::Run(const SltQuery& query) {
     return absl::InvalidArgumentError(
         absl::StrCat("was accepted, then failed: ", rows.status().message()));
   }
+  std::string message(rows.status().message());
+  if (query.refused) {
+    message.erase(
+        std::min(message.find('\n'), message.size()));  // the lines below quote the query itself
+  }
   const int first_line = static_cast<int>(std::count(head.begin(), head.end(), '\n')) + 1;
-  return ExpectError(query, WithLinesFrom(std::string(rows.status().message()), first_line));
+  return ExpectError(query, WithLinesFrom(message, first_line));
 }
 
 }  // namespace millrace

@@ -4,7 +4,6 @@
 #ifndef MILLRACE_TESTS_LOGIC_SLT_RUNNER_H_
 #define MILLRACE_TESTS_LOGIC_SLT_RUNNER_H_
 
-#include <map>
 #include <string>
 #include <vector>
 
@@ -33,13 +32,6 @@ class SltRunner {
   const SltFile* file_;
   std::string directory_;
 };
-
-// Rows that a job's print sink has shown, each with its weight, added up over the batches.
-using WeightedRows = std::map<std::string, int64_t>;
-
-// Submits `script` (with `once`) and returns what its print sinks showed once it has finished. Its
-// failure is the status.
-absl::StatusOr<WeightedRows> RunJob(LocalEngine& engine, const std::string& script);
 
 }  // namespace millrace
 
