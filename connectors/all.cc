@@ -1,10 +1,14 @@
 #include "connectors/all.h"
 
+#include "connectors/blackhole/blackhole.h"
 #include "connectors/formats/csv_format.h"
 #include "connectors/formats/json_format.h"
 #include "connectors/formats/raw_format.h"
+#include "connectors/generator/generator.h"
 #include "connectors/kafka/sink_connector.h"
 #include "connectors/kafka/source_connector.h"
+#include "connectors/memory/memory.h"
+#include "connectors/print/print.h"
 
 namespace millrace {
 
@@ -13,6 +17,12 @@ std::unique_ptr<ConnectorRegistry> BuiltInConnectors() {
   registry->AddFormat(NewRawFormat());
   registry->AddFormat(NewJsonFormat());
   registry->AddFormat(NewCsvFormat());
+
+  registry->AddSource("generator", NewGeneratorSourceConnector());
+  registry->AddSource("memory", NewMemorySourceConnector());
+  registry->AddSink("blackhole", NewBlackholeSinkConnector());
+  registry->AddSink("memory", NewMemorySinkConnector());
+  registry->AddSink("print", NewPrintSinkConnector());
 
   // Connectors that carry bytes look formats up in the registry they live in.
   registry->AddSource("kafka", NewKafkaSourceConnector(registry.get()));

@@ -91,7 +91,8 @@ absl::Status CheckOptionNames(const OptionMap& options, std::string_view connect
     return absl::InvalidArgumentError(absl::StrCat(
         "connector ", ToAbsl(connector), " has no option \"", name, "\"",
         near.empty() ? "" : absl::StrCat("; did you mean ", absl::StrJoin(near, ", "), "?"),
-        " Allowed: ", absl::StrJoin(sorted, ", ")));
+        sorted.empty() ? "; it has none"
+                       : absl::StrCat(". Allowed: ", absl::StrJoin(sorted, ", "))));
   }
   return absl::OkStatus();
 }
