@@ -1,0 +1,109 @@
+// Runs a plan's pipelines in one thread for tests, as the runtime would: splits in chunks,
+// exchanges cut by keyed shard with positions counted, blocks delivered in any order. What reaches
+// the sinks is kept as text.
+#ifndef MILLRACE_EXECUTOR_OPERATORS_TESTING_LOCAL_JOB_H_
+#define MILLRACE_EXECUTOR_OPERATORS_TESTING_LOCAL_JOB_H_
+
+#include <map>
+#include <memory>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "common/expr/function_registry.h"
+#include "executor/operators/stage_pipeline.h"
+#include "proto/plan.pb.h"
+
+namespace millrace {
+
+// The aggregates and a few functions: is_even(bigint), checked(bigint) (fails for 13: "unlucky"),
+// split_words(text), repeat(bigint) (1…n; fails for n < 0: "negative").
+const FunctionRegistry& TestRegistry();
+
+proto::JobPlan ParsePlan(const std::string& text);
+
+// Rows as text: values in their SQL text form between '|', NULL as "NULL".
+Batch MakeRows(const std::vector<SqlType>& types, const std::vector<std::string>& rows);
+// The selected rows, each with its weight in front: "+1 a|1".
+std::vector<std::string> PrintRows(const Batch& batch);
+
+// Keeps what a pipeline writes.
+class RecordedOutputs : public PipelineOutputs {
+ public:
+  struct Block {
+    uint32_t exchange;
+    Batch rows;
+    std::vector<OutputRun> runs;
+  };
+
+  absl::Status ExchangeRows(uint32_t exchange, const Batch& rows,
+                            std::span<const OutputRun> runs) override;
+  absl::Status SinkRows(uint32_t sink, uint32_t shard, const Batch& rows) override;
+
+  std::vector<Block> blocks;
+  std::map<std::pair<uint32_t, uint32_t>, std::vector<std::string>> sinks;  // by (sink, shard)
+};
+
+class LocalJob {
+ public:
+  // How a run is cut and shuffled: nothing of it may show in the result.
+  struct Variation {
+    size_t chunk_rows = 1000;
+    bool shuffle = false;
+    uint32_t seed = 0;
+  };
+  struct Split {
+    uint32_t stage;
+    uint32_t ordinal;
+    std::vector<std::string> rows;
+    std::vector<RowError> decode_errors =
+        {};  // rows counted within the split; needs chunk_rows ≥ rows
+  };
+
+  LocalJob(proto::JobPlan plan, Variation variation);
+
+  // Runs one batch and returns the rows of each (sink, shard) in order.
+  absl::StatusOr<std::map<std::pair<uint32_t, uint32_t>, std::vector<std::string>>> RunBatch(
+      const std::vector<Split>& splits);
+
+  const SkipReport& skipped() const { return skipped_; }  // over all batches
+  int64_t state_rows() const;
+
+ private:
+  struct ShardBlock {
+    Batch rows;
+    std::vector<InputRun> runs;
+  };
+
+  absl::Status RunSplit(const Split& split, RecordedOutputs* outputs);
+  absl::Status RunKeyedStage(uint32_t stage, RecordedOutputs* outputs);
+  std::vector<ShardBlock> TakeBlocks(uint32_t exchange, uint32_t shard,
+                                     const RecordedOutputs& outputs);
+  void Count(const SkipReport& report);
+
+  const proto::JobPlan plan_;
+  const Variation variation_;
+  std::mt19937 random_;
+  int64_t batch_ = 0;
+  std::map<uint32_t, std::unique_ptr<SourcePipeline>> sources_;  // by stage
+  std::map<std::pair<uint32_t, uint32_t>, std::unique_ptr<KeyedPipeline>>
+      keyed_;  // by (stage, shard)
+  SkipReport skipped_;
+};
+
+// A table that a sink's changes are applied to: row → how often it is there. Retracting a row that
+// is not there is a test failure.
+class ChangedTable {
+ public:
+  void Apply(const std::map<std::pair<uint32_t, uint32_t>, std::vector<std::string>>& sinks);
+  std::vector<std::string> Rows() const;  // ascending, without weights
+
+ private:
+  std::map<std::string, int64_t> rows_;
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_EXECUTOR_OPERATORS_TESTING_LOCAL_JOB_H_
