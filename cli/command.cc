@@ -7,6 +7,7 @@
 #include <sstream>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 #include "common/config/settings.h"
@@ -21,11 +22,31 @@ CLI::App* AddSubcommand(CLI::App& app, std::string name, std::string description
 }
 
 void AddOutputOption(CLI::App& command, OutputFormat& format) {
-  static const std::map<std::string, OutputFormat> kFormats = {{"table", OutputFormat::kTable},
-                                                               {"json", OutputFormat::kJson}};
-  command.add_option("--output", format, "How data is printed: table or json")
-      ->transform(CLI::CheckedTransformer(kFormats).description(""))
+  command
+      .add_option_function<std::string>(
+          "--output",
+          [&format](const std::string& name) {
+            format = name == "json" ? OutputFormat::kJson : OutputFormat::kTable;
+          },
+          "How data is printed: table or json")
+      ->check(CLI::Validator(
+          [](const std::string& name) {
+            return name == "json" || name == "table" ? std::string()
+                                                     : name + " is neither table nor json";
+          },
+          ""))
       ->type_name("FORMAT");
+}
+
+CLI::Validator AtLeast(int64_t least) {
+  return CLI::Validator(
+      [least](const std::string& text) {
+        int64_t number = 0;
+        return absl::SimpleAtoi(text, &number) && number >= least
+                   ? std::string()
+                   : absl::StrCat(text, " is not a whole number of at least ", least);
+      },
+      "");
 }
 
 void AddDriverOption(CLI::App& command, std::string& address) {

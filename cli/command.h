@@ -45,6 +45,9 @@ void AddDriverOption(CLI::App& command, std::string& address);
 // --set NAME=VALUE, any number of times
 void AddSetOption(CLI::App& command, std::vector<std::string>& settings);
 
+// For counts: a whole number ≥ `least`.
+CLI::Validator AtLeast(int64_t least);
+
 // The --set options as a map; INVALID_ARGUMENT for one without "=" or with a name or value that
 // JobSettings refuses.
 absl::StatusOr<std::map<std::string, std::string>> ParseSettings(

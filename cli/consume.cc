@@ -179,10 +179,10 @@ void AddConsumeCommand(CLI::App& app, CommandContext& context) {
       ->type_name("POSITION");
   command->add_option("--count", options->count, "Stop after so many records")
       ->type_name("N")
-      ->check(CLI::PositiveNumber);
+      ->check(AtLeast(1));
   command->add_option("--partition", options->partition, "Only this partition")
       ->type_name("N")
-      ->check(CLI::NonNegativeNumber);
+      ->check(AtLeast(0));
   AddKafkaOptions(*command, options->kafka);
   AddOutputOption(*command, options->output);
   command->callback([options, &context] {

@@ -90,7 +90,7 @@ void AddDemoCommand(CLI::App& app, CommandContext& context) {
       ->add_option("--batches", options->batches,
                    "Stop after so many batches; by default at Ctrl-C")
       ->type_name("N")
-      ->check(CLI::PositiveNumber);
+      ->check(AtLeast(1));
   command->add_option("--rate", options->rate, "Lines per second")
       ->type_name("N")
       ->check(CLI::Range(1.0, 1e6))

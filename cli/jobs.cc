@@ -191,7 +191,7 @@ void AddJobsCommand(CLI::App& app, CommandContext& context) {
   logs->add_option("--from-batch", options->from_batch,
                    "The first batch to show; by default as far back as is kept")
       ->type_name("N")
-      ->check(CLI::NonNegativeNumber);
+      ->check(AtLeast(0));
   for (CLI::App* command : {show, stop, cancel, logs}) {
     command->add_option("JOB", options->job, "The job's name or id")->required();
   }

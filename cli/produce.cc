@@ -63,7 +63,7 @@ void AddProduceCommand(CLI::App& app, CommandContext& context) {
   command->add_flag("--no-key", options->no_key, "The whole line is the value, whatever it holds");
   command->add_option("--partition", options->partition, "All records to this partition")
       ->type_name("N")
-      ->check(CLI::NonNegativeNumber);
+      ->check(AtLeast(0));
   AddKafkaOptions(*command, options->kafka);
   command->callback([options, &context] {
     context.action = [options, &context] { return RunProduce(*options, context.console); };

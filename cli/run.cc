@@ -135,7 +135,7 @@ void AddRunCommand(CLI::App& app, CommandContext& context) {
       ->add_option("--slots", options->slots,
                    "Threads that work; by default one per hardware thread")
       ->type_name("N")
-      ->check(CLI::Range(1, 1024));
+      ->check(AtLeast(1));
   AddOutputOption(*command, options->output);
   command->callback([options, &context] {
     context.action = [options, &context] { return RunRun(*options, context.console); };

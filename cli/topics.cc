@@ -133,13 +133,13 @@ void AddTopicsCommand(CLI::App& app, CommandContext& context) {
   }
   create->add_option("--partitions", options->partitions, "How many partitions")
       ->type_name("N")
-      ->check(CLI::PositiveNumber)
+      ->check(AtLeast(1))
       ->capture_default_str();
   create
       ->add_option("--replication", options->replication,
                    "Copies of each partition; by default the broker's setting")
       ->type_name("N")
-      ->check(CLI::PositiveNumber);
+      ->check(AtLeast(1));
   create->add_option("--config", options->config, "A setting of the topic. May be repeated")
       ->type_name("NAME=VALUE")
       ->expected(1)
