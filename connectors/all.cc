@@ -1,6 +1,7 @@
 #include "connectors/all.h"
 
 #include "connectors/blackhole/blackhole.h"
+#include "connectors/file/file.h"
 #include "connectors/formats/csv_format.h"
 #include "connectors/formats/json_format.h"
 #include "connectors/formats/raw_format.h"
@@ -25,6 +26,8 @@ std::unique_ptr<ConnectorRegistry> BuiltInConnectors() {
   registry->AddSink("print", NewPrintSinkConnector());
 
   // Connectors that carry bytes look formats up in the registry they live in.
+  registry->AddSource("file", NewFileSourceConnector(registry.get()));
+  registry->AddSink("file", NewFileSinkConnector(registry.get()));
   registry->AddSource("kafka", NewKafkaSourceConnector(registry.get()));
   registry->AddSink("kafka", NewKafkaSinkConnector(registry.get()));
   return registry;

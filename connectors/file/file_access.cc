@@ -1,0 +1,240 @@
+#include "connectors/file/file_access.h"
+
+#include <fcntl.h>
+#include <glob.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "common/base/status.h"
+#include "connectors/options.h"
+
+namespace millrace {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kScanBytes = 256 << 10;
+
+absl::Status NoSuchPath(const std::string& path) {
+  std::vector<std::string> names;
+  std::error_code error;
+  fs::path parent = fs::path(path).parent_path();
+  for (const auto& entry : fs::directory_iterator(parent.empty() ? fs::path(".") : parent, error)) {
+    names.push_back(entry.path().filename().string());
+  }
+  std::sort(names.begin(), names.end());
+  std::vector<std::string> near = NearNames(fs::path(path).filename().string(), names);
+  return absl::NotFoundError(absl::StrCat(
+      "there is no file ", path,
+      near.empty() ? "" : absl::StrCat("; did you mean ", absl::StrJoin(near, ", "), "?")));
+}
+
+std::vector<std::string> Glob(const std::string& pattern) {
+  glob_t found = {};
+  std::vector<std::string> paths;
+  if (glob(pattern.c_str(), 0, nullptr, &found) == 0) {
+    for (size_t i = 0; i < found.gl_pathc; ++i) {
+      std::error_code error;
+      if (fs::is_regular_file(found.gl_pathv[i], error)) {
+        paths.emplace_back(found.gl_pathv[i]);
+      }
+    }
+  }
+  globfree(&found);
+  return paths;
+}
+
+}  // namespace
+
+absl::Status SystemError(int error, std::string_view what, const std::string& path) {
+  std::string message = absl::StrCat(ToAbsl(what), " ", path, ": ", strerror(error));
+  switch (error) {
+    case ENOENT:
+    case ENOTDIR:
+      return absl::NotFoundError(message);
+    case EACCES:
+    case EPERM:
+    case EROFS:
+      return absl::PermissionDeniedError(message);
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+      return absl::ResourceExhaustedError(
+          absl::StrCat(message, "; make room there, then resume the job"));
+    default:
+      return absl::UnavailableError(message);
+  }
+}
+
+FileHandle& FileHandle::operator=(FileHandle&& other) noexcept {
+  std::swap(fd_, other.fd_);
+  return *this;
+}
+
+FileHandle::~FileHandle() {
+  if (fd_ >= 0) {
+    close(fd_);
+  }
+}
+
+absl::StatusOr<FileHandle> FileHandle::OpenToRead(const std::string& path) {
+  int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) {
+    return errno == ENOENT ? NoSuchPath(path) : SystemError(errno, "opening", path);
+  }
+  return FileHandle(fd);
+}
+
+absl::StatusOr<FileHandle> FileHandle::OpenToWrite(const std::string& path) {
+  int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (fd < 0) {
+    return SystemError(errno, "opening", path);
+  }
+  return FileHandle(fd);
+}
+
+absl::StatusOr<int64_t> FileSize(const FileHandle& file, const std::string& path) {
+  struct stat status = {};
+  if (fstat(file.fd(), &status) != 0) {
+    return SystemError(errno, "looking at", path);
+  }
+  return static_cast<int64_t>(status.st_size);
+}
+
+absl::StatusOr<size_t> ReadAt(const FileHandle& file, const std::string& path, int64_t offset,
+                              char* out, size_t size) {
+  size_t done = 0;
+  while (done < size) {
+    ssize_t count = pread(file.fd(), out + done, size - done, offset + static_cast<int64_t>(done));
+    if (count < 0 && errno == EINTR) {
+      continue;
+    }
+    if (count < 0) {
+      return SystemError(errno, "reading", path);
+    }
+    if (count == 0) {
+      break;
+    }
+    done += static_cast<size_t>(count);
+  }
+  return done;
+}
+
+absl::Status WriteAt(const FileHandle& file, const std::string& path, int64_t offset,
+                     std::string_view bytes) {
+  while (!bytes.empty()) {
+    ssize_t count = pwrite(file.fd(), bytes.data(), bytes.size(), offset);
+    if (count < 0 && errno == EINTR) {
+      continue;
+    }
+    if (count < 0) {
+      return SystemError(errno, "writing", path);
+    }
+    bytes.remove_prefix(static_cast<size_t>(count));
+    offset += count;
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<std::string>> ListFiles(const std::string& path, bool may_come) {
+  std::error_code error;
+  std::vector<std::string> paths;
+  if (fs::is_directory(path, error)) {
+    for (const auto& entry : fs::directory_iterator(path, error)) {
+      std::string name = entry.path().filename().string();
+      if (entry.is_regular_file(error) && name[0] != '.' && name[0] != '_') {
+        paths.push_back(entry.path().string());
+      }
+    }
+    if (error) {
+      return SystemError(error.value(), "listing", path);
+    }
+  } else if (fs::exists(path, error)) {
+    paths.push_back(path);
+  } else if (path.find_first_of("*?[") != std::string::npos) {
+    paths = Glob(path);
+    if (paths.empty() && !may_come) {
+      return absl::NotFoundError(absl::StrCat("no file matches ", path));
+    }
+  } else if (!may_come) {
+    return NoSuchPath(path);
+  }
+  std::sort(paths.begin(), paths.end());
+  return paths;
+}
+
+size_t FindRecordEnd(std::string_view bytes, size_t begin, bool csv) {
+  if (!csv) {
+    size_t end = bytes.find('\n', begin);
+    return end == std::string_view::npos ? end : end + 1;
+  }
+  bool quoted = false;  // a doubled quote toggles twice
+  for (size_t i = begin; i < bytes.size(); ++i) {
+    if (bytes[i] == '"') {
+      quoted = !quoted;
+    } else if (bytes[i] == '\n' && !quoted) {
+      return i + 1;
+    }
+  }
+  return std::string_view::npos;
+}
+
+absl::StatusOr<int64_t> CompleteRecords::End() {
+  ASSIGN_OR_RETURN(FileHandle file, FileHandle::OpenToRead(path_));
+  ASSIGN_OR_RETURN(int64_t size, FileSize(file, path_));
+  if (size < end_) {
+    return absl::OutOfRangeError(
+        absl::StrCat(path_, " was cut to ", size, " bytes; records up to ", end_,
+                     " have been seen. Files that are followed may only grow"));
+  }
+  if (size != size_) {
+    ASSIGN_OR_RETURN(end_, csv_ ? ScanForward(file, size) : LastLineEnd(file, size));
+    size_ = size;
+  }
+  return end_;
+}
+
+absl::StatusOr<int64_t> CompleteRecords::LastLineEnd(const FileHandle& file, int64_t size) const {
+  std::string block;
+  for (int64_t stop = size; stop > end_;) {
+    int64_t begin = std::max(end_, stop - static_cast<int64_t>(kScanBytes));
+    block.resize(static_cast<size_t>(stop - begin));
+    ASSIGN_OR_RETURN(size_t count, ReadAt(file, path_, begin, block.data(), block.size()));
+    size_t newline = std::string_view(block.data(), count).rfind('\n');
+    if (newline != std::string_view::npos) {
+      return begin + static_cast<int64_t>(newline) + 1;
+    }
+    stop = begin;
+  }
+  return end_;
+}
+
+absl::StatusOr<int64_t> CompleteRecords::ScanForward(const FileHandle& file, int64_t size) const {
+  int64_t end = end_;
+  size_t wanted = kScanBytes;
+  std::string block;
+  while (end < size) {
+    block.resize(std::min(wanted, static_cast<size_t>(size - end)));
+    ASSIGN_OR_RETURN(size_t count, ReadAt(file, path_, end, block.data(), block.size()));
+    std::string_view bytes(block.data(), count);
+    size_t done = 0;
+    for (size_t next = 0; (next = FindRecordEnd(bytes, done, true)) != std::string_view::npos;) {
+      done = next;
+    }
+    if (done == 0 && count < wanted) {
+      break;  // the rest of the file is one record that has not ended
+    }
+    wanted = done == 0 ? 2 * wanted : kScanBytes;
+    end += static_cast<int64_t>(done);
+  }
+  return end;
+}
+
+}  // namespace millrace

@@ -1,0 +1,74 @@
+// Files as the source and the sink need them: errors of the system as messages, and where complete
+// records end.
+#ifndef MILLRACE_CONNECTORS_FILE_FILE_ACCESS_H_
+#define MILLRACE_CONNECTORS_FILE_FILE_ACCESS_H_
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace millrace {
+
+// `errno` after a call that failed, as "what path: text"; no space left says what to do.
+absl::Status SystemError(int error, std::string_view what, const std::string& path);
+
+// Owns a file descriptor.
+class FileHandle {
+ public:
+  FileHandle() = default;
+  explicit FileHandle(int fd) : fd_(fd) {}
+  FileHandle(FileHandle&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  FileHandle& operator=(FileHandle&& other) noexcept;
+  ~FileHandle();
+
+  static absl::StatusOr<FileHandle> OpenToRead(const std::string& path);
+  // Creates the file if it is not there.
+  static absl::StatusOr<FileHandle> OpenToWrite(const std::string& path);
+
+  int fd() const { return fd_; }
+  bool is_open() const { return fd_ >= 0; }
+
+ private:
+  int fd_ = -1;
+};
+
+absl::StatusOr<int64_t> FileSize(const FileHandle& file, const std::string& path);
+// Reads up to `size` bytes at `offset`; fewer at the end of the file.
+absl::StatusOr<size_t> ReadAt(const FileHandle& file, const std::string& path, int64_t offset,
+                              char* out, size_t size);
+absl::Status WriteAt(const FileHandle& file, const std::string& path, int64_t offset,
+                     std::string_view bytes);
+
+// The files that a source's path means now, sorted: itself, those in the directory (hidden ones and
+// ones that begin with
+// "_" left out), those that match. NOT_FOUND for a path that is not there, unless `may_come`.
+absl::StatusOr<std::vector<std::string>> ListFiles(const std::string& path, bool may_come);
+
+// Where the record that begins at `begin` ends (behind its line end), or npos if `bytes` hold no
+// end of it. In CSV a line end between quotes is part of a field.
+size_t FindRecordEnd(std::string_view bytes, size_t begin, bool csv);
+
+// How far a growing file holds complete records. Thread-compatible; remembers where it was.
+class CompleteRecords {
+ public:
+  CompleteRecords(std::string path, bool csv) : path_(std::move(path)), csv_(csv) {}
+  absl::StatusOr<int64_t> End();
+
+ private:
+  absl::StatusOr<int64_t> LastLineEnd(const FileHandle& file, int64_t size) const;
+  absl::StatusOr<int64_t> ScanForward(const FileHandle& file, int64_t size) const;
+
+  std::string path_;
+  bool csv_;
+  int64_t size_ = 0;  // of the file when end_ was found
+  int64_t end_ = 0;
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_CONNECTORS_FILE_FILE_ACCESS_H_
