@@ -195,11 +195,11 @@ absl::StatusOr<proto::Expr> ExprBinder::BindIndirection(
       return ErrorAt(position, absl::StrCat("cannot subscript type ", type.ToString(),
                                             ": it is not an array"));
     }
-    if (builder_.functions().Scalars("array_element").empty()) {
+    if (builder_.functions().Scalars("array_get").empty()) {
       return Unsupported("a subscript of an array", position);
     }
-    ASSIGN_OR_RETURN(
-        expr, builder_.Function("array_element", {std::move(expr), std::move(index)}, position));
+    ASSIGN_OR_RETURN(expr,
+                     builder_.Function("array_get", {std::move(expr), std::move(index)}, position));
   }
   return expr;
 }

@@ -66,6 +66,8 @@ class ExprBinder {
   absl::StatusOr<proto::Expr> BindBetween(const pg_query::A_Expr& expr) const;
 
   // expr_binder_forms.cc
+  // Passes on what is not too large: for constructs that repeat their parts.
+  static absl::StatusOr<proto::Expr> CheckSize(proto::Expr expr);
   absl::StatusOr<proto::Expr> BindLogical(const pg_query::BoolExpr& expr) const;
   absl::StatusOr<proto::Expr> BindNullTest(const pg_query::NullTest& test) const;
   absl::StatusOr<proto::Expr> BindBooleanTest(const pg_query::BooleanTest& test) const;

@@ -64,9 +64,11 @@ absl::StatusOr<proto::Expr> ExprBinder::BindCall(const pg_query::FuncCall& call)
   }
   name = RegisteredName(name, functions);
   if (functions.Scalars(name).empty() && !functions.Tables(name).empty()) {
-    return ErrorAt(position,
-                   absl::StrCat("set-returning function ", name,
-                                " is supported in FROM only: FROM table, ", name, "(…) AS alias"));
+    return ErrorAt(
+        position,
+        absl::StrCat("set-returning function ", name,
+                     " is supported in FROM and as a column of SELECT by itself: FROM table, ",
+                     name, "(…) AS alias"));
   }
   ASSIGN_OR_RETURN(Exprs args, BindAll(call.args()));
   return builder_.Function(name, std::move(args), position);

@@ -63,6 +63,13 @@ absl::StatusOr<proto::Expr> ExprBinder::BindBooleanTest(const pg_query::BooleanT
   }
 }
 
+absl::StatusOr<proto::Expr> ExprBinder::CheckSize(proto::Expr expr) {
+  if (SizeOf(expr) > kMaxExprSize) {
+    return ErrorAt(expr.position(), "expression is too large; compute parts of it in a view");
+  }
+  return expr;
+}
+
 absl::StatusOr<proto::Expr> ExprBinder::BindCase(const pg_query::CaseExpr& expr) const {
   Exprs results;
   if (expr.has_defresult()) {
@@ -71,14 +78,17 @@ absl::StatusOr<proto::Expr> ExprBinder::BindCase(const pg_query::CaseExpr& expr)
   } else {
     results.push_back(MakeNull(SqlType(), expr.location()));
   }
+  proto::Expr subject;
+  if (expr.has_arg()) {
+    ASSIGN_OR_RETURN(subject, Bind(expr.arg()));
+  }
   Exprs conditions;
   for (const pg_query::Node& node : expr.args()) {
     const pg_query::CaseWhen& when = node.case_when();
     ASSIGN_OR_RETURN(proto::Expr condition, Bind(when.expr()));
     if (expr.has_arg()) {
-      ASSIGN_OR_RETURN(proto::Expr subject, Bind(expr.arg()));
-      ASSIGN_OR_RETURN(condition, builder_.Operator("=", {std::move(subject), std::move(condition)},
-                                                    when.location()));
+      ASSIGN_OR_RETURN(condition,
+                       builder_.Operator("=", {subject, std::move(condition)}, when.location()));
     } else {
       ASSIGN_OR_RETURN(condition, builder_.CoerceToBoolean(std::move(condition), "CASE WHEN"));
     }
@@ -93,7 +103,7 @@ absl::StatusOr<proto::Expr> ExprBinder::BindCase(const pg_query::CaseExpr& expr)
     args.push_back(std::move(results[i + 1]));
   }
   args.push_back(std::move(results[0]));
-  return MakeForm(Form::CASE, std::move(args), type, expr.location());
+  return CheckSize(MakeForm(Form::CASE, std::move(args), type, expr.location()));
 }
 
 absl::StatusOr<proto::Expr> ExprBinder::BindUnified(Form::Kind kind, const PgNodes& args,

@@ -150,11 +150,11 @@ absl::StatusOr<proto::Expr> ExprBinder::BindBetween(const pg_query::A_Expr& expr
   };
   ASSIGN_OR_RETURN(proto::Expr forward, within(low, high));
   if (!symmetric) {
-    return forward;
+    return CheckSize(std::move(forward));
   }
   ASSIGN_OR_RETURN(proto::Expr backward, within(high, low));
-  return MakeForm(negated ? Form::AND : Form::OR, {std::move(forward), std::move(backward)}, kBool,
-                  position);
+  return CheckSize(MakeForm(negated ? Form::AND : Form::OR,
+                            {std::move(forward), std::move(backward)}, kBool, position));
 }
 
 }  // namespace millrace

@@ -134,29 +134,71 @@ absl::Status SelectBinder::AddFunction(const pg_query::RangeFunction& function, 
                                 " returns a single value and is not supported in FROM; use it "
                                 "in the SELECT list"));
   }
-  ASSIGN_OR_RETURN(
-      std::vector<proto::Expr> args,
-      ExprBinder(builder_, from->scope, "functions in FROM", nullptr).BindAll(call->args()));
-  ASSIGN_OR_RETURN(ResolvedCall<TableFunctionDef> resolved,
-                   builder_.TableFunction(name, std::move(args), position));
-
   const std::string alias = function.has_alias() ? function.alias().aliasname() : name;
-  TableFunctionNode node{.function = name,
-                         .args = {},
-                         .kept = std::vector<uint32_t>(from->node->output.size()),
-                         .columns = FunctionColumns(resolved, alias),
-                         .with_ordinality = function.ordinality(),
-                         .left = left};
-  std::iota(node.kept.begin(), node.kept.end(), 0);
+  ASSIGN_OR_RETURN(TableFunctionNode node, BindTableFunction(name, *call, alias, *from));
+  node.with_ordinality = function.ordinality();
+  node.left = left;
   if (function.ordinality()) {
     node.columns.push_back({"ordinality", MakeType(TypeId::kInt64)});
   }
   RETURN_IF_ERROR(
       RenameColumns(alias, StringsOf(function.alias().colnames()), position, &node.columns));
-  node.args = std::move(resolved.args);
   const std::vector<OutputColumn> columns = node.columns;
   from->node = MakeTableFunction(std::move(from->node), std::move(node), position);
   return from->scope.AddTable(alias, columns, {}, position);
+}
+
+absl::StatusOr<TableFunctionNode> SelectBinder::BindTableFunction(const std::string& name,
+                                                                  const pg_query::FuncCall& call,
+                                                                  const std::string& alias,
+                                                                  const From& from) const {
+  ASSIGN_OR_RETURN(
+      std::vector<proto::Expr> args,
+      ExprBinder(builder_, from.scope, "set-returning functions", nullptr).BindAll(call.args()));
+  ASSIGN_OR_RETURN(ResolvedCall<TableFunctionDef> resolved,
+                   builder_.TableFunction(name, std::move(args), call.location()));
+  TableFunctionNode node;
+  node.function = name;
+  node.kept.resize(from.node->output.size());
+  std::iota(node.kept.begin(), node.kept.end(), 0);
+  node.columns = FunctionColumns(resolved, alias);
+  node.args = std::move(resolved.args);
+  return node;
+}
+
+absl::StatusOr<SelectBinder::SelectFunction> SelectBinder::ExpandSelectFunction(
+    const PgNodes& targets, From* from) const {
+  SelectFunction expanded;
+  for (const pg_query::Node& target : targets) {
+    const pg_query::Node& value = target.res_target().val();
+    if (!value.has_func_call() || StringsOf(value.func_call().funcname()).empty()) {
+      continue;
+    }
+    const pg_query::FuncCall& call = value.func_call();
+    const std::string name = StringsOf(call.funcname()).back();
+    if (builder_.functions().Tables(name).empty() || !builder_.functions().Scalars(name).empty()) {
+      continue;
+    }
+    const int32_t position = call.location();
+    if (expanded.node != nullptr) {
+      return Unsupported("a second set-returning function in a SELECT list", position);
+    }
+    ASSIGN_OR_RETURN(TableFunctionNode node, BindTableFunction(name, call, name, *from));
+    if (node.columns.size() != 1) {
+      return Unsupported(
+          absl::StrCat("function ", name,
+                       ", which returns several columns, in a SELECT list (write it in FROM)"),
+          position);
+    }
+    const OutputColumn column = node.columns.front();
+    expanded.node = &value;
+    expanded.column = MakeColumn(static_cast<uint32_t>(node.kept.size()), column.type, position);
+    from->node = MakeTableFunction(std::move(from->node), std::move(node), position);
+    // Nothing else can name it: the scope only has to know of one column more.
+    RETURN_IF_ERROR(
+        from->scope.AddTable("", {}, {{absl::StrCat(name, "(…)"), column.type}}, position));
+  }
+  return expanded;
 }
 
 absl::StatusOr<SelectBinder::Relation> SelectBinder::BindRelation(const pg_query::Node& item) {

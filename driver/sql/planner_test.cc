@@ -362,6 +362,20 @@ TEST(PlannerTest, BindsLateralFunctions) {
             "          -> Source lines (kafka 't', format json): value, n\n");
 }
 
+TEST(PlannerTest, MovesASetReturningFunctionOfTheSelectListToFrom) {
+  EXPECT_EQ(Explain("INSERT INTO counts SELECT regexp_split_to_table(value, ' ') AS word, count(*) "
+                    "FROM lines GROUP BY word"),
+            "Stage 1: a task per keyed shard\n"
+            "  -> Sink counts (print, changes): word, count\n"
+            "    -> Final aggregate by regexp_split_to_table, running: count(*)\n"
+            "      -> Exchange 0 from stage 0\n"
+            "Stage 0: a task per split of lines\n"
+            "  -> Exchange 0 by regexp_split_to_table\n"
+            "    -> Partial aggregate by regexp_split_to_table: count(*)\n"
+            "      -> Table function regexp_split_to_table(value, ' ') AS regexp_split_to_table\n"
+            "        -> Source lines (kafka 't', format json): value\n");
+}
+
 TEST(PlannerTest, BindsExpressionsAsPostgresDoes) {
   const auto bound = [](const std::string& expr) {
     const std::string text = Explain(

@@ -141,6 +141,7 @@ absl::Status SelectBinder::BindCommonTables(const pg_query::WithClause& with) {
 }
 
 absl::StatusOr<SelectBinder::Targets> SelectBinder::BindTargets(const PgNodes& targets,
+                                                                const SelectFunction& function,
                                                                 const ExprBinder& binder,
                                                                 const Scope& scope) const {
   Targets bound;
@@ -156,7 +157,10 @@ absl::StatusOr<SelectBinder::Targets> SelectBinder::BindTargets(const PgNodes& t
       }
       continue;
     }
-    ASSIGN_OR_RETURN(proto::Expr expr, binder.Bind(target.val()));
+    proto::Expr expr = function.column;
+    if (&target.val() != function.node) {
+      ASSIGN_OR_RETURN(expr, binder.Bind(target.val()));
+    }
     bound.exprs.push_back(std::move(expr));
     bound.names.push_back(target.name().empty() ? TargetName(target.val()) : target.name());
   }
@@ -177,11 +181,13 @@ absl::StatusOr<BoundSelect> SelectBinder::Bind(const pg_query::SelectStmt& selec
     from.node = MakeFilter(std::move(from.node), std::move(where));
   }
 
+  ASSIGN_OR_RETURN(const SelectFunction function,
+                   ExpandSelectFunction(select.target_list(), &from));
   AggregateCollector aggregates;
   ASSIGN_OR_RETURN(
       Targets targets,
-      BindTargets(select.target_list(), ExprBinder(builder_, from.scope, "SELECT", &aggregates),
-                  from.scope));
+      BindTargets(select.target_list(), function,
+                  ExprBinder(builder_, from.scope, "SELECT", &aggregates), from.scope));
   std::optional<proto::Expr> having;
   if (select.has_having_clause()) {
     ASSIGN_OR_RETURN(having, ExprBinder(builder_, from.scope, "HAVING", &aggregates)

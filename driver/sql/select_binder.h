@@ -57,16 +57,28 @@ class SelectBinder {
     std::vector<std::string> names;
   };
 
+  // A set-returning function of the SELECT list, moved to the end of FROM; none if `node` is null.
+  struct SelectFunction {
+    const pg_query::Node* node = nullptr;
+    proto::Expr column;
+  };
+
   absl::Status RefuseClauses(const pg_query::SelectStmt& select, int32_t position) const;
   absl::Status BindCommonTables(const pg_query::WithClause& with);
-  absl::StatusOr<Targets> BindTargets(const PgNodes& targets, const ExprBinder& binder,
-                                      const Scope& scope) const;
+  absl::StatusOr<Targets> BindTargets(const PgNodes& targets, const SelectFunction& function,
+                                      const ExprBinder& binder, const Scope& scope) const;
 
   // from_binder.cc
   absl::StatusOr<From> BindFrom(const PgNodes& items, int32_t position);
   absl::Status AddItem(const pg_query::Node& item, From* from);
   absl::Status AddJoin(const pg_query::JoinExpr& join, From* from);
   absl::Status AddFunction(const pg_query::RangeFunction& function, bool left, From* from);
+  absl::StatusOr<TableFunctionNode> BindTableFunction(const std::string& name,
+                                                      const pg_query::FuncCall& call,
+                                                      const std::string& alias,
+                                                      const From& from) const;
+  // SELECT unnest(a) FROM t means FROM t, unnest(a).
+  absl::StatusOr<SelectFunction> ExpandSelectFunction(const PgNodes& targets, From* from) const;
   absl::StatusOr<const pg_query::FuncCall*> FunctionCallOf(
       const pg_query::RangeFunction& function) const;
   absl::StatusOr<Relation> BindRelation(const pg_query::Node& item);

@@ -18,6 +18,32 @@ bool IsWordCharacter(char c) {
          static_cast<unsigned char>(c) >= 0x80;
 }
 
+// What is shown of a line, and the byte in it that the caret points to.
+struct Excerpt {
+  std::string text;
+  size_t caret = 0;
+};
+
+// Bytes [begin, end) of `text`, cut to what fits a terminal around `at` where the line is very
+// long.
+Excerpt CutExcerpt(const std::string& text, size_t begin, size_t at, size_t end) {
+  constexpr size_t kBefore = 80;
+  constexpr size_t kAfter = 60;
+  constexpr char kMore[] = "...";
+  size_t from = at - begin > kBefore ? at - kBefore : begin;
+  size_t to = end - at > kAfter ? at + kAfter : end;
+  while (from > begin && IsContinuation(text[from])) {
+    --from;
+  }
+  while (to < end && IsContinuation(text[to])) {
+    ++to;
+  }
+  Excerpt excerpt{.text = from > begin ? kMore : "", .caret = 0};
+  excerpt.caret = excerpt.text.size() + at - from;
+  absl::StrAppend(&excerpt.text, text.substr(from, to - from), to < end ? kMore : "");
+  return excerpt;
+}
+
 }  // namespace
 
 LineColumn SourceText::Locate(int32_t position) const {
@@ -95,17 +121,17 @@ std::string SourceText::Render(int32_t position, std::string_view message) const
   }
   const size_t at = std::min(static_cast<size_t>(position), text_.size());
   const size_t newline = at == 0 ? std::string::npos : text_.rfind('\n', at - 1);
-  const size_t begin = newline == std::string::npos ? 0 : newline + 1;
-  const size_t end = std::min(text_.find('\n', at), text_.size());
+  const Excerpt excerpt = CutExcerpt(text_, newline == std::string::npos ? 0 : newline + 1, at,
+                                     std::min(text_.find('\n', at), text_.size()));
   std::string caret;
-  for (size_t i = begin; i < at; ++i) {
-    if (!IsContinuation(text_[i])) {
-      caret += text_[i] == '\t' ? '\t' : ' ';
+  for (size_t i = 0; i < excerpt.caret; ++i) {
+    if (!IsContinuation(excerpt.text[i])) {
+      caret += excerpt.text[i] == '\t' ? '\t' : ' ';
     }
   }
   const LineColumn place = Locate(position);
   return absl::StrCat("line ", place.line, ", column ", place.column, ": ", ToAbsl(message), "\n  ",
-                      text_.substr(begin, end - begin), "\n  ", caret, "^");
+                      excerpt.text, "\n  ", caret, "^");
 }
 
 absl::Status SourceText::Render(const absl::Status& status) const {

@@ -179,6 +179,14 @@ int DepthOf(const proto::Expr& expr) {
   return deepest + 1;
 }
 
+int SizeOf(const proto::Expr& expr) {
+  int size = 1;
+  for (const proto::Expr& arg : ArgsOf(expr)) {
+    size += SizeOf(arg);
+  }
+  return size;
+}
+
 void MarkColumns(const proto::Expr& expr, std::vector<bool>* used) {
   if (expr.node_case() == proto::Expr::kColumn) {
     (*used)[expr.column()] = true;
@@ -212,6 +220,15 @@ proto::Expr SubstituteColumns(const proto::Expr& expr,
     }
   }
   return result;
+}
+
+bool CanSubstituteColumns(const proto::Expr& expr, const std::vector<proto::Expr>& replacements) {
+  int64_t size = 0;
+  AnyExpr(expr, [&](const proto::Expr& e) {
+    size += e.node_case() == proto::Expr::kColumn ? SizeOf(replacements[e.column()]) : 1;
+    return size > kMaxExprSize;
+  });
+  return size <= kMaxExprSize && DepthOf(SubstituteColumns(expr, replacements)) < kMaxExprDepth;
 }
 
 void SplitConjuncts(const proto::Expr& predicate, std::vector<proto::Expr>* out) {

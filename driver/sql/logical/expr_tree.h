@@ -24,6 +24,10 @@ using ExprList = google::protobuf::RepeatedPtrField<proto::Expr>;
 // Deeper plans do not survive protobuf's nesting limit of 100 messages on the wire (two per level).
 constexpr int kMaxExprDepth = 40;
 
+// Constructs that repeat a part of what is written (CASE x WHEN, BETWEEN, views pulled into what
+// reads them) stop here, so that nesting them does not double the expression for ever.
+constexpr int kMaxExprSize = 10000;
+
 SqlType TypeOf(const proto::Expr& expr);
 
 proto::Expr MakeColumn(uint32_t index, const SqlType& type, int32_t position);
@@ -55,6 +59,8 @@ bool AnyExpr(const proto::Expr& expr, const std::function<bool(const proto::Expr
 const proto::Expr* FindBatchTime(const proto::Expr& expr);
 bool ReadsColumns(const proto::Expr& expr);
 int DepthOf(const proto::Expr& expr);
+// Expressions in it, itself included.
+int SizeOf(const proto::Expr& expr);
 
 // Marks the columns the expression reads. REQUIRES: `used` is as long as the input has columns.
 void MarkColumns(const proto::Expr& expr, std::vector<bool>* used);
@@ -63,6 +69,9 @@ void RemapColumns(proto::Expr* expr, const std::vector<uint32_t>& mapping);
 // The expression with column i replaced by replacements[i].
 proto::Expr SubstituteColumns(const proto::Expr& expr,
                               const std::vector<proto::Expr>& replacements);
+
+// Whether SubstituteColumns gives an expression of reasonable size and depth.
+bool CanSubstituteColumns(const proto::Expr& expr, const std::vector<proto::Expr>& replacements);
 
 // Splits nested ANDs into their parts, in order of evaluation.
 void SplitConjuncts(const proto::Expr& predicate, std::vector<proto::Expr>* out);

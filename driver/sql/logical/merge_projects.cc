@@ -45,7 +45,7 @@ bool CanMerge(const std::vector<proto::Expr*>& outer, const std::vector<proto::E
   std::vector<int> uses(inner.size(), 0);
   for (const proto::Expr* expr : outer) {
     CountUses(*expr, &uses);
-    if (DepthOf(SubstituteColumns(*expr, inner)) >= kMaxExprDepth) {
+    if (!CanSubstituteColumns(*expr, inner)) {
       return false;
     }
   }

@@ -60,14 +60,11 @@ class FilterPusher {
   }
 
   bool CanSubstitute(const proto::Expr& conjunct, const std::vector<proto::Expr>& exprs) const {
-    return !IsVolatile(conjunct, functions_) &&
-           DepthOf(SubstituteColumns(conjunct, exprs)) < kMaxExprDepth &&
-           !AnyExpr(
-               conjunct,
-               [&](const proto::Expr& e) {
-                 return e.node_case() == proto::Expr::kColumn &&
-                        IsVolatile(exprs[e.column()], functions_);
-               });
+    return !IsVolatile(conjunct, functions_) && CanSubstituteColumns(conjunct, exprs) &&
+           !AnyExpr(conjunct, [&](const proto::Expr& e) {
+             return e.node_case() == proto::Expr::kColumn &&
+                    IsVolatile(exprs[e.column()], functions_);
+           });
   }
 
   static bool ReadsOnlyBelow(const proto::Expr& conjunct, size_t limit) {
