@@ -3,7 +3,7 @@
 SET batch_duration = '1 s';
 
 CREATE TABLE numbers (n bigint)
-  WITH (connector = 'generator', rate = '100000');
+  WITH (connector = 'generator', rows_per_second = '100000');
 
 CREATE TABLE dropped (bucket bigint, count bigint, total numeric)
   WITH (connector = 'blackhole');

@@ -20,18 +20,22 @@ std::string CopyText(const Column& column, size_t row) {
 
 }  // namespace
 
+void AddBatch(const Batch& batch, WeightedRows* rows) {
+  batch.rows().ForEach([&](uint32_t row) {
+    std::string text;
+    for (size_t c = 0; c < batch.column_count(); ++c) {
+      absl::StrAppend(&text, c == 0 ? "" : "\t", CopyText(*batch.column(c), row));
+    }
+    if (((*rows)[text] += batch.weight(row)) == 0) {
+      rows->erase(text);
+    }
+  });
+}
+
 absl::Status AddRows(const proto::BatchResults& results, WeightedRows* rows) {
   for (const auto& table : results.tables()) {
     ASSIGN_OR_RETURN(const Batch batch, DecodeBatch(table.rows()));
-    batch.rows().ForEach([&](uint32_t row) {
-      std::string text;
-      for (size_t c = 0; c < batch.column_count(); ++c) {
-        absl::StrAppend(&text, c == 0 ? "" : "\t", CopyText(*batch.column(c), row));
-      }
-      if (((*rows)[text] += batch.weight(row)) == 0) {
-        rows->erase(text);
-      }
-    });
+    AddBatch(batch, rows);
   }
   return absl::OkStatus();
 }

@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "cli/local_engine.h"
+#include "common/columnar/batch.h"
 #include "proto/jobs.pb.h"
 
 namespace millrace {
@@ -20,7 +21,8 @@ namespace millrace {
 // weights; rows that sum to 0 are not there.
 using WeightedRows = std::map<std::string, int64_t>;
 
-// Adds a batch's rows, of all its tables.
+void AddBatch(const Batch& batch, WeightedRows* rows);
+// Adds the rows of all tables of a batch that print sinks have shown.
 absl::Status AddRows(const proto::BatchResults& results, WeightedRows* rows);
 
 // Submits `script` with `once` and returns what was shown when it has finished. INVALID_ARGUMENT

@@ -310,7 +310,7 @@ class InterruptTest(TroubleCase):
     def start_endless(self):
         return Process("endless", [millrace_path(), "run", self.script("""
 SET batch_duration = '50 ms';
-CREATE TABLE numbers (n bigint) WITH (connector = 'generator', rate = '1000');
+CREATE TABLE numbers (n bigint) WITH (connector = 'generator', rows_per_second = '1000');
 CREATE TABLE shown (n bigint) WITH (connector = 'print');
 INSERT INTO shown SELECT count(*) FROM numbers;""")], self.directory)
 

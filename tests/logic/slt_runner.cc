@@ -9,10 +9,13 @@
 #include "absl/strings/str_join.h"
 #include "common/base/check.h"
 #include "common/base/status.h"
+#include "connectors/memory/memory_tables.h"
 #include "tests/harness/job_results.h"
 
 namespace millrace {
 namespace {
+
+constexpr char kResultTable[] = "slt_result";
 
 // Positions in messages count from the script's start; the file's from the query's.
 std::string WithLinesFrom(const std::string& message, int first_line) {
@@ -76,7 +79,13 @@ std::string SltRunner::Prelude(const SltQuery& query) const {
 }
 
 absl::StatusOr<std::vector<std::string>> SltRunner::RowsOf(const std::string& script) {
-  ASSIGN_OR_RETURN(const WeightedRows weighted, RunJob(*engine_, script));
+  MemoryTables::Global().Drop(kResultTable);
+  const auto result = MemoryTables::Global().Table(kResultTable);
+  RETURN_IF_ERROR(RunJob(*engine_, script).status());
+  WeightedRows weighted;
+  for (const MemoryTable::Committed& committed : result->committed()) {
+    AddBatch(committed.rows, &weighted);
+  }
   std::vector<std::string> rows;
   for (const auto& [text, weight] : weighted) {
     if (weight < 0) {
@@ -89,8 +98,9 @@ absl::StatusOr<std::vector<std::string>> SltRunner::RowsOf(const std::string& sc
 
 absl::Status SltRunner::Run(const SltQuery& query) {
   const std::string columns = query.refused ? "(result int)" : query.columns;
-  const std::string head = absl::StrCat(Prelude(query), "CREATE TABLE slt_result ", columns,
-                                        " WITH (connector = 'print');\nINSERT INTO slt_result\n");
+  const std::string head =
+      absl::StrCat(Prelude(query), "CREATE TABLE ", kResultTable, " ", columns,
+                   " WITH (connector = 'memory');\nINSERT INTO ", kResultTable, "\n");
   const auto rows = RowsOf(absl::StrCat(head, query.sql, ";\n"));
   if (query.error.empty()) {
     return rows.ok() ? Compare(query.rows, *rows) : rows.status();

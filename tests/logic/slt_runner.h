@@ -1,6 +1,5 @@
 // Runs the queries of an .slt file on a local engine: tables are CSV files, each query is a job of
-// its own whose rows come back through a print sink and are added up by weight. One thread at a
-// time.
+// its own whose rows go to a memory table and are added up by weight. One thread at a time.
 #ifndef MILLRACE_TESTS_LOGIC_SLT_RUNNER_H_
 #define MILLRACE_TESTS_LOGIC_SLT_RUNNER_H_
 
