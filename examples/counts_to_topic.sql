@@ -1,5 +1,5 @@
--- Keeps the running count of every word in a topic: key = word, value = {"count": n}; a word that is no longer frequent enough
--- would get a tombstone. Compact the target topic and it is a table.
+-- Keeps the running count of every word that came more than once in a topic: key = word, value = {"word": …, "count": …}, one
+-- record per word and batch. Compact that topic and it is a table.
 -- Needs: Kafka on localhost:9092 with topics `test` and `word-counts`
 --   millrace topics create test --partitions 4
 --   millrace topics create word-counts --partitions 4 --config cleanup.policy=compact
@@ -10,7 +10,8 @@ CREATE TABLE lines (value text)
   WITH (connector = 'kafka', "bootstrap.servers" = 'localhost:9092', topic = 'test', format = 'raw');
 
 CREATE TABLE word_counts (word text PRIMARY KEY, count bigint)
-  WITH (connector = 'kafka', "bootstrap.servers" = 'localhost:9092', topic = 'word-counts', format = 'json');
+  WITH (connector = 'kafka', "bootstrap.servers" = 'localhost:9092', topic = 'word-counts', format = 'json',
+        "key.format" = 'raw');
 
 INSERT INTO word_counts
   SELECT word, count(*) FROM lines, regexp_split_to_table(value, '\s+') AS word
