@@ -9,21 +9,13 @@ namespace millrace {
 void JobTable::OnRegistered(uint64_t session, const std::string& driver_id) {
   const bool same_driver = driver_id_.empty() || driver_id_ == driver_id;
   driver_id_ = driver_id;
-  if (same_driver) {
-    for (const std::shared_ptr<JobEpoch>& epoch : Running()) {
+  for (const std::shared_ptr<JobEpoch>& epoch : Running()) {
+    if (same_driver) {
       epoch->Resend(session);
-    }
-    return;
-  }
-  // A new driver starts its jobs' epochs anew, with higher numbers from its journal.
-  std::map<JobId, Job> over;
-  {
-    absl::MutexLock lock(&mutex_);
-    over.swap(jobs_);
-  }
-  for (auto& [id, job] : over) {
-    if (job.running != nullptr) {
-      job.running->Stop(/*report=*/false);
+    } else {
+      // A new driver starts its jobs' epochs anew, with higher numbers from its journal; they wait
+      // for these to close.
+      epoch->Stop(/*report=*/false);
     }
   }
 }

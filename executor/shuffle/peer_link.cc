@@ -114,18 +114,21 @@ void PeerLink::Run() {
 
 absl::Status PeerLink::Connect() {
   channel_ = PeerChannel(options_.address);
-  // In slices, so that Close does not wait for a peer that does not answer.
-  const absl::Time deadline = absl::Now() + options_.connect_timeout;
-  while (!channel_->WaitForConnected(absl::ToChronoTime(absl::Now() + absl::Milliseconds(100)))) {
+  // In slices, so that neither Close nor a peer that refuses has to wait for the whole time.
+  const absl::Time begin = absl::Now();
+  while (!channel_->WaitForConnected(absl::ToChronoTime(absl::Now() + absl::Milliseconds(50)))) {
     {
       absl::MutexLock lock(&mutex_);
       if (closing_) {
         return absl::CancelledError("closed");
       }
     }
-    if (absl::Now() >= deadline) {
+    const absl::Duration elapsed = absl::Now() - begin;
+    const bool refused =
+        channel_->GetState(/*try_to_connect=*/true) == GRPC_CHANNEL_TRANSIENT_FAILURE;
+    if (elapsed >= options_.connect_timeout || (refused && elapsed >= options_.refused_timeout)) {
       return absl::UnavailableError(
-          absl::StrCat("cannot connect within ", absl::FormatDuration(options_.connect_timeout)));
+          absl::StrCat("cannot connect within ", absl::FormatDuration(elapsed)));
     }
   }
   stub_ = proto::Shuffle::NewStub(channel_);

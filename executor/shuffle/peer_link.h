@@ -30,6 +30,8 @@ struct PeerLinkOptions {
   std::string peer_id;
   std::string address;
   absl::Duration connect_timeout = absl::Seconds(10);
+  // Nobody listens there: a peer listens before it registers, so it is gone.
+  absl::Duration refused_timeout = absl::Seconds(1);
   // Without any credit for so long while rows wait, the peer counts as lost.
   absl::Duration stall_timeout = absl::Minutes(2);
   size_t frame_bytes = 1 << 20;

@@ -275,8 +275,8 @@ void ShuffleHub::OnStreamClosed(const std::string& sender, uint64_t stream) {
     }
     streams_.erase(newest);
   }
-  PeerLost(sender, absl::UnavailableError(
-                       absl::StrCat("executor ", sender, " has closed its stream of rows")));
+  PeerLost(sender, absl::UnavailableError(absl::StrCat("lost executor ", sender,
+                                                       ": it has closed its stream of rows")));
 }
 
 void ShuffleHub::Deliver(const JobId& job, Epoch epoch, ShuffleDelivery delivery) {

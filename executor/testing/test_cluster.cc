@@ -1,0 +1,205 @@
+#include "executor/testing/test_cluster.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/check.h"
+#include "common/columnar/batch_codec.h"
+
+namespace millrace {
+
+TestCluster::TestCluster(size_t executors, int64_t memory_bytes, uint32_t slots)
+    : connectors_(TestConnectors(&topic, &output)) {
+  for (size_t i = 0; i < executors; ++i) {
+    ExecutorOptions options;
+    options.driver_address = driver.address();
+    options.name = absl::StrCat("executor-", i);
+    options.slots = slots;
+    options.shuffle_listen_address = executors > 1 ? "127.0.0.1:0" : "";
+    options.memory_bytes = memory_bytes;
+    options.connectors = connectors_.get();
+    absl::StatusOr<std::unique_ptr<Executor>> executor = Executor::Start(options);
+    MILLRACE_CHECK(executor.ok()) << executor.status();
+    executors_.push_back(*std::move(executor));
+    driver.WaitForExecutor(id(i));
+  }
+}
+
+TestJob::TestJob(TestCluster* cluster, proto::JobPlan plan, std::vector<std::string> partitions)
+    : cluster_(*cluster), plan_(std::move(plan)), partitions_(std::move(partitions)) {}
+
+template <typename Message>
+void TestJob::Address(Message* message) const {
+  message->set_job_id("job-1");
+  message->set_epoch(epoch_);
+}
+
+void TestJob::SendStart(int64_t epoch) {
+  epoch_ = epoch;
+  proto::DriverMessage message;
+  proto::StartEpoch* start = message.mutable_start_epoch();
+  Address(start);
+  start->set_job_name("words");
+  start->set_incarnation("incarnation-1");
+  *start->mutable_plan() = plan_;
+  start->set_first_batch(1);
+  start->set_suppress_until(suppress_until);
+  for (size_t i = 0; i < cluster_.size(); ++i) {
+    proto::Assignment::Member* member = start->mutable_assignment()->add_members();
+    member->set_executor_id(cluster_.id(i));
+    member->set_shuffle_address(cluster_.executor(i).shuffle_address());
+  }
+  for (uint32_t shard = 0; shard < plan_.parallelism(); ++shard) {
+    start->mutable_assignment()->add_shard_owner(shard % cluster_.size());
+  }
+  for (uint32_t ordinal = 0; ordinal < partitions_.size(); ++ordinal) {
+    proto::Assignment::PartitionOwner* owner = start->mutable_assignment()->add_partitions();
+    owner->mutable_start()->mutable_key()->set_partition(partitions_[ordinal]);
+    owner->mutable_start()->set_ordinal(ordinal);
+    owner->mutable_start()->set_offset(start_offsets[partitions_[ordinal]]);
+    owner->set_member(ordinal % cluster_.size());
+  }
+  for (size_t i = 0; i < cluster_.size(); ++i) {
+    cluster_.driver.Send(cluster_.id(i), message);
+  }
+}
+
+void TestJob::Start(int64_t epoch) {
+  SendStart(epoch);
+  for (size_t i = 0; i < cluster_.size(); ++i) {
+    WaitFrom(
+        i, [&](const auto& m) { return m.has_epoch_ready() && m.epoch_ready().epoch() == epoch; },
+        "EpochReady");
+  }
+}
+
+void TestJob::SendRun(int64_t batch, const Ranges& ranges) {
+  for (size_t i = 0; i < cluster_.size(); ++i) {
+    proto::DriverMessage message;
+    proto::RunBatch* run = message.mutable_run_batch();
+    Address(run);
+    run->set_batch(batch);
+    run->set_batch_time_us(batch * 1000000);
+    for (const auto& [partition, range] : ranges) {
+      const size_t ordinal = static_cast<size_t>(
+          std::find(partitions_.begin(), partitions_.end(), partition) - partitions_.begin());
+      if (ordinal % cluster_.size() != i) {
+        continue;
+      }
+      proto::Split* split = run->add_splits();
+      split->mutable_key()->set_partition(partition);
+      split->set_begin(range.first);
+      split->set_end(range.second);
+      split->set_ordinal(static_cast<uint32_t>(ordinal));
+    }
+    cluster_.driver.Send(cluster_.id(i), message);
+  }
+}
+
+std::vector<proto::BatchPrepared> TestJob::WaitPrepared(int64_t batch) {
+  std::vector<proto::BatchPrepared> prepared;
+  for (size_t i = 0; i < cluster_.size(); ++i) {
+    const auto matches = [&](const proto::ExecutorMessage& m) {
+      return m.has_batch_prepared() && m.batch_prepared().epoch() == epoch_ &&
+             m.batch_prepared().batch() == batch;
+    };
+    prepared.push_back(
+        WaitFrom(i, matches, absl::StrCat("BatchPrepared ", batch)).batch_prepared());
+  }
+  return prepared;
+}
+
+std::map<std::string, proto::SplitReport> TestJob::Run(int64_t batch, const Ranges& ranges) {
+  SendRun(batch, ranges);
+  std::map<std::string, proto::SplitReport> reports;
+  for (const proto::BatchPrepared& prepared : WaitPrepared(batch)) {
+    for (const proto::SplitReport& report : prepared.splits()) {
+      reports[report.key().partition()] = report;
+    }
+  }
+  return reports;
+}
+
+void TestJob::SendCommit(int64_t batch) {
+  proto::DriverMessage message;
+  Address(message.mutable_commit_batch());
+  message.mutable_commit_batch()->set_batch(batch);
+  for (size_t i = 0; i < cluster_.size(); ++i) {
+    cluster_.driver.Send(cluster_.id(i), message);
+  }
+}
+
+std::vector<proto::BatchCommitted> TestJob::Commit(int64_t batch) {
+  SendCommit(batch);
+  std::vector<proto::BatchCommitted> committed;
+  for (size_t i = 0; i < cluster_.size(); ++i) {
+    const auto matches = [&](const proto::ExecutorMessage& m) {
+      return m.has_batch_committed() && m.batch_committed().batch() == batch;
+    };
+    committed.push_back(
+        WaitFrom(i, matches, absl::StrCat("BatchCommitted ", batch)).batch_committed());
+  }
+  return committed;
+}
+
+proto::EpochFailed TestJob::WaitFailed() {
+  const absl::Time deadline = absl::Now() + absl::Seconds(20);
+  const auto failed = [&](const proto::ExecutorMessage& m) {
+    return m.has_epoch_failed() && m.epoch_failed().epoch() == epoch_;
+  };
+  while (true) {
+    for (size_t i = 0; i < cluster_.size(); ++i) {
+      for (const proto::ExecutorMessage& message : cluster_.driver.Take(cluster_.id(i), failed)) {
+        return message.epoch_failed();
+      }
+    }
+    MILLRACE_CHECK(absl::Now() < deadline) << "no executor said EpochFailed";
+    cluster_.driver.WaitForMessages(deadline);
+  }
+}
+
+void TestJob::Stop() {
+  proto::DriverMessage message;
+  Address(message.mutable_stop_epoch());
+  for (size_t i = 0; i < cluster_.size(); ++i) {
+    cluster_.driver.Send(cluster_.id(i), message);
+    WaitFrom(i, [](const auto& m) { return m.has_epoch_stopped(); }, "EpochStopped");
+  }
+}
+
+std::vector<std::string> TestJob::ResultsOf(int64_t batch) {
+  std::vector<std::string> rows;
+  for (size_t i = 0; i < cluster_.size(); ++i) {
+    const auto matches = [&](const proto::ExecutorMessage& m) {
+      return m.has_result_rows() && m.result_rows().batch() == batch;
+    };
+    for (const proto::ExecutorMessage& message : cluster_.driver.Take(cluster_.id(i), matches)) {
+      absl::StatusOr<Batch> decoded = DecodeBatch(message.result_rows().rows());
+      MILLRACE_CHECK(decoded.ok()) << decoded.status();
+      for (std::string& row : RowsAsText(*decoded)) {
+        rows.push_back(std::move(row));
+      }
+    }
+  }
+  std::sort(rows.begin(), rows.end());
+  return rows;
+}
+
+proto::ExecutorMessage TestJob::WaitFrom(size_t executor, const FakeDriver::Matcher& matches,
+                                         const std::string& what) {
+  std::optional<proto::ExecutorMessage> message =
+      cluster_.driver.Wait(cluster_.id(executor), matches);
+  if (!message.has_value()) {
+    std::string seen;
+    for (const proto::ExecutorMessage& other : cluster_.driver.Take(
+             cluster_.id(executor),
+             [](const auto& m) { return !m.has_heartbeat() && !m.has_source_progress(); })) {
+      absl::StrAppend(&seen, other.ShortDebugString().substr(0, 300), "\n");
+    }
+    MILLRACE_CHECK(false) << what << " did not come from executor " << executor << "; there was\n"
+                          << seen;
+  }
+  return *std::move(message);
+}
+
+}  // namespace millrace

@@ -1,0 +1,82 @@
+// Executors in this process, a driver that a test scripts, and one job on them. For tests: what
+// does not happen in time is a failed CHECK that says what was waited for.
+#ifndef MILLRACE_EXECUTOR_TESTING_TEST_CLUSTER_H_
+#define MILLRACE_EXECUTOR_TESTING_TEST_CLUSTER_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "connectors/registry.h"
+#include "executor/executor.h"
+#include "executor/testing/fake_driver.h"
+#include "executor/testing/test_connectors.h"
+#include "executor/testing/test_plans.h"
+#include "proto/cluster.pb.h"
+
+namespace millrace {
+
+class TestCluster {
+ public:
+  // One executor without a shuffle address is local mode.
+  explicit TestCluster(size_t executors, int64_t memory_bytes = int64_t{64} << 20,
+                       uint32_t slots = 2);
+
+  Executor& executor(size_t index) { return *executors_[index]; }
+  std::string id(size_t index) const { return executors_[index]->id().value(); }
+  size_t size() const { return executors_.size(); }
+  void Kill(size_t index) { executors_[index]->Shutdown(); }
+
+  TestTopic topic;
+  TestOutput output;
+  FakeDriver driver;
+
+ private:
+  std::unique_ptr<ConnectorRegistry> connectors_;
+  std::vector<std::unique_ptr<Executor>> executors_;
+};
+
+// Partition names by ordinal; partition i is read by executor i modulo their number, shard i owned
+// likewise.
+class TestJob {
+ public:
+  using Ranges = std::map<std::string, std::pair<int64_t, int64_t>>;
+
+  TestJob(TestCluster* cluster, proto::JobPlan plan, std::vector<std::string> partitions);
+
+  int64_t suppress_until = 0;
+  std::map<std::string, int64_t> start_offsets;
+
+  void SendStart(int64_t epoch);
+  void Start(int64_t epoch);  // and waits for EpochReady
+  void SendRun(int64_t batch, const Ranges& ranges);
+  // Waits for BatchPrepared of all; the reports of all splits by partition.
+  std::map<std::string, proto::SplitReport> Run(int64_t batch, const Ranges& ranges);
+  std::vector<proto::BatchPrepared> WaitPrepared(int64_t batch);
+  void SendCommit(int64_t batch);
+  std::vector<proto::BatchCommitted> Commit(int64_t batch);
+  // From any executor.
+  proto::EpochFailed WaitFailed();
+  void Stop();
+
+  // What executors reported of the print sink, as text.
+  std::vector<std::string> ResultsOf(int64_t batch);
+
+ private:
+  proto::ExecutorMessage WaitFrom(size_t executor, const FakeDriver::Matcher& matches,
+                                  const std::string& what);
+  template <typename Message>
+  void Address(Message* message) const;
+
+  TestCluster& cluster_;
+  const proto::JobPlan plan_;
+  const std::vector<std::string> partitions_;
+  int64_t epoch_ = 0;
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_EXECUTOR_TESTING_TEST_CLUSTER_H_

@@ -1,0 +1,87 @@
+// Connectors for the executor's tests: a source of lines in memory and a sink that remembers what
+// was committed. Thread-safe.
+#ifndef MILLRACE_EXECUTOR_TESTING_TEST_CONNECTORS_H_
+#define MILLRACE_EXECUTOR_TESTING_TEST_CONNECTORS_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "connectors/registry.h"
+
+namespace millrace {
+
+// A topic: lines by partition, the offset is the line's index. Tables have one text column, "line";
+// the line "<bad>" cannot be decoded.
+class TestTopic {
+ public:
+  void Append(const std::string& partition, std::vector<std::string> lines);
+  // Lines from `offset` on exist, but cannot be read before Release.
+  void Withhold(const std::string& partition, int64_t offset);
+  void Release(const std::string& partition);
+  // Reads of the partition fail from now on.
+  void Break(const std::string& partition, absl::Status status);
+
+  // Blocks like SourceReader::Read.
+  absl::StatusOr<SourceChunk> Read(const std::string& partition, int64_t position, int64_t end,
+                                   size_t max_rows, uint64_t hash_seed, absl::Time deadline);
+  // Returns once lines below `offset` have been read by a task.
+  void WaitUntilRead(const std::string& partition, int64_t offset);
+  int64_t Readable(const std::string& partition) const;
+
+ private:
+  struct Partition {
+    std::vector<std::string> lines;
+    int64_t withheld_from = INT64_MAX;
+    int64_t read_to = 0;
+    absl::Status broken;
+  };
+
+  mutable absl::Mutex mutex_;
+  absl::CondVar changed_;
+  std::map<std::string, Partition> partitions_ ABSL_GUARDED_BY(mutex_);
+};
+
+// What sinks have been told, over all epochs and executors of a test.
+class TestOutput {
+ public:
+  // Committed rows as text, "a|b|-1" with the weight last when it is not 1; in order per sink
+  // shard.
+  std::vector<std::string> Rows() const;
+  // Of one batch, sorted.
+  std::vector<std::string> RowsOf(int64_t batch) const;
+  std::vector<std::string> Events() const;  // "open 0/3 ''", "prepare 0/3 b1", "commit 0/3 b1"
+
+  // Commits fail so many times with this status.
+  void FailCommits(int times, absl::Status status);
+  // Called in Commit, without a lock.
+  void OnCommit(std::function<void()> callback);
+
+ private:
+  friend class TestWriter;
+  friend class TestSinkConnector;
+  void Add(std::string event);
+
+  mutable absl::Mutex mutex_;
+  std::vector<std::pair<int64_t, std::string>> rows_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::string> events_ ABSL_GUARDED_BY(mutex_);
+  int failures_ ABSL_GUARDED_BY(mutex_) = 0;
+  absl::Status failure_ ABSL_GUARDED_BY(mutex_);
+  std::function<void()> on_commit_ ABSL_GUARDED_BY(mutex_);
+};
+
+// Source "test", sinks "test" and, gathered, "test-print". Both outlive the registry.
+std::unique_ptr<ConnectorRegistry> TestConnectors(TestTopic* topic, TestOutput* output);
+
+// The selected rows as in TestOutput::Rows.
+std::vector<std::string> RowsAsText(const Batch& batch);
+
+}  // namespace millrace
+
+#endif  // MILLRACE_EXECUTOR_TESTING_TEST_CONNECTORS_H_
