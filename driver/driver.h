@@ -42,7 +42,7 @@ struct DriverOptions {
 
   // Bound per job for committed rows kept for Jobs.Results, and for the rows of batches not
   // committed yet.
-  int64_t results_buffer_bytes = 16 << 20;
+  int64_t results_buffer_bytes = 64 << 20;
   // A job stops planning while a follower of Jobs.Results has not taken what the buffer holds, so
   // that it sees every batch
   // (`millrace run`, whose follower is the terminal); false: a slow follower misses batches instead

@@ -1,0 +1,181 @@
+#include "driver/driver.h"
+
+#include <spdlog/spdlog.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "common/base/check.h"
+#include "common/base/status.h"
+#include "common/base/uuid.h"
+#include "common/metrics/metrics.h"
+#include "common/rpc/rpc.h"
+#include "driver/jobs/event_loop.h"
+#include "driver/jobs/executor_directory.h"
+#include "driver/jobs/job_registry.h"
+#include "driver/journal/file_journal.h"
+#include "driver/services/cluster_service.h"
+#include "driver/services/jobs_service.h"
+
+namespace millrace {
+namespace {
+
+constexpr char kEngineVersion[] = "0.1.0";
+
+}  // namespace
+
+// Members in order of construction; Shutdown takes them apart in the reverse one.
+class Driver::Impl {
+ public:
+  explicit Impl(DriverOptions options)
+      : options_(std::move(options)),
+        driver_id_(NewUuid()),
+        loop_(options_.clock),
+        merging_(options_.clock),
+        closing_(options_.clock),
+        executors_(driver_id_, options_.heartbeat_interval, options_.heartbeat_timeout,
+                   {[this] { jobs_->OnMembersChanged(); },
+                    [this](const ExecutorId& id) { jobs_->OnMemberReconnected(id); }}) {}
+
+  ~Impl() { Shutdown(); }
+
+  absl::Status Start() {
+    context_.loop = &loop_;
+    context_.merging = &merging_;
+    context_.closing = &closing_;
+    context_.executors = &executors_;
+    context_.connectors = options_.connectors;
+    context_.metrics = &metrics_;
+    context_.clock = options_.clock;
+    context_.driver_address = options_.listen_address;
+    context_.results_buffer_bytes = options_.results_buffer_bytes;
+    context_.hold_for_followers = options_.hold_for_followers;
+    jobs_ = std::make_unique<JobRegistry>(
+        &context_,
+        JobRegistry::Options{options_.functions, options_.resume_jobs, options_.directory});
+    cluster_service_ =
+        std::make_unique<ClusterService>(&loop_, &executors_, jobs_.get(), options_.clock);
+    jobs_service_ = std::make_unique<JobsService>(jobs_.get());
+
+    if (!options_.metrics_address.empty()) {
+      ASSIGN_OR_RETURN(exposer_,
+                       MetricsExposer::Start(options_.metrics_address, metrics_, "--metrics"));
+    }
+    RETURN_IF_ERROR(OpenJournal());
+    // Clients must not find a driver that does not know its jobs yet, so these come first; their
+    // executors come later.
+    ASSIGN_OR_RETURN(server_, RpcServer::Start(options_.listen_address,
+                                               {cluster_service_.get(), jobs_service_.get()},
+                                               "the driver", "--listen"));
+    loop_.Call([this] {
+      context_.driver_address = server_->address();
+      return true;
+    });
+    jobs_->Start();
+    loop_.Post([this] { KeepAnEyeOnExecutors(); });
+    return absl::OkStatus();
+  }
+
+  absl::Status Drain(absl::Time deadline) { return jobs_->Drain(deadline); }
+
+  // What may call what decides the order: services call the registry, jobs call the loops, loops
+  // run jobs' work.
+  void Shutdown() {
+    if (std::exchange(down_, true)) {
+      return;
+    }
+    if (server_ != nullptr) {
+      loop_.Call([this] {
+        executors_.CloseAll();
+        return true;
+      });
+      server_->Shutdown(absl::ZeroDuration());
+    }
+    loop_.Stop();
+    jobs_.reset();
+    closing_.Stop();
+    merging_.Stop();
+    context_.journal = nullptr;
+    journal_.reset();
+    exposer_.reset();
+  }
+
+  const DriverOptions& options() const { return options_; }
+  RpcServer& server() { return *server_; }
+  const std::string& metrics_address() const {
+    static const std::string* const none = new std::string();
+    return exposer_ == nullptr ? *none : exposer_->address();
+  }
+
+ private:
+  absl::Status OpenJournal() {
+    if (options_.directory.empty()) {
+      journal_ = NewMemoryJournal();
+      context_.journal = journal_.get();
+      return absl::OkStatus();
+    }
+    FileJournalOptions journal;
+    journal.directory = options_.directory;
+    journal.engine_version = kEngineVersion;
+    journal.driver_id = driver_id_;
+    prometheus::Histogram& seconds = metrics_.Histogram("millrace_journal_sync_seconds",
+                                                        "Time of one group commit of the journal.");
+    prometheus::Counter& records =
+        metrics_.Counter("millrace_journal_records_total", "Records made durable.");
+    journal.on_sync = [&seconds, &records](double took, size_t count) {
+      seconds.Observe(took);
+      records.Increment(static_cast<double>(count));
+    };
+    ASSIGN_OR_RETURN(
+        journal_, OpenFileJournal(std::move(journal), [this](const proto::JournalRecord& record) {
+          return jobs_->Replay(record);
+        }));
+    context_.journal = journal_.get();
+    return absl::OkStatus();
+  }
+
+  void KeepAnEyeOnExecutors() {
+    executors_.CheckTimeouts(loop_.NowUs());
+    metrics_.Gauge("millrace_driver_executors", "Registered executors.")
+        .Set(static_cast<double>(executors_.all().size()));
+    loop_.PostAt(loop_.NowUs() + absl::ToInt64Microseconds(options_.heartbeat_interval),
+                 [this] { KeepAnEyeOnExecutors(); });
+  }
+
+  const DriverOptions options_;
+  const std::string driver_id_;
+  MetricsRegistry metrics_;
+  EventLoop loop_;
+  EventLoop merging_;
+  EventLoop closing_;
+  ExecutorDirectory executors_;
+  JobContext context_;
+  std::unique_ptr<Journal> journal_;
+  std::unique_ptr<JobRegistry> jobs_;
+  std::unique_ptr<ClusterService> cluster_service_;
+  std::unique_ptr<JobsService> jobs_service_;
+  std::unique_ptr<MetricsExposer> exposer_;
+  std::unique_ptr<RpcServer> server_;
+  bool down_ = false;
+};
+
+absl::StatusOr<std::unique_ptr<Driver>> Driver::Start(DriverOptions options) {
+  MILLRACE_CHECK(options.connectors != nullptr && options.functions != nullptr);
+  auto impl = std::make_unique<Impl>(std::move(options));
+  RETURN_IF_ERROR(impl->Start());
+  return std::unique_ptr<Driver>(new Driver(std::move(impl)));
+}
+
+Driver::Driver(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Driver::~Driver() = default;
+
+const std::string& Driver::address() const { return impl_->server().address(); }
+const std::string& Driver::metrics_address() const { return impl_->metrics_address(); }
+std::shared_ptr<grpc::Channel> Driver::InProcessChannel() {
+  return impl_->server().InProcessChannel();
+}
+absl::Status Driver::Drain(absl::Time deadline) { return impl_->Drain(deadline); }
+void Driver::Shutdown() { impl_->Shutdown(); }
+
+}  // namespace millrace

@@ -1,0 +1,84 @@
+// A thread that runs closures one after another: what runs on it needs no locks among itself. The
+// driver has one for all its jobs and executors, where every decision is made, and more for slow
+// work that must stay in order.
+#ifndef MILLRACE_DRIVER_JOBS_EVENT_LOOP_H_
+#define MILLRACE_DRIVER_JOBS_EVENT_LOOP_H_
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "common/base/clock.h"
+
+namespace millrace {
+
+// Thread-safe.
+class EventLoop {
+ public:
+  // `clock` outlives the loop. Timers wait in real time by its MonotonicNs.
+  explicit EventLoop(Clock* clock);
+  // As Stop.
+  ~EventLoop();
+
+  EventLoop(const EventLoop&) = delete;
+  EventLoop& operator=(const EventLoop&) = delete;
+
+  // Runs `work` on the loop's thread, after everything posted before. False (and `work` never runs)
+  // after Stop.
+  bool Post(std::function<void()> work);
+
+  // The same once Clock::MonotonicNs() / 1000 has reached `mono_us`. What is not due by Stop never
+  // runs.
+  void PostAt(int64_t mono_us, std::function<void()> work);
+
+  // Blocks a thread that posts much while the loop is far behind. Not for the loop's own thread.
+  void WaitForRoom();
+
+  // Runs `work` on the loop and returns what it returns; nothing after Stop. Not for the loop's own
+  // thread.
+  template <typename Work>
+  auto Call(Work work) -> std::optional<decltype(work())> {
+    std::optional<decltype(work())> result;
+    std::mutex mutex;
+    std::condition_variable done;
+    const bool posted = Post([&] {
+      auto value = work();
+      std::lock_guard<std::mutex> lock(mutex);
+      result = std::move(value);
+      done.notify_one();
+    });
+    if (posted) {
+      std::unique_lock<std::mutex> lock(mutex);
+      done.wait(lock, [&] { return result.has_value(); });
+    }
+    return result;
+  }
+
+  // Runs what was posted (not timers that are not due), then ends the thread. Idempotent; not for
+  // the loop's own thread.
+  void Stop();
+
+  int64_t NowUs() const { return clock_->MonotonicNs() / 1000; }
+
+ private:
+  void Run();
+
+  Clock* const clock_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::condition_variable room_;
+  std::deque<std::function<void()>> queue_;
+  std::multimap<int64_t, std::function<void()>> timers_;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_DRIVER_JOBS_EVENT_LOOP_H_

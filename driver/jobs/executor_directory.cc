@@ -1,0 +1,146 @@
+#include "driver/jobs/executor_directory.h"
+
+#include <spdlog/spdlog.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace millrace {
+
+ExecutorDirectory::ExecutorDirectory(std::string driver_id, absl::Duration heartbeat_interval,
+                                     absl::Duration heartbeat_timeout, Listener listener)
+    : driver_id_(std::move(driver_id)),
+      heartbeat_interval_(heartbeat_interval),
+      heartbeat_timeout_(heartbeat_timeout),
+      listener_(std::move(listener)) {}
+
+void ExecutorDirectory::Connected(const proto::Register& registration,
+                                  std::shared_ptr<ExecutorLink> link) {
+  if (registration.executor_id().empty()) {
+    proto::DriverMessage message;
+    message.mutable_rejected()->set_reason("the registration has no executor_id");
+    link->Send(std::move(message));
+    link->Close();
+    return;
+  }
+  proto::DriverMessage message;
+  message.mutable_registered()->set_driver_id(driver_id_);
+  message.mutable_registered()->set_heartbeat_interval_ms(
+      absl::ToInt64Milliseconds(heartbeat_interval_));
+  message.mutable_registered()->set_heartbeat_timeout_ms(
+      absl::ToInt64Milliseconds(heartbeat_timeout_));
+  link->Send(std::move(message));
+
+  const ExecutorId id(registration.executor_id());
+  const auto [found, is_new] = members_.try_emplace(id);
+  Member& member = found->second;
+  if (member.link != nullptr) {
+    member.link->Close();
+  }
+  member.registration = registration;
+  member.link = std::move(link);
+  member.broken_since_us = 0;
+  if (is_new) {
+    spdlog::info("executor {} joined with {} slots", registration.name(), registration.slots());
+    listener_.members_changed();
+  } else {
+    spdlog::info("executor {} is back", registration.name());
+    listener_.member_reconnected(id);
+  }
+}
+
+void ExecutorDirectory::Disconnected(const ExecutorId& id, const ExecutorLink* link,
+                                     int64_t now_us) {
+  const auto found = members_.find(id);
+  if (found == members_.end() || found->second.link.get() != link) {
+    return;
+  }
+  found->second.link = nullptr;
+  found->second.broken_since_us = now_us;
+  if (found->second.leaving) {
+    Remove(id, "left");
+  } else {
+    spdlog::warn("the connection of executor {} broke; it has {} to come back",
+                 found->second.registration.name(), absl::FormatDuration(heartbeat_timeout_));
+  }
+}
+
+void ExecutorDirectory::OnHeartbeat(const ExecutorId& id, const proto::Heartbeat& heartbeat) {
+  if (const auto found = members_.find(id); found != members_.end()) {
+    found->second.heartbeat = heartbeat;
+  }
+}
+
+void ExecutorDirectory::OnLeaving(const ExecutorId& id) {
+  const auto found = members_.find(id);
+  if (found != members_.end() && !found->second.leaving) {
+    spdlog::info("executor {} wants to leave", found->second.registration.name());
+    found->second.leaving = true;
+    listener_.members_changed();
+  }
+}
+
+void ExecutorDirectory::CheckTimeouts(int64_t now_us) {
+  const int64_t timeout_us = absl::ToInt64Microseconds(heartbeat_timeout_);
+  std::vector<std::pair<ExecutorId, std::string>> lost;
+  for (const auto& [id, member] : members_) {
+    if (member.link == nullptr && now_us - member.broken_since_us >= timeout_us) {
+      lost.emplace_back(id, "its connection broke and it did not come back");
+    } else if (member.link != nullptr && now_us - member.link->last_heard_us() >= timeout_us) {
+      lost.emplace_back(id, absl::StrCat("silent for ", absl::FormatDuration(heartbeat_timeout_)));
+    }
+  }
+  for (const auto& [id, why] : lost) {
+    Remove(id, why);
+  }
+}
+
+void ExecutorDirectory::Remove(const ExecutorId& id, const std::string& why) {
+  const auto found = members_.find(id);
+  spdlog::warn("executor {} is gone: {}", found->second.registration.name(), why);
+  if (found->second.link != nullptr) {
+    found->second.link->Close();
+  }
+  members_.erase(found);
+  listener_.members_changed();
+}
+
+void ExecutorDirectory::Send(const ExecutorId& id, proto::DriverMessage message) {
+  const auto found = members_.find(id);
+  if (found != members_.end() && found->second.link != nullptr) {
+    found->second.link->Send(std::move(message));
+  }
+}
+
+void ExecutorDirectory::CloseAll() {
+  for (auto& [id, member] : members_) {
+    if (member.link != nullptr) {
+      member.link->Close();
+    }
+  }
+}
+
+MembersChanged ExecutorDirectory::Members() const {
+  MembersChanged event;
+  for (const auto& [id, member] : members_) {
+    event.members.push_back({id, member.registration.name(), member.registration.shuffle_address(),
+                             member.registration.slots(), member.leaving});
+  }
+  return event;
+}
+
+uint32_t ExecutorDirectory::TotalSlots() const {
+  uint32_t slots = 0;
+  for (const auto& [id, member] : members_) {
+    slots += member.registration.slots();
+  }
+  return slots;
+}
+
+std::string ExecutorDirectory::NameOf(const ExecutorId& id) const {
+  const auto found = members_.find(id);
+  return found == members_.end() ? "" : found->second.registration.name();
+}
+
+}  // namespace millrace

@@ -1,0 +1,88 @@
+// The executors that are registered with this driver: who they are, whether they live, and how to
+// reach them. A stream that breaks leaves its executor a grace of the heartbeat timeout to come
+// back. Lives on the event loop: no locks.
+#ifndef MILLRACE_DRIVER_JOBS_EXECUTOR_DIRECTORY_H_
+#define MILLRACE_DRIVER_JOBS_EXECUTOR_DIRECTORY_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "common/base/ids.h"
+#include "driver/batch/job_event.h"
+#include "proto/cluster.pb.h"
+
+namespace millrace {
+
+// The control stream of one executor, as the transport offers it. Thread-safe.
+class ExecutorLink {
+ public:
+  virtual ~ExecutorLink() = default;
+
+  // Queues the message; what is queued when the stream breaks is lost.
+  virtual void Send(proto::DriverMessage message) = 0;
+  // Ends the stream once what is queued has been sent.
+  virtual void Close() = 0;
+  // When the executor was last heard of (monotonic).
+  virtual int64_t last_heard_us() const = 0;
+};
+
+class ExecutorDirectory {
+ public:
+  struct Member {
+    proto::Register registration;
+    std::shared_ptr<ExecutorLink> link;  // null while the stream is broken
+    int64_t broken_since_us = 0;
+    bool leaving = false;
+    proto::Heartbeat heartbeat;  // the last one
+  };
+  struct Listener {
+    std::function<void()> members_changed;  // joined, lost or leaving
+    std::function<void(const ExecutorId& id)> member_reconnected;
+  };
+
+  ExecutorDirectory(std::string driver_id, absl::Duration heartbeat_interval,
+                    absl::Duration heartbeat_timeout, Listener listener);
+
+  // A stream has begun with this registration: a new executor, or one that is back. Answers with
+  // Registered or, for an executor that cannot take part, Rejected.
+  void Connected(const proto::Register& registration, std::shared_ptr<ExecutorLink> link);
+
+  // A stream has ended; does nothing if another has taken its place.
+  void Disconnected(const ExecutorId& id, const ExecutorLink* link, int64_t now_us);
+
+  void OnHeartbeat(const ExecutorId& id, const proto::Heartbeat& heartbeat);
+  void OnLeaving(const ExecutorId& id);
+
+  // Gives up those that have been silent, or away, for longer than the timeout.
+  void CheckTimeouts(int64_t now_us);
+
+  // Dropped if the executor is away: it is told again when it is back.
+  void Send(const ExecutorId& id, proto::DriverMessage message);
+
+  // Ends all streams.
+  void CloseAll();
+
+  MembersChanged Members() const;
+  const std::map<ExecutorId, Member>& all() const { return members_; }
+  uint32_t TotalSlots() const;
+  std::string NameOf(const ExecutorId& id) const;
+
+ private:
+  void Remove(const ExecutorId& id, const std::string& why);
+
+  const std::string driver_id_;
+  const absl::Duration heartbeat_interval_;
+  const absl::Duration heartbeat_timeout_;
+  const Listener listener_;
+  std::map<ExecutorId, Member> members_;
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_DRIVER_JOBS_EXECUTOR_DIRECTORY_H_

@@ -1,0 +1,144 @@
+// One job in this driver: carries out what its state machine asks for and brings it what happens.
+// Also keeps what people ask about: statistics, lag, results. Lives on the driver's event loop: no
+// locks.
+#ifndef MILLRACE_DRIVER_JOBS_JOB_H_
+#define MILLRACE_DRIVER_JOBS_JOB_H_
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "common/base/clock.h"
+#include "common/base/ids.h"
+#include "common/config/settings.h"
+#include "connectors/registry.h"
+#include "driver/batch/job_event.h"
+#include "driver/batch/job_history.h"
+#include "driver/batch/job_state.h"
+#include "driver/jobs/event_loop.h"
+#include "driver/jobs/executor_directory.h"
+#include "driver/jobs/job_metrics.h"
+#include "driver/jobs/result_buffer.h"
+#include "driver/jobs/source_watcher.h"
+#include "driver/journal/journal.h"
+#include "proto/jobs.pb.h"
+
+namespace millrace {
+
+// What the jobs of a driver share. Outlives them.
+struct JobContext {
+  EventLoop* loop = nullptr;     // every Job lives here
+  EventLoop* merging = nullptr;  // puts result rows in order
+  EventLoop* closing = nullptr;  // waits for the sources' threads
+  ExecutorDirectory* executors = nullptr;
+  Journal* journal = nullptr;
+  const ConnectorRegistry* connectors = nullptr;
+  MetricsRegistry* metrics = nullptr;
+  Clock* clock = nullptr;
+  std::string driver_address;
+  int64_t results_buffer_bytes = 0;
+  bool hold_for_followers = false;
+};
+
+class Job : public std::enable_shared_from_this<Job> {
+ public:
+  // Not running yet. `settings`: of the history's plan.
+  static std::shared_ptr<Job> Create(const JobContext* context, JobHistory history,
+                                     const JobSettings& settings);
+
+  // Begins to work. `enumerators`, one per source of the plan, may be those that resolved the start
+  // offsets; empty: made here. A source that cannot be opened fails the job.
+  void Start(std::vector<std::unique_ptr<SourceEnumerator>> enumerators);
+
+  // An event from outside; ignored unless running.
+  void Handle(const JobEvent& event);
+  void OnExecutorMessage(const ExecutorId& from, proto::ExecutorMessage message);
+  void OnMemberReconnected(const ExecutorId& id);
+
+  // Whether it has been started and is not over.
+  bool running() const { return state_ != nullptr && !state_->over(); }
+  // Calls back when it is over, at once if it is not running.
+  void WhenOver(std::function<void()> callback);
+
+  const JobHistory& history() const;
+  const std::string& id() const { return history().job_id(); }
+  const std::string& name() const { return history().name(); }
+  const JobSettings& settings() const { return settings_; }
+  proto::JobPhase phase() const;
+  const std::shared_ptr<ResultBuffer>& results() const { return results_; }
+
+  proto::JobSummary Summary() const;
+  proto::JobDetail Detail() const;
+  proto::LagResponse Lag() const;
+  // Adds this job's partitions and keyed shards to each executor's.
+  void AddLoad(std::map<ExecutorId, std::pair<uint32_t, uint32_t>>* load) const;
+
+  // Another job of this name takes the metrics over. REQUIRES: not running.
+  void DropMetrics() { metrics_.reset(); }
+
+  // A stopped, failed or interrupted job that will not be resumed. REQUIRES: not running.
+  void MarkCancelled();
+
+ private:
+  Job(const JobContext* context, JobHistory history, const JobSettings& settings);
+
+  absl::Status OpenSources(std::vector<std::unique_ptr<SourceEnumerator>> enumerators);
+  void WatchSource(uint32_t source, std::unique_ptr<SourceEnumerator> enumerator);
+  SourceWatcherOptions WatcherOptions(uint32_t source);
+  void PostToSelf(std::function<void(Job&)> work);
+  void ScheduleWakeup();
+  void Do(AppendRecord& action);
+  void Do(SendToExecutor& action);
+  void Do(EpochBegan& action);
+  void Do(BatchDone& action);
+  void Do(JobOver& action);
+  void KeepRows(const ExecutorId& from, proto::ResultRows rows);
+  void PublishOffsets(const BatchDone& done);
+  void ShowResults(const BatchDone& done);
+  void NoteStatistics(const BatchDone& done);
+  void Close();
+  double RecordsPerSecond() const;
+  Moment Now() const;
+
+  // Rows of one executor for one batch that is not committed yet.
+  struct PendingRows {
+    bool complete = false;  // it has said BatchPrepared
+    std::vector<std::pair<uint32_t, std::string>> pieces;
+  };
+
+  const JobContext* const context_;
+  const JobSettings settings_;
+  std::optional<JobHistory> idle_history_;  // until started
+  std::unique_ptr<JobState> state_;
+  std::shared_ptr<ResultBuffer> results_;
+  std::unique_ptr<JobMetrics> metrics_;
+  std::vector<std::unique_ptr<SourceWatcher>> watchers_;  // by source
+  std::map<uint32_t, absl::Status> source_troubles_;
+  std::vector<std::function<void()>> when_over_;
+  int64_t wakeup_us_ = JobState::kNever;  // of the earliest timer that is set
+
+  std::map<BatchId, std::map<ExecutorId, PendingRows>> pending_rows_;
+  int64_t pending_bytes_ = 0;
+  bool has_progress_ = false;  // executors tell what they have fetched in this epoch
+
+  // Statistics since the start.
+  int64_t records_ = 0;
+  int64_t skipped_ = 0;
+  int64_t state_rows_ = 0;
+  int64_t state_bytes_ = 0;
+  int64_t last_tick_us_ = 0;
+  std::string first_skipped_;
+  std::deque<proto::BatchSummary> recent_;                // newest first
+  std::deque<std::pair<int64_t, int64_t>> done_records_;  // (when, records) of the last seconds
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_DRIVER_JOBS_JOB_H_

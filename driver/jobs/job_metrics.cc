@@ -1,0 +1,70 @@
+#include "driver/jobs/job_metrics.h"
+
+#include <utility>
+
+namespace millrace {
+namespace {
+
+constexpr char kStageHelp[] =
+    "Time of batches by stage: run (planned to prepared), commit (prepared to committed by all "
+    "sinks), journal (to durable), "
+    "total (from the tick).";
+
+double Seconds(int64_t from_us, int64_t to_us) {
+  return static_cast<double>(to_us - from_us) * 1e-6;
+}
+
+}  // namespace
+
+JobMetrics::JobMetrics(MetricsRegistry* registry, std::string job)
+    : registry_(registry),
+      job_(std::move(job)),
+      records_(registry->Counter("millrace_job_records_total",
+                                 "Source records in committed batches.", {{"job", job_}})),
+      bytes_(registry->Counter("millrace_job_bytes_total",
+                               "Source payload bytes in committed batches.", {{"job", job_}})),
+      skipped_(registry->Counter("millrace_job_skipped_records_total",
+                                 "Records dropped by on_error = 'skip'.", {{"job", job_}})),
+      batches_(
+          registry->Counter("millrace_job_batches_total", "Committed batches.", {{"job", job_}})),
+      restarts_(registry->Counter("millrace_job_restarts_total", "Epochs started after a failure.",
+                                  {{"job", job_}})),
+      state_rows_(
+          registry->Gauge("millrace_job_state_rows", "Rows of keyed state.", {{"job", job_}})),
+      state_bytes_(
+          registry->Gauge("millrace_job_state_bytes", "Bytes of keyed state.", {{"job", job_}})),
+      run_seconds_(registry->Histogram("millrace_job_batch_seconds", kStageHelp,
+                                       {{"job", job_}, {"stage", "run"}})),
+      commit_seconds_(registry->Histogram("millrace_job_batch_seconds", kStageHelp,
+                                          {{"job", job_}, {"stage", "commit"}})),
+      journal_seconds_(registry->Histogram("millrace_job_batch_seconds", kStageHelp,
+                                           {{"job", job_}, {"stage", "journal"}})),
+      total_seconds_(registry->Histogram("millrace_job_batch_seconds", kStageHelp,
+                                         {{"job", job_}, {"stage", "total"}})) {}
+
+JobMetrics::~JobMetrics() { registry_->RemoveLabelled("job", job_); }
+
+void JobMetrics::OnBatch(const BatchDone& done) {
+  records_.Increment(static_cast<double>(done.records));
+  bytes_.Increment(static_cast<double>(done.bytes));
+  skipped_.Increment(static_cast<double>(done.skipped));
+  batches_.Increment();
+  state_rows_.Set(static_cast<double>(done.state_rows));
+  state_bytes_.Set(static_cast<double>(done.state_bytes));
+  run_seconds_.Observe(Seconds(done.planned_us, done.prepared_us));
+  commit_seconds_.Observe(Seconds(done.prepared_us, done.committed_us));
+  journal_seconds_.Observe(Seconds(done.committed_us, done.done_us));
+  total_seconds_.Observe(Seconds(done.tick_us, done.done_us));
+}
+
+void JobMetrics::SetLag(const std::string& table, const std::string& partition, int64_t records) {
+  prometheus::Gauge*& gauge = lag_[{table, partition}];
+  if (gauge == nullptr) {
+    gauge = &registry_->Gauge("millrace_job_lag_records",
+                              "Stable end of a partition minus what is committed of it.",
+                              {{"job", job_}, {"table", table}, {"partition", partition}});
+  }
+  gauge->Set(static_cast<double>(records));
+}
+
+}  // namespace millrace

@@ -1,0 +1,46 @@
+// What Prometheus sees of one job. Thread-compatible; the metrics go away with the object.
+#ifndef MILLRACE_DRIVER_JOBS_JOB_METRICS_H_
+#define MILLRACE_DRIVER_JOBS_JOB_METRICS_H_
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <utility>
+
+#include "common/metrics/metrics.h"
+#include "driver/batch/job_event.h"
+
+namespace millrace {
+
+class JobMetrics {
+ public:
+  JobMetrics(MetricsRegistry* registry, std::string job);
+  ~JobMetrics();
+
+  JobMetrics(const JobMetrics&) = delete;
+  JobMetrics& operator=(const JobMetrics&) = delete;
+
+  void OnBatch(const BatchDone& done);
+  void OnRestart() { restarts_.Increment(); }
+  void SetLag(const std::string& table, const std::string& partition, int64_t records);
+
+ private:
+  MetricsRegistry* const registry_;
+  const std::string job_;
+  prometheus::Counter& records_;
+  prometheus::Counter& bytes_;
+  prometheus::Counter& skipped_;
+  prometheus::Counter& batches_;
+  prometheus::Counter& restarts_;
+  prometheus::Gauge& state_rows_;
+  prometheus::Gauge& state_bytes_;
+  prometheus::Histogram& run_seconds_;
+  prometheus::Histogram& commit_seconds_;
+  prometheus::Histogram& journal_seconds_;
+  prometheus::Histogram& total_seconds_;
+  std::map<std::pair<std::string, std::string>, prometheus::Gauge*> lag_;
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_DRIVER_JOBS_JOB_METRICS_H_

@@ -1,0 +1,108 @@
+// All jobs of a driver: takes submissions, finds jobs by name, passes on what happens to executors,
+// and answers for the Jobs service. The public calls are for the service's threads and block until
+// they have an answer; everything is decided on the driver's event loop.
+#ifndef MILLRACE_DRIVER_JOBS_JOB_REGISTRY_H_
+#define MILLRACE_DRIVER_JOBS_JOB_REGISTRY_H_
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/base/ids.h"
+#include "common/expr/function_registry.h"
+#include "driver/jobs/job.h"
+#include "driver/jobs/submission.h"
+#include "proto/jobs.pb.h"
+
+namespace millrace {
+
+// Thread-safe unless said otherwise.
+class JobRegistry {
+ public:
+  struct Options {
+    const FunctionRegistry* functions = nullptr;
+    bool resume_jobs = true;
+    std::string directory;  // of the journal; empty = nothing is kept
+  };
+
+  // `context` outlives the registry.
+  JobRegistry(const JobContext* context, Options options);
+
+  // One record of the journal as it was found at start. Before Start; not thread-safe.
+  absl::Status Replay(const proto::JournalRecord& record);
+  // Takes up the jobs that were replayed.
+  void Start();
+
+  // ---- Calls of clients; UNAVAILABLE while the driver goes down ----
+  absl::StatusOr<proto::SubmitResponse> Submit(const proto::SubmitRequest& request);
+  absl::StatusOr<proto::ExplainResponse> Explain(const proto::ExplainRequest& request);
+  absl::StatusOr<proto::ListResponse> List();
+  absl::StatusOr<proto::JobDetail> Show(const std::string& name);
+  absl::StatusOr<proto::StopResponse> Stop(const proto::StopRequest& request);
+  absl::StatusOr<proto::LagResponse> Lag(const std::string& name);
+  absl::StatusOr<proto::ExecutorsResponse> Executors();
+  absl::StatusOr<std::shared_ptr<ResultBuffer>> Results(const std::string& name);
+
+  // Every job at a batch boundary, no new ones; DEADLINE_EXCEEDED names those that did not get
+  // there.
+  absl::Status Drain(absl::Time deadline);
+
+  // ---- On the event loop only ----
+  void OnMembersChanged();
+  void OnMemberReconnected(const ExecutorId& id);
+  void OnExecutorMessage(const ExecutorId& from, proto::ExecutorMessage message);
+
+ private:
+  using JobPtr = std::shared_ptr<Job>;
+
+  // What a submission will be, decided before its I/O. The name is taken until Release.
+  struct Reservation {
+    std::string name;
+    std::optional<JobHistory> resumes;  // the job that goes on
+    uint32_t total_slots = 0;
+  };
+
+  template <typename T, typename Work>
+  absl::StatusOr<T> OnLoop(Work work);
+
+  // On the loop.
+  absl::StatusOr<Reservation> Reserve(const PlannedSubmission& submission);
+  absl::StatusOr<std::optional<JobHistory>> CheckName(const std::string& name,
+                                                      const PlannedSubmission& submission) const;
+  std::string MakeUpName(const PlannedSubmission& submission) const;
+  void Add(JobHistory history, const JobSettings& settings,
+           std::vector<std::unique_ptr<SourceEnumerator>> enumerators);
+  JobPtr Find(const std::string& name) const;
+  absl::StatusOr<JobPtr> FindOrExplain(const std::string& name) const;
+  absl::Status CancelIdle(const JobPtr& job);
+  void ForgetOldJobs();
+  proto::ExecutorsResponse ExecutorsOnLoop() const;
+
+  // On the caller's thread.
+  absl::StatusOr<proto::SubmitResponse> SubmitReserved(const proto::SubmitRequest& request,
+                                                       PlannedSubmission submission,
+                                                       Reservation reservation);
+  absl::Status JournalAndAdd(const proto::JobSubmitted& submitted,
+                             std::optional<JobHistory> resumes, const JobSettings& settings,
+                             std::vector<std::unique_ptr<SourceEnumerator>> enumerators);
+  void AddNotices(const PlannedSubmission& submission, proto::SubmitResponse* response) const;
+
+  const JobContext* const context_;
+  const Options options_;
+  std::map<std::string, JobHistory> replayed_;  // by job id, until Start
+
+  // On the loop.
+  std::map<std::string, JobPtr> jobs_;  // by id
+  std::set<std::string> reserved_names_;
+  bool draining_ = false;
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_DRIVER_JOBS_JOB_REGISTRY_H_

@@ -1,0 +1,124 @@
+#include "driver/jobs/result_buffer.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace millrace {
+
+ResultBuffer::ResultBuffer(int64_t max_bytes, bool hold, std::function<void(bool)> on_held)
+    : max_bytes_(max_bytes), hold_(hold), on_held_(std::move(on_held)) {}
+
+void ResultBuffer::Add(proto::BatchResults results) {
+  const auto bytes = static_cast<int64_t>(results.ByteSizeLong());
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    kept_.push_back({std::make_shared<const proto::BatchResults>(std::move(results)), bytes});
+    bytes_ += bytes;
+    Trim();
+  }
+  changed_.notify_all();
+  TellHeld();
+}
+
+void ResultBuffer::Finish(proto::BatchResults last) {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (last_ == nullptr) {
+      last_ = std::make_shared<const proto::BatchResults>(std::move(last));
+    }
+  }
+  changed_.notify_all();
+}
+
+int64_t ResultBuffer::Untaken() const {
+  const int64_t all = first_ + static_cast<int64_t>(kept_.size());
+  if (!hold_ || (ever_read_ && readers_.empty())) {
+    return all;
+  }
+  return readers_.empty() ? first_ : *readers_.begin();
+}
+
+void ResultBuffer::Trim() {
+  const int64_t untaken = Untaken();
+  while (bytes_ > max_bytes_ && kept_.size() > 1 && first_ < untaken) {
+    bytes_ -= kept_.front().bytes;
+    kept_.pop_front();
+    ++first_;
+  }
+  int64_t untaken_bytes = 0;
+  for (size_t i = kept_.size(); i > 0 && first_ + static_cast<int64_t>(i) > untaken; --i) {
+    untaken_bytes += kept_[i - 1].bytes;
+  }
+  held_ = hold_ && untaken_bytes > max_bytes_;
+}
+
+void ResultBuffer::TellHeld() {
+  if (!hold_) {
+    return;
+  }
+  std::lock_guard<std::mutex> telling(tell_mutex_);
+  bool held;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    held = held_;
+  }
+  if (held != told_held_) {
+    told_held_ = held;
+    on_held_(held);
+  }
+}
+
+std::unique_ptr<ResultBuffer::Reader> ResultBuffer::NewReader(
+    const std::shared_ptr<ResultBuffer>& buffer, int64_t from_batch) {
+  std::lock_guard<std::mutex> lock(buffer->mutex_);
+  int64_t next = buffer->first_;
+  for (const Kept& kept : buffer->kept_) {
+    if (kept.entry->batch() >= from_batch) {
+      break;
+    }
+    ++next;
+  }
+  buffer->readers_.insert(next);
+  buffer->ever_read_ = true;
+  return std::unique_ptr<Reader>(new Reader(buffer, next));
+}
+
+ResultBuffer::Reader::~Reader() {
+  {
+    std::lock_guard<std::mutex> lock(buffer_->mutex_);
+    buffer_->readers_.erase(buffer_->readers_.find(next_));
+    buffer_->Trim();
+  }
+  buffer_->TellHeld();
+}
+
+ResultBuffer::Entry ResultBuffer::Reader::Next(absl::Time deadline, bool* end) {
+  ResultBuffer& buffer = *buffer_;
+  Entry entry;
+  {
+    std::unique_lock<std::mutex> lock(buffer.mutex_);
+    const auto ready = [&] {
+      return next_ < buffer.first_ + static_cast<int64_t>(buffer.kept_.size()) ||
+             buffer.last_ != nullptr;
+    };
+    if (!buffer.changed_.wait_until(lock, absl::ToChronoTime(deadline), ready)) {
+      *end = false;
+      return nullptr;
+    }
+    const int64_t at = std::max(next_, buffer.first_);
+    if (at >= buffer.first_ + static_cast<int64_t>(buffer.kept_.size())) {
+      *end = true;
+      return buffer.last_;
+    }
+    *end = false;
+    entry = buffer.kept_[static_cast<size_t>(at - buffer.first_)].entry;
+    buffer.readers_.erase(buffer.readers_.find(next_));
+    next_ = at + 1;
+    buffer.readers_.insert(next_);
+    buffer.Trim();
+  }
+  buffer.TellHeld();
+  return entry;
+}
+
+}  // namespace millrace

@@ -1,0 +1,87 @@
+// The committed results of one job that are kept for those who ask: bounded in bytes, the oldest go
+// first. Thread-safe.
+#ifndef MILLRACE_DRIVER_JOBS_RESULT_BUFFER_H_
+#define MILLRACE_DRIVER_JOBS_RESULT_BUFFER_H_
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+
+#include "absl/time/time.h"
+#include "proto/jobs.pb.h"
+
+namespace millrace {
+
+class ResultBuffer {
+ public:
+  using Entry = std::shared_ptr<const proto::BatchResults>;
+
+  // With `hold`, what the follower has not taken (or, before the first one comes, nobody has)
+  // stays, and `on_held` says when that is more than `max_bytes` (true) and when there is room
+  // again (false). Otherwise the oldest are dropped, except the newest one. `on_held` is called
+  // without locks held.
+  ResultBuffer(int64_t max_bytes, bool hold, std::function<void(bool)> on_held);
+
+  void Add(proto::BatchResults results);
+
+  // No more will come; `last` (phase and message) ends every follower's stream. Idempotent: the
+  // first counts. A resumed job gets a buffer of its own.
+  void Finish(proto::BatchResults last);
+
+  // Reads entries in order, from the oldest kept (or batch `from_batch`). One thread at a time.
+  class Reader {
+   public:
+    ~Reader();
+    Reader(const Reader&) = delete;
+    Reader& operator=(const Reader&) = delete;
+
+    // The next entry; null if there is none by `deadline`. `*end` = it was the last one (or there
+    // will never be one).
+    Entry Next(absl::Time deadline, bool* end);
+
+   private:
+    friend class ResultBuffer;
+    Reader(std::shared_ptr<ResultBuffer> buffer, int64_t next)
+        : buffer_(std::move(buffer)), next_(next) {}
+
+    std::shared_ptr<ResultBuffer> buffer_;
+    int64_t next_;  // number of the next entry
+  };
+  static std::unique_ptr<Reader> NewReader(const std::shared_ptr<ResultBuffer>& buffer,
+                                           int64_t from_batch);
+
+ private:
+  struct Kept {
+    Entry entry;
+    int64_t bytes;
+  };
+
+  void Trim();              // REQUIRES: mutex_ held
+  int64_t Untaken() const;  // REQUIRES: mutex_ held; number of the first entry that must stay
+  void TellHeld();          // REQUIRES: mutex_ not held
+
+  const int64_t max_bytes_;
+  const bool hold_;
+  const std::function<void(bool)> on_held_;
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<Kept> kept_;
+  int64_t first_ = 0;  // number of kept_.front()
+  int64_t bytes_ = 0;
+  Entry last_;
+  std::multiset<int64_t> readers_;  // the next entry of each
+  bool ever_read_ = false;
+  bool held_ = false;       // as it is
+  std::mutex tell_mutex_;   // makes calls of on_held_ come in order
+  bool told_held_ = false;  // under tell_mutex_
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_DRIVER_JOBS_RESULT_BUFFER_H_
