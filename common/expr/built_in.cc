@@ -11,7 +11,9 @@ const FunctionRegistry& FunctionRegistry::BuiltIn() {
   static const FunctionRegistry* const kRegistry = [] {
     auto* registry = new FunctionRegistry();
     absl::Status status = RegisterAllFunctions(registry);
-    status.Update(RegisterAllAggregates(registry));
+    if (status.ok()) {
+      status = RegisterAllAggregates(registry);
+    }
     MILLRACE_CHECK(status.ok()) << status.ToString();
     return registry;
   }();

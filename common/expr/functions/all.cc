@@ -10,6 +10,20 @@ absl::Status RegisterAllFunctions(FunctionRegistry* registry) {
   AddComparisons(&list);
   AddNumberCasts(&list);
   AddTextCasts(&list);  // after the number casts: arrays are cast by their elements' casts
+  AddMath(&list);
+  AddNumericMath(&list);
+  AddDateTimeArithmetic(&list);
+  AddDateTimeFields(&list);
+  AddText(&list);
+  AddTextPadding(&list);
+  AddTextEncoding(&list);
+  AddLike(&list);
+  AddRegex(&list);
+  AddJsonb(&list);
+  AddArrays(&list);
+  AddSplitTables(&list);
+  AddSeries(&list);
+  AddJsonbTables(&list);
   return list.status();
 }
 

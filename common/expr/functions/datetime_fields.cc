@@ -1,0 +1,555 @@
+// Parts of dates, timestamps and intervals: extract, date_part, date_trunc, date_bin, and how to
+// make them from parts.
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "common/base/status.h"
+#include "common/expr/functions/families.h"
+#include "common/types/calendar.h"
+
+namespace millrace {
+namespace {
+
+enum class Field {
+  kMicroseconds,
+  kMilliseconds,
+  kSecond,
+  kMinute,
+  kHour,
+  kDay,
+  kWeek,
+  kMonth,
+  kQuarter,
+  kYear,
+  kDecade,
+  kCentury,
+  kMillennium,
+  kDow,
+  kIsodow,
+  kDoy,
+  kIsoyear,
+  kJulian,
+  kEpoch,
+  kTimezone,
+  kTimezoneHour,
+  kTimezoneMinute,
+};
+
+struct FieldName {
+  std::string_view name;
+  Field field;
+};
+
+constexpr std::array<FieldName, 58> kFieldNames = {{
+    {"microseconds", Field::kMicroseconds},
+    {"microsecond", Field::kMicroseconds},
+    {"us", Field::kMicroseconds},
+    {"usec", Field::kMicroseconds},
+    {"usecs", Field::kMicroseconds},
+    {"milliseconds", Field::kMilliseconds},
+    {"millisecond", Field::kMilliseconds},
+    {"ms", Field::kMilliseconds},
+    {"msec", Field::kMilliseconds},
+    {"msecs", Field::kMilliseconds},
+    {"second", Field::kSecond},
+    {"seconds", Field::kSecond},
+    {"sec", Field::kSecond},
+    {"secs", Field::kSecond},
+    {"s", Field::kSecond},
+    {"minute", Field::kMinute},
+    {"minutes", Field::kMinute},
+    {"min", Field::kMinute},
+    {"mins", Field::kMinute},
+    {"m", Field::kMinute},
+    {"hour", Field::kHour},
+    {"hours", Field::kHour},
+    {"hr", Field::kHour},
+    {"hrs", Field::kHour},
+    {"h", Field::kHour},
+    {"day", Field::kDay},
+    {"days", Field::kDay},
+    {"d", Field::kDay},
+    {"week", Field::kWeek},
+    {"weeks", Field::kWeek},
+    {"w", Field::kWeek},
+    {"month", Field::kMonth},
+    {"months", Field::kMonth},
+    {"mon", Field::kMonth},
+    {"mons", Field::kMonth},
+    {"quarter", Field::kQuarter},
+    {"qtr", Field::kQuarter},
+    {"year", Field::kYear},
+    {"years", Field::kYear},
+    {"yr", Field::kYear},
+    {"yrs", Field::kYear},
+    {"y", Field::kYear},
+    {"decade", Field::kDecade},
+    {"decades", Field::kDecade},
+    {"century", Field::kCentury},
+    {"centuries", Field::kCentury},
+    {"millennium", Field::kMillennium},
+    {"millennia", Field::kMillennium},
+    {"dow", Field::kDow},
+    {"isodow", Field::kIsodow},
+    {"doy", Field::kDoy},
+    {"isoyear", Field::kIsoyear},
+    {"julian", Field::kJulian},
+    {"j", Field::kJulian},
+    {"epoch", Field::kEpoch},
+    {"timezone", Field::kTimezone},
+    {"timezone_hour", Field::kTimezoneHour},
+    {"timezone_minute", Field::kTimezoneMinute},
+}};
+
+template <typename T>
+absl::Status Unrecognized(std::string_view text) {
+  return absl::InvalidArgumentError(absl::StrCat("unit \"", absl::AsciiStrToLower(ToAbsl(text)),
+                                                 "\" not recognized for type ",
+                                                 SqlTypeOf<T>().ToString()));
+}
+
+template <typename T>
+absl::StatusOr<Field> ParseField(std::string_view text) {
+  std::string lower = absl::AsciiStrToLower(ToAbsl(text));
+  for (const FieldName& candidate : kFieldNames) {
+    if (candidate.name == lower) {
+      return candidate.field;
+    }
+  }
+  return Unrecognized<T>(text);
+}
+
+template <typename T>
+absl::Status Unsupported(std::string_view text) {
+  return absl::InvalidArgumentError(absl::StrCat("unit \"", absl::AsciiStrToLower(ToAbsl(text)),
+                                                 "\" not supported for type ",
+                                                 SqlTypeOf<T>().ToString()));
+}
+
+Numeric Decimal(int64_t unscaled, int32_t scale) {
+  return Numeric{.unscaled = unscaled, .scale = scale};
+}
+
+constexpr int64_t kJulianOfEpoch = 2440588;
+
+// Monday = 1 … Sunday = 7.
+int IsoWeekday(int64_t days) { return static_cast<int>(FloorMod(days + 3, 7)) + 1; }
+
+struct IsoWeek {
+  int64_t year;
+  int64_t week;
+};
+
+// The week belongs to the year of its Thursday.
+IsoWeek IsoWeekOf(int64_t days) {
+  int64_t thursday = days - IsoWeekday(days) + 4;
+  int64_t year = CivilFromDays(thursday).year;
+  return {year, (thursday - DaysFromCivil(year, 1, 1)) / 7 + 1};
+}
+
+// Year numbers as people say them: there is no year 0.
+int64_t SpokenYear(int64_t year) { return year > 0 ? year : year - 1; }
+
+// What a date has, or nothing for parts that it has not.
+std::optional<int64_t> DateField(Field field, int64_t days) {
+  CivilDate date = CivilFromDays(days);
+  int64_t year = date.year;
+  switch (field) {
+    case Field::kDay:
+      return date.day;
+    case Field::kMonth:
+      return date.month;
+    case Field::kQuarter:
+      return (date.month - 1) / 3 + 1;
+    case Field::kWeek:
+      return IsoWeekOf(days).week;
+    case Field::kYear:
+      return SpokenYear(year);
+    case Field::kIsoyear:
+      return SpokenYear(IsoWeekOf(days).year);
+    case Field::kDecade:
+      return FloorDiv(year, 10);
+    case Field::kCentury:
+      return year > 0 ? (year + 99) / 100 : -((99 - (year - 1)) / 100);
+    case Field::kMillennium:
+      return year > 0 ? (year + 999) / 1000 : -((999 - (year - 1)) / 1000);
+    case Field::kDow:
+      return IsoWeekday(days) % 7;
+    case Field::kIsodow:
+      return IsoWeekday(days);
+    case Field::kDoy:
+      return days - DaysFromCivil(year, 1, 1) + 1;
+    default:
+      return std::nullopt;
+  }
+}
+
+// What a time of day has.
+std::optional<Numeric> TimeField(Field field, int64_t micros) {
+  int64_t second_micros = micros % kMicrosPerMinute;
+  switch (field) {
+    case Field::kMicroseconds:
+      return Decimal(second_micros, 0);
+    case Field::kMilliseconds:
+      return Decimal(second_micros, 3);
+    case Field::kSecond:
+      return Decimal(second_micros, 6);
+    case Field::kMinute:
+      return Decimal(micros % kMicrosPerHour / kMicrosPerMinute, 0);
+    case Field::kHour:
+      return Decimal(micros / kMicrosPerHour, 0);
+    default:
+      return std::nullopt;
+  }
+}
+
+// Parts that grow with time are infinite when the moment is; the others are NULL.
+std::optional<Numeric> InfiniteField(Field field, bool negative) {
+  switch (field) {
+    case Field::kYear:
+    case Field::kDecade:
+    case Field::kCentury:
+    case Field::kMillennium:
+    case Field::kIsoyear:
+    case Field::kJulian:
+    case Field::kEpoch:
+      return Numeric{.kind =
+                         negative ? Numeric::Kind::kNegativeInfinity : Numeric::Kind::kInfinity};
+    default:
+      return std::nullopt;
+  }
+}
+
+using Extracted = absl::StatusOr<std::optional<Numeric>>;
+
+Extracted ExtractFrom(std::string_view name, Date date) {
+  ASSIGN_OR_RETURN(Field field, ParseField<Date>(name));
+  if (field <= Field::kHour || field >= Field::kTimezone) {
+    return Unsupported<Date>(name);
+  }
+  if (!IsFiniteDate(date.days)) {
+    return InfiniteField(field, date.days == kDateMinusInfinity);
+  }
+  if (field == Field::kJulian) {
+    return Decimal(date.days + kJulianOfEpoch, 0);
+  }
+  if (field == Field::kEpoch) {
+    return Decimal(date.days * (kMicrosPerDay / kMicrosPerSecond), 0);
+  }
+  return Decimal(*DateField(field, date.days), 0);
+}
+
+template <typename T>
+Extracted ExtractFromMoment(std::string_view name, T moment) {
+  ASSIGN_OR_RETURN(Field field, ParseField<T>(name));
+  bool zone = field >= Field::kTimezone;
+  if (zone && std::is_same_v<T, Timestamp>) {
+    return Unsupported<T>(name);
+  }
+  if (!IsFiniteTimestamp(moment.micros)) {
+    return InfiniteField(field, moment.micros == kTimestampMinusInfinity);
+  }
+  if (zone) {
+    return Decimal(0, 0);
+  }
+  int64_t days = FloorDiv(moment.micros, kMicrosPerDay);
+  int64_t time = FloorMod(moment.micros, kMicrosPerDay);
+  if (field == Field::kEpoch) {
+    return Decimal(moment.micros, 6);
+  }
+  if (field == Field::kJulian) {
+    ASSIGN_OR_RETURN(Numeric part, Numeric::Divide(Decimal(time, 0), Decimal(kMicrosPerDay, 0)));
+    ASSIGN_OR_RETURN(Numeric sum, Numeric::Add(Decimal(days + kJulianOfEpoch, 0), part));
+    return sum;
+  }
+  if (std::optional<Numeric> value = TimeField(field, time)) {
+    return value;
+  }
+  return Decimal(*DateField(field, days), 0);
+}
+
+Extracted ExtractFrom(std::string_view name, Timestamp moment) {
+  return ExtractFromMoment(name, moment);
+}
+Extracted ExtractFrom(std::string_view name, TimestampTz moment) {
+  return ExtractFromMoment(name, moment);
+}
+
+Extracted ExtractFrom(std::string_view name, const Interval& interval) {
+  ASSIGN_OR_RETURN(Field field, ParseField<Interval>(name));
+  int32_t years = interval.months / 12;
+  int32_t months = interval.months % 12;
+  switch (field) {
+    case Field::kDay:
+      return Decimal(interval.days, 0);
+    case Field::kMonth:
+      return Decimal(months, 0);
+    case Field::kQuarter:
+      return Decimal(months / 3 + 1, 0);
+    case Field::kYear:
+      return Decimal(years, 0);
+    case Field::kDecade:
+      return Decimal(years / 10, 0);
+    case Field::kCentury:
+      return Decimal(years / 100, 0);
+    case Field::kMillennium:
+      return Decimal(years / 1000, 0);
+    case Field::kEpoch: {
+      // A year counts 365.25 days, a month 30; in quarters of days to stay in integers.
+      constexpr __int128 kMicrosPerQuarterDay = kMicrosPerDay / 4;
+      __int128 quarter_days =
+          __int128{1461} * years + __int128{120} * months + __int128{4} * interval.days;
+      return Numeric{.unscaled = quarter_days * kMicrosPerQuarterDay + interval.micros, .scale = 6};
+    }
+    default:
+      break;
+  }
+  if (std::optional<Numeric> value = TimeField(field, interval.micros)) {
+    return value;
+  }
+  return Unsupported<Interval>(name);
+}
+
+template <typename T>
+void AddExtract(FunctionList* list) {
+  list->Add("extract",
+            [](std::string_view field, const T& value) { return ExtractFrom(field, value); });
+  list->Add("date_part",
+            [](std::string_view field, const T& value) -> absl::StatusOr<std::optional<double>> {
+              ASSIGN_OR_RETURN(std::optional<Numeric> part, ExtractFrom(field, value));
+              if (!part.has_value()) {
+                return std::optional<double>();
+              }
+              return std::optional<double>(part->ToDouble());
+            });
+}
+
+// The first day of the field that `days` lies in.
+int64_t TruncateDays(Field field, int64_t days) {
+  CivilDate date = CivilFromDays(days);
+  int64_t year = date.year;
+  // Centuries and millennia begin in years that end in 1; before Christ the spoken years count.
+  auto first_of = [year](int64_t length) { return FloorDiv(year - 1, length) * length + 1; };
+  switch (field) {
+    case Field::kWeek:
+      return days - IsoWeekday(days) + 1;
+    case Field::kMonth:
+      return DaysFromCivil(year, date.month, 1);
+    case Field::kQuarter:
+      return DaysFromCivil(year, (date.month - 1) / 3 * 3 + 1, 1);
+    case Field::kYear:
+      return DaysFromCivil(year, 1, 1);
+    case Field::kDecade:
+      return DaysFromCivil(FloorDiv(year, 10) * 10, 1, 1);
+    case Field::kCentury:
+      return DaysFromCivil(first_of(100), 1, 1);
+    case Field::kMillennium:
+      return DaysFromCivil(first_of(1000), 1, 1);
+    default:
+      return days;
+  }
+}
+
+// The length of the fields below a day, else 0.
+int64_t MicrosOf(Field field) {
+  switch (field) {
+    case Field::kMicroseconds:
+      return 1;
+    case Field::kMilliseconds:
+      return 1000;
+    case Field::kSecond:
+      return kMicrosPerSecond;
+    case Field::kMinute:
+      return kMicrosPerMinute;
+    case Field::kHour:
+      return kMicrosPerHour;
+    default:
+      return 0;
+  }
+}
+
+template <typename T>
+absl::StatusOr<T> Truncate(std::string_view name, T moment) {
+  ASSIGN_OR_RETURN(Field field, ParseField<T>(name));
+  if (field >= Field::kDow) {
+    return field >= Field::kTimezone ? Unsupported<T>(name) : Unrecognized<T>(name);
+  }
+  if (!IsFiniteTimestamp(moment.micros)) {
+    return moment;
+  }
+  if (int64_t unit = MicrosOf(field); unit != 0) {
+    return T{FloorDiv(moment.micros, unit) * unit};
+  }
+  int64_t micros = TruncateDays(field, FloorDiv(moment.micros, kMicrosPerDay)) * kMicrosPerDay;
+  if (!IsValidTimestamp(micros)) {
+    return absl::OutOfRangeError("timestamp out of range");
+  }
+  return T{micros};
+}
+
+absl::StatusOr<Interval> TruncateInterval(std::string_view name, Interval interval) {
+  ASSIGN_OR_RETURN(Field field, ParseField<Interval>(name));
+  if (field == Field::kWeek || field >= Field::kDow) {
+    bool recognized = field == Field::kWeek || field >= Field::kTimezone;
+    return recognized ? Unsupported<Interval>(name) : Unrecognized<Interval>(name);
+  }
+  if (int64_t unit = MicrosOf(field); unit != 0) {
+    interval.micros -= interval.micros % unit;
+    return interval;
+  }
+  interval.micros = 0;
+  if (field == Field::kDay) {
+    return interval;
+  }
+  interval.days = 0;
+  int32_t months = 1;
+  switch (field) {
+    case Field::kQuarter:
+      months = 3;
+      break;
+    case Field::kYear:
+      months = 12;
+      break;
+    case Field::kDecade:
+      months = 120;
+      break;
+    case Field::kCentury:
+      months = 1200;
+      break;
+    case Field::kMillennium:
+      months = 12000;
+      break;
+    default:
+      break;
+  }
+  interval.months -= interval.months % months;
+  return interval;
+}
+
+template <typename T>
+absl::StatusOr<T> Bin(const Interval& stride, T source, T origin) {
+  if (!IsFiniteTimestamp(source.micros)) {
+    return source;
+  }
+  if (!IsFiniteTimestamp(origin.micros)) {
+    return absl::OutOfRangeError("origin out of range");
+  }
+  if (stride.months != 0) {
+    return absl::InvalidArgumentError(
+        "timestamps cannot be binned into intervals containing months or years");
+  }
+  int64_t stride_us = 0;
+  int64_t distance = 0;
+  if (__builtin_mul_overflow(int64_t{stride.days}, kMicrosPerDay, &stride_us) ||
+      __builtin_add_overflow(stride_us, stride.micros, &stride_us) ||
+      __builtin_sub_overflow(source.micros, origin.micros, &distance)) {
+    return absl::OutOfRangeError("interval out of range");
+  }
+  if (stride_us <= 0) {
+    return absl::OutOfRangeError("stride must be greater than zero");
+  }
+  return T{origin.micros + FloorDiv(distance, stride_us) * stride_us};
+}
+
+absl::StatusOr<Date> MakeDate(int32_t year, int32_t month, int32_t day) {
+  int64_t astronomical = year < 0 ? int64_t{year} + 1 : year;
+  if (year == 0 || month < 1 || month > 12 || day < 1 || day > DaysInMonth(astronomical, month)) {
+    return absl::OutOfRangeError(
+        absl::StrFormat("date field value out of range: %d-%02d-%02d", year, month, day));
+  }
+  int64_t days = DaysFromCivil(astronomical, month, day);
+  if (!IsValidDate(days)) {
+    return absl::OutOfRangeError(
+        absl::StrFormat("date out of range: %d-%02d-%02d", year, month, day));
+  }
+  return Date{static_cast<int32_t>(days)};
+}
+
+absl::StatusOr<Timestamp> MakeTimestamp(int32_t year, int32_t month, int32_t day, int32_t hour,
+                                        int32_t minute, double second) {
+  ASSIGN_OR_RETURN(Date date, MakeDate(year, month, day));
+  if (hour < 0 || hour > 24 || minute < 0 || minute > 59 || !(second >= 0 && second <= 60)) {
+    return absl::OutOfRangeError(
+        absl::StrFormat("time field value out of range: %d:%02d:%02g", hour, minute, second));
+  }
+  int64_t time = hour * kMicrosPerHour + minute * kMicrosPerMinute + std::llrint(second * 1e6);
+  int64_t micros = 0;
+  if (__builtin_mul_overflow(int64_t{date.days}, kMicrosPerDay, &micros) ||
+      __builtin_add_overflow(micros, time, &micros) || !IsValidTimestamp(micros)) {
+    return absl::OutOfRangeError("timestamp out of range");
+  }
+  return Timestamp{micros};
+}
+
+absl::StatusOr<TimestampTz> FromEpoch(double seconds) {
+  if (std::isnan(seconds)) {
+    return absl::InvalidArgumentError("timestamp cannot be NaN");
+  }
+  if (std::isinf(seconds)) {
+    return TimestampTz{seconds < 0 ? kTimestampMinusInfinity : kTimestampInfinity};
+  }
+  double micros = std::rint(seconds * 1e6);
+  if (!(micros >= static_cast<double>(kFirstTimestamp) &&
+        micros < static_cast<double>(kLastTimestamp))) {
+    return absl::OutOfRangeError(absl::StrFormat("timestamp out of range: \"%g\"", seconds));
+  }
+  return TimestampTz{static_cast<int64_t>(micros)};
+}
+
+// AT TIME ZONE, where the zone is UTC.
+absl::Status CheckZone(std::string_view zone) {
+  std::string lower = absl::AsciiStrToLower(ToAbsl(zone));
+  if (lower == "utc" || lower == "gmt" || lower == "z" || lower == "zulu" || lower == "etc/utc" ||
+      lower == "+00") {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("time zone \"", ToAbsl(zone), "\" is not supported: only UTC is"));
+}
+
+}  // namespace
+
+void AddDateTimeFields(FunctionList* list) {
+  AddExtract<Date>(list);
+  AddExtract<Timestamp>(list);
+  AddExtract<TimestampTz>(list);
+  AddExtract<Interval>(list);
+  list->Add("date_trunc",
+            [](std::string_view field, Timestamp moment) { return Truncate(field, moment); });
+  list->Add("date_trunc",
+            [](std::string_view field, TimestampTz moment) { return Truncate(field, moment); });
+  list->Add("date_trunc", [](std::string_view field, const Interval& interval) {
+    return TruncateInterval(field, interval);
+  });
+  list->Add("date_bin", [](const Interval& stride, Timestamp source, Timestamp origin) {
+    return Bin(stride, source, origin);
+  });
+  list->Add("date_bin", [](const Interval& stride, TimestampTz source, TimestampTz origin) {
+    return Bin(stride, source, origin);
+  });
+  list->Add("make_date",
+            [](int32_t year, int32_t month, int32_t day) { return MakeDate(year, month, day); });
+  list->Add("make_timestamp",
+            [](int32_t year, int32_t month, int32_t day, int32_t hour, int32_t minute,
+               double second) { return MakeTimestamp(year, month, day, hour, minute, second); });
+  list->Add("to_timestamp", [](double seconds) { return FromEpoch(seconds); });
+  list->Add("timezone", [](std::string_view zone, Timestamp moment) -> absl::StatusOr<TimestampTz> {
+    RETURN_IF_ERROR(CheckZone(zone));
+    return TimestampTz{moment.micros};
+  });
+  list->Add("timezone", [](std::string_view zone, TimestampTz moment) -> absl::StatusOr<Timestamp> {
+    RETURN_IF_ERROR(CheckZone(zone));
+    return Timestamp{moment.micros};
+  });
+}
+
+}  // namespace millrace

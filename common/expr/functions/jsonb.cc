@@ -1,0 +1,287 @@
+// Operators and functions on jsonb. Values found inside are views into the argument.
+#include <charconv>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "common/base/status.h"
+#include "common/expr/functions/families.h"
+#include "common/expr/functions/jsonb_scan.h"
+#include "common/types/datetime_text.h"
+#include "common/types/jsonb_text.h"
+#include "common/types/number_text.h"
+
+namespace millrace {
+namespace {
+
+constexpr SqlType kJsonbType = MakeType(TypeId::kJsonb);
+constexpr SqlType kTextType = MakeType(TypeId::kText);
+
+std::string QuotedKey(std::string_view key) {
+  std::string quoted;
+  AppendJsonString(key, &quoted);
+  return quoted;
+}
+
+// Stores a value that was found inside of an argument: as jsonb, or as text (JSON null is SQL NULL
+// then).
+void StoreFound(const std::optional<std::string_view>& found, bool as_text, uint32_t row,
+                Column* out) {
+  if (!found.has_value() || (as_text && KindOf(*found) == JsonbKind::kNull)) {
+    out->SetNull(row);
+    return;
+  }
+  if (!as_text) {
+    out->mutable_values<TextView>()[row] = TextView(*found);
+    return;
+  }
+  std::string storage;
+  std::string_view text = JsonbToText(*found, &storage);
+  if (storage.empty()) {
+    out->mutable_values<TextView>()[row] = TextView(text);
+  } else {
+    out->SetTextCopy(row, text);
+  }
+}
+
+ScalarFunction Access(const char* name, SqlType key, bool as_text, ScalarFunction::Kernel kernel) {
+  ScalarFunction function;
+  function.name = name;
+  function.arg_types = {kJsonbType, key};
+  function.result = as_text ? kTextType : kJsonbType;
+  function.infallible = true;
+  function.kernel = std::move(kernel);
+  return function;
+}
+
+void AddMemberAccess(FunctionList* list, const char* name, bool as_text) {
+  list->Add(Access(name, kTextType, as_text,
+                   [as_text](const std::vector<FunctionArg>& args,
+                             const FunctionCallContext& context, Column* out) {
+                     ArgReader<JsonbView> json(args[0]);
+                     std::string key;
+                     context.rows.ForEach([&](uint32_t row) {
+                       if (key.empty() || !args[1].constant) {
+                         key = QuotedKey(args[1].value<TextView>(row).view());
+                       }
+                       StoreFound(FindMember(json[row].text, key), as_text, row, out);
+                     });
+                   }));
+  list->Add(Access(name, MakeType(TypeId::kInt32), as_text,
+                   [as_text](const std::vector<FunctionArg>& args,
+                             const FunctionCallContext& context, Column* out) {
+                     ArgReader<JsonbView> json(args[0]);
+                     ArgReader<int32_t> index(args[1]);
+                     context.rows.ForEach([&](uint32_t row) {
+                       StoreFound(FindElement(json[row].text, index[row]), as_text, row, out);
+                     });
+                   }));
+}
+
+// One step of a path: a key of an object or, when it is a number, an index of an array.
+std::optional<std::string_view> Step(std::string_view json, std::string_view step) {
+  if (KindOf(json) == JsonbKind::kArray) {
+    int64_t index = 0;
+    auto [end, error] = std::from_chars(step.data(), step.data() + step.size(), index);
+    if (error != std::errc() || end != step.data() + step.size()) {
+      return std::nullopt;
+    }
+    return FindElement(json, index);
+  }
+  return FindMember(json, QuotedKey(step));
+}
+
+void AddPathAccess(FunctionList* list, const char* name, bool as_text) {
+  list->Add(Access(
+      name, ArrayOf(TypeId::kText), as_text,
+      [as_text](const std::vector<FunctionArg>& args, const FunctionCallContext& context,
+                Column* out) {
+        ArgReader<JsonbView> json(args[0]);
+        context.rows.ForEach([&](uint32_t row) {
+          const ListView& path = args[1].value<ListView>(row);
+          const Column& steps = *args[1].column->child();
+          std::optional<std::string_view> found = json[row].text;
+          for (uint32_t i = path.begin; i < path.begin + path.size && found.has_value(); ++i) {
+            found = steps.IsNull(i) ? std::nullopt : Step(*found, steps.value<TextView>(i).view());
+          }
+          StoreFound(found, as_text, row, out);
+        });
+      }));
+}
+
+void AddVariadicPath(FunctionList* list, const char* name, bool as_text) {
+  ScalarFunction function =
+      Access(name, kTextType, as_text,
+             [as_text](const std::vector<FunctionArg>& args, const FunctionCallContext& context,
+                       Column* out) {
+               ArgReader<JsonbView> json(args[0]);
+               context.rows.ForEach([&](uint32_t row) {
+                 std::optional<std::string_view> found = json[row].text;
+                 for (size_t i = 1; i < args.size() && found.has_value(); ++i) {
+                   found = Step(*found, args[i].value<TextView>(row).view());
+                 }
+                 StoreFound(found, as_text, row, out);
+               });
+             });
+  function.variadic = true;
+  list->Add(std::move(function));
+}
+
+absl::StatusOr<int32_t> ArrayLength(std::string_view json) {
+  switch (KindOf(json)) {
+    case JsonbKind::kArray:
+      return static_cast<int32_t>(CountElements(json));
+    case JsonbKind::kObject:
+      return absl::InvalidArgumentError("cannot get array length of a non-array");
+    default:
+      return absl::InvalidArgumentError("cannot get array length of a scalar");
+  }
+}
+
+// Whether the text is a key of the object, an element of the array, or the string itself.
+bool Exists(std::string_view json, std::string_view text) {
+  std::string quoted = QuotedKey(text);
+  bool found = false;
+  switch (KindOf(json)) {
+    case JsonbKind::kObject:
+      return FindMember(json, quoted).has_value();
+    case JsonbKind::kArray:
+      ForEachElement(json, [&](std::string_view element) {
+        found = element == quoted;
+        return !found;
+      });
+      return found;
+    default:
+      return json == quoted;
+  }
+}
+
+std::string_view Inside(std::string_view json) { return json.substr(1, json.size() - 2); }
+
+absl::StatusOr<JsonbString> Recanonicalize(const std::string& json) {
+  JsonbString result;
+  RETURN_IF_ERROR(AppendCanonicalJsonb(json, &result.text));
+  return result;
+}
+
+// Objects are merged, the right one winning; anything else is joined as arrays.
+absl::StatusOr<JsonbString> Join(std::string_view a, std::string_view b) {
+  bool a_object = KindOf(a) == JsonbKind::kObject;
+  bool b_object = KindOf(b) == JsonbKind::kObject;
+  std::string_view a_inside =
+      a_object && b_object ? Inside(a) : (KindOf(a) == JsonbKind::kArray ? Inside(a) : a);
+  std::string_view b_inside =
+      a_object && b_object ? Inside(b) : (KindOf(b) == JsonbKind::kArray ? Inside(b) : b);
+  absl::string_view separator = a_inside.empty() || b_inside.empty() ? "" : ", ";
+  std::string inside = absl::StrCat(ToAbsl(a_inside), separator, ToAbsl(b_inside));
+  if (a_object && b_object) {
+    return Recanonicalize(absl::StrCat("{", inside, "}"));
+  }
+  return JsonbString{absl::StrCat("[", inside, "]")};
+}
+
+absl::StatusOr<JsonbString> DeleteKey(std::string_view json, std::string_view key) {
+  std::string quoted = QuotedKey(key);
+  std::string kept;
+  auto keep = [&kept](absl::string_view text) {
+    absl::StrAppend(&kept, kept.empty() ? "" : ", ", text);
+  };
+  switch (KindOf(json)) {
+    case JsonbKind::kObject:
+      ForEachMember(json, [&](std::string_view member, std::string_view value) {
+        if (member != quoted) {
+          keep(absl::StrCat(ToAbsl(member), ": ", ToAbsl(value)));
+        }
+        return true;
+      });
+      return JsonbString{absl::StrCat("{", kept, "}")};
+    case JsonbKind::kArray:
+      ForEachElement(json, [&](std::string_view element) {
+        if (element != quoted) {
+          keep(ToAbsl(element));
+        }
+        return true;
+      });
+      return JsonbString{absl::StrCat("[", kept, "]")};
+    default:
+      return absl::InvalidArgumentError("cannot delete from scalar");
+  }
+}
+
+// ISO 8601, as JSON has it.
+JsonbString QuotedTime(std::string text) {
+  if (size_t space = text.find(' '); space != std::string::npos) {
+    text[space] = 'T';
+  }
+  return {QuotedKey(text)};
+}
+
+template <typename T>
+JsonbString FloatToJsonb(T value) {
+  std::string text;
+  AppendNumber(value, &text);
+  JsonbString result;
+  if (!AppendCanonicalJsonb(text, &result.text).ok()) {
+    result.text = QuotedKey(text);  // NaN and infinities are strings
+  }
+  return result;
+}
+
+void AddToJsonb(FunctionList* list) {
+  list->Add("to_jsonb", [](bool value) { return JsonbView{value ? "true" : "false"}; });
+  list->Add("to_jsonb", [](int16_t value) { return JsonbString{absl::StrCat(value)}; });
+  list->Add("to_jsonb", [](int32_t value) { return JsonbString{absl::StrCat(value)}; });
+  list->Add("to_jsonb", [](int64_t value) { return JsonbString{absl::StrCat(value)}; });
+  list->Add("to_jsonb", [](float value) { return FloatToJsonb(value); });
+  list->Add("to_jsonb", [](double value) { return FloatToJsonb(value); });
+  list->Add("to_jsonb", [](const Numeric& value) {
+    return JsonbString{value.IsFinite() ? value.ToString() : QuotedKey(value.ToString())};
+  });
+  list->Add("to_jsonb", [](std::string_view value) { return JsonbString{QuotedKey(value)}; });
+  list->Add("to_jsonb", [](JsonbView value) { return value; });
+  list->Add("to_jsonb", [](Date value) {
+    std::string text;
+    AppendDate(value.days, &text);
+    return QuotedTime(std::move(text));
+  });
+  list->Add("to_jsonb", [](Timestamp value) {
+    std::string text;
+    AppendTimestamp(value.micros, &text);
+    return QuotedTime(std::move(text));
+  });
+  list->Add("to_jsonb", [](TimestampTz value) {
+    std::string text;
+    AppendTimestampTz(value.micros, &text);
+    return QuotedTime(text.ends_with("+00") ? text + ":00" : std::move(text));
+  });
+}
+
+}  // namespace
+
+void AddJsonb(FunctionList* list) {
+  AddMemberAccess(list, "->", false);
+  AddMemberAccess(list, "->>", true);
+  AddPathAccess(list, "#>", false);
+  AddPathAccess(list, "#>>", true);
+  AddVariadicPath(list, "jsonb_extract_path", false);
+  AddVariadicPath(list, "jsonb_extract_path_text", true);
+  AddToJsonb(list);
+  list->Add("jsonb_typeof", [](JsonbView json) { return KindName(KindOf(json.text)); });
+  list->Add("jsonb_array_length", [](JsonbView json) { return ArrayLength(json.text); });
+  list->Add("?", [](JsonbView json, std::string_view key) { return Exists(json.text, key); });
+  list->Add("jsonb_exists",
+            [](JsonbView json, std::string_view key) { return Exists(json.text, key); });
+  list->Add("@>",
+            [](JsonbView json, JsonbView part) { return JsonbContains(json.text, part.text); });
+  list->Add("<@",
+            [](JsonbView part, JsonbView json) { return JsonbContains(json.text, part.text); });
+  list->Add("||", [](JsonbView a, JsonbView b) { return Join(a.text, b.text); });
+  list->Add("-", [](JsonbView json, std::string_view key) { return DeleteKey(json.text, key); });
+}
+
+}  // namespace millrace

@@ -1,0 +1,66 @@
+// Reads canonical jsonb text (common/types/jsonb_text.h) in place: members and elements are views
+// into it. The text is trusted to be canonical; nothing is checked. Pure functions.
+#ifndef MILLRACE_COMMON_EXPR_FUNCTIONS_JSONB_SCAN_H_
+#define MILLRACE_COMMON_EXPR_FUNCTIONS_JSONB_SCAN_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace millrace {
+
+enum class JsonbKind { kObject, kArray, kString, kNumber, kBoolean, kNull };
+
+JsonbKind KindOf(std::string_view json);
+// "object", "array", "string", "number", "boolean", "null": jsonb_typeof.
+std::string_view KindName(JsonbKind kind);
+
+// Where the value at `at` ends.
+size_t EndOfJsonb(std::string_view json, size_t at);
+
+// Calls fn(value) for the elements of an array until it returns false.
+template <typename Fn>
+void ForEachElement(std::string_view json, Fn&& fn) {
+  size_t at = 1;
+  while (json[at] != ']') {
+    size_t end = EndOfJsonb(json, at);
+    if (!fn(json.substr(at, end - at))) {
+      return;
+    }
+    at = json[end] == ',' ? end + 2 : end;
+  }
+}
+
+// Calls fn(quoted_key, value) for the members of an object until it returns false.
+template <typename Fn>
+void ForEachMember(std::string_view json, Fn&& fn) {
+  size_t at = 1;
+  while (json[at] != '}') {
+    size_t key_end = EndOfJsonb(json, at);
+    size_t value = key_end + 2;
+    size_t end = EndOfJsonb(json, value);
+    if (!fn(json.substr(at, key_end - at), json.substr(value, end - value))) {
+      return;
+    }
+    at = json[end] == ',' ? end + 2 : end;
+  }
+}
+
+// A member by its quoted key; nothing when there is none or `json` is no object.
+std::optional<std::string_view> FindMember(std::string_view json, std::string_view quoted_key);
+// An element, from the end when negative; nothing when there is none or `json` is no array.
+std::optional<std::string_view> FindElement(std::string_view json, int64_t index);
+size_t CountElements(std::string_view json);
+
+// What ->> gives: a string without quotes and escapes, other values as they are. Views `json` where
+// nothing is escaped, else text put into `storage`. REQUIRES: not JSON null.
+std::string_view JsonbToText(std::string_view json, std::string* storage);
+
+// Whether `json` contains `part` as the operator @> has it.
+bool JsonbContains(std::string_view json, std::string_view part);
+
+}  // namespace millrace
+
+#endif  // MILLRACE_COMMON_EXPR_FUNCTIONS_JSONB_SCAN_H_
