@@ -82,7 +82,7 @@ class JobFollowerTest : public testing::Test {
     client_ =
         std::make_unique<DriverClient>(server_->InProcessChannel(grpc::ChannelArguments()), "");
   }
-  ~JobFollowerTest() override { server_->Shutdown(); }
+  void TearDown() override { server_->Shutdown(); }
 
   FakeJobs jobs_;
   std::unique_ptr<grpc::Server> server_;

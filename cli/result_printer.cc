@@ -126,6 +126,7 @@ void ResultPrinter::PrintWide(const proto::BatchResults::Table& table, const Bat
   TextTable text(std::move(names));
   rows.rows().ForEach([&](uint32_t row) {
     std::vector<Cell> cells;
+    cells.reserve(rows.column_count());
     for (size_t c = 0; c < rows.column_count(); ++c) {
       cells.emplace_back(absl::StrCat(c == 0 ? SignOf(rows, row) : "",
                                       Printable(ValueToString(*rows.column(c), row))));

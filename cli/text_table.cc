@@ -90,6 +90,7 @@ void TextTable::Print(OutputFormat format, std::ostream& out) const {
 
 void TextTable::PrintAligned(std::ostream& out) const {
   std::vector<size_t> widths;
+  widths.reserve(columns_.size());
   for (const ColumnName& column : columns_) {
     widths.push_back(DisplayWidth(column.title));
   }
