@@ -1,0 +1,291 @@
+#include "driver/testing/fake_cluster.h"
+
+#include <chrono>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status.h"
+#include "common/base/uuid.h"
+#include "common/columnar/batch.h"
+#include "common/columnar/batch_codec.h"
+
+namespace millrace {
+namespace {
+
+class FakeEnumerator : public SourceEnumerator {
+ public:
+  explicit FakeEnumerator(FakeWorld* world) : world_(world) {}
+
+  absl::StatusOr<std::vector<PartitionName>> Discover(absl::Duration) override {
+    RETURN_IF_ERROR(world_->trouble());
+    std::vector<PartitionName> names;
+    for (const auto& [name, end] : world_->ends()) {
+      names.push_back(name);
+    }
+    return names;
+  }
+  absl::StatusOr<std::vector<PartitionOffset>> ResolveStart(
+      const std::vector<PartitionName>& partitions, absl::Duration timeout) override {
+    return ResolveEarliest(partitions, timeout);
+  }
+  absl::StatusOr<std::vector<PartitionOffset>> ResolveEarliest(
+      const std::vector<PartitionName>& partitions, absl::Duration) override {
+    RETURN_IF_ERROR(world_->trouble());
+    std::vector<PartitionOffset> offsets;
+    for (const PartitionName& name : partitions) {
+      offsets.push_back({name, Offset(0)});
+    }
+    return offsets;
+  }
+  absl::StatusOr<std::vector<PartitionEnd>> Ends(const std::vector<PartitionName>& partitions,
+                                                 absl::Duration) override {
+    RETURN_IF_ERROR(world_->trouble());
+    std::vector<PartitionEnd> ends;
+    for (const PartitionName& name : partitions) {
+      const int64_t end = world_->ends()[name];
+      ends.push_back({name, Offset(end), Offset(end)});
+    }
+    return ends;
+  }
+  absl::Status PublishOffsets(const std::vector<PartitionOffset>& committed,
+                              absl::Duration) override {
+    for (const PartitionOffset& offset : committed) {
+      world_->Publish(offset.partition, offset.offset.value());
+    }
+    return absl::OkStatus();
+  }
+  bool bounded() const override { return world_->bounded(); }
+
+ private:
+  FakeWorld* world_;
+};
+
+class FakeSource : public SourceConnector {
+ public:
+  explicit FakeSource(FakeWorld* world) : world_(world) {}
+  absl::Status Validate(const proto::Source&) const override { return absl::OkStatus(); }
+  std::vector<std::pair<std::string, SqlType>> MetadataColumns() const override { return {}; }
+  absl::StatusOr<std::unique_ptr<SourceEnumerator>> CreateEnumerator(
+      const proto::Source&, const SourceContext&) const override {
+    return std::make_unique<FakeEnumerator>(world_);
+  }
+  absl::StatusOr<std::unique_ptr<SourceReader>> CreateReader(const proto::Source&,
+                                                             const SourceContext&) const override {
+    return absl::UnimplementedError("fake executors read nothing");
+  }
+
+ private:
+  FakeWorld* world_;
+};
+
+class FakeSink : public SinkConnector {
+ public:
+  explicit FakeSink(bool gathered) : gathered_(gathered) {}
+  absl::Status Validate(const proto::Sink&) const override { return absl::OkStatus(); }
+  absl::Status Probe(const proto::Sink&, absl::Duration) const override { return absl::OkStatus(); }
+  std::vector<std::pair<std::string, SqlType>> MetadataColumns() const override { return {}; }
+  bool accepts_changes() const override { return true; }
+  bool accepts_upsert() const override { return true; }
+  bool gathered() const override { return gathered_; }
+  absl::StatusOr<std::unique_ptr<SinkWriter>> CreateWriter(const proto::Sink&,
+                                                           const SinkContext&) const override {
+    return absl::UnimplementedError("fake executors write nothing");
+  }
+
+ private:
+  bool gathered_;
+};
+
+}  // namespace
+
+void FakeWorld::SetEnd(const std::string& partition, int64_t end) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  ends_[partition] = end;
+}
+void FakeWorld::SetBounded(bool bounded) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  bounded_ = bounded;
+}
+void FakeWorld::SetTrouble(absl::Status trouble) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  trouble_ = std::move(trouble);
+}
+std::map<std::string, int64_t> FakeWorld::ends() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return ends_;
+}
+std::map<std::string, int64_t> FakeWorld::published() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return published_;
+}
+absl::Status FakeWorld::trouble() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return trouble_;
+}
+bool FakeWorld::bounded() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return bounded_;
+}
+void FakeWorld::Publish(const std::string& partition, int64_t offset) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  published_[partition] = offset;
+}
+
+std::unique_ptr<ConnectorRegistry> FakeConnectors(FakeWorld* world) {
+  auto registry = std::make_unique<ConnectorRegistry>();
+  registry->AddSource("fake", std::make_unique<FakeSource>(world));
+  registry->AddSink("shown", std::make_unique<FakeSink>(true));
+  registry->AddSink("dropped", std::make_unique<FakeSink>(false));
+  return registry;
+}
+
+FakeExecutor::FakeExecutor(const std::shared_ptr<grpc::Channel>& channel, std::string name)
+    : name_(std::move(name)),
+      stub_(proto::Cluster::NewStub(channel)),
+      stream_(stub_->Connect(&context_)) {
+  proto::ExecutorMessage message;
+  message.mutable_register_()->set_executor_id(NewUuid());
+  message.mutable_register_()->set_name(name_);
+  message.mutable_register_()->set_slots(2);
+  Send(message);
+  reader_ = std::thread([this] { Serve(); });
+  beater_ = std::thread([this] { Beat(); });
+}
+
+FakeExecutor::~FakeExecutor() {
+  Kill();
+  reader_.join();
+  beater_.join();
+  stream_->Finish();
+}
+
+void FakeExecutor::Kill() {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    ended_ = true;
+  }
+  changed_.notify_all();
+  context_.TryCancel();
+}
+
+void FakeExecutor::Leave() {
+  proto::ExecutorMessage message;
+  message.mutable_leaving();
+  Send(message);
+}
+
+void FakeExecutor::FailBatches(absl::Status status, bool retryable) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  failure_ = std::move(status);
+  retryable_ = retryable;
+}
+
+std::vector<proto::RunBatch> FakeExecutor::runs() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return runs_;
+}
+std::vector<int64_t> FakeExecutor::commits() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return commits_;
+}
+std::vector<proto::StartEpoch> FakeExecutor::starts() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return starts_;
+}
+
+void FakeExecutor::Beat() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  while (!changed_.wait_for(lock, std::chrono::milliseconds(50), [this] { return ended_; })) {
+    lock.unlock();
+    proto::ExecutorMessage message;
+    message.mutable_heartbeat()->set_resident_bytes(1234);
+    Send(message);
+    lock.lock();
+  }
+}
+
+void FakeExecutor::Send(const proto::ExecutorMessage& message) {
+  std::lock_guard<std::mutex> lock(write_mutex_);
+  stream_->Write(message);
+}
+
+void FakeExecutor::Serve() {
+  proto::DriverMessage message;
+  while (stream_->Read(&message)) {
+    Answer(message);
+  }
+}
+
+void FakeExecutor::Answer(const proto::DriverMessage& message) {
+  proto::ExecutorMessage answer;
+  if (message.has_start_epoch()) {
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      starts_.push_back(message.start_epoch());
+    }
+    answer.mutable_epoch_ready()->set_job_id(message.start_epoch().job_id());
+    answer.mutable_epoch_ready()->set_epoch(message.start_epoch().epoch());
+    Send(answer);
+  } else if (message.has_run_batch()) {
+    AnswerRun(message.run_batch());
+  } else if (message.has_commit_batch()) {
+    const proto::CommitBatch& commit = message.commit_batch();
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      commits_.push_back(commit.batch());
+    }
+    answer.mutable_batch_committed()->set_job_id(commit.job_id());
+    answer.mutable_batch_committed()->set_epoch(commit.epoch());
+    answer.mutable_batch_committed()->set_batch(commit.batch());
+    Send(answer);
+  }
+}
+
+void FakeExecutor::AnswerRun(const proto::RunBatch& run) {
+  absl::Status failure;
+  bool retryable;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    runs_.push_back(run);
+    failure = failure_;
+    retryable = retryable_;
+  }
+  proto::ExecutorMessage answer;
+  if (!failure.ok()) {
+    proto::EpochFailed* failed = answer.mutable_epoch_failed();
+    failed->set_job_id(run.job_id());
+    failed->set_epoch(run.epoch());
+    failed->set_code(static_cast<int>(failure.code()));
+    failed->set_message(std::string(ToStd(failure.message())));
+    failed->set_retryable(retryable);
+    Send(answer);
+    return;
+  }
+  for (const proto::Split& split : run.splits()) {
+    auto names = std::make_shared<Column>(MakeType(TypeId::kText), 1);
+    names->SetTextCopy(0, split.key().partition());
+    auto counts = std::make_shared<Column>(MakeType(TypeId::kInt64), 1);
+    counts->mutable_values<int64_t>()[0] = split.end() - split.begin();
+    proto::ExecutorMessage rows;
+    rows.mutable_result_rows()->set_job_id(run.job_id());
+    rows.mutable_result_rows()->set_epoch(run.epoch());
+    rows.mutable_result_rows()->set_batch(run.batch());
+    EncodeBatch(Batch({names, counts}, 1), rows.mutable_result_rows()->mutable_rows());
+    Send(rows);
+  }
+  proto::BatchPrepared* prepared = answer.mutable_batch_prepared();
+  prepared->set_job_id(run.job_id());
+  prepared->set_epoch(run.epoch());
+  prepared->set_batch(run.batch());
+  for (const proto::Split& split : run.splits()) {
+    proto::SplitReport* report = prepared->add_splits();
+    *report->mutable_key() = split.key();
+    report->set_begin(split.begin());
+    report->set_end(split.end());
+    report->set_records(split.end() - split.begin());
+    report->set_input_hash(static_cast<uint64_t>(split.begin() * 1000 + split.end()));
+  }
+  Send(answer);
+}
+
+}  // namespace millrace

@@ -1,0 +1,95 @@
+// For tests of a whole driver: a source whose partitions the test sets, a gathered and a counting
+// sink, and executors that play the control stream's protocol without computing anything.
+#ifndef MILLRACE_DRIVER_TESTING_FAKE_CLUSTER_H_
+#define MILLRACE_DRIVER_TESTING_FAKE_CLUSTER_H_
+
+#include <grpcpp/channel.h>
+
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "connectors/registry.h"
+#include "proto/cluster.grpc.pb.h"
+
+namespace millrace {
+
+// The outside world of connector "fake". Thread-safe.
+class FakeWorld {
+ public:
+  void SetEnd(const std::string& partition, int64_t end);
+  void SetBounded(bool bounded);
+  // What every call of the enumerators answers until reset with OK.
+  void SetTrouble(absl::Status trouble);
+  std::map<std::string, int64_t> ends() const;
+  std::map<std::string, int64_t> published() const;
+  absl::Status trouble() const;
+  bool bounded() const;
+  void Publish(const std::string& partition, int64_t offset);
+
+ private:
+  mutable std::mutex mutex_;
+  std::map<std::string, int64_t> ends_;
+  std::map<std::string, int64_t> published_;
+  absl::Status trouble_;
+  bool bounded_ = false;
+};
+
+// Source "fake"; sinks "shown" (gathered, like print) and "dropped".
+std::unique_ptr<ConnectorRegistry> FakeConnectors(FakeWorld* world);
+
+// Registers over `channel` on a thread of its own and answers every batch with one result row per
+// split: (partition's name, number of records). Ends with the object.
+class FakeExecutor {
+ public:
+  FakeExecutor(const std::shared_ptr<grpc::Channel>& channel, std::string name);
+  ~FakeExecutor();
+
+  // As if the process were killed.
+  void Kill();
+  // Says Leaving and waits for the end of its epochs.
+  void Leave();
+  // Answers RunBatch with this failure instead; OK = no more.
+  void FailBatches(absl::Status status, bool retryable);
+
+  std::vector<proto::RunBatch> runs() const;
+  std::vector<int64_t> commits() const;
+  std::vector<proto::StartEpoch> starts() const;
+
+ private:
+  using Stream = grpc::ClientReaderWriter<proto::ExecutorMessage, proto::DriverMessage>;
+  void Serve();
+  void Answer(const proto::DriverMessage& message);
+  void AnswerRun(const proto::RunBatch& run);
+  void Send(const proto::ExecutorMessage& message);
+  void Beat();
+
+  const std::string name_;
+  std::unique_ptr<proto::Cluster::Stub> stub_;
+  grpc::ClientContext context_;
+  std::unique_ptr<Stream> stream_;
+  std::mutex write_mutex_;
+
+  mutable std::mutex mutex_;
+  bool ended_ = false;
+  absl::Status failure_;
+  bool retryable_ = false;
+  std::map<std::string, int64_t> first_batch_;  // by job
+  std::vector<proto::RunBatch> runs_;
+  std::vector<int64_t> commits_;
+  std::vector<proto::StartEpoch> starts_;
+  std::condition_variable changed_;
+  std::thread reader_;
+  std::thread beater_;
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_DRIVER_TESTING_FAKE_CLUSTER_H_
