@@ -186,6 +186,30 @@ size_t FindRecordEnd(std::string_view bytes, size_t begin, bool csv) {
   return std::string_view::npos;
 }
 
+absl::StatusOr<int64_t> NextRecord(const FileHandle& file, const std::string& path, int64_t offset,
+                                   bool csv) {
+  if (offset == 0) {
+    return 0;
+  }
+  // Whether a line end is between quotes depends on all quotes before it.
+  int64_t at = csv ? 0 : offset - 1;
+  bool quoted = false;
+  std::string block(kScanBytes, '\0');
+  while (true) {
+    ASSIGN_OR_RETURN(size_t count, ReadAt(file, path, at, block.data(), block.size()));
+    for (size_t i = 0; i < count; ++i) {
+      quoted = quoted != (csv && block[i] == '"');
+      if (block[i] == '\n' && !quoted && at + static_cast<int64_t>(i) + 1 >= offset) {
+        return at + static_cast<int64_t>(i) + 1;
+      }
+    }
+    at += static_cast<int64_t>(count);
+    if (count < block.size()) {
+      return at;
+    }
+  }
+}
+
 absl::StatusOr<int64_t> CompleteRecords::End() {
   ASSIGN_OR_RETURN(FileHandle file, FileHandle::OpenToRead(path_));
   ASSIGN_OR_RETURN(int64_t size, FileSize(file, path_));

@@ -53,6 +53,10 @@ absl::StatusOr<std::vector<std::string>> ListFiles(const std::string& path, bool
 // end of it. In CSV a line end between quotes is part of a field.
 size_t FindRecordEnd(std::string_view bytes, size_t begin, bool csv);
 
+// Where the first record begins at or behind `offset`; the file's size if none does.
+absl::StatusOr<int64_t> NextRecord(const FileHandle& file, const std::string& path, int64_t offset,
+                                   bool csv);
+
 // How far a growing file holds complete records. Thread-compatible; remembers where it was.
 class CompleteRecords {
  public:

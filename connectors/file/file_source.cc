@@ -120,79 +120,80 @@ class FilePartition {
                                    uint64_t hash_seed) {
     records_.clear();
     SourceChunk chunk;
-    int64_t at = position_;
-    if (at < end) {
-      RETURN_IF_ERROR(CheckSize(end));
-      ASSIGN_OR_RETURN(at, Collect(end, std::max<size_t>(max_rows, 1), &chunk));
+    chunk.next = Offset(position_);
+    if (position_ < end) {
+      RETURN_IF_ERROR(Open(end));
+      RETURN_IF_ERROR(Collect(end, std::max<size_t>(max_rows, 1), &chunk));
+      // A record that begins before `end` is the split's to its last byte; the next split begins
+      // with a gap.
+      chunk.next = Offset(std::min(record_, end));
     }
-    chunk.next = Offset(std::max(at, position_));
     RETURN_IF_ERROR(Decode(source, hash_seed, &chunk));
     position_ = chunk.next.value();
     return chunk;
   }
 
-  int64_t position() const { return position_; }
-
  private:
-  absl::Status CheckSize(int64_t end) {
+  absl::Status Open(int64_t end) {
     if (!file_.is_open()) {
       ASSIGN_OR_RETURN(file_, FileHandle::OpenToRead(path_));
+      ASSIGN_OR_RETURN(record_, NextRecord(file_, path_, position_, options_.csv));
     }
-    ASSIGN_OR_RETURN(int64_t size, FileSize(file_, path_));
-    if (size < end) {
-      return absl::OutOfRangeError(absl::StrCat(path_, " holds ", size, " bytes: offsets [",
-                                                std::max(size, position_), ", ", end,
+    ASSIGN_OR_RETURN(size_, FileSize(file_, path_));
+    if (size_ < end) {
+      return absl::OutOfRangeError(absl::StrCat(path_, " holds ", size_, " bytes: offsets [",
+                                                std::max(size_, position_), ", ", end,
                                                 ") are lost. Files that are read may only grow"));
     }
     return absl::OkStatus();
   }
 
-  // Finds records from position_ on in one block; returns where the last one ends.
-  absl::StatusOr<int64_t> Collect(int64_t end, size_t max_rows, SourceChunk* chunk) {
-    int64_t at = position_;
-    for (size_t bytes = kBlockBytes; at == position_; bytes *= 2) {
+  // Takes records that begin in [record_, end), all from one block; moves record_ behind them.
+  absl::Status Collect(int64_t end, size_t max_rows, SourceChunk* chunk) {
+    int64_t begin = record_;
+    for (size_t bytes = kBlockBytes; record_ == begin && record_ < end; bytes *= 2) {
       if (bytes > 2 * kMaxRecordBytes) {
         return absl::InvalidArgumentError(absl::StrCat(
-            path_, " offset ", at, ": the record is longer than ", kMaxRecordBytes, " bytes"));
+            path_, " offset ", record_, ": the record is longer than ", kMaxRecordBytes, " bytes"));
       }
-      RETURN_IF_ERROR(Load(end, bytes));
+      RETURN_IF_ERROR(Load(bytes));
       std::string_view block(block_->data(), block_->size());
-      auto begin = static_cast<size_t>(at - block_begin_);
-      bool last_block = block_begin_ + static_cast<int64_t>(block.size()) >= end;
-      block = block.substr(0, std::min(block.size(), static_cast<size_t>(end - block_begin_)));
-      while (records_.size() < max_rows && begin < block.size()) {
-        size_t stop = FindRecordEnd(block, begin, options_.csv);
-        if (stop == std::string_view::npos) {
-          if (!last_block) {
-            break;
-          }
-          stop = block.size();  // a last line without a line end
+      bool at_end_of_file = block_begin_ + static_cast<int64_t>(block.size()) >= size_;
+      while (records_.size() < max_rows && record_ < end) {
+        auto from = static_cast<size_t>(record_ - block_begin_);
+        size_t stop = FindRecordEnd(block, from, options_.csv);
+        if (stop == std::string_view::npos && !at_end_of_file) {
+          break;
         }
-        Add(block.substr(begin, stop - begin), block_begin_ + static_cast<int64_t>(begin), chunk);
-        begin = stop;
+        if (stop == std::string_view::npos && options_.follow) {
+          return absl::UnavailableError(
+              absl::StrCat(path_, " offset ", record_, ": the line has not ended yet"));
+        }
+        stop = std::min(stop, block.size());  // a last line without a line end
+        Add(block.substr(from, stop - from), record_, chunk);
+        record_ = block_begin_ + static_cast<int64_t>(stop);
       }
-      at = block_begin_ + static_cast<int64_t>(begin);
     }
-    return at;
+    return absl::OkStatus();
   }
 
-  // Makes the block hold what follows position_ up to `end`, or `bytes` of it; keeps it if a record
-  // of it is left.
-  absl::Status Load(int64_t end, size_t bytes) {
-    if (block_ != nullptr && position_ >= block_begin_) {
+  // Makes the block begin at record_ with up to `bytes`; keeps the one there is if it holds another
+  // whole record.
+  absl::Status Load(size_t bytes) {
+    if (block_ != nullptr && record_ >= block_begin_) {
       std::string_view block(block_->data(), block_->size());
-      auto begin = static_cast<size_t>(position_ - block_begin_);
+      auto begin = static_cast<size_t>(record_ - block_begin_);
       if (begin < block.size() &&
           FindRecordEnd(block, begin, options_.csv) != std::string_view::npos) {
         return absl::OkStatus();
       }
     }
     auto block =
-        std::make_shared<std::vector<char>>(std::min(bytes, static_cast<size_t>(end - position_)));
-    ASSIGN_OR_RETURN(size_t count, ReadAt(file_, path_, position_, block->data(), block->size()));
+        std::make_shared<std::vector<char>>(std::min(bytes, static_cast<size_t>(size_ - record_)));
+    ASSIGN_OR_RETURN(size_t count, ReadAt(file_, path_, record_, block->data(), block->size()));
     block->resize(count);
     block_ = std::move(block);
-    block_begin_ = position_;
+    block_begin_ = record_;
     return absl::OkStatus();
   }
 
@@ -258,7 +259,9 @@ class FilePartition {
   }
 
   const std::string path_;
-  int64_t position_;
+  int64_t position_;     // as Assign or the last chunk said
+  int64_t record_ = -1;  // where the next record begins, ≥ position_; once the file is open
+  int64_t size_ = 0;
   const FileOptions options_;
   std::unique_ptr<FormatDecoder> decoder_;
   FileHandle file_;
@@ -311,8 +314,9 @@ class FileReader : public SourceReader {
     std::lock_guard<std::mutex> lock(mutex_);
     std::vector<PartitionOffset> out;
     for (const auto& [path, assigned] : partitions_) {
-      if (absl::StatusOr<int64_t> end = assigned->complete.End(); options_.follow && end.ok()) {
-        assigned->fetched_to = std::max(assigned->fetched_to, *end);
+      if (options_.follow) {
+        // An error is Read's to report.
+        assigned->fetched_to = std::max(assigned->fetched_to, assigned->complete.End().value_or(0));
       }
       out.push_back({path, Offset(assigned->fetched_to)});
     }

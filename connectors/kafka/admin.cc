@@ -206,6 +206,23 @@ absl::Status KafkaAdmin::DeleteTopic(const std::string& name, absl::Duration tim
   return FirstError(results, count, what);
 }
 
+absl::Status KafkaAdmin::DeleteRecords(const std::string& topic, int32_t partition, int64_t offset,
+                                       absl::Duration timeout) {
+  std::string what = absl::StrCat("deleting records of ", KafkaPartitionName(topic, partition));
+  KafkaPtr<rd_kafka_topic_partition_list_t> list(rd_kafka_topic_partition_list_new(1));
+  rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), partition)->offset = offset;
+  rd_kafka_DeleteRecords_t* request = rd_kafka_DeleteRecords_new(list.get());
+  KafkaPtr<rd_kafka_queue_t> queue(rd_kafka_queue_new(client_->get()));
+  auto options = OptionsFor(client_.get(), RD_KAFKA_ADMIN_OP_DELETERECORDS, timeout);
+  rd_kafka_DeleteRecords(client_->get(), &request, 1, options.get(), queue.get());
+  rd_kafka_DeleteRecords_destroy(request);
+  ASSIGN_OR_RETURN(KafkaPtr<rd_kafka_event_t> event,
+                   Answer(client_.get(), queue.get(), what, timeout));
+  const rd_kafka_topic_partition_list_t* results =
+      rd_kafka_DeleteRecords_result_offsets(rd_kafka_event_DeleteRecords_result(event.get()));
+  return KafkaStatus(results->elems[0].err, what);
+}
+
 absl::StatusOr<std::vector<KafkaGroupPartition>> KafkaAdmin::GroupOffsets(const std::string& group,
                                                                           absl::Duration timeout) {
   std::string what = absl::StrCat("reading the offsets of group ", group);

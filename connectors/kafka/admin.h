@@ -71,6 +71,9 @@ class KafkaAdmin {
   absl::StatusOr<std::map<std::string, std::string>> TopicConfig(const std::string& name,
                                                                  absl::Duration timeout);
   absl::Status DeleteTopic(const std::string& name, absl::Duration timeout);
+  // Drops the records of a partition below `offset`, as retention would.
+  absl::Status DeleteRecords(const std::string& topic, int32_t partition, int64_t offset,
+                             absl::Duration timeout);
 
   // Where a group stands in every partition that it has committed an offset of, by topic and
   // partition.

@@ -1,0 +1,225 @@
+#include "tests/contract/sink_contract.h"
+
+#include <algorithm>
+#include <thread>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+
+namespace millrace {
+namespace {
+
+constexpr int64_t kTimeUs = 1700000000000000;
+
+absl::Time Soon() { return absl::Now() + absl::Seconds(30); }
+
+std::vector<std::string> Sorted(std::vector<std::string> values) {
+  std::sort(values.begin(), values.end());
+  return values;
+}
+
+const char kLong[] = "a value that is too long to be held inside its view";
+
+}  // namespace
+
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(SinkContract);
+
+void SinkContract::SetUp() {
+  place_ = GetParam().make();
+  connector_ = *Connectors().Sink(place_->sink().connector());
+  context_.job_name = "contract";
+  context_.incarnation = "0f0e0d0c-0000-4000-8000-000000000000";
+  context_.epoch = Epoch(1);
+  ASSERT_OK(connector_->Validate(place_->sink()));
+  ASSERT_OK(connector_->Probe(place_->sink(), absl::Seconds(30)));
+  ASSERT_FALSE(connector_->gathered());
+}
+
+std::unique_ptr<SinkWriter> SinkContract::Open(const proto::Sink& sink, const std::string& marker,
+                                               uint32_t shard) {
+  SinkContext context = context_;
+  context.marker = marker;
+  context.shard = shard;
+  auto writer = connector_->CreateWriter(sink, context);
+  EXPECT_OK(writer);
+  return *std::move(writer);
+}
+
+std::unique_ptr<SinkWriter> SinkContract::Open(const std::string& marker, uint32_t shard) {
+  return Open(place_->sink(), marker, shard);
+}
+
+void SinkContract::WriteRows(SinkWriter* writer, int64_t batch,
+                             const std::vector<std::string>& values) {
+  // The batch is gone when Write returns: what the writer keeps it must have copied.
+  EXPECT_OK(writer->Write(BatchId(batch), kTimeUs, TextRows({values})));
+}
+
+std::string SinkContract::Commit(SinkWriter* writer, int64_t batch) {
+  EXPECT_OK(writer->Prepare(BatchId(batch), Soon()));
+  auto marker = writer->Commit(BatchId(batch), Soon());
+  EXPECT_OK(marker);
+  return marker.ok() ? *marker : "";
+}
+
+std::string SinkContract::CommitRows(SinkWriter* writer, int64_t batch,
+                                     const std::vector<std::string>& values) {
+  WriteRows(writer, batch, values);
+  return Commit(writer, batch);
+}
+
+TEST_P(SinkContract, ShowsRowsOnlyWhenCommitted) {
+  auto writer = Open("");
+  WriteRows(writer.get(), 1, {"one", kLong});
+  WriteRows(writer.get(), 1, {"three"});
+  ASSERT_OK(writer->Prepare(BatchId(1), Soon()));
+  EXPECT_TRUE(place_->Visible().empty());
+  ASSERT_OK(writer->Commit(BatchId(1), Soon()));
+  EXPECT_EQ(place_->Visible(), (std::vector<std::string>{"one", kLong, "three"}));
+}
+
+TEST_P(SinkContract, CommittingTwiceWritesOnce) {
+  auto writer = Open("");
+  std::string first = CommitRows(writer.get(), 1, {"one"});
+  EXPECT_EQ(Commit(writer.get(), 1), first);
+  EXPECT_EQ(place_->Visible(), std::vector<std::string>{"one"});
+}
+
+TEST_P(SinkContract, ABatchIsWrittenWhileTheOneBeforeIsCommitted) {
+  auto writer = Open("");
+  WriteRows(writer.get(), 1, {"one"});
+  ASSERT_OK(writer->Prepare(BatchId(1), Soon()));
+  std::thread committer([&] { EXPECT_OK(writer->Commit(BatchId(1), Soon())); });
+  for (int i = 0; i < 100; ++i) {
+    WriteRows(writer.get(), 2, {absl::StrCat("two ", i)});
+  }
+  committer.join();
+  EXPECT_EQ(place_->Visible(), std::vector<std::string>{"one"});
+  Commit(writer.get(), 2);
+  EXPECT_EQ(place_->Visible().size(), 101u);
+}
+
+TEST_P(SinkContract, AMarkerKeepsAReplayFromWritingAgain) {
+  std::string marker;
+  {
+    auto writer = Open("");
+    CommitRows(writer.get(), 1, {"one"});
+    marker = CommitRows(writer.get(), 2, {"two"});
+  }
+  auto writer = Open(marker);
+  // Recovery replays both batches and commits them again.
+  CommitRows(writer.get(), 1, {"one"});
+  EXPECT_EQ(CommitRows(writer.get(), 2, {"two"}), marker);
+  EXPECT_EQ(place_->Visible(), (std::vector<std::string>{"one", "two"}));
+  EXPECT_NE(CommitRows(writer.get(), 3, {"three"}), marker);
+  EXPECT_EQ(place_->Visible(), (std::vector<std::string>{"one", "two", "three"}));
+}
+
+TEST_P(SinkContract, WhatWasNotCommittedIsGone) {
+  std::string marker;
+  {
+    auto writer = Open("");
+    marker = CommitRows(writer.get(), 1, {"one"});
+    WriteRows(writer.get(), 2, {"lost"});
+    ASSERT_OK(writer->Prepare(BatchId(2), Soon()));
+  }
+  EXPECT_EQ(place_->Visible(), std::vector<std::string>{"one"});
+  auto writer = Open(marker);
+  CommitRows(writer.get(), 2, {"two"});
+  EXPECT_EQ(place_->Visible(), (std::vector<std::string>{"one", "two"}));
+}
+
+TEST_P(SinkContract, EmptyBatchesAreCommitted) {
+  auto writer = Open("");
+  Commit(writer.get(), 1);
+  EXPECT_TRUE(place_->Visible().empty());
+  std::string marker = CommitRows(writer.get(), 2, {"two"});
+  marker = Commit(writer.get(), 3);
+  writer = Open(marker);
+  CommitRows(writer.get(), 2, {"two"});
+  CommitRows(writer.get(), 4, {"four"});
+  EXPECT_EQ(place_->Visible(), (std::vector<std::string>{"two", "four"}));
+}
+
+TEST_P(SinkContract, WritesSelectedRowsOnly) {
+  auto writer = Open("");
+  Batch rows = TextRows({{"a", "b", "c", "d"}});
+  rows.set_selection(std::make_shared<const std::vector<uint32_t>>(std::vector<uint32_t>{1, 3}));
+  ASSERT_OK(writer->Write(BatchId(1), kTimeUs, rows));
+  Commit(writer.get(), 1);
+  EXPECT_EQ(place_->Visible(), (std::vector<std::string>{"b", "d"}));
+}
+
+TEST_P(SinkContract, ShardsDoNotDisturbEachOther) {
+  auto zero = Open("", 0);
+  auto one = Open("", 1);
+  WriteRows(zero.get(), 1, {"zero"});
+  WriteRows(one.get(), 1, {"one"});
+  Commit(one.get(), 1);
+  EXPECT_EQ(place_->Visible(), std::vector<std::string>{"one"});
+  std::string marker = Commit(zero.get(), 1);
+  zero = Open(marker, 0);
+  CommitRows(zero.get(), 2, {"two"});
+  EXPECT_EQ(Sorted(place_->Visible()), (std::vector<std::string>{"one", "two", "zero"}));
+}
+
+TEST_P(SinkContract, HoldsNoMoreThanItMay) {
+  context_.max_held_bytes = 100000;
+  auto writer = Open("");
+  absl::Status status;
+  for (int i = 0; i < 100 && status.ok(); ++i) {
+    status = writer->Write(BatchId(1), kTimeUs, TextRows({std::vector<std::string>(100, kLong)}));
+  }
+  status = status.ok() ? writer->Prepare(BatchId(1), Soon()) : status;
+  if (GetParam().name == "blackhole") {
+    EXPECT_OK(status);  // it holds nothing
+  } else {
+    EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
+  }
+}
+
+TEST_P(SinkContract, UpsertsAndDeletesByKey) {
+  proto::Sink sink = place_->UpsertSink();
+  if (!connector_->accepts_upsert()) {
+    proto::Sink upsert = place_->sink();
+    upsert.set_mode(proto::SINK_UPSERT);
+    upsert.add_key_columns(0);
+    EXPECT_EQ(connector_->Validate(upsert).code(), absl::StatusCode::kInvalidArgument);
+    return;
+  }
+  ASSERT_OK(connector_->Validate(sink));
+  auto writer = Open(sink, "");
+  Batch rows = TextRows({{"k1", "k2"}, {"v1", "v2"}});
+  ASSERT_OK(writer->Write(BatchId(1), kTimeUs, rows));
+  Commit(writer.get(), 1);
+  rows = TextRows({{"k1", "k2"}, {"v1", "new"}});
+  rows.set_weights(Weights({-1, 1}));
+  ASSERT_OK(writer->Write(BatchId(2), kTimeUs, rows));
+  Commit(writer.get(), 2);
+  EXPECT_EQ(Sorted(place_->Visible()),
+            (std::vector<std::string>{"k1 deleted", "k1=v1", "k2=new", "k2=v2"}));
+}
+
+TEST_P(SinkContract, SaysWhetherItTakesChanges) {
+  proto::Sink sink = place_->sink();
+  sink.set_mode(proto::SINK_CHANGES);
+  EXPECT_EQ(connector_->Validate(sink).ok(), connector_->accepts_changes());
+}
+
+TEST_P(SinkContract, RefusesWhatItDoesNotKnow) {
+  proto::Sink sink = place_->sink();
+  (*sink.mutable_options())["no_such_option"] = "1";
+  absl::Status status = connector_->Validate(sink);
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_TRUE(absl::StrContains(status.message(), "no_such_option")) << status;
+}
+
+TEST_P(SinkContract, RefusesAMarkerOfAnotherKind) {
+  SinkContext context = context_;
+  context.marker = "nonsense";
+  EXPECT_EQ(connector_->CreateWriter(place_->sink(), context).status().code(),
+            absl::StatusCode::kDataLoss);
+}
+
+}  // namespace millrace

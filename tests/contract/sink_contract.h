@@ -1,0 +1,58 @@
+// What every sink connector must do (connectors/sink.h), as tests over any of them.
+#ifndef MILLRACE_TESTS_CONTRACT_SINK_CONTRACT_H_
+#define MILLRACE_TESTS_CONTRACT_SINK_CONTRACT_H_
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <memory>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "connectors/sink.h"
+#include "tests/contract/tables.h"
+
+namespace millrace {
+
+// A place to write to, empty at first.
+class SinkUnderTest {
+ public:
+  virtual ~SinkUnderTest() = default;
+
+  virtual const proto::Sink& sink() const = 0;
+  // What a reader sees, in order where there is one: for append the values, for upsert "key=value"
+  // and "key deleted".
+  virtual std::vector<std::string> Visible() const = 0;
+  // The same place with a PRIMARY KEY column key before the column value.
+  virtual proto::Sink UpsertSink() const { return {}; }
+};
+
+struct SinkCase {
+  std::string name;
+  std::function<std::unique_ptr<SinkUnderTest>()> make;
+
+  friend std::ostream& operator<<(std::ostream& out, const SinkCase& one) {
+    return out << one.name;
+  }
+};
+
+class SinkContract : public testing::TestWithParam<SinkCase> {
+ protected:
+  void SetUp() override;
+  std::unique_ptr<SinkWriter> Open(const std::string& marker, uint32_t shard = 0);
+  std::unique_ptr<SinkWriter> Open(const proto::Sink& sink, const std::string& marker,
+                                   uint32_t shard = 0);
+  // Writes, prepares and commits one batch; the marker.
+  std::string CommitRows(SinkWriter* writer, int64_t batch, const std::vector<std::string>& values);
+  void WriteRows(SinkWriter* writer, int64_t batch, const std::vector<std::string>& values);
+  std::string Commit(SinkWriter* writer, int64_t batch);
+
+  std::unique_ptr<SinkUnderTest> place_;
+  const SinkConnector* connector_ = nullptr;
+  SinkContext context_;
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_TESTS_CONTRACT_SINK_CONTRACT_H_
