@@ -13,7 +13,8 @@
 namespace {
 
 constexpr size_t kBatch = 4096;
-constexpr int kIdleLimitMs = 30000;  // without a record or an end of partition: give up
+constexpr int kWaitMs = 50;         // a call waits this long for its batch to be full
+constexpr int kMaxIdleWaits = 600;  // 30 s without a record or an end of partition: give up
 
 void Die(const char* what, const char* detail) {
   std::fprintf(stderr, "raw_read: %s: %s\n", what, detail);
@@ -62,10 +63,11 @@ int main(int argc, char** argv) {
   std::vector<rd_kafka_message_t*> messages(kBatch);
   int64_t records = 0;
   int ended = 0;
+  int idle_waits = 0;
   while (ended < partitions) {
-    ssize_t count =
-        rd_kafka_consume_batch_queue(queue, kIdleLimitMs, messages.data(), messages.size());
-    if (count <= 0) {
+    ssize_t count = rd_kafka_consume_batch_queue(queue, kWaitMs, messages.data(), messages.size());
+    idle_waits = count > 0 ? 0 : idle_waits + 1;
+    if (count < 0 || idle_waits > kMaxIdleWaits) {
       Die("no record for 30 s", argv[2]);
     }
     for (ssize_t i = 0; i < count; ++i) {
