@@ -113,20 +113,8 @@ class KafkaEnumerator : public SourceEnumerator {
     client_->Poll();
     ASSIGN_OR_RETURN(std::vector<KafkaPartitionId> partitions, ParseAll(names));
     std::vector<KafkaOffsetQuery> queries = QueriesFor(partitions, RD_KAFKA_OFFSET_SPEC_LATEST);
-    KafkaOffsetRequest marks_request(client_.get(), queries, false, timeout);
-    std::vector<int64_t> stable;
-    if (committed_) {
-      KafkaOffsetRequest stable_request(client_.get(), queries, true, timeout);
-      ASSIGN_OR_RETURN(stable, stable_request.Wait());
-    }
-    ASSIGN_OR_RETURN(std::vector<int64_t> marks, marks_request.Wait());
-    std::vector<PartitionEnd> ends;
-    for (size_t i = 0; i < names.size(); ++i) {
-      int64_t end = committed_ ? stable[i] : marks[i];
-      // The two were asked for apart: the log may have grown between.
-      ends.push_back({names[i], Offset(end), Offset(std::max(end, marks[i]))});
-    }
-    return ends;
+    return RetryWhileUnavailable(
+        timeout, [&](absl::Duration left) { return EndsOnce(names, queries, left); });
   }
 
   absl::Status PublishOffsets(const std::vector<PartitionOffset>& committed,
@@ -144,6 +132,26 @@ class KafkaEnumerator : public SourceEnumerator {
     for (const auto& partition : topic.partitions) {
       names->push_back(KafkaPartitionName(topic.name, partition.id));
     }
+  }
+
+  // Both kinds of ends are asked for at once.
+  absl::StatusOr<std::vector<PartitionEnd>> EndsOnce(const std::vector<PartitionName>& names,
+                                                     const std::vector<KafkaOffsetQuery>& queries,
+                                                     absl::Duration timeout) {
+    KafkaOffsetRequest marks_request(client_.get(), queries, false, timeout);
+    std::vector<int64_t> stable;
+    if (committed_) {
+      KafkaOffsetRequest stable_request(client_.get(), queries, true, timeout);
+      ASSIGN_OR_RETURN(stable, stable_request.Wait());
+    }
+    ASSIGN_OR_RETURN(std::vector<int64_t> marks, marks_request.Wait());
+    std::vector<PartitionEnd> ends;
+    for (size_t i = 0; i < names.size(); ++i) {
+      int64_t end = committed_ ? stable[i] : marks[i];
+      // The log may have grown between the two.
+      ends.push_back({names[i], Offset(end), Offset(std::max(end, marks[i]))});
+    }
+    return ends;
   }
 
   static std::vector<PartitionOffset> Zip(const std::vector<PartitionName>& names,

@@ -93,9 +93,11 @@ absl::StatusOr<std::vector<int64_t>> KafkaOffsetRequest::Wait() {
 }
 
 absl::StatusOr<std::vector<int64_t>> QueryKafkaOffsets(KafkaClient* client,
-                                                       std::vector<KafkaOffsetQuery> queries,
+                                                       const std::vector<KafkaOffsetQuery>& queries,
                                                        bool committed, absl::Duration timeout) {
-  return KafkaOffsetRequest(client, std::move(queries), committed, timeout).Wait();
+  return RetryWhileUnavailable(timeout, [&](absl::Duration left) {
+    return KafkaOffsetRequest(client, queries, committed, left).Wait();
+  });
 }
 
 absl::StatusOr<std::vector<int64_t>> CommittedKafkaOffsets(

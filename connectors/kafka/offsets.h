@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "connectors/kafka/client.h"
 #include "connectors/source.h"
@@ -25,6 +26,22 @@ struct KafkaOffsetQuery {
   KafkaPartitionId partition;
   int64_t spec = 0;
 };
+
+// Runs `fn(time left)` again while it gives UNAVAILABLE and there is time: partitions change
+// leaders, and a new one has none at first.
+template <typename Fn>
+auto RetryWhileUnavailable(absl::Duration timeout, Fn&& fn) {
+  constexpr absl::Duration kPause = absl::Milliseconds(20);
+  absl::Time deadline = absl::Now() + timeout;
+  while (true) {
+    auto result = fn(deadline - absl::Now());
+    if (result.status().code() != absl::StatusCode::kUnavailable ||
+        absl::Now() + kPause >= deadline) {
+      return result;
+    }
+    absl::SleepFor(kPause);
+  }
+}
 
 // One request per broker for all of `queries`; answers in their order, −1 where no record is as
 // late as the timestamp. With `committed` the end is the last stable offset. NOT_FOUND names a
@@ -43,8 +60,9 @@ class KafkaOffsetRequest {
   KafkaPtr<rd_kafka_queue_t> queue_;
 };
 
+// The same as one call, tried again while a partition has no leader.
 absl::StatusOr<std::vector<int64_t>> QueryKafkaOffsets(KafkaClient* client,
-                                                       std::vector<KafkaOffsetQuery> queries,
+                                                       const std::vector<KafkaOffsetQuery>& queries,
                                                        bool committed, absl::Duration timeout);
 
 // Offsets that the client's group has committed, in order; −1 = none.
