@@ -241,6 +241,7 @@ absl::StatusOr<CompiledStage> CompiledStage::Create(const proto::JobPlan& plan, 
 
 std::vector<OperatorStats> CompiledStage::Stats() const {
   std::vector<OperatorStats> stats;
+  stats.reserve(operators.size());
   for (const auto& op : operators) {
     stats.push_back(op->Stats());
   }

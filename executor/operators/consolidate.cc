@@ -43,6 +43,7 @@ absl::StatusOr<std::unique_ptr<Consolidate>> Consolidate::Create(
 
 std::vector<ColumnPtr> Consolidate::KeyColumns(const Batch& batch) const {
   std::vector<ColumnPtr> columns;
+  columns.reserve(keys_.size());
   for (uint32_t key : keys_) {
     columns.push_back(batch.column(key));
   }
@@ -127,6 +128,7 @@ void Consolidate::AddRow(uint32_t key, uint32_t row, int64_t weight) {
 
 absl::Status Consolidate::TooManyRows(uint32_t key) const {
   std::vector<ColumnPtr> columns;
+  columns.reserve(keys_.size());
   for (size_t i = 0; i < keys_.size(); ++i) {
     columns.push_back(table_.KeyColumn(i, &key, 1));
   }

@@ -19,6 +19,7 @@ absl::Status ExchangeWrite::Process(const Batch& input) {
   Batch batch = input;
   if (!reuse_hashes_) {
     std::vector<ColumnPtr> columns;
+    columns.reserve(keys_.size());
     for (uint32_t key : keys_) {
       columns.push_back(batch.column(key));
     }

@@ -171,6 +171,7 @@ bool FinalAggregate::IsLive(uint32_t group) {
 
 std::string FinalAggregate::Describe(uint32_t group) const {
   std::vector<ColumnPtr> keys;
+  keys.reserve(table_.key_count());
   for (size_t i = 0; i < table_.key_count(); ++i) {
     keys.push_back(table_.KeyColumn(i, &group, 1));
   }
@@ -307,6 +308,7 @@ absl::Status FinalAggregate::EmitSlice(std::span<const Change> changes,
     retracts |= change.weight < 0;
   }
   std::vector<ColumnPtr> keys;
+  keys.reserve(table_.key_count());
   for (size_t i = 0; i < table_.key_count(); ++i) {
     keys.push_back(table_.KeyColumn(i, groups.data(), rows));
   }

@@ -70,6 +70,7 @@ absl::Status HeldBlocks::Release(
 Batch HeldBlocks::TakeByKeyGroup(uint32_t key_groups) {
   SortRuns();
   std::vector<Batch> pieces;
+  pieces.reserve(runs_.size());
   for (const Held& held : runs_) {
     pieces.push_back(Slice(*held.block, held.first_row, held.run.rows).Compact());
   }

@@ -86,6 +86,7 @@ Batch ConcatenateBatches(const std::vector<Batch>& batches) {
   std::vector<ColumnPtr> columns;
   for (size_t column = 0; column < batches[0].column_count(); ++column) {
     std::vector<ColumnPtr> pieces;
+    pieces.reserve(batches.size());
     for (const Batch& batch : batches) {
       pieces.push_back(batch.column(column));
     }

@@ -61,6 +61,7 @@ absl::Status KeyedPipeline::Impl::PushHeld() {
     ordinals.push_back(KeyGroupOf(hash, key_groups));
   }
   std::vector<ColumnPtr> keys;
+  keys.reserve(stage.input_keys.size());
   for (uint32_t key : stage.input_keys) {
     keys.push_back(batch.column(key));
   }

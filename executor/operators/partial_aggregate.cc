@@ -182,6 +182,7 @@ absl::Status PartialAggregate::EmitGroups(uint32_t begin, uint32_t end) {
   std::vector<uint32_t> groups(end - begin);
   std::iota(groups.begin(), groups.end(), begin);
   std::vector<ColumnPtr> columns;
+  columns.reserve(table_.key_count());
   for (size_t i = 0; i < table_.key_count(); ++i) {
     columns.push_back(table_.KeyColumn(i, groups.data(), groups.size()));
   }

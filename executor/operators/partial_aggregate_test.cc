@@ -137,6 +137,7 @@ constexpr char kPlan[] = R"pb(
 std::vector<std::string> RandomRows() {
   std::mt19937 random(4);
   std::vector<std::string> rows;
+  rows.reserve(400);
   for (int i = 0; i < 400; ++i) {
     rows.push_back(absl::StrCat("key-", random() % 50, "|", static_cast<double>(random()) * 1e-3));
   }

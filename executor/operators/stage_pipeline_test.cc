@@ -226,6 +226,7 @@ TEST(StagePipelineTest, RunningWordCountEmitsWhatChanged) {
     CountWords(batches[i], &counts);
     table.Apply(results[i]);
     std::vector<std::string> expected;
+    expected.reserve(counts.size());
     for (const auto& [word, count] : counts) {
       expected.push_back(absl::StrCat(word, "|", count));
     }
@@ -241,6 +242,7 @@ TEST(StagePipelineTest, PerBatchWordCountStartsAnew) {
     std::map<std::string, int64_t> counts;
     CountWords(batches[i], &counts);
     std::vector<std::string> expected;
+    expected.reserve(counts.size());
     for (const auto& [word, count] : counts) {
       expected.push_back(absl::StrCat("+1 ", word, "|", count));
     }
@@ -414,8 +416,8 @@ void ApplyUpserts(const Sinks& sinks, bool word_first, std::map<std::string, std
   std::set<std::string> seen;
   for (const std::string& line : AllRows(sinks)) {
     std::vector<std::string> values = absl::StrSplit(line.substr(3), '|');
-    std::string word = values[word_first ? 0 : 1];
-    std::string count = values[word_first ? 1 : 0];
+    const std::string& word = values[word_first ? 0 : 1];
+    const std::string& count = values[word_first ? 1 : 0];
     EXPECT_TRUE(seen.insert(word).second) << "two records for " << word;
     if (line[0] == '-') {
       EXPECT_EQ((*table)[word], count);

@@ -199,6 +199,7 @@ void TableFunction::AddMissing(const Batch& slice, Result* result) const {
 Batch TableFunction::Join(const Batch& batch, Result result) const {
   size_t rows = result.parents.size();
   std::vector<ColumnPtr> columns;
+  columns.reserve(kept_.size());
   for (uint32_t column : kept_) {
     columns.push_back(Take(*batch.column(column), result.parents.data(), rows));
   }

@@ -115,6 +115,7 @@ class TypedAggregate : public AggregateFunction {
   // A column for every partial type, `rows` long, filled by the caller.
   std::vector<std::shared_ptr<Column>> NewPartials(size_t rows) const {
     std::vector<std::shared_ptr<Column>> columns;
+    columns.reserve(partials_.size());
     for (const SqlType& type : partials_) {
       columns.push_back(std::make_shared<Column>(type, rows));
     }

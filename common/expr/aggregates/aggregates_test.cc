@@ -30,6 +30,7 @@ const FunctionRegistry& Registry() {
 
 const AggregateFunction& Find(const std::string& name, const std::vector<TypeId>& args) {
   std::vector<SqlType> types;
+  types.reserve(args.size());
   for (TypeId id : args) {
     types.push_back(MakeType(id));
   }
@@ -93,6 +94,7 @@ void Update(const AggregateFunction& function, const std::vector<Row>& rows, boo
   std::vector<ColumnPtr> args;
   for (size_t i = 0; i < function.arg_types().size(); ++i) {
     std::vector<Value> values;
+    values.reserve(rows.size());
     for (const Row& row : rows) {
       values.push_back(row.args[i]);
     }
@@ -238,8 +240,8 @@ TEST(AggregatesTest, StringAggPutsTheDelimiterOfEachRowInFrontOfIt) {
 }
 
 TEST(AggregatesTest, DamagedPartialsAreAnError) {
-  for (auto [name, type] : std::vector<std::pair<std::string, TypeId>>{{"sum", TypeId::kFloat64},
-                                                                       {"sum", TypeId::kNumeric}}) {
+  for (const auto& [name, type] : std::vector<std::pair<std::string, TypeId>>{
+           {"sum", TypeId::kFloat64}, {"sum", TypeId::kNumeric}}) {
     const AggregateFunction& function = Find(name, {type});
     States states(function, 1);
     std::vector<ColumnPtr> columns = {MakeColumn(TypeId::kBytea, {"\\x00ffee"}),

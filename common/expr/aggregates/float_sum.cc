@@ -44,7 +44,7 @@ class FloatSum : public TypedAggregate<FloatSumState> {
     for (uint32_t group = begin; group < end; ++group) {
       const auto& state = states.at<FloatSumState>(group);
       columns[0]->SetTextCopy(group - begin, state.sum.Encode());
-      columns[1]->mutable_values<int64_t>()[group - begin] = state.count;
+      columns[1]->template mutable_values<int64_t>()[group - begin] = state.count;
     }
     Append(columns, out);
   }
@@ -69,7 +69,7 @@ class FloatSum : public TypedAggregate<FloatSumState> {
         out->SetNull(i);
       } else if (average_) {
         ASSIGN_OR_RETURN(double sum, state.sum.ToDouble());
-        out->mutable_values<double>()[i] = sum / static_cast<double>(state.count);
+        out->template mutable_values<double>()[i] = sum / static_cast<double>(state.count);
       } else {
         RETURN_IF_ERROR(StoreSum(state.sum, i, out.get()));
       }

@@ -44,7 +44,7 @@ class IntegerSum : public TypedAggregate<IntegerSumState> {
     for (uint32_t group = begin; group < end; ++group) {
       const auto& state = states.at<IntegerSumState>(group);
       StoreInt128(state.sum, group - begin, columns[0].get(), columns[1].get());
-      columns[2]->mutable_values<int64_t>()[group - begin] = state.count;
+      columns[2]->template mutable_values<int64_t>()[group - begin] = state.count;
     }
     Append(columns, out);
   }

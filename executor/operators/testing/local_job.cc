@@ -20,6 +20,7 @@ proto::JobPlan ParsePlan(const std::string& text) {
 
 Batch MakeRows(const std::vector<SqlType>& types, const std::vector<std::string>& rows) {
   std::vector<std::shared_ptr<Column>> columns;
+  columns.reserve(types.size());
   for (const SqlType& type : types) {
     columns.push_back(std::make_shared<Column>(type, rows.size()));
   }
