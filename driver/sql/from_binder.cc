@@ -145,7 +145,8 @@ absl::Status SelectBinder::AddFunction(const pg_query::RangeFunction& function, 
       RenameColumns(alias, StringsOf(function.alias().colnames()), position, &node.columns));
   const std::vector<OutputColumn> columns = node.columns;
   from->node = MakeTableFunction(std::move(from->node), std::move(node), position);
-  return from->scope.AddTable(alias, columns, {}, position);
+  return columns.size() == 1 ? from->scope.AddScalarFunction(alias, columns.front(), position)
+                             : from->scope.AddTable(alias, columns, {}, position);
 }
 
 absl::StatusOr<TableFunctionNode> SelectBinder::BindTableFunction(const std::string& name,

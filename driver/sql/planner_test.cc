@@ -361,6 +361,18 @@ TEST(PlannerTest, BindsLateralFunctions) {
             "          -> Source lines (kafka 't', format json): value, n\n");
 }
 
+TEST(PlannerTest, TakesTheAliasOfAFunctionForItsValue) {
+  EXPECT_EQ(
+      Explain("INSERT INTO out SELECT item ->> 'a' FROM lines, jsonb_array_elements(j) AS item "
+              "WHERE item.value IS NOT NULL"),
+      "Stage 0: a task per split of lines\n"
+      "  -> Sink out (file 'o', format raw, inserts): a\n"
+      "    -> Project value ->> 'a' AS a\n"
+      "      -> Filter value IS NOT NULL\n"
+      "        -> Table function jsonb_array_elements(j) AS value\n"
+      "          -> Source lines (kafka 't', format json): j\n");
+}
+
 TEST(PlannerTest, MovesASetReturningFunctionOfTheSelectListToFrom) {
   EXPECT_EQ(Explain("INSERT INTO counts SELECT regexp_split_to_table(value, ' ') AS word, count(*) "
                     "FROM lines GROUP BY word"),

@@ -27,6 +27,13 @@ absl::Status Scope::AddTable(const std::string& alias, const std::vector<OutputC
   return absl::OkStatus();
 }
 
+absl::Status Scope::AddScalarFunction(const std::string& alias, const OutputColumn& column,
+                                      int32_t position) {
+  RETURN_IF_ERROR(AddTable(alias, {column}, {}, position));
+  values_.emplace(alias, columns_.back().index);
+  return absl::OkStatus();
+}
+
 bool Scope::HasTable(const std::string& table) const {
   return std::find(tables_.begin(), tables_.end(), table) != tables_.end();
 }
@@ -61,6 +68,9 @@ absl::StatusOr<ScopeColumn> Scope::Find(const std::string& table, const std::str
     ASSIGN_OR_RETURN(std::optional<ScopeColumn> found, FindUnqualified(name, position));
     if (found.has_value()) {
       return *std::move(found);
+    }
+    if (const auto value = values_.find(name); value != values_.end()) {
+      return columns_[value->second];
     }
   } else if (!HasTable(table)) {
     return NoTable(table, position);

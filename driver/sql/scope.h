@@ -4,6 +4,7 @@
 #define MILLRACE_DRIVER_SQL_SCOPE_H_
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -31,6 +32,10 @@ class Scope {
   absl::Status AddTable(const std::string& alias, const std::vector<OutputColumn>& visible,
                         const std::vector<OutputColumn>& hidden, int32_t position);
 
+  // The same for a function that returns one value a row: its alias alone means that value.
+  absl::Status AddScalarFunction(const std::string& alias, const OutputColumn& column,
+                                 int32_t position);
+
   // The column `name`, of table `table` if that is not empty. Errors name the nearest.
   absl::StatusOr<ScopeColumn> Find(const std::string& table, const std::string& name,
                                    int32_t position) const;
@@ -50,6 +55,7 @@ class Scope {
   absl::Status NoTable(const std::string& table, int32_t position) const;
 
   std::vector<std::string> tables_;
+  std::map<std::string, uint32_t> values_;  // aliases of scalar functions, and their column
   std::vector<ScopeColumn> columns_;
 };
 

@@ -8,7 +8,8 @@
 
 namespace millrace {
 
-// `; did you mean "word"?` for a name at most a third of its letters away, else nothing.
+// `; did you mean "word"?` for a name at most a third of its letters (one at least) away, else
+// nothing.
 std::string DidYouMean(std::string_view wrong, const std::vector<std::string>& known);
 
 }  // namespace millrace
