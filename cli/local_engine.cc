@@ -12,6 +12,7 @@ namespace millrace {
 namespace {
 
 constexpr absl::Duration kRegistrationTimeout = absl::Seconds(10);
+constexpr absl::Duration kGoodbyeTimeout = absl::Milliseconds(500);
 
 }  // namespace
 
@@ -62,9 +63,9 @@ const ConnectorRegistry& AllConnectors() {
 LocalEngine::~LocalEngine() {
   client_.reset();
   for (const auto& executor : executors_) {
-    executor->Shutdown();
+    // Says goodbye, so that the driver does not take it for a lost one.
+    executor->Drain(kGoodbyeTimeout).IgnoreError();
   }
-  executors_.clear();
   if (driver_ != nullptr) {
     driver_->Shutdown();
   }

@@ -1,4 +1,7 @@
 // The command line: `millrace COMMAND …`. Parses, then runs the one command that was typed.
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
 #include <csignal>
 
 #include "cli/command.h"
@@ -7,6 +10,9 @@ int main(int argc, char** argv) {
   // A reader that goes away (| head) ends a write with an error instead of the process without a
   // word.
   std::signal(SIGPIPE, SIG_IGN);
+  // What a driver and an executor in this process log; standard output is for data.
+  spdlog::set_default_logger(spdlog::stderr_logger_mt("millrace"));
+  spdlog::set_level(spdlog::level::warn);
 
   CLI::App app("Millrace: continuous SQL over Kafka, in micro-batches.");
   app.name("millrace");
