@@ -137,8 +137,8 @@ absl::Status SourceTask::EnsureWorker() {
 absl::Status SourceTask::Push(const SourceChunk& chunk) {
   RETURN_IF_ERROR(EnsureWorker());
   const auto describe = [&](uint32_t row) {
-    return absl::StrCat(split_.key().partition(), "@",
-                        row < chunk.offsets.size() ? chunk.offsets[row] : -1);
+    return absl::StrCat("at offset ", row < chunk.offsets.size() ? chunk.offsets[row] : -1,
+                        " of partition ", split_.key().partition());
   };
   for (std::unique_ptr<SourcePipeline>& pipeline : worker_->pipelines) {
     RETURN_IF_ERROR(pipeline->Push(chunk.batch, chunk.errors, describe));

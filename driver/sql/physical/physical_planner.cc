@@ -101,6 +101,7 @@ class PhysicalPlanner {
     }
     proto::Operator* op = Append(stream, "project", ToFields(node.output));
     std::vector<std::optional<uint32_t>> moved(1 + MaxColumn(project.exprs));
+    op->mutable_project();  // a projection to no columns (under count(*)) is one too
     for (size_t i = 0; i < project.exprs.size(); ++i) {
       *op->mutable_project()->add_exprs() = project.exprs[i];
       if (project.exprs[i].node_case() == proto::Expr::kColumn) {
