@@ -43,6 +43,7 @@ absl::StatusOr<Catalog::Entry> Catalog::Find(const std::string& name, int32_t po
     return Entry{.view = &view->second};
   }
   std::vector<std::string> known;
+  known.reserve(tables_.size() + views_.size());
   for (const auto& [table_name, table] : tables_) {
     known.push_back(table_name);
   }

@@ -95,6 +95,7 @@ absl::StatusOr<LogicalNodePtr> Grouping::Apply(LogicalNodePtr input, AggregateCo
   keys_.erase(time_keys, keys_.end());
 
   std::vector<std::string> key_names;
+  key_names.reserve(keys_.size());
   for (const proto::Expr& key : keys_) {
     key_names.push_back(key.node_case() == proto::Expr::kColumn
                             ? scope_.At(key.column()).name

@@ -17,6 +17,7 @@ constexpr SqlType kText = MakeType(TypeId::kText);
 
 std::vector<SqlType> TypesOf(const std::vector<proto::Expr>& exprs) {
   std::vector<SqlType> types;
+  types.reserve(exprs.size());
   for (const proto::Expr& expr : exprs) {
     types.push_back(TypeOf(expr));
   }
@@ -32,6 +33,7 @@ Signature SignatureOf(const AggregateFunction& function) { return {function.arg_
 template <typename Function>
 std::vector<Signature> SignaturesOf(const std::vector<const Function*>& functions) {
   std::vector<Signature> signatures;
+  signatures.reserve(functions.size());
   for (const Function* function : functions) {
     signatures.push_back(SignatureOf(*function));
   }

@@ -37,6 +37,7 @@ std::vector<uint32_t> Widen(LogicalNode* node, TableColumns* tables) {
   }
   const auto& wanted = (*tables)[scan->table->table()];
   std::vector<uint32_t> mapping;
+  mapping.reserve(scan->columns.size());
   for (const proto::SourceColumn& column : scan->columns) {
     mapping.push_back(
         static_cast<uint32_t>(std::distance(wanted.begin(), wanted.find(KeyOf(column)))));
