@@ -6,7 +6,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <limits>
-#include <vector>
+#include <optional>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
@@ -79,11 +79,19 @@ class IntervalReader {
 
  private:
   bool ReadVerbose(std::string_view rest);
+  bool ReadWord(std::string_view* rest);
+  bool ReadNumber(std::string_view* rest);
   bool ReadIso(std::string_view rest);
   bool TakeAmount(std::string_view* rest, Amount* amount);
   bool ReadClock(std::string_view token, int64_t sign);
   bool ReadYearMonth(std::string_view token, int64_t sign);
   void Add(const Amount& amount, const Unit& unit);
+  // The unit of the pending number has come.
+  void Take(const Unit& unit) {
+    Add(*pending_, unit);
+    pending_.reset();
+    any_ = true;
+  }
   void AddScaled(int64_t value, int64_t factor, int64_t* total);
 
   std::string text_;
@@ -91,6 +99,8 @@ class IntervalReader {
   int64_t days_ = 0;
   int64_t micros_ = 0;
   bool overflow_ = false;
+  std::optional<Amount> pending_;  // a number whose unit has not come yet
+  bool any_ = false;               // whether anything was read
 };
 
 IntervalReader::Outcome IntervalReader::Read(Interval* out) {
@@ -217,69 +227,67 @@ bool IntervalReader::ReadYearMonth(std::string_view token, int64_t sign) {
   return true;
 }
 
+// A unit for the number before it, or "ago" at the end.
+bool IntervalReader::ReadWord(std::string_view* rest) {
+  size_t end = 0;
+  while (end < rest->size() && absl::ascii_isalpha(static_cast<unsigned char>((*rest)[end]))) {
+    ++end;
+  }
+  std::string_view word = rest->substr(0, end);
+  rest->remove_prefix(end);
+  if (word == "ago" && any_ && !pending_.has_value() &&
+      absl::StripAsciiWhitespace(ToAbsl(*rest)).empty()) {
+    months_ = -months_;
+    days_ = -days_;
+    micros_ = -micros_;
+    return true;
+  }
+  const Unit* unit = FindUnit(word);
+  if (unit == nullptr || !pending_.has_value()) {
+    return false;
+  }
+  Take(*unit);
+  return true;
+}
+
+// A number whose unit comes next, a clock, or years-months.
+bool IntervalReader::ReadNumber(std::string_view* rest) {
+  size_t sign_bytes = (*rest)[0] == '-' || (*rest)[0] == '+' ? 1 : 0;
+  size_t end = std::min(rest->find_first_not_of("0123456789.:-", sign_bytes), rest->size());
+  std::string_view token = rest->substr(sign_bytes, end - sign_bytes);
+  int64_t sign = (*rest)[0] == '-' ? -1 : 1;
+  bool clock = token.find(':') != std::string_view::npos;
+  bool year_month = token.find('-') != std::string_view::npos;
+  if (pending_.has_value()) {
+    if (!clock) {
+      return false;
+    }
+    Take(Unit{.days = 1});  // '1 02:03:04' is one day and …
+  }
+  if (clock || year_month) {
+    any_ = true;
+    rest->remove_prefix(end);
+    return clock ? ReadClock(token, sign) : ReadYearMonth(token, sign);
+  }
+  pending_.emplace();
+  return TakeAmount(rest, &*pending_);
+}
+
 bool IntervalReader::ReadVerbose(std::string_view rest) {
-  bool any = false;
-  bool pending = false;  // a number whose unit has not come yet
-  Amount pending_amount;
   while (true) {
     rest.remove_prefix(std::min(rest.find_first_not_of(" \t\n\v\f\r@"), rest.size()));
     if (rest.empty()) {
       break;
     }
-    if (absl::ascii_isalpha(static_cast<unsigned char>(rest[0]))) {
-      size_t end = 0;
-      while (end < rest.size() && absl::ascii_isalpha(static_cast<unsigned char>(rest[end]))) {
-        ++end;
-      }
-      std::string_view word = rest.substr(0, end);
-      rest.remove_prefix(end);
-      if (word == "ago" && any && !pending &&
-          ToStd(absl::StripAsciiWhitespace(ToAbsl(rest))).empty()) {
-        months_ = -months_;
-        days_ = -days_;
-        micros_ = -micros_;
-        return true;
-      }
-      const Unit* unit = FindUnit(word);
-      if (unit == nullptr || !pending) {
-        return false;
-      }
-      Add(pending_amount, *unit);
-      pending = false;
-      any = true;
-      continue;
-    }
-    size_t sign_bytes = rest[0] == '-' || rest[0] == '+' ? 1 : 0;
-    size_t end = std::min(rest.find_first_not_of("0123456789.:-", sign_bytes), rest.size());
-    std::string_view token = rest.substr(sign_bytes, end - sign_bytes);
-    int64_t sign = rest[0] == '-' ? -1 : 1;
-    bool clock = token.find(':') != std::string_view::npos;
-    bool year_month = token.find('-') != std::string_view::npos;
-    if (pending) {
-      if (!clock) {
-        return false;
-      }
-      Add(pending_amount, Unit{.days = 1});  // '1 02:03:04' is one day and …
-      pending = false;
-    }
-    if (clock || year_month) {
-      if (!(clock ? ReadClock(token, sign) : ReadYearMonth(token, sign))) {
-        return false;
-      }
-      rest.remove_prefix(end);
-      any = true;
-      continue;
-    }
-    pending_amount = {};
-    if (!TakeAmount(&rest, &pending_amount)) {
+    bool word = absl::ascii_isalpha(static_cast<unsigned char>(rest[0]));
+    if (!(word ? ReadWord(&rest) : ReadNumber(&rest))) {
       return false;
     }
-    pending = true;
   }
-  if (pending) {
-    Add(pending_amount, Unit{.micros = kMicrosPerSecond});
+  if (pending_.has_value()) {
+    Take(Unit{.micros = kMicrosPerSecond});
   }
-  return any || pending;
+  return any_;
 }
 
 // nYnMnWnDTnHnMnS

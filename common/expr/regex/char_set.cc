@@ -1,8 +1,10 @@
 #include "common/expr/regex/char_set.h"
 
 #include <algorithm>
-#include <map>
+#include <array>
+#include <string>
 
+#include "absl/base/call_once.h"
 #include "absl/strings/str_format.h"
 #include "common/expr/text/utf8.h"
 
@@ -30,28 +32,38 @@ CharSet MembersOf(const char* class_name) {
   return set;
 }
 
-CharSet AsciiSpaces() {
-  CharSet set = CharSet::OfRange('\t', '\r');
-  set.Add(CharSet::Of(' '));
+CharSet MakeClass(std::string_view name) {
+  CharSet set;
+  if (name == "digit") {
+    set = CharSet::OfRange('0', '9');
+  } else if (name == "space") {
+    set = CharSet::OfRange('\t', '\r');
+    set.Add(CharSet::Of(' '));
+  } else if (name == "blank") {
+    set = CharSet::Of(' ');
+    set.Add(CharSet::Of('\t'));
+  } else if (name == "ascii") {
+    set = CharSet::OfRange(0, 0x7F);
+  } else if (name == "cntrl") {  // as PostgreSQL has it, not the locale
+    set = CharSet::OfRange(0, 0x1F);
+    set.Add(CharSet::OfRange(0x7F, 0x9F));
+  } else if (name == "word") {
+    set = MembersOf("alnum");
+    set.Add(CharSet::Of('_'));
+  } else {
+    set = MembersOf(std::string(name).c_str());
+  }
   return set;
 }
 
-std::map<std::string, CharSet, std::less<>> MakeClasses() {
-  std::map<std::string, CharSet, std::less<>> classes;
-  for (const char* name : {"alnum", "alpha", "cntrl", "digit", "graph", "lower", "print", "punct",
-                           "upper", "xdigit"}) {
-    classes.emplace(name, MembersOf(name));
-  }
-  CharSet word = classes["alnum"];
-  word.Add(CharSet::Of('_'));
-  classes.emplace("word", std::move(word));
-  classes.emplace("space", AsciiSpaces());
-  CharSet blank = CharSet::Of(' ');
-  blank.Add(CharSet::Of('\t'));
-  classes.emplace("blank", std::move(blank));
-  classes.emplace("ascii", CharSet::OfRange(0, 0x7F));
-  return classes;
-}
+// Finding the members of a class takes milliseconds: only when it is asked for.
+struct LazyClass {
+  explicit LazyClass(std::string_view class_name) : name(class_name) {}
+
+  std::string_view name;
+  absl::once_flag once;
+  CharSet set;
+};
 
 }  // namespace
 
@@ -62,10 +74,18 @@ CharSet CharSet::OfRange(uint32_t first, uint32_t last) {
 }
 
 const CharSet* CharSet::OfClass(std::string_view name) {
-  static const std::map<std::string, CharSet, std::less<>>* const kClasses =
-      new std::map<std::string, CharSet, std::less<>>(MakeClasses());
-  auto it = kClasses->find(name);
-  return it == kClasses->end() ? nullptr : &it->second;
+  static std::array<LazyClass, 14>* const kClasses = new std::array<LazyClass, 14>{
+      LazyClass("alnum"), LazyClass("alpha"), LazyClass("ascii"), LazyClass("blank"),
+      LazyClass("cntrl"), LazyClass("digit"), LazyClass("graph"), LazyClass("lower"),
+      LazyClass("print"), LazyClass("punct"), LazyClass("space"), LazyClass("upper"),
+      LazyClass("word"),  LazyClass("xdigit")};
+  for (LazyClass& candidate : *kClasses) {
+    if (candidate.name == name) {
+      absl::call_once(candidate.once, [&candidate] { candidate.set = MakeClass(candidate.name); });
+      return &candidate.set;
+    }
+  }
+  return nullptr;
 }
 
 void CharSet::Add(const CharSet& other) {
