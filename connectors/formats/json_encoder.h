@@ -4,7 +4,6 @@
 
 #include <memory>
 #include <string>
-#include <string_view>
 
 #include "absl/status/statusor.h"
 #include "common/columnar/column.h"
@@ -14,9 +13,6 @@ namespace millrace {
 
 // REQUIRES: the sink was validated.
 absl::StatusOr<std::unique_ptr<FormatEncoder>> NewJsonEncoder(const proto::Sink& sink);
-
-// Appends `text` as a JSON string.
-void AppendJsonString(std::string_view text, std::string* out);
 
 // Appends a value, NULL as null.
 void AppendJsonValue(const Column& column, size_t row, std::string* out);

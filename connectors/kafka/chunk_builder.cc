@@ -7,8 +7,8 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/check.h"
 #include "common/base/status.h"
+#include "common/types/jsonb_text.h"
 #include "common/types/text_format.h"
-#include "connectors/formats/json_encoder.h"
 #include "connectors/formats/utf8.h"
 #include "connectors/record_hash.h"
 

@@ -46,6 +46,9 @@ const std::map<std::string, std::string>& CommonDefaults() {
       {"socket.nagle.disable", "true"},
       {"log.connection.close", "false"},
       {"topic.metadata.refresh.interval.ms", "10000"},
+      // How long a topic that was just found may be missing from another broker's answer before it
+      // counts as deleted.
+      {"topic.metadata.propagation.max.ms", "3000"},
   };
   return defaults;
 }
@@ -88,6 +91,7 @@ absl::StatusCode CodeOf(rd_kafka_resp_err_t error) {
     case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
     case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
     case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
+    case RD_KAFKA_RESP_ERR__NOENT:
     case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_ID:
     case RD_KAFKA_RESP_ERR_GROUP_ID_NOT_FOUND:
       return absl::StatusCode::kNotFound;
