@@ -1,7 +1,8 @@
 // The engine's key hash: XXH3-64 with a fixed seed over a canonical encoding that agrees with SQL
 // equality, so that equal keys meet on one owner in every process, build and year. Pure functions.
 //
-// Version 1: a text value hashes as its bytes; numbers, dates and times as 8 little-endian bytes of
+// Version 1: text of up to 12 bytes hashes as its 16-byte TextView (length, bytes, zeros), longer
+// text as its bytes; numbers, dates and times as 8 little-endian bytes of
 // their canonical value (integers of all widths alike; −0 as 0; one NaN; a numeric that is an int64
 // as that int64, else its canonical digits); NULL as a constant. Columns are combined in order.
 // Changing any of this needs a new version: state and journals depend on it.
