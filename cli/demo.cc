@@ -60,7 +60,7 @@ absl::StatusOr<int> Demo(const DemoOptions& options, const Console& console) {
   proto::SubmitRequest request;
   request.set_sql(script);
   ASSIGN_OR_RETURN(const auto job, engine->client().Submit(request));
-  drain.SetJob(&engine->client(), job.name());
+  const DrainOnInterrupt::Scope draining(drain, engine->client(), job.name());
   console.Note(absl::StrCat("Kafka inside this process at ", kafka->bootstrap_servers(),
                             ", topic test, ", WithThousands(static_cast<int64_t>(options.rate)),
                             " lines/s; the job:\n", script,

@@ -114,18 +114,30 @@ class Follower {
 
 }  // namespace
 
-void DrainOnInterrupt::SetJob(DriverClient* client, std::string job) {
-  job_ = std::move(job);
-  client_.store(client);
+DrainOnInterrupt::Scope::Scope(DrainOnInterrupt& drain, DriverClient& client,
+                               const std::string& job)
+    : drain_(drain) {
+  const std::lock_guard<std::mutex> lock(drain_.mutex_);
+  drain_.client_ = &client;
+  drain_.job_ = job;
+  drain_.had_job_ = true;
+}
+
+DrainOnInterrupt::Scope::~Scope() {
+  const std::lock_guard<std::mutex> lock(drain_.mutex_);
+  drain_.client_ = nullptr;
 }
 
 void DrainOnInterrupt::OnInterrupt() {
-  DriverClient* client = client_.load();
-  if (client == nullptr) {
-    _exit(kExitFailed);  // nothing has begun that would have to be finished
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (client_ == nullptr) {
+    if (!had_job_) {
+      _exit(kExitFailed);  // nothing has begun that would have to be finished
+    }
+    return;  // the job has ended by itself
   }
   console_.Note("\ndraining: the batches under way are finished; Ctrl-C again ends at once");
-  const auto stopped = client->Stop(job_, /*cancel=*/false);
+  const auto stopped = client_->Stop(job_, /*cancel=*/false);
   if (!stopped.ok()) {
     console_.Fail(Annotate(stopped.status(), "cannot drain; Ctrl-C again ends at once"));
   }

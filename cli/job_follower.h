@@ -3,8 +3,8 @@
 #ifndef MILLRACE_CLI_JOB_FOLLOWER_H_
 #define MILLRACE_CLI_JOB_FOLLOWER_H_
 
-#include <atomic>
 #include <cstdint>
+#include <mutex>
 #include <string>
 
 #include "cli/console.h"
@@ -21,20 +21,33 @@ struct FollowOptions {
 };
 
 // Turns Ctrl-C into a drain of the job, once there is one; before that it ends the process at once.
-// BlockInterrupts() must come first. Thread-safe.
+// Thread-safe. BlockInterrupts() must come first.
 class DrainOnInterrupt {
  public:
   explicit DrainOnInterrupt(const Console& console) : console_(console) {}
 
-  // From now on an interrupt stops `job`. Both must outlive the listener.
-  void SetJob(DriverClient* client, std::string job);
+  // While one lives, an interrupt drains `job`. Its end waits for a drain that is being asked for,
+  // so that the client may go after it.
+  class Scope {
+   public:
+    Scope(DrainOnInterrupt& drain, DriverClient& client, const std::string& job);
+    ~Scope();
+    Scope(const Scope&) = delete;
+    Scope& operator=(const Scope&) = delete;
+
+   private:
+    DrainOnInterrupt& drain_;
+  };
+
   // What InterruptListener calls.
   void OnInterrupt();
 
  private:
   const Console& console_;
+  std::mutex mutex_;                // held while the driver is asked
+  DriverClient* client_ = nullptr;  // null: no job yet, or no more
   std::string job_;
-  std::atomic<DriverClient*> client_ = nullptr;
+  bool had_job_ = false;
 };
 
 // Returns when the job has ended; the exit code, after a message on stderr if it is not kExitOk.

@@ -128,10 +128,19 @@ TEST_F(JobFollowerTest, StopsAfterTheBatchesThatWereAskedFor) {
 
 TEST_F(JobFollowerTest, AnInterruptDrainsTheJob) {
   DrainOnInterrupt drain(console_);
-  drain.SetJob(client_.get(), "words");
+  const DrainOnInterrupt::Scope scope(drain, *client_, "words");
   drain.OnInterrupt();
   EXPECT_THAT(jobs_.stopped(), ElementsAre("words drained"));
   EXPECT_THAT(err_.str(), HasSubstr("draining"));
+}
+
+TEST_F(JobFollowerTest, AnInterruptAfterTheJobHasEndedDoesNothing) {
+  DrainOnInterrupt drain(console_);
+  {
+    const DrainOnInterrupt::Scope scope(drain, *client_, "words");
+  }
+  drain.OnInterrupt();
+  EXPECT_THAT(jobs_.stopped(), ElementsAre());
 }
 
 TEST_F(JobFollowerTest, AnInterruptBeforeThereIsAJobEndsTheProcess) {

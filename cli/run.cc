@@ -66,7 +66,7 @@ int RunPlanned(const RunOptions& options, const proto::SubmitRequest& request,
                             ? InScript(job.status(), options.script)
                             : job.status());
   }
-  drain.SetJob(&(*engine)->client(), job->name());
+  const DrainOnInterrupt::Scope draining(drain, (*engine)->client(), job->name());
   for (const std::string& notice : job->notices()) {
     console.Note(notice);
   }
@@ -101,11 +101,6 @@ int RunRun(const RunOptions& options, const Console& console) {
   if (planned->explain_only) {
     console.out << planned->explain_text << std::flush;
     return kExitOk;
-  }
-  if (CheckpointLocation(planned->plan).empty()) {
-    console.Note(
-        "no checkpoint_location: each run is a new incarnation of the job and starts where its "
-        "sources' `start` says");
   }
   proto::SubmitRequest request;
   request.set_sql(*std::move(script));

@@ -181,7 +181,7 @@ class ExamplesTest(unittest.TestCase):
 
     def run_example(self, workspace, name):
         """Runs what the example's comment tells to run; `run` with --once."""
-        text = (EXAMPLES / name).read_text()
+        text = (workspace.directory / "examples" / name).read_text()
         commands = [line.removeprefix("--   ") for line in text.splitlines() if line.startswith("--   ")]
         for command in commands:
             if " run " in command and "--once" not in command:
