@@ -86,6 +86,8 @@ bool IsConnectionError(rd_kafka_resp_err_t error) {
   }
 }
 
+thread_local QueueErrors* queue_errors = nullptr;
+
 absl::StatusCode CodeOf(rd_kafka_resp_err_t error) {
   switch (error) {
     case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
@@ -215,6 +217,14 @@ absl::Status KafkaClient::ErrorOf(rd_kafka_resp_err_t error, std::string_view wh
 
 void KafkaClient::OnError(rd_kafka_t*, int error, const char* reason, void* opaque) {
   auto* self = static_cast<KafkaClient*>(opaque);
+  auto code = static_cast<rd_kafka_resp_err_t>(error);
+  if (queue_errors != nullptr && !IsConnectionError(code)) {
+    if (queue_errors->error == RD_KAFKA_RESP_ERR_NO_ERROR) {
+      queue_errors->error = code;
+      queue_errors->text = reason;
+    }
+    return;
+  }
   if (error == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
     self->all_brokers_down_.store(true,
                                   std::memory_order_relaxed);  // its text says no more than that
@@ -236,6 +246,9 @@ void KafkaClient::OnDelivery(rd_kafka_t*, const rd_kafka_message_t* message, voi
     self->on_delivery_(message);
   }
 }
+
+QueueErrors::QueueErrors() { queue_errors = this; }
+QueueErrors::~QueueErrors() { queue_errors = nullptr; }
 
 absl::Status CheckKafkaPropertyValues(KafkaRole role, const OptionMap& options) {
   KafkaPtr<rd_kafka_conf_t> conf(rd_kafka_conf_new());

@@ -71,6 +71,20 @@ class KafkaClient {
   std::atomic<bool> all_brokers_down_{false};
 };
 
+// Collects the errors that librdkafka gives to the client's error callback while this thread serves
+// a queue in the scope: that is how it says that a partition's topic is gone. Errors of the
+// connection go past it. Scopes do not nest.
+class QueueErrors {
+ public:
+  QueueErrors();
+  QueueErrors(const QueueErrors&) = delete;
+  QueueErrors& operator=(const QueueErrors&) = delete;
+  ~QueueErrors();
+
+  rd_kafka_resp_err_t error = RD_KAFKA_RESP_ERR_NO_ERROR;  // the first
+  std::string text;
+};
+
 // INVALID_ARGUMENT unless librdkafka takes every allowed property of `options` with its value. No
 // I/O; values with secret references are not looked at.
 absl::Status CheckKafkaPropertyValues(KafkaRole role, const OptionMap& options);

@@ -104,6 +104,7 @@ bool FetchedPartition::DrainLocked(int64_t limit_bytes) {
   }
   int64_t before = fetched_to_.load(std::memory_order_relaxed);
   more_ = true;
+  QueueErrors errors;
   while (staged_bytes_ < limit_bytes) {
     ssize_t count = rd_kafka_consume_batch_queue(queue_.get(), 0, scratch_.data(), scratch_.size());
     for (ssize_t i = 0; i < count; ++i) {
@@ -119,6 +120,9 @@ bool FetchedPartition::DrainLocked(int64_t limit_bytes) {
       break;
     }
   }
+  if (errors.error != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    NoteError(errors.error, errors.text);
+  }
   bool advanced = fetched_to_.load(std::memory_order_relaxed) > before;
   if (advanced) {
     client_->NoteAlive();
@@ -132,8 +136,15 @@ int64_t FetchedPartition::LibraryPosition() {
 }
 
 void FetchedPartition::Stage(rd_kafka_message_t* message) {
+  if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+    AdvanceTo(message->offset);
+    client_->NoteAlive();
+    rd_kafka_message_destroy(message);
+    return;
+  }
   if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-    NoteError(message);
+    const char* text = rd_kafka_message_errstr(message);
+    NoteError(message->err, text == nullptr ? "" : text);
     rd_kafka_message_destroy(message);
     return;
   }
@@ -148,14 +159,8 @@ void FetchedPartition::AdvanceTo(int64_t offset) {
   }
 }
 
-void FetchedPartition::NoteError(const rd_kafka_message_t* message) {
-  if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-    AdvanceTo(message->offset);
-    client_->NoteAlive();
-    return;
-  }
-  const char* text = rd_kafka_message_errstr(message);
-  absl::Status status = KafkaStatus(message->err, absl::StrCat("reading ", name_));
+void FetchedPartition::NoteError(rd_kafka_resp_err_t error, const std::string& text) {
+  absl::Status status = KafkaStatus(error, absl::StrCat("reading ", name_));
   if (status.code() == absl::StatusCode::kUnavailable || !error_.ok()) {
     return;  // librdkafka goes on trying
   }
@@ -165,8 +170,7 @@ void FetchedPartition::NoteError(const rd_kafka_message_t* message) {
                      ") no longer exists; it was deleted while the job read it"));
     return;
   }
-  error_ = absl::Status(status.code(),
-                        absl::StrCat(status.message(), " (", text == nullptr ? "" : text, ")"));
+  error_ = absl::Status(status.code(), absl::StrCat(status.message(), " (", text, ")"));
 }
 
 bool FetchedPartition::TakeLocked(int64_t end, size_t max_messages, Taken* taken) {

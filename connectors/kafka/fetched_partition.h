@@ -86,7 +86,7 @@ class FetchedPartition : public std::enable_shared_from_this<FetchedPartition> {
   // Behind the last message or control record that librdkafka has handed out.
   int64_t LibraryPosition();
   void Stage(rd_kafka_message_t* message);
-  void NoteError(const rd_kafka_message_t* message);
+  void NoteError(rd_kafka_resp_err_t error, const std::string& text);
   void AdvanceTo(int64_t offset);
   // Whether Take has an answer for `end`; `taken` then holds it.
   bool TakeLocked(int64_t end, size_t max_messages, Taken* taken);

@@ -122,6 +122,9 @@ absl::Status KafkaBroker::Prepare() {
       {"transaction.state.log.min.isr", "1"},
       {"transaction.state.log.num.partitions", "4"},
       {"group.initial.rebalance.delay.ms", "0"},
+      // A broker that was killed may come back once its old registration has run out.
+      {"broker.session.timeout.ms", "3000"},
+      {"broker.heartbeat.interval.ms", "500"},
       {"log.initial.task.delay.ms", "100"},
       {"log.segment.delete.delay.ms", "100"},
   };

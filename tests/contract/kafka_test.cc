@@ -1,0 +1,452 @@
+// What is particular to Kafka, over a real broker: where jobs start, what they tell the cluster,
+// and trouble.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
+#include "connectors/source.h"
+#include "tests/contract/kafka_place.h"
+#include "tests/contract/tables.h"
+
+namespace millrace {
+namespace {
+
+constexpr absl::Duration kTimeout = absl::Seconds(30);
+
+absl::Time Soon() { return absl::Now() + kTimeout; }
+
+const SourceConnector& KafkaSource() { return **Connectors().Source("kafka"); }
+const SinkConnector& KafkaSink() { return **Connectors().Sink("kafka"); }
+
+proto::Source Table(const std::string& topic, const std::string& start = "earliest") {
+  return TextSource(
+      "kafka", "raw",
+      {{"bootstrap.servers", Broker().bootstrap_servers()}, {"topic", topic}, {"start", start}});
+}
+
+std::unique_ptr<SourceEnumerator> Enumerate(const proto::Source& source,
+                                            const std::string& job = "job") {
+  EXPECT_OK(KafkaSource().Validate(source));
+  auto enumerator = KafkaSource().CreateEnumerator(source, SourceContext{.job_name = job});
+  EXPECT_OK(enumerator);
+  return *std::move(enumerator);
+}
+
+std::unique_ptr<SourceReader> Read(const proto::Source& source, SourceContext context = {}) {
+  auto reader = KafkaSource().CreateReader(source, context);
+  EXPECT_OK(reader);
+  return *std::move(reader);
+}
+
+// Start offsets by partition.
+std::map<std::string, int64_t> StartOf(const proto::Source& source) {
+  auto enumerator = Enumerate(source);
+  auto partitions = enumerator->Discover(kTimeout);
+  EXPECT_OK(partitions);
+  auto starts = enumerator->ResolveStart(*partitions, kTimeout);
+  EXPECT_OK(starts);
+  std::map<std::string, int64_t> offsets;
+  for (const PartitionOffset& one : *starts) {
+    offsets[one.partition] = one.offset.value();
+  }
+  return offsets;
+}
+
+using Offsets = std::map<std::string, int64_t>;
+
+TEST(KafkaStart, EarliestAndLatest) {
+  std::string topic = NewTopic(2);
+  Produce(topic, 0, {"a", "b", "c"});
+  EXPECT_EQ(StartOf(Table(topic)), (Offsets{{topic + "/0", 0}, {topic + "/1", 0}}));
+  EXPECT_EQ(StartOf(Table(topic, "latest")), (Offsets{{topic + "/0", 3}, {topic + "/1", 0}}));
+}
+
+TEST(KafkaStart, OffsetsMustBeInTheLog) {
+  std::string topic = NewTopic(2);
+  Produce(topic, 0, {"a", "b", "c"});
+  EXPECT_EQ(StartOf(Table(topic, "offsets:0:2")), (Offsets{{topic + "/0", 2}, {topic + "/1", 0}}));
+  auto enumerator = Enumerate(Table(topic, "offsets:0:4"));
+  absl::Status status = enumerator->ResolveStart({topic + "/0", topic + "/1"}, kTimeout).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kOutOfRange);
+  EXPECT_TRUE(
+      absl::StrContains(status.message(), topic + "/0 is not in the log, which holds [0, 3)"))
+      << status;
+}
+
+TEST(KafkaStart, ATimestampFindsTheFirstRecordAsLate) {
+  std::string topic = NewTopic(1);
+  Produce(topic, 0, {"a", "b"});
+  int64_t second = Consume(topic)[1].timestamp_ms;
+  int64_t first_at_second = 0;
+  for (const PlainRecord& record : Consume(topic)) {
+    first_at_second = record.timestamp_ms < second ? record.offset + 1 : first_at_second;
+  }
+  EXPECT_EQ(StartOf(Table(topic, absl::StrCat("timestamp:", second)))[topic + "/0"],
+            first_at_second);
+  // Nothing is as late: what comes from now on.
+  EXPECT_EQ(StartOf(Table(topic, "timestamp:2100-01-01T00:00:00Z"))[topic + "/0"], 2);
+}
+
+TEST(KafkaStart, AGroupGoesOnWhereItStopped) {
+  std::string topic = NewTopic(2);
+  Produce(topic, 0, {"a", "b", "c"});
+  Produce(topic, 1, {"d", "e"});
+  proto::Source source = Table(topic, "group");
+  (*source.mutable_options())["group"] = "group-of-" + topic;
+  EXPECT_EQ(StartOf(source), (Offsets{{topic + "/0", 0}, {topic + "/1", 0}}));
+  ASSERT_OK(Enumerate(source)->PublishOffsets(
+      {{topic + "/0", Offset(2)}, {topic + "/1", Offset(1)}}, kTimeout));
+  EXPECT_EQ(StartOf(source), (Offsets{{topic + "/0", 2}, {topic + "/1", 1}}));
+  auto lag = Admin().GroupOffsets("group-of-" + topic, kTimeout);
+  ASSERT_OK(lag);
+  ASSERT_EQ(lag->size(), 2u);
+  EXPECT_EQ((*lag)[0].committed, 2);
+  EXPECT_EQ((*lag)[0].stable_end, 3);
+  EXPECT_EQ((*lag)[1].committed, 1);
+  EXPECT_EQ((*lag)[1].high_watermark, 2);
+}
+
+TEST(KafkaGroup, IsCalledAfterTheJob) {
+  std::string topic = NewTopic(1);
+  Produce(topic, 0, {"a"});
+  ASSERT_OK(
+      Enumerate(Table(topic), "counts")->PublishOffsets({{topic + "/0", Offset(1)}}, kTimeout));
+  auto lag = Admin().GroupOffsets("millrace-counts", kTimeout);
+  ASSERT_OK(lag);
+  ASSERT_EQ(lag->size(), 1u);
+  EXPECT_EQ((*lag)[0].topic, topic);
+}
+
+TEST(KafkaTopics, AnUnknownOneListsWhatIsNear) {
+  std::string topic = NewTopic(1);
+  absl::Status status = Enumerate(Table(topic + "x"))->Discover(kTimeout).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
+  EXPECT_TRUE(absl::StrContains(status.message(), "\"" + topic + "x\"")) << status;
+  EXPECT_TRUE(absl::StrContains(status.message(), "did you mean")) << status;
+  EXPECT_TRUE(absl::StrContains(status.message(), topic)) << status;
+  // Asking must not have made it.
+  EXPECT_EQ(Admin().DescribeTopic(topic + "x", kTimeout).status().code(),
+            absl::StatusCode::kNotFound);
+}
+
+TEST(KafkaTopics, APatternFindsTopicsThatComeLater) {
+  std::string first = NewTopic(1);
+  std::string name = absl::StrCat("pattern-", first);
+  auto enumerator = Enumerate(Table("/pattern-" + first + ".*/"));
+  auto none = enumerator->Discover(kTimeout);
+  ASSERT_OK(none);
+  EXPECT_TRUE(none->empty());
+  ASSERT_OK(Admin().CreateTopic({.name = name + "a", .partitions = 2, .replication = 1}, kTimeout));
+  auto found = enumerator->Discover(kTimeout);
+  ASSERT_OK(found);
+  EXPECT_EQ(*found, (std::vector<PartitionName>{name + "a/0", name + "a/1"}));
+}
+
+TEST(KafkaEnds, StopAtAnOpenTransaction) {
+  std::string topic = NewTopic(1);
+  Produce(topic, 0, {"a", "b"});
+  auto producer = NewTransactionalProducer(Broker().bootstrap_servers(), "open-" + topic);
+  ASSERT_OK(producer);
+  ASSERT_OK((*producer)->Begin());
+  ASSERT_OK((*producer)->Send(topic, 0, "hidden"));
+  ASSERT_OK((*producer)->Flush());
+  auto enumerator = Enumerate(Table(topic));
+  auto ends = enumerator->Ends({topic + "/0"}, kTimeout);
+  ASSERT_OK(ends);
+  EXPECT_EQ((*ends)[0].stable_end.value(), 2);
+  EXPECT_EQ((*ends)[0].high_watermark.value(), 3);
+  proto::Source uncommitted = Table(topic);
+  (*uncommitted.mutable_options())["isolation.level"] = "read_uncommitted";
+  auto all = Enumerate(uncommitted)->Ends({topic + "/0"}, kTimeout);
+  ASSERT_OK(all);
+  EXPECT_EQ((*all)[0].stable_end.value(), 3);
+  ASSERT_OK((*producer)->Commit());
+  // The coordinator answers before the marker is in the log.
+  absl::Time deadline = Soon();
+  do {
+    ends = enumerator->Ends({topic + "/0"}, kTimeout);
+    ASSERT_OK(ends);
+  } while ((*ends)[0].stable_end.value() < 4 && absl::Now() < deadline);
+  EXPECT_EQ((*ends)[0].stable_end.value(), 4) << "the record and the commit marker";
+}
+
+TEST(KafkaReader, KnowsAtOnceThatOnlyAControlRecordFollows) {
+  std::string topic = NewTopic(1);
+  auto producer = NewTransactionalProducer(Broker().bootstrap_servers(), "tail-" + topic);
+  ASSERT_OK(producer);
+  absl::Mutex mutex;
+  int64_t fetched = 0;
+  SourceReader* raw = nullptr;
+  SourceContext context;
+  context.on_progress = [&] {
+    absl::MutexLock lock(&mutex);
+    fetched = raw == nullptr ? fetched : raw->FetchedTo()[0].offset.value();
+  };
+  auto reader = Read(Table(topic), context);
+  {
+    absl::MutexLock lock(&mutex);
+    raw = reader.get();
+  }
+  ASSERT_OK(reader->Assign(topic + "/0", Offset(0)));
+  std::vector<absl::Duration> waits;
+  for (int64_t i = 0; i < 20; ++i) {
+    ASSERT_OK((*producer)->Begin());
+    ASSERT_OK((*producer)->Send(topic, 0, "x"));
+    ASSERT_OK((*producer)->Commit());
+    absl::Time committed = absl::Now();
+    int64_t end = 2 * (i + 1);  // a record and a marker each
+    auto reached = [&] { return fetched >= end; };
+    absl::MutexLock lock(&mutex);
+    ASSERT_TRUE(mutex.AwaitWithDeadline(absl::Condition(&reached), Soon()));
+    waits.push_back(absl::Now() - committed);
+  }
+  // Waiting for the end of the partition instead would take fetch.wait.max.ms, 100 ms, every time.
+  std::sort(waits.begin(), waits.end());
+  EXPECT_LT(waits[waits.size() / 2], absl::Milliseconds(50));
+}
+
+TEST(KafkaReader, SaysWhichOffsetsAreLost) {
+  std::string topic = NewTopic(1);
+  Produce(topic, 0, {"a", "b", "c", "d", "e"});
+  ASSERT_OK(Admin().DeleteRecords(topic, 0, 3, kTimeout));
+  auto reader = Read(Table(topic));
+  ASSERT_OK(reader->Assign(topic + "/0", Offset(1)));
+  absl::Status status = reader->Read(topic + "/0", Offset(5), 10, 0, Soon()).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kOutOfRange) << status;
+  EXPECT_TRUE(absl::StrContains(status.message(),
+                                "topic " + topic + " partition 0: offsets [1, 3) are lost"))
+      << status;
+  // What is left can be read.
+  ASSERT_OK(reader->Assign(topic + "/0", Offset(3)));
+  auto chunk = reader->Read(topic + "/0", Offset(5), 10, 0, Soon());
+  ASSERT_OK(chunk);
+  EXPECT_EQ(Texts(chunk->batch), (std::vector<std::string>{"d", "e"}));
+}
+
+TEST(KafkaReader, NoticesThatItsTopicWasDeleted) {
+  std::string topic = NewTopic(1);
+  Produce(topic, 0, {"a"});
+  auto enumerator = Enumerate(Table(topic));
+  auto reader = Read(Table(topic));
+  ASSERT_OK(reader->Assign(topic + "/0", Offset(0)));
+  ASSERT_OK(reader->Read(topic + "/0", Offset(1), 10, 0, Soon()));
+  ASSERT_OK(Admin().DeleteTopic(topic, kTimeout));
+  absl::Status status = reader->Read(topic + "/0", Offset(2), 10, 0, Soon()).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kNotFound) << status;
+  EXPECT_TRUE(absl::StrContains(status.message(), topic)) << status;
+  status = enumerator->Ends({topic + "/0"}, kTimeout).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kNotFound) << status;
+  EXPECT_TRUE(absl::StrContains(status.message(), topic)) << status;
+}
+
+TEST(KafkaReader, NamesTheRecordThatIsNotText) {
+  std::string topic = NewTopic(1);
+  Produce(topic, 0, {"good", "bad \xff", "good again"});
+  auto reader = Read(Table(topic));
+  ASSERT_OK(reader->Assign(topic + "/0", Offset(0)));
+  auto chunk = reader->Read(topic + "/0", Offset(3), 10, 0, Soon());
+  ASSERT_OK(chunk);
+  ASSERT_EQ(chunk->errors.size(), 1u);
+  EXPECT_EQ(chunk->errors[0].row, 1u);
+  EXPECT_TRUE(absl::StrContains(chunk->errors[0].status.message(),
+                                "topic " + topic + " partition 0 offset 1"))
+      << chunk->errors[0].status;
+}
+
+TEST(KafkaReader, TombstonesAreNull) {
+  std::string topic = NewTopic(1);
+  auto producer = NewKafkaRecordProducer({{"bootstrap.servers", Broker().bootstrap_servers()}},
+                                         topic, kTimeout);
+  ASSERT_OK(producer);
+  ASSERT_OK((*producer)->Send("k", std::nullopt));
+  ASSERT_OK((*producer)->Send("", ""));
+  ASSERT_OK((*producer)->Flush(kTimeout));
+  auto reader = Read(Table(topic));
+  ASSERT_OK(reader->Assign(topic + "/0", Offset(0)));
+  auto chunk = reader->Read(topic + "/0", Offset(2), 10, 0, Soon());
+  ASSERT_OK(chunk);
+  EXPECT_EQ(Texts(chunk->batch), (std::vector<std::string>{"<null>", ""}));
+}
+
+TEST(KafkaTrouble, AnUnreachableBrokerIsNamed) {
+  proto::Source source =
+      TextSource("kafka", "raw", {{"bootstrap.servers", "127.0.0.1:1"}, {"topic", "t"}});
+  absl::Time begin = absl::Now();
+  absl::Status status = Enumerate(source)->Discover(absl::Seconds(2)).status();
+  EXPECT_LT(absl::Now() - begin, absl::Seconds(10));
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
+  EXPECT_TRUE(absl::StrContains(status.message(), "bootstrap.servers = '127.0.0.1:1'")) << status;
+  EXPECT_TRUE(absl::StrContains(status.message(), "Connection refused")) << status;
+
+  proto::Sink sink =
+      TextSink("kafka", "raw", {{"bootstrap.servers", "127.0.0.1:1"}, {"topic", "t"}});
+  status = KafkaSink().Probe(sink, absl::Seconds(2));
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
+}
+
+// One row with its metadata columns through a sink and back.
+TEST(KafkaSink, WritesKeyHeadersPartitionAndTime) {
+  std::string topic = NewTopic(3);
+  proto::Sink sink = TextSink(
+      "kafka", "raw", {{"bootstrap.servers", Broker().bootstrap_servers()}, {"topic", topic}});
+  AddSinkColumn(&sink, "_key", proto::TYPE_TEXT);
+  AddSinkColumn(&sink, "_partition", proto::TYPE_INT32);
+  AddSinkColumn(&sink, "_headers", proto::TYPE_JSONB);
+  ASSERT_OK(KafkaSink().Validate(sink));
+  auto partition = std::make_shared<Column>(MakeType(TypeId::kInt32), 1);
+  partition->mutable_values<int32_t>()[0] = 2;
+  auto headers = std::make_shared<Column>(MakeType(TypeId::kJsonb), 1);
+  headers->SetTextCopy(0, R"({"none": null, "trace": "é1"})");
+  Batch rows({TextColumn({"v"}), TextColumn({"k"}), partition, headers}, 1);
+  auto writer = KafkaSink().CreateWriter(sink, SinkContext{});
+  ASSERT_OK(writer);
+  ASSERT_OK((*writer)->Write(BatchId(1), 1700000000123000, rows));
+  ASSERT_OK((*writer)->Commit(BatchId(1), Soon()));
+
+  proto::Source source = Table(topic);
+  source.clear_columns();
+  for (const auto& [name, type] : KafkaSource().MetadataColumns()) {
+    proto::SourceColumn* column = source.add_columns();
+    column->set_name(name);
+    TypeToProto(type, column->mutable_type());
+    column->set_declared(-1);
+  }
+  auto reader = Read(source);
+  ASSERT_OK(reader->Assign(topic + "/2", Offset(0)));
+  auto chunk = reader->Read(topic + "/2", Offset(1), 10, 0, Soon());
+  ASSERT_OK(chunk);
+  ASSERT_TRUE(chunk->errors.empty()) << chunk->errors[0].status;
+  std::map<std::string, const Column*> columns;
+  for (int i = 0; i < source.columns_size(); ++i) {
+    columns[source.columns(i).name()] = chunk->batch.column(static_cast<size_t>(i)).get();
+  }
+  EXPECT_EQ(columns["_topic"]->value<TextView>(0).view(), topic);
+  EXPECT_EQ(columns["_partition"]->value<int32_t>(0), 2);
+  EXPECT_EQ(columns["_offset"]->value<int64_t>(0), 0);
+  EXPECT_EQ(columns["_timestamp"]->value<int64_t>(0), 1700000000123000);
+  EXPECT_EQ(columns["_key"]->value<TextView>(0).view(), "k");
+  EXPECT_EQ(columns["_headers"]->value<TextView>(0).view(), R"({"none": null, "trace": "é1"})");
+}
+
+TEST(KafkaSink, PartitionsAsJavaDoes) {
+  std::string topic = NewTopic(4);
+  proto::Sink sink = TextSink(
+      "kafka", "raw", {{"bootstrap.servers", Broker().bootstrap_servers()}, {"topic", topic}});
+  AddSinkColumn(&sink, "_key", proto::TYPE_TEXT);
+  auto writer = KafkaSink().CreateWriter(sink, SinkContext{});
+  ASSERT_OK(writer);
+  ASSERT_OK(
+      (*writer)->Write(BatchId(1), 0, TextRows({{"a", "b", "c"}, {"21", "foobar", "kafka"}})));
+  ASSERT_OK((*writer)->Commit(BatchId(1), Soon()));
+  std::map<std::string, int32_t> partitions;
+  for (const PlainRecord& record : Consume(topic)) {
+    partitions[*record.key] = record.partition;
+  }
+  // org.apache.kafka.common.utils.UtilsTest: murmur2("21") = -973932308, murmur2("foobar") =
+  // -790332482; the partition is (hash & 0x7fffffff) % 4.
+  EXPECT_EQ(partitions["21"], (-973932308 & 0x7fffffff) % 4);
+  EXPECT_EQ(partitions["foobar"], (-790332482 & 0x7fffffff) % 4);
+}
+
+TEST(KafkaSink, RecordsWithoutAKeyGoWhereTheirBatchGoes) {
+  std::string topic = NewTopic(3);
+  proto::Sink sink = TextSink(
+      "kafka", "raw", {{"bootstrap.servers", Broker().bootstrap_servers()}, {"topic", topic}});
+  std::map<int64_t, std::set<int32_t>> by_batch;
+  for (int round = 0; round < 2; ++round) {  // a replay writes to the same partitions
+    auto writer = KafkaSink().CreateWriter(sink, SinkContext{.shard = 1});
+    ASSERT_OK(writer);
+    for (int64_t batch = 1; batch <= 3; ++batch) {
+      ASSERT_OK((*writer)->Write(BatchId(batch), 0,
+                                 TextRows({{absl::StrCat(batch), absl::StrCat(batch)}})));
+      ASSERT_OK((*writer)->Commit(BatchId(batch), Soon()));
+    }
+  }
+  for (const PlainRecord& record : Consume(topic)) {
+    by_batch[record.value->at(0)].insert(record.partition);
+  }
+  std::set<int32_t> used;
+  for (const auto& [batch, partitions] : by_batch) {
+    EXPECT_EQ(partitions.size(), 1u) << batch;
+    used.insert(*partitions.begin());
+  }
+  EXPECT_EQ(used.size(), 3u);
+}
+
+TEST(KafkaSink, AnUnknownTopicIsRefusedAtSubmission) {
+  proto::Sink sink =
+      TextSink("kafka", "raw",
+               {{"bootstrap.servers", Broker().bootstrap_servers()}, {"topic", "no-such-topic"}});
+  absl::Status status = KafkaSink().Probe(sink, kTimeout);
+  EXPECT_EQ(status.code(), absl::StatusCode::kNotFound) << status;
+  EXPECT_TRUE(absl::StrContains(status.message(), "no-such-topic")) << status;
+}
+
+TEST(KafkaChores, DescribeListAndConfigure) {
+  std::string topic = NewTopic(2, {{"min.insync.replicas", "1"}, {"retention.ms", "86400000"}});
+  Produce(topic, 1, {"a", "b"});
+  auto description = Admin().DescribeTopic(topic, kTimeout);
+  ASSERT_OK(description);
+  ASSERT_EQ(description->partitions.size(), 2u);
+  EXPECT_EQ(description->partitions[1].high_watermark, 2);
+  EXPECT_EQ(description->partitions[1].replicas, std::vector<int32_t>{1});
+  auto config = Admin().TopicConfig(topic, kTimeout);
+  ASSERT_OK(config);
+  EXPECT_EQ((*config)["retention.ms"], "86400000");
+  auto topics = Admin().ListTopics(kTimeout);
+  ASSERT_OK(topics);
+  EXPECT_TRUE(std::any_of(topics->begin(), topics->end(),
+                          [&](const auto& one) { return one.name == topic; }));
+  EXPECT_EQ(Admin().CreateTopic({.name = topic}, kTimeout).code(),
+            absl::StatusCode::kAlreadyExists);
+  EXPECT_EQ(
+      Admin().CreateTopic({.name = "too-many", .partitions = 1, .replication = 3}, kTimeout).code(),
+      absl::StatusCode::kInvalidArgument);
+}
+
+// Last in the file, since the others would wait for the broker.
+TEST(KafkaTrouble, ARestartedBrokerIsWaitedFor) {
+  std::string topic = NewTopic(1);
+  Produce(topic, 0, {"before"});
+  auto enumerator = Enumerate(Table(topic));
+  auto reader = Read(Table(topic));
+  ASSERT_OK(reader->Assign(topic + "/0", Offset(0)));
+  ASSERT_OK(reader->Read(topic + "/0", Offset(1), 10, 0, Soon()));
+  proto::Sink sink = TextSink(
+      "kafka", "raw", {{"bootstrap.servers", Broker().bootstrap_servers()}, {"topic", topic}});
+  auto writer = KafkaSink().CreateWriter(sink, SinkContext{});
+  ASSERT_OK(writer);
+  ASSERT_OK((*writer)->Write(BatchId(1), 0, TextRows({{"first"}})));
+  ASSERT_OK((*writer)->Commit(BatchId(1), Soon()));
+
+  Broker().Kill();
+  absl::Status status =
+      reader->Read(topic + "/0", Offset(3), 10, 0, absl::Now() + absl::Milliseconds(200)).status();
+  // The record "first" may have been fetched before the end of the broker.
+  EXPECT_TRUE(status.ok() || absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status))
+      << status;
+  ASSERT_OK((*writer)->Write(BatchId(2), 0, TextRows({{"second"}})));
+  status = (*writer)->Commit(BatchId(2), absl::Now() + absl::Milliseconds(200)).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
+  EXPECT_EQ(enumerator->Ends({topic + "/0"}, absl::Milliseconds(200)).status().code(),
+            absl::StatusCode::kUnavailable);
+
+  ASSERT_OK(Broker().Restart());
+  ASSERT_OK((*writer)->Commit(BatchId(2), Soon()));
+  auto ends = enumerator->Ends({topic + "/0"}, kTimeout);
+  ASSERT_OK(ends);
+  EXPECT_EQ((*ends)[0].stable_end.value(), 3) << "each record once";
+  ASSERT_OK(reader->Assign(topic + "/0", Offset(2)));
+  auto chunk = reader->Read(topic + "/0", Offset(3), 10, 0, Soon());
+  ASSERT_OK(chunk);
+  EXPECT_EQ(Texts(chunk->batch), std::vector<std::string>{"second"});
+}
+
+}  // namespace
+}  // namespace millrace
