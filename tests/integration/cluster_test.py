@@ -32,11 +32,14 @@ class ClusterTest(unittest.TestCase):
         self.kafka.create_topic(self.source, PARTITIONS)
         self.kafka.create_topic(self.sink, PARTITIONS)
         self.cluster = None
+        self.problems_before = self.problems()
+
+    def problems(self):
+        return len(self._outcome.result.failures) + len(self._outcome.result.errors)
 
     def tearDown(self):
         if self.cluster:
-            outcome = self._outcome.result
-            if outcome and (len(outcome.failures) or len(outcome.errors)):
+            if self.problems() > self.problems_before:
                 print(self.cluster.logs())
             self.cluster.close()
 
@@ -71,10 +74,14 @@ class ClusterTest(unittest.TestCase):
         except AssertionError:
             self.assertEqual(actual, expected)
 
-    def wait_for_batches(self, job, count):
-        """`count` more batches have been committed."""
-        first = self.cli.committed_batch(job)
-        wait_until(lambda: self.cli.committed_batch(job) >= first + count, 60, f"{count} more batches of {job}")
+    def feed_around(self, job, lines, event):
+        """Produces `lines`; `event` happens when half of them are counted and the next ones are on their way."""
+        half = len(lines) // 2
+        self.kafka.produce(self.source, lines[:half])
+        wait_until(lambda: self.cli.records(job) == half, 60, "the first half is counted")
+        self.kafka.produce(self.source, lines[half:half + half // 2])
+        event()
+        self.kafka.produce(self.source, lines[half + half // 2:])
 
     # ---- Results ----
 
@@ -163,11 +170,7 @@ class ClusterTest(unittest.TestCase):
         lines = streams.make_lines(6000, seed=6)
         self.start_cluster(3)
         job = self.submit(self.word_count())
-        for part, start in enumerate(range(0, len(lines), 1000)):
-            self.kafka.produce(self.source, lines[start:start + 1000])
-            if part == 2:
-                self.wait_for_batches(job, 1)
-                self.cluster.executors[1].kill()
+        self.feed_around(job, lines, self.cluster.executors[1].kill)
         self.expect_counts(lines)
         self.assertEqual(len(self.cluster.executor_names()), 2)
         self.assertGreaterEqual(int(self.cli.job(job)["summary"]["restarts"]), 1)
@@ -183,12 +186,11 @@ class ClusterTest(unittest.TestCase):
         lines = streams.make_lines(6000, seed=seed)
         self.start_cluster(2)
         job = self.submit(self.word_count())
-        self.kafka.produce(self.source, lines[:3000])
-        self.wait_for_batches(job, 2)
-        self.cluster.driver.signal(how)
-        code = self.cluster.driver.wait(30)
-        self.assertEqual(code, 0 if how == signal.SIGTERM else -signal.SIGKILL)
-        self.kafka.produce(self.source, lines[3000:])
+
+        def end_driver():
+            self.cluster.driver.signal(how)
+            self.assertEqual(self.cluster.driver.wait(30), 0 if how == signal.SIGTERM else -signal.SIGKILL)
+        self.feed_around(job, lines, end_driver)
         self.cluster.start_driver()
         self.expect_counts(lines)
         self.assertEqual(self.cli.phase(job), "running")
@@ -198,10 +200,7 @@ class ClusterTest(unittest.TestCase):
         lines = streams.make_lines(4000, seed=9)
         self.start_cluster(2)
         job = self.submit(self.word_count())
-        self.kafka.produce(self.source, lines[:2000])
-        self.wait_for_batches(job, 1)
-        self.assertEqual(self.cluster.executors[0].stop(), 0)
-        self.kafka.produce(self.source, lines[2000:])
+        self.feed_around(job, lines, lambda: self.assertEqual(self.cluster.executors[0].stop(), 0))
         self.expect_counts(lines)
         self.cli.ok("jobs", "stop", job)
 
