@@ -1,4 +1,6 @@
 // millrace executors: the cluster's members.
+#include <algorithm>
+
 #include "cli/command.h"
 #include "cli/driver_client.h"
 #include "cli/text_table.h"
@@ -8,10 +10,12 @@ namespace millrace {
 namespace {
 
 int RunExecutors(const std::string& driver, OutputFormat output, const Console& console) {
-  const auto response = DriverClient::ForAddress(driver)->Executors();
+  auto response = DriverClient::ForAddress(driver)->Executors();
   if (!response.ok()) {
     return console.Fail(response.status());
   }
+  std::sort(response->mutable_executors()->begin(), response->mutable_executors()->end(),
+            [](const auto& a, const auto& b) { return a.name() < b.name(); });
   TextTable table({{"name", "name"},
                    {"shuffle address", "shuffle_address"},
                    {"slots", "slots"},
