@@ -15,7 +15,8 @@
 namespace millrace {
 namespace {
 
-// A series is held in memory as a whole.
+// A series is held in memory as a whole. The limit is on each row's, so that it does not depend on
+// how rows are batched.
 constexpr size_t kMostRows = 20'000'000;
 
 absl::Status TooManyRows() {
@@ -25,12 +26,12 @@ absl::Status TooManyRows() {
 absl::Status ZeroStep() { return absl::InvalidArgumentError("step size cannot equal zero"); }
 
 template <typename T>
-absl::Status AppendSeries(T start, T stop, T step, std::vector<T>* out) {
+absl::Status AppendSeries(T start, T stop, T step, size_t most, std::vector<T>* out) {
   if (step == 0) {
     return ZeroStep();
   }
   for (T value = start; step > 0 ? value <= stop : value >= stop;) {
-    if (out->size() >= kMostRows) {
+    if (out->size() >= most) {
       return TooManyRows();
     }
     out->push_back(value);
@@ -42,7 +43,7 @@ absl::Status AppendSeries(T start, T stop, T step, std::vector<T>* out) {
 }
 
 absl::Status AppendSeries(const Numeric& start, const Numeric& stop, const Numeric& step,
-                          std::vector<Numeric>* out) {
+                          size_t most, std::vector<Numeric>* out) {
   if (!start.IsFinite() || !stop.IsFinite() || !step.IsFinite()) {
     return absl::InvalidArgumentError("start, stop and step of generate_series must be finite");
   }
@@ -52,7 +53,7 @@ absl::Status AppendSeries(const Numeric& start, const Numeric& stop, const Numer
   }
   Numeric value = start;
   while (direction > 0 ? Numeric::Compare(value, stop) <= 0 : Numeric::Compare(value, stop) >= 0) {
-    if (out->size() >= kMostRows) {
+    if (out->size() >= most) {
       return TooManyRows();
     }
     out->push_back(value);
@@ -62,7 +63,7 @@ absl::Status AppendSeries(const Numeric& start, const Numeric& stop, const Numer
 }
 
 template <typename T>
-absl::Status AppendSeries(T start, T stop, const Interval& step, std::vector<T>* out) {
+absl::Status AppendSeries(T start, T stop, const Interval& step, size_t most, std::vector<T>* out) {
   __int128 direction = step.SortKey();
   if (direction == 0) {
     return ZeroStep();
@@ -71,7 +72,7 @@ absl::Status AppendSeries(T start, T stop, const Interval& step, std::vector<T>*
     return absl::InvalidArgumentError("start and stop of generate_series must be finite");
   }
   for (int64_t value = start.micros; direction > 0 ? value <= stop.micros : value >= stop.micros;) {
-    if (out->size() >= kMostRows) {
+    if (out->size() >= most) {
       return TooManyRows();
     }
     out->push_back(T{value});
@@ -96,7 +97,7 @@ void AddSeriesOf(FunctionList* list, std::vector<SqlType> arg_types, Step unit) 
     context.rows.ForEach([&](uint32_t row) {
       size_t begin = values.size();
       Step step = args.size() > 2 ? ArgReader<Step>(args[2])[row] : unit;
-      absl::Status status = AppendSeries(start[row], stop[row], step, &values);
+      absl::Status status = AppendSeries(start[row], stop[row], step, begin + kMostRows, &values);
       if (!status.ok()) {
         values.resize(begin);
         context.errors->Add(row, std::move(status));
