@@ -88,11 +88,17 @@ absl::Status CheckOptionNames(const OptionMap& options, std::string_view connect
     std::vector<std::string> near = NearNames(name, allowed);
     std::vector<std::string> sorted = allowed;
     std::sort(sorted.begin(), sorted.end());
-    return absl::InvalidArgumentError(absl::StrCat(
-        "connector ", ToAbsl(connector), " has no option \"", name, "\"",
-        near.empty() ? "" : absl::StrCat("; did you mean ", absl::StrJoin(near, ", "), "?"),
-        sorted.empty() ? "; it has none"
-                       : absl::StrCat(". Allowed: ", absl::StrJoin(sorted, ", "))));
+    std::string message =
+        absl::StrCat("connector ", ToAbsl(connector), " has no option \"", name, "\"");
+    if (!near.empty()) {
+      absl::StrAppend(&message, "; did you mean ", absl::StrJoin(near, ", "), "?");
+    }
+    absl::StrAppend(&message,
+                    sorted.empty() ? "; it has none"
+                    : near.empty() ? ". Allowed: "
+                                   : " Allowed: ",
+                    absl::StrJoin(sorted, ", "));
+    return absl::InvalidArgumentError(message);
   }
   return absl::OkStatus();
 }

@@ -69,6 +69,9 @@ absl::StatusOr<KafkaStart> ParseKafkaStart(std::string_view text) {
       return BadStart(text, absl::StrCat("partition ", partition, " appears twice"));
     }
   }
+  if (start.offsets.empty()) {
+    return BadStart(text, "it names no partition");
+  }
   return start;
 }
 
