@@ -3,6 +3,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "tests/contract/kafka_place.h"
 #include "tests/contract/sink_contract.h"
 #include "tests/contract/source_contract.h"
@@ -70,6 +71,7 @@ class TransactionalTopic : public KafkaSource {
     EXPECT_OK(producer_->Begin());
     Send(partition, values);
     EXPECT_OK(producer_->Commit());
+    WaitForMarker(partition);
     values_[partition].insert(values_[partition].end(), values.begin(), values.end());
   }
 
@@ -79,6 +81,21 @@ class TransactionalTopic : public KafkaSource {
     Send(partition, SomeValues("aborted", 10));
     EXPECT_OK(producer_->Flush());
     EXPECT_OK(producer_->Abort());
+    WaitForMarker(partition);
+  }
+
+  // The coordinator answers before the end of the transaction is in the partition's log.
+  void WaitForMarker(size_t partition) {
+    absl::Time deadline = absl::Now() + absl::Seconds(30);
+    while (absl::Now() < deadline) {
+      auto topic = Admin().DescribeTopic(topic_, absl::Seconds(30));
+      ASSERT_OK(topic);
+      const auto& found = topic->partitions[partition];
+      if (found.stable_end == found.high_watermark) {
+        return;
+      }
+    }
+    FAIL() << "the transaction does not end";
   }
 
   void Send(size_t partition, const std::vector<std::string>& values) {
