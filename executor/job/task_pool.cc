@@ -6,7 +6,7 @@
 
 namespace millrace {
 
-TaskPool::TaskPool(std::string name, size_t threads)
+TaskPool::TaskPool(const std::string& name, size_t threads)
     : name_(name.substr(0, 15)), max_threads_(threads) {}
 
 TaskPool::~TaskPool() {

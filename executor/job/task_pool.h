@@ -31,7 +31,7 @@ class TaskPool {
  public:
   // Threads are started when first needed and then stay. `name` is what a debugger shows (15
   // bytes).
-  TaskPool(std::string name, size_t threads);
+  TaskPool(const std::string& name, size_t threads);
   // Runs what is queued to its end. REQUIRES: nobody submits any more.
   ~TaskPool();
 

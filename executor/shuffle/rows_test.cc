@@ -75,13 +75,14 @@ TEST(OwnedRowsTest, ConcatenatedKeepHashesAndWeights) {
 
 TEST(WireRowsTest, PiecesKeepToTheLimitUnlessOneRowIsLarger) {
   std::vector<std::string> texts;
+  texts.reserve(201);
   for (int i = 0; i < 200; ++i) {
     texts.push_back(std::string(static_cast<size_t>(i) * 7, static_cast<char>('a' + i % 26)));
   }
   texts.push_back(std::string(50000, 'x'));
   std::vector<std::string> decoded;
   size_t expected_first = 0;
-  EncodeInPieces(Texts(texts), 10000, [&](size_t first, size_t count, std::string bytes) {
+  EncodeInPieces(Texts(texts), 10000, [&](size_t first, size_t count, const std::string& bytes) {
     EXPECT_EQ(first, expected_first);
     expected_first += count;
     EXPECT_TRUE(bytes.size() <= 10000 || count == 1)
@@ -96,7 +97,7 @@ TEST(WireRowsTest, PiecesKeepToTheLimitUnlessOneRowIsLarger) {
 }
 
 TEST(WireRowsTest, NoRowsNoPieces) {
-  EncodeInPieces(Texts({}), 100, [](size_t, size_t, std::string) { FAIL(); });
+  EncodeInPieces(Texts({}), 100, [](size_t, size_t, const std::string&) { FAIL(); });
 }
 
 TEST(WireRowsTest, RunsAreCutWithTheirRows) {

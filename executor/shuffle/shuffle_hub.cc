@@ -174,7 +174,7 @@ absl::Status ShuffleHub::Listen() {
 
 std::vector<std::shared_ptr<PeerLink>> ShuffleHub::StartEpoch(
     const JobId& job, Epoch epoch, const std::vector<ShufflePeer>& peers,
-    std::weak_ptr<ShuffleListener> listener) {
+    const std::weak_ptr<ShuffleListener>& listener) {
   std::vector<std::shared_ptr<PeerLink>> links;
   std::vector<std::shared_ptr<PeerLink>> retired;  // these and `dropped` go after the lock
   std::vector<Kept> dropped;

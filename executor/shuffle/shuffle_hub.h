@@ -64,7 +64,7 @@ class ShuffleHub {
   // background.
   std::vector<std::shared_ptr<PeerLink>> StartEpoch(const JobId& job, Epoch epoch,
                                                     const std::vector<ShufflePeer>& peers,
-                                                    std::weak_ptr<ShuffleListener> listener);
+                                                    const std::weak_ptr<ShuffleListener>& listener);
   // Drops what waits for or from this and lower epochs of the job, and what still comes of them.
   void StopEpoch(const JobId& job, Epoch epoch);
 

@@ -67,6 +67,7 @@ class Inbox : public ShuffleListener {
   std::vector<std::string> Rows() {
     std::vector<std::string> rows;
     absl::MutexLock lock(&mutex_);
+    rows.reserve(blocks_.size());
     for (const ShuffleBlock& block : blocks_) {
       rows.push_back(block.encoded.substr(0, 10));
     }

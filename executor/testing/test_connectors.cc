@@ -130,6 +130,7 @@ class TestReader : public SourceReader {
   std::vector<PartitionOffset> FetchedTo() override {
     std::vector<PartitionOffset> fetched;
     absl::MutexLock lock(&mutex_);
+    fetched.reserve(positions_.size());
     for (const auto& [partition, position] : positions_) {
       fetched.push_back({partition, Offset(std::max(position, topic_->Readable(partition)))});
     }
@@ -264,6 +265,7 @@ class TestSinkConnector : public SinkConnector {
 std::vector<std::string> TestOutput::Rows() const {
   absl::MutexLock lock(&mutex_);
   std::vector<std::string> rows;
+  rows.reserve(rows_.size());
   for (const auto& [batch, row] : rows_) {
     rows.push_back(row);
   }
