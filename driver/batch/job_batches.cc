@@ -352,7 +352,10 @@ proto::RunBatch JobState::RunBatchMessage(const InFlight& batch, size_t member) 
 void JobState::OnProgress(const proto::SourceProgress& progress) {
   for (const proto::SourceProgress::Partition& reported : progress.partitions()) {
     if (Partition* partition = FindPartition(reported.key().source(), reported.key().partition())) {
-      partition->stable_end = std::max(partition->stable_end, reported.fetched_to());
+      if (reported.fetched_to() > partition->stable_end) {
+        partition->stable_end = reported.fetched_to();
+        progress_leads_[partition->source] = true;
+      }
       partition->high_watermark = std::max(partition->high_watermark, partition->stable_end);
     }
   }

@@ -32,8 +32,10 @@ struct MembersChanged {
     std::string name;
     std::string shuffle_address;
     uint32_t slots = 1;
-    bool leaving =
-        false;  // finishes the epochs it is in, at a batch boundary, and gets no new ones
+    // Its stream broke a moment ago: it stays in the epochs it is in, but gets no new ones yet.
+    bool away = false;
+    // Finishes the epochs it is in, up to a batch boundary, and gets no new ones.
+    bool leaving = false;
   };
   std::vector<Member> members;
 };

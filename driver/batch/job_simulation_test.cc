@@ -270,7 +270,7 @@ class Simulation {
   void TellMembers() {
     MembersChanged event;
     for (const auto& [id, executor] : executors_) {
-      event.members.push_back({ExecutorId(id), id, "", 1, leaving_.contains(id)});
+      event.members.push_back({ExecutorId(id), id, "", 1, false, leaving_.contains(id)});
     }
     Handle(event);
   }

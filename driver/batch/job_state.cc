@@ -11,10 +11,6 @@
 namespace millrace {
 namespace {
 
-// A shrinking partition is reported by this many calls in a row before it is believed: one of them
-// may have been on its way while a batch was planned from what an executor had fetched.
-constexpr int kTruncatedReports = 3;
-
 bool HasGlobalAggregate(const proto::JobPlan& plan) {
   for (const proto::Stage& stage : plan.stages()) {
     for (const proto::Operator& op : stage.operators()) {
@@ -121,13 +117,13 @@ void JobState::On(const MembersChanged& event) {
 // Whether somebody has come who is not in the epoch, or somebody in it wants to go.
 bool JobState::MembershipWantsNewEpoch() const {
   return std::any_of(live_.begin(), live_.end(), [this](const MembersChanged::Member& live) {
-    return live.leaving == MemberIndex(live.id).has_value();
+    return MemberIndex(live.id).has_value() ? live.leaving : MayJoin(live);
   });
 }
 
-bool JobState::AnyoneStays() const {
-  return std::any_of(live_.begin(), live_.end(), [](const auto& live) { return !live.leaving; });
-}
+bool JobState::MayJoin(const MembersChanged::Member& live) { return !live.away && !live.leaving; }
+
+bool JobState::AnyoneMayJoin() const { return std::any_of(live_.begin(), live_.end(), MayJoin); }
 
 // What the executor has not answered is sent again; it ignores what it has already had.
 void JobState::On(const MemberReconnected& event) {
@@ -182,9 +178,11 @@ void JobState::On(const ExecutorReported& event) {
 void JobState::On(const EndsKnown& event) {
   for (const EndsKnown::End& end : event.ends) {
     if (Partition* partition = FindPartition(event.source, end.partition)) {
-      partition->stable_end = std::max(partition->stable_end, end.stable_end);
+      if (end.stable_end > partition->stable_end) {
+        partition->stable_end = end.stable_end;
+        progress_leads_[event.source] = false;
+      }
       partition->high_watermark = std::max(end.high_watermark, partition->stable_end);
-      CheckTruncated(partition, end);
       continue;
     }
     for (UnplannedPartition& unplanned : unplanned_) {
@@ -193,24 +191,6 @@ void JobState::On(const EndsKnown& event) {
         unplanned.high_watermark = end.high_watermark;
       }
     }
-  }
-}
-
-void JobState::CheckTruncated(Partition* partition, const EndsKnown::End& end) {
-  const uint32_t ordinal = ordinals_.at({partition->source, partition->name});
-  // A partition that has just entered has nothing committed, nor a place in the history yet.
-  const std::vector<int64_t>& committed_to = history_.committed_to();
-  if (ordinal >= committed_to.size() || end.high_watermark >= committed_to[ordinal]) {
-    partition->truncated_reports = 0;
-    return;
-  }
-  if (++partition->truncated_reports >= kTruncatedReports && stage_ < Stage::kEnding) {
-    const std::string& table = history_.plan().sources(static_cast<int>(partition->source)).table();
-    End(proto::JobEnded::FAILED,
-        absl::StrCat("source table \"", table, "\": ", partition->name, " ends at offset ",
-                     end.high_watermark, ", but was already read up to ", committed_to[ordinal],
-                     ": it was truncated, or deleted and created again; submit the job under "
-                     "another name to read it anew"));
   }
 }
 
@@ -309,7 +289,7 @@ void JobState::AdvanceStage() {
     case Stage::kWaitingForMembers:
       if (bounded_ && ReachedStop()) {
         End(proto::JobEnded::FINISHED, "");
-      } else if (!AnyoneStays()) {
+      } else if (!AnyoneMayJoin()) {
         message_ = absl::StrCat(
             "waits for executors: none is registered with this driver; start one with "
             "millrace-executor --driver ",
@@ -341,7 +321,7 @@ void JobState::BeginEpoch() {
   retry_at_us_ = kNever;
   members_.clear();
   for (const MembersChanged::Member& live : live_) {
-    if (live.leaving) {
+    if (!MayJoin(live)) {
       continue;
     }
     members_.push_back({live.id, live.name, live.shuffle_address, std::max(live.slots, 1u), false});
@@ -496,6 +476,7 @@ void JobState::Fail(const absl::Status& cause, bool retryable, const std::string
 // Everything in flight is void. What was planned is in the journal, or will be before the next
 // epoch is.
 void JobState::AbandonEpoch() {
+  progress_leads_.clear();
   StopEpochOnMembers();
   in_flight_.clear();
   replays_.clear();

@@ -84,6 +84,9 @@ class JobState {
   int64_t restarts() const { return restarts_; }
   std::vector<PartitionView> Partitions() const;
   int64_t LagRecords() const;
+  // Whether executors' reports were the last to move an end of this source: asking the source
+  // itself can wait.
+  bool ProgressLeads(uint32_t source) const;
   // Partitions and keyed shards per member of the current epoch.
   std::map<ExecutorId, std::pair<uint32_t, uint32_t>> Load() const;
   bool over() const { return stage_ == Stage::kOver; }
@@ -108,7 +111,6 @@ class JobState {
     int64_t high_watermark = 0;
     int64_t stop_at = kNever;
     uint32_t owner = 0;  // member index in this epoch
-    int truncated_reports = 0;
   };
   struct UnplannedPartition {
     uint32_t source = 0;
@@ -168,9 +170,9 @@ class JobState {
   void End(proto::JobEnded::How how, const std::string& message);
   void CheckStop();
   bool MembershipWantsNewEpoch() const;
-  bool AnyoneStays() const;
+  static bool MayJoin(const MembersChanged::Member& live);
+  bool AnyoneMayJoin() const;
   void LoadPartitions();
-  void CheckTruncated(Partition* partition, const EndsKnown::End& end);
   int64_t BackoffUs() const;
   bool InEpoch() const;
   std::optional<size_t> MemberIndex(const ExecutorId& id) const;
@@ -248,6 +250,7 @@ class JobState {
   std::map<std::pair<uint32_t, std::string>, uint32_t> ordinals_;
   RateController controller_;
   bool held_ = false;
+  std::map<uint32_t, bool> progress_leads_;  // by source
 
   std::deque<PlannedBatch> replays_;
   std::deque<InFlight> in_flight_;  // ascending

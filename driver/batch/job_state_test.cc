@@ -626,7 +626,8 @@ TEST(JobStateTest, LeavingExecutorFinishesItsBatchAndGetsNoMore) {
   play.Ready("b");
   play.Ends(110, 2);
   MembersChanged leaving;
-  leaving.members = {{ExecutorId("a"), "a", "", 1, false}, {ExecutorId("b"), "b", "", 1, true}};
+  leaving.members = {{ExecutorId("a"), "a", "", 1, false, false},
+                     {ExecutorId("b"), "b", "", 1, false, true}};
   play.Do(leaving);
   play.At(400 * kMs);
   play.Prepared("a", 1);
@@ -641,6 +642,29 @@ TEST(JobStateTest, LeavingExecutorFinishesItsBatchAndGetsNoMore) {
   EXPECT_EQ(play.starts.back().assignment().members(0).executor_id(), "a");
   play.Members({"a"});
   EXPECT_EQ(play.state().epoch(), Epoch(2)) << "nothing is lost when it is gone";
+}
+
+TEST(JobStateTest, ExecutorThatIsAwayKeepsItsEpochButGetsNoNewOne) {
+  Play play(Submitted(2), Play::Settings(0));
+  play.Members({"a", "b"});
+  play.Ready("a");
+  play.Ready("b");
+  MembersChanged away;
+  away.members = {{ExecutorId("a"), "a", "", 1, false, false},
+                  {ExecutorId("b"), "b", "", 1, true, false}};
+  play.Do(away);
+  play.At(400 * kMs);
+  EXPECT_EQ(play.state().epoch(), Epoch(1)) << "it may be back in a moment";
+  play.Failed("a", true, "cannot push rows to b");
+  EXPECT_EQ(play.state().epoch(), Epoch(2));
+  ASSERT_EQ(play.starts.back().assignment().members_size(), 1);
+  EXPECT_EQ(play.starts.back().assignment().members(0).executor_id(), "a");
+  play.Ready("a");
+  play.Members({"a"});
+  EXPECT_EQ(play.state().epoch(), Epoch(2)) << "given up without being missed";
+  play.Members({"a", "b"});
+  play.At(800 * kMs);
+  EXPECT_EQ(play.state().epoch(), Epoch(3)) << "b is back";
 }
 
 TEST(JobStateTest, NewPartitionEntersWithItsFirstRecords) {
@@ -665,21 +689,6 @@ TEST(JobStateTest, LostTopicFailsTheJobWithItsName) {
   play.Do(JobBroken{absl::NotFoundError("topic 't' was deleted")});
   ASSERT_EQ(play.over.size(), 1u);
   EXPECT_EQ(play.over[0].message, "topic 't' was deleted");
-}
-
-TEST(JobStateTest, TruncatedTopicFailsOnlyWhenItIsCertain) {
-  Play play(Submitted(1), Play::Settings(0));
-  play.Start();
-  play.Ends(200);
-  play.RunBatch(1);
-  play.Ends(20);
-  play.Ends(210);
-  play.Ends(20);
-  play.Ends(20);
-  EXPECT_THAT(play.over, IsEmpty());
-  play.Ends(20);
-  ASSERT_EQ(play.over.size(), 1u);
-  EXPECT_THAT(play.over[0].message, HasSubstr("source table \"lines\": t/0 ends at offset 20"));
 }
 
 TEST(JobStateTest, FullDiskStopsTheJobAtWhatIsDurable) {

@@ -90,6 +90,11 @@ int64_t JobState::LagRecords() const {
   return lag;
 }
 
+bool JobState::ProgressLeads(uint32_t source) const {
+  const auto found = progress_leads_.find(source);
+  return found != progress_leads_.end() && found->second;
+}
+
 std::map<ExecutorId, std::pair<uint32_t, uint32_t>> JobState::Load() const {
   std::map<ExecutorId, std::pair<uint32_t, uint32_t>> load;
   if (stage_ != Stage::kRunning && stage_ != Stage::kStartingEpoch) {

@@ -46,6 +46,7 @@ void ExecutorDirectory::Connected(const proto::Register& registration,
     listener_.members_changed();
   } else {
     spdlog::info("executor {} is back", registration.name());
+    listener_.members_changed();
     listener_.member_reconnected(id);
   }
 }
@@ -63,6 +64,7 @@ void ExecutorDirectory::Disconnected(const ExecutorId& id, const ExecutorLink* l
   } else {
     spdlog::warn("the connection of executor {} broke; it has {} to come back",
                  found->second.registration.name(), absl::FormatDuration(heartbeat_timeout_));
+    listener_.members_changed();
   }
 }
 
@@ -125,7 +127,7 @@ MembersChanged ExecutorDirectory::Members() const {
   MembersChanged event;
   for (const auto& [id, member] : members_) {
     event.members.push_back({id, member.registration.name(), member.registration.shuffle_address(),
-                             member.registration.slots(), member.leaving});
+                             member.registration.slots(), member.link == nullptr, member.leaving});
   }
   return event;
 }

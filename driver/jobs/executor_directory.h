@@ -42,7 +42,7 @@ class ExecutorDirectory {
     proto::Heartbeat heartbeat;  // the last one
   };
   struct Listener {
-    std::function<void()> members_changed;  // joined, lost or leaving
+    std::function<void()> members_changed;  // joined, lost, away, back or leaving
     std::function<void(const ExecutorId& id)> member_reconnected;
   };
 

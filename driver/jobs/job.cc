@@ -8,6 +8,7 @@
 #include "common/base/check.h"
 #include "common/base/status.h"
 #include "common/base/units.h"
+#include "driver/jobs/result_keys.h"
 #include "driver/jobs/result_rows.h"
 
 namespace millrace {
@@ -40,7 +41,19 @@ std::shared_ptr<Job> Job::Create(const JobContext* context, JobHistory history,
 }
 
 Job::Job(const JobContext* context, JobHistory history, const JobSettings& settings)
-    : context_(context), settings_(settings), idle_history_(std::move(history)) {}
+    : context_(context), settings_(settings), idle_history_(std::move(history)) {
+  auto tables = std::make_shared<std::vector<ResultTable>>();
+  const proto::JobPlan& plan = idle_history_->plan();
+  for (uint32_t sink = 0; sink < static_cast<uint32_t>(plan.sinks_size()); ++sink) {
+    ResultTable& table = tables->emplace_back();
+    table.keys = ChangeKeys(plan, sink);
+    table.header.set_table(plan.sinks(static_cast<int>(sink)).table());
+    for (const proto::Field& column : plan.sinks(static_cast<int>(sink)).columns()) {
+      table.header.add_columns(column.name());
+    }
+  }
+  result_tables_ = std::move(tables);
+}
 
 const JobHistory& Job::history() const {
   return state_ != nullptr ? state_->history() : *idle_history_;
@@ -160,6 +173,15 @@ void Job::Handle(const JobEvent& event) {
     std::visit([this](auto& a) { Do(a); }, action);
   }
   ScheduleWakeup();
+  ChooseEndsIntervals();
+}
+
+// Ends that executors tell sooner need to be asked for only to show the lag.
+void Job::ChooseEndsIntervals() {
+  for (uint32_t source = 0; source < watchers_.size(); ++source) {
+    watchers_[source]->set_ends_interval(state_->ProgressLeads(source) ? kLagInterval
+                                                                       : EndsInterval(settings_));
+  }
 }
 
 // Timers are not taken back: one that comes early finds nothing to do.
@@ -200,10 +222,6 @@ void Job::Do(EpochBegan& action) {
   spdlog::info("job {}: epoch {}: {}", name(), action.epoch.value(), action.reason);
   pending_rows_.clear();
   pending_bytes_ = 0;
-  has_progress_ = false;
-  for (const auto& watcher : watchers_) {
-    watcher->set_ends_interval(EndsInterval(settings_));
-  }
   if (action.restart) {
     metrics_->OnRestart();
   }
@@ -261,12 +279,6 @@ void Job::OnExecutorMessage(const ExecutorId& from, proto::ExecutorMessage messa
     const auto rows = pending_rows_.find(BatchId(message.batch_prepared().batch()));
     if (rows != pending_rows_.end()) {
       rows->second[from].complete = true;
-    }
-  }
-  if (message.has_source_progress() && !has_progress_) {
-    has_progress_ = true;
-    for (const auto& watcher : watchers_) {
-      watcher->set_ends_interval(kLagInterval);
     }
   }
   Handle(ExecutorReported{from, std::move(message)});
@@ -345,25 +357,21 @@ void Job::ShowResults(const BatchDone& done) {
   last_tick_us_ = done.tick_us;
   results.set_total_records(records_);
   results.set_lag_records(state_->LagRecords());
-  auto sinks = std::make_shared<std::vector<proto::Sink>>(history().plan().sinks().begin(),
-                                                          history().plan().sinks().end());
-  context_->merging->Post([results, pieces, sinks, buffer = results_, name = name()]() mutable {
-    for (auto& [sink, parts] : *pieces) {
-      absl::StatusOr<std::string> merged = MergeResultRows((*sinks)[sink], parts);
-      if (!merged.ok()) {
-        spdlog::error("job {}: rows of batch {} cannot be shown: {}", name, results.batch(),
-                      ToStd(merged.status().message()));
-        continue;
-      }
-      proto::BatchResults::Table* table = results.add_tables();
-      table->set_table((*sinks)[sink].table());
-      for (const proto::Field& column : (*sinks)[sink].columns()) {
-        table->add_columns(column.name());
-      }
-      table->set_rows(*std::move(merged));
-    }
-    buffer->Add(std::move(results));
-  });
+  context_->merging->Post(
+      [results, pieces, tables = result_tables_, buffer = results_, name = name()]() mutable {
+        for (const auto& [sink, parts] : *pieces) {
+          absl::StatusOr<std::string> merged = MergeResultRows((*tables)[sink].keys, parts);
+          if (!merged.ok()) {
+            spdlog::error("job {}: rows of batch {} cannot be shown: {}", name, results.batch(),
+                          ToStd(merged.status().message()));
+            continue;
+          }
+          proto::BatchResults::Table* table = results.add_tables();
+          *table = (*tables)[sink].header;
+          table->set_rows(*std::move(merged));
+        }
+        buffer->Add(std::move(results));
+      });
 }
 
 void Job::NoteStatistics(const BatchDone& done) {

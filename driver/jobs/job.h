@@ -94,6 +94,7 @@ class Job : public std::enable_shared_from_this<Job> {
   SourceWatcherOptions WatcherOptions(uint32_t source);
   void PostToSelf(std::function<void(Job&)> work);
   void ScheduleWakeup();
+  void ChooseEndsIntervals();
   void Do(AppendRecord& action);
   void Do(SendToExecutor& action);
   void Do(EpochBegan& action);
@@ -113,10 +114,17 @@ class Job : public std::enable_shared_from_this<Job> {
     std::vector<std::pair<uint32_t, std::string>> pieces;
   };
 
+  // What is the same in every batch's results of one sink.
+  struct ResultTable {
+    proto::BatchResults::Table header;
+    std::vector<uint32_t> keys;
+  };
+
   const JobContext* const context_;
   const JobSettings settings_;
   std::optional<JobHistory> idle_history_;  // until started
   std::unique_ptr<JobState> state_;
+  std::shared_ptr<const std::vector<ResultTable>> result_tables_;  // by sink
   std::shared_ptr<ResultBuffer> results_;
   std::unique_ptr<JobMetrics> metrics_;
   std::vector<std::unique_ptr<SourceWatcher>> watchers_;  // by source
@@ -126,7 +134,6 @@ class Job : public std::enable_shared_from_this<Job> {
 
   std::map<BatchId, std::map<ExecutorId, PendingRows>> pending_rows_;
   int64_t pending_bytes_ = 0;
-  bool has_progress_ = false;  // executors tell what they have fetched in this epoch
 
   // Statistics since the start.
   int64_t records_ = 0;

@@ -115,18 +115,14 @@ void DropCancelled(const std::vector<uint32_t>& columns, Batch* batch,
 
 }  // namespace
 
-absl::StatusOr<std::string> MergeResultRows(const proto::Sink& sink,
+absl::StatusOr<std::string> MergeResultRows(const std::vector<uint32_t>& keys,
                                             const std::vector<std::string>& pieces) {
   ASSIGN_OR_RETURN(Batch batch, Concatenated(pieces));
-  std::vector<uint32_t> keys;
   std::vector<uint32_t> order;
-  std::vector<uint32_t> all_columns;
-  for (const uint32_t key : sink.key_columns()) {
-    if (key < batch.column_count()) {
-      keys.push_back(key);
-      order.push_back(key);
-    }
+  if (batch.column_count() > 0) {
+    order = keys;
   }
+  std::vector<uint32_t> all_columns;
   for (uint32_t c = 0; c < batch.column_count(); ++c) {
     all_columns.push_back(c);
     order.push_back(c);

@@ -1,0 +1,128 @@
+#include "driver/batch/job_history.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace millrace {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+proto::JobSubmitted Submitted(bool running_state) {
+  proto::JobSubmitted submitted;
+  submitted.set_job_id("id");
+  submitted.set_name("words");
+  submitted.set_incarnation("inc");
+  submitted.mutable_plan()->set_running_state(running_state);
+  proto::PartitionStart* start = submitted.add_partitions();
+  start->mutable_key()->set_partition("t/0");
+  start->set_offset(10);
+  return submitted;
+}
+
+proto::JournalRecord Planned(int64_t batch, int64_t begin, int64_t end, uint32_t ordinal = 0) {
+  proto::JournalRecord record;
+  record.mutable_batch_planned()->set_batch(batch);
+  record.mutable_batch_planned()->set_batch_time_us(batch * 100);
+  proto::Split* split = record.mutable_batch_planned()->add_splits();
+  split->set_begin(begin);
+  split->set_end(end);
+  split->set_ordinal(ordinal);
+  return record;
+}
+
+proto::JournalRecord Committed(int64_t batch, const std::string& marker = "") {
+  proto::JournalRecord record;
+  record.mutable_batch_committed()->set_batch(batch);
+  proto::SplitReport* report = record.mutable_batch_committed()->add_splits();
+  report->mutable_key()->set_partition("t/0");
+  report->set_records(7);
+  report->set_input_hash(99);
+  if (!marker.empty()) {
+    record.mutable_batch_committed()->add_markers()->set_marker(marker);
+  }
+  return record;
+}
+
+proto::JournalRecord EpochStarted(int64_t epoch) {
+  proto::JournalRecord record;
+  record.mutable_epoch_started()->set_epoch(epoch);
+  return record;
+}
+
+TEST(JobHistoryTest, StatelessJobKeepsOnlyWhatIsInDoubt) {
+  JobHistory history(Submitted(false));
+  ASSERT_TRUE(history.Apply(EpochStarted(1)).ok());
+  ASSERT_TRUE(history.Apply(Planned(1, 10, 20)).ok());
+  ASSERT_TRUE(history.Apply(Planned(2, 20, 25)).ok());
+  ASSERT_TRUE(history.Apply(Committed(1, "m")).ok());
+  EXPECT_THAT(history.planned_to(), ElementsAre(25));
+  EXPECT_THAT(history.committed_to(), ElementsAre(20));
+  ASSERT_EQ(history.replayable().size(), 1u);
+  EXPECT_EQ(history.replayable()[0].batch, BatchId(2));
+  EXPECT_EQ(history.markers().at({0, 0}), "m");
+  EXPECT_EQ(history.last_batch_time_us(), 200);
+}
+
+TEST(JobHistoryTest, RunningStateKeepsEverythingWithItsDigests) {
+  JobHistory history(Submitted(true));
+  ASSERT_TRUE(history.Apply(Planned(1, 10, 20)).ok());
+  ASSERT_TRUE(history.Apply(Committed(1)).ok());
+  ASSERT_TRUE(history.Apply(Planned(2, 20, 25)).ok());
+  ASSERT_EQ(history.replayable().size(), 2u);
+  ASSERT_EQ(history.replayable()[0].committed.size(), 1u);
+  EXPECT_EQ(history.replayable()[0].committed[0].records, 7);
+  EXPECT_EQ(history.replayable()[0].committed[0].input_hash, 99u);
+  EXPECT_TRUE(history.replayable()[1].committed.empty());
+}
+
+TEST(JobHistoryTest, ResubmissionResumesWithNewSettingsAndPartitions) {
+  JobHistory history(Submitted(false));
+  ASSERT_TRUE(history.Apply(Planned(1, 10, 20)).ok());
+  proto::JournalRecord ended;
+  ended.mutable_job_ended()->set_how(proto::JobEnded::STOPPED);
+  ASSERT_TRUE(history.Apply(ended).ok());
+  ASSERT_TRUE(history.ended().has_value());
+
+  proto::JournalRecord resubmitted;
+  *resubmitted.mutable_job_submitted() = Submitted(false);
+  resubmitted.mutable_job_submitted()->set_once(true);
+  proto::PartitionStart* found = resubmitted.mutable_job_submitted()->add_partitions();
+  found->mutable_key()->set_partition("t/1");
+  found->set_ordinal(1);
+  ASSERT_TRUE(history.Apply(resubmitted).ok());
+  EXPECT_FALSE(history.ended().has_value());
+  EXPECT_TRUE(history.submitted().once());
+  EXPECT_THAT(history.planned_to(), ElementsAre(20, 0)) << "it goes on where it was";
+}
+
+TEST(JobHistoryTest, WhatDoesNotFollowIsDataLoss) {
+  const struct {
+    std::vector<proto::JournalRecord> before;
+    proto::JournalRecord record;
+    const char* words;
+  } cases[] = {
+      {{}, Planned(2, 10, 20), "batch 2 planned after batch 0"},
+      {{}, Planned(1, 11, 20), "from 11 to 20, but the batches before end at 10"},
+      {{}, Planned(1, 10, 10), "from 10 to 10"},
+      {{}, Planned(1, 10, 20, 5), "unknown partition 5"},
+      {{}, Committed(1), "with batches up to 0 planned"},
+      {{Planned(1, 10, 20), Committed(1)}, Committed(1), "batch 1 committed after batch 1"},
+      {{EpochStarted(3)}, EpochStarted(3), "epoch 3 after epoch 3"},
+      {{}, proto::JournalRecord(), "a kind that this version does not know"},
+  };
+  for (const auto& c : cases) {
+    JobHistory history(Submitted(false));
+    for (const proto::JournalRecord& record : c.before) {
+      ASSERT_TRUE(history.Apply(record).ok());
+    }
+    const absl::Status status = history.Apply(c.record);
+    EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << c.words;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(c.words));
+    EXPECT_THAT(std::string(status.message()), HasSubstr("job 'words'"));
+  }
+}
+
+}  // namespace
+}  // namespace millrace

@@ -1,0 +1,61 @@
+#include "driver/jobs/event_loop.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <vector>
+
+namespace millrace {
+namespace {
+
+using ::testing::ElementsAre;
+
+TEST(EventLoopTest, RunsInOrderAndAnswersCalls) {
+  EventLoop loop(Clock::Real());
+  std::vector<int> order;
+  loop.Post([&] { order.push_back(1); });
+  loop.Post([&] {
+    loop.Post([&] { order.push_back(3); });
+    order.push_back(2);
+  });
+  loop.Call([&] { return 0; });
+  EXPECT_EQ(loop.Call([&] { return order; }).value(), (std::vector<int>{1, 2, 3}));
+}
+
+TEST(EventLoopTest, TimersRunInTheOrderOfTheirTimes) {
+  EventLoop loop(Clock::Real());
+  const int64_t now_us = loop.NowUs();
+  std::vector<int> order;
+  std::mutex mutex;
+  std::condition_variable done;
+  loop.PostAt(now_us + 3000, [&] {
+    std::lock_guard<std::mutex> lock(mutex);
+    order.push_back(2);
+    done.notify_one();
+  });
+  loop.PostAt(now_us + 1000, [&] {
+    std::lock_guard<std::mutex> lock(mutex);
+    order.push_back(1);
+  });
+  std::unique_lock<std::mutex> lock(mutex);
+  done.wait(lock, [&] { return order.size() == 2; });
+  EXPECT_THAT(order, ElementsAre(1, 2));
+  EXPECT_GE(loop.NowUs(), now_us + 3000);
+}
+
+TEST(EventLoopTest, StopRunsWhatIsQueuedAndRefusesMore) {
+  EventLoop loop(Clock::Real());
+  std::atomic<int> ran = 0;
+  for (int i = 0; i < 100; ++i) {
+    loop.Post([&] { ++ran; });
+  }
+  loop.PostAt(loop.NowUs() + 60'000'000, [&] { ran = -1; });
+  loop.Stop();
+  EXPECT_EQ(ran, 100);
+  EXPECT_FALSE(loop.Post([] {}));
+  EXPECT_FALSE(loop.Call([] { return 1; }).has_value());
+}
+
+}  // namespace
+}  // namespace millrace

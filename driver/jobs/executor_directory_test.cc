@@ -1,0 +1,113 @@
+#include "driver/jobs/executor_directory.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace millrace {
+namespace {
+
+using ::testing::ElementsAre;
+
+class FakeLink : public ExecutorLink {
+ public:
+  void Send(proto::DriverMessage message) override { sent.push_back(std::move(message)); }
+  void Close() override { closed = true; }
+  int64_t last_heard_us() const override { return heard_us; }
+
+  std::vector<proto::DriverMessage> sent;
+  bool closed = false;
+  int64_t heard_us = 0;
+};
+
+class ExecutorDirectoryTest : public ::testing::Test {
+ protected:
+  ExecutorDirectoryTest()
+      : directory_("driver", absl::Milliseconds(500), absl::Seconds(2),
+                   {[this] { ++changes_; },
+                    [this](const ExecutorId& id) { back_.push_back(id.value()); }}) {}
+
+  std::shared_ptr<FakeLink> Connect(const std::string& id) {
+    proto::Register registration;
+    registration.set_executor_id(id);
+    registration.set_name("name-" + id);
+    registration.set_slots(3);
+    auto link = std::make_shared<FakeLink>();
+    directory_.Connected(registration, link);
+    return link;
+  }
+
+  int changes_ = 0;
+  std::vector<std::string> back_;
+  ExecutorDirectory directory_;
+};
+
+TEST_F(ExecutorDirectoryTest, RegistersAndAnswers) {
+  const auto link = Connect("a");
+  ASSERT_EQ(link->sent.size(), 1u);
+  EXPECT_EQ(link->sent[0].registered().heartbeat_timeout_ms(), 2000);
+  EXPECT_EQ(changes_, 1);
+  EXPECT_EQ(directory_.TotalSlots(), 3u);
+  EXPECT_EQ(directory_.NameOf(ExecutorId("a")), "name-a");
+  ASSERT_EQ(directory_.Members().members.size(), 1u);
+  EXPECT_FALSE(directory_.Members().members[0].away);
+}
+
+TEST_F(ExecutorDirectoryTest, BrokenStreamHasAGrace) {
+  const auto first = Connect("a");
+  directory_.Disconnected(ExecutorId("a"), first.get(), 1'000'000);
+  ASSERT_EQ(directory_.Members().members.size(), 1u);
+  EXPECT_TRUE(directory_.Members().members[0].away);
+  directory_.CheckTimeouts(2'999'999);
+  EXPECT_EQ(directory_.all().size(), 1u);
+  const auto second = Connect("a");
+  EXPECT_THAT(back_, ElementsAre("a"));
+  EXPECT_FALSE(directory_.Members().members[0].away);
+
+  second->heard_us = 5'000'000;
+  directory_.Disconnected(ExecutorId("a"), first.get(), 5'000'000);
+  EXPECT_FALSE(directory_.Members().members[0].away)
+      << "the old stream's end does not concern the new one";
+  directory_.Disconnected(ExecutorId("a"), second.get(), 5'000'000);
+  directory_.CheckTimeouts(7'000'000);
+  EXPECT_TRUE(directory_.all().empty());
+}
+
+TEST_F(ExecutorDirectoryTest, SilenceIsLoss) {
+  const auto link = Connect("a");
+  link->heard_us = 1'000'000;
+  directory_.CheckTimeouts(2'900'000);
+  EXPECT_EQ(directory_.all().size(), 1u);
+  directory_.CheckTimeouts(3'000'000);
+  EXPECT_TRUE(directory_.all().empty());
+  EXPECT_TRUE(link->closed);
+  EXPECT_EQ(changes_, 2);
+}
+
+TEST_F(ExecutorDirectoryTest, NewStreamOfALiveExecutorReplacesTheOldOne) {
+  const auto first = Connect("a");
+  const auto second = Connect("a");
+  EXPECT_TRUE(first->closed);
+  proto::DriverMessage message;
+  message.mutable_stop_epoch();
+  directory_.Send(ExecutorId("a"), message);
+  EXPECT_EQ(first->sent.size(), 1u);
+  EXPECT_EQ(second->sent.size(), 2u);
+}
+
+TEST_F(ExecutorDirectoryTest, LeavingEndsWithTheStream) {
+  const auto link = Connect("a");
+  directory_.OnLeaving(ExecutorId("a"));
+  EXPECT_TRUE(directory_.Members().members[0].leaving);
+  directory_.Disconnected(ExecutorId("a"), link.get(), 1);
+  EXPECT_TRUE(directory_.all().empty()) << "no grace for who said goodbye";
+}
+
+TEST_F(ExecutorDirectoryTest, RejectsWhoHasNoIdentity) {
+  const auto link = Connect("");
+  EXPECT_TRUE(link->sent[0].has_rejected());
+  EXPECT_TRUE(link->closed);
+  EXPECT_TRUE(directory_.all().empty());
+}
+
+}  // namespace
+}  // namespace millrace

@@ -1,0 +1,115 @@
+#include "driver/jobs/result_buffer.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <thread>
+#include <vector>
+
+#include "absl/time/clock.h"
+
+namespace millrace {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+proto::BatchResults Results(int64_t batch, size_t bytes = 100) {
+  proto::BatchResults results;
+  results.set_batch(batch);
+  results.add_tables()->set_rows(std::string(bytes, 'x'));
+  return results;
+}
+
+// What is there now.
+std::vector<int64_t> ReadNow(ResultBuffer::Reader& reader, bool* end) {
+  std::vector<int64_t> batches;
+  *end = false;
+  while (!*end) {
+    const ResultBuffer::Entry entry = reader.Next(absl::InfinitePast(), end);
+    if (entry == nullptr) {
+      break;
+    }
+    batches.push_back(entry->batch());
+  }
+  return batches;
+}
+
+class ResultBufferTest : public ::testing::Test {
+ protected:
+  std::shared_ptr<ResultBuffer> New(int64_t max_bytes, bool hold) {
+    return std::make_shared<ResultBuffer>(max_bytes, hold,
+                                          [this](bool held) { held_.push_back(held); });
+  }
+  std::vector<bool> held_;
+  bool end_ = false;
+};
+
+TEST_F(ResultBufferTest, GivesWhatIsKeptFromTheBatchAskedFor) {
+  const auto buffer = New(1 << 20, false);
+  for (int64_t batch = 1; batch <= 4; ++batch) {
+    buffer->Add(Results(batch));
+  }
+  EXPECT_THAT(ReadNow(*ResultBuffer::NewReader(buffer, 0), &end_), ElementsAre(1, 2, 3, 4));
+  EXPECT_FALSE(end_);
+  EXPECT_THAT(ReadNow(*ResultBuffer::NewReader(buffer, 3), &end_), ElementsAre(3, 4));
+  EXPECT_THAT(ReadNow(*ResultBuffer::NewReader(buffer, 9), &end_), IsEmpty());
+}
+
+TEST_F(ResultBufferTest, DropsTheOldestButNeverTheNewest) {
+  const auto buffer = New(350, false);
+  const auto slow = ResultBuffer::NewReader(buffer, 0);
+  for (int64_t batch = 1; batch <= 9; ++batch) {
+    buffer->Add(Results(batch));
+  }
+  EXPECT_THAT(ReadNow(*slow, &end_), ElementsAre(7, 8, 9)) << "a slow follower misses batches";
+  buffer->Add(Results(10, 5000));
+  EXPECT_THAT(ReadNow(*slow, &end_), ElementsAre(10));
+  EXPECT_THAT(held_, IsEmpty());
+}
+
+TEST_F(ResultBufferTest, EndComesAfterEverything) {
+  const auto buffer = New(1 << 20, false);
+  const auto reader = ResultBuffer::NewReader(buffer, 0);
+  buffer->Add(Results(1));
+  proto::BatchResults last;
+  last.set_phase(proto::PHASE_FINISHED);
+  buffer->Finish(last);
+  EXPECT_EQ(reader->Next(absl::InfinitePast(), &end_)->batch(), 1);
+  EXPECT_FALSE(end_);
+  EXPECT_EQ(reader->Next(absl::InfinitePast(), &end_)->phase(), proto::PHASE_FINISHED);
+  EXPECT_TRUE(end_);
+}
+
+TEST_F(ResultBufferTest, WakesAFollower) {
+  const auto buffer = New(1 << 20, false);
+  const auto reader = ResultBuffer::NewReader(buffer, 0);
+  std::thread writer([&] { buffer->Add(Results(1)); });
+  const ResultBuffer::Entry entry = reader->Next(absl::Now() + absl::Seconds(30), &end_);
+  writer.join();
+  ASSERT_NE(entry, nullptr);
+  EXPECT_EQ(entry->batch(), 1);
+}
+
+TEST_F(ResultBufferTest, HoldsUntilTheFollowerHasTaken) {
+  const auto buffer = New(350, true);
+  for (int64_t batch = 1; batch <= 4; ++batch) {
+    buffer->Add(Results(batch));
+  }
+  EXPECT_THAT(held_, ElementsAre(true)) << "even before a follower comes";
+  auto reader = ResultBuffer::NewReader(buffer, 0);
+  reader->Next(absl::InfinitePast(), &end_);
+  EXPECT_THAT(held_, ElementsAre(true, false));
+  EXPECT_THAT(ReadNow(*reader, &end_), ElementsAre(2, 3, 4)) << "nothing was dropped";
+  for (int64_t batch = 5; batch <= 9; ++batch) {
+    buffer->Add(Results(batch));
+  }
+  EXPECT_THAT(held_, ElementsAre(true, false, true));
+  reader.reset();
+  EXPECT_THAT(held_, ElementsAre(true, false, true, false)) << "nobody is left to wait for";
+  buffer->Add(Results(10));
+  EXPECT_EQ(held_.size(), 4u);
+}
+
+}  // namespace
+}  // namespace millrace

@@ -1,0 +1,19 @@
+// Which columns of a print table say which row has changed. Pure functions.
+#ifndef MILLRACE_DRIVER_JOBS_RESULT_KEYS_H_
+#define MILLRACE_DRIVER_JOBS_RESULT_KEYS_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "proto/plan.pb.h"
+
+namespace millrace {
+
+// The columns of sink `sink` that identify a row among its changes: the table's PRIMARY KEY;
+// without one, the columns that hold the keys of the aggregation in front of it, if they are all
+// there and only filters and projections lie between. Empty if nothing of the kind can be said.
+std::vector<uint32_t> ChangeKeys(const proto::JobPlan& plan, uint32_t sink);
+
+}  // namespace millrace
+
+#endif  // MILLRACE_DRIVER_JOBS_RESULT_KEYS_H_

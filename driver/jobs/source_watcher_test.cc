@@ -1,0 +1,174 @@
+#include "driver/jobs/source_watcher.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+
+namespace millrace {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+// Shared between the test and the watcher's thread.
+struct Source {
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::vector<PartitionName> partitions = {"t/0"};
+  absl::Status trouble;
+  std::map<std::string, int64_t> published;
+  int publish_calls = 0;
+  // What the watcher told.
+  std::vector<PartitionName> found;
+  std::vector<absl::Status> lost;
+  std::vector<absl::Status> troubles;
+  int ends_calls = 0;
+  size_t last_ends = 0;
+
+  template <typename Condition>
+  void Until(Condition condition) {
+    std::unique_lock<std::mutex> lock(mutex);
+    ASSERT_TRUE(changed.wait_for(lock, std::chrono::seconds(30), condition));
+  }
+  void SetTrouble(absl::Status status) {
+    std::lock_guard<std::mutex> lock(mutex);
+    trouble = std::move(status);
+  }
+};
+
+class FakeEnumerator : public SourceEnumerator {
+ public:
+  explicit FakeEnumerator(Source* source) : source_(source) {}
+  absl::StatusOr<std::vector<PartitionName>> Discover(absl::Duration) override {
+    std::lock_guard<std::mutex> lock(source_->mutex);
+    if (!source_->trouble.ok()) {
+      return source_->trouble;
+    }
+    return source_->partitions;
+  }
+  absl::StatusOr<std::vector<PartitionOffset>> ResolveStart(const std::vector<PartitionName>&,
+                                                            absl::Duration) override {
+    return absl::InternalError("not for watchers");
+  }
+  absl::StatusOr<std::vector<PartitionOffset>> ResolveEarliest(
+      const std::vector<PartitionName>& partitions, absl::Duration) override {
+    std::vector<PartitionOffset> offsets;
+    for (const PartitionName& name : partitions) {
+      offsets.push_back({name, Offset(7)});
+    }
+    return offsets;
+  }
+  absl::StatusOr<std::vector<PartitionEnd>> Ends(const std::vector<PartitionName>& partitions,
+                                                 absl::Duration) override {
+    std::lock_guard<std::mutex> lock(source_->mutex);
+    if (!source_->trouble.ok()) {
+      return source_->trouble;
+    }
+    std::vector<PartitionEnd> ends;
+    for (const PartitionName& name : partitions) {
+      ends.push_back({name, Offset(9), Offset(9)});
+    }
+    return ends;
+  }
+  absl::Status PublishOffsets(const std::vector<PartitionOffset>& committed,
+                              absl::Duration) override {
+    std::lock_guard<std::mutex> lock(source_->mutex);
+    ++source_->publish_calls;
+    for (const PartitionOffset& offset : committed) {
+      source_->published[offset.partition] = offset.offset.value();
+    }
+    source_->changed.notify_all();
+    return absl::OkStatus();
+  }
+
+ private:
+  Source* source_;
+};
+
+class SourceWatcherTest : public ::testing::Test {
+ protected:
+  std::unique_ptr<SourceWatcher> Watch() {
+    SourceWatcherOptions options;
+    options.table = "lines";
+    options.ends_interval = absl::Milliseconds(1);
+    options.discovery_interval = absl::Milliseconds(1);
+    options.publish_interval = absl::Milliseconds(1);
+    options.on_ends = [this](const std::vector<PartitionEnd>& ends) {
+      Told([&] {
+        ++source_.ends_calls;
+        source_.last_ends = ends.size();
+      });
+    };
+    options.on_found = [this](const std::vector<PartitionOffset>& earliest) {
+      Told([&] {
+        for (const PartitionOffset& offset : earliest) {
+          source_.found.push_back(absl::StrCat(offset.partition, "@", offset.offset.value()));
+        }
+      });
+    };
+    options.on_lost = [this](const absl::Status& cause) {
+      Told([&] { source_.lost.push_back(cause); });
+    };
+    options.on_trouble = [this](const absl::Status& trouble) {
+      Told([&] { source_.troubles.push_back(trouble); });
+    };
+    return std::make_unique<SourceWatcher>(std::make_unique<FakeEnumerator>(&source_),
+                                           std::vector<PartitionName>{"t/0"}, options);
+  }
+  template <typename Note>
+  void Told(Note note) {
+    std::lock_guard<std::mutex> lock(source_.mutex);
+    note();
+    source_.changed.notify_all();
+  }
+
+  Source source_;
+};
+
+TEST_F(SourceWatcherTest, AsksForEndsAndFindsNewPartitions) {
+  const auto watcher = Watch();
+  source_.Until([this] { return source_.ends_calls >= 2 && source_.last_ends == 1; });
+  Told([this] { source_.partitions = {"t/0", "t/1"}; });
+  source_.Until([this] { return source_.last_ends == 2; });
+  std::lock_guard<std::mutex> lock(source_.mutex);
+  EXPECT_THAT(source_.found, ElementsAre("t/1@7"));
+}
+
+TEST_F(SourceWatcherTest, TroubleIsToldOnceAndWhenItIsOver) {
+  const auto watcher = Watch();
+  source_.SetTrouble(absl::UnavailableError("no broker answers"));
+  source_.Until([this] { return source_.troubles.size() == 1; });
+  source_.SetTrouble(absl::OkStatus());
+  source_.Until([this] { return source_.troubles.size() == 2; });
+  std::lock_guard<std::mutex> lock(source_.mutex);
+  EXPECT_FALSE(source_.troubles[0].ok());
+  EXPECT_TRUE(source_.troubles[1].ok());
+  EXPECT_TRUE(source_.lost.empty());
+}
+
+TEST_F(SourceWatcherTest, MissingTopicIsLostOnlyWhenItStaysAway) {
+  const auto watcher = Watch();
+  source_.SetTrouble(absl::NotFoundError("topic 't' does not exist"));
+  source_.Until([this] { return !source_.lost.empty(); });
+  std::lock_guard<std::mutex> lock(source_.mutex);
+  EXPECT_THAT(std::string(source_.lost[0].message()),
+              HasSubstr("source table \"lines\": topic 't' does not exist"));
+}
+
+TEST_F(SourceWatcherTest, PublishesTheLatestAndAllOfItByTheEnd) {
+  const auto watcher = Watch();
+  for (int64_t offset = 1; offset <= 1000; ++offset) {
+    watcher->Publish({{"t/0", Offset(offset)}});
+  }
+  watcher->Publish({{"t/1", Offset(5)}});
+  watcher->Stop();
+  std::lock_guard<std::mutex> lock(source_.mutex);
+  EXPECT_EQ(source_.published["t/0"], 1000);
+  EXPECT_EQ(source_.published["t/1"], 5);
+  EXPECT_LT(source_.publish_calls, 1000);
+}
+
+}  // namespace
+}  // namespace millrace
