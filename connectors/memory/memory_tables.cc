@@ -5,11 +5,25 @@
 #include <utility>
 
 namespace millrace {
+namespace {
+
+// What `done` says in the end; waits for it until `deadline`, which may be infinite.
+template <typename Done>
+bool WaitUntil(std::condition_variable* changed, std::unique_lock<std::mutex>* lock,
+               absl::Time deadline, Done&& done) {
+  if (deadline == absl::InfiniteFuture()) {
+    changed->wait(*lock, done);
+    return true;
+  }
+  return changed->wait_until(*lock, absl::ToChronoTime(deadline), done);
+}
+
+}  // namespace
 
 void MemoryTable::Append(uint32_t partition, Batch rows) {
   std::vector<std::function<void()>> listeners;
   {
-    absl::MutexLock lock(&mutex_);
+    std::lock_guard<std::mutex> lock(mutex_);
     if (partition >= partitions_.size()) {
       partitions_.resize(partition + 1);
     }
@@ -21,6 +35,7 @@ void MemoryTable::Append(uint32_t partition, Batch rows) {
     Partition& target = partitions_[partition];
     target.segments.push_back({target.end, std::move(compact)});
     target.end += count;
+    changed_.notify_all();
     for (const auto& [id, listener] : listeners_) {
       listeners.push_back(listener);
     }
@@ -31,17 +46,17 @@ void MemoryTable::Append(uint32_t partition, Batch rows) {
 }
 
 void MemoryTable::SetPartitions(uint32_t partitions) {
-  absl::MutexLock lock(&mutex_);
+  std::lock_guard<std::mutex> lock(mutex_);
   partitions_.resize(std::max<size_t>(partitions_.size(), partitions));
 }
 
 uint32_t MemoryTable::partitions() const {
-  absl::MutexLock lock(&mutex_);
+  std::lock_guard<std::mutex> lock(mutex_);
   return static_cast<uint32_t>(partitions_.size());
 }
 
 int64_t MemoryTable::RowCount(uint32_t partition) const {
-  absl::MutexLock lock(&mutex_);
+  std::lock_guard<std::mutex> lock(mutex_);
   return partition < partitions_.size() ? partitions_[partition].end : 0;
 }
 
@@ -51,9 +66,8 @@ bool MemoryTable::HasRow(uint32_t partition, int64_t row) const {
 
 bool MemoryTable::Read(uint32_t partition, int64_t begin, size_t max_rows, absl::Time deadline,
                        Batch* rows) const {
-  absl::MutexLock lock(&mutex_);
-  auto there = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return HasRow(partition, begin); };
-  if (!mutex_.AwaitWithDeadline(absl::Condition(&there), deadline)) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  if (!WaitUntil(&changed_, &lock, deadline, [&] { return HasRow(partition, begin); })) {
     return false;
   }
   const std::vector<Segment>& segments = partitions_[partition].segments;
@@ -68,30 +82,30 @@ bool MemoryTable::Read(uint32_t partition, int64_t begin, size_t max_rows, absl:
 }
 
 std::shared_ptr<void> MemoryTable::OnAppend(std::function<void()> fn) {
-  absl::MutexLock lock(&mutex_);
+  std::lock_guard<std::mutex> lock(mutex_);
   int64_t id = next_listener_++;
   listeners_[id] = std::move(fn);
   return std::shared_ptr<void>(nullptr, [this, id](void*) {
-    absl::MutexLock lock(&mutex_);
+    std::lock_guard<std::mutex> lock(mutex_);
     listeners_.erase(id);
   });
 }
 
 void MemoryTable::Commit(Committed committed) {
-  absl::MutexLock lock(&mutex_);
+  std::lock_guard<std::mutex> lock(mutex_);
   committed_.push_back(std::move(committed));
+  changed_.notify_all();
 }
 
 std::vector<MemoryTable::Committed> MemoryTable::committed() const {
-  absl::MutexLock lock(&mutex_);
+  std::lock_guard<std::mutex> lock(mutex_);
   return committed_;
 }
 
 bool MemoryTable::WaitForCommitted(const std::function<bool(const std::vector<Committed>&)>& enough,
                                    absl::Time deadline) const {
-  absl::MutexLock lock(&mutex_);
-  auto done = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return enough(committed_); };
-  return mutex_.AwaitWithDeadline(absl::Condition(&done), deadline);
+  std::unique_lock<std::mutex> lock(mutex_);
+  return WaitUntil(&changed_, &lock, deadline, [&] { return enough(committed_); });
 }
 
 MemoryTables& MemoryTables::Global() {
@@ -100,7 +114,7 @@ MemoryTables& MemoryTables::Global() {
 }
 
 std::shared_ptr<MemoryTable> MemoryTables::Table(std::string_view name) {
-  absl::MutexLock lock(&mutex_);
+  std::lock_guard<std::mutex> lock(mutex_);
   auto found = tables_.find(name);
   if (found == tables_.end()) {
     found = tables_.emplace(std::string(name), std::make_shared<MemoryTable>()).first;
@@ -109,7 +123,7 @@ std::shared_ptr<MemoryTable> MemoryTables::Table(std::string_view name) {
 }
 
 void MemoryTables::Drop(std::string_view name) {
-  absl::MutexLock lock(&mutex_);
+  std::lock_guard<std::mutex> lock(mutex_);
   auto found = tables_.find(name);
   if (found != tables_.end()) {
     tables_.erase(found);

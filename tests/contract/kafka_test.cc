@@ -3,12 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <condition_variable>
 #include <map>
+#include <mutex>
 #include <set>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "connectors/source.h"
 #include "tests/contract/kafka_place.h"
@@ -180,17 +181,19 @@ TEST(KafkaReader, KnowsAtOnceThatOnlyAControlRecordFollows) {
   std::string topic = NewTopic(1);
   auto producer = NewTransactionalProducer(Broker().bootstrap_servers(), "tail-" + topic);
   ASSERT_OK(producer);
-  absl::Mutex mutex;
+  std::mutex mutex;
+  std::condition_variable woken;
   int64_t fetched = 0;
   SourceReader* raw = nullptr;
   SourceContext context;
   context.on_progress = [&] {
-    absl::MutexLock lock(&mutex);
+    std::lock_guard<std::mutex> lock(mutex);
     fetched = raw == nullptr ? fetched : raw->FetchedTo()[0].offset.value();
+    woken.notify_one();
   };
   auto reader = Read(Table(topic), context);
   {
-    absl::MutexLock lock(&mutex);
+    std::lock_guard<std::mutex> lock(mutex);
     raw = reader.get();
   }
   ASSERT_OK(reader->Assign(topic + "/0", Offset(0)));
@@ -201,9 +204,8 @@ TEST(KafkaReader, KnowsAtOnceThatOnlyAControlRecordFollows) {
     ASSERT_OK((*producer)->Commit());
     absl::Time committed = absl::Now();
     int64_t end = 2 * (i + 1);  // a record and a marker each
-    auto reached = [&] { return fetched >= end; };
-    absl::MutexLock lock(&mutex);
-    ASSERT_TRUE(mutex.AwaitWithDeadline(absl::Condition(&reached), Soon()));
+    std::unique_lock<std::mutex> lock(mutex);
+    ASSERT_TRUE(woken.wait_until(lock, absl::ToChronoTime(Soon()), [&] { return fetched >= end; }));
     waits.push_back(absl::Now() - committed);
   }
   // Waiting for the end of the partition instead would take fetch.wait.max.ms, 100 ms, every time.

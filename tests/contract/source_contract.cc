@@ -1,11 +1,11 @@
 #include "tests/contract/source_contract.h"
 
 #include <algorithm>
-#include <atomic>
+#include <condition_variable>
+#include <mutex>
 #include <thread>
 
 #include "absl/strings/match.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 
 namespace millrace {
@@ -241,11 +241,13 @@ TEST_P(SourceContract, PrefetchesWithoutBeingRead) {
   if (!table_->prefetches()) {
     return;  // it reads on demand
   }
-  absl::Mutex mutex;
+  std::mutex mutex;
+  std::condition_variable woken;
   bool progressed = false;
   context_.on_progress = [&] {
-    absl::MutexLock lock(&mutex);
+    std::lock_guard<std::mutex> lock(mutex);
     progressed = true;
+    woken.notify_one();
   };
   std::unique_ptr<SourceReader> reader = NewReader();
   auto at_end = [&] {
@@ -256,8 +258,8 @@ TEST_P(SourceContract, PrefetchesWithoutBeingRead) {
   };
   absl::Time deadline = Soon();
   while (!at_end()) {
-    absl::MutexLock lock(&mutex);
-    ASSERT_TRUE(mutex.AwaitWithDeadline(absl::Condition(&progressed), deadline))
+    std::unique_lock<std::mutex> lock(mutex);
+    ASSERT_TRUE(woken.wait_until(lock, absl::ToChronoTime(deadline), [&] { return progressed; }))
         << "no progress was reported";
     progressed = false;
   }
