@@ -172,7 +172,7 @@ class ClusterTest(unittest.TestCase):
         job = self.submit(self.word_count())
         self.feed_around(job, lines, self.cluster.executors[1].kill)
         self.expect_counts(lines)
-        self.assertEqual(len(self.cluster.executor_names()), 2)
+        wait_until(lambda: len(self.cluster.executor_names()) == 2, 30, "the lost executor is given up")
         self.assertGreaterEqual(int(self.cli.job(job)["summary"]["restarts"]), 1)
         self.cli.ok("jobs", "stop", job)
 
