@@ -246,11 +246,7 @@ void JobState::AdmitNewPartitions(InFlight* batch) {
       still_empty.push_back(std::move(found));
       continue;
     }
-    std::vector<uint32_t> slots;
     std::vector<uint32_t> counts(members_.size());
-    for (const Member& member : members_) {
-      slots.push_back(member.slots);
-    }
     for (const Partition& partition : partitions_) {
       ++counts[partition.owner];
     }
@@ -261,7 +257,7 @@ void JobState::AdmitNewPartitions(InFlight* batch) {
     partition.planned_to = found.start;
     partition.stable_end = found.stable_end;
     partition.high_watermark = found.high_watermark;
-    partition.owner = LeastLoaded(slots, counts);
+    partition.owner = LeastLoaded(MemberSlots(), counts);
     previous_partition_owners_.resize(ordinal);
     previous_partition_owners_.push_back(members_[partition.owner].id);
     ordinals_[{found.source, found.name}] = ordinal;

@@ -354,11 +354,17 @@ void JobState::StartEpochOnMembers() {
   }
 }
 
-void JobState::AssignPartitionsAndShards() {
+std::vector<uint32_t> JobState::MemberSlots() const {
   std::vector<uint32_t> slots;
+  slots.reserve(members_.size());
   for (const Member& member : members_) {
     slots.push_back(member.slots);
   }
+  return slots;
+}
+
+void JobState::AssignPartitionsAndShards() {
+  const std::vector<uint32_t> slots = MemberSlots();
   const auto assign = [&](size_t count, std::vector<ExecutorId>* owners_before) {
     std::vector<std::optional<uint32_t>> previous(count);
     for (size_t i = 0; i < std::min(count, owners_before->size()); ++i) {

@@ -161,6 +161,7 @@ class JobState {
   void AdvanceStage();
   void BeginEpoch();
   void StartEpochOnMembers();
+  std::vector<uint32_t> MemberSlots() const;
   void AssignPartitionsAndShards();
   proto::StartEpoch StartEpochMessage() const;
   void OnEpochReady(size_t member);

@@ -35,7 +35,7 @@ proto::JobSubmitted Submitted(int partitions, bool running_state = false) {
 // A job with its journal and executors played by the test.
 class Play {
  public:
-  explicit Play(proto::JobSubmitted submitted, JobSettings settings = Settings(10),
+  explicit Play(proto::JobSubmitted submitted, const JobSettings& settings = Settings(10),
                 JobStateOptions options = {})
       : state_(JobHistory(std::move(submitted)), settings, std::move(options)) {}
 
@@ -51,7 +51,7 @@ class Play {
     Take(std::move(actions));
   }
 
-  void Members(std::vector<std::string> ids) {
+  void Members(const std::vector<std::string>& ids) {
     MembersChanged event;
     for (const std::string& id : ids) {
       event.members.push_back({ExecutorId(id), "host:" + id, id + ":1", 2});
@@ -132,6 +132,7 @@ class Play {
 
   std::vector<int64_t> RunBatches() const {
     std::vector<int64_t> batches;
+    batches.reserve(runs.size());
     for (const proto::RunBatch& run : runs) {
       batches.push_back(run.batch());
     }

@@ -272,7 +272,8 @@ void JobRegistry::AddNotices(const PlannedSubmission& submission,
   const std::string& location = submission.settings.checkpoint_location;
   if (options_.directory.empty()) {
     response->add_notices(
-        "this driver keeps no journal: each run is a new incarnation of the job and starts where its "
+        "this driver keeps no journal: each run is a new incarnation of the job and starts where "
+        "its "
         "sources' start says; to go on where it stopped, set checkpoint_location (millrace run) or "
         "--directory (millrace-driver)");
   } else if (!location.empty() && location != options_.directory) {

@@ -39,6 +39,7 @@ absl::StatusOr<Batch> Concatenated(const std::vector<std::string>& pieces) {
   std::vector<ColumnPtr> columns;
   for (size_t c = 0; c < batches.front().column_count(); ++c) {
     std::vector<ColumnPtr> parts;
+    parts.reserve(batches.size());
     for (const Batch& batch : batches) {
       parts.push_back(batch.column(c));
     }

@@ -55,6 +55,7 @@ class FakeEnumerator : public SourceEnumerator {
   absl::StatusOr<std::vector<PartitionOffset>> ResolveEarliest(
       const std::vector<PartitionName>& partitions, absl::Duration) override {
     std::vector<PartitionOffset> offsets;
+    offsets.reserve(partitions.size());
     for (const PartitionName& name : partitions) {
       offsets.push_back({name, Offset(7)});
     }
@@ -67,6 +68,7 @@ class FakeEnumerator : public SourceEnumerator {
       return source_->trouble;
     }
     std::vector<PartitionEnd> ends;
+    ends.reserve(partitions.size());
     for (const PartitionName& name : partitions) {
       ends.push_back({name, Offset(9), Offset(9)});
     }

@@ -179,20 +179,17 @@ class FileJournal : public Journal {
   }
 
   void Append(proto::JournalRecord record, Done done) override {
-    absl::Status failure;
-    {
-      std::lock_guard<std::mutex> lock(mutex_);
-      failure = failure_;
-      if (failure.ok()) {
-        records_.push_back(std::move(record));
-        waiting_.push_back(std::move(done));
-      }
-    }
-    if (failure.ok()) {
-      wake_.notify_one();
-    } else {
+    std::unique_lock<std::mutex> lock(mutex_);
+    if (!failure_.ok()) {
+      const absl::Status failure = failure_;
+      lock.unlock();
       done(failure);
+      return;
     }
+    records_.push_back(std::move(record));
+    waiting_.push_back(std::move(done));
+    lock.unlock();
+    wake_.notify_one();
   }
 
   absl::Status Reopen() override {

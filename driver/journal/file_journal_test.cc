@@ -39,10 +39,11 @@ class FileJournalTest : public ::testing::Test {
       epochs_.push_back(record.epoch_started().epoch());
       return absl::OkStatus();
     });
-    if (opened.ok()) {
-      journal_ = *std::move(opened);
+    if (!opened.ok()) {
+      return opened.status();
     }
-    return opened.status();
+    journal_ = *std::move(opened);
+    return absl::OkStatus();
   }
 
   // Appends and waits for the answer.

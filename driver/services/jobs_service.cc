@@ -14,10 +14,11 @@ constexpr absl::Duration kFollowInterval = absl::Milliseconds(200);
 
 template <typename Response>
 grpc::Status Answer(absl::StatusOr<Response> result, Response* response) {
-  if (result.ok()) {
-    *response = *std::move(result);
+  if (!result.ok()) {
+    return ToGrpc(result.status());
   }
-  return ToGrpc(result.status());
+  *response = *std::move(result);
+  return grpc::Status::OK;
 }
 
 }  // namespace

@@ -32,6 +32,7 @@ class FakeEnumerator : public SourceEnumerator {
       const std::vector<PartitionName>& partitions, absl::Duration) override {
     RETURN_IF_ERROR(world_->trouble());
     std::vector<PartitionOffset> offsets;
+    offsets.reserve(partitions.size());
     for (const PartitionName& name : partitions) {
       offsets.push_back({name, Offset(0)});
     }
