@@ -119,10 +119,16 @@ TEST_P(SourceContract, WhereSplitsAreCutDoesNotMatter) {
   Result whole = ReadAll(0, 100000);
   std::unique_ptr<SourceReader> reader = NewReader();
   Result split{.position = begins_[0]};
-  // Ends at a record, before the last one, and at the end: a record beyond the split is kept for
-  // the next.
+  // A record beyond the split is kept for the next one; one that begins where the split ends is
+  // beyond.
   std::vector<int64_t> cuts = {whole.offsets[1], whole.offsets[whole.offsets.size() / 2],
                                whole.offsets.back(), ends_[0]};
+  for (size_t i = 1; i < whole.offsets.size() && cuts.size() < 12; ++i) {
+    if (whole.offsets[i] > whole.offsets[i - 1] + 1) {
+      cuts.push_back(whole.offsets[i]);  // behind a gap
+    }
+  }
+  std::sort(cuts.begin(), cuts.end());
   for (int64_t cut : cuts) {
     ReadTo(reader.get(), 0, cut, 7, &split);
     EXPECT_EQ(split.position, cut);
