@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <functional>
 
@@ -67,8 +68,15 @@ class DriverTest : public ::testing::Test {
     StartDriver(std::move(options));
   }
 
+  // Registered when it is returned.
   std::unique_ptr<FakeExecutor> NewExecutor(const std::string& name) {
-    return std::make_unique<FakeExecutor>(driver_->InProcessChannel(), name);
+    auto executor = std::make_unique<FakeExecutor>(driver_->InProcessChannel(), name);
+    Until(absl::StrCat(name, " is registered"), [&] {
+      const auto all = Call(&proto::Jobs::Stub::Executors, proto::ExecutorsRequest());
+      return all.ok() && std::any_of(all->executors().begin(), all->executors().end(),
+                                     [&](const auto& e) { return e.name() == name; });
+    });
+    return executor;
   }
 
   template <typename Request, typename Response>
@@ -109,7 +117,6 @@ class DriverTest : public ::testing::Test {
     const absl::Time deadline = absl::Now() + absl::Seconds(30);
     while (!happened()) {
       ASSERT_LT(absl::Now(), deadline) << "not within 30 s: " << what;
-      std::this_thread::yield();
     }
   }
   void UntilPhase(const std::string& name, proto::JobPhase phase) {

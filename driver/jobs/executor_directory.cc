@@ -62,7 +62,7 @@ void ExecutorDirectory::Disconnected(const ExecutorId& id, const ExecutorLink* l
   if (found->second.leaving) {
     Remove(id, "left");
   } else {
-    spdlog::warn("the connection of executor {} broke; it has {} to come back",
+    spdlog::info("the connection of executor {} broke; it has {} to come back",
                  found->second.registration.name(), absl::FormatDuration(heartbeat_timeout_));
     listener_.members_changed();
   }
