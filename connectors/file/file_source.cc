@@ -72,6 +72,7 @@ class FileEnumerator : public SourceEnumerator {
   absl::StatusOr<std::vector<PartitionOffset>> ResolveEarliest(
       const std::vector<PartitionName>& partitions, absl::Duration) override {
     std::vector<PartitionOffset> out;
+    out.reserve(partitions.size());
     for (const PartitionName& path : partitions) {
       out.push_back({path, Offset(0)});
     }

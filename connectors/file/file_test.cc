@@ -20,7 +20,7 @@ namespace millrace {
 namespace {
 
 class FileTest : public testing::Test {
- protected:
+ public:
   FileTest() {
     registry_.AddFormat(NewRawFormat());
     registry_.AddFormat(NewJsonFormat());
@@ -30,6 +30,7 @@ class FileTest : public testing::Test {
   }
   ~FileTest() override { std::filesystem::remove_all(directory_); }
 
+ protected:
   std::string Path(const std::string& name) const { return directory_ + "/" + name; }
   void Append(const std::string& name, const std::string& text) const {
     std::ofstream(Path(name), std::ios::app | std::ios::binary) << text;

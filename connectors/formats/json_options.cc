@@ -44,6 +44,7 @@ absl::StatusOr<JsonOptions> ParseJsonOptions(const OptionMap& options,
     }
   }
   std::vector<std::vector<std::string>> paths;
+  paths.reserve(columns.size());
   for (const std::string& column : columns) {
     paths.push_back(JsonPath(options, column));
   }

@@ -63,6 +63,7 @@ class GeneratorEnumerator : public SourceEnumerator {
 
   absl::StatusOr<std::vector<PartitionName>> Discover(absl::Duration) override {
     std::vector<PartitionName> names;
+    names.reserve(static_cast<size_t>(options_.partitions));
     for (int64_t i = 0; i < options_.partitions; ++i) {
       names.push_back(absl::StrCat(kPrefix, i));
     }
@@ -173,6 +174,7 @@ class GeneratorReader : public SourceReader {
   std::vector<PartitionOffset> FetchedTo() override {
     std::lock_guard<std::mutex> lock(mutex_);
     std::vector<PartitionOffset> out;
+    out.reserve(positions_.size());
     for (const auto& [name, position] : positions_) {
       out.push_back({name, Offset(position)});
     }

@@ -229,7 +229,8 @@ absl::StatusOr<std::vector<KafkaGroupPartition>> KafkaAdmin::GroupOffsets(const 
   KafkaPtr<rd_kafka_queue_t> queue(rd_kafka_queue_new(client_->get()));
   auto options = OptionsFor(client_.get(), RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, timeout);
   // Without it a read right after a commit is often old.
-  KafkaPtr<rd_kafka_error_t>(rd_kafka_AdminOptions_set_require_stable_offsets(options.get(), 1));
+  KafkaPtr<rd_kafka_error_t> ignored(
+      rd_kafka_AdminOptions_set_require_stable_offsets(options.get(), 1));
   rd_kafka_ListConsumerGroupOffsets_t* request =
       rd_kafka_ListConsumerGroupOffsets_new(group.c_str(), nullptr);
   rd_kafka_ListConsumerGroupOffsets(client_->get(), &request, 1, options.get(), queue.get());
@@ -257,6 +258,7 @@ absl::StatusOr<std::vector<KafkaGroupPartition>> KafkaAdmin::GroupOffsets(const 
   std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) {
     return std::tie(a.topic, a.partition) < std::tie(b.topic, b.partition);
   });
+  queries.reserve(out.size());
   for (const KafkaGroupPartition& one : out) {
     queries.push_back({{one.topic, one.partition}, RD_KAFKA_OFFSET_SPEC_LATEST});
   }

@@ -71,7 +71,7 @@ void FetchedPartition::Stop() {
   }
   // Takes the queue's lock: no callback runs afterwards.
   rd_kafka_queue_cb_event_enable(queue_.get(), nullptr, nullptr);
-  KafkaPtr<rd_kafka_error_t>(rd_kafka_incremental_unassign(client_->get(), list_.get()));
+  KafkaPtr<rd_kafka_error_t> ignored(rd_kafka_incremental_unassign(client_->get(), list_.get()));
   std::lock_guard<std::mutex> lock(mutex_);
   queue_.reset();
   if (error_.ok()) {

@@ -36,7 +36,7 @@ KafkaOffsetRequest::KafkaOffsetRequest(KafkaClient* client, std::vector<KafkaOff
   char reason[256];
   rd_kafka_AdminOptions_set_request_timeout(options.get(), MillisecondsOf(timeout), reason,
                                             sizeof(reason));
-  KafkaPtr<rd_kafka_error_t>(rd_kafka_AdminOptions_set_isolation_level(
+  KafkaPtr<rd_kafka_error_t> ignored(rd_kafka_AdminOptions_set_isolation_level(
       options.get(), committed ? RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED
                                : RD_KAFKA_ISOLATION_LEVEL_READ_UNCOMMITTED));
   rd_kafka_ListOffsets(client->get(), list.get(), options.get(), queue_.get());

@@ -20,7 +20,7 @@ constexpr int kPollMs = 100;
 
 class RecordProducer : public KafkaRecordProducer {
  public:
-  RecordProducer(std::string topic) : topic_(std::move(topic)) {}
+  explicit RecordProducer(std::string topic) : topic_(std::move(topic)) {}
 
   absl::Status Open(const OptionMap& options) {
     ASSIGN_OR_RETURN(
@@ -40,7 +40,7 @@ class RecordProducer : public KafkaRecordProducer {
     if (!failure_.ok()) {
       return failure_;
     }
-    std::string_view empty("", 0);
+    std::string_view empty = "";  // not null: there is a key, of no bytes
     std::string_view key_bytes =
         key.has_value() && key->data() == nullptr ? empty : key.value_or(std::string_view());
     std::string_view bytes =

@@ -39,7 +39,9 @@ class MemoryEnumerator : public SourceEnumerator {
 
   absl::StatusOr<std::vector<PartitionName>> Discover(absl::Duration) override {
     std::vector<PartitionName> names;
-    for (uint32_t i = 0; i < table_->partitions(); ++i) {
+    uint32_t count = table_->partitions();
+    names.reserve(count);
+    for (uint32_t i = 0; i < count; ++i) {
       names.push_back(absl::StrCat(kPrefix, i));
     }
     return names;
@@ -53,6 +55,7 @@ class MemoryEnumerator : public SourceEnumerator {
   absl::StatusOr<std::vector<PartitionOffset>> ResolveEarliest(
       const std::vector<PartitionName>& partitions, absl::Duration) override {
     std::vector<PartitionOffset> out;
+    out.reserve(partitions.size());
     for (const PartitionName& partition : partitions) {
       out.push_back({partition, Offset(0)});
     }
@@ -133,6 +136,7 @@ class MemoryReader : public SourceReader {
   std::vector<PartitionOffset> FetchedTo() override {
     std::lock_guard<std::mutex> lock(mutex_);
     std::vector<PartitionOffset> out;
+    out.reserve(positions_.size());
     for (const auto& [name, position] : positions_) {
       out.push_back({name, Offset(std::max(position, table_->RowCount(*PartitionNumber(name))))});
     }

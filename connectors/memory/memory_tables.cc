@@ -20,7 +20,7 @@ bool WaitUntil(std::condition_variable* changed, std::unique_lock<std::mutex>* l
 
 }  // namespace
 
-void MemoryTable::Append(uint32_t partition, Batch rows) {
+void MemoryTable::Append(uint32_t partition, const Batch& rows) {
   std::vector<std::function<void()>> listeners;
   {
     std::lock_guard<std::mutex> lock(mutex_);

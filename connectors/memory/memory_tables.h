@@ -25,7 +25,7 @@ class MemoryTable {
   // ---- As a source: rows per partition, in the order of the table's declared columns. ----
 
   // Adds rows at the end of a partition; partitions come into being with their first rows.
-  void Append(uint32_t partition, Batch rows);
+  void Append(uint32_t partition, const Batch& rows);
   // At least as many partitions as that.
   void SetPartitions(uint32_t partitions);
   uint32_t partitions() const;

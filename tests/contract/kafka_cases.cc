@@ -13,6 +13,7 @@ namespace {
 
 std::vector<std::string> SomeValues(const std::string& prefix, size_t count) {
   std::vector<std::string> values;
+  values.reserve(count);
   for (size_t i = 0; i < count; ++i) {
     values.push_back(absl::StrCat(prefix, "-", i, std::string(i % 37, '.')));
   }

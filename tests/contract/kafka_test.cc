@@ -39,7 +39,7 @@ std::unique_ptr<SourceEnumerator> Enumerate(const proto::Source& source,
   return *std::move(enumerator);
 }
 
-std::unique_ptr<SourceReader> Read(const proto::Source& source, SourceContext context = {}) {
+std::unique_ptr<SourceReader> Read(const proto::Source& source, const SourceContext& context = {}) {
   auto reader = KafkaSource().CreateReader(source, context);
   EXPECT_OK(reader);
   return *std::move(reader);

@@ -17,6 +17,7 @@ namespace {
 // Records of different lengths, so that views of both kinds appear.
 std::vector<std::string> SomeValues(const std::string& prefix, size_t count) {
   std::vector<std::string> values;
+  values.reserve(count);
   for (size_t i = 0; i < count; ++i) {
     values.push_back(absl::StrCat(prefix, "-", i, std::string(i % 37, '.')));
   }
@@ -115,7 +116,7 @@ class FileSource : public SourceUnderTest {
 };
 
 template <typename T, typename... Args>
-SourceCase Source(const std::string& name, Args... args) {
+SourceCase Source(const std::string& name, const Args&... args) {
   return {name, [=]() -> std::unique_ptr<SourceUnderTest> { return std::make_unique<T>(args...); }};
 }
 

@@ -205,6 +205,7 @@ TEST_P(SourceContract, PartitionsAreReadInParallel) {
   std::unique_ptr<SourceReader> reader = NewReader();
   std::vector<Result> results(2);
   std::vector<std::thread> threads;
+  threads.reserve(2);
   for (size_t i = 0; i < 2; ++i) {
     threads.emplace_back([&, i] {
       results[i].position = begins_[i];
@@ -388,6 +389,7 @@ TEST_P(SourceContract, RefusesWhatItDoesNotKnow) {
 
 TEST_P(SourceContract, TakesPublishedOffsets) {
   std::vector<PartitionOffset> committed;
+  committed.reserve(partitions_.size());
   for (size_t i = 0; i < partitions_.size(); ++i) {
     committed.push_back({partitions_[i], Offset(ends_[i])});
   }

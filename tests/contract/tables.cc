@@ -65,6 +65,7 @@ ColumnPtr TextColumn(const std::vector<std::string>& values) {
 
 Batch TextRows(const std::vector<std::vector<std::string>>& columns) {
   std::vector<ColumnPtr> made;
+  made.reserve(columns.size());
   for (const auto& values : columns) {
     made.push_back(TextColumn(values));
   }

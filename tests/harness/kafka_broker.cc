@@ -163,6 +163,7 @@ absl::Status KafkaBroker::Launch() {
       "kafka.Kafka",
       directory_ + "/server.properties"};
   std::vector<char*> arguments;
+  arguments.reserve(words.size() + 1);
   for (std::string& word : words) {
     arguments.push_back(word.data());
   }
