@@ -168,7 +168,13 @@ void SourceWatcher::PublishWaiting() {
   }
   if (const absl::Status published = enumerator_->PublishOffsets(offsets, options_.call_timeout);
       !published.ok()) {
-    // They inform only; the next batch's overtake them.
+    // A job may have no further batch for long, so they wait for another try; newer ones win.
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      for (const PartitionOffset& offset : offsets) {
+        to_publish_.insert({offset.partition, offset.offset});
+      }
+    }
     spdlog::warn("source table \"{}\": committed offsets were not published: {}", options_.table,
                  ToStd(published.message()));
   }

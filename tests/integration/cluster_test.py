@@ -193,7 +193,7 @@ class ClusterTest(unittest.TestCase):
         self.feed_around(job, lines, end_driver)
         self.cluster.start_driver()
         self.expect_counts(lines)
-        self.assertEqual(self.cli.phase(job), "running")
+        self.cli.wait_for_phase(job, "running")  # the second executor may just have come back
         self.cli.ok("jobs", "stop", job)
 
     def test_a_terminated_executor_drains(self):

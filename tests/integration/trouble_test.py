@@ -303,7 +303,7 @@ class BrokerRestartTest(unittest.TestCase):
         kafka.produce("in", lines[1000:])
         expected = {word: str(count) for word, count in streams.count_words(lines).items()}
         wait_until(lambda: kafka.latest_by_key("out") == expected, 90, "the counts equal the reference", interval=0.3)
-        self.assertEqual(cli.phase("words"), "running")
+        cli.wait_for_phase("words", "running")
 
 
 class InterruptTest(TroubleCase):
