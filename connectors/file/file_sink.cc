@@ -119,6 +119,11 @@ class FileWriter : public SinkWriter {
     return marker_.ToString();
   }
 
+  BatchId committed() const override {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return marker_.batch;
+  }
+
  private:
   absl::Status Append(std::string lines) {
     if (!file_.is_open()) {
@@ -170,7 +175,7 @@ class FileWriter : public SinkWriter {
   const bool is_raw_;
   std::unique_ptr<FormatEncoder> encoder_;
   FileHandle file_;
-  std::mutex mutex_;  // Write of a batch may run beside Commit of the one before
+  mutable std::mutex mutex_;  // Write of a batch may run beside Commit of the one before
   std::map<BatchId, std::string> held_;
   int64_t held_bytes_ = 0;
   FileMarker marker_;

@@ -109,6 +109,11 @@ class KafkaSinkWriter : public SinkWriter {
     return absl::StrCat(committed_.value());
   }
 
+  BatchId committed() const override {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return committed_;
+  }
+
  private:
   absl::Status TooMuchHeld(int64_t bytes) const {
     return absl::ResourceExhaustedError(
@@ -256,7 +261,7 @@ class KafkaSinkWriter : public SinkWriter {
   const int64_t max_message_bytes_;
   std::unique_ptr<KafkaRecordEncoder> encoder_;
 
-  std::mutex mutex_;  // Write of a batch runs beside Commit of the one before
+  mutable std::mutex mutex_;  // Write of a batch runs beside Commit of the one before
   std::map<BatchId, HeldBatch> held_;
   int64_t held_bytes_ = 0;
   BatchId committed_;

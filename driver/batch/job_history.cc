@@ -18,6 +18,14 @@ const std::string& JobIdOf(const proto::JournalRecord& record) {
       return record.batch_committed().job_id();
     case proto::JournalRecord::kJobEnded:
       return record.job_ended().job_id();
+    case proto::JournalRecord::kEpochOpened:
+      return record.epoch_opened().job_id();
+    case proto::JournalRecord::kSnapshotCompleted:
+      return record.snapshot_completed().job_id();
+    case proto::JournalRecord::kSnapshotDropped:
+      return record.snapshot_dropped().job_id();
+    case proto::JournalRecord::kBatchesAbandoned:
+      return record.batches_abandoned().job_id();
     case proto::JournalRecord::kHeader:
     case proto::JournalRecord::RECORD_NOT_SET:
       break;
@@ -47,8 +55,7 @@ absl::Status JobHistory::Apply(const proto::JournalRecord& record) {
     case proto::JournalRecord::kJobEnded:
       ended_ = record.job_ended();
       return absl::OkStatus();
-    case proto::JournalRecord::kHeader:
-    case proto::JournalRecord::RECORD_NOT_SET:
+    default:
       break;
   }
   return Broken("a record of a kind that this version does not know");

@@ -213,7 +213,7 @@ class TestWriter : public SinkWriter {
     output_->Add(absl::StrCat("prepare ", name_, " b", batch.value()));
     return absl::OkStatus();
   }
-  absl::StatusOr<std::string> Commit(BatchId batch, absl::Time) override {
+  absl::StatusOr<std::string> Commit(BatchId through, absl::Time) override {
     std::function<void()> callback;
     {
       absl::MutexLock lock(&output_->mutex_);
@@ -228,18 +228,27 @@ class TestWriter : public SinkWriter {
       --output_->failures_;
       return output_->failure_;
     }
-    for (std::string& row : held_[batch]) {
-      output_->rows_.emplace_back(batch.value(), std::move(row));
+    while (!held_.empty() && held_.begin()->first <= through) {
+      for (std::string& row : held_.begin()->second) {
+        output_->rows_.emplace_back(held_.begin()->first.value(), std::move(row));
+      }
+      held_.erase(held_.begin());
     }
-    held_.erase(batch);
-    output_->events_.push_back(absl::StrCat("commit ", name_, " b", batch.value()));
-    return absl::StrCat("m", batch.value());
+    committed_ = through;
+    output_->events_.push_back(absl::StrCat("commit ", name_, " b", through.value()));
+    return absl::StrCat("m", through.value());
+  }
+
+  BatchId committed() const override {
+    absl::MutexLock lock(&mutex_);
+    return committed_;
   }
 
  private:
   TestOutput* const output_;
   const std::string name_;
-  absl::Mutex mutex_;
+  mutable absl::Mutex mutex_;
+  BatchId committed_ ABSL_GUARDED_BY(mutex_);
   std::map<BatchId, std::vector<std::string>> held_ ABSL_GUARDED_BY(mutex_);
 };
 
