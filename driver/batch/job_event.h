@@ -136,6 +136,7 @@ struct BatchDone {
   int64_t records = 0;
   int64_t bytes = 0;
   int64_t skipped = 0;
+  int64_t lost = 0;  // offsets that were gone, under on_data_loss = 'skip'
   std::string first_error;
   int64_t state_rows = 0;
   int64_t state_bytes = 0;
@@ -152,7 +153,16 @@ struct JobOver {
   std::string message;
 };
 
-using JobAction = std::variant<AppendRecord, SendToExecutor, EpochBegan, BatchDone, JobOver>;
+// A snapshot is complete and durable as such; files that history().SnapshotFiles() does not name
+// may go.
+struct SnapshotDone {
+  BatchId batch;
+  int64_t bytes = 0;  // of the layer that was written
+  int64_t took_us = 0;
+};
+
+using JobAction =
+    std::variant<AppendRecord, SendToExecutor, EpochBegan, BatchDone, SnapshotDone, JobOver>;
 
 }  // namespace millrace
 
