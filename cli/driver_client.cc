@@ -80,6 +80,14 @@ absl::StatusOr<proto::StopResponse> DriverClient::Stop(const std::string& job, b
   return Call(&proto::Jobs::Stub::Stop, request, kLongCallTimeout);
 }
 
+absl::StatusOr<proto::SavepointResponse> DriverClient::Savepoint(const std::string& job,
+                                                                 const std::string& location) {
+  proto::SavepointRequest request;
+  request.set_name(job);
+  request.set_location(location);
+  return Call(&proto::Jobs::Stub::Savepoint, request, kLongCallTimeout);
+}
+
 absl::StatusOr<proto::LagResponse> DriverClient::Lag(const std::string& job) {
   proto::JobRequest request;
   request.set_name(job);

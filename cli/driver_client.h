@@ -28,6 +28,9 @@ class DriverClient {
   absl::StatusOr<proto::JobDetail> Show(const std::string& job);
   // Draining waits for the batches under way, so this may take a while.
   absl::StatusOr<proto::StopResponse> Stop(const std::string& job, bool cancel);
+  // `location` empty: the driver chooses one. Waits for a snapshot.
+  absl::StatusOr<proto::SavepointResponse> Savepoint(const std::string& job,
+                                                     const std::string& location);
   absl::StatusOr<proto::LagResponse> Lag(const std::string& job);
   absl::StatusOr<proto::ExecutorsResponse> Executors();
 

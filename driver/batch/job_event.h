@@ -102,9 +102,12 @@ struct ResultsHeld {
   bool held = false;
 };
 
+// A snapshot is wanted as soon as one can be cut.
+struct SnapshotRequested {};
+
 using JobEvent = std::variant<TimerFired, MembersChanged, MemberReconnected, ExecutorReported,
                               EndsKnown, PartitionsDiscovered, JobBroken, RecordDurable,
-                              JournalFailed, StopRequested, ResultsHeld>;
+                              JournalFailed, StopRequested, ResultsHeld, SnapshotRequested>;
 
 // ---- Actions, to be carried out in order ----
 
@@ -161,8 +164,14 @@ struct SnapshotDone {
   int64_t took_us = 0;
 };
 
-using JobAction =
-    std::variant<AppendRecord, SendToExecutor, EpochBegan, BatchDone, SnapshotDone, JobOver>;
+// There will be no snapshot of this batch.
+struct SnapshotFailed {
+  BatchId batch;
+  std::string why;
+};
+
+using JobAction = std::variant<AppendRecord, SendToExecutor, EpochBegan, BatchDone, SnapshotDone,
+                               SnapshotFailed, JobOver>;
 
 }  // namespace millrace
 

@@ -36,7 +36,8 @@ const std::string& JobIdOf(const proto::JournalRecord& record) {
 JobHistory::JobHistory(proto::JobSubmitted submitted)
     : submitted_(std::move(submitted)),
       last_planned_(submitted_.base_batch()),
-      last_committed_(submitted_.base_batch()) {
+      last_committed_(submitted_.base_batch()),
+      last_batch_time_us_(submitted_.base_batch_time_us()) {
   for (const proto::PartitionStart& partition : submitted_.partitions()) {
     if (absl::Status status = AddPartition(partition); !status.ok() && first_error_.ok()) {
       first_error_ = std::move(status);

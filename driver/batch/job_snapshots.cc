@@ -6,6 +6,7 @@
 #include "absl/time/time.h"
 #include "common/base/status.h"
 #include "driver/batch/job_state.h"
+#include "driver/batch/state_identity.h"
 
 namespace millrace {
 namespace {
@@ -31,6 +32,21 @@ bool JobState::KeepsSnapshots() const {
 void JobState::StartChain(const proto::Snapshot* restored) {
   chain_ = restored == nullptr ? proto::Snapshot() : *restored;
   last_cut_ = BatchId(chain_.batch());
+  // Another plan wrote it: what has no place any more is left out now, and must not come back with
+  // the old layers later.
+  const std::vector<proto::StateIdentity> wanted = StateIdentitiesOf(history_.plan());
+  google::protobuf::RepeatedPtrField<proto::StateIdentity> fitting;
+  for (const proto::StateIdentity& kept : chain_.operators()) {
+    const bool fits = std::any_of(wanted.begin(), wanted.end(), [&](const auto& identity) {
+      return identity.name() == kept.name() && identity.shape() == kept.shape();
+    });
+    if (fits) {
+      *fitting.Add() = kept;
+    }
+  }
+  chain_of_other_plan_ = fitting.size() != static_cast<int>(wanted.size()) ||
+                         fitting.size() != chain_.operators_size();
+  *chain_.mutable_operators() = std::move(fitting);
   taking_.reset();
 }
 
@@ -54,10 +70,12 @@ int64_t JobState::SnapshotDueUs() const {
   if (taking_.has_value()) {
     return taking_->since_us + options_.snapshot_timeout_us;
   }
-  return CanCut()
-             ? std::max(now_.mono_us, last_snapshot_us_ +
-                                          absl::ToInt64Microseconds(settings_.checkpoint_interval))
-             : kNever;
+  if (!CanCut()) {
+    return kNever;
+  }
+  const int64_t due_us =
+      last_snapshot_us_ + absl::ToInt64Microseconds(settings_.checkpoint_interval);
+  return snapshot_requested_ ? now_.mono_us : std::max(now_.mono_us, due_us);
 }
 
 // A cut that failed is not tried again for the same batch.
@@ -69,7 +87,7 @@ bool JobState::SecureState() {
 }
 
 bool JobState::WantsFullSnapshot() const {
-  if (chain_.layers().empty() || chain_.layers_size() >= kMaxLayers) {
+  if (chain_.layers().empty() || chain_of_other_plan_ || chain_.layers_size() >= kMaxLayers) {
     return true;
   }
   uint64_t increments = 0;
@@ -89,6 +107,7 @@ void JobState::TakeSnapshot() {
   taking_ = std::move(taking);
   last_cut_ = last_planned_;
   last_snapshot_us_ = now_.mono_us;
+  snapshot_requested_ = false;
   for (size_t m = 0; m < members_.size(); ++m) {
     SendTakeSnapshot(m);
   }
@@ -131,6 +150,7 @@ void JobState::OnSnapshotWritten(size_t member, const proto::SnapshotWritten& wr
 void JobState::GiveSnapshotUp(const std::string& why) {
   snapshot_trouble_ =
       absl::StrCat("no snapshot of batch ", taking_->layer.batch(), " could be taken: ", why);
+  actions_.push_back(SnapshotFailed{BatchId(taking_->layer.batch()), snapshot_trouble_});
   taking_.reset();
   chain_.clear_layers();
 }
@@ -153,11 +173,16 @@ void JobState::FinishSnapshot() {
   snapshot_trouble_.clear();
   if (taking_->layer.full()) {
     chain_.clear_layers();
+    chain_of_other_plan_ = false;
   }
   *chain_.add_layers() = taking_->layer;
   chain_.set_batch(batch.value());
   chain_.set_engine_version(history_.plan().engine_version());
   chain_.set_key_groups(history_.plan().key_groups());
+  chain_.clear_operators();
+  for (proto::StateIdentity& identity : StateIdentitiesOf(history_.plan())) {
+    *chain_.add_operators() = std::move(identity);
+  }
   proto::JournalRecord record;
   record.mutable_snapshot_completed()->set_job_id(history_.job_id());
   record.mutable_snapshot_completed()->set_epoch(epoch_.value());

@@ -263,6 +263,7 @@ void JobState::On(const StopRequested& event) {
 }
 
 void JobState::On(const ResultsHeld& event) { held_ = event.held; }
+void JobState::On(const SnapshotRequested&) { snapshot_requested_ = true; }
 
 void JobState::Advance() {
   AdvanceStage();

@@ -104,6 +104,8 @@ class JobState {
   // Partitions and keyed shards per member of the current epoch.
   std::map<ExecutorId, std::pair<uint32_t, uint32_t>> Load() const;
   bool over() const { return stage_ == Stage::kOver; }
+  // Whether the state after the last batch planned is in a complete snapshot.
+  bool is_secured() const { return history_.last_snapshot() == last_planned_; }
 
  private:
   enum class Stage {
@@ -189,6 +191,7 @@ class JobState {
   void On(const JournalFailed& event);
   void On(const StopRequested& event);
   void On(const ResultsHeld& event);
+  void On(const SnapshotRequested& event);
 
   void Advance();
   void AdvanceStage();
@@ -332,10 +335,12 @@ class JobState {
   // What executors hold changes against: the layers of the last snapshot they were restored from or
   // have written. Without layers the next one is full.
   proto::Snapshot chain_;
+  bool chain_of_other_plan_ = false;
   std::optional<Taking> taking_;
   BatchId last_cut_;              // of this epoch
   std::string snapshot_trouble_;  // why the last one failed; empty when it did not
   int64_t last_snapshot_us_ = 0;
+  bool snapshot_requested_ = false;
 };
 
 }  // namespace millrace
