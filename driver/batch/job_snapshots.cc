@@ -60,8 +60,7 @@ void JobState::SnapshotIfDue() {
   if (taking_.has_value() && now_.mono_us >= taking_->since_us + options_.snapshot_timeout_us) {
     GiveSnapshotUp("not every executor has written its part in time");
   }
-  if (CanCut() && now_.mono_us >= last_snapshot_us_ +
-                                      absl::ToInt64Microseconds(settings_.checkpoint_interval)) {
+  if (CanCut() && now_.mono_us >= SnapshotDueUs()) {
     TakeSnapshot();
   }
 }

@@ -138,6 +138,10 @@ void JobState::On(const MemberReconnected& event) {
     *message.mutable_start_epoch() = StartEpochMessage();
     Send(*member, std::move(message));
   }
+  // In the order in which they were sent: the cut lies in front of what runs.
+  if (taking_.has_value() && !taking_->answered[*member]) {
+    SendTakeSnapshot(*member);
+  }
   for (const InFlight& batch : in_flight_) {
     proto::DriverMessage message;
     if (batch.step == InFlight::Step::kRunning && !batch.answered[*member]) {
@@ -147,9 +151,6 @@ void JobState::On(const MemberReconnected& event) {
   }
   if (wave_.has_value() && !wave_->answered[*member]) {
     SendCommit(*member);
-  }
-  if (taking_.has_value() && !taking_->answered[*member]) {
-    SendTakeSnapshot(*member);
   }
 }
 
