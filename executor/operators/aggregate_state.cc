@@ -62,16 +62,12 @@ void AggregateState::AddGroups(const std::vector<GroupTable::Added>& added, int6
   }
 }
 
-bool AggregateState::BeginAnew(uint32_t group, int64_t now_us) {
+void AggregateState::DropIfOver(uint32_t group, int64_t now_us) {
   if (marks_.gone(group)) {
     marks_.Revive(group);
   } else if (Expired(group, now_us)) {
     Reset(group);
-  } else {
-    return false;
   }
-  touched_at_us_[group] = now_us;
-  return true;
 }
 
 void AggregateState::Reset(uint32_t group) {

@@ -49,10 +49,12 @@ class AggregateState : public OperatorState {
   // BeginTouch; new ones are empty. Copies what a snapshot under way is owed of them.
   void FindOrAdd(const std::vector<ColumnPtr>& keys, const uint64_t* hashes, RowSet rows,
                  int64_t now_us, uint32_t* groups);
-  // At a batch's first touch of the group. True = what it had is gone and it begins anew under the
-  // key it had, which the caller may replace.
-  bool BeginTouch(uint32_t group, int64_t now_us) {
-    return (marks_.gone_count() != 0 || expires()) && BeginAnew(group, now_us);
+  // At a batch's first touch of the group: what has expired or is only kept for snapshots begins
+  // anew, under the form of its key that it had.
+  void BeginTouch(uint32_t group, int64_t now_us) {
+    if (marks_.gone_count() != 0 || expires()) {
+      DropIfOver(group, now_us);
+    }
   }
   // At the end of a batch that touched the group and leaves it with a row downstream or without.
   void EndTouch(uint32_t group, bool visible, int64_t now_us);
@@ -79,7 +81,7 @@ class AggregateState : public OperatorState {
   bool Expired(uint32_t group, int64_t now_us) const {
     return ttl_us_ != 0 && now_us - touched_at_us_[group] > ttl_us_;
   }
-  bool BeginAnew(uint32_t group, int64_t now_us);
+  void DropIfOver(uint32_t group, int64_t now_us);
   void AddGroups(const std::vector<GroupTable::Added>& added, int64_t now_us);
   // Back to an empty state of weight 0 without a row downstream.
   void Reset(uint32_t group);

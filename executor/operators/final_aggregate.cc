@@ -71,7 +71,7 @@ absl::Status FinalAggregate::Apply(const Batch& block, std::span<const InputRun>
   size_t next = 0;
   for (const InputRun& run : runs) {
     for (uint32_t i = 0; i < run.rows; ++i, ++next) {
-      TouchRow(block, rows[next], groups_[next], run, run.position + i);
+      TouchRow(keys, rows[next], groups_[next], run, run.position + i);
     }
   }
   MILLRACE_CHECK(next == rows.count) << "runs cover " << next << " of " << rows.count << " rows";
@@ -88,17 +88,17 @@ void FinalAggregate::FindGroups(const std::vector<ColumnPtr>& keys, const uint64
   }
 }
 
-void FinalAggregate::TouchRow(const Batch& block, uint32_t row, uint32_t group, const InputRun& run,
-                              uint64_t position) {
+void FinalAggregate::TouchRow(const std::vector<ColumnPtr>& keys, uint32_t row, uint32_t group,
+                              const InputRun& run, uint64_t position) {
   if (touch_of_[group] == kNone) {
     touch_of_[group] = static_cast<uint32_t>(touched_.size());
     touched_.push_back({group, run.ordinal, position, 0, kNone, kNone});
-    if (state_.BeginTouch(group, context().batch_time_us())) {
-      ReplaceKey(block, row, group);
-    }
+    state_.BeginTouch(group, context().batch_time_us());
     if (state_.visible(group)) {
       touched_.back().old_row = old_rows_ + static_cast<uint32_t>(to_save_.size());
       to_save_.push_back(group);
+    } else {
+      ShowKeyAs(keys, row, group);
     }
     return;
   }
@@ -107,19 +107,16 @@ void FinalAggregate::TouchRow(const Batch& block, uint32_t row, uint32_t group, 
     touch.ordinal = run.ordinal;
     touch.position = position;
     if (!state_.visible(group)) {
-      ReplaceKey(block, row, group);
+      ShowKeyAs(keys, row, group);
     }
   }
 }
 
-// A new group shows its key as its first row has it, whichever row arrived first.
-void FinalAggregate::ReplaceKey(const Batch& block, uint32_t row, uint32_t group) {
-  GroupTable& table = state_.table();
-  if (table.has_equal_forms()) {
-    std::vector<ColumnPtr> keys(
-        block.columns().begin(),
-        block.columns().begin() + static_cast<ptrdiff_t>(table.key_count()));
-    table.ReplaceKey(group, keys, row);
+// A group without a row downstream shows its key as the batch's first row of it has it, whichever
+// row arrived first and whatever form the group was found under.
+void FinalAggregate::ShowKeyAs(const std::vector<ColumnPtr>& keys, uint32_t row, uint32_t group) {
+  if (state_.table().has_equal_forms()) {
+    state_.table().ReplaceKey(group, keys, row);
   }
 }
 

@@ -59,9 +59,9 @@ class FinalAggregate : public KeyedOperator {
                  std::vector<SqlType> key_types, proto::StateIdentity identity);
 
   void FindGroups(const std::vector<ColumnPtr>& keys, const uint64_t* hashes, RowSet rows);
-  void TouchRow(const Batch& block, uint32_t row, uint32_t group, const InputRun& run,
-                uint64_t position);
-  void ReplaceKey(const Batch& block, uint32_t row, uint32_t group);
+  void TouchRow(const std::vector<ColumnPtr>& keys, uint32_t row, uint32_t group,
+                const InputRun& run, uint64_t position);
+  void ShowKeyAs(const std::vector<ColumnPtr>& keys, uint32_t row, uint32_t group);
   absl::Status SaveOldResults();
   absl::Status Merge(const Batch& block);
   void SeedGlobalRow();

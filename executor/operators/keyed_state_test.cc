@@ -254,5 +254,18 @@ TEST(KeyedStateTest, EntriesThatDoNotFitNameTheOperator) {
   EXPECT_NE(removal.message().find("\"by_max\""), absl::string_view::npos) << removal;
 }
 
+TEST(KeyedStateTest, AKeyWithoutARowShowsAsInTheBatchThatGivesItOne) {
+  const std::string large = absl::StrCat("5", std::string(37, '0'));
+  proto::JobPlan plan = KeyedPlan("0", false, 2);
+  plan.mutable_sources(0)->set_on_error(proto::ON_ERROR_SKIP);
+  for (uint32_t seed = 0; seed < 6; ++seed) {
+    LocalJob job(plan, {.chunk_rows = 1, .shuffle = true, .seed = seed});
+    const std::string row = absl::StrCat("1|", large, "|a");
+    EXPECT_EQ(SinkRows(&job, {{0, 0, {row, row}}}), std::vector<std::string>());  // overflows
+    EXPECT_EQ(SinkRows(&job, {{0, 0, {absl::StrCat("1.00|-", large, "|a")}}, {0, 1, {"1.0|0|a"}}}),
+              std::vector<std::string>{absl::StrCat("+1 1.00|4|", large, "|a|", large)});
+  }
+}
+
 }  // namespace
 }  // namespace millrace
