@@ -183,13 +183,13 @@ TEST(KeyedStateTest, LayersHoldWhatChangedSinceTheOneBefore) {
   LocalJob job(KeyedPlan("0", false, 2), {});
   SinkRows(&job, {{0, 0, {"1|1|a", "2|2|b", "3|3|c"}}});
   LocalJob::StateLayer all = TakeAll(&job, false);  // before any other: all there is
-  EXPECT_EQ(EntryCount(all, 1), 7u);                // 3 keys, 3 maxima, the total
+  EXPECT_EQ(EntryCount(all, 1), 7u);                // 3 keys, 3 sums, the total
   LocalJob::StateLayer nothing = TakeAll(&job, false);
   EXPECT_EQ(EntryCount(nothing, 1) + EntryCount(nothing, -1), 0u);
   SinkRows(&job, {{0, 0, {"1|9|a"}}});
   LocalJob::StateLayer changed = TakeAll(&job, false);
-  EXPECT_EQ(EntryCount(changed, 1), 3u);   // key 1, maximum 9, the total
-  EXPECT_EQ(EntryCount(changed, -1), 1u);  // maximum 1
+  EXPECT_EQ(EntryCount(changed, 1), 3u);   // key 1, sum 10, the total
+  EXPECT_EQ(EntryCount(changed, -1), 1u);  // sum 1
   LocalJob::StateLayer full = TakeAll(&job, true);
   EXPECT_EQ(EntryCount(full, 1), 7u);
   EXPECT_EQ(EntryCount(full, -1), 0u);
@@ -251,7 +251,7 @@ TEST(KeyedStateTest, EntriesThatDoNotFitNameTheOperator) {
   LocalJob fresh(KeyedPlan("0", false, 1), {});
   absl::Status removal = fresh.Restore(TakeAll(&job, false));  // without the layer it follows
   EXPECT_EQ(removal.code(), absl::StatusCode::kDataLoss);
-  EXPECT_NE(removal.message().find("\"by_max\""), absl::string_view::npos) << removal;
+  EXPECT_NE(removal.message().find("\"by_sum\""), absl::string_view::npos) << removal;
 }
 
 TEST(KeyedStateTest, AKeyWithoutARowShowsAsInTheBatchThatGivesItOne) {

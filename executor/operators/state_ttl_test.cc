@@ -28,11 +28,11 @@ TEST(StateTtlTest, ExpiredStateIsFreedAtTheEndOfBatches) {
   SinkRows(&job, {{0, 0, {"1|1|a", "2|2|a"}}});
   EXPECT_EQ(job.state_rows(), 5);
   EXPECT_EQ(job.wake_at_us(), 3000001);
-  SinkRows(&job, {{0, 0, {"1|1|a"}}});
+  SinkRows(&job, {{0, 0, {"1|0|a"}}});
   SinkRows(&job, {});
   EXPECT_EQ(job.state_rows(), 5);
   SinkRows(&job, {});
-  EXPECT_EQ(job.state_rows(), 3);  // key 1, maximum 1, the total
+  EXPECT_EQ(job.state_rows(), 3);  // key 1, sum 1, the total
   EXPECT_EQ(job.wake_at_us(), 4000001);
   SinkRows(&job, {});
   EXPECT_EQ(job.state_rows(), 1);  // what has no GROUP BY stays

@@ -118,7 +118,7 @@ constexpr char kPlan[] = R"pb(
       partial_aggregate {
         keys {
           type { kind: TYPE_NUMERIC }
-          column: 4
+          column: 2
         }
         aggregates {
           function: "count"
@@ -135,7 +135,7 @@ constexpr char kPlan[] = R"pb(
           function: "max"
           args {
             type { kind: TYPE_NUMERIC }
-            column: 2
+            column: 4
           }
         }
         aggregates {
@@ -189,7 +189,7 @@ constexpr char kPlan[] = R"pb(
     exchange: 1
     operators {
       id: 9
-      name: "by_max"
+      name: "by_sum"
       final_aggregate {
         key_count: 1
         keys {

@@ -11,8 +11,8 @@
 namespace millrace {
 
 // Over rows (k numeric, v numeric, t text): an aggregate by k, with `ordered` one that depends on
-// order among them; over its results groups that come and go, by the greatest v; and one row over
-// everything. Operators "by_key", "by_max" and "total", sinks 0, 1 and 2.
+// order among them; over its results groups that come and go, by the sum of v; and one row over
+// everything. Operators "by_key", "by_sum" and "total", sinks 0, 1 and 2.
 proto::JobPlan KeyedPlan(const std::string& state_ttl, bool ordered, uint32_t shards);
 
 // Over rows (k bigint, v bigint): how many k have each greatest v. state_ttl is 1 s.
