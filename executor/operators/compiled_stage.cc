@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
+#include "common/config/settings.h"
 #include "executor/operators/consolidate.h"
 #include "executor/operators/exchange_write.h"
 #include "executor/operators/filter.h"
@@ -117,9 +118,24 @@ class StageBuilder {
     } else {
       by_id_[op.inputs(0)]->AddConsumer(built.get());
     }
+    if (built->state() != nullptr) {
+      RETURN_IF_ERROR(AddState(built->state()));
+    }
     by_id_[op.id()] = built.get();
     outputs_[op.id()] = Fields(op.output().begin(), op.output().end());
     out_.operators.push_back(std::move(built));
+    return absl::OkStatus();
+  }
+
+  // Snapshots tell states apart by name.
+  absl::Status AddState(OperatorState* state) {
+    for (const OperatorState* other : out_.states) {
+      if (other->identity().name() == state->identity().name()) {
+        return absl::InternalError(absl::StrCat("its state has the name of another's: \"",
+                                                state->identity().name(), "\""));
+      }
+    }
+    out_.states.push_back(state);
     return absl::OkStatus();
   }
 
@@ -248,13 +264,16 @@ std::vector<OperatorStats> CompiledStage::Stats() const {
   return stats;
 }
 
-StageContext::Settings StageSettings(const proto::JobPlan& plan, uint32_t stage_id,
-                                     uint32_t shard) {
+absl::StatusOr<StageContext::Settings> StageSettings(const proto::JobPlan& plan, uint32_t stage_id,
+                                                     uint32_t shard) {
   const proto::Stage& stage = plan.stages(static_cast<int>(stage_id));
-  return {.skip_failed_rows = SkipsFailedRows(plan, stage),
-          .key_groups = plan.key_groups(),
-          .shard = shard,
-          .keyed = stage.has_exchange()};
+  ASSIGN_OR_RETURN(const JobSettings settings,
+                   JobSettings::FromMap({plan.settings().begin(), plan.settings().end()}));
+  return StageContext::Settings{.skip_failed_rows = SkipsFailedRows(plan, stage),
+                                .key_groups = plan.key_groups(),
+                                .shard = shard,
+                                .keyed = stage.has_exchange(),
+                                .state_ttl_us = absl::ToInt64Microseconds(settings.state_ttl)};
 }
 
 }  // namespace millrace

@@ -40,6 +40,7 @@ class StageContext {
     uint32_t key_groups = 1;
     uint32_t shard = 0;  // of a keyed stage
     bool keyed = false;
+    int64_t state_ttl_us = 0;  // 0 = state does not expire
   };
 
   explicit StageContext(const Settings& settings) : settings_(settings) {}

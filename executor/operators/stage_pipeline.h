@@ -30,6 +30,8 @@
 #include "common/expr/function_registry.h"
 #include "common/expr/row_errors.h"
 #include "executor/operators/operator.h"
+#include "executor/state/state_block.h"
+#include "proto/checkpoint.pb.h"
 #include "proto/plan.pb.h"
 
 namespace millrace {
@@ -104,6 +106,35 @@ class KeyedPipeline {
   // All rows of the batch have been applied: finishes the batch and writes its output in order of
   // (key group, least (ordinal, position) of first touch).
   absl::StatusOr<SkipReport> EndBatch();
+
+  // Snapshots of the state. An entry is copied when ContinueSnapshot comes to it, or just before a
+  // later batch changes it; what is copied is as it was at the cut.
+  //
+  // Cuts the state as it is: with `full` all entries, else those that changed since the last
+  // BeginSnapshot or Restore, with −1 for keys that are gone. Copies nothing. REQUIRES: no batch is
+  // under way; the snapshot before has been taken, or is dropped by this call, which then must be
+  // `full`.
+  void BeginSnapshot(bool full);
+  // Copies about `max_entries` more; true when all have been. Between any two calls, also while a
+  // batch is under way.
+  bool ContinueSnapshot(size_t max_entries);
+  // What was cut: no key twice, blocks of at most 16 k entries with hashes, in order of key group
+  // within a block. REQUIRES: ContinueSnapshot has returned true.
+  std::vector<StateBlock> TakeSnapshot();
+
+  // Puts entries (weight +1) or removes them (−1); layers come in order. Rows of key groups that
+  // are not this shard's have been left out. DATA_LOSS or FAILED_PRECONDITION name the operator
+  // that the entries do not fit; the pipeline may then only be destroyed. REQUIRES: no batch has
+  // begun yet.
+  absl::Status Restore(const StateBlock& block);
+
+  // Names and shapes of what TakeSnapshot gives and Restore takes; see
+  // common/expr/state_identity.h.
+  std::vector<proto::StateIdentity> StateIdentities() const;
+
+  // The batch time from which on the end of a batch has expired state to free; 0 = never. Only
+  // memory waits for that: results do not depend on it.
+  int64_t wake_at_us() const;
 
   // Bytes of blocks held back until their turn; the receiver may delay their credit.
   int64_t HeldBytes() const;
