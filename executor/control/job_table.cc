@@ -31,7 +31,7 @@ void JobTable::OnMessage(uint64_t session, proto::DriverMessage message) {
   } else if (message.has_commit_batch()) {
     const proto::CommitBatch& commit = message.commit_batch();
     if (std::shared_ptr<JobEpoch> epoch = Find(commit.job_id(), commit.epoch())) {
-      epoch->Commit(BatchId(commit.batch()));
+      epoch->Commit(commit);
     }
   } else if (message.has_stop_epoch()) {
     StopEpoch(session, message.stop_epoch());

@@ -37,6 +37,8 @@ struct EpochLayout {
   Epoch epoch;
   BatchId first_batch;
   BatchId suppress_until;
+  BatchId committed_batch;  // by the journal
+  BatchId planned_batch;
 
   proto::JobPlan plan;
   std::vector<StageLayout> stages;
@@ -52,6 +54,8 @@ struct EpochLayout {
   std::vector<uint32_t> own_shards;
   std::vector<proto::PartitionStart> own_partitions;
   std::map<std::pair<uint32_t, uint32_t>, std::string> markers;  // by (sink, shard)
+  // Shards of earlier plans that are this member's to claim and leave, as (sink, shard).
+  std::vector<std::pair<uint32_t, uint32_t>> retired_shards;
 
   uint32_t shard_count() const { return static_cast<uint32_t>(shard_owner.size()); }
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/failpoint.h"
 #include "common/base/status.h"
 
 namespace millrace {
@@ -45,11 +46,19 @@ void JobEpoch::RunBatch(const proto::RunBatch& message) {
   // It comes once everybody has prepared the batch before.
   DropAnswered(BatchId(message.batch()), BatchId());
   StartNextBatch();
+  const std::shared_ptr<void> token = WorkToken();  // writers stay
+  if (token.use_count() > 0) {
+    committer_.SetDurable(BatchId(message.durable_batch()));
+  }
 }
 
-void JobEpoch::Commit(BatchId batch) {
-  DropAnswered(batch.Next(), batch);
-  committer_.Commit(batch);
+void JobEpoch::Commit(const proto::CommitBatch& message) {
+  const BatchId through(message.batch());
+  DropAnswered(through.Next(), through);
+  const std::shared_ptr<void> token = WorkToken();  // writers stay
+  if (token.use_count() > 0) {
+    committer_.Commit(through, BatchId(message.durable_batch()));
+  }
 }
 
 void JobEpoch::StartNextBatch() {
@@ -109,12 +118,8 @@ void JobEpoch::StartBatch(const proto::RunBatch& message) {
 }
 
 void JobEpoch::BeginShards(const std::shared_ptr<BatchRun>& run) {
-  for (std::vector<std::unique_ptr<KeyedShard>>& of_stage : shards_) {
-    for (std::unique_ptr<KeyedShard>& shard : of_stage) {
-      if (shard != nullptr) {
-        shard->BeginBatch(run);
-      }
-    }
+  for (KeyedShard* shard : OwnShards()) {
+    shard->BeginBatch(run);
   }
   absl::MutexLock lock(&delivery_mutex_);
   receiving_ = run;
@@ -248,29 +253,32 @@ void JobEpoch::PrepareBatch(const std::shared_ptr<BatchRun>& run) {
   if (run->suppressed()) {
     report();  // has no output and will not be committed
   } else {
-    committer_.Prepare(run->batch(), run->TakeWriters(), report);
+    committer_.Prepare(run->batch(),
+                       {.time_us = run->time_us(),
+                        .writers = run->TakeWriters(),
+                        .due = sinks_->Due(run->time_us())},
+                       report);
   }
 }
 
 void JobEpoch::ReportPrepared(const std::shared_ptr<BatchRun>& run, int64_t processed_ns) {
   int64_t state_rows = 0;
   int64_t state_bytes = 0;
-  for (const auto& of_stage : shards_) {
-    for (const auto& shard : of_stage) {
-      state_rows += shard == nullptr ? 0 : shard->state_rows();
-      state_bytes += shard == nullptr ? 0 : shard->state_bytes();
-    }
+  for (const KeyedShard* shard : OwnShards()) {
+    state_rows += shard->state_rows();
+    state_bytes += shard->state_bytes();
   }
   state_rows_.store(state_rows);
   state_bytes_.store(state_bytes);
   SendResults(run);
   proto::ExecutorMessage message;
   proto::BatchPrepared* prepared = message.mutable_batch_prepared();
-  prepared->set_job_id(layout_.job.value());
-  prepared->set_epoch(layout_.epoch.value());
+  Address(prepared);
   run->FillPrepared(prepared);
   prepared->set_state_rows(state_rows);
   prepared->set_state_bytes(state_bytes);
+  prepared->set_held_bytes(sinks_->held_bytes());
+  prepared->set_wake_at_us(sinks_->wake_at_us());
   prepared->set_total_us(MicrosSince(run->start_ns()));
   metrics_.batches.Increment();
   metrics_.rows_out.Increment(static_cast<double>(prepared->rows_out()));
@@ -286,6 +294,7 @@ void JobEpoch::ReportPrepared(const std::shared_ptr<BatchRun>& run, int64_t proc
     absl::MutexLock lock(&mutex_);
     run_.reset();
   }
+  MILLRACE_FAILPOINT("executor.prepared");
   Report(std::move(message));
   StartNextBatch();
 }
@@ -295,8 +304,7 @@ void JobEpoch::SendResults(const std::shared_ptr<BatchRun>& run) {
     driver_->WaitForRoom();
     proto::ExecutorMessage message;
     proto::ResultRows* results = message.mutable_result_rows();
-    results->set_job_id(layout_.job.value());
-    results->set_epoch(layout_.epoch.value());
+    Address(results);
     results->set_batch(run->batch().value());
     results->set_sink(sink);
     results->set_rows(std::move(rows));
@@ -311,20 +319,32 @@ void JobEpoch::Report(proto::ExecutorMessage message) {
   driver_->Send(session_, std::move(shared));
 }
 
-void JobEpoch::DropAnswered(BatchId prepared_before, BatchId committed_before) {
+void JobEpoch::DropAnswered(BatchId prepared, BatchId committed) {
   absl::MutexLock lock(&report_mutex_);
   std::erase_if(unanswered_, [&](const std::shared_ptr<const proto::ExecutorMessage>& message) {
     if (message->has_result_rows()) {
-      return message->result_rows().batch() < prepared_before.value();
+      return message->result_rows().batch() < prepared.value();
     }
     if (message->has_batch_prepared()) {
-      return message->batch_prepared().batch() < prepared_before.value();
+      return message->batch_prepared().batch() < prepared.value();
     }
     if (message->has_batch_committed()) {
-      return message->batch_committed().batch() < committed_before.value();
+      return message->batch_committed().batch() < committed.value();
     }
     return message->has_epoch_ready();
   });
+}
+
+std::vector<KeyedShard*> JobEpoch::OwnShards() const {
+  std::vector<KeyedShard*> shards;
+  for (const auto& of_stage : shards_) {
+    for (const auto& shard : of_stage) {
+      if (shard != nullptr) {
+        shards.push_back(shard.get());
+      }
+    }
+  }
+  return shards;
 }
 
 void JobEpoch::Resend(uint64_t session) {

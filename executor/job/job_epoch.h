@@ -1,9 +1,9 @@
 // One epoch of a job on this executor: readers, operators, state and sink writers from StartEpoch
 // until it is stopped, replaced or fails. Runs one batch at a time while earlier ones commit.
 //
-// Thread-safe. Control calls (RunBatch, Commit, Stop) return at once; the work happens on the
-// executor's pools. An epoch keeps itself alive until it has ended, and ends only by Stop or a
-// failure.
+// Thread-safe. Control calls (RunBatch, Commit, Stop) return at once; the work
+// happens on the executor's pools. An epoch keeps itself alive until it has ended, and ends only by
+// Stop or a failure.
 //
 //   opening ──▶ running ──▶ ending (tasks return) ──▶ ended (readers and writers are closed)
 #ifndef MILLRACE_EXECUTOR_JOB_JOB_EPOCH_H_
@@ -83,7 +83,7 @@ class JobEpoch : public TaskHost,
   void Open();
   // A batch that was seen before is ignored.
   void RunBatch(const proto::RunBatch& message);
-  void Commit(BatchId batch);
+  void Commit(const proto::CommitBatch& message);
   // There is a new connection to the same driver: says again what the driver has not answered.
   void Resend(uint64_t session);
 
@@ -116,10 +116,11 @@ class JobEpoch : public TaskHost,
   void OpenParts();
   absl::Status OpenSources();
   absl::Status OpenShards();
-  // Opens the writers and then calls `done`.
+  // Each of these calls `done` when all has gone well.
   void OpenWriters(std::vector<std::pair<uint32_t, uint32_t>> wanted, std::function<void()> done);
+  void ClaimRetired(std::function<void(std::vector<proto::SinkMarker> markers)> done);
   absl::Status Connect();
-  void Ready();
+  void Ready(std::vector<proto::SinkMarker> markers);
   void BeginEnd();
   void Close();
   void ReportEnd();
@@ -141,7 +142,14 @@ class JobEpoch : public TaskHost,
   void SendResults(const std::shared_ptr<BatchRun>& run);
   // Sends to the driver, and keeps the message until the driver has shown that it had it.
   void Report(proto::ExecutorMessage message);
-  void DropAnswered(BatchId prepared_before, BatchId committed_before);
+  // Forgets reports of batches below these.
+  void DropAnswered(BatchId prepared, BatchId committed);
+  std::vector<KeyedShard*> OwnShards() const;
+  template <typename Message>
+  void Address(Message* message) const {
+    message->set_job_id(layout_.job.value());
+    message->set_epoch(layout_.epoch.value());
+  }
   std::optional<uint32_t> MemberIndex(const std::string& executor_id) const;
   int64_t MicrosSince(int64_t start_ns) const {
     return (runtime_.clock->MonotonicNs() - start_ns) / 1000;

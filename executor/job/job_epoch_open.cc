@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/failpoint.h"
 #include "common/base/status.h"
 #include "executor/job/job_epoch.h"
 
@@ -26,11 +27,11 @@ JobEpoch::JobEpoch(const JobRuntime* runtime, DriverSink* driver, uint64_t sessi
                  [this](proto::BatchCommitted committed) {
                    proto::ExecutorMessage message;
                    *message.mutable_batch_committed() = std::move(committed);
-                   message.mutable_batch_committed()->set_job_id(layout_.job.value());
-                   message.mutable_batch_committed()->set_epoch(layout_.epoch.value());
+                   Address(message.mutable_batch_committed());
                    Report(std::move(message));
                  }),
-      session_(session) {}
+      session_(session),
+      last_batch_(layout_.first_batch.Prev()) {}
 
 JobEpoch::~JobEpoch() = default;
 
@@ -69,12 +70,15 @@ void JobEpoch::OpenParts() {
     return;
   }
   OpenWriters(sinks_->WritersToOpen(), [this] {
-    const absl::Status connected = Connect();
-    if (connected.ok()) {
-      Ready();
-    } else {
-      Fail(BatchId(), connected);
-    }
+    ClaimRetired([this](std::vector<proto::SinkMarker> markers) {
+      MILLRACE_FAILPOINT("executor.claimed");
+      const absl::Status connected = Connect();
+      if (connected.ok()) {
+        Ready(std::move(markers));
+      } else {
+        Fail(BatchId(), connected);
+      }
+    });
   });
 }
 
@@ -139,6 +143,29 @@ void JobEpoch::OpenWriters(std::vector<std::pair<uint32_t, uint32_t>> wanted,
   });
 }
 
+// A claim is all that is wanted of them: what a dead writer of theirs has left open is over then.
+void JobEpoch::ClaimRetired(std::function<void(std::vector<proto::SinkMarker> markers)> done) {
+  const size_t count = layout_.retired_shards.size();
+  auto markers = std::make_shared<std::vector<proto::SinkMarker>>(count);
+  const auto claim = [this, markers](size_t i) {
+    const auto [sink, shard] = layout_.retired_shards[i];
+    if (ended() || sinks_->gathered(sink)) {
+      return;
+    }
+    const absl::StatusOr<std::unique_ptr<ShardWriter>> writer = sinks_->OpenWriter(sink, shard);
+    if (writer.ok()) {
+      (*markers)[i] = (*writer)->ClaimedMarker();
+    } else {
+      Fail(BatchId(), writer.status());
+    }
+  };
+  FanOut(this, count, claim, [this, markers, done = std::move(done)] {
+    if (!ended()) {
+      done(std::move(*markers));
+    }
+  });
+}
+
 absl::Status JobEpoch::Connect() {
   if (layout_.members.size() > 1 && runtime_.shuffle->address().empty()) {
     return absl::FailedPreconditionError(
@@ -157,7 +184,8 @@ absl::Status JobEpoch::Connect() {
   return absl::OkStatus();
 }
 
-void JobEpoch::Ready() {
+void JobEpoch::Ready(std::vector<proto::SinkMarker> markers) {
+  std::vector<proto::SinkMarker> own = sinks_->ClaimedMarkers();
   {
     absl::MutexLock lock(&mutex_);
     if (phase_ != Phase::kOpening) {
@@ -167,8 +195,12 @@ void JobEpoch::Ready() {
     has_sources_ = true;
   }
   proto::ExecutorMessage message;
-  message.mutable_epoch_ready()->set_job_id(layout_.job.value());
-  message.mutable_epoch_ready()->set_epoch(layout_.epoch.value());
+  Address(message.mutable_epoch_ready());
+  for (std::vector<proto::SinkMarker>* some : {&own, &markers}) {
+    for (proto::SinkMarker& marker : *some) {
+      *message.mutable_epoch_ready()->add_markers() = std::move(marker);
+    }
+  }
   Report(std::move(message));
   driver_->ProgressChanged();
   StartNextBatch();
@@ -181,8 +213,7 @@ void JobEpoch::Fail(BatchId batch, const absl::Status& status) {
       return;
     }
     failure_.emplace();
-    failure_->set_job_id(layout_.job.value());
-    failure_->set_epoch(layout_.epoch.value());
+    Address(&*failure_);
     failure_->set_batch(batch.value());
     failure_->set_code(static_cast<int32_t>(status.code()));
     failure_->set_message(std::string(status.message()));
@@ -266,8 +297,7 @@ void JobEpoch::ReportEnd() {
       *failed.mutable_epoch_failed() = *std::exchange(failure_, std::nullopt);
     }
     if (std::exchange(report_stop_, false)) {
-      stopped.mutable_epoch_stopped()->set_job_id(layout_.job.value());
-      stopped.mutable_epoch_stopped()->set_epoch(layout_.epoch.value());
+      Address(stopped.mutable_epoch_stopped());
     }
     callbacks.swap(when_ended_);
   }

@@ -26,7 +26,10 @@ TestCluster::TestCluster(size_t executors, int64_t memory_bytes, uint32_t slots)
 }
 
 TestJob::TestJob(TestCluster* cluster, proto::JobPlan plan, std::vector<std::string> partitions)
-    : cluster_(*cluster), plan_(std::move(plan)), partitions_(std::move(partitions)) {}
+    : executors(cluster->size()),
+      cluster_(*cluster),
+      plan_(std::move(plan)),
+      partitions_(std::move(partitions)) {}
 
 template <typename Message>
 void TestJob::Address(Message* message) const {
@@ -42,48 +45,59 @@ void TestJob::SendStart(int64_t epoch) {
   start->set_job_name("words");
   start->set_incarnation("incarnation-1");
   *start->mutable_plan() = plan_;
-  start->set_first_batch(1);
+  start->set_first_batch(first_batch);
   start->set_suppress_until(suppress_until);
-  for (size_t i = 0; i < cluster_.size(); ++i) {
+  for (const proto::SinkMarker& retired : retired_shards) {
+    *start->add_retired_shards() = retired;
+  }
+  for (size_t i = 0; i < executors; ++i) {
     proto::Assignment::Member* member = start->mutable_assignment()->add_members();
     member->set_executor_id(cluster_.id(i));
     member->set_shuffle_address(cluster_.executor(i).shuffle_address());
   }
   for (uint32_t shard = 0; shard < plan_.parallelism(); ++shard) {
-    start->mutable_assignment()->add_shard_owner(shard % cluster_.size());
+    start->mutable_assignment()->add_shard_owner(shard % executors);
   }
   for (uint32_t ordinal = 0; ordinal < partitions_.size(); ++ordinal) {
     proto::Assignment::PartitionOwner* owner = start->mutable_assignment()->add_partitions();
     owner->mutable_start()->mutable_key()->set_partition(partitions_[ordinal]);
     owner->mutable_start()->set_ordinal(ordinal);
     owner->mutable_start()->set_offset(start_offsets[partitions_[ordinal]]);
-    owner->set_member(ordinal % cluster_.size());
+    owner->set_member(ordinal % executors);
   }
-  for (size_t i = 0; i < cluster_.size(); ++i) {
+  for (size_t i = 0; i < executors; ++i) {
     cluster_.driver.Send(cluster_.id(i), message);
   }
 }
 
-void TestJob::Start(int64_t epoch) {
+std::vector<proto::EpochReady> TestJob::Start(int64_t epoch) {
   SendStart(epoch);
-  for (size_t i = 0; i < cluster_.size(); ++i) {
-    WaitFrom(
-        i, [&](const auto& m) { return m.has_epoch_ready() && m.epoch_ready().epoch() == epoch; },
-        "EpochReady");
+  return WaitReady(epoch);
+}
+
+std::vector<proto::EpochReady> TestJob::WaitReady(int64_t epoch) {
+  std::vector<proto::EpochReady> ready;
+  for (size_t i = 0; i < executors; ++i) {
+    const auto matches = [&](const proto::ExecutorMessage& m) {
+      return m.has_epoch_ready() && m.epoch_ready().epoch() == epoch;
+    };
+    ready.push_back(WaitFrom(i, matches, "EpochReady").epoch_ready());
   }
+  return ready;
 }
 
 void TestJob::SendRun(int64_t batch, const Ranges& ranges) {
-  for (size_t i = 0; i < cluster_.size(); ++i) {
+  for (size_t i = 0; i < executors; ++i) {
     proto::DriverMessage message;
     proto::RunBatch* run = message.mutable_run_batch();
     Address(run);
     run->set_batch(batch);
     run->set_batch_time_us(batch * 1000000);
+    run->set_durable_batch(durable_batch);
     for (const auto& [partition, range] : ranges) {
       const size_t ordinal = static_cast<size_t>(
           std::find(partitions_.begin(), partitions_.end(), partition) - partitions_.begin());
-      if (ordinal % cluster_.size() != i) {
+      if (ordinal % executors != i) {
         continue;
       }
       proto::Split* split = run->add_splits();
@@ -98,7 +112,7 @@ void TestJob::SendRun(int64_t batch, const Ranges& ranges) {
 
 std::vector<proto::BatchPrepared> TestJob::WaitPrepared(int64_t batch) {
   std::vector<proto::BatchPrepared> prepared;
-  for (size_t i = 0; i < cluster_.size(); ++i) {
+  for (size_t i = 0; i < executors; ++i) {
     const auto matches = [&](const proto::ExecutorMessage& m) {
       return m.has_batch_prepared() && m.batch_prepared().epoch() == epoch_ &&
              m.batch_prepared().batch() == batch;
@@ -124,7 +138,8 @@ void TestJob::SendCommit(int64_t batch) {
   proto::DriverMessage message;
   Address(message.mutable_commit_batch());
   message.mutable_commit_batch()->set_batch(batch);
-  for (size_t i = 0; i < cluster_.size(); ++i) {
+  message.mutable_commit_batch()->set_durable_batch(durable_batch);
+  for (size_t i = 0; i < executors; ++i) {
     cluster_.driver.Send(cluster_.id(i), message);
   }
 }
@@ -132,7 +147,7 @@ void TestJob::SendCommit(int64_t batch) {
 std::vector<proto::BatchCommitted> TestJob::Commit(int64_t batch) {
   SendCommit(batch);
   std::vector<proto::BatchCommitted> committed;
-  for (size_t i = 0; i < cluster_.size(); ++i) {
+  for (size_t i = 0; i < executors; ++i) {
     const auto matches = [&](const proto::ExecutorMessage& m) {
       return m.has_batch_committed() && m.batch_committed().batch() == batch;
     };
@@ -148,7 +163,7 @@ proto::EpochFailed TestJob::WaitFailed() {
     return m.has_epoch_failed() && m.epoch_failed().epoch() == epoch_;
   };
   while (true) {
-    for (size_t i = 0; i < cluster_.size(); ++i) {
+    for (size_t i = 0; i < executors; ++i) {
       for (const proto::ExecutorMessage& message : cluster_.driver.Take(cluster_.id(i), failed)) {
         return message.epoch_failed();
       }
@@ -161,7 +176,7 @@ proto::EpochFailed TestJob::WaitFailed() {
 void TestJob::Stop() {
   proto::DriverMessage message;
   Address(message.mutable_stop_epoch());
-  for (size_t i = 0; i < cluster_.size(); ++i) {
+  for (size_t i = 0; i < executors; ++i) {
     cluster_.driver.Send(cluster_.id(i), message);
     WaitFrom(i, [](const auto& m) { return m.has_epoch_stopped(); }, "EpochStopped");
   }
@@ -169,7 +184,7 @@ void TestJob::Stop() {
 
 std::vector<std::string> TestJob::ResultsOf(int64_t batch) {
   std::vector<std::string> rows;
-  for (size_t i = 0; i < cluster_.size(); ++i) {
+  for (size_t i = 0; i < executors; ++i) {
     const auto matches = [&](const proto::ExecutorMessage& m) {
       return m.has_result_rows() && m.result_rows().batch() == batch;
     };

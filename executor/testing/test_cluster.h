@@ -47,11 +47,18 @@ class TestJob {
 
   TestJob(TestCluster* cluster, proto::JobPlan plan, std::vector<std::string> partitions);
 
+  // Of the epochs that start from now on.
+  size_t executors;  // the first so many have a part in it; at first all
+  int64_t first_batch = 1;
   int64_t suppress_until = 0;
   std::map<std::string, int64_t> start_offsets;
+  std::vector<proto::SinkMarker> retired_shards;
+  // In RunBatch and CommitBatch.
+  int64_t durable_batch = 0;
 
   void SendStart(int64_t epoch);
-  void Start(int64_t epoch);  // and waits for EpochReady
+  std::vector<proto::EpochReady> WaitReady(int64_t epoch);
+  std::vector<proto::EpochReady> Start(int64_t epoch);  // both
   void SendRun(int64_t batch, const Ranges& ranges);
   // Waits for BatchPrepared of all; the reports of all splits by partition.
   std::map<std::string, proto::SplitReport> Run(int64_t batch, const Ranges& ranges);
