@@ -176,6 +176,18 @@ TEST(ExecutorCommitTest, SettlingThatFailsEndsTheEpoch) {
   EXPECT_THAT(failed.message(), HasSubstr("table out, shard 0: /out is not yours"));
 }
 
+// The driver takes DATA_LOSS without a batch for a snapshot that cannot be read, and takes an
+// older.
+TEST(ExecutorCommitTest, LossThatASinkReportsIsNotTakenForASnapshots) {
+  TestCluster cluster(1);
+  TestJob job(&cluster, CopyPlan({}), {"t/0"});
+  cluster.output.FailOpening(absl::DataLossError("the marker is gone"));
+  job.SendStart(1);
+  const proto::EpochFailed failed = job.WaitFailed();
+  EXPECT_EQ(failed.code(), static_cast<int32_t>(absl::StatusCode::kFailedPrecondition));
+  EXPECT_THAT(failed.message(), HasSubstr("table out, shard 0: the marker is gone"));
+}
+
 TEST(ExecutorCommitTest, WriterWhoseTimeHasComeIsCommittedWithoutRows) {
   TestCluster cluster(1);
   AppendLines(&cluster, 3);

@@ -33,6 +33,11 @@ void JobTable::OnMessage(uint64_t session, proto::DriverMessage message) {
     if (std::shared_ptr<JobEpoch> epoch = Find(commit.job_id(), commit.epoch())) {
       epoch->Commit(commit);
     }
+  } else if (message.has_take_snapshot()) {
+    const proto::TakeSnapshot& take = message.take_snapshot();
+    if (std::shared_ptr<JobEpoch> epoch = Find(take.job_id(), take.epoch())) {
+      epoch->TakeSnapshot(take);
+    }
   } else if (message.has_stop_epoch()) {
     StopEpoch(session, message.stop_epoch());
   }

@@ -134,6 +134,18 @@ absl::Status LayoutRetired(const proto::StartEpoch& start, EpochLayout* layout) 
   return absl::OkStatus();
 }
 
+absl::Status CheckRestore(const EpochLayout& layout) {
+  if (layout.restore.layers_size() == 0) {
+    return absl::OkStatus();
+  }
+  if (!layout.restore.layers(0).full()) {
+    return Contradiction(layout, "its snapshot does not begin with a full layer");
+  }
+  return layout.snapshot_location.empty()
+             ? Contradiction(layout, "it has a snapshot, but not where to read it")
+             : absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<EpochLayout> EpochLayout::Make(proto::StartEpoch start, const std::string& self_id) {
@@ -146,6 +158,8 @@ absl::StatusOr<EpochLayout> EpochLayout::Make(proto::StartEpoch start, const std
   layout.suppress_until = BatchId(start.suppress_until());
   layout.committed_batch = BatchId(start.committed_batch());
   layout.planned_batch = BatchId(start.planned_batch());
+  layout.snapshot_location = start.snapshot_location();
+  layout.restore = std::move(*start.mutable_restore());
   layout.plan = std::move(*start.mutable_plan());
   RETURN_IF_ERROR(LayoutPlan(&layout));
   RETURN_IF_ERROR(LayoutAssignment(start.assignment(), self_id, &layout));
@@ -153,6 +167,7 @@ absl::StatusOr<EpochLayout> EpochLayout::Make(proto::StartEpoch start, const std
     layout.markers[{marker.sink(), marker.shard()}] = std::move(*marker.mutable_marker());
   }
   RETURN_IF_ERROR(LayoutRetired(start, &layout));
+  RETURN_IF_ERROR(CheckRestore(layout));
   return layout;
 }
 

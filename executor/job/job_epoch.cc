@@ -1,4 +1,4 @@
-// Batches of a JobEpoch: from RunBatch to BatchPrepared.
+// Batches of a JobEpoch: from RunBatch to BatchPrepared, and the cut for a snapshot between two.
 #include "executor/job/job_epoch.h"
 
 #include <algorithm>
@@ -44,7 +44,7 @@ void JobEpoch::RunBatch(const proto::RunBatch& message) {
     waiting_.push_back(message);
   }
   // It comes once everybody has prepared the batch before.
-  DropAnswered(BatchId(message.batch()), BatchId());
+  DropAnswered(BatchId(message.batch()), BatchId(), BatchId());
   StartNextBatch();
   const std::shared_ptr<void> token = WorkToken();  // writers stay
   if (token.use_count() > 0) {
@@ -54,11 +54,37 @@ void JobEpoch::RunBatch(const proto::RunBatch& message) {
 
 void JobEpoch::Commit(const proto::CommitBatch& message) {
   const BatchId through(message.batch());
-  DropAnswered(through.Next(), through);
+  DropAnswered(through.Next(), through, BatchId());
   const std::shared_ptr<void> token = WorkToken();  // writers stay
   if (token.use_count() > 0) {
     committer_.Commit(through, BatchId(message.durable_batch()));
   }
+}
+
+void JobEpoch::TakeSnapshot(const proto::TakeSnapshot& message) {
+  const BatchId batch(message.batch());
+  const std::shared_ptr<void> token = WorkToken();  // shards stay while we cut them
+  bool is_cut = false;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (phase_ != Phase::kRunning || token.use_count() == 0) {
+      return;
+    }
+    // Nothing can begin meanwhile: RunBatch comes from this thread.
+    is_cut = run_ == nullptr && !starting_ && waiting_.empty() && last_batch_ == batch;
+  }
+  DropAnswered(BatchId(), BatchId(), batch);
+  if (is_cut) {
+    snapshots_->Take(batch, message.full());
+    return;
+  }
+  proto::ExecutorMessage refused;
+  proto::SnapshotWritten* written = refused.mutable_snapshot_written();
+  Address(written);
+  written->set_batch(batch.value());
+  written->set_error(absl::StrCat("batch ", batch.value(),
+                                  " is not the last that was prepared here, or another one runs"));
+  Report(std::move(refused));
 }
 
 void JobEpoch::StartNextBatch() {
@@ -112,6 +138,7 @@ void JobEpoch::StartBatch(const proto::RunBatch& message) {
     run_ = run;
     starting_ = false;
   }
+  snapshots_->BatchBegins();
   BeginShards(run);
   Follow(run, run->EndEmptyStages());
   StartSplits(run, message);
@@ -264,9 +291,11 @@ void JobEpoch::PrepareBatch(const std::shared_ptr<BatchRun>& run) {
 void JobEpoch::ReportPrepared(const std::shared_ptr<BatchRun>& run, int64_t processed_ns) {
   int64_t state_rows = 0;
   int64_t state_bytes = 0;
+  int64_t wake_at_us = sinks_->wake_at_us();
   for (const KeyedShard* shard : OwnShards()) {
     state_rows += shard->state_rows();
     state_bytes += shard->state_bytes();
+    wake_at_us = EarlierWake(wake_at_us, shard->wake_at_us());
   }
   state_rows_.store(state_rows);
   state_bytes_.store(state_bytes);
@@ -278,7 +307,7 @@ void JobEpoch::ReportPrepared(const std::shared_ptr<BatchRun>& run, int64_t proc
   prepared->set_state_rows(state_rows);
   prepared->set_state_bytes(state_bytes);
   prepared->set_held_bytes(sinks_->held_bytes());
-  prepared->set_wake_at_us(sinks_->wake_at_us());
+  prepared->set_wake_at_us(wake_at_us);
   prepared->set_total_us(MicrosSince(run->start_ns()));
   metrics_.batches.Increment();
   metrics_.rows_out.Increment(static_cast<double>(prepared->rows_out()));
@@ -289,6 +318,7 @@ void JobEpoch::ReportPrepared(const std::shared_ptr<BatchRun>& run, int64_t proc
   metrics_.process_seconds.Observe(static_cast<double>(processed_ns - run->start_ns()) * 1e-9);
   metrics_.prepare_seconds.Observe(
       static_cast<double>(runtime_.clock->MonotonicNs() - processed_ns) * 1e-9);
+  snapshots_->BatchEnded();
   {
     // Before the report: the driver answers it with the next batch.
     absl::MutexLock lock(&mutex_);
@@ -319,7 +349,7 @@ void JobEpoch::Report(proto::ExecutorMessage message) {
   driver_->Send(session_, std::move(shared));
 }
 
-void JobEpoch::DropAnswered(BatchId prepared, BatchId committed) {
+void JobEpoch::DropAnswered(BatchId prepared, BatchId committed, BatchId snapshot) {
   absl::MutexLock lock(&report_mutex_);
   std::erase_if(unanswered_, [&](const std::shared_ptr<const proto::ExecutorMessage>& message) {
     if (message->has_result_rows()) {
@@ -330,6 +360,9 @@ void JobEpoch::DropAnswered(BatchId prepared, BatchId committed) {
     }
     if (message->has_batch_committed()) {
       return message->batch_committed().batch() < committed.value();
+    }
+    if (message->has_snapshot_written()) {
+      return message->snapshot_written().batch() < snapshot.value();
     }
     return message->has_epoch_ready();
   });

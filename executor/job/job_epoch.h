@@ -1,7 +1,7 @@
 // One epoch of a job on this executor: readers, operators, state and sink writers from StartEpoch
 // until it is stopped, replaced or fails. Runs one batch at a time while earlier ones commit.
 //
-// Thread-safe. Control calls (RunBatch, Commit, Stop) return at once; the work
+// Thread-safe. Control calls (RunBatch, Commit, TakeSnapshot, Stop) return at once; the work
 // happens on the executor's pools. An epoch keeps itself alive until it has ended, and ends only by
 // Stop or a failure.
 //
@@ -22,6 +22,7 @@
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "common/base/clock.h"
+#include "common/storage/checkpoint_store.h"
 #include "executor/job/batch_committer.h"
 #include "executor/job/batch_run.h"
 #include "executor/job/epoch_layout.h"
@@ -29,6 +30,7 @@
 #include "executor/job/keyed_shard.h"
 #include "executor/job/memory_budget.h"
 #include "executor/job/sink_set.h"
+#include "executor/job/snapshot_taker.h"
 #include "executor/job/source_set.h"
 #include "executor/job/source_task.h"
 #include "executor/job/task_host.h"
@@ -43,6 +45,8 @@ namespace millrace {
 // What all jobs of an executor share; outlives their epochs.
 struct JobRuntime {
   std::string executor_id;
+  std::string engine_version;
+  FileSystem* files = nullptr;  // where snapshots are
   const ConnectorRegistry* connectors = nullptr;
   const FunctionRegistry* functions = nullptr;
   Clock* clock = nullptr;
@@ -84,6 +88,8 @@ class JobEpoch : public TaskHost,
   // A batch that was seen before is ignored.
   void RunBatch(const proto::RunBatch& message);
   void Commit(const proto::CommitBatch& message);
+  // SnapshotWritten follows, with an error when the state is not that after the message's batch.
+  void TakeSnapshot(const proto::TakeSnapshot& message);
   // There is a new connection to the same driver: says again what the driver has not answered.
   void Resend(uint64_t session);
 
@@ -114,9 +120,13 @@ class JobEpoch : public TaskHost,
 
   // --- job_epoch_open.cc
   void OpenParts();
+  // Of whatever is not the snapshot.
+  void FailOpening(const absl::Status& status);
   absl::Status OpenSources();
   absl::Status OpenShards();
+  absl::Status OpenSnapshots();
   // Each of these calls `done` when all has gone well.
+  void RestoreState(std::function<void()> done);
   void OpenWriters(std::vector<std::pair<uint32_t, uint32_t>> wanted, std::function<void()> done);
   void ClaimRetired(std::function<void(std::vector<proto::SinkMarker> markers)> done);
   absl::Status Connect();
@@ -143,7 +153,7 @@ class JobEpoch : public TaskHost,
   // Sends to the driver, and keeps the message until the driver has shown that it had it.
   void Report(proto::ExecutorMessage message);
   // Forgets reports of batches below these.
-  void DropAnswered(BatchId prepared, BatchId committed);
+  void DropAnswered(BatchId prepared, BatchId committed, BatchId snapshot);
   std::vector<KeyedShard*> OwnShards() const;
   template <typename Message>
   void Address(Message* message) const {
@@ -168,7 +178,9 @@ class JobEpoch : public TaskHost,
   std::unique_ptr<SourceWorkers> workers_;
   SourceTaskContext source_context_;
   std::vector<std::vector<std::unique_ptr<KeyedShard>>>
-      shards_;  // by stage and keyed shard; null where not ours
+      shards_;                              // by stage and keyed shard; null where not ours
+  std::unique_ptr<CheckpointStore> store_;  // null when there are no snapshots
+  std::unique_ptr<SnapshotTaker> snapshots_;
   BatchCommitter committer_;
 
   std::atomic<bool> ending_ = false;

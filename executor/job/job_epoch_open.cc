@@ -5,6 +5,7 @@
 #include "common/base/failpoint.h"
 #include "common/base/status.h"
 #include "executor/job/job_epoch.h"
+#include "executor/job/state_restorer.h"
 
 namespace millrace {
 namespace {
@@ -65,21 +66,32 @@ void JobEpoch::OpenParts() {
   if (status.ok()) {
     status = OpenShards();
   }
+  if (status.ok()) {
+    status = OpenSnapshots();
+  }
   if (!status.ok()) {
-    Fail(BatchId(), status);
+    FailOpening(status);
     return;
   }
-  OpenWriters(sinks_->WritersToOpen(), [this] {
-    ClaimRetired([this](std::vector<proto::SinkMarker> markers) {
-      MILLRACE_FAILPOINT("executor.claimed");
-      const absl::Status connected = Connect();
-      if (connected.ok()) {
-        Ready(std::move(markers));
-      } else {
-        Fail(BatchId(), connected);
-      }
+  RestoreState([this] {
+    OpenWriters(sinks_->WritersToOpen(), [this] {
+      ClaimRetired([this](std::vector<proto::SinkMarker> markers) {
+        MILLRACE_FAILPOINT("executor.claimed");
+        const absl::Status connected = Connect();
+        if (connected.ok()) {
+          Ready(std::move(markers));
+        } else {
+          FailOpening(connected);
+        }
+      });
     });
   });
+}
+
+void JobEpoch::FailOpening(const absl::Status& status) {
+  // Without a batch DATA_LOSS tells the driver that the snapshot cannot be read, and only that.
+  Fail(BatchId(),
+       absl::IsDataLoss(status) ? absl::FailedPreconditionError(status.message()) : status);
 }
 
 absl::Status JobEpoch::OpenSources() {
@@ -116,6 +128,35 @@ absl::Status JobEpoch::OpenShards() {
   return absl::OkStatus();
 }
 
+absl::Status JobEpoch::OpenSnapshots() {
+  if (!layout_.snapshot_location.empty()) {
+    ASSIGN_OR_RETURN(store_, CheckpointStore::Open(layout_.snapshot_location, runtime_.files));
+  }
+  snapshots_ = std::make_unique<SnapshotTaker>(
+      SnapshotTaker::Parts{.host = this,
+                           .clock = runtime_.clock,
+                           .metrics = &metrics_,
+                           .layout = &layout_,
+                           .store = store_.get(),
+                           .shards = OwnShards()},
+      runtime_.executor_id, runtime_.engine_version, [this](proto::SnapshotWritten written) {
+        proto::ExecutorMessage message;
+        *message.mutable_snapshot_written() = std::move(written);
+        Address(message.mutable_snapshot_written());
+        Report(std::move(message));
+      });
+  return absl::OkStatus();
+}
+
+void JobEpoch::RestoreState(std::function<void()> done) {
+  if (layout_.restore.layers().empty()) {
+    done();
+    return;
+  }
+  std::make_shared<StateRestorer>(this, &layout_, store_.get(), OwnShards())
+      ->Start(std::move(done));
+}
+
 void JobEpoch::OpenWriters(std::vector<std::pair<uint32_t, uint32_t>> wanted,
                            std::function<void()> done) {
   auto opened = std::make_shared<std::vector<std::unique_ptr<ShardWriter>>>(wanted.size());
@@ -129,7 +170,7 @@ void JobEpoch::OpenWriters(std::vector<std::pair<uint32_t, uint32_t>> wanted,
     if (writer.ok()) {
       (*opened)[i] = *std::move(writer);
     } else {
-      Fail(BatchId(), writer.status());
+      FailOpening(writer.status());
     }
   };
   FanOut(this, count, open, [this, opened, done = std::move(done)] {
@@ -156,7 +197,7 @@ void JobEpoch::ClaimRetired(std::function<void(std::vector<proto::SinkMarker> ma
     if (writer.ok()) {
       (*markers)[i] = (*writer)->ClaimedMarker();
     } else {
-      Fail(BatchId(), writer.status());
+      FailOpening(writer.status());
     }
   };
   FanOut(this, count, claim, [this, markers, done = std::move(done)] {
@@ -277,7 +318,9 @@ void JobEpoch::Close() {
     early_.clear();
   }
   sources.reset();
+  snapshots_.reset();
   shards_.clear();
+  store_.reset();
   workers_.reset();
   router_.reset();
   sinks_.reset();

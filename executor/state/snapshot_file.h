@@ -98,6 +98,7 @@ class SnapshotFileReader {
                                                   const proto::SnapshotFile& file,
                                                   const SnapshotFileOrigin& origin);
 
+  const std::string& name() const { return name_; }
   const proto::SnapshotHeader& header() const { return header_; }
 
   // Calls `take` with all entries of an operator in a range of key groups, some at a time. Errors

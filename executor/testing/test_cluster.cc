@@ -18,6 +18,7 @@ TestCluster::TestCluster(size_t executors, int64_t memory_bytes, uint32_t slots)
     options.shuffle_listen_address = executors > 1 ? "127.0.0.1:0" : "";
     options.memory_bytes = memory_bytes;
     options.connectors = connectors_.get();
+    options.files = &files;
     absl::StatusOr<std::unique_ptr<Executor>> executor = Executor::Start(options);
     MILLRACE_CHECK(executor.ok()) << executor.status();
     executors_.push_back(*std::move(executor));
@@ -47,6 +48,8 @@ void TestJob::SendStart(int64_t epoch) {
   *start->mutable_plan() = plan_;
   start->set_first_batch(first_batch);
   start->set_suppress_until(suppress_until);
+  start->set_snapshot_location(snapshot_location);
+  *start->mutable_restore() = restore;
   for (const proto::SinkMarker& retired : retired_shards) {
     *start->add_retired_shards() = retired;
   }
@@ -155,6 +158,44 @@ std::vector<proto::BatchCommitted> TestJob::Commit(int64_t batch) {
         WaitFrom(i, matches, absl::StrCat("BatchCommitted ", batch)).batch_committed());
   }
   return committed;
+}
+
+void TestJob::SendSnapshot(int64_t batch, bool full) {
+  proto::DriverMessage message;
+  Address(message.mutable_take_snapshot());
+  message.mutable_take_snapshot()->set_batch(batch);
+  message.mutable_take_snapshot()->set_full(full);
+  for (size_t i = 0; i < executors; ++i) {
+    cluster_.driver.Send(cluster_.id(i), message);
+  }
+}
+
+std::vector<proto::SnapshotWritten> TestJob::WaitSnapshot(int64_t batch) {
+  std::vector<proto::SnapshotWritten> written;
+  for (size_t i = 0; i < executors; ++i) {
+    const auto matches = [&](const proto::ExecutorMessage& m) {
+      return m.has_snapshot_written() && m.snapshot_written().epoch() == epoch_ &&
+             m.snapshot_written().batch() == batch;
+    };
+    written.push_back(
+        WaitFrom(i, matches, absl::StrCat("SnapshotWritten ", batch)).snapshot_written());
+  }
+  return written;
+}
+
+proto::SnapshotLayer TestJob::Snapshot(int64_t batch, bool full) {
+  SendSnapshot(batch, full);
+  proto::SnapshotLayer layer;
+  layer.set_batch(batch);
+  layer.set_epoch(epoch_);
+  layer.set_full(full);
+  for (const proto::SnapshotWritten& written : WaitSnapshot(batch)) {
+    MILLRACE_CHECK(written.error().empty()) << written.error();
+    if (written.has_file()) {
+      *layer.add_files() = written.file();
+    }
+  }
+  return layer;
 }
 
 proto::EpochFailed TestJob::WaitFailed() {

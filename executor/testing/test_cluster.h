@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/storage/memory_file_system.h"
 #include "connectors/registry.h"
 #include "executor/executor.h"
 #include "executor/testing/fake_driver.h"
@@ -33,6 +34,7 @@ class TestCluster {
   TestTopic topic;
   TestOutput output;
   FakeDriver driver;
+  MemoryFileSystem files;  // where snapshots are
 
  private:
   std::unique_ptr<ConnectorRegistry> connectors_;
@@ -52,6 +54,8 @@ class TestJob {
   int64_t first_batch = 1;
   int64_t suppress_until = 0;
   std::map<std::string, int64_t> start_offsets;
+  std::string snapshot_location = "/snapshots";
+  proto::Snapshot restore;
   std::vector<proto::SinkMarker> retired_shards;
   // In RunBatch and CommitBatch.
   int64_t durable_batch = 0;
@@ -65,6 +69,10 @@ class TestJob {
   std::vector<proto::BatchPrepared> WaitPrepared(int64_t batch);
   void SendCommit(int64_t batch);
   std::vector<proto::BatchCommitted> Commit(int64_t batch);
+  void SendSnapshot(int64_t batch, bool full);
+  std::vector<proto::SnapshotWritten> WaitSnapshot(int64_t batch);
+  // Sends, waits and expects no error; what the journal would list.
+  proto::SnapshotLayer Snapshot(int64_t batch, bool full);
   // From any executor.
   proto::EpochFailed WaitFailed();
   void Stop();
