@@ -199,10 +199,48 @@ TEST(ExecutorCommitTest, WriterWhoseTimeHasComeIsCommittedWithoutRows) {
   EXPECT_THAT(Markers(job.Commit(1)), ElementsAre("0/0 m1 @1"));
   job.Run(2, {});
   EXPECT_THAT(Markers(job.Commit(2)), ElementsAre("0/0 m2 @2", "0/1 m2 @2"));
+  EXPECT_THAT(EventsOf(cluster.output, "note"),
+              UnorderedElementsAre("note 0/0 b2 at 2000000", "note 0/1 b2 at 2000000"));
   cluster.output.WakeAt(0);
   job.SendRun(3, {{"t/0", {1, 2}}});
   EXPECT_EQ(job.WaitPrepared(3)[0].wake_at_us(), 0);
   EXPECT_THAT(Markers(job.Commit(3)), ElementsAre("0/0 m3 @3"));
+}
+
+TEST(ExecutorCommitTest, LastCommitOfAJobIsEveryWritersAndSettledBeforeTheEnd) {
+  TestCluster cluster(1);
+  AppendLines(&cluster, 3);
+  TestJob job(&cluster, CopyPlan({}), {"t/0", "t/1"});
+  job.Start(1);
+  job.Run(1, {{"t/0", {0, 1}}});
+  job.Run(2, {{"t/0", {1, 2}}});
+  job.finish = true;
+  EXPECT_THAT(Markers(job.Commit(2)), ElementsAre("0/0 m2 @2", "0/1 m2 @2"));
+  job.durable_batch = 2;
+  job.Stop();
+  for (const char* shard : {"0/0", "0/1"}) {
+    std::vector<std::string> events = cluster.output.Events();
+    std::erase_if(events, [&](const std::string& event) {
+      return event.find(shard) == std::string::npos || event.starts_with("prepare");
+    });
+    EXPECT_THAT(events,
+                ElementsAre(absl::StrCat("open ", shard, " ''"), absl::StrCat("finish ", shard),
+                            absl::StrCat("commit ", shard, " b2"),
+                            absl::StrCat("settle ", shard, " b2"), absl::StrCat("close ", shard)));
+  }
+}
+
+TEST(ExecutorCommitTest, SettlingThatFailsAtTheEndIsTheAnswer) {
+  TestCluster cluster(1);
+  AppendLines(&cluster, 1);
+  TestJob job(&cluster, CopyPlan({}), {"t/0"});
+  job.Start(1);
+  job.Run(1, {{"t/0", {0, 1}}});
+  job.Commit(1);
+  cluster.output.FailSettling(absl::PermissionDeniedError("/out is not yours"));
+  job.durable_batch = 1;
+  job.SendStop();
+  EXPECT_THAT(job.WaitFailed().message(), HasSubstr("/out is not yours"));
 }
 
 TEST(ExecutorCommitTest, HeldBytesOfAllThatWaitsAreReported) {

@@ -97,7 +97,7 @@ void JobTable::StopEpoch(uint64_t session, const proto::StopEpoch& message) {
     running = std::exchange(job.running, nullptr);
   }
   if (running != nullptr) {
-    running->Stop(/*report=*/true);
+    running->SettleAndStop(BatchId(message.durable_batch()));
     return;
   }
   auto stopped = std::make_shared<proto::ExecutorMessage>();

@@ -24,11 +24,10 @@ BatchCommitter::BatchCommitter(TaskHost* host, Clock* clock, JobMetrics* metrics
       options_(options),
       on_committed_(std::move(on_committed)) {}
 
-void BatchCommitter::Prepare(BatchId batch, Prepared prepared, std::function<void()> done) {
-  const std::vector<ShardWriter*> writers = prepared.writers;
+void BatchCommitter::Prepare(BatchId batch, Writers writers, std::function<void()> done) {
   {
     absl::MutexLock lock(&mutex_);
-    prepared_[batch] = std::move(prepared);
+    prepared_[batch] = writers;
   }
   const size_t count = writers.size();
   const auto prepare = [this, batch, writers](size_t i) {
@@ -48,7 +47,7 @@ void BatchCommitter::Prepare(BatchId batch, Prepared prepared, std::function<voi
   });
 }
 
-void BatchCommitter::Commit(BatchId through, BatchId durable) {
+void BatchCommitter::Commit(BatchId through, BatchId durable, Writers finish) {
   proto::BatchCommitted again;
   {
     absl::MutexLock lock(&mutex_);
@@ -58,8 +57,8 @@ void BatchCommitter::Commit(BatchId through, BatchId durable) {
         return;
       }
       again = last_;
-    } else if (std::find(ordered_.begin(), ordered_.end(), through) == ordered_.end()) {
-      ordered_.push_back(through);
+    } else if (ordered_.empty() || ordered_.back().through < through) {
+      ordered_.push_back({.through = through, .finish = std::move(finish)});
     }
   }
   if (again.batch() != 0) {
@@ -80,14 +79,33 @@ void BatchCommitter::SetDurable(BatchId batch) {
   StartNext();
 }
 
-void BatchCommitter::StartNext() {
-  auto round = std::make_shared<Round>();
+void BatchCommitter::SettleAll(BatchId durable, std::function<void()> settled) {
   {
     absl::MutexLock lock(&mutex_);
-    if (busy_ || !PlanRound(round.get())) {
+    durable_ = std::max(durable_, durable);
+    when_settled_ = std::move(settled);
+  }
+  StartNext();
+}
+
+void BatchCommitter::StartNext() {
+  auto round = std::make_shared<Round>();
+  std::function<void()> settled;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (busy_) {
       return;
     }
-    busy_ = true;
+    busy_ = PlanRound(round.get());
+    if (!busy_) {
+      settled.swap(when_settled_);
+    }
+  }
+  if (round->through == BatchId() && round->tasks.empty()) {
+    if (settled != nullptr) {
+      settled();
+    }
+    return;
   }
   round->start_ns = clock_->MonotonicNs();
   if (round->through != BatchId()) {
@@ -105,7 +123,7 @@ void BatchCommitter::StartNext() {
 bool BatchCommitter::PlanRound(Round* round) {
   round->durable = durable_;
   if (!ordered_.empty()) {
-    round->through = ordered_.front();
+    round->through = ordered_.front().through;
     PlanCommits(round);
     return true;
   }
@@ -114,36 +132,37 @@ bool BatchCommitter::PlanRound(Round* round) {
 }
 
 void BatchCommitter::PlanCommits(Round* round) {
-  std::set<ShardWriter*> planned;
-  const auto add = [&](ShardWriter* writer) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-    if (planned.insert(writer).second) {
-      round->tasks.push_back(
-          {.writer = writer, .settle = WantsSettling(writer), .commit = true, .marker = ""});
-    }
-  };
+  const std::set<ShardWriter*> finish(ordered_.front().finish.begin(),
+                                      ordered_.front().finish.end());
+  std::set<ShardWriter*> writers = finish;
   for (const auto& [batch, prepared] : prepared_) {
-    if (batch > round->through) {
-      break;
+    if (batch <= round->through) {
+      writers.insert(prepared.begin(), prepared.end());
     }
-    std::for_each(prepared.writers.begin(), prepared.writers.end(), add);
-    for (ShardWriter* writer : prepared.due) {
-      if (writer->IsDue(prepared.time_us)) {  // an earlier commit may have seen to it
-        add(writer);
-      }
-    }
+  }
+  for (ShardWriter* writer : writers) {
+    round->tasks.push_back({.writer = writer,
+                            .settle = WantsSettling(writer),
+                            .commit = true,
+                            .finish = finish.contains(writer),
+                            .marker = ""});
   }
 }
 
-// Only of writers that no prepared batch has rows for: the others are settled with their next
-// commit, which in a busy job comes soon and would have to wait for this.
+// Only of writers that no prepared batch has rows for, unless nothing more is to come: the others
+// are settled with their next commit, which in a busy job comes soon and would have to wait for
+// this.
 void BatchCommitter::PlanSettling(Round* round) {
   std::set<ShardWriter*> later;
-  for (const auto& [batch, prepared] : prepared_) {
-    later.insert(prepared.writers.begin(), prepared.writers.end());
+  if (when_settled_ == nullptr) {
+    for (const auto& [batch, prepared] : prepared_) {
+      later.insert(prepared.begin(), prepared.end());
+    }
   }
   for (const auto& [writer, progress] : unsettled_) {
     if (!later.contains(writer) && WantsSettling(writer)) {
-      round->tasks.push_back({.writer = writer, .settle = true, .commit = false, .marker = ""});
+      round->tasks.push_back(
+          {.writer = writer, .settle = true, .commit = false, .finish = false, .marker = ""});
     }
   }
 }
@@ -159,6 +178,9 @@ void BatchCommitter::RunTask(const std::shared_ptr<Round>& round, size_t index) 
   if (task.settle) {
     status =
         Try([&](absl::Time deadline) { return task.writer->Settle(round->durable, deadline); });
+  }
+  if (task.finish && status.ok()) {
+    task.writer->Finish();
   }
   if (task.commit && status.ok() && !host_->ended()) {
     status = Try([&](absl::Time deadline) {

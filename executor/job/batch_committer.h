@@ -33,11 +33,7 @@ class BatchCommitter {
     absl::Duration commit_timeout = absl::Seconds(60);  // over all tries
     int commit_tries = 5;
   };
-  struct Prepared {
-    int64_t time_us = 0;
-    std::vector<ShardWriter*> writers;  // with rows of the batch
-    std::vector<ShardWriter*> due;      // without, but their time to be committed has come
-  };
+  using Writers = std::vector<ShardWriter*>;
   // Called when batches are committed, from a thread that may block. `host`, `clock`, `metrics`
   // outlive the committer.
   using OnCommitted = std::function<void(proto::BatchCommitted)>;
@@ -45,14 +41,19 @@ class BatchCommitter {
   BatchCommitter(TaskHost* host, Clock* clock, JobMetrics* metrics, Options options,
                  OnCommitted on_committed);
 
-  // Prepares the writers with rows of the batch, then calls `done` (at once when there are none).
-  void Prepare(BatchId batch, Prepared prepared, std::function<void()> done);
+  // Prepares the writers that the batch is to commit, then calls `done` (at once when there are
+  // none).
+  void Prepare(BatchId batch, Writers writers, std::function<void()> done);
 
   // Commits what is prepared up to `through`, which is; `durable` as in SetDurable. What has been
-  // committed is reported again if it was the last.
-  void Commit(BatchId through, BatchId durable);
+  // committed is reported again if it was the last. `finish` are committed as well, for the last
+  // time.
+  void Commit(BatchId through, BatchId durable, Writers finish);
   // The commits of all batches up to `batch` are in the journal.
   void SetDurable(BatchId batch);
+  // The same, for an epoch that ends: `settled` is called once all has been committed that was
+  // ordered, and settled that can be; never if that goes wrong.
+  void SettleAll(BatchId durable, std::function<void()> settled);
 
   // Batches prepared but not committed, and committing.
   size_t pending() const;
@@ -63,7 +64,8 @@ class BatchCommitter {
     ShardWriter* writer = nullptr;
     bool settle = false;
     bool commit = false;
-    std::string marker;  // that Commit returned
+    bool finish = false;  // before the commit
+    std::string marker;   // that Commit returned
   };
   struct Round {
     BatchId through;  // 0 = settles only
@@ -74,6 +76,11 @@ class BatchCommitter {
   struct Progress {
     BatchId committed;
     BatchId settled;
+  };
+
+  struct Order {
+    BatchId through;
+    Writers finish;
   };
 
   void StartNext();
@@ -94,10 +101,11 @@ class BatchCommitter {
   const OnCommitted on_committed_;
 
   mutable absl::Mutex mutex_;
-  std::map<BatchId, Prepared> prepared_ ABSL_GUARDED_BY(mutex_);
-  std::deque<BatchId> ordered_ ABSL_GUARDED_BY(mutex_);
+  std::map<BatchId, Writers> prepared_ ABSL_GUARDED_BY(mutex_);
+  std::deque<Order> ordered_ ABSL_GUARDED_BY(mutex_);
   bool busy_ ABSL_GUARDED_BY(mutex_) = false;  // a round is under way
   BatchId durable_ ABSL_GUARDED_BY(mutex_);
+  std::function<void()> when_settled_ ABSL_GUARDED_BY(mutex_);
   // Of writers that have committed what they have not settled.
   std::map<ShardWriter*, Progress> unsettled_ ABSL_GUARDED_BY(mutex_);
   proto::BatchCommitted last_ ABSL_GUARDED_BY(mutex_);

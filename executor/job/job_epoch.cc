@@ -2,6 +2,7 @@
 #include "executor/job/job_epoch.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -57,7 +58,8 @@ void JobEpoch::Commit(const proto::CommitBatch& message) {
   DropAnswered(through.Next(), through, BatchId());
   const std::shared_ptr<void> token = WorkToken();  // writers stay
   if (token.use_count() > 0) {
-    committer_.Commit(through, BatchId(message.durable_batch()));
+    committer_.Commit(through, BatchId(message.durable_batch()),
+                      message.finish() ? sinks_->All() : std::vector<ShardWriter*>());
   }
 }
 
@@ -280,12 +282,21 @@ void JobEpoch::PrepareBatch(const std::shared_ptr<BatchRun>& run) {
   if (run->suppressed()) {
     report();  // has no output and will not be committed
   } else {
-    committer_.Prepare(run->batch(),
-                       {.time_us = run->time_us(),
-                        .writers = run->TakeWriters(),
-                        .due = sinks_->Due(run->time_us())},
-                       report);
+    committer_.Prepare(run->batch(), WritersToCommit(run.get()), report);
   }
+}
+
+// Those with rows, and those whose time has come although they have none.
+std::vector<ShardWriter*> JobEpoch::WritersToCommit(BatchRun* run) {
+  std::vector<ShardWriter*> writers = run->TakeWriters();
+  const std::set<ShardWriter*> with_rows(writers.begin(), writers.end());
+  for (ShardWriter* writer : sinks_->All()) {
+    if (!with_rows.contains(writer) && writer->IsDue(run->time_us())) {
+      writer->NoteBatch(run->batch(), run->time_us());
+      writers.push_back(writer);
+    }
+  }
+  return writers;
 }
 
 void JobEpoch::ReportPrepared(const std::shared_ptr<BatchRun>& run, int64_t processed_ns) {

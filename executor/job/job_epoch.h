@@ -97,6 +97,10 @@ class JobEpoch : public TaskHost,
   // writers are closed.
   void Stop(bool report, std::function<void()> when_ended = nullptr);
 
+  // Settles the sinks up to `durable`, then ends the epoch; EpochStopped follows, or EpochFailed if
+  // they cannot be settled.
+  void SettleAndStop(BatchId durable);
+
   // Nothing is running and everything prepared is committed.
   bool idle() const;
   // False when nothing has changed since the last call.
@@ -148,6 +152,7 @@ class JobEpoch : public TaskHost,
   void DeliverToShards(ShuffleBlock block);
   void Accept(ShuffleDelivery delivery) ABSL_EXCLUSIVE_LOCKS_REQUIRED(delivery_mutex_);
   void PrepareBatch(const std::shared_ptr<BatchRun>& run);
+  std::vector<ShardWriter*> WritersToCommit(BatchRun* run);
   void ReportPrepared(const std::shared_ptr<BatchRun>& run, int64_t processed_ns);
   void SendResults(const std::shared_ptr<BatchRun>& run);
   // Sends to the driver, and keeps the message until the driver has shown that it had it.

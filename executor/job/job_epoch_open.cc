@@ -292,6 +292,15 @@ void JobEpoch::Stop(bool report, std::function<void()> when_ended) {
   }
 }
 
+void JobEpoch::SettleAndStop(BatchId durable) {
+  const std::shared_ptr<void> token = WorkToken();  // writers stay
+  if (durable == BatchId() || token.use_count() == 0) {
+    Stop(/*report=*/true);
+  } else {
+    committer_.SettleAll(durable, [this] { Stop(/*report=*/true); });
+  }
+}
+
 void JobEpoch::BeginEnd() {
   ending_.store(true);
   std::shared_ptr<void> work;

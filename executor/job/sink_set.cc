@@ -115,14 +115,13 @@ std::vector<proto::SinkMarker> SinkSet::ClaimedMarkers() const {
   return markers;
 }
 
-std::vector<ShardWriter*> SinkSet::Due(int64_t batch_time_us) const {
-  std::vector<ShardWriter*> due;
+std::vector<ShardWriter*> SinkSet::All() const {
+  std::vector<ShardWriter*> all;
+  all.reserve(writers_.size());
   for (const auto& [key, writer] : writers_) {
-    if (writer->IsDue(batch_time_us)) {
-      due.push_back(writer.get());
-    }
+    all.push_back(writer.get());
   }
-  return due;
+  return all;
 }
 
 int64_t SinkSet::held_bytes() const {

@@ -44,6 +44,9 @@ class ShardWriter {
   absl::Status Prepare(BatchId batch, absl::Time deadline);
   absl::StatusOr<std::string> Commit(BatchId through, absl::Time deadline);
   absl::Status Settle(BatchId batch, absl::Time deadline);
+  // As in SinkWriter. Not beside Write.
+  void NoteBatch(BatchId batch, int64_t batch_time_us) { writer_->NoteBatch(batch, batch_time_us); }
+  void Finish() { writer_->Finish(); }
 
   // What the driver keeps of the shard; `marker` is what Commit returned.
   proto::SinkMarker Marker(std::string marker) const;
@@ -90,7 +93,7 @@ class SinkSet {
 
   // Of all writers. Like Find they must not run beside AddWriter.
   std::vector<proto::SinkMarker> ClaimedMarkers() const;
-  std::vector<ShardWriter*> Due(int64_t batch_time_us) const;
+  std::vector<ShardWriter*> All() const;
   int64_t held_bytes() const;
   int64_t wake_at_us() const;  // the least; 0 = none
 

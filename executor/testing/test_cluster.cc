@@ -142,6 +142,7 @@ void TestJob::SendCommit(int64_t batch) {
   Address(message.mutable_commit_batch());
   message.mutable_commit_batch()->set_batch(batch);
   message.mutable_commit_batch()->set_durable_batch(durable_batch);
+  message.mutable_commit_batch()->set_finish(finish);
   for (size_t i = 0; i < executors; ++i) {
     cluster_.driver.Send(cluster_.id(i), message);
   }
@@ -214,11 +215,18 @@ proto::EpochFailed TestJob::WaitFailed() {
   }
 }
 
-void TestJob::Stop() {
+void TestJob::SendStop() {
   proto::DriverMessage message;
   Address(message.mutable_stop_epoch());
+  message.mutable_stop_epoch()->set_durable_batch(durable_batch);
   for (size_t i = 0; i < executors; ++i) {
     cluster_.driver.Send(cluster_.id(i), message);
+  }
+}
+
+void TestJob::Stop() {
+  SendStop();
+  for (size_t i = 0; i < executors; ++i) {
     WaitFrom(i, [](const auto& m) { return m.has_epoch_stopped(); }, "EpochStopped");
   }
 }

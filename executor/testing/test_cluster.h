@@ -57,8 +57,9 @@ class TestJob {
   std::string snapshot_location = "/snapshots";
   proto::Snapshot restore;
   std::vector<proto::SinkMarker> retired_shards;
-  // In RunBatch and CommitBatch.
+  // In RunBatch, CommitBatch and StopEpoch.
   int64_t durable_batch = 0;
+  bool finish = false;  // in CommitBatch
 
   void SendStart(int64_t epoch);
   std::vector<proto::EpochReady> WaitReady(int64_t epoch);
@@ -75,7 +76,8 @@ class TestJob {
   proto::SnapshotLayer Snapshot(int64_t batch, bool full);
   // From any executor.
   proto::EpochFailed WaitFailed();
-  void Stop();
+  void SendStop();
+  void Stop();  // and waits for EpochStopped
 
   // What executors reported of the print sink, as text.
   std::vector<std::string> ResultsOf(int64_t batch);

@@ -255,6 +255,10 @@ class TestWriter : public SinkWriter {
     return committed_;
   }
   std::string marker() const override { return claimed_marker_; }
+  void NoteBatch(BatchId batch, int64_t batch_time_us) override {
+    output_->Add(absl::StrCat("note ", name_, " b", batch.value(), " at ", batch_time_us));
+  }
+  void Finish() override { output_->Add(absl::StrCat("finish ", name_)); }
   absl::Status Settle(BatchId batch, absl::Time) override {
     output_->Add(absl::StrCat("settle ", name_, " b", batch.value()));
     absl::MutexLock lock(&output_->mutex_);

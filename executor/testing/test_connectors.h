@@ -56,7 +56,8 @@ class TestOutput {
   std::vector<std::string> Rows() const;
   // Of one batch, sorted.
   std::vector<std::string> RowsOf(int64_t batch) const;
-  // "open 0/3 ''", "prepare 0/3 b1", "commit 0/3 b1", "settle 0/3 b1", "close 0/3".
+  // "open 0/3 ''", "note 0/3 b1 at 1000000", "prepare 0/3 b1", "finish 0/3", "commit 0/3 b1",
+  // "settle 0/3 b1", "close 0/3".
   std::vector<std::string> Events() const;
 
   // Commits fail so many times with this status.
