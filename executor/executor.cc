@@ -18,6 +18,7 @@
 #include "common/expr/function_registry.h"
 #include "common/metrics/metrics.h"
 #include "common/rpc/rpc.h"
+#include "common/storage/file_system.h"
 #include "connectors/registry.h"
 #include "executor/control/driver_link.h"
 #include "executor/control/job_table.h"
@@ -83,6 +84,9 @@ void FillDefaults(ExecutorOptions* options) {
   }
   if (options->clock == nullptr) {
     options->clock = Clock::Real();
+  }
+  if (options->files == nullptr) {
+    options->files = FileSystem::Real();
   }
   if (options->driver_channel == nullptr) {
     options->driver_channel = CreateChannel(options->driver_address);
@@ -155,6 +159,8 @@ absl::Status ExecutorImpl::Open() {
   }
   RETURN_IF_ERROR(OpenShuffle());
   runtime_.executor_id = id_.value();
+  runtime_.engine_version = kEngineVersion;
+  runtime_.files = options_.files;
   runtime_.connectors = options_.connectors;
   runtime_.functions = options_.functions;
   runtime_.clock = options_.clock;

@@ -22,6 +22,7 @@ class Channel;
 namespace millrace {
 
 class ConnectorRegistry;
+class FileSystem;
 class FunctionRegistry;
 
 struct ExecutorOptions {
@@ -54,6 +55,7 @@ struct ExecutorOptions {
   const ConnectorRegistry* connectors = nullptr;
   const FunctionRegistry* functions = nullptr;  // null: FunctionRegistry::BuiltIn()
   Clock* clock = nullptr;                       // null: Clock::Real()
+  FileSystem* files = nullptr;                  // for snapshots; null: FileSystem::Real()
 };
 
 // Thread-safe.

@@ -118,6 +118,34 @@ absl::Status LayoutAssignment(const proto::Assignment& assignment, const std::st
   return absl::OkStatus();
 }
 
+// Shared out, since each takes a round trip or more.
+absl::Status LayoutRetired(const proto::StartEpoch& start, EpochLayout* layout) {
+  for (int i = 0; i < start.retired_shards_size(); ++i) {
+    const proto::SinkMarker& retired = start.retired_shards(i);
+    if (retired.sink() >= static_cast<uint32_t>(layout->plan.sinks_size())) {
+      return Contradiction(
+          *layout, absl::StrCat("retired shard ", retired.shard(), " is of an unknown sink"));
+    }
+    if (static_cast<size_t>(i) % layout->members.size() == layout->self) {
+      layout->retired_shards.emplace_back(retired.sink(), retired.shard());
+      layout->markers[layout->retired_shards.back()] = retired.marker();
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckRestore(const EpochLayout& layout) {
+  if (layout.restore.layers_size() == 0) {
+    return absl::OkStatus();
+  }
+  if (!layout.restore.layers(0).full()) {
+    return Contradiction(layout, "its snapshot does not begin with a full layer");
+  }
+  return layout.snapshot_location.empty()
+             ? Contradiction(layout, "it has a snapshot, but not where to read it")
+             : absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<EpochLayout> EpochLayout::Make(proto::StartEpoch start, const std::string& self_id) {
@@ -128,12 +156,18 @@ absl::StatusOr<EpochLayout> EpochLayout::Make(proto::StartEpoch start, const std
   layout.epoch = Epoch(start.epoch());
   layout.first_batch = BatchId(start.first_batch());
   layout.suppress_until = BatchId(start.suppress_until());
+  layout.committed_batch = BatchId(start.committed_batch());
+  layout.planned_batch = BatchId(start.planned_batch());
+  layout.snapshot_location = start.snapshot_location();
+  layout.restore = std::move(*start.mutable_restore());
   layout.plan = std::move(*start.mutable_plan());
   RETURN_IF_ERROR(LayoutPlan(&layout));
   RETURN_IF_ERROR(LayoutAssignment(start.assignment(), self_id, &layout));
   for (proto::SinkMarker& marker : *start.mutable_markers()) {
     layout.markers[{marker.sink(), marker.shard()}] = std::move(*marker.mutable_marker());
   }
+  RETURN_IF_ERROR(LayoutRetired(start, &layout));
+  RETURN_IF_ERROR(CheckRestore(layout));
   return layout;
 }
 
