@@ -20,6 +20,7 @@ struct Source {
   absl::Status trouble;
   std::map<std::string, int64_t> published;
   int publish_calls = 0;
+  int failing_publishes = 0;  // so many of the next calls fail
   // What the watcher told.
   std::vector<PartitionName> found;
   std::vector<absl::Status> lost;
@@ -78,6 +79,10 @@ class FakeEnumerator : public SourceEnumerator {
                               absl::Duration) override {
     std::lock_guard<std::mutex> lock(source_->mutex);
     ++source_->publish_calls;
+    if (source_->failing_publishes > 0) {
+      --source_->failing_publishes;
+      return absl::UnavailableError("the group's coordinator is away");
+    }
     for (const PartitionOffset& offset : committed) {
       source_->published[offset.partition] = offset.offset.value();
     }
@@ -170,6 +175,18 @@ TEST_F(SourceWatcherTest, PublishesTheLatestAndAllOfItByTheEnd) {
   EXPECT_EQ(source_.published["t/0"], 1000);
   EXPECT_EQ(source_.published["t/1"], 5);
   EXPECT_LT(source_.publish_calls, 1000);
+}
+
+// A job may have no further batch for hours, so nothing else would bring the offsets out.
+TEST_F(SourceWatcherTest, PublishesAgainWhatCouldNotBePublished) {
+  source_.failing_publishes = 2;
+  const auto watcher = Watch();
+  watcher->Publish({{"t/0", Offset(3)}, {"t/1", Offset(5)}});
+  source_.Until([this] { return source_.published.size() == 2; });
+  std::lock_guard<std::mutex> lock(source_.mutex);
+  EXPECT_EQ(source_.published["t/0"], 3);
+  EXPECT_EQ(source_.published["t/1"], 5);
+  EXPECT_EQ(source_.publish_calls, 3);
 }
 
 }  // namespace
