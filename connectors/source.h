@@ -7,7 +7,9 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -66,6 +68,16 @@ class SourceEnumerator {
   virtual bool bounded() const { return false; }
 };
 
+// A record as it is outside, for the few that could not be used. What the connector does not have
+// is absent.
+struct RawRecord {
+  std::optional<std::string_view> topic;  // of Kafka; a file's path
+  std::optional<int32_t> partition;
+  std::optional<int64_t> timestamp_us;
+  std::optional<std::string_view> key;
+  std::optional<std::string_view> value;
+};
+
 // Consecutive records of one partition, decoded.
 struct SourceChunk {
   Batch batch;  // columns as in proto::Source.columns; physical row i is record i of the chunk
@@ -75,6 +87,9 @@ struct SourceChunk {
   int64_t max_timestamp_us = INT64_MIN;
   uint64_t input_hash = 0;       // XXH3 over the records, seeded with Read's `hash_seed`
   std::vector<RowError> errors;  // records that could not be decoded; their rows are undefined
+  // Row i of the chunk as a raw record, whose views live as long as this function; null where the
+  // connector has rows, not bytes. Costs nothing until it is called.
+  std::function<RawRecord(uint32_t row)> raw;
 };
 
 // An executor's view: prefetches the assigned partitions continuously, within a bound in bytes

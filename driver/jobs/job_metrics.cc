@@ -24,7 +24,8 @@ JobMetrics::JobMetrics(MetricsRegistry* registry, std::string job)
       bytes_(registry->Counter("millrace_job_bytes_total",
                                "Source payload bytes in committed batches.", {{"job", job_}})),
       skipped_(registry->Counter("millrace_job_skipped_records_total",
-                                 "Records dropped by on_error = 'skip'.", {{"job", job_}})),
+                                 "Records left out by on_error = 'skip' or 'table:…'.",
+                                 {{"job", job_}})),
       batches_(
           registry->Counter("millrace_job_batches_total", "Committed batches.", {{"job", job_}})),
       restarts_(registry->Counter("millrace_job_restarts_total", "Epochs started after a failure.",

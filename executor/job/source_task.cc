@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
+#include "executor/job/failed_records.h"
 
 namespace millrace {
 namespace {
@@ -140,8 +141,15 @@ absl::Status SourceTask::Push(const SourceChunk& chunk) {
     return absl::StrCat("at offset ", row < chunk.offsets.size() ? chunk.offsets[row] : -1,
                         " of partition ", split_.key().partition());
   };
+  std::map<uint32_t, absl::Status> failed;  // a record that fails in several stages counts once
   for (std::unique_ptr<SourcePipeline>& pipeline : worker_->pipelines) {
     RETURN_IF_ERROR(pipeline->Push(chunk.batch, chunk.errors, describe));
+    for (RowError& error : pipeline->TakeFailed()) {
+      failed.emplace(error.row, std::move(error.status));
+    }
+  }
+  if (!failed.empty()) {
+    RETURN_IF_ERROR(WriteFailed(chunk, failed));
   }
   report_.set_records(report_.records() + static_cast<int64_t>(chunk.offsets.size()));
   report_.set_bytes(report_.bytes() + chunk.bytes);
@@ -150,6 +158,15 @@ absl::Status SourceTask::Push(const SourceChunk& chunk) {
   context_.metrics->records.Increment(static_cast<double>(chunk.offsets.size()));
   context_.metrics->bytes.Increment(static_cast<double>(chunk.bytes));
   return absl::OkStatus();
+}
+
+absl::Status SourceTask::WriteFailed(const SourceChunk& chunk,
+                                     const std::map<uint32_t, absl::Status>& failed) {
+  const proto::JobPlan& plan = context_.layout->plan;
+  const uint32_t sink = plan.sources(static_cast<int>(split_.key().source())).error_sink();
+  failed_records_ += static_cast<int64_t>(failed.size());
+  return worker_->outputs->SinkRows(
+      sink, split_.ordinal(), FailedRecords(plan.sinks(static_cast<int>(sink)), chunk, failed));
 }
 
 absl::Status SourceTask::End() {
@@ -162,6 +179,7 @@ absl::Status SourceTask::End() {
         report_.set_first_error(skipped.first_error);
       }
     }
+    report_.set_skipped(std::max(report_.skipped(), failed_records_));
     worker_->outputs->Finish();
     context_.workers->Return(split_.key().source(), std::move(worker_));
   }
