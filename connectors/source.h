@@ -90,6 +90,10 @@ struct SourceChunk {
   // Row i of the chunk as a raw record, whose views live as long as this function; null where the
   // connector has rows, not bytes. Costs nothing until it is called.
   std::function<RawRecord(uint32_t row)> raw;
+  // Offsets [lost_begin, lost_end) could not be read any more and were gone past, as the table's
+  // on_data_loss = 'skip' allows; the chunk has no records then.
+  Offset lost_begin;
+  Offset lost_end;
 };
 
 // An executor's view: prefetches the assigned partitions continuously, within a bound in bytes

@@ -377,6 +377,7 @@ void JobState::OnPrepared(size_t member, const proto::BatchPrepared& prepared) {
     done.records += report.records();
     done.bytes += report.bytes();
     done.skipped += report.skipped();
+    done.lost += report.lost_end() - report.lost_begin();
     if (done.first_error.empty()) {
       done.first_error = report.first_error();
     }

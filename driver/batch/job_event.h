@@ -136,6 +136,7 @@ struct BatchDone {
   int64_t records = 0;
   int64_t bytes = 0;
   int64_t skipped = 0;
+  int64_t lost = 0;  // offsets that on_data_loss = 'skip' went past
   std::string first_error;
   int64_t state_rows = 0;
   int64_t state_bytes = 0;

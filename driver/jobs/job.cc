@@ -379,6 +379,7 @@ void Job::ShowResults(const BatchDone& done) {
 void Job::NoteStatistics(const BatchDone& done) {
   records_ += done.records;
   skipped_ += done.skipped;
+  lost_ += done.lost;
   state_rows_ = done.state_rows;
   state_bytes_ = done.state_bytes;
   if (first_skipped_.empty()) {
@@ -467,6 +468,7 @@ proto::JobSummary Job::Summary() const {
   summary.set_submitted_at_us(history().submitted().submitted_at_us());
   summary.set_records(records_);
   summary.set_skipped_records(skipped_);
+  summary.set_lost_records(lost_);
   if (state_ == nullptr) {
     summary.set_epoch(history().last_epoch().value());
     summary.set_message(history().ended().has_value() ? history().ended()->message()

@@ -138,6 +138,7 @@ class Job : public std::enable_shared_from_this<Job> {
   // Statistics since the start.
   int64_t records_ = 0;
   int64_t skipped_ = 0;
+  int64_t lost_ = 0;
   int64_t state_rows_ = 0;
   int64_t state_bytes_ = 0;
   int64_t last_tick_us_ = 0;

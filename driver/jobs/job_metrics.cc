@@ -26,6 +26,8 @@ JobMetrics::JobMetrics(MetricsRegistry* registry, std::string job)
       skipped_(registry->Counter("millrace_job_skipped_records_total",
                                  "Records left out by on_error = 'skip' or 'table:…'.",
                                  {{"job", job_}})),
+      lost_(registry->Counter("millrace_job_lost_records_total",
+                              "Offsets that on_data_loss = 'skip' went past.", {{"job", job_}})),
       batches_(
           registry->Counter("millrace_job_batches_total", "Committed batches.", {{"job", job_}})),
       restarts_(registry->Counter("millrace_job_restarts_total", "Epochs started after a failure.",
@@ -49,6 +51,7 @@ void JobMetrics::OnBatch(const BatchDone& done) {
   records_.Increment(static_cast<double>(done.records));
   bytes_.Increment(static_cast<double>(done.bytes));
   skipped_.Increment(static_cast<double>(done.skipped));
+  lost_.Increment(static_cast<double>(done.lost));
   batches_.Increment();
   state_rows_.Set(static_cast<double>(done.state_rows));
   state_bytes_.Set(static_cast<double>(done.state_bytes));

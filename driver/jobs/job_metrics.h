@@ -30,6 +30,7 @@ class JobMetrics {
   prometheus::Counter& records_;
   prometheus::Counter& bytes_;
   prometheus::Counter& skipped_;
+  prometheus::Counter& lost_;
   prometheus::Counter& batches_;
   prometheus::Counter& restarts_;
   prometheus::Gauge& state_rows_;

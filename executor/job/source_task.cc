@@ -116,6 +116,7 @@ absl::StatusOr<SourceTask::Step> SourceTask::ReadAndPush() {
         context_.layout->plan.sources(static_cast<int>(split_.key().source()));
     return Annotate(chunk.status(), absl::StrCat("table ", source.table()));
   }
+  RETURN_IF_ERROR(NoteLost(*chunk));
   if (!chunk->offsets.empty()) {
     RETURN_IF_ERROR(Push(*chunk));
   }
@@ -132,6 +133,25 @@ absl::Status SourceTask::EnsureWorker() {
   for (std::unique_ptr<SourcePipeline>& pipeline : worker_->pipelines) {
     pipeline->BeginSplit(split_.ordinal(), run_->batch(), run_->time_us(), worker_->outputs.get());
   }
+  return absl::OkStatus();
+}
+
+absl::Status SourceTask::NoteLost(const SourceChunk& chunk) {
+  if (chunk.lost_begin == chunk.lost_end) {
+    return absl::OkStatus();
+  }
+  if (report_.lost_end() == chunk.lost_begin.value() && report_.lost_end() > 0) {
+    report_.set_lost_end(chunk.lost_end.value());
+    return absl::OkStatus();
+  }
+  if (report_.lost_end() > 0) {
+    // A report tells of one range. In the next run of the batch all of it is lost at once.
+    return absl::UnavailableError(absl::StrCat(
+        "partition ", split_.key().partition(), " lost offsets [", report_.lost_begin(), ", ",
+        report_.lost_end(), "), and then up to ", chunk.lost_end.value(), ", while it was read"));
+  }
+  report_.set_lost_begin(chunk.lost_begin.value());
+  report_.set_lost_end(chunk.lost_end.value());
   return absl::OkStatus();
 }
 

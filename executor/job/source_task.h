@@ -81,6 +81,7 @@ class SourceTask : public std::enable_shared_from_this<SourceTask> {
   void Run();
   absl::StatusOr<Step> ReadAndPush();
   absl::Status EnsureWorker();
+  absl::Status NoteLost(const SourceChunk& chunk);
   absl::Status Push(const SourceChunk& chunk);
   absl::Status WriteFailed(const SourceChunk& chunk,
                            const std::map<uint32_t, absl::Status>& failed);
