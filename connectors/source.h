@@ -39,6 +39,11 @@ struct PartitionEnd {
   Offset high_watermark;  // ≥ stable_end; what lies between belongs to open transactions
 };
 
+// FAILED_PRECONDITION unless `now` may be the topic that `before` was: ids as
+// SourceEnumerator::TopicIds gives them, empty where there is none.
+absl::Status CheckTopicId(const PartitionName& partition, const std::string& before,
+                          const std::string& now);
+
 // The driver's view of a table. One thread at a time; every call returns within `timeout`
 // (DEADLINE_EXCEEDED or UNAVAILABLE name the server that did not answer).
 class SourceEnumerator {
@@ -58,6 +63,15 @@ class SourceEnumerator {
   // OUT_OF_RANGE or NOT_FOUND when a partition is gone (topic deleted).
   virtual absl::StatusOr<std::vector<PartitionEnd>> Ends(
       const std::vector<PartitionName>& partitions, absl::Duration timeout) = 0;
+
+  // Tells each partition from one of the same name in another life, whose offsets mean other
+  // records (Kafka: the id of its topic, which a topic that is deleted and made again does not
+  // keep). Empty where nothing tells.
+  virtual absl::StatusOr<std::vector<std::string>> TopicIds(
+      const std::vector<PartitionName>& partitions, absl::Duration timeout) {
+    (void)timeout;
+    return std::vector<std::string>(partitions.size());
+  }
 
   // Tells the outside world how far the job has come (Kafka: the consumer group's committed
   // offsets). Informs, is not truth.

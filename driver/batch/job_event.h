@@ -68,6 +68,7 @@ struct PartitionsDiscovered {
   struct Found {
     std::string partition;
     int64_t earliest = 0;
+    std::string topic_id = {};
   };
   uint32_t source = 0;
   std::vector<Found> found;

@@ -118,6 +118,7 @@ class JobState {
     int64_t start = 0;
     int64_t stable_end = 0;
     int64_t high_watermark = 0;
+    std::string topic_id;
   };
 
   struct Member {

@@ -46,28 +46,53 @@ absl::StatusOr<std::vector<PartitionName>> NewPartitions(SourceEnumerator& enume
 }
 
 void AddPartition(uint32_t source, const std::string& name, int64_t offset,
-                  std::vector<proto::PartitionStart>* out) {
+                  const std::string& topic_id, std::vector<proto::PartitionStart>* out) {
   proto::PartitionStart start;
   start.mutable_key()->set_source(source);
   start.mutable_key()->set_partition(name);
   start.set_offset(offset);
   start.set_ordinal(static_cast<uint32_t>(out->size()));
+  start.set_topic_id(topic_id);
   out->push_back(std::move(start));
+}
+
+// What the job knows of the source must still be what it was.
+absl::Status CheckKnown(SourceEnumerator& enumerator, uint32_t source, const JobHistory& known,
+                        absl::Duration timeout) {
+  std::vector<PartitionName> names;
+  std::vector<std::string> before;
+  for (const JobPartition& partition : known.partitions()) {
+    if (partition.source == source) {
+      names.push_back(partition.name);
+      before.push_back(partition.topic_id);
+    }
+  }
+  ASSIGN_OR_RETURN(const std::vector<std::string> now, enumerator.TopicIds(names, timeout));
+  for (size_t i = 0; i < names.size(); ++i) {
+    RETURN_IF_ERROR(CheckTopicId(names[i], before[i], now[i]));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status ResolveStarts(uint32_t source, const JobHistory* known, absl::Duration timeout,
                            ResolvedSources* resolved) {
   SourceEnumerator& enumerator = *resolved->enumerators[source];
+  if (known != nullptr) {
+    RETURN_IF_ERROR(CheckKnown(enumerator, source, *known, timeout));
+  }
   ASSIGN_OR_RETURN(const std::vector<PartitionName> names,
                    NewPartitions(enumerator, source, known, timeout));
   if (names.empty()) {
     return absl::OkStatus();
   }
+  // Before the offsets: should the topic be made anew in between, this id tells.
+  ASSIGN_OR_RETURN(const std::vector<std::string> ids, enumerator.TopicIds(names, timeout));
   ASSIGN_OR_RETURN(const std::vector<PartitionOffset> starts,
                    known == nullptr ? enumerator.ResolveStart(names, timeout)
                                     : enumerator.ResolveEarliest(names, timeout));
-  for (const PartitionOffset& start : starts) {
-    AddPartition(source, start.partition, start.offset.value(), &resolved->partitions);
+  for (size_t i = 0; i < starts.size(); ++i) {
+    AddPartition(source, starts[i].partition, starts[i].offset.value(), ids[i],
+                 &resolved->partitions);
   }
   return absl::OkStatus();
 }
@@ -187,7 +212,8 @@ absl::StatusOr<ResolvedSources> ResolveSources(const proto::JobPlan& plan, const
   const SourceContext context{.job_name = name, .incarnation = incarnation};
   if (known != nullptr) {
     for (const JobPartition& partition : known->partitions()) {
-      AddPartition(partition.source, partition.name, partition.start, &resolved.partitions);
+      AddPartition(partition.source, partition.name, partition.start, partition.topic_id,
+                   &resolved.partitions);
     }
   }
   bool all_bounded = plan.sources_size() > 0;
