@@ -78,6 +78,10 @@ class SourceEnumerator {
   virtual absl::Status PublishOffsets(const std::vector<PartitionOffset>& committed,
                                       absl::Duration timeout) = 0;
 
+  // Whether an end before what has been read means that records were cut off, and not that the
+  // source is yet to make them again.
+  virtual bool keeps_records() const { return true; }
+
   // A bounded source has all its data now; nothing will be appended beyond Ends().
   virtual bool bounded() const { return false; }
 };

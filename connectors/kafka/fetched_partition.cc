@@ -252,9 +252,10 @@ absl::StatusOr<FetchedPartition::Taken> FetchedPartition::Take(int64_t end, size
       ASSIGN_OR_RETURN(const int64_t offset, WhereToGoOn(next, reason));
       RETURN_IF_ERROR(GoOnAt(offset));
       lock.lock();
-      continue;
-    }
-    if (!error_.ok()) {
+      if (position_ < lost_end_) {
+        continue;
+      }
+    } else if (!error_.ok()) {
       return error_;
     }
     absl::Duration left = deadline - absl::Now();
@@ -287,9 +288,10 @@ absl::StatusOr<int64_t> FetchedPartition::WhereToGoOn(int64_t next, const std::s
   const std::string where = absl::StrCat("topic ", id_.topic, " partition ", id_.partition);
   if (next > latest[0] || absl::StrContains(reason, "truncation")) {
     return absl::OutOfRangeError(absl::StrCat(
-        where, ": offsets up to ", next, " have been read, but the log now ends at ", latest[0],
-        ": it was cut when a replica that lacked records became the leader, or the topic was "
-        "deleted and created again; cancel the job, or submit it under another name"));
+        where, ": offsets up to ", next, " have been read, but the log ",
+        next > latest[0] ? absl::StrCat("now ends at ", latest[0]) : "was cut below and grew again",
+        ": a replica that lacked records became the leader, or the topic was deleted and created "
+        "again; cancel the job, or submit it under another name"));
   }
   if (next >= earliest[0]) {
     return next;  // the replica that said so is no longer the leader, or was behind

@@ -147,6 +147,9 @@ void SourceWatcher::AskEnds() {
 
 absl::Status SourceWatcher::FindCut(const std::vector<PartitionEnd>& ends,
                                     const std::map<PartitionName, Offset>& read) const {
+  if (!enumerator_->keeps_records()) {
+    return absl::OkStatus();
+  }
   for (const PartitionEnd& end : ends) {
     const auto found = read.find(end.partition);
     if (found != read.end() && end.high_watermark < found->second) {

@@ -19,6 +19,7 @@ struct Source {
   std::vector<PartitionName> partitions = {"t/0"};
   absl::Status trouble;
   int64_t end = 9;
+  bool keeps_records = true;
   std::string topic_id = "A";
   std::map<std::string, int64_t> published;
   int publish_calls = 0;
@@ -85,6 +86,7 @@ class FakeEnumerator : public SourceEnumerator {
     source_->changed.notify_all();
     return std::vector<std::string>(partitions.size(), source_->topic_id);
   }
+  bool keeps_records() const override { return source_->keeps_records; }
   absl::Status PublishOffsets(const std::vector<PartitionOffset>& committed,
                               absl::Duration) override {
     std::lock_guard<std::mutex> lock(source_->mutex);
@@ -206,6 +208,14 @@ TEST_F(SourceWatcherTest, ALogThatEndsBeforeWhatWasReadIsLost) {
   EXPECT_THAT(std::string(source_.lost[0].message()),
               HasSubstr("partition t/0 has been read up to offset 20, but now ends at 15: offsets "
                         "[15, 20) were cut off"));
+}
+
+TEST_F(SourceWatcherTest, EndsOfASourceThatMakesItsRowsAgainMayFall) {
+  source_.keeps_records = false;
+  const auto watcher = Watch({"t/0", Offset(20), ""});  // and it ends at 9
+  source_.Until([this] { return source_.ends_calls > 5; });
+  std::lock_guard<std::mutex> lock(source_.mutex);
+  EXPECT_TRUE(source_.lost.empty());
 }
 
 // A replica that has just become the leader may not know the whole log yet.
