@@ -34,14 +34,16 @@ int RunList(const JobsOptions& options, const Console& console) {
                    {"records/s", "records_per_second"},
                    {"lag", "lag_records"},
                    {"skipped", "skipped_records"},
+                   {"lost", "lost_records"},
                    {"restarts", "restarts"},
                    {"submitted", "submitted_at"},
                    {"message", "message"}});
   for (const proto::JobSummary& job : response->jobs()) {
     table.AddRow({job.name(), PhaseName(job.phase()), int64_t{job.committed_batch()},
                   int64_t{job.records()}, job.records_per_second(), int64_t{job.lag_records()},
-                  int64_t{job.skipped_records()}, int64_t{job.restarts()},
-                  TimeText(job.submitted_at_us()), Printable(job.message())});
+                  int64_t{job.skipped_records()}, int64_t{job.lost_records()},
+                  int64_t{job.restarts()}, TimeText(job.submitted_at_us()),
+                  Printable(job.message())});
   }
   table.Print(options.output, console.out);
   return kExitOk;
@@ -63,14 +65,13 @@ void PrintSummary(const proto::JobDetail& detail, std::ostream& out) {
   if (!detail.first_skipped().empty()) {
     out << " (first: " << detail.first_skipped() << ")";
   }
+  if (job.lost_records() > 0) {
+    out << "\nlost       " << WithThousands(job.lost_records());
+  }
   out << "\nstate      " << WithThousands(detail.state_rows()) << " rows, "
       << WithThousands(detail.state_bytes()) << " bytes\n";
   if (job.snapshot_batch() > 0) {
     out << "snapshot   of batch " << job.snapshot_batch() << "\n";
-  }
-  if (job.lost_records() > 0) {
-    out << "lost       " << WithThousands(job.lost_records())
-        << " offsets were gone before they could be read\n";
   }
 }
 

@@ -305,6 +305,7 @@ void JobState::AdmitNewPartitions(InFlight* batch) {
     start.mutable_key()->set_partition(found.name);
     start.set_offset(found.start);
     start.set_ordinal(ordinal);
+    start.set_topic_id(found.topic_id);
   }
   unplanned_ = std::move(still_empty);
 }

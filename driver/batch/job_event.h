@@ -68,6 +68,7 @@ struct PartitionsDiscovered {
   struct Found {
     std::string partition;
     int64_t earliest = 0;
+    std::string topic_id = {};
   };
   uint32_t source = 0;
   std::vector<Found> found;
@@ -139,7 +140,7 @@ struct BatchDone {
   int64_t records = 0;
   int64_t bytes = 0;
   int64_t skipped = 0;
-  int64_t lost = 0;  // offsets that were gone, under on_data_loss = 'skip'
+  int64_t lost = 0;  // offsets that on_data_loss = 'skip' went past
   std::string first_error;
   int64_t state_rows = 0;
   int64_t state_bytes = 0;

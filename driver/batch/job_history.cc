@@ -275,8 +275,8 @@ absl::Status JobHistory::AddPartition(const proto::PartitionStart& partition) {
            .second) {
     return Broken(absl::StrCat("partition ", partition.key().partition(), " appears twice"));
   }
-  partitions_.push_back(
-      {partition.key().source(), partition.key().partition(), partition.offset()});
+  partitions_.push_back({partition.key().source(), partition.key().partition(), partition.offset(),
+                         partition.topic_id()});
   planned_to_.push_back(partition.offset());
   committed_to_.push_back(partition.offset());
   replayable_from_.push_back(partition.offset());

@@ -29,6 +29,7 @@ struct JobPartition {
   uint32_t source = 0;
   std::string name;  // of the connector
   int64_t start = 0;
+  std::string topic_id = {};  // PartitionStart.topic_id
 };
 
 struct PlannedSplit {

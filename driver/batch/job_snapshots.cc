@@ -6,7 +6,6 @@
 #include "absl/time/time.h"
 #include "common/base/status.h"
 #include "driver/batch/job_state.h"
-#include "driver/batch/state_identity.h"
 
 namespace millrace {
 namespace {
@@ -34,7 +33,7 @@ void JobState::StartChain(const proto::Snapshot* restored) {
   last_cut_ = BatchId(chain_.batch());
   // Another plan wrote it: what has no place any more is left out now, and must not come back with
   // the old layers later.
-  const std::vector<proto::StateIdentity> wanted = StateIdentitiesOf(history_.plan());
+  const std::vector<proto::StateIdentity>& wanted = options_.operators;
   google::protobuf::RepeatedPtrField<proto::StateIdentity> fitting;
   for (const proto::StateIdentity& kept : chain_.operators()) {
     const bool fits = std::any_of(wanted.begin(), wanted.end(), [&](const auto& identity) {
@@ -179,9 +178,7 @@ void JobState::FinishSnapshot() {
   chain_.set_engine_version(history_.plan().engine_version());
   chain_.set_key_groups(history_.plan().key_groups());
   chain_.clear_operators();
-  for (proto::StateIdentity& identity : StateIdentitiesOf(history_.plan())) {
-    *chain_.add_operators() = std::move(identity);
-  }
+  chain_.mutable_operators()->Add(options_.operators.begin(), options_.operators.end());
   proto::JournalRecord record;
   record.mutable_snapshot_completed()->set_job_id(history_.job_id());
   record.mutable_snapshot_completed()->set_epoch(epoch_.value());

@@ -207,8 +207,8 @@ void JobState::On(const PartitionsDiscovered& event) {
           return p.source == event.source && p.name == found.partition;
         });
     if (!known) {
-      unplanned_.push_back(
-          {event.source, found.partition, found.earliest, found.earliest, found.earliest});
+      unplanned_.push_back({event.source, found.partition, found.earliest, found.earliest,
+                            found.earliest, found.topic_id});
     }
   }
 }

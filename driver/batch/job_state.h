@@ -52,6 +52,7 @@ namespace millrace {
 struct JobStateOptions {
   std::string driver_address;  // for the message of a job that waits for executors
   uint64_t jitter_seed = 0;    // spreads retries of jobs that failed together
+  std::vector<proto::StateIdentity> operators;  // of the plan, those with state
 
   int64_t ready_timeout_us = 60'000'000;  // StartEpoch to EpochReady: readers and writers connect
   int64_t prepare_timeout_us = 600'000'000;   // RunBatch to BatchPrepared
@@ -134,6 +135,7 @@ class JobState {
     int64_t start = 0;
     int64_t stable_end = 0;
     int64_t high_watermark = 0;
+    std::string topic_id;
   };
 
   struct Member {

@@ -8,6 +8,7 @@
 #include "common/base/check.h"
 #include "common/base/status.h"
 #include "common/base/units.h"
+#include "common/expr/state_identity.h"
 #include "driver/jobs/result_keys.h"
 #include "driver/jobs/result_rows.h"
 #include "driver/jobs/savepoint.h"
@@ -79,6 +80,7 @@ void Job::Start(std::vector<std::unique_ptr<SourceEnumerator>> enumerators, bool
   JobStateOptions options;
   options.driver_address = context_->driver_address;
   options.settle = settle;
+  options.operators = StateIdentitiesOf(idle_history_->plan(), *context_->functions);
   options.jitter_seed = std::hash<std::string>()(idle_history_->submitted().incarnation());
   metrics_ = std::make_unique<JobMetrics>(context_->metrics, idle_history_->name());
   state_ = std::make_unique<JobState>(*std::move(idle_history_), settings_, std::move(options));
@@ -111,14 +113,15 @@ absl::Status Job::OpenSources(std::vector<std::unique_ptr<SourceEnumerator>> enu
 }
 
 void Job::WatchSource(uint32_t source, std::unique_ptr<SourceEnumerator> enumerator) {
-  std::vector<PartitionName> partitions;
-  for (const JobPartition& partition : history().partitions()) {
+  std::vector<WatchedPartition> partitions;
+  for (size_t i = 0; i < history().partitions().size(); ++i) {
+    const JobPartition& partition = history().partitions()[i];
     if (partition.source == source) {
-      partitions.push_back(partition.name);
+      partitions.push_back({partition.name, Offset(history().planned_to()[i]), partition.topic_id});
     }
   }
-  watchers_.push_back(std::make_unique<SourceWatcher>(std::move(enumerator), std::move(partitions),
-                                                      WatcherOptions(source)));
+  watchers_.push_back(
+      std::make_unique<SourceWatcher>(std::move(enumerator), partitions, WatcherOptions(source)));
 }
 
 SourceWatcherOptions Job::WatcherOptions(uint32_t source) {
@@ -152,10 +155,10 @@ SourceWatcherOptions Job::WatcherOptions(uint32_t source) {
       }
     });
   };
-  options.on_found = [post, source](const std::vector<PartitionOffset>& earliest) {
+  options.on_found = [post, source](const std::vector<FoundPartition>& found) {
     PartitionsDiscovered event{.source = source};
-    for (const PartitionOffset& offset : earliest) {
-      event.found.push_back({offset.partition, offset.offset.value()});
+    for (const FoundPartition& one : found) {
+      event.found.push_back({one.name, one.earliest.value(), one.topic_id});
     }
     post([event = std::move(event)](Job& self) { self.Handle(event); });
   };

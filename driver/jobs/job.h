@@ -18,6 +18,7 @@
 #include "common/base/clock.h"
 #include "common/base/ids.h"
 #include "common/config/settings.h"
+#include "common/expr/function_registry.h"
 #include "connectors/registry.h"
 #include "driver/batch/job_event.h"
 #include "driver/batch/job_history.h"
@@ -40,6 +41,7 @@ struct JobContext {
   ExecutorDirectory* executors = nullptr;
   Journal* journal = nullptr;
   const ConnectorRegistry* connectors = nullptr;
+  const FunctionRegistry* functions = nullptr;
   MetricsRegistry* metrics = nullptr;
   Clock* clock = nullptr;
   std::string driver_address;

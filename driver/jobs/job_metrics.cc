@@ -24,10 +24,10 @@ JobMetrics::JobMetrics(MetricsRegistry* registry, std::string job)
       bytes_(registry->Counter("millrace_job_bytes_total",
                                "Source payload bytes in committed batches.", {{"job", job_}})),
       skipped_(registry->Counter("millrace_job_skipped_records_total",
-                                 "Records dropped by on_error = 'skip'.", {{"job", job_}})),
+                                 "Records left out by on_error = 'skip' or 'table:…'.",
+                                 {{"job", job_}})),
       lost_(registry->Counter("millrace_job_lost_records_total",
-                              "Offsets that were gone, passed over by on_data_loss = 'skip'.",
-                              {{"job", job_}})),
+                              "Offsets that on_data_loss = 'skip' went past.", {{"job", job_}})),
       batches_(
           registry->Counter("millrace_job_batches_total", "Committed batches.", {{"job", job_}})),
       restarts_(registry->Counter("millrace_job_restarts_total", "Epochs started after a failure.",

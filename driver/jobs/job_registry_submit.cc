@@ -155,7 +155,7 @@ absl::Status JobRegistry::TakeOver(const proto::SubmitRequest& request,
         "(millrace jobs cancel ", known.name(), ") or choose another name with --name"));
   }
   if (!known.snapshots().empty() && !request.drop_state()) {
-    RETURN_IF_ERROR(CheckStateFits(known.snapshots().back(), submission.plan));
+    RETURN_IF_ERROR(CheckStateFits(known.snapshots().back(), submission.plan, *options_.functions));
   }
   for (proto::SinkMarker& shard : RetiredShards(known, submission.plan)) {
     *submitted->add_retired_shards() = std::move(shard);
@@ -170,7 +170,7 @@ absl::StatusOr<proto::Savepoint> JobRegistry::BeginFromSavepoint(
   ASSIGN_OR_RETURN(proto::Savepoint savepoint, ReadSavepoint(request.from_savepoint()));
   const proto::Snapshot& snapshot = savepoint.snapshot();
   if (!request.drop_state()) {
-    RETURN_IF_ERROR(CheckStateFits(snapshot, plan));
+    RETURN_IF_ERROR(CheckStateFits(snapshot, plan, *options_.functions));
   }
   if (snapshot.layers_size() > 0 && snapshot.key_groups() != plan.key_groups()) {
     return absl::FailedPreconditionError(

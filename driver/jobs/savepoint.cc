@@ -77,6 +77,7 @@ absl::StatusOr<proto::Savepoint> MakeSavepoint(const JobHistory& history) {
     position->set_table(history.plan().sources(static_cast<int>(partition.source)).table());
     position->set_partition(partition.name);
     position->set_offset(recovery.read_from[i]);
+    position->set_topic_id(partition.topic_id);
   }
   return savepoint;
 }

@@ -11,7 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/status.h"
-#include "driver/batch/state_identity.h"
+#include "common/expr/state_identity.h"
 #include "driver/sql/planner.h"
 
 namespace millrace {
@@ -72,27 +72,54 @@ absl::StatusOr<std::vector<PartitionName>> NewPartitions(SourceEnumerator& enume
 }
 
 void AddPartition(uint32_t source, const std::string& name, int64_t offset,
-                  std::vector<proto::PartitionStart>* out) {
+                  const std::string& topic_id, std::vector<proto::PartitionStart>* out) {
   proto::PartitionStart start;
   start.mutable_key()->set_source(source);
   start.mutable_key()->set_partition(name);
   start.set_offset(offset);
   start.set_ordinal(static_cast<uint32_t>(out->size()));
+  start.set_topic_id(topic_id);
   out->push_back(std::move(start));
 }
 
+// What the job knows of the source must still be what it was.
+absl::Status CheckKnown(SourceEnumerator& enumerator, uint32_t source, const JobHistory& known,
+                        absl::Duration timeout) {
+  std::vector<PartitionName> names;
+  std::vector<std::string> before;
+  for (const JobPartition& partition : known.partitions()) {
+    if (partition.source == source) {
+      names.push_back(partition.name);
+      before.push_back(partition.topic_id);
+    }
+  }
+  ASSIGN_OR_RETURN(const std::vector<std::string> now, enumerator.TopicIds(names, timeout));
+  for (size_t i = 0; i < names.size(); ++i) {
+    RETURN_IF_ERROR(CheckTopicId(names[i], before[i], now[i]));
+  }
+  return absl::OkStatus();
+}
+
 // Takes the partitions that the savepoint knows out of `names`. Whether it knows the table at all.
-bool AddFromSavepoint(uint32_t source, const std::string& table, const proto::Savepoint& savepoint,
-                      std::vector<PartitionName>* names, ResolvedSources* resolved) {
+absl::StatusOr<bool> AddFromSavepoint(uint32_t source, const std::string& table,
+                                      const proto::Savepoint& savepoint,
+                                      std::vector<PartitionName>* names, absl::Duration timeout,
+                                      ResolvedSources* resolved) {
   bool knows_table = false;
   for (const proto::Savepoint::TablePosition& position : savepoint.positions()) {
     if (position.table() != table) {
       continue;
     }
     knows_table = true;
-    if (std::erase(*names, position.partition()) > 0) {
-      AddPartition(source, position.partition(), position.offset(), &resolved->partitions);
+    if (std::erase(*names, position.partition()) == 0) {
+      continue;
     }
+    ASSIGN_OR_RETURN(
+        const std::vector<std::string> now,
+        resolved->enumerators[source]->TopicIds({position.partition()}, timeout));
+    RETURN_IF_ERROR(CheckTopicId(position.partition(), position.topic_id(), now[0]));
+    AddPartition(source, position.partition(), position.offset(), position.topic_id(),
+                 &resolved->partitions);
   }
   return knows_table;
 }
@@ -101,20 +128,26 @@ absl::Status ResolveStarts(uint32_t source, const std::string& table, const JobH
                            const proto::Savepoint* savepoint, absl::Duration timeout,
                            ResolvedSources* resolved) {
   SourceEnumerator& enumerator = *resolved->enumerators[source];
+  if (known != nullptr) {
+    RETURN_IF_ERROR(CheckKnown(enumerator, source, *known, timeout));
+  }
   ASSIGN_OR_RETURN(std::vector<PartitionName> names,
                    NewPartitions(enumerator, source, known, timeout));
-  const bool was_read =
-      savepoint == nullptr
-          ? known != nullptr && static_cast<int>(source) < known->plan().sources_size()
-          : AddFromSavepoint(source, table, *savepoint, &names, resolved);
+  bool was_read = known != nullptr && static_cast<int>(source) < known->plan().sources_size();
+  if (savepoint != nullptr) {
+    ASSIGN_OR_RETURN(was_read, AddFromSavepoint(source, table, *savepoint, &names, timeout, resolved));
+  }
   if (names.empty()) {
     return absl::OkStatus();
   }
+  // Before the offsets: should the topic be made anew in between, this id tells.
+  ASSIGN_OR_RETURN(const std::vector<std::string> ids, enumerator.TopicIds(names, timeout));
   ASSIGN_OR_RETURN(const std::vector<PartitionOffset> starts,
                    was_read ? enumerator.ResolveEarliest(names, timeout)
                             : enumerator.ResolveStart(names, timeout));
-  for (const PartitionOffset& start : starts) {
-    AddPartition(source, start.partition, start.offset.value(), &resolved->partitions);
+  for (size_t i = 0; i < starts.size(); ++i) {
+    AddPartition(source, starts[i].partition, starts[i].offset.value(), ids[i],
+                 &resolved->partitions);
   }
   return absl::OkStatus();
 }
@@ -230,8 +263,21 @@ bool NeedsSettling(const JobHistory& history, PlanChange change) {
   return in_doubt || (change == PlanChange::kPlan && unsaved);
 }
 
-absl::Status CheckStateFits(const proto::Snapshot& snapshot, const proto::JobPlan& plan) {
-  const std::vector<std::string> without = StateWithoutPlace(snapshot.operators(), plan);
+absl::Status CheckStateFits(const proto::Snapshot& snapshot, const proto::JobPlan& plan,
+                            const FunctionRegistry& functions) {
+  const std::vector<proto::StateIdentity> places = StateIdentitiesOf(plan, functions);
+  std::vector<std::string> without;
+  for (const proto::StateIdentity& state : snapshot.operators()) {
+    const auto place =
+        std::find_if(places.begin(), places.end(),
+                     [&](const proto::StateIdentity& p) { return p.name() == state.name(); });
+    if (place == places.end()) {
+      without.push_back(absl::StrCat(state.name(), " (the script has no such aggregation)"));
+    } else if (place->shape() != state.shape()) {
+      without.push_back(absl::StrCat(state.name(), " (it is ", place->shape(), " now and was ",
+                                     state.shape(), ")"));
+    }
+  }
   if (without.empty()) {
     return absl::OkStatus();
   }
@@ -288,7 +334,8 @@ absl::StatusOr<ResolvedSources> ResolveSources(const proto::JobPlan& plan, const
   const SourceContext context{.job_name = name, .incarnation = incarnation};
   if (known != nullptr) {
     for (const JobPartition& partition : known->partitions()) {
-      AddPartition(partition.source, partition.name, partition.start, &resolved.partitions);
+      AddPartition(partition.source, partition.name, partition.start, partition.topic_id,
+                   &resolved.partitions);
     }
   }
   bool all_bounded = plan.sources_size() > 0;

@@ -60,7 +60,8 @@ absl::StatusOr<PlanChange> ComparePlans(const JobHistory& history, const proto::
 bool NeedsSettling(const JobHistory& history, PlanChange change);
 
 // FAILED_PRECONDITION lists state that has no place in the plan. REQUIRES: the job is settled.
-absl::Status CheckStateFits(const proto::Snapshot& snapshot, const proto::JobPlan& plan);
+absl::Status CheckStateFits(const proto::Snapshot& snapshot, const proto::JobPlan& plan,
+                            const FunctionRegistry& functions);
 
 // Shards of keyed sinks that a smaller parallelism leaves behind.
 std::vector<proto::SinkMarker> RetiredShards(const JobHistory& history, const proto::JobPlan& plan);

@@ -56,6 +56,17 @@ absl::Status LayoutPlan(EpochLayout* layout) {
   layout->stages_of_source.resize(plan.sources_size());
   layout->sources_of_sink.resize(plan.sinks_size());
   layout->keyed_sink.resize(plan.sinks_size());
+  for (int source = 0; source < plan.sources_size(); ++source) {
+    if (plan.sources(source).on_error() != proto::ON_ERROR_TABLE) {
+      continue;
+    }
+    const uint32_t sink = plan.sources(source).error_sink();
+    if (sink >= static_cast<uint32_t>(plan.sinks_size())) {
+      return Contradiction(*layout, absl::StrCat("table ", plan.sources(source).table(),
+                                                 " has an unknown sink for failed records"));
+    }
+    AddOnce(static_cast<uint32_t>(source), &layout->sources_of_sink[sink]);
+  }
   for (const proto::Stage& stage : plan.stages()) {
     const uint32_t id = static_cast<uint32_t>(layout->stages.size());
     ASSIGN_OR_RETURN(StageLayout laid_out, LayoutStage(stage, *layout));

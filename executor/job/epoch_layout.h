@@ -48,7 +48,7 @@ struct EpochLayout {
   std::vector<ExchangeLayout> exchanges;
   std::vector<std::vector<uint32_t>> stages_of_source;
   std::vector<std::vector<uint32_t>>
-      sources_of_sink;           // sources whose stages write to the sink directly
+      sources_of_sink;  // sources whose stages write to the sink directly, or their failed records
   std::vector<bool> keyed_sink;  // some keyed stage writes to it
 
   uint32_t self = 0;  // index into members

@@ -42,9 +42,14 @@ const proto::ExchangeWrite* WriterOf(const proto::JobPlan& plan, uint32_t exchan
   return nullptr;
 }
 
+proto::OnError OnErrorOf(const proto::JobPlan& plan, const proto::Stage& stage) {
+  return plan.sources(static_cast<int>(stage.source())).on_error();
+}
+
+// Whether all sources upstream say 'skip'.
 bool SkipsFailedRows(const proto::JobPlan& plan, const proto::Stage& stage) {
   if (!stage.has_exchange()) {
-    return plan.sources(static_cast<int>(stage.source())).on_error() == proto::ON_ERROR_SKIP;
+    return OnErrorOf(plan, stage) == proto::ON_ERROR_SKIP;
   }
   bool skips = true;
   for (const proto::Stage& writer : plan.stages()) {
@@ -269,7 +274,11 @@ absl::StatusOr<StageContext::Settings> StageSettings(const proto::JobPlan& plan,
   const proto::Stage& stage = plan.stages(static_cast<int>(stage_id));
   ASSIGN_OR_RETURN(const JobSettings settings,
                    JobSettings::FromMap({plan.settings().begin(), plan.settings().end()}));
-  return StageContext::Settings{.skip_failed_rows = SkipsFailedRows(plan, stage),
+  // A row behind an exchange is no record that could be set aside: on_error = 'table:…' fails
+  // there.
+  const bool keeps = stage.has_source() && OnErrorOf(plan, stage) == proto::ON_ERROR_TABLE;
+  return StageContext::Settings{.skip_failed_rows = keeps || SkipsFailedRows(plan, stage),
+                                .keep_failed_rows = keeps,
                                 .key_groups = plan.key_groups(),
                                 .shard = shard,
                                 .keyed = stage.has_exchange(),

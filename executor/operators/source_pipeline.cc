@@ -61,6 +61,8 @@ absl::Status SourcePipeline::Push(const Batch& chunk, const std::vector<RowError
   return absl::OkStatus();
 }
 
+std::vector<RowError> SourcePipeline::TakeFailed() { return impl_->context.TakeFailed(); }
+
 absl::StatusOr<SkipReport> SourcePipeline::EndSplit() {
   for (const auto& op : impl_->stage.operators) {
     RETURN_IF_ERROR(op->Flush());

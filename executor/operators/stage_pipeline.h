@@ -8,11 +8,11 @@
 // use of them.
 //
 // Errors. Rows that cannot be evaluated follow on_error of the source: under FAIL a call returns
-// the row's error with table and record in front; under SKIP the record is left out and counted in
-// the SkipReport. (It is left out from the operator that met the error onwards; other branches of
-// the stage keep it.) Behind an exchange a row is named by its key, and SKIP holds only if all
-// sources upstream say so. After an error a KeyedPipeline may only be destroyed; a SourcePipeline
-// may be used again.
+// the row's error with table and record in front; under SKIP and TABLE the record is left out and
+// counted in the SkipReport. (It is left out from the operator that met the error onwards; other
+// branches of the stage keep it.) Behind an exchange a row is named by its key, and is left out
+// only if all sources upstream say SKIP. After an error a KeyedPipeline may only be destroyed; a
+// SourcePipeline may be used again.
 #ifndef MILLRACE_EXECUTOR_OPERATORS_STAGE_PIPELINE_H_
 #define MILLRACE_EXECUTOR_OPERATORS_STAGE_PIPELINE_H_
 
@@ -36,7 +36,7 @@
 
 namespace millrace {
 
-// Records (behind an exchange: rows) that on_error = 'skip' dropped.
+// Records (behind an exchange: rows) that on_error = 'skip' or 'table:…' left out.
 struct SkipReport {
   int64_t records = 0;
   std::string
@@ -66,6 +66,10 @@ class SourcePipeline {
   // `decode_errors` are records that could not be decoded (their rows are undefined).
   absl::Status Push(const Batch& chunk, const std::vector<RowError>& decode_errors,
                     DescribeRecord describe);
+
+  // Records of the last Push that were left out under TABLE, each once, in no order: their row in
+  // the chunk, and the message that FAIL would have ended with.
+  std::vector<RowError> TakeFailed();
 
   // Writes what partial aggregates still hold.
   absl::StatusOr<SkipReport> EndSplit();
