@@ -139,8 +139,10 @@ absl::StatusOr<bool> DirectoryLease::TryTakeOver(uint64_t last_segment) {
     if (!options_.wait) {
       return drafted;
     }
-    spdlog::warn("standby: {} could be taken over, but: {}", options_.directory,
-                 ToStd(drafted.message()));
+    if (!std::exchange(told_of_draft_, true)) {
+      spdlog::warn("standby: {} could be taken over, but: {}", options_.directory,
+                   ToStd(drafted.message()));
+    }
     return false;
   }
   MILLRACE_FAILPOINT("lease.before_taken");
@@ -274,23 +276,17 @@ absl::Status DirectoryLease::DraftLease(bool released) {
   }
   std::string text;
   google::protobuf::TextFormat::PrintToString(lease, &text);
+  options_.files->Remove(draft_path_).IgnoreError();  // of an attempt that failed half-way
   ASSIGN_OR_RETURN(const std::unique_ptr<AppendFile> file, options_.files->Create(draft_path_));
   absl::Status written = file->Append(text);
   if (written.ok()) {
     written = file->Close();
   }
-  if (!written.ok()) {
-    options_.files->Remove(draft_path_).IgnoreError();
-  }
   return written;
 }
 
 absl::Status DirectoryLease::PublishLease() {
-  absl::Status renamed = options_.files->Rename(draft_path_, lease_path_);
-  if (!renamed.ok()) {
-    options_.files->Remove(draft_path_).IgnoreError();
-  }
-  return renamed;
+  return options_.files->Rename(draft_path_, lease_path_);
 }
 
 // Drafts of drivers that died while they wrote one. Should one of them live, it writes another.

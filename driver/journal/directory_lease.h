@@ -143,6 +143,7 @@ class DirectoryLease {
   const std::string draft_path_;
   uint64_t first_segment_ = 0;
   std::unique_ptr<AppendFile> first_file_;
+  bool told_of_draft_ = false;  // in the log, once
 
   std::mutex lease_file_mutex_;  // one writer of LEASE at a time
   mutable std::mutex mutex_;

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "absl/time/clock.h"
 #include "common/base/failpoint.h"
 #include "driver/journal/lease_holder.h"
 #include "driver/journal/segment_files.h"
