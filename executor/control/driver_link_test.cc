@@ -43,6 +43,12 @@ class DriverLinkTest : public ::testing::Test {
     absl::MutexLock lock(&mutex_);
     return terms_;
   }
+  // Waits until so many drivers have been followed.
+  void UntilFollowed(size_t count) {
+    absl::MutexLock lock(&mutex_);
+    const auto reached = [&] { return terms_.size() >= count; };
+    ASSERT_TRUE(mutex_.AwaitWithTimeout(absl::Condition(&reached), absl::Seconds(20)));
+  }
 
   absl::Mutex mutex_;
   std::vector<int64_t> terms_;  // of the drivers that were followed
@@ -114,7 +120,7 @@ TEST_F(DriverLinkTest, RefusesADriverThatWasReplaced) {
   old.set_heartbeat_timeout(absl::Milliseconds(100));
   successor->set_term(5);
   Start(Options({old.address(), successor->address()}));
-  successor->WaitForExecutor(kId);
+  UntilFollowed(2);
   ASSERT_EQ(terms(), std::vector<int64_t>({4, 5}));
 
   // It wakes up, and the successor cannot be reached.
@@ -128,10 +134,7 @@ TEST_F(DriverLinkTest, RefusesADriverThatWasReplaced) {
   EXPECT_EQ(terms(), std::vector<int64_t>({4, 5})) << "not followed again";
 
   old.set_term(6);
-  while (terms().size() < 3) {
-    ASSERT_LT(absl::Now(), deadline);
-    old.WaitForMessages(deadline);
-  }
+  UntilFollowed(3);
   EXPECT_EQ(terms().back(), 6) << "it has taken over again";
 }
 
