@@ -239,9 +239,14 @@ TEST_F(TakeoverTest, DriverMaySleepAtAnyFailpoint) {
         slept = true;
         EXPECT_TRUE(second.Open().ok());
         EXPECT_TRUE(second.Append(100).ok());
+        // A sleeper that had not won yet goes on waiting, for a driver that lives.
+        world.at_pause = [&second, looks = 0]() mutable {
+          return ++looks < 50 && second.lease().Renew().ok();
+        };
       });
       life.Live();
       SetFailpointHandler(nullptr);
+      world.at_pause = nullptr;
       EXPECT_TRUE(slept || nth == 2) << "not on the way of the test";
       if (slept) {
         EXPECT_TRUE(second.Append(101).ok()) << "the sleeper must not oust its successor";
