@@ -26,7 +26,8 @@ class FileSystem;
 class FunctionRegistry;
 
 struct ExecutorOptions {
-  // Where the driver is: a channel (local mode) or, when that is null, host:port.
+  // Where the driver is: a channel (local mode) or, when that is null, host:port; with standbys the
+  // addresses of all, separated by commas.
   std::shared_ptr<grpc::Channel> driver_channel;
   std::string driver_address;
 
