@@ -113,6 +113,9 @@ struct KafkaDeleter {
     rd_kafka_TopicCollection_destroy(topics);
   }
   void operator()(rd_kafka_DeleteTopic_t* topic) const { rd_kafka_DeleteTopic_destroy(topic); }
+  void operator()(rd_kafka_consumer_group_metadata_t* group) const {
+    rd_kafka_consumer_group_metadata_destroy(group);
+  }
 };
 template <typename T>
 using KafkaPtr = std::unique_ptr<T, KafkaDeleter>;
