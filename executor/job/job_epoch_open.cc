@@ -259,6 +259,8 @@ void JobEpoch::Fail(BatchId batch, const absl::Status& status) {
     failure_->set_code(static_cast<int32_t>(status.code()));
     failure_->set_message(std::string(status.message()));
     failure_->set_retryable(IsRetryable(status));
+    failure_->set_restore_failed(phase_ == Phase::kOpening && batch == BatchId() &&
+                                 absl::IsDataLoss(status));
     phase_ = Phase::kEnding;
   }
   metrics_.failures.Increment();
