@@ -157,8 +157,11 @@ class Driver::Impl {
     lease.wait = options_.standby;
     lease.stop = options_.stop;
     lease.on_lost = [this](const absl::Status& why) { OnLost(why); };
+    auto& term = metrics_.Gauge("millrace_driver_term",
+                                "Rises with every driver of the directory; 0 on a standby.");
     ASSIGN_OR_RETURN(lease_, DirectoryLease::Acquire(std::move(lease)));
     executors_.SetTerm(static_cast<int64_t>(lease_->first_segment()));
+    term.Set(static_cast<double>(lease_->first_segment()));
     return absl::OkStatus();
   }
 
