@@ -95,6 +95,7 @@ TEST_P(SinkContract, ABatchIsWrittenWhileTheOneBeforeIsCommitted) {
     WriteRows(writer.get(), 2, {absl::StrCat("two ", i)});
   }
   committer.join();
+  ASSERT_OK(writer->Settle(BatchId(1), Soon()));
   EXPECT_EQ(place_->Visible(), std::vector<std::string>{"one"});
   Commit(writer.get(), 2);
   EXPECT_EQ(place_->Visible().size(), 101u);
