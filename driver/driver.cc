@@ -124,6 +124,9 @@ class Driver::Impl {
     if (options_.directory.empty()) {
       journal_ = NewMemoryJournal();
       context_.journal = journal_.get();
+      for (const proto::JournalRecord& record : options_.initial_records) {
+        RETURN_IF_ERROR(jobs_->Replay(record));
+      }
       return absl::OkStatus();
     }
     RETURN_IF_ERROR(TakeDirectory());
