@@ -24,7 +24,33 @@ absl::StatusOr<std::unique_ptr<CheckpointStore>> OpenStore(const std::string& lo
   return CheckpointStore::Open(location, FileSystem::Real());
 }
 
-std::string FileNameOf(const std::string& path) { return path.substr(path.find_last_of('/') + 1); }
+// Files of a savepoint that a job began with lie here, below the job's own ones, each in a
+// directory named by the incarnation that wrote it, which the file itself repeats.
+constexpr std::string_view kAdopted = "from";
+
+// The last directory and the name: the incarnation that wrote it, and its file.
+std::string WriterAndFile(const std::string& path) {
+  const size_t file = path.rfind('/');
+  const size_t directory =
+      file == std::string::npos || file == 0 ? std::string::npos : path.rfind('/', file - 1);
+  return directory == std::string::npos ? path : path.substr(directory + 1);
+}
+
+absl::Status RemoveUnlisted(const std::string& directory, const std::set<std::string>& keep,
+                            CheckpointStore* store) {
+  ASSIGN_OR_RETURN(const std::vector<std::string> names, store->List(directory));
+  const bool holds_adopted = absl::EndsWith(directory, absl::StrCat("/", ToAbsl(kAdopted)));
+  for (const std::string& name : names) {
+    const std::string path = absl::StrCat(directory, "/", name);
+    if (name == kAdopted || holds_adopted) {
+      RETURN_IF_ERROR(RemoveUnlisted(path, keep, store));
+    } else if (!keep.contains(path)) {
+      RETURN_IF_ERROR(store->Remove(path));
+      MILLRACE_FAILPOINT("snapshots.removed_one");
+    }
+  }
+  return absl::OkStatus();
+}
 
 // Copies one listed file, which must be what the list says.
 absl::Status CopyFile(const proto::SnapshotFile& file, CheckpointStore* from,
@@ -95,7 +121,7 @@ absl::StatusOr<uint64_t> WriteSavepoint(const proto::Savepoint& savepoint, const
   if (savepoint.snapshot().layers_size() > 0) {
     ASSIGN_OR_RETURN(const std::unique_ptr<CheckpointStore> source, OpenStore(from));
     ASSIGN_OR_RETURN(*copied.mutable_snapshot(),
-                     CopyFiles(savepoint.snapshot(), source.get(), target.get(), FileNameOf));
+                     CopyFiles(savepoint.snapshot(), source.get(), target.get(), WriterAndFile));
   }
   for (const proto::SnapshotLayer& layer : copied.snapshot().layers()) {
     for (const proto::SnapshotFile& file : layer.files()) {
@@ -151,23 +177,15 @@ absl::StatusOr<proto::Snapshot> AdoptSnapshot(const proto::Savepoint& savepoint,
   ASSIGN_OR_RETURN(const std::unique_ptr<CheckpointStore> source, OpenStore(from));
   ASSIGN_OR_RETURN(const std::unique_ptr<CheckpointStore> target, OpenStore(to));
   return CopyFiles(savepoint.snapshot(), source.get(), target.get(), [&](const std::string& name) {
-    return absl::StrCat(SnapshotDirectoryOf(incarnation), "/", FileNameOf(name));
+    return absl::StrCat(SnapshotDirectoryOf(incarnation), "/", ToAbsl(kAdopted), "/",
+                        WriterAndFile(name));
   });
 }
 
 absl::Status RemoveOldSnapshots(const std::string& location, const std::string& incarnation,
                                 const std::set<std::string>& keep) {
   ASSIGN_OR_RETURN(const std::unique_ptr<CheckpointStore> store, OpenStore(location));
-  const std::string directory = SnapshotDirectoryOf(incarnation);
-  ASSIGN_OR_RETURN(const std::vector<std::string> names, store->List(directory));
-  for (const std::string& name : names) {
-    const std::string path = absl::StrCat(directory, "/", name);
-    if (!keep.contains(path)) {
-      RETURN_IF_ERROR(store->Remove(path));
-      MILLRACE_FAILPOINT("snapshots.removed_one");
-    }
-  }
-  return absl::OkStatus();
+  return RemoveUnlisted(SnapshotDirectoryOf(incarnation), keep, store.get());
 }
 
 }  // namespace millrace

@@ -53,9 +53,10 @@ void StateRestorer::ReadFile(size_t index) {
   }
   const proto::SnapshotFile& file = *files_[index];
   const proto::SnapshotLayer& layer = layout_.restore.layers(layer_);
-  // Whose file it is its name says: a job that begins from a savepoint reads those of another
+  // Whose file it is its directory says: a job that begins from a savepoint reads those of another
   // incarnation.
-  const SnapshotFileOrigin origin{.incarnation = file.name().substr(0, file.name().find('/')),
+  const std::string directory = file.name().substr(0, file.name().rfind('/'));
+  const SnapshotFileOrigin origin{.incarnation = directory.substr(directory.rfind('/') + 1),
                                   .epoch = layer.epoch(),
                                   .batch = layer.batch(),
                                   .key_groups = layout_.plan.key_groups()};
