@@ -116,6 +116,27 @@ TEST_F(TakeoverTest, SuccessorOfASuccessorThatWroteNothingButItsHeaderMakesTheSa
   EXPECT_THAT(first_.read(), ElementsAre(1, 2, 4));
 }
 
+TEST_F(TakeoverTest, DriverThatIsReplacedWhileItReadsDoesNotStart) {
+  AtFailpoint("journal.segment_headed", 1, [&] { EXPECT_TRUE(second_.Open().ok()); });
+  EXPECT_EQ(first_.Open().code(), absl::StatusCode::kAborted);
+}
+
+TEST_F(TakeoverTest, NumberThatCouldNotBeTakenIsStillTheSuccessors) {
+  ASSERT_TRUE(first_.Open().ok());
+  ASSERT_TRUE(first_.Append(1).ok());
+  world_.files.SetFault([](Operation operation, const std::string& path) {
+    return operation == Operation::kCreate || operation == Operation::kSync
+               ? absl::InternalError(absl::StrCat("Input/output error at ", path))
+               : absl::OkStatus();
+  });
+  EXPECT_FALSE(first_.Append(2).ok());
+  EXPECT_EQ(first_.journal().Reopen().code(), absl::StatusCode::kInternal);
+  world_.files.SetFault(nullptr);
+  ASSERT_TRUE(second_.Open().ok());
+  EXPECT_EQ(first_.journal().Reopen().code(), absl::StatusCode::kAborted);
+  EXPECT_TRUE(second_.Append(3).ok());
+}
+
 // The second driver's process ends at its k-th operation on the disk, for every k; then, or not,
 // the machine loses power.
 TEST_F(TakeoverTest, NewDriverMayEndAtAnyOperation) {
