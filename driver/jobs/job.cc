@@ -241,15 +241,15 @@ void Job::Do(BatchDone& action) {
   ShowResults(action);
 }
 
-// What the snapshots that are kept do not need may go. Nothing is being written now: the next cut
-// comes after this.
+// What the snapshots that are kept do not need may go.
 void Job::Do(SnapshotDone& action) {
   metrics_->OnSnapshot(action);
   TellSecured(absl::OkStatus());
   context_->closing->Post([location = history().submitted().snapshot_location(),
                            incarnation = history().submitted().incarnation(),
+                           epoch = state_->epoch(), batch = action.batch,
                            keep = history().SnapshotFiles(), name = name()] {
-    if (const absl::Status removed = RemoveOldSnapshots(location, incarnation, keep);
+    if (const absl::Status removed = RemoveOldSnapshots(location, incarnation, epoch, batch, keep);
         !removed.ok()) {
       spdlog::warn("job {}: old snapshots stay: {}", name, ToStd(removed.message()));
     }

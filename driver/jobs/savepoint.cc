@@ -1,11 +1,14 @@
 #include "driver/jobs/savepoint.h"
 
+#include <re2/re2.h>
 #include <xxhash.h>
 
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -36,20 +39,14 @@ std::string WriterAndFile(const std::string& path) {
   return directory == std::string::npos ? path : path.substr(directory + 1);
 }
 
-absl::Status RemoveUnlisted(const std::string& directory, const std::set<std::string>& keep,
-                            CheckpointStore* store) {
-  ASSIGN_OR_RETURN(const std::vector<std::string> names, store->List(directory));
-  const bool holds_adopted = absl::EndsWith(directory, absl::StrCat("/", ToAbsl(kAdopted)));
-  for (const std::string& name : names) {
-    const std::string path = absl::StrCat(directory, "/", name);
-    if (name == kAdopted || holds_adopted) {
-      RETURN_IF_ERROR(RemoveUnlisted(path, keep, store));
-    } else if (!keep.contains(path)) {
-      RETURN_IF_ERROR(store->Remove(path));
-      MILLRACE_FAILPOINT("snapshots.removed_one");
-    }
+// (epoch, batch) of a snapshot file's name, "e<epoch>-b<batch>-…"; nothing for other names.
+std::optional<std::pair<int64_t, int64_t>> WrittenAt(const std::string& name) {
+  int64_t epoch = 0;
+  int64_t batch = 0;
+  if (!RE2::PartialMatch(name, R"(^e(\d+)-b(\d+)-)", &epoch, &batch)) {
+    return std::nullopt;
   }
-  return absl::OkStatus();
+  return std::make_pair(epoch, batch);
 }
 
 // Copies one listed file, which must be what the list says.
@@ -183,9 +180,32 @@ absl::StatusOr<proto::Snapshot> AdoptSnapshot(const proto::Savepoint& savepoint,
 }
 
 absl::Status RemoveOldSnapshots(const std::string& location, const std::string& incarnation,
-                                const std::set<std::string>& keep) {
+                                Epoch epoch, BatchId batch, const std::set<std::string>& keep) {
   ASSIGN_OR_RETURN(const std::unique_ptr<CheckpointStore> store, OpenStore(location));
-  return RemoveUnlisted(SnapshotDirectoryOf(incarnation), keep, store.get());
+  const std::string own = SnapshotDirectoryOf(incarnation);
+  const auto remove = [&](const std::string& path) {
+    const absl::Status removed = keep.contains(path) ? absl::OkStatus() : store->Remove(path);
+    MILLRACE_FAILPOINT("snapshots.removed_one");
+    return removed;
+  };
+  ASSIGN_OR_RETURN(const std::vector<std::string> names, store->List(own));
+  for (const std::string& name : names) {
+    const std::optional<std::pair<int64_t, int64_t>> written = WrittenAt(name);
+    if (written.has_value() && *written <= std::make_pair(epoch.value(), batch.value())) {
+      RETURN_IF_ERROR(remove(absl::StrCat(own, "/", name)));
+    }
+  }
+  // Adopted ones are written before the job's first epoch, and never again.
+  const std::string adopted = absl::StrCat(own, "/", ToAbsl(kAdopted));
+  ASSIGN_OR_RETURN(const std::vector<std::string> writers, store->List(adopted));
+  for (const std::string& writer : writers) {
+    const std::string directory = absl::StrCat(adopted, "/", writer);
+    ASSIGN_OR_RETURN(const std::vector<std::string> files, store->List(directory));
+    for (const std::string& file : files) {
+      RETURN_IF_ERROR(remove(absl::StrCat(directory, "/", file)));
+    }
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace millrace

@@ -40,10 +40,11 @@ absl::StatusOr<proto::Snapshot> AdoptSnapshot(const proto::Savepoint& savepoint,
                                               const std::string& from, const std::string& to,
                                               const std::string& incarnation);
 
-// Removes the job's files at `location` that are not in `keep`, unfinished ones included.
-// REQUIRES: none is being written.
+// Removes the job's files at `location` that are not in `keep`, unfinished ones included, if they
+// were written up to the cut of `batch` in `epoch`: never later ones, which a newer driver may know
+// of and this one, if it slept, does not.
 absl::Status RemoveOldSnapshots(const std::string& location, const std::string& incarnation,
-                                const std::set<std::string>& keep);
+                                Epoch epoch, BatchId batch, const std::set<std::string>& keep);
 
 }  // namespace millrace
 
