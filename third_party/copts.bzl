@@ -12,3 +12,11 @@ FAILPOINT_COPTS = select({
     "//third_party:failpoints_off": ["-DMILLRACE_WITHOUT_FAILPOINTS"],
     "//conditions:default": [],
 })
+
+# --define=mutation=NAME: a build that lacks something exactly-once rests on (common/base/mutation.h).
+MUTATIONS = ["fencing", "marker", "fsync_order", "split_order"]
+
+MUTATION_COPTS = select(dict(
+    [("//third_party:mutation_" + name, ["-DMILLRACE_MUTATION=\\\"" + name + "\\\""]) for name in MUTATIONS] +
+    [("//conditions:default", [])],
+))

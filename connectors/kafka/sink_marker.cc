@@ -6,6 +6,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "common/base/mutation.h"
 #include "common/base/status.h"
 
 namespace millrace {
@@ -31,7 +32,7 @@ absl::Status CheckFound(const KafkaSinkMarker& found, const JournaledKafkaMarker
         ", and this job is ", context.incarnation,
         "; does another cluster or a copied checkpoint directory use the same names?"));
   }
-  if (found.epoch > context.epoch) {
+  if (found.epoch > context.epoch && !IsMutation("fencing")) {
     return ClaimedByHigherEpoch(found, context, settings);
   }
   if (found.batch > std::max(context.planned_batch, journaled.batch)) {
@@ -132,6 +133,9 @@ absl::StatusOr<BatchId> ClaimedBatch(const std::optional<KafkaSinkMarker>& found
   ASSIGN_OR_RETURN(JournaledKafkaMarker journaled, ParseJournaledKafkaMarker(context));
   // A shard without rows writes no marker: the journal may know of later batches than it.
   const BatchId known = std::max(context.committed_batch, journaled.batch);
+  if (IsMutation("marker")) {
+    return known;
+  }
   if (found.has_value()) {
     RETURN_IF_ERROR(CheckFound(*found, journaled, context, settings));
     return std::max(found->batch, known);

@@ -10,8 +10,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/failpoint.h"
+#include "common/base/mutation.h"
 #include "common/base/status.h"
 #include "common/base/units.h"
+#include "common/base/uuid.h"
 #include "connectors/kafka/admin_request.h"
 #include "connectors/kafka/topics.h"
 
@@ -50,7 +52,7 @@ absl::StatusOr<std::unique_ptr<KafkaSinkProducer>> KafkaSinkProducer::Create(
   std::unique_ptr<KafkaSinkProducer> producer(new KafkaSinkProducer(settings, shard));
   std::map<std::string, std::string> fixed = {{"enable.idempotence", "true"}};
   if (settings.exactly_once) {
-    fixed["transactional.id"] = shard;
+    fixed["transactional.id"] = IsMutation("fencing") ? NewUuid() : shard;
     if (options.count("socket.timeout.ms") == 0) {
       // Sending the marker waits this long for a broker that hangs, whatever the deadline says.
       fixed["socket.timeout.ms"] = absl::StrCat(

@@ -1,5 +1,7 @@
 #include "driver/batch/job_history.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 
@@ -214,6 +216,17 @@ absl::Status JobHistory::ApplyAbandoned(const proto::BatchesAbandoned& abandoned
   last_planned_ = last_committed_;
   planned_to_ = committed_to_;
   return absl::OkStatus();
+}
+
+void JobHistory::TakeWayOut(const proto::JobPlan& next) {
+  constexpr char kOption[] = "on_lost_marker";
+  proto::JobPlan* const now = submitted_.mutable_plan();
+  for (int i = 0; i < std::min(now->sinks_size(), next.sinks_size()); ++i) {
+    const auto wanted = next.sinks(i).options().find(kOption);
+    if (wanted != next.sinks(i).options().end()) {
+      (*now->mutable_sinks(i)->mutable_options())[kOption] = wanted->second;
+    }
+  }
 }
 
 void JobHistory::ForgetFirstPlan() {

@@ -6,9 +6,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/check.h"
+#include "common/base/failpoint.h"
 #include "common/base/status.h"
 #include "common/base/units.h"
 #include "common/expr/state_identity.h"
+#include "driver/jobs/journal_failpoints.h"
 #include "driver/jobs/result_keys.h"
 #include "driver/jobs/result_rows.h"
 #include "driver/jobs/savepoint.h"
@@ -211,8 +213,14 @@ void Job::ScheduleWakeup() {
 }
 
 void Job::Do(AppendRecord& action) {
+  const proto::JournalRecord::RecordCase kind = action.record.record_case();
+  HitBeforeAppend(kind);
   context_->journal->Append(std::move(action.record), [context = context_, weak = weak_from_this(),
-                                                       id = action.id](const absl::Status& status) {
+                                                       id = action.id,
+                                                       kind](const absl::Status& status) {
+    if (status.ok()) {
+      HitDurable(kind);
+    }
     context->loop->Post([weak, id, status] {
       if (const std::shared_ptr<Job> self = weak.lock()) {
         self->Handle(status.ok() ? JobEvent(RecordDurable{id}) : JobEvent(JournalFailed{status}));
@@ -376,6 +384,7 @@ void Job::PublishOffsets(const BatchDone& done) {
   }
   for (const auto& [source, offsets] : by_source) {
     if (source < watchers_.size()) {
+      MILLRACE_FAILPOINT("driver.before_publish");
       watchers_[source]->Publish(offsets);
     }
   }

@@ -103,7 +103,7 @@ class JobRegistry {
                                                        PlannedSubmission submission,
                                                        Reservation reservation);
   // The job's history once its plan may change; see JobState.
-  absl::StatusOr<JobHistory> Settle(JobHistory history);
+  absl::StatusOr<JobHistory> Settle(JobHistory history, const proto::JobPlan& next);
   absl::Status TakeOver(const proto::SubmitRequest& request, const PlannedSubmission& submission,
                         const JobHistory& known, proto::JobSubmitted* submitted) const;
   absl::StatusOr<proto::Savepoint> BeginFromSavepoint(const proto::SubmitRequest& request,

@@ -7,6 +7,7 @@
 #include "common/base/status.h"
 #include "common/base/uuid.h"
 #include "driver/jobs/job_registry.h"
+#include "driver/jobs/journal_failpoints.h"
 #include "driver/jobs/occasion.h"
 #include "driver/jobs/savepoint.h"
 
@@ -91,7 +92,7 @@ std::string JobRegistry::MakeUpName(const PlannedSubmission& submission) const {
 absl::StatusOr<proto::SubmitResponse> JobRegistry::SubmitReserved(
     const proto::SubmitRequest& request, PlannedSubmission submission, Reservation reservation) {
   if (reservation.resumes.has_value() && NeedsSettling(*reservation.resumes, reservation.change)) {
-    ASSIGN_OR_RETURN(reservation.resumes, Settle(*std::move(reservation.resumes)));
+    ASSIGN_OR_RETURN(reservation.resumes, Settle(*std::move(reservation.resumes), submission.plan));
   }
   const JobHistory* const known = reservation.resumes.has_value() ? &*reservation.resumes : nullptr;
   uint32_t parallelism = submission.plan.parallelism();
@@ -191,7 +192,8 @@ absl::StatusOr<proto::Savepoint> JobRegistry::BeginFromSavepoint(
   return savepoint;
 }
 
-absl::StatusOr<JobHistory> JobRegistry::Settle(JobHistory history) {
+absl::StatusOr<JobHistory> JobRegistry::Settle(JobHistory history, const proto::JobPlan& next) {
+  history.TakeWayOut(next);
   const std::string name = history.name();
   RETURN_IF_ERROR(context_->journal->Reopen());
   ASSIGN_OR_RETURN(
@@ -257,8 +259,13 @@ absl::Status JobRegistry::JournalAndAdd(
   auto first_failure = std::make_shared<absl::Status>();
   for (size_t i = 0; i < pending->records.size(); ++i) {
     const bool last = i + 1 == pending->records.size();
-    context_->journal->Append(pending->records[i], [this, pending, add, first_failure,
-                                                    last](const absl::Status& written) {
+    const proto::JournalRecord::RecordCase kind = pending->records[i].record_case();
+    HitBeforeAppend(kind);
+    context_->journal->Append(pending->records[i], [this, pending, add, first_failure, last,
+                                                    kind](const absl::Status& written) {
+      if (written.ok()) {
+        HitDurable(kind);
+      }
       first_failure->Update(written);
       if (last && !context_->loop->Post([add, first_failure] { add(*first_failure); })) {
         pending->added.Happen(DriverGoingDown());

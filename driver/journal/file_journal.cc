@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/failpoint.h"
+#include "common/base/mutation.h"
 #include "common/base/status.h"
 #include "driver/journal/journal_frame.h"
 #include "driver/journal/journal_reader.h"
@@ -177,7 +178,9 @@ class FileJournal : public Journal {
     MILLRACE_FAILPOINT("journal.before_append");
     RETURN_IF_ERROR(file_->Append(frame));
     MILLRACE_FAILPOINT("journal.appended");
-    RETURN_IF_ERROR(file_->Sync());
+    if (!IsMutation("fsync_order")) {
+      RETURN_IF_ERROR(file_->Sync());
+    }
     MILLRACE_FAILPOINT("journal.synced");
     RETURN_IF_ERROR(lease_.Confirm());
     MILLRACE_FAILPOINT("journal.confirmed");
