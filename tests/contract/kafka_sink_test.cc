@@ -300,5 +300,32 @@ TEST(KafkaTransactions, TimesOfClaimsAndCommits) {
   EXPECT_EQ(Values(topic).size(), 4000u);
 }
 
+TEST(KafkaTransactions, ThroughputWithAndWithout) {
+  constexpr int64_t kBatches = 30;
+  constexpr size_t kRecords = 20000;
+  const std::vector<std::string> values(kRecords, std::string(100, 'x'));
+  for (const std::string delivery : {"at_least_once", "exactly_once"}) {
+    std::string topic = NewTopic(4);
+    proto::Sink sink = SinkTable(topic);
+    (*sink.mutable_options())["delivery"] = delivery;
+    auto writer = Open(sink, NewShard());
+    absl::Duration commits;
+    for (int64_t batch = 1; batch <= kBatches; ++batch) {
+      Write(*writer, batch, values, absl::ToUnixMicros(absl::Now()));
+      absl::Time begin = absl::Now();
+      ASSERT_OK(writer->Commit(BatchId(batch), Soon()));
+      commits += absl::Now() - begin;
+    }
+    std::cout << delivery << ": " << commits / kBatches << " per commit of " << kRecords
+              << " records\n";
+    int64_t records = 0;
+    for (int32_t partition = 0; partition < 4; ++partition) {
+      records += StableEnd(topic, partition);
+    }
+    EXPECT_EQ(records, kBatches * static_cast<int64_t>(kRecords) +
+                           (delivery == "exactly_once" ? kBatches : 0));
+  }
+}
+
 }  // namespace
 }  // namespace millrace
