@@ -85,7 +85,7 @@ TEST(RefusalsTest, TablesThatCannotTakeFailedRecords) {
         2, 65, "it has a PRIMARY KEY"},
        // Its own options are checked as those of any sink.
        {WithErrorTable("dead", "CREATE TABLE dead (error text) WITH (connector = 'kafka');"), 2,
-        120, "connector kafka needs option \"topic\""}});
+        121, "connector kafka needs option \"topic\""}});
 }
 
 TEST(RefusalsTest, ShowsTheLineWithACaret) {

@@ -52,7 +52,7 @@ INSERT INTO sink {query};
         request = self.directory / "offsets.json"
         request.write_text(json.dumps(
             {"version": 1, "partitions": [{"topic": self.name, "partition": 0, "offset": offset}]}))
-        result = BROKER.java("kafka.admin.DeleteRecordsCommand", "--bootstrap-server", BROKER.bootstrap,
+        result = BROKER.java("org.apache.kafka.tools.DeleteRecordsCommand", "--bootstrap-server", BROKER.bootstrap,
                              "--offset-json-file", request)
         self.assertEqual(result.code, 0, result)
 
