@@ -279,6 +279,21 @@ TEST_F(FileSinkTest, AFileWhoseSyncFailedIsGivenUp) {
   EXPECT_EQ(Published(&files_, kOut), "one\ntwo\n");
 }
 
+TEST_F(FileSinkTest, AFileInDoubtStaysUntilItsCopyIsInTheJournal) {
+  auto writer = Open(Target("raw"));
+  const std::string marker = CommitRow(writer.get(), 1, "one");
+  files_.SetFault([](Operation operation, const std::string&) {
+    return operation == Operation::kSync ? absl::InternalError("Input/output error")
+                                         : absl::OkStatus();
+  });
+  ASSERT_TRUE(Write(writer.get(), 2, {"two"}).ok());
+  EXPECT_FALSE(Commit(writer.get(), 2).ok());
+  files_.SetFault(nullptr);
+  ASSERT_TRUE(Commit(writer.get(), 2).ok());
+  ASSERT_TRUE(Settle(writer.get(), 1).ok());
+  EXPECT_TRUE(OpenStatus(Target("raw"), 2, marker).ok()) << "the journal ends with batch 1";
+}
+
 TEST_F(FileSinkTest, RawLinesHoldNoLineEnd) {
   auto writer = Open(Target("raw"));
   EXPECT_EQ(Write(writer.get(), 1, {"one\ntwo"}).code(), absl::StatusCode::kInvalidArgument);
