@@ -110,6 +110,9 @@ class SinkConnector {
   // blackhole).
   virtual bool accepts_changes() const = 0;
   virtual bool accepts_upsert() const = 0;
+  // Whether committed rows may be out of readers' sight until more come or Finish is called (files
+  // that have not rolled): a job is brought to its end before its plan changes.
+  virtual bool holds_back() const { return false; }
   // Rows go to the driver as results for a person instead of to a Writer (print).
   virtual bool gathered() const { return false; }
 

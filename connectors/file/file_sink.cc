@@ -211,6 +211,7 @@ class FileSinkConnector : public SinkConnector {
   std::vector<std::pair<std::string, SqlType>> MetadataColumns() const override { return {}; }
   bool accepts_changes() const override { return false; }
   bool accepts_upsert() const override { return false; }
+  bool holds_back() const override { return true; }
 
   absl::StatusOr<std::unique_ptr<SinkWriter>> CreateWriter(
       const proto::Sink& sink, const SinkContext& context) const override {

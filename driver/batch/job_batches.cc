@@ -133,7 +133,8 @@ void JobState::SendCommits() {
     batch.step_since_us = now_.mono_us;
     wave.through = batch.plan.batch;
   }
-  wave.finish = bounded_ && wave.through == last_planned_ && PlannedToStop();
+  wave.finish = wave.through == finish_batch_ ||
+                (bounded_ && wave.through == last_planned_ && PlannedToStop());
   if (wave.through == BatchId(0)) {
     return;
   }
@@ -253,9 +254,11 @@ void JobState::PlanBatch(int64_t due_us) {
   batch.plan.batch = last_planned_.Next();
   batch.plan.batch_time_us = std::max(now_.wall_us, last_batch_time_us_ + 1);
   batch.done.tick_us = due_us;
-  AdmitNewPartitions(&batch);
   bool backlog = false;
-  AddSplits(&batch, &backlog);
+  if (batch.plan.batch != finish_batch_) {
+    AdmitNewPartitions(&batch);
+    AddSplits(&batch, &backlog);
+  }
   last_planned_ = batch.plan.batch;
   last_batch_time_us_ = batch.plan.batch_time_us;
 
@@ -491,17 +494,22 @@ JobState::InFlight* JobState::FindBatch(BatchId batch) {
   return nullptr;
 }
 
-// Everything is committed: the state is secured, the sinks have heard with their last commit that
-// nothing comes any more (after a recovery with a batch of nothing), and what they have closed gets
-// its names before the job is called finished.
+// The end of a bounded job, and of settling: everything is committed; the sinks have heard with a
+// last commit that nothing comes any more (a batch of nothing, if it was not the last one of a
+// bounded job); the state is secured; and what sinks have closed gets its names before the job is
+// called over.
 void JobState::FinishIfDone() {
-  if (!bounded_ || stage_ != Stage::kRunning || !in_flight_.empty() || !journaling_.empty() ||
-      !replays_.empty() || !ReachedStop() || Settling() || stop_ == StopRequested::How::kCancel ||
-      !SecureState()) {
+  if (stage_ != Stage::kRunning || stop_ == StopRequested::How::kCancel ||
+      !(Settling() || (bounded_ && ReachedStop())) || !in_flight_.empty() || !journaling_.empty() ||
+      !replays_.empty()) {
     return;
   }
   if (HasOutput() && !finish_committed_) {
+    finish_batch_ = last_planned_.Next();
     PlanBatch(now_.mono_us);
+    return;
+  }
+  if (!undurable_.empty() || !SecureState()) {
     return;
   }
   StopEpochOnMembers();

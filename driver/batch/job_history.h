@@ -107,8 +107,8 @@ class JobHistory {
     return submitted_.retired_shards_size() > 0 && last_opened_ <= opened_before_submission_;
   }
 
-  // What a script says about a way out of a failure (on_lost_marker of its sinks) holds already while
-  // the job is brought to where the script may change. Not journaled.
+  // What a script says about a way out of a failure (on_lost_marker of its sinks) holds already
+  // while the job is brought to where the script may change. Not journaled.
   void TakeWayOut(const proto::JobPlan& next);
 
   // How it ended; none while it is live or interrupted.

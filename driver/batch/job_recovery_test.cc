@@ -240,13 +240,20 @@ TEST_F(RestoreTest, SettlingWithdrawsWhatNobodyHasCommitted) {
   play.Ready("e", 3);
   EXPECT_THAT(play.RunBatches(), ElementsAre(3)) << "the state is brought up to date";
   play.Prepared("e", 3);
+  EXPECT_THAT(play.RunBatches(), ElementsAre(3, 4));
+  EXPECT_EQ(play.runs[1].splits_size(), 0) << "what was batch 4 is withdrawn";
+  play.Prepared("e", 4);
+  EXPECT_TRUE(play.last_commit.finish()) << "sinks close what they keep open";
+  play.Committed("e", 4);
   ASSERT_EQ(play.cuts.size(), 1u);
-  EXPECT_EQ(play.cuts[0].batch(), 3);
-  play.SnapshotWritten("e", 3);
+  EXPECT_EQ(play.cuts[0].batch(), 4);
+  play.SnapshotWritten("e", 4);
+  EXPECT_THAT(play.over, IsEmpty());
+  play.Stopped("e");
   ASSERT_EQ(play.over.size(), 1u);
   EXPECT_EQ(play.over[0].how, proto::JobEnded::STOPPED);
-  EXPECT_EQ(play.state().history().last_planned(), BatchId(3));
-  EXPECT_EQ(play.state().history().last_snapshot(), BatchId(3));
+  EXPECT_EQ(play.state().history().planned_to()[0], 130);
+  EXPECT_EQ(play.state().history().last_snapshot(), BatchId(4));
 }
 
 TEST_F(RestoreTest, SettlingFinishesWhatSomebodyHasCommitted) {
@@ -258,10 +265,12 @@ TEST_F(RestoreTest, SettlingFinishesWhatSomebodyHasCommitted) {
   play.Prepared("e", 3);
   play.Prepared("e", 4);
   play.Committed("e", 4);
-  play.SnapshotWritten("e", 4);
+  play.RunBatch(5);
+  play.SnapshotWritten("e", 5);
+  play.Stopped("e");
   ASSERT_EQ(play.over.size(), 1u);
-  EXPECT_EQ(play.state().history().last_committed(), BatchId(4));
-  EXPECT_EQ(play.state().history().last_snapshot(), BatchId(4));
+  EXPECT_EQ(play.state().history().planned_to()[0], 140) << "as it was planned";
+  EXPECT_EQ(play.state().history().last_snapshot(), BatchId(5));
 }
 
 // A crash between the last commit and the end: nobody knows whether sinks were told.

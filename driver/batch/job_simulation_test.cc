@@ -314,14 +314,11 @@ class Simulation {
   // The trouble is over: everything that was produced must come out.
   void Settle() {
     settling_ = true;
-    if (std::all_of(executors_.begin(), executors_.end(),
-                    [this](const auto& executor) { return leaving_.contains(executor.first); })) {
-      AddExecutor();
-    }
     TellEnds();
     for (int round = 0; round < 40'000 && !Settled(); ++round) {
-      if (executors_.empty()) {
-        AddExecutor();  // the last one died in a commit
+      if (std::all_of(executors_.begin(), executors_.end(),
+                      [this](const auto& executor) { return leaving_.contains(executor.first); })) {
+        AddExecutor();  // the last one that stays may have died in a commit
       }
       DeliverToExecutor();
       DeliverToDriver();

@@ -337,7 +337,7 @@ void JobState::OnEpochStopped(size_t member) {
   }
   members_[member].stopped = true;
   if (std::all_of(members_.begin(), members_.end(), [](const Member& m) { return m.stopped; })) {
-    End(proto::JobEnded::FINISHED, "");
+    End(Settling() ? proto::JobEnded::STOPPED : proto::JobEnded::FINISHED, "");
   }
 }
 
@@ -395,6 +395,7 @@ void JobState::AbandonEpoch() {
   claimed_.clear();
   wave_.reset();
   taking_.reset();
+  finish_batch_ = BatchId(0);
   finish_committed_ = false;
   rebalance_at_us_ = kNever;
   stage_ = Stage::kWaitingForMembers;
@@ -422,9 +423,8 @@ void JobState::CheckStop() {
   if (stage_ == Stage::kFinishing) {
     return;  // it is about to end as what it is
   }
-  if (Settling() && (stage_ != Stage::kRunning || !replays_.empty() || !in_flight_.empty() ||
-                     !undurable_.empty())) {
-    return;
+  if (Settling()) {
+    return;  // ends by itself
   }
   // Replays that only rebuild state need not be finished, nor anything that no executor works on.
   const bool working =

@@ -343,6 +343,7 @@ class JobState {
   int64_t next_tick_us_ = 0;  // a multiple of batch_duration after it
   int64_t last_plan_us_ = 0;
   int64_t input_since_us_ = kNever;  // since when there has been something to plan
+  BatchId finish_batch_;             // of nothing, planned only to tell the sinks; 0 = none
   bool finish_committed_ = false;    // in this epoch: the sinks know that nothing comes any more
 
   // What executors hold changes against: the layers of the last snapshot they were restored from or

@@ -91,7 +91,8 @@ std::string JobRegistry::MakeUpName(const PlannedSubmission& submission) const {
 
 absl::StatusOr<proto::SubmitResponse> JobRegistry::SubmitReserved(
     const proto::SubmitRequest& request, PlannedSubmission submission, Reservation reservation) {
-  if (reservation.resumes.has_value() && NeedsSettling(*reservation.resumes, reservation.change)) {
+  if (reservation.resumes.has_value() &&
+      NeedsSettling(*reservation.resumes, reservation.change, *context_->connectors)) {
     ASSIGN_OR_RETURN(reservation.resumes, Settle(*std::move(reservation.resumes), submission.plan));
   }
   const JobHistory* const known = reservation.resumes.has_value() ? &*reservation.resumes : nullptr;

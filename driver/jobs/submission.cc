@@ -253,14 +253,26 @@ absl::StatusOr<PlanChange> ComparePlans(const JobHistory& history, const proto::
   return settings(before) == settings(plan) ? PlanChange::kNone : PlanChange::kSettings;
 }
 
-bool NeedsSettling(const JobHistory& history, PlanChange change) {
+bool NeedsSettling(const JobHistory& history, PlanChange change,
+                   const ConnectorRegistry& connectors) {
   if (change == PlanChange::kNone) {
     return false;
   }
-  const bool in_doubt = history.last_planned() != history.last_committed();
+  if (history.last_planned() != history.last_committed()) {
+    return true;
+  }
+  if (change == PlanChange::kSettings ||
+      history.last_committed().value() == history.submitted().base_batch()) {
+    return false;
+  }
+  const auto& sinks = history.plan().sinks();
+  const bool held_back = std::any_of(sinks.begin(), sinks.end(), [&](const proto::Sink& sink) {
+    const absl::StatusOr<const SinkConnector*> connector = connectors.Sink(sink.connector());
+    return connector.ok() && (*connector)->holds_back();
+  });
   const bool unsaved =
       history.plan().running_state() && history.last_snapshot() != history.last_committed();
-  return in_doubt || (change == PlanChange::kPlan && unsaved);
+  return unsaved || held_back;
 }
 
 absl::Status CheckStateFits(const proto::Snapshot& snapshot, const proto::JobPlan& plan,

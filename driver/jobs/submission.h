@@ -56,8 +56,9 @@ enum class PlanChange {
 absl::StatusOr<PlanChange> ComparePlans(const JobHistory& history, const proto::JobPlan& plan);
 
 // Whether the change has to wait until the job has been settled (JobState): while batches are in
-// doubt, or state after the last batch is in no snapshot.
-bool NeedsSettling(const JobHistory& history, PlanChange change);
+// doubt, state after the last batch is in no snapshot, or sinks hold rows back.
+bool NeedsSettling(const JobHistory& history, PlanChange change,
+                   const ConnectorRegistry& connectors);
 
 // FAILED_PRECONDITION lists state that has no place in the plan. REQUIRES: the job is settled.
 absl::Status CheckStateFits(const proto::Snapshot& snapshot, const proto::JobPlan& plan,

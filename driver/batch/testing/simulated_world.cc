@@ -41,6 +41,9 @@ void SimulatedExecutor::Receive(const proto::DriverMessage& message) {
   } else if (message.has_stop_epoch() && message.stop_epoch().epoch() == epoch_) {
     unanswered_.clear();
     outbox.clear();
+    proto::ExecutorMessage stopped;
+    stopped.mutable_epoch_stopped()->set_epoch(epoch_);
+    Answer(std::move(stopped));
   }
 }
 
