@@ -106,8 +106,10 @@ absl::Status RollingFiles::Commit(const Addition& addition) {
                    addition.end_us - next.begin_us >= options_.roll_us;
   if (!next.open.empty() && due) {
     Close(&next, addition.batch);
-    closed_us_ = addition.end_us;
     MILLRACE_FAILPOINT("file_sink.rolled");
+  }
+  if (!next.closed.empty()) {
+    unsettled_us_ = std::max(unsettled_us_, addition.end_us);
   }
   next.batch = addition.batch;
   marker_ = std::move(next);
@@ -255,7 +257,8 @@ absl::StatusOr<bool> RollingFiles::Publish(const FileSinkMarker::Closed& file) {
 
 int64_t RollingFiles::wake_at_us() const {
   if (!marker_.closed.empty()) {
-    return std::max<int64_t>(closed_us_, 1);  // the next batch brings the news that it is settled
+    return unsettled_us_ +
+           1;  // the next batch, or the one after, brings the news that it is settled
   }
   if (marker_.open.empty()) {
     return 0;

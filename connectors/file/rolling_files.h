@@ -89,8 +89,8 @@ class RollingFiles {
   // marker_.open with exactly marker_.length bytes. Null: there is none, or a failed write has left
   // it in doubt, so that the next one goes to a copy.
   std::unique_ptr<AppendFile> file_;
-  int64_t copies_ = 0;     // that this writer has begun of the open file
-  int64_t closed_us_ = 0;  // batch time at which the last file was closed
+  int64_t copies_ = 0;        // that this writer has begun of the open file
+  int64_t unsettled_us_ = 0;  // the last batch time at which a closed file had no name yet
   // Files that a journaled marker may name until the commit of that batch is in the journal.
   std::vector<std::pair<std::string, BatchId>> unneeded_;
   std::string claimed_;  // the open file of the epoch before, until our first commit

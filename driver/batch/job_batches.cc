@@ -447,6 +447,7 @@ void JobState::OnCommitted(size_t member, const proto::BatchCommitted& committed
   }
   wave_->answered[member] = true;
   ++wave_->answers;
+  members_[member].wake_at_us = committed.wake_at_us();
   wave_->markers.insert(wave_->markers.end(), committed.markers().begin(),
                         committed.markers().end());
   if (wave_->answers < members_.size()) {

@@ -174,11 +174,13 @@ void JobState::OpenEpoch() {
   if (options_.settle && furthest <= history_.last_committed() &&
       history_.last_planned() > history_.last_committed()) {
     AbandonBatches();
+  } else {
+    EnterRunning();
   }
-  EnterRunning();
 }
 
-// Nobody has committed what is in doubt, and since all shards are claimed nobody will.
+// Nobody has committed what is in doubt, and since all shards are claimed nobody will. The epoch
+// goes on once that is durable: until then a plan of that number is the old one.
 void JobState::AbandonBatches() {
   std::erase_if(replays_, [this](const PlannedBatch& batch) {
     return batch.batch > history_.last_committed();
@@ -189,7 +191,7 @@ void JobState::AbandonBatches() {
   record.mutable_batches_abandoned()->set_epoch(epoch_.value());
   record.mutable_batches_abandoned()->set_batch(history_.last_committed().Next().value());
   record.mutable_batches_abandoned()->set_reason("the job is submitted again with changes");
-  Append(std::move(record));
+  abandoned_record_ = Append(std::move(record));
 }
 
 void JobState::EnterRunning() {

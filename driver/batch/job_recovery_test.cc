@@ -315,8 +315,8 @@ TEST(JobRecoveryTest, ExecutorsAreWokenWithoutInput) {
   play.Start();
   PlanOne(&play, 1);
   const int64_t wall_us = 1'000'000'000;
-  play.Prepared("e", 1, 0, 0, wall_us + 5'000'003);
-  play.Committed("e", 1);
+  play.Prepared("e", 1);
+  play.Committed("e", 1, "", wall_us + 5'000'003);  // the commit has opened a file
   EXPECT_EQ(play.state().next_wakeup_us(), 5'010'000) << "the first tick behind it";
   play.At(5'010'000);
   EXPECT_THAT(play.RunBatches(), ElementsAre(1, 2));

@@ -237,6 +237,10 @@ void JobState::On(const RecordDurable& event) {
     StartEpochOnMembers();
     return;
   }
+  if (stage_ == Stage::kStartingEpoch && event.id == abandoned_record_) {
+    EnterRunning();
+    return;
+  }
   if (stage_ == Stage::kEnding && event.id == ended_record_) {
     stage_ = Stage::kOver;
     actions_.push_back(JobOver{ending_.how(), ending_.message()});

@@ -310,6 +310,7 @@ class JobState {
   Epoch epoch_;
   BatchId suppress_until_;
   int64_t epoch_record_ = 0;
+  int64_t abandoned_record_ = 0;
   int64_t stage_since_us_ = 0;
   int64_t retry_at_us_ = kNever;
   int64_t rebalance_at_us_ = kNever;

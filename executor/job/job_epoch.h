@@ -153,6 +153,8 @@ class JobEpoch : public TaskHost,
   void Accept(ShuffleDelivery delivery) ABSL_EXCLUSIVE_LOCKS_REQUIRED(delivery_mutex_);
   void PrepareBatch(const std::shared_ptr<BatchRun>& run);
   std::vector<ShardWriter*> WritersToCommit(BatchRun* run);
+  // When this executor wants a batch without input; 0 = never.
+  int64_t WakeAtUs() const;
   void ReportPrepared(const std::shared_ptr<BatchRun>& run, int64_t processed_ns);
   void SendResults(const std::shared_ptr<BatchRun>& run);
   // Sends to the driver, and keeps the message until the driver has shown that it had it.

@@ -28,6 +28,7 @@ JobEpoch::JobEpoch(const JobRuntime* runtime, DriverSink* driver, uint64_t sessi
                  [this](proto::BatchCommitted committed) {
                    proto::ExecutorMessage message;
                    *message.mutable_batch_committed() = std::move(committed);
+                   message.mutable_batch_committed()->set_wake_at_us(WakeAtUs());
                    Address(message.mutable_batch_committed());
                    Report(std::move(message));
                  }),
@@ -239,6 +240,7 @@ void JobEpoch::Ready(std::vector<proto::SinkMarker> markers) {
   }
   proto::ExecutorMessage message;
   Address(message.mutable_epoch_ready());
+  message.mutable_epoch_ready()->set_wake_at_us(WakeAtUs());
   for (std::vector<proto::SinkMarker>* some : {&own, &markers}) {
     for (proto::SinkMarker& marker : *some) {
       *message.mutable_epoch_ready()->add_markers() = std::move(marker);

@@ -112,8 +112,10 @@ class Play {
     }
     Report(from, std::move(message));
   }
-  void Committed(const std::string& from, int64_t batch, const std::string& marker = "") {
+  void Committed(const std::string& from, int64_t batch, const std::string& marker = "",
+                 int64_t wake_at_us = 0) {
     proto::ExecutorMessage message;
+    message.mutable_batch_committed()->set_wake_at_us(wake_at_us);
     message.mutable_batch_committed()->set_epoch(state_.epoch().value());
     message.mutable_batch_committed()->set_batch(batch);
     if (!marker.empty()) {
