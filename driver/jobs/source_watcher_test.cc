@@ -174,6 +174,7 @@ TEST_F(SourceWatcherTest, MissingTopicIsLostOnlyWhenItStaysAway) {
   source_.SetTrouble(absl::NotFoundError("topic 't' does not exist"));
   source_.Until([this] { return !source_.lost.empty(); });
   std::lock_guard<std::mutex> lock(source_.mutex);
+  ASSERT_FALSE(source_.lost.empty());
   EXPECT_THAT(std::string(source_.lost[0].message()),
               HasSubstr("source table \"lines\": topic 't' does not exist"));
 }
@@ -182,6 +183,7 @@ TEST_F(SourceWatcherTest, ATopicWithAnotherIdThanTheJournalSaysIsLost) {
   const auto watcher = Watch({"t/0", Offset(0), "Z"});
   source_.Until([this] { return !source_.lost.empty(); });
   std::lock_guard<std::mutex> lock(source_.mutex);
+  ASSERT_FALSE(source_.lost.empty());
   EXPECT_THAT(std::string(source_.lost[0].message()),
               HasSubstr("the topic of partition t/0 was deleted and created again (id Z → A)"));
   EXPECT_EQ(source_.ends_calls, 0);  // nothing of it was planned
@@ -193,6 +195,7 @@ TEST_F(SourceWatcherTest, ATopicMadeAnewUnderTheJobIsLost) {
   Told([this] { source_.topic_id = "B"; });
   source_.Until([this] { return !source_.lost.empty(); });
   std::lock_guard<std::mutex> lock(source_.mutex);
+  ASSERT_FALSE(source_.lost.empty());
   EXPECT_THAT(std::string(source_.lost[0].message()), HasSubstr("(id A → B)"));
 }
 
@@ -205,6 +208,7 @@ TEST_F(SourceWatcherTest, ALogThatEndsBeforeWhatWasReadIsLost) {
   Told([this] { source_.end = 15; });
   source_.Until([this] { return !source_.lost.empty(); });
   std::lock_guard<std::mutex> lock(source_.mutex);
+  ASSERT_FALSE(source_.lost.empty());
   EXPECT_THAT(std::string(source_.lost[0].message()),
               HasSubstr("partition t/0 has been read up to offset 20, but now ends at 15: offsets "
                         "[15, 20) were cut off"));
