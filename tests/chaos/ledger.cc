@@ -248,7 +248,7 @@ void Ledger::CheckStopped() {
     }
   }
   told_complete_ = true;
-  events_.Tell("complete", {});
+  events_.Tell("complete", nlohmann::ordered_json::object());
 }
 
 void Ledger::TellProgress() {

@@ -3,7 +3,6 @@
 //
 //   ledger --bootstrap 127.0.0.1:9092 --topic in --output plain=out --output plain_files=/tmp/out
 #include <CLI/CLI.hpp>
-#include <cstdio>
 #include <cstdlib>
 #include <iostream>
 #include <string>
@@ -69,8 +68,7 @@ int Main(int argc, char** argv) {
     std::_Exit(3);  // whoever started this is gone
   }).detach();
   const bool right = (*ledger)->Run();
-  // Without destructors: the thread above still reads.
-  std::fflush(nullptr);
+  // Without destructors: the thread above still reads. Events are out as soon as they are told.
   std::_Exit(right ? 0 : 1);
 }
 
