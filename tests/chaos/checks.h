@@ -51,8 +51,9 @@ class OutputCheck {
   // Tells what is missing, and what is there that was never sent.
   virtual void Finish(const Counts& produced) = 0;
 
-  // Append outputs only (empty else): one past the last record seen, per source partition. Whoever
-  // then reads everything that was committed by now must have seen all before it: ExpectBelow.
+  // Where each source partition goes through one shard of the sink (empty else): one past the last
+  // record seen, per partition. Whoever then reads everything that was committed by now must have
+  // seen all before it: ExpectBelow. Shards commit one after another, so more cannot be said.
   virtual Counts Frontier() const { return {}; }
   virtual void ExpectBelow(const Counts& frontier) { (void)frontier; }
 

@@ -279,7 +279,7 @@ class JournalFull(Fault):
 class Rescale(Fault):
     """Stopped, and submitted again with another parallelism."""
 
-    kind = "stop, submit with another parallelism"
+    kind = "stop and rescale"
     alone = True
 
     def draw(self, source):

@@ -5,15 +5,7 @@
 #include <system_error>
 
 namespace millrace::chaos {
-namespace {
-
-// After so long without growth a file is looked at only when all are.
-constexpr std::chrono::seconds kQuiet(30);
-
-}  // namespace
-
-void FileReader::Poll(bool all, const Take& take) {
-  const Clock::time_point now = Clock::now();
+void FileReader::Poll(const Take& take) {
   std::error_code error;
   for (std::filesystem::directory_iterator entry(directory_, error), end; !error && entry != end;
        entry.increment(error)) {
@@ -25,9 +17,6 @@ void FileReader::Poll(bool all, const Take& take) {
     File& file = found->second;
     if (added) {
       file.number = static_cast<int>(files_.size());
-      file.grown = now;
-    } else if (!all && now - file.grown > kQuiet) {
-      continue;
     }
     std::error_code gone;
     const uint64_t size = entry->file_size(gone);
@@ -36,7 +25,6 @@ void FileReader::Poll(bool all, const Take& take) {
     }
     file.shrunk |= size < file.size;
     file.size = size;
-    file.grown = now;
     ReadNew(name, &file, take);
   }
 }

@@ -3,7 +3,6 @@
 #ifndef MILLRACE_TESTS_CHAOS_FILE_READER_H_
 #define MILLRACE_TESTS_CHAOS_FILE_READER_H_
 
-#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -20,22 +19,19 @@ class FileReader {
   // The directory may come later. Names that begin with '.' or '_' are not final.
   explicit FileReader(std::string directory) : directory_(std::move(directory)) {}
 
-  // Hands over the lines that are new. `all`: also looks again at files that have been quiet long.
-  void Poll(bool all, const Take& take);
+  // Hands over the lines that are new.
+  void Poll(const Take& take);
 
   // Names of files that end in the middle of a line, or have become shorter: neither may ever be
   // under a final name.
   std::string Torn() const;
 
  private:
-  using Clock = std::chrono::steady_clock;
-
   struct File {
     int number = 0;
     uint64_t read = 0;  // bytes, up to the end of a line
     uint64_t size = 0;
     bool shrunk = false;
-    Clock::time_point grown;
   };
 
   void ReadNew(const std::string& name, File* file, const Take& take);

@@ -89,7 +89,9 @@ bool Ledger::Run() {
     ReadTopics();
     const int64_t now = SteadyMicros();
     if (Due(now, kFilesUs, &next_files_us_)) {
-      ReadFiles(/*all=*/told_stopped_);
+      ReadFiles();
+      // Thousands of files take a while to look at; the topics come first.
+      next_files_us_ = std::max(next_files_us_, now + 20 * (SteadyMicros() - now));
     }
     CheckMarks();
     CheckBarrier();
@@ -125,10 +127,10 @@ void Ledger::ReadTopics() {
   });
 }
 
-void Ledger::ReadFiles(bool all) {
+void Ledger::ReadFiles() {
   for (const auto& output : outputs_) {
     if (output->files != nullptr) {
-      output->files->Poll(all, [&](int file, std::string_view line, std::string_view name) {
+      output->files->Poll([&](int file, std::string_view line, std::string_view name) {
         ++output->records;
         output->check->Add({file, {}, line, name});
       });
@@ -275,7 +277,7 @@ bool Ledger::CatchUp() {
     if (!ends) {
       ends = topics_->StableEnds(kQueryMs);
     } else if (topics_->HasReached(*ends)) {
-      ReadFiles(/*all=*/true);
+      ReadFiles();
       return true;
     }
     ReadTopics();

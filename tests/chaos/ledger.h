@@ -82,7 +82,7 @@ class Ledger {
   absl::Status AddOutput(const std::string& name, const std::string& place);
 
   void ReadTopics();
-  void ReadFiles(bool all);
+  void ReadFiles();
   void DoCommands();
   void Do(const std::string& line);
   void CheckMarks();

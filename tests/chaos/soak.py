@@ -73,7 +73,7 @@ def main():
         if not world.ledger.wait_for_mark("begin", 60):
             raise AssertionError(f"the job does not run: {world.job_message()}")
         outcomes, went_well = run_schedule(world, arguments)
-        result = world.finish()
+        result = world.finish(120 if went_well else 20)
         print(f"\n{table(outcomes, result, time.monotonic() - begin)}\nseed {arguments.seed}", flush=True)
         if result["stuck"]:
             print(f"STUCK: {result['stuck']}")
