@@ -121,8 +121,10 @@ class World:
                  cold_keys=5000, records=0, slots=2):
         self.directory = pathlib.Path(directory) if directory else new_directory("chaos")
         self.seed = seed
-        self.settings = {"batch_duration": "100 ms", "checkpoint_interval": "2 s", "parallelism": 4, **(settings or {})}
-        self._sink_options = {"kafka_options": kafka_options, "file_options": file_options}
+        self.settings = {"batch_duration": "100 ms", "checkpoint_interval": "2 s", "parallelism": 4,
+                         "checkpoint_location": self.directory / "snapshots", **(settings or {})}
+        # Files are to be seen soon, and to roll often.
+        self._sink_options = {"kafka_options": kafka_options, "file_options": {"roll_interval": "1 s", **(file_options or {})}}
         self._closing = []
         self._owns_broker = broker is None
         try:
@@ -190,7 +192,7 @@ class World:
         self.drivers = []
         for number, address in enumerate(self.driver_addresses):
             command = [driver_binary(), "--listen", address, "--directory", self.journal_disk.path, "--metrics",
-                       f"127.0.0.1:{self._metrics_ports[number]}", *(["--standby"] if count > 1 else [])]
+                       f"127.0.0.1:{self._metrics_ports[number]}"]
             self.drivers.append(Place(f"driver-{number + 1}", command, self.directory, env))
 
     def _make_executors(self, count, proxied, slots):
@@ -230,18 +232,11 @@ class World:
         wait_until(lambda: len(self.cli.json("executors")) == len(self.executors), seconds, "all executors are registered")
 
     def leader(self):
-        """The driver that drives; None while nobody does. One that hangs is not asked for ever."""
-        for place, address in zip(self.drivers, self.driver_addresses):
-            if place.running() and not place.stopped() and self._drives(address):
+        """The driver that drives; None while nobody does. Those that wait as standby do not listen."""
+        for place, port in zip(self.drivers, self._driver_ports):
+            if place.running() and not place.stopped() and accepts_connections(port):
                 return place
         return None
-
-    @staticmethod
-    def _drives(address):
-        try:
-            return Cli(driver=address).run("jobs", "list", seconds=2).code == 0
-        except (CommandFailed, subprocess.TimeoutExpired):
-            return False
 
     def wait_for_leader(self, seconds=30):
         return wait_until(self.leader, seconds, "a driver drives")
@@ -258,12 +253,19 @@ class World:
 
     # ---- The job ----
 
-    def submit(self, seconds=60, **settings):
-        """Submits the job, or resumes it; answers of a driver that has not yet taken over are waited out."""
+    def try_submit(self):
+        """Submits the job, or resumes it: whether it worked."""
         path = self.directory / "chaos.sql"
-        path.write_text(pipelines.script(self.outputs, self.source, KAFKA, {**self.settings, **settings},
-                                         **self._sink_options))
-        return wait_until(lambda: self.cli.ok("submit", path, "--name", JOB), seconds, "the job is submitted", 0.2)
+        path.write_text(pipelines.script(self.outputs, self.source, KAFKA, self.settings, **self._sink_options))
+        self.last_submission = self.cli.run("submit", path, "--name", JOB)
+        return self.last_submission.code == 0
+
+    def submit(self, seconds=60):
+        """Until it works: a driver may be about to take over, or a disk still be full."""
+        try:
+            wait_until(self.try_submit, seconds, "the job is submitted", 0.2)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {self.last_submission}") from None
 
     def stop_job(self, seconds=60):
         wait_until(lambda: self.cli.ok("jobs", "stop", JOB) is not None, seconds, "the job takes the word to stop", 0.2)
@@ -313,7 +315,8 @@ class World:
 
 
 def standby_supported():
-    return "--standby" in run([driver_binary(), "--help"]).out
+    """Whether a second driver of a directory waits, instead of being refused."""
+    return "--lease-time" in run([driver_binary(), "--help"]).out
 
 
 def copy_logs(world, target):
