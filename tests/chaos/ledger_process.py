@@ -85,6 +85,10 @@ class Ledger:
     def stop_sending(self, seconds=120):
         """Records sent, by partition."""
         self._tell("stop")
+        return self.wait_until_sent(seconds)
+
+    def wait_until_sent(self, seconds):
+        """Until no more is sent and all is acknowledged: records sent, by partition."""
         event = self._wait(lambda: self._last.get("stopped"), seconds)
         if not event:
             raise AssertionError(f"the generator's records are not acknowledged within {seconds} s")

@@ -63,7 +63,8 @@ def main():
     keep = arguments.keep or pathlib.Path(
         os.environ.get("BUILD_WORKING_DIRECTORY", "."), f"chaos-{arguments.seed}").absolute()
     print(f"seed {arguments.seed}", flush=True)
-    world = World(arguments.pipelines, seed=arguments.seed, rate=arguments.rate, executors=arguments.executors)
+    world = World(arguments.pipelines, seed=arguments.seed, rate=arguments.rate, executors=arguments.executors,
+                  small_disks=True)
     right = False
     try:
         begin = time.monotonic()

@@ -72,12 +72,12 @@ class Place:
 
 
 class SmallDisk:
-    """A file system of its own in memory, which can be filled up and made read-only. Needs root."""
+    """A directory, if asked and root a file system of its own in memory, which can be filled up and made read-only."""
 
-    def __init__(self, path, megabytes):
+    def __init__(self, path, megabytes, mount):
         self.path = pathlib.Path(path)
         self.path.mkdir(parents=True)
-        self._mounted = os.geteuid() == 0 and run(
+        self._mounted = mount and os.geteuid() == 0 and run(
             ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", self.path]).code == 0
         self._filler = self.path / ".filler"
 
@@ -114,17 +114,19 @@ class SmallDisk:
 
 
 class World:
-    """Starts everything but the job. `proxied` False: direct connections, for measurements."""
+    """Starts everything but the job. `proxied` False: direct connections, for measurements. `small_disks`: journal and
+    snapshots on file systems that can fail; needs root."""
 
     def __init__(self, outputs, seed=1, rate=1000, executors=3, drivers=2, partitions=4, proxied=True, broker=None,
                  directory=None, heap="512m", settings=None, kafka_options=None, file_options=None, hot_keys=20,
-                 cold_keys=5000, records=0, slots=2):
+                 cold_keys=5000, records=0, slots=2, small_disks=False):
         self.directory = pathlib.Path(directory) if directory else new_directory("chaos")
         self.seed = seed
         self.settings = {"batch_duration": "100 ms", "checkpoint_interval": "2 s", "parallelism": 4,
                          "checkpoint_location": self.directory / "snapshots", **(settings or {})}
         # Files are to be seen soon, and to roll often.
         self._sink_options = {"kafka_options": kafka_options, "file_options": {"roll_interval": "1 s", **(file_options or {})}}
+        self._small_disks = small_disks
         self._closing = []
         self._owns_broker = broker is None
         try:
@@ -154,7 +156,7 @@ class World:
         return proxy
 
     def _disk(self, name, megabytes):
-        disk = SmallDisk(self.directory / name, megabytes)
+        disk = SmallDisk(self.directory / name, megabytes, self._small_disks)
         self._closing.append(disk.close)
         return disk
 
