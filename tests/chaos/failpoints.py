@@ -63,9 +63,9 @@ class Case:
         if not world.ledger.wait_for_mark("recovered", 60):
             return f"no recovery: the job is {world.job_message()}\n{world.logs()}"
         result = world.finish(60)
-        if result["stuck"]:
-            return result["stuck"]
-        return "" if result["right"] else "\n".join(str(each) for each in world.ledger.violations[:10]) or str(result)
+        if result["right"]:
+            return ""
+        return result["stuck"] or "\n".join(map(str, [*world.ledger.violations[:10], *result["journal"]["problems"]])) or str(result)
 
     def _arm(self, times):
         """Starts the process again, armed for the `times`-th time; the world goes on until it is there."""

@@ -39,7 +39,7 @@ class IdentityTest(unittest.TestCase):
     def expect_right(self, world):
         result = world.finish()
         self.assertEqual(result["stuck"], "")
-        self.assertTrue(result["right"], world.ledger.violations[:10])
+        self.assertTrue(result["right"], f"{world.ledger.violations[:10]} {result['journal']['problems']}")
 
     def kill_all(self, world):
         for place in world.places:

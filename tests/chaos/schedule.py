@@ -116,5 +116,7 @@ def table(outcomes, result, seconds):
     for name, output in result["outputs"].items():
         lines.append(f"| {name} | {output['records']:,} | {output['lost']} | {output['duplicated']} | "
                      f"{output['regressed']} | {output['wrong']} |")
-    lines += ["", f"{sum(result['produced']):,} records in {seconds / 60:.1f} minutes"]
+    journal = result["journal"]
+    lines += ["", f"{sum(result['produced']):,} records in {seconds / 60:.1f} minutes; {journal['committed']:,} batches, "
+              f"{journal['epochs']} epochs, {journal['snapshots']} snapshots in the journal"]
     return "\n".join(lines)

@@ -78,9 +78,11 @@ def main():
         print(f"\n{table(outcomes, result, time.monotonic() - begin)}\nseed {arguments.seed}", flush=True)
         if result["stuck"]:
             print(f"STUCK: {result['stuck']}")
+        for problem in result["journal"]["problems"]:
+            print(f"JOURNAL: {problem}")
         if world.ledger.violations:
             print(f"VIOLATIONS:\n{Schedule.describe(world.ledger.violations)}")
-        right = went_well and result["right"] and not result["stuck"]
+        right = went_well and result["right"]
     finally:
         if not right:
             copy_logs(world, keep)

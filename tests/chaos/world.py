@@ -5,6 +5,7 @@ listener of its own and the drivers by proxies of its own, and the other executo
 connection can be cut alone.
 """
 
+import json
 import os
 import pathlib
 import shutil
@@ -294,7 +295,21 @@ class World:
             self.stop_job(seconds)
         result = self.ledger.finish()
         result["stuck"] = "" if complete else f"not everything came within {seconds} s; the job is {self.job_message()}"
+        result["journal"] = self.check_journal(result["produced"] if complete else None)
+        result["right"] = result["right"] and complete and not result["journal"]["problems"]
         return result
+
+    def check_journal(self, produced=None):
+        """What journal_check.cc says; its ranges end at what was `produced`."""
+        binary = find_file("tests/chaos/journal_check", "bazel-bin/tests/chaos/journal_check")
+        done = run([binary, self.journal_disk.path, JOB])
+        if done.code not in (0, 1):
+            raise AssertionError(f"journal_check: {done}")
+        report = json.loads(done.out)
+        ends = {f"{self.source}/{p}": count for p, count in enumerate(produced or [])}
+        if produced and report["ends"] != ends:
+            report["problems"].append(f"ranges end at {report['ends']}, sent were {ends}")
+        return report
 
     def logs(self):
         """The ends of the logs of what is or was running."""
