@@ -40,7 +40,7 @@ CLI::App* AddSubcommand(CLI::App& app, std::string name, std::string description
                         std::string_view examples);
 // --output table|json
 void AddOutputOption(CLI::App& command, OutputFormat& format);
-// --driver HOST:PORT, else MILLRACE_DRIVER, else localhost:7070
+// --driver HOST:PORT[,HOST:PORT…], else MILLRACE_DRIVER, else localhost:7070
 void AddDriverOption(CLI::App& command, std::string& address);
 // --set NAME=VALUE, any number of times
 void AddSetOption(CLI::App& command, std::vector<std::string>& settings);

@@ -36,6 +36,16 @@ class SinkWriter {
   // timestamp where there is one.
   virtual absl::Status Write(BatchId batch, int64_t batch_time_us, const Batch& rows) = 0;
 
+  // The batch time of a batch that Commit will take in although no Write may come: files grow old
+  // by it. Before Prepare.
+  virtual void NoteBatch(BatchId batch, int64_t batch_time_us) { (void)batch, (void)batch_time_us; }
+
+  // Nothing comes after the batch that is committed next, the last of a job that finishes (or of a
+  // shard that a new plan lacks): Commit closes what the writer keeps open for more, so that Settle
+  // can show all of it. That the end is part of a commit, and so of the journal, is what keeps a
+  // zombie from closing what its successor still writes to.
+  virtual void Finish() {}
+
   // Makes sure that Commit can only fail for reasons of the environment: everything is encoded and
   // checked. RESOURCE_EXHAUSTED when the held rows exceed the writer's bound.
   virtual absl::Status Prepare(BatchId batch, absl::Time deadline) = 0;

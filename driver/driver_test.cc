@@ -6,12 +6,17 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <functional>
+#include <stop_token>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
+#include "common/base/failpoint.h"
 #include "common/base/status.h"
 #include "common/columnar/batch_codec.h"
 #include "common/rpc/rpc.h"
@@ -439,6 +444,101 @@ TEST_F(DriverTest, AddressInUseAndDirectoryInUseAreNamed) {
   options.listen_address = "";
   const auto locked = Driver::Start(options);
   EXPECT_THAT(std::string(locked.status().message()), HasSubstr(directory_));
+}
+
+// Two drivers on one directory.
+class StandbyTest : public DriverTest {
+ protected:
+  ~StandbyTest() override { SetFailpointHandler(nullptr); }
+
+  DriverOptions StandbyOptions() {
+    DriverOptions options = Options();
+    options.directory = directory_;
+    options.standby = true;
+    options.lease_time = absl::Milliseconds(300);
+    return options;
+  }
+  // Clients speak to this one from now on.
+  void Use(std::unique_ptr<Driver> driver) {
+    driver_ = std::move(driver);
+    jobs_ = proto::Jobs::NewStub(driver_->InProcessChannel());
+  }
+};
+
+TEST_F(StandbyTest, TakesOverWhenTheDriverEndsAndItsJobsGoOn) {
+  StartDriver(StandbyOptions());
+  auto executor = NewExecutor("e");
+  ASSERT_TRUE(Submit(kScript, "words").ok());
+  UntilRecords("words", 15);
+
+  absl::StatusOr<std::unique_ptr<Driver>> standby = absl::UnknownError("waits");
+  std::thread waiting([&] { standby = Driver::Start(StandbyOptions()); });
+  executor.reset();
+  driver_->Shutdown();
+  waiting.join();
+  ASSERT_TRUE(standby.ok()) << standby.status();
+  world_.SetEnd("p/0", 12);
+  Use(*std::move(standby));
+  executor = NewExecutor("e");
+  UntilRecords("words", 2);
+}
+
+TEST_F(StandbyTest, WaitingCanBeStopped) {
+  StartDriver(StandbyOptions());
+  std::stop_source stop;
+  DriverOptions options = StandbyOptions();
+  options.stop = stop.get_token();
+  std::thread stopper([&] { stop.request_stop(); });
+  const auto standby = Driver::Start(options);
+  stopper.join();
+  EXPECT_EQ(standby.status().code(), absl::StatusCode::kCancelled);
+  ASSERT_TRUE(Submit(kScript, "words").ok()) << "the first one still drives";
+}
+
+TEST_F(StandbyTest, DriverThatHangsIsReplacedAndDoesNoHarmWhenItWakes) {
+  // What hangs is the thread that renews the lease: the first one that comes here.
+  absl::Notification asleep;
+  absl::Notification wake;
+  std::atomic<bool> first = true;
+  SetFailpointHandler([&](const char* name) {
+    if (std::string(name) == "lease.before_renewed" && first.exchange(false)) {
+      asleep.Notify();
+      wake.WaitForNotification();
+    }
+  });
+  DriverOptions options = StandbyOptions();
+  absl::Notification lost;
+  options.on_lost = [&](const absl::Status& why) {
+    EXPECT_EQ(why.code(), absl::StatusCode::kAborted);
+    lost.Notify();
+  };
+  StartDriver(options);
+  auto executor = NewExecutor("e");
+  ASSERT_TRUE(Submit(kScript, "words").ok());
+  UntilRecords("words", 15);
+  asleep.WaitForNotification();
+
+  auto standby = Driver::Start(StandbyOptions());
+  ASSERT_TRUE(standby.ok()) << standby.status();
+  const auto refused = Submit(kScript, "more");
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kAborted) << refused.status();
+  EXPECT_THAT(std::string(refused.status().message()),
+              HasSubstr(absl::StrCat("has taken over directory ", directory_)));
+  EXPECT_TRUE(lost.WaitForNotificationWithTimeout(absl::Seconds(30)));
+  wake.Notify();
+  Until("its executor is let go", [&] {
+    const auto all = Call(&proto::Jobs::Stub::Executors, proto::ExecutorsRequest());
+    return all.ok() && all->executors().empty();
+  });
+  executor.reset();
+  driver_->Shutdown();
+
+  world_.SetEnd("p/0", 12);
+  Use(*std::move(standby));
+  executor = NewExecutor("e");
+  UntilRecords("words", 2);
+  EXPECT_EQ(Call(&proto::Jobs::Stub::List, proto::ListRequest())->jobs_size(), 1)
+      << "what was refused did not happen";
 }
 
 }  // namespace

@@ -6,3 +6,9 @@ MILLRACE_COPTS = [
     "-Werror",
     "-Wno-missing-field-initializers",  # designated initializers leave fields out on purpose
 ]
+
+# --define=failpoints=off: a build without the places where tests end or stop a process (common/base/failpoint.h).
+FAILPOINT_COPTS = select({
+    "//third_party:failpoints_off": ["-DMILLRACE_WITHOUT_FAILPOINTS"],
+    "//conditions:default": [],
+})

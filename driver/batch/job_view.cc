@@ -22,6 +22,7 @@ int64_t JobState::next_wakeup_us() const {
           wakeup = std::min(wakeup, batch.step_since_us + options_.commit_timeout_us);
         }
       }
+      wakeup = std::min(wakeup, SnapshotDueUs());
       return HasRoom() && !Quiescing() ? std::min(wakeup, NextLaunchUs()) : wakeup;
     }
     case Stage::kWaitingForMembers:

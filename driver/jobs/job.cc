@@ -8,8 +8,10 @@
 #include "common/base/check.h"
 #include "common/base/status.h"
 #include "common/base/units.h"
+#include "common/expr/state_identity.h"
 #include "driver/jobs/result_keys.h"
 #include "driver/jobs/result_rows.h"
+#include "driver/jobs/savepoint.h"
 
 namespace millrace {
 namespace {
@@ -73,10 +75,12 @@ void Job::PostToSelf(std::function<void(Job&)> work) {
   });
 }
 
-void Job::Start(std::vector<std::unique_ptr<SourceEnumerator>> enumerators) {
+void Job::Start(std::vector<std::unique_ptr<SourceEnumerator>> enumerators, bool settle) {
   MILLRACE_CHECK(state_ == nullptr);
   JobStateOptions options;
   options.driver_address = context_->driver_address;
+  options.settle = settle;
+  options.operators = StateIdentitiesOf(idle_history_->plan(), *context_->functions);
   options.jitter_seed = std::hash<std::string>()(idle_history_->submitted().incarnation());
   metrics_ = std::make_unique<JobMetrics>(context_->metrics, idle_history_->name());
   state_ = std::make_unique<JobState>(*std::move(idle_history_), settings_, std::move(options));
@@ -109,14 +113,15 @@ absl::Status Job::OpenSources(std::vector<std::unique_ptr<SourceEnumerator>> enu
 }
 
 void Job::WatchSource(uint32_t source, std::unique_ptr<SourceEnumerator> enumerator) {
-  std::vector<PartitionName> partitions;
-  for (const JobPartition& partition : history().partitions()) {
+  std::vector<WatchedPartition> partitions;
+  for (size_t i = 0; i < history().partitions().size(); ++i) {
+    const JobPartition& partition = history().partitions()[i];
     if (partition.source == source) {
-      partitions.push_back(partition.name);
+      partitions.push_back({partition.name, Offset(history().planned_to()[i]), partition.topic_id});
     }
   }
-  watchers_.push_back(std::make_unique<SourceWatcher>(std::move(enumerator), std::move(partitions),
-                                                      WatcherOptions(source)));
+  watchers_.push_back(
+      std::make_unique<SourceWatcher>(std::move(enumerator), partitions, WatcherOptions(source)));
 }
 
 SourceWatcherOptions Job::WatcherOptions(uint32_t source) {
@@ -150,10 +155,10 @@ SourceWatcherOptions Job::WatcherOptions(uint32_t source) {
       }
     });
   };
-  options.on_found = [post, source](const std::vector<PartitionOffset>& earliest) {
+  options.on_found = [post, source](const std::vector<FoundPartition>& found) {
     PartitionsDiscovered event{.source = source};
-    for (const PartitionOffset& offset : earliest) {
-      event.found.push_back({offset.partition, offset.offset.value()});
+    for (const FoundPartition& one : found) {
+      event.found.push_back({one.name, one.earliest.value(), one.topic_id});
     }
     post([event = std::move(event)](Job& self) { self.Handle(event); });
   };
@@ -236,10 +241,50 @@ void Job::Do(BatchDone& action) {
   ShowResults(action);
 }
 
+// What the snapshots that are kept do not need may go. Nothing is being written now: the next cut
+// comes after this.
+void Job::Do(SnapshotDone& action) {
+  metrics_->OnSnapshot(action);
+  TellSecured(absl::OkStatus());
+  context_->closing->Post([location = history().submitted().snapshot_location(),
+                           incarnation = history().submitted().incarnation(),
+                           keep = history().SnapshotFiles(), name = name()] {
+    if (const absl::Status removed = RemoveOldSnapshots(location, incarnation, keep);
+        !removed.ok()) {
+      spdlog::warn("job {}: old snapshots stay: {}", name, ToStd(removed.message()));
+    }
+  });
+}
+
+void Job::Do(SnapshotFailed& action) {
+  spdlog::warn("job {}: {}", name(), action.why);
+  TellSecured(absl::UnavailableError(action.why));
+}
+
+void Job::TellSecured(const absl::Status& status) {
+  for (const auto& callback : std::exchange(when_secured_, {})) {
+    callback(status);
+  }
+}
+
+void Job::WhenSecured(std::function<void(absl::Status)> callback) {
+  const bool has_state = history().plan().running_state();
+  if (has_state && history().submitted().snapshot_location().empty()) {
+    callback(absl::FailedPreconditionError(
+        "this driver keeps no snapshots: start it with --directory, or set checkpoint_location"));
+  } else if (!has_state || !running() || state_->is_secured()) {
+    callback(absl::OkStatus());
+  } else {
+    when_secured_.push_back(std::move(callback));
+    Handle(SnapshotRequested{});
+  }
+}
+
 void Job::Do(JobOver& action) {
   spdlog::info("job {}: {}{}{}", name(), proto::JobPhase_Name(state_->phase()),
                action.message.empty() ? "" : ": ", action.message);
   pending_rows_.clear();
+  TellSecured(absl::UnavailableError("the job has ended"));
   Close();
   for (const std::function<void()>& callback : std::exchange(when_over_, {})) {
     callback();
@@ -379,6 +424,7 @@ void Job::ShowResults(const BatchDone& done) {
 void Job::NoteStatistics(const BatchDone& done) {
   records_ += done.records;
   skipped_ += done.skipped;
+  lost_ += done.lost;
   state_rows_ = done.state_rows;
   state_bytes_ = done.state_bytes;
   if (first_skipped_.empty()) {
@@ -437,6 +483,22 @@ proto::JobPhase Job::phase() const {
   }
 }
 
+std::string Job::message() const {
+  if (state_ == nullptr) {
+    return history().ended().has_value() ? history().ended()->message()
+                                         : "interrupted; submit it again to go on";
+  }
+  if (!state_->message().empty() || !running()) {
+    return state_->message();
+  }
+  for (const auto& [source, trouble] : source_troubles_) {
+    if (!trouble.ok()) {
+      return std::string(ToStd(trouble.message()));
+    }
+  }
+  return state_->snapshot_trouble();
+}
+
 void Job::WhenOver(std::function<void()> callback) {
   if (running()) {
     when_over_.push_back(std::move(callback));
@@ -467,19 +529,15 @@ proto::JobSummary Job::Summary() const {
   summary.set_submitted_at_us(history().submitted().submitted_at_us());
   summary.set_records(records_);
   summary.set_skipped_records(skipped_);
+  summary.set_lost_records(lost_);
+  summary.set_snapshot_batch(history().last_snapshot().value());
   if (state_ == nullptr) {
     summary.set_epoch(history().last_epoch().value());
-    summary.set_message(history().ended().has_value() ? history().ended()->message()
-                                                      : "interrupted; submit it again to go on");
+    summary.set_message(message());
     return summary;
   }
   summary.set_epoch(state_->epoch().value());
-  summary.set_message(state_->message());
-  for (const auto& [source, trouble] : source_troubles_) {
-    if (summary.message().empty() && !trouble.ok() && running()) {
-      summary.set_message(std::string(ToStd(trouble.message())));
-    }
-  }
+  summary.set_message(message());
   summary.set_records_per_second(running() ? RecordsPerSecond() : 0);
   summary.set_lag_records(state_->LagRecords());
   summary.set_restarts(state_->restarts());

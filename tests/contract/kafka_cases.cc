@@ -126,6 +126,7 @@ class KafkaSink : public SinkUnderTest {
   }
 
   const proto::Sink& sink() const override { return sink_; }
+  bool keeps_marker() const override { return true; }
   proto::Sink UpsertSink() const override {
     proto::Sink sink = sink_;
     sink.clear_columns();

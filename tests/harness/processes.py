@@ -326,18 +326,22 @@ class Cli:
 
 
 class Cluster:
-    """One driver and any number of executors as processes."""
+    """One driver, standbys of it if asked, and any number of executors as processes."""
 
-    def __init__(self, executors, directory=None, driver_arguments=(), journal=None):
+    def __init__(self, executors, directory=None, driver_arguments=(), journal=None, standbys=0):
         self.directory = pathlib.Path(directory) if directory else new_directory("cluster")
         self.journal = pathlib.Path(journal) if journal else self.directory / "journal"
-        self._driver_port, self._metrics_port = free_ports(2)
+        self._driver_port, self._metrics_port, *standby_ports = free_ports(2 + standbys)
         self._driver_arguments = driver_arguments
-        self.address = f"127.0.0.1:{self._driver_port}"
+        self.addresses = [f"127.0.0.1:{port}" for port in (self._driver_port, *standby_ports)]
+        self.address = ",".join(self.addresses)  # as clients and executors are told
         self.driver = None
+        self.standbys = []
         self.executors = []
         try:
             self.start_driver()
+            for address in self.addresses[1:]:
+                self.start_standby(address)
             for _ in range(executors):
                 self.add_executor()
         except BaseException:
@@ -347,7 +351,7 @@ class Cluster:
     def start_driver(self):
         binary = find_file("driver/millrace-driver", "bazel-bin/driver/millrace-driver")
         self.driver = Process(
-            "driver", [binary, "--listen", self.address, "--directory", self.journal, "--metrics",
+            "driver", [binary, "--listen", self.addresses[0], "--directory", self.journal, "--metrics",
                        f"127.0.0.1:{self._metrics_port}", *self._driver_arguments], self.directory)
         wait_until(self._driver_ready, 30, "the driver listens")
 
@@ -355,6 +359,16 @@ class Cluster:
         if not self.driver.running():
             raise AssertionError(f"the driver ended:\n{self.driver.tail()}")
         return accepts_connections(self._driver_port)
+
+    def start_standby(self, address):
+        """A driver that waits for its directory; it is on the list of `standbys` until the test takes it from there."""
+        binary = find_file("driver/millrace-driver", "bazel-bin/driver/millrace-driver")
+        name = f"standby-{len(self.standbys) + 1}-{address.rpartition(':')[2]}"
+        process = Process(name, [binary, "--listen", address, "--directory", self.journal, *self._driver_arguments],
+                          self.directory)
+        self.standbys.append(process)
+        wait_until(lambda: "standby: " in process.text(), 30, f"{name} waits for the directory")
+        return process
 
     def add_executor(self, slots=2):
         binary = find_file("executor/millrace-executor", "bazel-bin/executor/millrace-executor")
@@ -377,10 +391,10 @@ class Cluster:
         return Cli(bootstrap=bootstrap, driver=self.address)
 
     def logs(self):
-        return "\n".join(f"== {process.name}\n{process.tail()}" for process in [self.driver, *self.executors] if process)
+        return "\n".join(f"== {process.name}\n{process.tail()}" for process in [self.driver, *self.standbys, *self.executors] if process)
 
     def close(self):
-        for process in [*self.executors, self.driver]:
+        for process in [*self.executors, *self.standbys, self.driver]:
             if process:
                 process.close()
         shutil.rmtree(self.directory, ignore_errors=True)
