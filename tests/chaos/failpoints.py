@@ -9,10 +9,11 @@ failure too: a crash point that is never reached is never tested.
 
 import argparse
 import pathlib
+import subprocess
 import sys
 import time
 
-from tests.chaos.world import World, copy_logs, driver_binary, executor_binary, pause
+from tests.chaos.world import JOB, World, copy_logs, driver_binary, executor_binary, pause
 from tests.harness.processes import KafkaBroker, run
 
 MODES = ("crash", "crash twice", "zombie")
@@ -88,7 +89,8 @@ class Case:
     def _provoke(self, times):
         """Arms, and then does to the others what may bring the process to its failpoint."""
         self._arm(times)
-        for what in (None, self._lose_another, self._lose_another_driver, self._stop_and_resume, self._drain):
+        for what in (None, self._lose_another, self._lose_another_driver, self._save, self._lose_the_broker,
+                     self._stop_and_resume, self._drain):
             if what and not self._hit():
                 what()
             if self._wait_for_hit():
@@ -107,9 +109,24 @@ class Case:
                 place.close()
                 place.start()
 
+    def _ask(self, *command):
+        """Whether or not it works: the process may die or hang in it."""
+        try:
+            self._world.cli.run(*command, seconds=20)
+        except subprocess.TimeoutExpired:
+            pass
+
+    def _save(self):
+        self._ask("jobs", "savepoint", JOB)
+
+    def _lose_the_broker(self):
+        """Commits that are under way are in doubt."""
+        self._world.broker.kill()
+        self._world.broker.start()
+
     def _stop_and_resume(self):
-        """A drain, and an epoch of a job that goes on; with the process hanging in it neither may come to its end."""
-        self._world.cli.run("jobs", "stop", "chaos", seconds=30)
+        """A drain, and an epoch of a job that goes on."""
+        self._ask("jobs", "stop", JOB)
         self._world.try_submit()
 
     def _drain(self):

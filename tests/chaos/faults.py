@@ -5,6 +5,10 @@ seed makes the same faults; it is injected, lasts, and is healed.
   fault.inject(world); pause(fault.seconds); fault.heal(world)
 """
 
+import signal
+
+from tests.harness.processes import wait_until
+
 
 class Fault:
     """Attributes: `kind` for the table, `words` for people, `seconds` that it lasts, `alone`: not together with others."""
@@ -125,14 +129,24 @@ class ExecutorLeaves(_OnExecutor):
         self.seconds = source.uniform(0, 2)
 
     def inject(self, world):
-        world.executors[self.victim].process.stop()
+        self.place = world.executors[self.victim]
+        self.place.process.signal(signal.SIGTERM)
+
+    def heal(self, world):
+        world.start_all()  # it may be asleep by another fault
+        wait_until(lambda: not self.place.running(), 75, f"{self.place.name} drains")
+        super().heal(world)
 
 
-class DriverLeaves(Fault):
+class DriverLeaves(ExecutorLeaves):
     kind = "driver leaves"
 
+    def draw(self, source):
+        Fault.draw(self, source)
+
     def inject(self, world):
-        (world.leader() or world.drivers[0]).process.stop(90)
+        self.place = world.leader() or world.drivers[0]
+        self.place.process.signal(signal.SIGTERM)
 
 
 # ---- The broker ----
