@@ -27,6 +27,7 @@ int main(int argc, char** argv) {
   millrace::CommandContext context{.console = millrace::Console::Standard(), .action = nullptr};
   millrace::AddDemoCommand(app, context);
   millrace::AddRunCommand(app, context);
+  millrace::AddReplayCommand(app, context);
   millrace::AddExplainCommand(app, context);
   millrace::AddSubmitCommand(app, context);
   millrace::AddJobsCommand(app, context);

@@ -124,6 +124,9 @@ class Driver::Impl {
     if (options_.directory.empty()) {
       journal_ = NewMemoryJournal();
       context_.journal = journal_.get();
+      for (const proto::JournalRecord& record : options_.initial_records) {
+        RETURN_IF_ERROR(jobs_->Replay(record));
+      }
       return absl::OkStatus();
     }
     RETURN_IF_ERROR(TakeDirectory());
@@ -157,8 +160,11 @@ class Driver::Impl {
     lease.wait = options_.standby;
     lease.stop = options_.stop;
     lease.on_lost = [this](const absl::Status& why) { OnLost(why); };
+    auto& term = metrics_.Gauge("millrace_driver_term",
+                                "Rises with every driver of the directory; 0 on a standby.");
     ASSIGN_OR_RETURN(lease_, DirectoryLease::Acquire(std::move(lease)));
     executors_.SetTerm(static_cast<int64_t>(lease_->first_segment()));
+    term.Set(static_cast<double>(lease_->first_segment()));
     return absl::OkStatus();
   }
 

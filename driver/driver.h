@@ -14,6 +14,7 @@
 #include <memory>
 #include <stop_token>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -21,6 +22,7 @@
 #include "common/base/clock.h"
 #include "common/expr/function_registry.h"
 #include "connectors/registry.h"
+#include "proto/journal.pb.h"
 
 namespace millrace {
 
@@ -44,6 +46,9 @@ struct DriverOptions {
   std::function<void(const absl::Status& why)> on_lost;
   // host:port of the Prometheus /metrics page; port 0 = a free one. Empty = none.
   std::string metrics_address;
+
+  // What the journal in memory begins with, when there is no directory; `resume_jobs` takes it up.
+  std::vector<proto::JournalRecord> initial_records;
 
   // How often executors and driver say that they live, and after how long a silence they give each
   // other up.

@@ -180,7 +180,8 @@ TEST_F(SnapshotTest, LayerHoldsOnlyWhatChanged) {
   job.Start(1);
   RunAndCommit(1);
   uint64_t full_bytes = 0;
-  for (const proto::SnapshotFile& file : job.Snapshot(1, true).files()) {
+  const proto::SnapshotLayer full = job.Snapshot(1, true);
+  for (const proto::SnapshotFile& file : full.files()) {
     full_bytes += file.bytes();
   }
   job.Run(2, {{"t/0", {kLinesPerBatch, kLinesPerBatch + 1}}});  // ten words

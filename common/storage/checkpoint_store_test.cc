@@ -170,9 +170,9 @@ TEST(CheckpointStoreTest, VisibleNameIsWholeAtEveryFailpoint) {
       }
     }
   }
-  EXPECT_THAT(hit,
-              ElementsAre("store.before_rename", "store.before_write", "store.directory_synced",
-                          "store.renamed", "store.synced", "store.written"));
+  EXPECT_THAT(hit, ElementsAre("store.before_remove", "store.before_rename", "store.before_write",
+                               "store.directory_synced", "store.removed", "store.renamed",
+                               "store.synced", "store.written"));
 }
 #endif
 

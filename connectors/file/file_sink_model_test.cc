@@ -304,7 +304,8 @@ class FileSinkModelTest : public FileSinkFixture {
   // `may_leave`: the last to work was a zombie, or a removal was lost with the power.
   static void CheckEnd(World* world, bool may_leave) {
     EXPECT_EQ(Published(&world->files, kOut), LinesUpTo(world->seed, kBatches));
-    for (const std::string& name : *world->files.List(kOut)) {
+    const std::vector<std::string> listed = *world->files.List(kOut);
+    for (const std::string& name : listed) {
       EXPECT_TRUE(name[0] != '.' || may_leave) << name << " was left behind";
     }
   }

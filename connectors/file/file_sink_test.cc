@@ -340,7 +340,8 @@ TEST_F(RealFileSinkTest, WritesThroughEpochsWithAZombie) {
     zombie = std::move(writer);
   }
   EXPECT_EQ(Published(files_, directory_ + "/out"), expected);
-  for (const std::string& name : *files_->List(directory_ + "/out")) {
+  const std::vector<std::string> listed = *files_->List(directory_ + "/out");
+  for (const std::string& name : listed) {
     EXPECT_EQ(name[0], 'p') << name;
   }
 }

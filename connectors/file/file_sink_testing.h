@@ -67,7 +67,8 @@ class FileSinkFixture : public testing::Test {
     const FileSinkNames names(0, 0, kIncarnation, "");
     std::string bytes;
     int64_t next = 0;
-    for (const std::string& name : *files->List(directory)) {
+    const std::vector<std::string> listed = *files->List(directory);
+    for (const std::string& name : listed) {
       if (name[0] == '.') {
         continue;
       }

@@ -50,11 +50,7 @@ void JobState::AdvanceBatches() {
   if (HasRoom() && (!Quiescing() || Settling()) && !RunNextReplay() && !Quiescing()) {
     PlanNext();
   }
-  if (bounded_ && in_flight_.empty() && replays_.empty() && ReachedStop() && !Settling() &&
-      stop_ != StopRequested::How::kCancel && SecureState()) {
-    finished_ = true;
-    End(proto::JobEnded::FINISHED, "");
-  }
+  FinishIfDone();
 }
 
 // An executor that lives but does not come to an end: a new epoch is the only way on.
@@ -137,6 +133,7 @@ void JobState::SendCommits() {
     batch.step_since_us = now_.mono_us;
     wave.through = batch.plan.batch;
   }
+  wave.finish = bounded_ && wave.through == last_planned_ && PlannedToStop();
   if (wave.through == BatchId(0)) {
     return;
   }
@@ -153,6 +150,7 @@ void JobState::SendCommit(size_t member) {
   message.mutable_commit_batch()->set_epoch(epoch_.value());
   message.mutable_commit_batch()->set_batch(wave_->through.value());
   message.mutable_commit_batch()->set_durable_batch(history_.last_committed().value());
+  message.mutable_commit_batch()->set_finish(wave_->finish);
   Send(member, std::move(message));
 }
 
@@ -246,6 +244,11 @@ bool JobState::PlanNext() {
   if (due_us == kNever || now_.mono_us < due_us) {
     return false;
   }
+  PlanBatch(due_us);
+  return true;
+}
+
+void JobState::PlanBatch(int64_t due_us) {
   InFlight batch;
   batch.plan.batch = last_planned_.Next();
   batch.plan.batch_time_us = std::max(now_.wall_us, last_batch_time_us_ + 1);
@@ -271,7 +274,6 @@ bool JobState::PlanNext() {
   Append(std::move(record));
   Launch(std::move(batch));
   ScheduleNextTick(due_us, backlog);
-  return true;
 }
 
 // Partitions found while the job runs enter with the first batch that finds something in them. What
@@ -451,6 +453,7 @@ void JobState::OnCommitted(size_t member, const proto::BatchCommitted& committed
   // the records of a wave are durable together or the shards' own markers tell.
   std::vector<proto::SinkMarker> markers = std::move(wave_->markers);
   const BatchId through = wave_->through;
+  finish_committed_ = wave_->finish;
   wave_.reset();
   while (!in_flight_.empty() && in_flight_.front().plan.batch <= through) {
     const bool last = in_flight_.front().plan.batch == through;
@@ -486,6 +489,33 @@ JobState::InFlight* JobState::FindBatch(BatchId batch) {
     }
   }
   return nullptr;
+}
+
+// Everything is committed: the state is secured, the sinks have heard with their last commit that
+// nothing comes any more (after a recovery with a batch of nothing), and what they have closed gets
+// its names before the job is called finished.
+void JobState::FinishIfDone() {
+  if (!bounded_ || stage_ != Stage::kRunning || !in_flight_.empty() || !journaling_.empty() ||
+      !replays_.empty() || !ReachedStop() || Settling() || stop_ == StopRequested::How::kCancel ||
+      !SecureState()) {
+    return;
+  }
+  if (HasOutput() && !finish_committed_) {
+    PlanBatch(now_.mono_us);
+    return;
+  }
+  StopEpochOnMembers();
+  stage_ = Stage::kFinishing;
+  stage_since_us_ = now_.mono_us;
+}
+
+bool JobState::HasOutput() const {
+  return history_.last_committed().value() > history_.submitted().base_batch();
+}
+
+bool JobState::PlannedToStop() const {
+  return std::all_of(partitions_.begin(), partitions_.end(),
+                     [](const Partition& p) { return p.planned_to >= p.stop_at; });
 }
 
 bool JobState::ReachedStop() const {

@@ -264,6 +264,29 @@ TEST_F(RestoreTest, SettlingFinishesWhatSomebodyHasCommitted) {
   EXPECT_EQ(play.state().history().last_snapshot(), BatchId(4));
 }
 
+// A crash between the last commit and the end: nobody knows whether sinks were told.
+TEST(JobRecoveryTest, AFinishedJobThatIsTakenUpTellsItsSinksAgain) {
+  proto::JobSubmitted submitted = Submitted(1);
+  submitted.set_once(true);
+  auto* stop = submitted.add_stop_at();
+  stop->mutable_key()->set_partition("t/0");
+  stop->set_offset(110);
+  Play before(submitted);
+  before.Start();
+  before.RunBatch(1);
+  EXPECT_THAT(before.over, IsEmpty());
+  Play play(HistoryOf(submitted, before), Play::Settings(10), {});
+  play.Start();
+  ASSERT_THAT(play.RunBatches(), ElementsAre(2));
+  EXPECT_EQ(play.runs[0].splits_size(), 0);
+  play.Prepared("e", 2);
+  EXPECT_TRUE(play.last_commit.finish());
+  play.Committed("e", 2);
+  play.Stopped("e");
+  ASSERT_EQ(play.over.size(), 1u);
+  EXPECT_EQ(play.over[0].how, proto::JobEnded::FINISHED);
+}
+
 TEST(JobRecoveryTest, JoiningExecutorFindsASnapshotInsteadOfReplays) {
   Play play(WithState(), EverySecond());
   play.Start();

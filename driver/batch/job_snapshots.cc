@@ -25,7 +25,8 @@ uint64_t BytesOf(const proto::SnapshotLayer& layer) {
 }  // namespace
 
 bool JobState::KeepsSnapshots() const {
-  return history_.plan().running_state() && !history_.submitted().snapshot_location().empty();
+  return history_.plan().running_state() && !history_.submitted().replay() &&
+         !history_.submitted().snapshot_location().empty();
 }
 
 void JobState::StartChain(const proto::Snapshot* restored) {

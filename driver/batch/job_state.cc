@@ -142,6 +142,9 @@ void JobState::On(const MemberReconnected& event) {
   if (taking_.has_value() && !taking_->answered[*member]) {
     SendTakeSnapshot(*member);
   }
+  if (stage_ == Stage::kFinishing && !members_[*member].stopped) {
+    SendStop(*member);
+  }
   for (const InFlight& batch : in_flight_) {
     proto::DriverMessage message;
     if (batch.step == InFlight::Step::kRunning && !batch.answered[*member]) {
@@ -172,6 +175,8 @@ void JobState::On(const ExecutorReported& event) {
     OnCommitted(*member, message.batch_committed());
   } else if (message.has_snapshot_written() && message.snapshot_written().epoch() == epoch) {
     OnSnapshotWritten(*member, message.snapshot_written());
+  } else if (message.has_epoch_stopped() && message.epoch_stopped().epoch() == epoch) {
+    OnEpochStopped(*member);
   } else if (message.has_epoch_failed() && message.epoch_failed().epoch() == epoch && InEpoch()) {
     OnEpochFailed(message.epoch_failed());
   }
@@ -294,8 +299,8 @@ void JobState::AdvanceStage() {
       stage_ = Stage::kWaitingForMembers;
       [[fallthrough]];
     case Stage::kWaitingForMembers:
-      if (bounded_ && ReachedStop()) {
-        End(proto::JobEnded::FINISHED, "");
+      if (bounded_ && ReachedStop() && !HasOutput() && !Settling()) {
+        End(proto::JobEnded::FINISHED, "");  // there was nothing to read
       } else if (!AnyoneMayJoin()) {
         message_ = absl::StrCat(
             "waits for executors: none is registered with this driver; start one with "
@@ -312,11 +317,27 @@ void JobState::AdvanceStage() {
              /*retryable=*/true, "start of the epoch");
       }
       return;
+    case Stage::kFinishing:
+      if (waited_us >= options_.finish_timeout_us) {
+        Fail(absl::DeadlineExceededError("not every executor has settled its sinks"),
+             /*retryable=*/true, "the end of the job");
+      }
+      return;
     case Stage::kJournalingEpoch:
     case Stage::kRunning:
     case Stage::kEnding:
     case Stage::kOver:
       return;
+  }
+}
+
+void JobState::OnEpochStopped(size_t member) {
+  if (stage_ != Stage::kFinishing) {
+    return;
+  }
+  members_[member].stopped = true;
+  if (std::all_of(members_.begin(), members_.end(), [](const Member& m) { return m.stopped; })) {
+    End(proto::JobEnded::FINISHED, "");
   }
 }
 
@@ -374,6 +395,7 @@ void JobState::AbandonEpoch() {
   claimed_.clear();
   wave_.reset();
   taking_.reset();
+  finish_committed_ = false;
   rebalance_at_us_ = kNever;
   stage_ = Stage::kWaitingForMembers;
 }
@@ -396,6 +418,9 @@ void JobState::CheckStop() {
   if (*stop_ == StopRequested::How::kCancel) {
     End(proto::JobEnded::CANCELLED, "");
     return;
+  }
+  if (stage_ == Stage::kFinishing) {
+    return;  // it is about to end as what it is
   }
   if (Settling() && (stage_ != Stage::kRunning || !replays_.empty() || !in_flight_.empty() ||
                      !undurable_.empty())) {
@@ -437,17 +462,21 @@ void JobState::StopEpochOnMembers() {
     return;
   }
   for (size_t m = 0; m < members_.size(); ++m) {
-    proto::DriverMessage message;
-    message.mutable_stop_epoch()->set_job_id(history_.job_id());
-    message.mutable_stop_epoch()->set_epoch(epoch_.value());
-    message.mutable_stop_epoch()->set_finished(finished_);
-    Send(m, std::move(message));
+    SendStop(m);
   }
+}
+
+void JobState::SendStop(size_t member) {
+  proto::DriverMessage message;
+  message.mutable_stop_epoch()->set_job_id(history_.job_id());
+  message.mutable_stop_epoch()->set_epoch(epoch_.value());
+  message.mutable_stop_epoch()->set_durable_batch(history_.last_committed().value());
+  Send(member, std::move(message));
 }
 
 bool JobState::InEpoch() const {
   return stage_ == Stage::kJournalingEpoch || stage_ == Stage::kStartingEpoch ||
-         stage_ == Stage::kRunning;
+         stage_ == Stage::kRunning || stage_ == Stage::kFinishing;
 }
 
 std::optional<size_t> JobState::MemberIndex(const ExecutorId& id) const {

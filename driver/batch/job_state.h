@@ -50,14 +50,15 @@
 namespace millrace {
 
 struct JobStateOptions {
-  std::string driver_address;  // for the message of a job that waits for executors
-  uint64_t jitter_seed = 0;    // spreads retries of jobs that failed together
+  std::string driver_address;                   // for the message of a job that waits for executors
+  uint64_t jitter_seed = 0;                     // spreads retries of jobs that failed together
   std::vector<proto::StateIdentity> operators;  // of the plan, those with state
 
   int64_t ready_timeout_us = 60'000'000;  // StartEpoch to EpochReady: readers and writers connect
   int64_t prepare_timeout_us = 600'000'000;   // RunBatch to BatchPrepared
   int64_t commit_timeout_us = 120'000'000;    // CommitBatch to BatchCommitted
   int64_t snapshot_timeout_us = 120'000'000;  // TakeSnapshot to SnapshotWritten; then without it
+  int64_t finish_timeout_us = 60'000'000;     // StopEpoch of a finished job to EpochStopped
   int64_t join_delay_us = 300'000;            // lets executors that start together join together
   int64_t first_backoff_us = 100'000;         // doubled by every failure in a row
   int64_t max_backoff_us = 10'000'000;
@@ -115,7 +116,8 @@ class JobState {
     kJournalingEpoch,
     kStartingEpoch,
     kRunning,
-    kEnding,  // JobEnded is on its way to the journal
+    kFinishing,  // a bounded job is committed; members settle their sinks
+    kEnding,     // JobEnded is on its way to the journal
     kOver,
   };
 
@@ -144,6 +146,7 @@ class JobState {
     std::string shuffle_address;
     uint32_t slots = 1;
     bool ready = false;
+    bool stopped = false;
     int64_t held_bytes = 0;  // rows its sinks hold until commit
     int64_t wake_at_us = 0;  // batch time at which it wants a batch without input; 0 = never
   };
@@ -168,6 +171,7 @@ class JobState {
     BatchId through;
     std::vector<bool> answered;  // by member
     size_t answers = 0;
+    bool finish = false;  // nothing comes after it
     std::vector<proto::SinkMarker> markers;
   };
 
@@ -198,6 +202,7 @@ class JobState {
   void Advance();
   void AdvanceStage();
   void OnEpochFailed(const proto::EpochFailed& failed);
+  void OnEpochStopped(size_t member);
   bool Settling() const { return options_.settle && stop_ != StopRequested::How::kCancel; }
 
   // job_epochs.cc: from the decision to begin an epoch to its first batch
@@ -225,6 +230,7 @@ class JobState {
   int64_t Append(proto::JournalRecord record);
   void Send(size_t member, proto::DriverMessage message);
   void StopEpochOnMembers();
+  void SendStop(size_t member);
 
   // job_batches.cc: the pipeline of batches; job_view.cc: the const members above
   void AdvanceBatches();
@@ -234,6 +240,7 @@ class JobState {
   void FinishDurable();
   bool RunNextReplay();
   bool PlanNext();
+  void PlanBatch(int64_t due_us);
   bool HasRoom() const;
   bool Quiescing() const;
   int64_t NextLaunchUs() const;
@@ -254,6 +261,10 @@ class JobState {
   absl::Status CompareWithCommitted(const InFlight& batch) const;
   InFlight* FindBatch(BatchId batch);
   bool ReachedStop() const;
+  // A bounded job, every step from its last commit to FINISHED.
+  void FinishIfDone();
+  bool PlannedToStop() const;
+  bool HasOutput() const;
   void CheckStepDeadlines();
   Partition* FindPartition(uint32_t source, const std::string& name);
 
@@ -332,7 +343,7 @@ class JobState {
   int64_t next_tick_us_ = 0;  // a multiple of batch_duration after it
   int64_t last_plan_us_ = 0;
   int64_t input_since_us_ = kNever;  // since when there has been something to plan
-  bool finished_ = false;            // a bounded job has come to its end
+  bool finish_committed_ = false;    // in this epoch: the sinks know that nothing comes any more
 
   // What executors hold changes against: the layers of the last snapshot they were restored from or
   // have written. Without layers the next one is full.

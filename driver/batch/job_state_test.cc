@@ -227,8 +227,11 @@ TEST(JobStateTest, BoundedJobFinishesWhenAllIsCommitted) {
   ASSERT_EQ(play.runs[0].splits_size(), 1);
   EXPECT_EQ(play.runs[0].splits(0).end(), 130);
   play.Prepared("e", 1);
-  EXPECT_THAT(play.over, IsEmpty());
+  EXPECT_TRUE(play.last_commit.finish()) << "sinks hear with it that nothing comes any more";
   play.Committed("e", 1);
+  EXPECT_THAT(play.over, IsEmpty()) << "what sinks have closed has no name yet";
+  EXPECT_EQ(play.last_stop.durable_batch(), 1);
+  play.Stopped("e");
   ASSERT_EQ(play.over.size(), 1u);
   EXPECT_EQ(play.over[0].how, proto::JobEnded::FINISHED);
   EXPECT_EQ(play.journal.back().job_ended().how(), proto::JobEnded::FINISHED);
@@ -254,6 +257,7 @@ TEST(JobStateTest, GlobalAggregateHasABatchEvenWithoutInput) {
   ASSERT_THAT(play.RunBatches(), ElementsAre(1));
   EXPECT_EQ(play.runs[0].splits_size(), 0);
   play.RunBatch(1);
+  play.Stopped("e");
   ASSERT_EQ(play.over.size(), 1u);
   EXPECT_EQ(play.over[0].how, proto::JobEnded::FINISHED);
 }

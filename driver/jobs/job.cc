@@ -367,6 +367,9 @@ void Job::OnMemberReconnected(const ExecutorId& id) {
 }
 
 void Job::PublishOffsets(const BatchDone& done) {
+  if (history().submitted().replay()) {
+    return;
+  }
   std::map<uint32_t, std::vector<PartitionOffset>> by_source;
   for (const proto::SplitReport& split : done.splits) {
     by_source[split.key().source()].push_back({split.key().partition(), Offset(split.end())});

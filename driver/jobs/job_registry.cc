@@ -314,6 +314,8 @@ void JobRegistry::OnExecutorMessage(const ExecutorId& from, proto::ExecutorMessa
     job_id = &message.batch_committed().job_id();
   } else if (message.has_epoch_failed()) {
     job_id = &message.epoch_failed().job_id();
+  } else if (message.has_epoch_stopped()) {
+    job_id = &message.epoch_stopped().job_id();
   } else if (message.has_snapshot_written()) {
     job_id = &message.snapshot_written().job_id();
   } else {

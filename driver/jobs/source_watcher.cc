@@ -16,6 +16,7 @@ namespace {
 // started may not know all topics yet.
 constexpr int kGoneReports = 3;
 constexpr absl::Duration kGoneRetry = absl::Milliseconds(300);
+constexpr int kPauseFactor = 30;
 
 std::chrono::microseconds Chrono(absl::Duration duration) {
   return absl::ToChronoMicroseconds(std::clamp(duration, absl::ZeroDuration(), absl::Hours(1)));
@@ -134,7 +135,6 @@ void SourceWatcher::AskEnds() {
   if (ends.ok() && (!gone.ok() || gone_reports_ > 0 || absl::Now() >= next_topic_ids_)) {
     const absl::Status recreated = FindRecreated();
     gone = recreated.ok() ? gone : recreated;
-    next_topic_ids_ = absl::Now() + options_.topic_ids_interval;
   }
   if (!gone.ok()) {
     NoteGone(gone);
@@ -167,8 +167,11 @@ absl::Status SourceWatcher::FindCut(const std::vector<PartitionEnd>& ends,
 absl::Status SourceWatcher::FindRecreated() {
   const absl::StatusOr<std::vector<std::string>> ids =
       enumerator_->TopicIds(partitions_, options_.call_timeout);
+  // Ends decides whether the source is there. Where only the ids are not to be had, asking for them
+  // must not hold up the ends every time.
+  next_topic_ids_ = absl::Now() + (ids.ok() ? 1 : kPauseFactor) * options_.topic_ids_interval;
   if (!ids.ok()) {
-    return absl::OkStatus();  // Ends decides whether the source is there
+    return absl::OkStatus();
   }
   for (size_t i = 0; i < partitions_.size(); ++i) {
     std::string& known = topic_ids_[partitions_[i]];

@@ -114,9 +114,8 @@ absl::StatusOr<bool> AddFromSavepoint(uint32_t source, const std::string& table,
     if (std::erase(*names, position.partition()) == 0) {
       continue;
     }
-    ASSIGN_OR_RETURN(
-        const std::vector<std::string> now,
-        resolved->enumerators[source]->TopicIds({position.partition()}, timeout));
+    ASSIGN_OR_RETURN(const std::vector<std::string> now,
+                     resolved->enumerators[source]->TopicIds({position.partition()}, timeout));
     RETURN_IF_ERROR(CheckTopicId(position.partition(), position.topic_id(), now[0]));
     AddPartition(source, position.partition(), position.offset(), position.topic_id(),
                  &resolved->partitions);
@@ -135,7 +134,8 @@ absl::Status ResolveStarts(uint32_t source, const std::string& table, const JobH
                    NewPartitions(enumerator, source, known, timeout));
   bool was_read = known != nullptr && static_cast<int>(source) < known->plan().sources_size();
   if (savepoint != nullptr) {
-    ASSIGN_OR_RETURN(was_read, AddFromSavepoint(source, table, *savepoint, &names, timeout, resolved));
+    ASSIGN_OR_RETURN(was_read,
+                     AddFromSavepoint(source, table, *savepoint, &names, timeout, resolved));
   }
   if (names.empty()) {
     return absl::OkStatus();

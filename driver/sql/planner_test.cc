@@ -481,7 +481,7 @@ TEST(PlannerTest, ExplainsWhereFailedRecordsGo) {
             "Stage 0: a task per split of s\n"
             "  -> Sink out (file 'o', inserts): a\n"
             "    -> Source s (file 'p'): value\n"
-            "  -> Sink dead (kafka 'd', inserts): error, \"offset\"\n"
+            "  -> Sink dead (kafka 'd', inserts): error, offset\n"
             "    -> Records of s that fail\n");
 }
 

@@ -72,7 +72,8 @@ TEST(RefusalsTest, TablesThatCannotTakeFailedRecords) {
         2, 65,
         "they have no column \"reason\", only \"error\" text, \"topic\" text, \"partition\" "
         "integer, "
-        "\"offset\" bigint, \"timestamp\" timestamptz, \"key\" bytea or text, \"value\" bytea or "
+        "\"offset\" bigint, \"timestamp\" timestamp with time zone, \"key\" bytea or text, "
+        "\"value\" bytea or "
         "text"},
        {WithErrorTable("dead", "CREATE TABLE dead (\"offset\" int) WITH (connector = 'print');"), 2,
         65, "its column \"offset\" must be of type bigint, not integer"},

@@ -223,14 +223,7 @@ void BatchCommitter::Finish(const std::shared_ptr<Round>& round) {
   }
   {
     absl::MutexLock lock(&mutex_);
-    for (const Task& task : round->tasks) {
-      Progress& progress = unsettled_[task.writer];
-      progress.settled = task.settle ? round->durable : progress.settled;
-      progress.committed = task.commit ? round->through : progress.committed;
-      if (progress.settled >= progress.committed) {
-        unsettled_.erase(task.writer);
-      }
-    }
+    NoteProgress(*round);
     if (commits) {
       prepared_.erase(prepared_.begin(), prepared_.upper_bound(round->through));
       ordered_.pop_front();
@@ -242,6 +235,24 @@ void BatchCommitter::Finish(const std::shared_ptr<Round>& round) {
     on_committed_(std::move(committed));
   }
   StartNext();
+}
+
+void BatchCommitter::NoteProgress(const Round& round) {
+  for (const Task& task : round.tasks) {
+    auto progress = unsettled_.find(task.writer);
+    if (task.settle && progress != unsettled_.end()) {
+      progress->second.settled = round.durable;
+      if (progress->second.committed <= round.durable) {
+        unsettled_.erase(progress);
+      }
+    }
+    if (task.commit) {
+      // What was before it is settled, or else the entry is there.
+      unsettled_
+          .try_emplace(task.writer, Progress{.committed = {}, .settled = round.through.Prev()})
+          .first->second.committed = round.through;
+    }
+  }
 }
 
 proto::BatchCommitted BatchCommitter::Report(const Round& round) const {

@@ -92,6 +92,7 @@ class BatchCommitter {
   // Calls again what fails for a reason that may pass.
   absl::Status Try(absl::FunctionRef<absl::Status(absl::Time deadline)> call);
   void Finish(const std::shared_ptr<Round>& round);
+  void NoteProgress(const Round& round) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   proto::BatchCommitted Report(const Round& round) const;
 
   TaskHost* const host_;

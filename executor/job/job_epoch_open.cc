@@ -186,14 +186,16 @@ void JobEpoch::OpenWriters(std::vector<std::pair<uint32_t, uint32_t>> wanted,
 
 // A claim is all that is wanted of them: what a dead writer of theirs has left open is over then.
 void JobEpoch::ClaimRetired(std::function<void(std::vector<proto::SinkMarker> markers)> done) {
-  const size_t count = layout_.retired_shards.size();
+  std::vector<std::pair<uint32_t, uint32_t>> wanted = layout_.retired_shards;
+  std::erase_if(wanted, [this](const auto& place) { return sinks_->gathered(place.first); });
+  const size_t count = wanted.size();
   auto markers = std::make_shared<std::vector<proto::SinkMarker>>(count);
-  const auto claim = [this, markers](size_t i) {
-    const auto [sink, shard] = layout_.retired_shards[i];
-    if (ended() || sinks_->gathered(sink)) {
+  const auto claim = [this, wanted = std::move(wanted), markers](size_t i) {
+    if (ended()) {
       return;
     }
-    const absl::StatusOr<std::unique_ptr<ShardWriter>> writer = sinks_->OpenWriter(sink, shard);
+    const absl::StatusOr<std::unique_ptr<ShardWriter>> writer =
+        sinks_->OpenWriter(wanted[i].first, wanted[i].second);
     if (writer.ok()) {
       (*markers)[i] = (*writer)->ClaimedMarker();
     } else {
@@ -259,6 +261,8 @@ void JobEpoch::Fail(BatchId batch, const absl::Status& status) {
     failure_->set_code(static_cast<int32_t>(status.code()));
     failure_->set_message(std::string(status.message()));
     failure_->set_retryable(IsRetryable(status));
+    failure_->set_restore_failed(phase_ == Phase::kOpening && batch == BatchId() &&
+                                 absl::IsDataLoss(status));
     phase_ = Phase::kEnding;
   }
   metrics_.failures.Increment();

@@ -48,11 +48,11 @@ std::vector<Splits> RandomBatches(int count, uint32_t seed) {
 std::string MustRun(LocalJob* job, const Splits& splits) {
   absl::StatusOr<Sinks> sinks = job->RunBatch(splits);
   EXPECT_TRUE(sinks.ok()) << sinks.status();
-  std::string bytes;
-  for (const auto& [sink, rows] : job->sink_bytes()) {
-    absl::StrAppend(&bytes, "sink ", sink, ":", rows);
+  std::string text;
+  for (const auto& [sink, rows] : job->sink_text()) {
+    absl::StrAppend(&text, "sink ", sink, ":\n", rows);
   }
-  return bytes;
+  return text;
 }
 
 // ---- any cuts, any crashes, any shards ----

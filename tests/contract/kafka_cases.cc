@@ -137,6 +137,7 @@ class KafkaSink : public SinkUnderTest {
     return sink;
   }
   std::vector<std::string> Visible() const override {
+    StableEnd(topic_);
     std::vector<std::string> out;
     for (const PlainRecord& record : Consume(topic_)) {
       if (!record.key.has_value()) {

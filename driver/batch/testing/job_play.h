@@ -121,6 +121,11 @@ class Play {
     }
     Report(from, std::move(message));
   }
+  void Stopped(const std::string& from) {
+    proto::ExecutorMessage message;
+    message.mutable_epoch_stopped()->set_epoch(state_.epoch().value());
+    Report(from, std::move(message));
+  }
   void Failed(const std::string& from, bool retryable, const std::string& words) {
     proto::ExecutorMessage message;
     message.mutable_epoch_failed()->set_epoch(state_.epoch().value());
@@ -169,6 +174,8 @@ class Play {
   std::vector<proto::RunBatch> runs;
   std::vector<std::string> receiver_of;  // of runs
   std::vector<int64_t> commits;
+  proto::CommitBatch last_commit;
+  proto::StopEpoch last_stop;
   std::vector<proto::TakeSnapshot> cuts;
   std::vector<BatchDone> done;
   std::vector<JobOver> over;
@@ -200,10 +207,12 @@ class Play {
       receiver_of.push_back(to);
     } else if (message.has_commit_batch()) {
       commits.push_back(message.commit_batch().batch());
+      last_commit = message.commit_batch();
     } else if (message.has_take_snapshot()) {
       cuts.push_back(message.take_snapshot());
     } else if (message.has_stop_epoch()) {
       ++stops;
+      last_stop = message.stop_epoch();
     }
   }
 

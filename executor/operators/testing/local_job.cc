@@ -67,8 +67,9 @@ absl::Status RecordedOutputs::SinkRows(uint32_t sink, uint32_t shard, const Batc
   std::vector<std::string> lines = PrintRows(rows);
   auto& kept = sinks[{sink, shard}];
   kept.insert(kept.end(), lines.begin(), lines.end());
-  rows.rows().ForEach(
-      [&](uint32_t row) { EncodeBatch(rows.TakeRows(&row, 1), &sink_bytes[sink]); });
+  for (const std::string& line : lines) {
+    absl::StrAppend(&sink_text[sink], line, "\n");
+  }
   return absl::OkStatus();
 }
 
@@ -108,7 +109,7 @@ LocalJob::RunBatch(const std::vector<Split>& splits) {
       RETURN_IF_ERROR(RunKeyedStage(stage.id(), &outputs));
     }
   }
-  sink_bytes_ = std::move(outputs.sink_bytes);
+  sink_text_ = std::move(outputs.sink_text);
   return outputs.sinks;
 }
 

@@ -44,7 +44,7 @@ class RecordedOutputs : public PipelineOutputs {
 
   std::vector<Block> blocks;
   std::map<std::pair<uint32_t, uint32_t>, std::vector<std::string>> sinks;  // by (sink, shard)
-  std::map<uint32_t, std::string> sink_bytes;  // by sink: rows encoded one by one, as written
+  std::map<uint32_t, std::string> sink_text;  // by sink: all shards, as written
 };
 
 class LocalJob {
@@ -73,9 +73,9 @@ class LocalJob {
   absl::StatusOr<std::map<std::pair<uint32_t, uint32_t>, std::vector<std::string>>> RunBatch(
       const std::vector<Split>& splits);
 
-  // What the last batch wrote to each sink: equal for equal rows in equal order, whatever shards
-  // and batches they came in.
-  const std::map<uint32_t, std::string>& sink_bytes() const { return sink_bytes_; }
+  // What the last batch wrote to each sink, a line per row: equal for the same rows in the same
+  // order, whatever shards and batches they came in.
+  const std::map<uint32_t, std::string>& sink_text() const { return sink_text_; }
 
   // As in KeyedPipeline, for all shards of all stages.
   void BeginSnapshot(bool full);
@@ -112,7 +112,7 @@ class LocalJob {
   std::map<std::pair<uint32_t, uint32_t>, std::unique_ptr<KeyedPipeline>>
       keyed_;  // by (stage, shard)
   size_t snapshot_step_ = 0;
-  std::map<uint32_t, std::string> sink_bytes_;
+  std::map<uint32_t, std::string> sink_text_;
   SkipReport skipped_;
 };
 
