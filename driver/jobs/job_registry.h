@@ -105,7 +105,8 @@ class JobRegistry {
   // The job's history once its plan may change; see JobState.
   absl::StatusOr<JobHistory> Settle(JobHistory history, const proto::JobPlan& next);
   absl::Status TakeOver(const proto::SubmitRequest& request, const PlannedSubmission& submission,
-                        const JobHistory& known, proto::JobSubmitted* submitted) const;
+                        const JobHistory& known, PlanChange change,
+                        proto::JobSubmitted* submitted) const;
   absl::StatusOr<proto::Savepoint> BeginFromSavepoint(const proto::SubmitRequest& request,
                                                       const proto::JobPlan& plan,
                                                       proto::JobSubmitted* submitted) const;

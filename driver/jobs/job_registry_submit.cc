@@ -113,11 +113,19 @@ absl::StatusOr<proto::SubmitResponse> JobRegistry::SubmitReserved(
   submitted.set_snapshot_location(SnapshotLocation(submission.settings, options_.directory));
   *submitted.mutable_plan() = submission.plan;
   if (known != nullptr) {
-    RETURN_IF_ERROR(TakeOver(request, submission, *known, &submitted));
+    RETURN_IF_ERROR(TakeOver(request, submission, *known, reservation.change, &submitted));
   }
+  const bool begins_state = known != nullptr && submission.plan.running_state() &&
+                            !known->plan().running_state() && known->last_committed() > BatchId(0);
 
   RETURN_IF_ERROR(ProbeSinks(submission.plan, *context_->connectors, kResolveTimeout));
   std::vector<proto::JournalRecord> records(1);
+  if (begins_state) {
+    // After what is committed the state is empty: there is nothing to rebuild from before.
+    proto::SnapshotCompleted* empty = records.emplace_back().mutable_snapshot_completed();
+    empty->set_job_id(submitted.job_id());
+    empty->mutable_snapshot()->set_batch(known->last_committed().value());
+  }
   std::optional<proto::Savepoint> savepoint;
   if (!request.from_savepoint().empty()) {
     ASSIGN_OR_RETURN(savepoint, BeginFromSavepoint(request, submission.plan, &submitted));
@@ -150,11 +158,19 @@ absl::StatusOr<proto::SubmitResponse> JobRegistry::SubmitReserved(
 // A job that goes on under a new plan keeps what still fits.
 absl::Status JobRegistry::TakeOver(const proto::SubmitRequest& request,
                                    const PlannedSubmission& submission, const JobHistory& known,
-                                   proto::JobSubmitted* submitted) const {
+                                   PlanChange change, proto::JobSubmitted* submitted) const {
   if (!request.from_savepoint().empty()) {
     return absl::FailedPreconditionError(absl::StrCat(
         "job '", known.name(), "' goes on where it stopped, not from a savepoint; cancel it first ",
         "(millrace jobs cancel ", known.name(), ") or choose another name with --name"));
+  }
+  if (change == PlanChange::kPlan && known.plan().running_state() &&
+      known.last_snapshot() != known.last_committed()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "job '", known.name(), "' cannot change: its state after batch ",
+        known.last_committed().value(), " is in no snapshot (the newest is that of batch ",
+        known.last_snapshot().value(), "); look at the driver's log why, and whether '",
+        known.submitted().snapshot_location(), "' can be written"));
   }
   if (!known.snapshots().empty() && !request.drop_state()) {
     RETURN_IF_ERROR(CheckStateFits(known.snapshots().back(), submission.plan, *options_.functions));
