@@ -241,10 +241,12 @@ TEST_F(DriverTest, StopsAndGoesOnWhereItStopped) {
   EXPECT_EQ(stopped->phase(), proto::PHASE_STOPPED);
   world_.SetEnd("p/1", 9);
 
-  const auto other =
-      Submit(absl::StrReplaceAll(kScript, {{"SELECT value", "SELECT upper(value)"}}), "words");
+  const auto other = Submit(absl::StrReplaceAll(kScript, {{"TABLE lines", "TABLE others"},
+                                                          {"FROM lines", "FROM others"}}),
+                            "words");
   EXPECT_EQ(other.status().code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_THAT(std::string(other.status().message()), HasSubstr("exists with another script"));
+  EXPECT_THAT(std::string(other.status().message()),
+              HasSubstr("job 'words' exists with source table \"lines\""));
 
   const auto resumed = Submit(absl::StrReplaceAll(kScript, {{"10 ms", "20 ms"}}), "words");
   ASSERT_TRUE(resumed.ok()) << resumed.status();
@@ -253,6 +255,22 @@ TEST_F(DriverTest, StopsAndGoesOnWhereItStopped) {
   UntilRecords("words", 4);
   EXPECT_EQ(executor->runs().back().splits(0).begin(), 5);
   EXPECT_EQ(Show("words").settings().at("batch_duration"), "20 ms");
+}
+
+TEST_F(DriverTest, AChangedScriptGoesOnWhereTheJobStopped) {
+  StartDriver();
+  const auto executor = NewExecutor("e");
+  const auto first = Submit(kScript, "words");
+  ASSERT_TRUE(first.ok()) << first.status();
+  UntilRecords("words", 15);
+  ASSERT_TRUE(Stop("words").ok());
+  world_.SetEnd("p/1", 9);
+  const auto changed =
+      Submit(absl::StrReplaceAll(kScript, {{"SELECT value", "SELECT upper(value)"}}), "words");
+  ASSERT_TRUE(changed.ok()) << changed.status();
+  EXPECT_TRUE(changed->resumed());
+  UntilRecords("words", 4);
+  EXPECT_EQ(executor->runs().back().splits(0).begin(), 5);
 }
 
 TEST_F(DriverTest, CancelledNameBeginsAnew) {

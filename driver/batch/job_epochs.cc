@@ -108,7 +108,7 @@ proto::StartEpoch JobState::StartEpochMessage() const {
   start.set_planned_batch(history_.last_planned().value());
   start.set_first_batch(replays_.empty() ? history_.last_planned().Next().value()
                                          : replays_.front().batch.value());
-  if (!chain_.layers().empty()) {
+  if (!chain_.layers().empty() && chain_.operators_size() > 0) {
     *start.mutable_restore() = chain_;
   }
   start.set_snapshot_location(history_.submitted().snapshot_location());

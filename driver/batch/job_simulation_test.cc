@@ -72,6 +72,7 @@ class Simulation {
     options.max_failures = 1'000'000;
     options.max_backoff_us = 1'000'000;
     options.settle = settle;
+    options.operators.emplace_back().set_name("counts/aggregate-1");
     settling_job_ = settle;
     state_ = std::make_unique<JobState>(std::move(history), settings_, options);
     expected_done_ = state_->history().last_committed().value() + 1;

@@ -122,7 +122,7 @@ class StandbyTest(unittest.TestCase):
         driver = self.cluster.driver
         self.expect_in_time("SIGSTOP", lambda: driver.signal(signal.SIGSTOP))
         # Commands pass over the address that hangs.
-        self.assertEqual(self.cli.phase(self.name), "running")
+        self.cli.wait_for_phase(self.name, "running")
         driver.signal(signal.SIGCONT)
         self.assertEqual(driver.wait(10), 1)
         self.assertIn("another driver (", driver.text())

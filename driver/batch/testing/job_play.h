@@ -39,7 +39,13 @@ class Play {
                 JobStateOptions options = {})
       : Play(JobHistory(std::move(submitted)), settings, std::move(options)) {}
   Play(JobHistory history, const JobSettings& settings, JobStateOptions options)
-      : state_(std::move(history), settings, std::move(options)) {}
+      : state_(std::move(history), settings, WithOperators(std::move(options))) {}
+
+  // One operator with state, as the plan of a script with an aggregate has.
+  static JobStateOptions WithOperators(JobStateOptions options) {
+    options.operators.emplace_back().set_name("counts/aggregate-1");
+    return options;
+  }
 
   static JobSettings Settings(int batch_ms) {
     JobSettings settings;
