@@ -51,9 +51,11 @@ CLI::Validator AtLeast(int64_t least) {
 
 void AddDriverOption(CLI::App& command, std::string& address) {
   address = "localhost:7070";
-  command.add_option("--driver", address, "Where the driver listens")
+  command
+      .add_option("--driver", address,
+                  "Where the driver listens; with standbys all addresses, separated by commas")
       ->envname("MILLRACE_DRIVER")
-      ->type_name("HOST:PORT")
+      ->type_name("HOST:PORT[,…]")
       ->capture_default_str();
 }
 

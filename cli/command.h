@@ -23,6 +23,7 @@ struct CommandContext {
 };
 
 void AddDemoCommand(CLI::App& app, CommandContext& context);
+void AddReplayCommand(CLI::App& app, CommandContext& context);
 void AddRunCommand(CLI::App& app, CommandContext& context);
 void AddExplainCommand(CLI::App& app, CommandContext& context);
 void AddSubmitCommand(CLI::App& app, CommandContext& context);
@@ -40,7 +41,7 @@ CLI::App* AddSubcommand(CLI::App& app, std::string name, std::string description
                         std::string_view examples);
 // --output table|json
 void AddOutputOption(CLI::App& command, OutputFormat& format);
-// --driver HOST:PORT, else MILLRACE_DRIVER, else localhost:7070
+// --driver HOST:PORT[,HOST:PORT…], else MILLRACE_DRIVER, else localhost:7070
 void AddDriverOption(CLI::App& command, std::string& address);
 // --set NAME=VALUE, any number of times
 void AddSetOption(CLI::App& command, std::vector<std::string>& settings);

@@ -1,5 +1,6 @@
 // The command line's side of proto/jobs.proto: calls with deadlines, errors as absl::Status with
-// the driver's own words, and a way out when no driver answers. Thread-safe.
+// the driver's own words, and a way out when no driver answers. Given several addresses, it asks
+// the first driver that it reaches: standbys do not listen. Thread-safe.
 #ifndef MILLRACE_CLI_DRIVER_CLIENT_H_
 #define MILLRACE_CLI_DRIVER_CLIENT_H_
 
@@ -7,7 +8,11 @@
 
 #include <functional>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -21,13 +26,17 @@ class DriverClient {
   // Does not connect yet. `address` is for messages; an in-process channel has none and is never
   // waited for.
   DriverClient(std::shared_ptr<grpc::Channel> channel, std::string address);
-  static std::unique_ptr<DriverClient> ForAddress(const std::string& address);
+  // "host:port", or several separated by commas.
+  static std::unique_ptr<DriverClient> ForAddress(const std::string& addresses);
 
   absl::StatusOr<proto::SubmitResponse> Submit(const proto::SubmitRequest& request);
   absl::StatusOr<proto::ListResponse> List();
   absl::StatusOr<proto::JobDetail> Show(const std::string& job);
   // Draining waits for the batches under way, so this may take a while.
   absl::StatusOr<proto::StopResponse> Stop(const std::string& job, bool cancel);
+  // `location` empty: the driver chooses one. Waits for a snapshot.
+  absl::StatusOr<proto::SavepointResponse> Savepoint(const std::string& job,
+                                                     const std::string& location);
   absl::StatusOr<proto::LagResponse> Lag(const std::string& job);
   absl::StatusOr<proto::ExecutorsResponse> Executors();
 
@@ -37,18 +46,25 @@ class DriverClient {
                        const std::function<bool(const proto::BatchResults&)>& on_batch);
 
  private:
-  absl::Status WaitForDriver();
+  struct Driver {
+    std::string address;  // empty: in this process
+    std::shared_ptr<grpc::Channel> channel;
+  };
+  explicit DriverClient(std::vector<Driver> drivers) : drivers_(std::move(drivers)) {}
+
+  // The driver that answers, found at the first call.
+  absl::StatusOr<Driver> FindDriver();
+  absl::StatusOr<Driver> Connect() const;
   template <typename Request, typename Response>
   using Method = grpc::Status (proto::Jobs::Stub::*)(grpc::ClientContext*, const Request&,
                                                      Response*);
   template <typename Request, typename Response>
   absl::StatusOr<Response> Call(Method<Request, Response> method, const Request& request,
                                 absl::Duration timeout);
-  absl::Status Translate(const grpc::Status& status) const;
 
-  std::shared_ptr<grpc::Channel> channel_;
-  std::string address_;  // empty: in this process
-  std::unique_ptr<proto::Jobs::Stub> stub_;
+  const std::vector<Driver> drivers_;
+  std::mutex mutex_;
+  std::optional<Driver> found_;
 };
 
 // Names of phases as people see them: "running", "waiting", …

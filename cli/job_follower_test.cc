@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <memory>
 #include <mutex>
@@ -11,8 +14,11 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "cli/driver_client.h"
 #include "common/columnar/batch_codec.h"
+#include "common/rpc/rpc.h"
 #include "common/types/sql_type.h"
 #include "proto/jobs.grpc.pb.h"
 
@@ -162,6 +168,29 @@ TEST(DriverClientTest, NoDriverSaysWhereAndWhatToDo) {
   EXPECT_THAT(std::string(jobs.status().message()),
               testing::AllOf(HasSubstr("127.0.0.1:1"), HasSubstr("--driver"),
                              HasSubstr("MILLRACE_DRIVER")));
+}
+
+// A process that was stopped: its kernel accepts connections, and nobody ever answers.
+TEST(DriverClientTest, PassesOverAHungAndARefusingAddress) {
+  const int hung = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in any = {};
+  any.sin_family = AF_INET;
+  any.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof(any);
+  ASSERT_EQ(bind(hung, reinterpret_cast<sockaddr*>(&any), length), 0);
+  ASSERT_EQ(listen(hung, 16), 0);
+  ASSERT_EQ(getsockname(hung, reinterpret_cast<sockaddr*>(&any), &length), 0);
+
+  FakeJobs jobs;
+  const auto server = RpcServer::Start("127.0.0.1:0", {&jobs}, "a test", "nothing");
+  ASSERT_TRUE(server.ok()) << server.status();
+  const auto client = DriverClient::ForAddress(
+      absl::StrCat("127.0.0.1:", ntohs(any.sin_port), ", 127.0.0.1:1,", (*server)->address()));
+  const absl::Time start = absl::Now();
+  const auto stopped = client->Stop("words", /*cancel=*/false);
+  EXPECT_TRUE(stopped.ok()) << stopped.status();
+  EXPECT_LT(absl::Now() - start, absl::Seconds(2.5)) << "less than it waits for a single address";
+  close(hung);
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
-// millrace jobs list|show|stop|cancel|logs: a cluster's jobs.
+// millrace jobs list|show|stop|cancel|savepoint|logs: a cluster's jobs.
 #include <google/protobuf/util/json_util.h>
+
+#include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
 #include "cli/command.h"
@@ -17,6 +19,7 @@ struct JobsOptions {
   OutputFormat output = OutputFormat::kTable;
   bool follow = false;
   int64_t from_batch = 0;
+  std::string location;
 };
 
 int RunList(const JobsOptions& options, const Console& console) {
@@ -31,14 +34,16 @@ int RunList(const JobsOptions& options, const Console& console) {
                    {"records/s", "records_per_second"},
                    {"lag", "lag_records"},
                    {"skipped", "skipped_records"},
+                   {"lost", "lost_records"},
                    {"restarts", "restarts"},
                    {"submitted", "submitted_at"},
                    {"message", "message"}});
   for (const proto::JobSummary& job : response->jobs()) {
     table.AddRow({job.name(), PhaseName(job.phase()), int64_t{job.committed_batch()},
                   int64_t{job.records()}, job.records_per_second(), int64_t{job.lag_records()},
-                  int64_t{job.skipped_records()}, int64_t{job.restarts()},
-                  TimeText(job.submitted_at_us()), Printable(job.message())});
+                  int64_t{job.skipped_records()}, int64_t{job.lost_records()},
+                  int64_t{job.restarts()}, TimeText(job.submitted_at_us()),
+                  Printable(job.message())});
   }
   table.Print(options.output, console.out);
   return kExitOk;
@@ -60,8 +65,14 @@ void PrintSummary(const proto::JobDetail& detail, std::ostream& out) {
   if (!detail.first_skipped().empty()) {
     out << " (first: " << detail.first_skipped() << ")";
   }
+  if (job.lost_records() > 0) {
+    out << "\nlost       " << WithThousands(job.lost_records());
+  }
   out << "\nstate      " << WithThousands(detail.state_rows()) << " rows, "
       << WithThousands(detail.state_bytes()) << " bytes\n";
+  if (job.snapshot_batch() > 0) {
+    out << "snapshot   of batch " << job.snapshot_batch() << "\n";
+  }
 }
 
 void PrintRecentBatches(const proto::JobDetail& detail, std::ostream& out) {
@@ -118,6 +129,25 @@ int RunStop(const JobsOptions& options, bool cancel, const Console& console) {
     return console.Fail(response.status());
   }
   console.out << options.job << ": " << PhaseName(response->phase()) << std::endl;
+  return kExitOk;
+}
+
+int RunSavepoint(const JobsOptions& options, const Console& console) {
+  const auto response =
+      DriverClient::ForAddress(options.driver)->Savepoint(options.job, options.location);
+  if (!response.ok()) {
+    return console.Fail(response.status());
+  }
+  if (options.output == OutputFormat::kJson) {
+    const nlohmann::ordered_json json = {{"location", response->location()},
+                                         {"batch", response->batch()},
+                                         {"bytes", response->bytes()}};
+    console.out << json.dump(2) << std::endl;
+  } else {
+    console.out << response->location() << std::endl;
+    console.Note(absl::StrCat("state after batch ", response->batch(), ", ",
+                              WithThousands(static_cast<int64_t>(response->bytes())), " bytes"));
+  }
   return kExitOk;
 }
 
@@ -192,7 +222,16 @@ void AddJobsCommand(CLI::App& app, CommandContext& context) {
                    "The first batch to show; by default as far back as is kept")
       ->type_name("N")
       ->check(AtLeast(0));
-  for (CLI::App* command : {show, stop, cancel, logs}) {
+  CLI::App* savepoint = AddJobAction(
+      *jobs, context, options, "savepoint", "Copy the job's state and offsets to a directory",
+      "  millrace jobs savepoint words\n"
+      "  millrace jobs savepoint words --location /backup/words-1\n"
+      "  millrace submit words.sql --name words2 --from /backup/words-1",
+      &RunSavepoint);
+  AddOutputOption(*savepoint, options->output);
+  savepoint->add_option("--location", options->location,
+                        "A directory that does not exist yet; by default one beside the snapshots");
+  for (CLI::App* command : {show, stop, cancel, savepoint, logs}) {
     command->add_option("JOB", options->job, "The job's name or id")->required();
   }
 }

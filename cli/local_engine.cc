@@ -21,7 +21,8 @@ absl::StatusOr<std::unique_ptr<LocalEngine>> LocalEngine::Start(const LocalEngin
   DriverOptions driver;
   driver.directory = options.directory;
   driver.metrics_address = options.metrics_address;
-  driver.resume_jobs = false;
+  driver.initial_records = options.initial_records;
+  driver.resume_jobs = !options.initial_records.empty();
   driver.hold_for_followers = true;
   driver.connectors = &AllConnectors();
   driver.functions = &FunctionRegistry::BuiltIn();

@@ -26,6 +26,8 @@ struct LocalEngineOptions {
   uint32_t slots = 0;  // of each executor; 0 = the machine's hardware threads
   // More than one: they exchange rows over sockets on the loopback interface, as on a cluster.
   uint32_t executors = 1;
+  // Without a directory: jobs that are under way as these records say, and go on.
+  std::vector<proto::JournalRecord> initial_records = {};
 };
 
 class LocalEngine {

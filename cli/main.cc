@@ -3,8 +3,10 @@
 #include <spdlog/spdlog.h>
 
 #include <csignal>
+#include <cstdio>
 
 #include "cli/command.h"
+#include "common/base/failpoint.h"
 
 int main(int argc, char** argv) {
   // A reader that goes away (| head) ends a write with an error instead of the process without a
@@ -25,6 +27,7 @@ int main(int argc, char** argv) {
   millrace::CommandContext context{.console = millrace::Console::Standard(), .action = nullptr};
   millrace::AddDemoCommand(app, context);
   millrace::AddRunCommand(app, context);
+  millrace::AddReplayCommand(app, context);
   millrace::AddExplainCommand(app, context);
   millrace::AddSubmitCommand(app, context);
   millrace::AddJobsCommand(app, context);
@@ -33,6 +36,18 @@ int main(int argc, char** argv) {
   millrace::AddTopicsCommand(app, context);
   millrace::AddProduceCommand(app, context);
   millrace::AddConsumeCommand(app, context);
+
+  app.add_flag_callback("--list-failpoints",
+                        [] {
+                          for (const std::string& name : millrace::AllFailpoints()) {
+                            std::printf("%s\n", name.c_str());
+                          }
+                          throw CLI::Success();
+                        })
+      ->group("");
+  if (const absl::Status armed = millrace::ArmFailpointFromEnvironment(); !armed.ok()) {
+    return context.console.Misuse(std::string(armed.message()));
+  }
 
   try {
     app.parse(argc, argv);

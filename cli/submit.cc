@@ -13,6 +13,8 @@ struct SubmitOptions {
   std::string driver;
   std::vector<std::string> settings;
   bool once = false;
+  std::string savepoint;
+  bool drop_state = false;
   OutputFormat output = OutputFormat::kTable;
 };
 
@@ -29,6 +31,8 @@ int RunSubmit(const SubmitOptions& options, const Console& console) {
   request.set_sql(*std::move(script));
   request.set_name(options.name);
   request.set_once(options.once);
+  request.set_from_savepoint(options.savepoint);
+  request.set_drop_state(options.drop_state);
   request.mutable_settings()->insert(settings->begin(), settings->end());
   const auto response = DriverClient::ForAddress(options.driver)->Submit(request);
   if (!response.ok()) {
@@ -61,12 +65,17 @@ void AddSubmitCommand(CLI::App& app, CommandContext& context) {
   CLI::App* command = AddSubcommand(
       app, "submit", "Submit a script to a cluster's driver",
       "  millrace submit word_count.sql --name words\n"
-      "  millrace submit word_count.sql --set batch_duration='500 ms' --driver host:7070");
+      "  millrace submit word_count.sql --set batch_duration='500 ms' --driver host:7070\n"
+      "  millrace submit word_count.sql --name words2 --from /backup/words-1");
   command->add_option("FILE", options->script, "The script; - for standard input")->required();
   command->add_option("--name", options->name,
                       "The job's name; by default the script's job_name, or one made up");
   command->add_flag("--once", options->once,
                     "Read up to the present end of the sources, then finish");
+  command->add_option("--from", options->savepoint,
+                      "Begin with the state and offsets of a savepoint (millrace jobs savepoint)");
+  command->add_flag("--drop-state", options->drop_state,
+                    "Go on although some state has no place in the script any more");
   AddSetOption(*command, options->settings);
   AddDriverOption(*command, options->driver);
   AddOutputOption(*command, options->output);

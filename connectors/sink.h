@@ -20,10 +20,13 @@
 
 namespace millrace {
 
-// One writer identity of a sink. Called by one thread at a time; blocking calls return within their
-// deadline. Life of a batch: Write any number of times, Prepare, Commit. Batches come in ascending
-// order; Commit(n) may run while n+1 is being written. Rows are visible to readers only through
-// Commit.
+// One writer identity of a sink: a shard, in one epoch. Called by one thread at a time; blocking
+// calls return within their deadline. Life of a batch: Write any number of times, Prepare, Commit.
+// Batches come in ascending order; Commit(n) may run while later ones are being written. Rows are
+// visible to readers only through Commit.
+//
+// A shard is claimed when its writer is created: from then on no writer of a lower epoch can make
+// anything visible, and committed() tells what earlier ones have.
 class SinkWriter {
  public:
   virtual ~SinkWriter() = default;
@@ -33,14 +36,48 @@ class SinkWriter {
   // timestamp where there is one.
   virtual absl::Status Write(BatchId batch, int64_t batch_time_us, const Batch& rows) = 0;
 
+  // The batch time of a batch that Commit will take in although no Write may come: files grow old
+  // by it. Before Prepare.
+  virtual void NoteBatch(BatchId batch, int64_t batch_time_us) { (void)batch, (void)batch_time_us; }
+
+  // Nothing comes after the batch that is committed next, the last of a job that finishes (or of a
+  // shard that a new plan lacks): Commit closes what the writer keeps open for more, so that Settle
+  // can show all of it. That the end is part of a commit, and so of the journal, is what keeps a
+  // zombie from closing what its successor still writes to.
+  virtual void Finish() {}
+
   // Makes sure that Commit can only fail for reasons of the environment: everything is encoded and
   // checked. RESOURCE_EXHAUSTED when the held rows exceed the writer's bound.
   virtual absl::Status Prepare(BatchId batch, absl::Time deadline) = 0;
 
-  // Makes the batch visible and durable as far as the connector can, and returns its new marker:
-  // what a writer opened later must know to go on after this batch (empty if nothing). Safe to call
-  // again after an UNAVAILABLE.
-  virtual absl::StatusOr<std::string> Commit(BatchId batch, absl::Time deadline) = 0;
+  // Makes all prepared batches up to `through` visible, in one step where the connector can,
+  // durable as far as it can, and returns the new marker: what a writer opened later must know to
+  // go on after them (empty if nothing). Batches ≤ committed() are out and are left out. Safe to
+  // call again after an UNAVAILABLE: what then is out is not written twice. ABORTED: a higher epoch
+  // has claimed the shard.
+  virtual absl::StatusOr<std::string> Commit(BatchId through, absl::Time deadline) = 0;
+
+  // The last batch whose output is out, as the claim found it or Commit made it; 0 = none.
+  // Thread-safe.
+  virtual BatchId committed() const = 0;
+
+  // The marker as it is now: after the claim, before any Commit. Empty if nothing need be known.
+  virtual std::string marker() const { return ""; }
+
+  // The commit of all batches up to `batch` is in the journal, so that what hangs on it may be done
+  // (a rolled file gets its final name). Called before the next Commit and now and then; cheap when
+  // there is nothing to do.
+  virtual absl::Status Settle(BatchId batch, absl::Time deadline) {
+    (void)batch, (void)deadline;
+    return absl::OkStatus();
+  }
+
+  // The batch time at which Commit should be called although no rows have come (a file is old
+  // enough to roll, a marker to renew); 0 = never. Thread-safe, as held_bytes.
+  virtual int64_t wake_at_us() const { return 0; }
+
+  // Bytes of rows held until commit.
+  virtual int64_t held_bytes() const { return 0; }
 };
 
 struct SinkContext {
@@ -49,7 +86,11 @@ struct SinkContext {
   Epoch epoch;
   uint32_t sink = 0;
   uint32_t shard = 0;
-  std::string marker;  // last journaled marker of this shard; empty = it has never committed
+  std::string marker;  // last journaled marker of this shard; empty = it has never been claimed
+  // By the journal: the last committed batch, and the last planned one. Batches between them are in
+  // doubt: a shard may or may not have committed them.
+  BatchId committed_batch;
+  BatchId planned_batch;
   int64_t max_held_bytes = 256 << 20;  // of prepared and unprepared rows together
 };
 
@@ -69,6 +110,9 @@ class SinkConnector {
   // blackhole).
   virtual bool accepts_changes() const = 0;
   virtual bool accepts_upsert() const = 0;
+  // Whether committed rows may be out of readers' sight until more come or Finish is called (files
+  // that have not rolled): a job is brought to its end before its plan changes.
+  virtual bool holds_back() const { return false; }
   // Rows go to the driver as results for a person instead of to a Writer (print).
   virtual bool gathered() const { return false; }
 

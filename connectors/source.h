@@ -7,7 +7,9 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -37,6 +39,11 @@ struct PartitionEnd {
   Offset high_watermark;  // ≥ stable_end; what lies between belongs to open transactions
 };
 
+// FAILED_PRECONDITION unless `now` may be the topic that `before` was: ids as
+// SourceEnumerator::TopicIds gives them, empty where there is none.
+absl::Status CheckTopicId(const PartitionName& partition, const std::string& before,
+                          const std::string& now);
+
 // The driver's view of a table. One thread at a time; every call returns within `timeout`
 // (DEADLINE_EXCEEDED or UNAVAILABLE name the server that did not answer).
 class SourceEnumerator {
@@ -57,13 +64,36 @@ class SourceEnumerator {
   virtual absl::StatusOr<std::vector<PartitionEnd>> Ends(
       const std::vector<PartitionName>& partitions, absl::Duration timeout) = 0;
 
+  // Tells each partition from one of the same name in another life, whose offsets mean other
+  // records (Kafka: the id of its topic, which a topic that is deleted and made again does not
+  // keep). Empty where nothing tells.
+  virtual absl::StatusOr<std::vector<std::string>> TopicIds(
+      const std::vector<PartitionName>& partitions, absl::Duration timeout) {
+    (void)timeout;
+    return std::vector<std::string>(partitions.size());
+  }
+
   // Tells the outside world how far the job has come (Kafka: the consumer group's committed
   // offsets). Informs, is not truth.
   virtual absl::Status PublishOffsets(const std::vector<PartitionOffset>& committed,
                                       absl::Duration timeout) = 0;
 
+  // Whether an end before what has been read means that records were cut off, and not that the
+  // source is yet to make them again.
+  virtual bool keeps_records() const { return true; }
+
   // A bounded source has all its data now; nothing will be appended beyond Ends().
   virtual bool bounded() const { return false; }
+};
+
+// A record as it is outside, for the few that could not be used. What the connector does not have
+// is absent.
+struct RawRecord {
+  std::optional<std::string_view> topic;  // of Kafka; a file's path
+  std::optional<int32_t> partition;
+  std::optional<int64_t> timestamp_us;
+  std::optional<std::string_view> key;
+  std::optional<std::string_view> value;
 };
 
 // Consecutive records of one partition, decoded.
@@ -75,6 +105,13 @@ struct SourceChunk {
   int64_t max_timestamp_us = INT64_MIN;
   uint64_t input_hash = 0;       // XXH3 over the records, seeded with Read's `hash_seed`
   std::vector<RowError> errors;  // records that could not be decoded; their rows are undefined
+  // Row i of the chunk as a raw record, whose views live as long as this function; null where the
+  // connector has rows, not bytes. Costs nothing until it is called.
+  std::function<RawRecord(uint32_t row)> raw;
+  // Offsets [lost_begin, lost_end) could not be read any more and were gone past, as the table's
+  // on_data_loss = 'skip' allows; the chunk has no records then.
+  Offset lost_begin;
+  Offset lost_end;
 };
 
 // An executor's view: prefetches the assigned partitions continuously, within a bound in bytes

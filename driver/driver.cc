@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -10,10 +11,12 @@
 #include "common/base/status.h"
 #include "common/base/uuid.h"
 #include "common/metrics/metrics.h"
+#include "common/rpc/address.h"
 #include "common/rpc/rpc.h"
 #include "driver/jobs/event_loop.h"
 #include "driver/jobs/executor_directory.h"
 #include "driver/jobs/job_registry.h"
+#include "driver/journal/directory_lease.h"
 #include "driver/journal/file_journal.h"
 #include "driver/services/cluster_service.h"
 #include "driver/services/jobs_service.h"
@@ -46,9 +49,9 @@ class Driver::Impl {
     context_.closing = &closing_;
     context_.executors = &executors_;
     context_.connectors = options_.connectors;
+    context_.functions = options_.functions;
     context_.metrics = &metrics_;
     context_.clock = options_.clock;
-    context_.driver_address = options_.listen_address;
     context_.results_buffer_bytes = options_.results_buffer_bytes;
     context_.hold_for_followers = options_.hold_for_followers;
     jobs_ = std::make_unique<JobRegistry>(
@@ -58,20 +61,24 @@ class Driver::Impl {
         std::make_unique<ClusterService>(&loop_, &executors_, jobs_.get(), options_.clock);
     jobs_service_ = std::make_unique<JobsService>(jobs_.get());
 
+    // A wrong address is known at once; nobody is answered there before this driver drives and
+    // knows its jobs.
+    std::optional<HeldAddress> held;
+    if (!options_.listen_address.empty()) {
+      ASSIGN_OR_RETURN(HeldAddress address,
+                       HeldAddress::Hold(options_.listen_address, "the driver", "--listen"));
+      held.emplace(std::move(address));
+      context_.driver_address = held->address().ToString();
+    }
     if (!options_.metrics_address.empty()) {
       ASSIGN_OR_RETURN(exposer_,
                        MetricsExposer::Start(options_.metrics_address, metrics_, "--metrics"));
     }
     RETURN_IF_ERROR(OpenJournal());
-    // Clients must not find a driver that does not know its jobs yet, so these come first; their
-    // executors come later.
-    ASSIGN_OR_RETURN(server_, RpcServer::Start(options_.listen_address,
+    ASSIGN_OR_RETURN(server_, RpcServer::Start(context_.driver_address,
                                                {cluster_service_.get(), jobs_service_.get()},
                                                "the driver", "--listen"));
-    loop_.Call([this] {
-      context_.driver_address = server_->address();
-      return true;
-    });
+    held.reset();
     jobs_->Start();
     loop_.Post([this] { KeepAnEyeOnExecutors(); });
     return absl::OkStatus();
@@ -98,6 +105,10 @@ class Driver::Impl {
     merging_.Stop();
     context_.journal = nullptr;
     journal_.reset();
+    if (lease_ != nullptr) {
+      lease_->Release();
+      lease_.reset();
+    }
     exposer_.reset();
   }
 
@@ -113,10 +124,14 @@ class Driver::Impl {
     if (options_.directory.empty()) {
       journal_ = NewMemoryJournal();
       context_.journal = journal_.get();
+      for (const proto::JournalRecord& record : options_.initial_records) {
+        RETURN_IF_ERROR(jobs_->Replay(record));
+      }
       return absl::OkStatus();
     }
+    RETURN_IF_ERROR(TakeDirectory());
     FileJournalOptions journal;
-    journal.directory = options_.directory;
+    journal.lease = lease_.get();
     journal.engine_version = kEngineVersion;
     journal.driver_id = driver_id_;
     prometheus::Histogram& seconds = metrics_.Histogram("millrace_journal_sync_seconds",
@@ -135,8 +150,39 @@ class Driver::Impl {
     return absl::OkStatus();
   }
 
+  absl::Status TakeDirectory() {
+    DirectoryLeaseOptions lease;
+    lease.clock = options_.clock;
+    lease.directory = options_.directory;
+    lease.driver_id = driver_id_;
+    lease.address = context_.driver_address;
+    lease.lease_time = options_.lease_time;
+    lease.wait = options_.standby;
+    lease.stop = options_.stop;
+    lease.on_lost = [this](const absl::Status& why) { OnLost(why); };
+    auto& term = metrics_.Gauge("millrace_driver_term",
+                                "Rises with every driver of the directory; 0 on a standby.");
+    ASSIGN_OR_RETURN(lease_, DirectoryLease::Acquire(std::move(lease)));
+    executors_.SetTerm(static_cast<int64_t>(lease_->first_segment()));
+    term.Set(static_cast<double>(lease_->first_segment()));
+    return absl::OkStatus();
+  }
+
+  // Nothing that this driver says counts any more.
+  void OnLost(const absl::Status& why) {
+    spdlog::error("{}", ToStd(why.message()));
+    loop_.Post([this] { executors_.Retire(); });
+    if (options_.on_lost != nullptr) {
+      options_.on_lost(why);
+    }
+  }
+
   void KeepAnEyeOnExecutors() {
     executors_.CheckTimeouts(loop_.NowUs());
+    // While the directory does not answer, another driver may have it: executors should look.
+    if (lease_ == nullptr || lease_->Fresh()) {
+      executors_.SayAlive();
+    }
     metrics_.Gauge("millrace_driver_executors", "Registered executors.")
         .Set(static_cast<double>(executors_.all().size()));
     loop_.PostAt(loop_.NowUs() + absl::ToInt64Microseconds(options_.heartbeat_interval),
@@ -151,6 +197,7 @@ class Driver::Impl {
   EventLoop closing_;
   ExecutorDirectory executors_;
   JobContext context_;
+  std::unique_ptr<DirectoryLease> lease_;
   std::unique_ptr<Journal> journal_;
   std::unique_ptr<JobRegistry> jobs_;
   std::unique_ptr<ClusterService> cluster_service_;

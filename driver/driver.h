@@ -10,8 +10,11 @@
 #include <grpcpp/channel.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <stop_token>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -19,6 +22,7 @@
 #include "common/base/clock.h"
 #include "common/expr/function_registry.h"
 #include "connectors/registry.h"
+#include "proto/journal.pb.h"
 
 namespace millrace {
 
@@ -26,13 +30,28 @@ struct DriverOptions {
   // host:port to serve on; port 0 = a free one (see Driver::address()). Empty = in this process
   // only.
   std::string listen_address;
-  // Where the journal is kept, made if missing; one live driver per directory. Empty = in memory:
-  // jobs end with the process, and every submission says so in its notices.
+  // Where the journal is kept, made if missing; one live driver per directory (docs/exactly-once.md
+  // §6). Empty = in memory: jobs end with the process, and every submission says so in its notices.
   std::string directory;
+  // While another driver has the directory: true: Start waits until that one ends or is silent;
+  // false: ALREADY_EXISTS.
+  bool standby = false;
+  // A driver that has not been seen to live for so long is replaced by one that waits.
+  absl::Duration lease_time = absl::Milliseconds(1500);
+  // Ends the waiting of Start with CANCELLED.
+  std::stop_token stop;
+  // Told once when another driver has taken over the directory. From then on nothing is
+  // acknowledged and nobody is served; all that is left to do is to end. From a thread of the
+  // driver: it must not be shut down in it.
+  std::function<void(const absl::Status& why)> on_lost;
   // host:port of the Prometheus /metrics page; port 0 = a free one. Empty = none.
   std::string metrics_address;
 
-  // How often executors say that they live, and after how long a silence they are given up.
+  // What the journal in memory begins with, when there is no directory; `resume_jobs` takes it up.
+  std::vector<proto::JournalRecord> initial_records;
+
+  // How often executors and driver say that they live, and after how long a silence they give each
+  // other up.
   absl::Duration heartbeat_interval = absl::Milliseconds(500);
   absl::Duration heartbeat_timeout = absl::Seconds(2);
 
@@ -57,8 +76,9 @@ struct DriverOptions {
 
 class Driver {
  public:
-  // Reads the journal, binds the addresses and serves. Errors name the address in use, the
-  // directory another driver holds, or the journal file and offset that cannot be read.
+  // Holds the addresses, waits for the directory as told, reads the journal and serves. Errors name
+  // the address in use, the driver that holds the directory, or the journal file and offset that
+  // cannot be read.
   static absl::StatusOr<std::unique_ptr<Driver>> Start(DriverOptions options);
 
   // As Shutdown().
@@ -79,7 +99,8 @@ class Driver {
   // get there by `deadline`; calling Shutdown then is safe, their last batch will be run again.
   absl::Status Drain(absl::Time deadline);
 
-  // Stops serving and ends all threads at once. Idempotent.
+  // Stops serving, ends all threads at once and leaves the directory to the next driver.
+  // Idempotent.
   void Shutdown();
 
  private:

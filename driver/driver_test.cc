@@ -6,12 +6,17 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <functional>
+#include <stop_token>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
+#include "common/base/failpoint.h"
 #include "common/base/status.h"
 #include "common/columnar/batch_codec.h"
 #include "common/rpc/rpc.h"
@@ -236,10 +241,12 @@ TEST_F(DriverTest, StopsAndGoesOnWhereItStopped) {
   EXPECT_EQ(stopped->phase(), proto::PHASE_STOPPED);
   world_.SetEnd("p/1", 9);
 
-  const auto other =
-      Submit(absl::StrReplaceAll(kScript, {{"SELECT value", "SELECT upper(value)"}}), "words");
+  const auto other = Submit(absl::StrReplaceAll(kScript, {{"TABLE lines", "TABLE others"},
+                                                          {"FROM lines", "FROM others"}}),
+                            "words");
   EXPECT_EQ(other.status().code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_THAT(std::string(other.status().message()), HasSubstr("exists with another script"));
+  EXPECT_THAT(std::string(other.status().message()),
+              HasSubstr("job 'words' exists with source table \"lines\""));
 
   const auto resumed = Submit(absl::StrReplaceAll(kScript, {{"10 ms", "20 ms"}}), "words");
   ASSERT_TRUE(resumed.ok()) << resumed.status();
@@ -248,6 +255,22 @@ TEST_F(DriverTest, StopsAndGoesOnWhereItStopped) {
   UntilRecords("words", 4);
   EXPECT_EQ(executor->runs().back().splits(0).begin(), 5);
   EXPECT_EQ(Show("words").settings().at("batch_duration"), "20 ms");
+}
+
+TEST_F(DriverTest, AChangedScriptGoesOnWhereTheJobStopped) {
+  StartDriver();
+  const auto executor = NewExecutor("e");
+  const auto first = Submit(kScript, "words");
+  ASSERT_TRUE(first.ok()) << first.status();
+  UntilRecords("words", 15);
+  ASSERT_TRUE(Stop("words").ok());
+  world_.SetEnd("p/1", 9);
+  const auto changed =
+      Submit(absl::StrReplaceAll(kScript, {{"SELECT value", "SELECT upper(value)"}}), "words");
+  ASSERT_TRUE(changed.ok()) << changed.status();
+  EXPECT_TRUE(changed->resumed());
+  UntilRecords("words", 4);
+  EXPECT_EQ(executor->runs().back().splits(0).begin(), 5);
 }
 
 TEST_F(DriverTest, CancelledNameBeginsAnew) {
@@ -439,6 +462,101 @@ TEST_F(DriverTest, AddressInUseAndDirectoryInUseAreNamed) {
   options.listen_address = "";
   const auto locked = Driver::Start(options);
   EXPECT_THAT(std::string(locked.status().message()), HasSubstr(directory_));
+}
+
+// Two drivers on one directory.
+class StandbyTest : public DriverTest {
+ protected:
+  ~StandbyTest() override { SetFailpointHandler(nullptr); }
+
+  DriverOptions StandbyOptions() {
+    DriverOptions options = Options();
+    options.directory = directory_;
+    options.standby = true;
+    options.lease_time = absl::Milliseconds(300);
+    return options;
+  }
+  // Clients speak to this one from now on.
+  void Use(std::unique_ptr<Driver> driver) {
+    driver_ = std::move(driver);
+    jobs_ = proto::Jobs::NewStub(driver_->InProcessChannel());
+  }
+};
+
+TEST_F(StandbyTest, TakesOverWhenTheDriverEndsAndItsJobsGoOn) {
+  StartDriver(StandbyOptions());
+  auto executor = NewExecutor("e");
+  ASSERT_TRUE(Submit(kScript, "words").ok());
+  UntilRecords("words", 15);
+
+  absl::StatusOr<std::unique_ptr<Driver>> standby = absl::UnknownError("waits");
+  std::thread waiting([&] { standby = Driver::Start(StandbyOptions()); });
+  executor.reset();
+  driver_->Shutdown();
+  waiting.join();
+  ASSERT_TRUE(standby.ok()) << standby.status();
+  world_.SetEnd("p/0", 12);
+  Use(*std::move(standby));
+  executor = NewExecutor("e");
+  UntilRecords("words", 2);
+}
+
+TEST_F(StandbyTest, WaitingCanBeStopped) {
+  StartDriver(StandbyOptions());
+  std::stop_source stop;
+  DriverOptions options = StandbyOptions();
+  options.stop = stop.get_token();
+  std::thread stopper([&] { stop.request_stop(); });
+  const auto standby = Driver::Start(options);
+  stopper.join();
+  EXPECT_EQ(standby.status().code(), absl::StatusCode::kCancelled);
+  ASSERT_TRUE(Submit(kScript, "words").ok()) << "the first one still drives";
+}
+
+TEST_F(StandbyTest, DriverThatHangsIsReplacedAndDoesNoHarmWhenItWakes) {
+  // What hangs is the thread that renews the lease: the first one that comes here.
+  absl::Notification asleep;
+  absl::Notification wake;
+  std::atomic<bool> first = true;
+  SetFailpointHandler([&](const char* name) {
+    if (std::string(name) == "lease.before_renewed" && first.exchange(false)) {
+      asleep.Notify();
+      wake.WaitForNotification();
+    }
+  });
+  DriverOptions options = StandbyOptions();
+  absl::Notification lost;
+  options.on_lost = [&](const absl::Status& why) {
+    EXPECT_EQ(why.code(), absl::StatusCode::kAborted);
+    lost.Notify();
+  };
+  StartDriver(options);
+  auto executor = NewExecutor("e");
+  ASSERT_TRUE(Submit(kScript, "words").ok());
+  UntilRecords("words", 15);
+  asleep.WaitForNotification();
+
+  auto standby = Driver::Start(StandbyOptions());
+  ASSERT_TRUE(standby.ok()) << standby.status();
+  const auto refused = Submit(kScript, "more");
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kAborted) << refused.status();
+  EXPECT_THAT(std::string(refused.status().message()),
+              HasSubstr(absl::StrCat("has taken over directory ", directory_)));
+  EXPECT_TRUE(lost.WaitForNotificationWithTimeout(absl::Seconds(30)));
+  wake.Notify();
+  Until("its executor is let go", [&] {
+    const auto all = Call(&proto::Jobs::Stub::Executors, proto::ExecutorsRequest());
+    return all.ok() && all->executors().empty();
+  });
+  executor.reset();
+  driver_->Shutdown();
+
+  world_.SetEnd("p/0", 12);
+  Use(*std::move(standby));
+  executor = NewExecutor("e");
+  UntilRecords("words", 2);
+  EXPECT_EQ(Call(&proto::Jobs::Stub::List, proto::ListRequest())->jobs_size(), 1)
+      << "what was refused did not happen";
 }
 
 }  // namespace

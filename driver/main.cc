@@ -1,6 +1,6 @@
-// millrace-driver: a driver as a process. Serves until SIGTERM or SIGINT, which bring its jobs to a
-// batch boundary; a second one ends it at once. Either way its jobs go on from the journal at the
-// next start.
+// millrace-driver: a driver as a process. Waits as standby while another one has its directory,
+// then serves until SIGTERM or SIGINT, which bring its jobs to a batch boundary; a second one ends
+// it at once, as does another driver that takes over. Either way its jobs go on from the journal.
 #include <signal.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
@@ -8,11 +8,16 @@
 
 #include <CLI/CLI.hpp>
 #include <iostream>
+#include <memory>
+#include <stop_token>
 #include <string>
 #include <thread>
 
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "common/base/failpoint.h"
 #include "common/base/status.h"
 #include "common/base/units.h"
 #include "common/expr/function_registry.h"
@@ -28,13 +33,18 @@ constexpr char kExample[] =
     "Example:\n"
     "  millrace-driver --directory journal &\n"
     "  millrace-executor &\n"
-    "  millrace submit examples/word_count.sql --name words\n";
+    "  millrace submit examples/word_count.sql --name words\n"
+    "A second one on the same directory is its standby:\n"
+    "  millrace-driver --directory journal --listen 127.0.0.1:7071 &\n"
+    "  millrace-executor --driver 127.0.0.1:7070,127.0.0.1:7071 &\n";
 
 struct Flags {
   std::string listen = "127.0.0.1:7070";
   std::string directory;
   std::string metrics;
   std::string heartbeat_timeout = "2 s";
+  std::string lease_time = "1500 ms";
+  bool list_failpoints = false;
 };
 
 int Fail(const absl::Status& status) {
@@ -48,30 +58,84 @@ void AddFlags(CLI::App* app, Flags* flags) {
                   "any free one")
       ->capture_default_str();
   app->add_option("--directory", flags->directory,
-                  "Where the journal is kept; without it jobs do not outlive the driver");
+                  "Where the journal is kept; while another driver has it, this one waits as its "
+                  "standby. Without it jobs do not outlive the driver");
   app->add_option("--metrics", flags->metrics,
                   "host:port of the Prometheus page /metrics; without it there is none");
   app->add_option("--heartbeat-timeout", flags->heartbeat_timeout,
-                  "An executor that is silent for so long is given up")
+                  "An executor that is silent for so long is given up, and a driver by executors")
       ->capture_default_str();
+  app->add_option("--lease-time", flags->lease_time,
+                  "A driver that shows no sign of life in the directory for so long is replaced by "
+                  "its standby")
+      ->capture_default_str();
+  app->add_flag("--list-failpoints", flags->list_failpoints)->group("");
   app->footer(kExample);
 }
 
-// Waits for a signal, drains, and leaves a second one to end the process.
-int ServeUntilSignal(Driver& driver, const sigset_t& signals) {
-  int signal_number = 0;
-  sigwait(&signals, &signal_number);
-  spdlog::info("{}: draining; a second signal ends at once", strsignal(signal_number));
-  std::thread([signals] {
-    int second = 0;
-    sigwait(&signals, &second);
+// A flag's duration, at least `least`.
+absl::StatusOr<absl::Duration> DurationFlag(const char* flag, const std::string& text,
+                                            absl::Duration least) {
+  absl::StatusOr<absl::Duration> duration = ParseDuration(text);
+  if (duration.ok() && *duration >= least) {
+    return duration;
+  }
+  return absl::InvalidArgumentError(absl::StrCat(flag, " takes a duration of at least ",
+                                                 absl::FormatDuration(least),
+                                                 ", such as '2 s', not '", text, "'"));
+}
+
+// The first signal asks the process to stop.
+struct StopRequest {
+  std::stop_source source;
+  absl::Notification received;
+};
+
+// Waits for signals on a thread of its own, which lives as long as the process; the second one ends
+// it. REQUIRES: they are blocked in all threads.
+std::shared_ptr<StopRequest> StopOnSignal(const sigset_t& signals) {
+  auto stop = std::make_shared<StopRequest>();
+  std::thread([signals, stop] {
+    int number = 0;
+    sigwait(&signals, &number);
+    spdlog::info("{}: stopping; a second signal ends at once", strsignal(number));
+    stop->source.request_stop();
+    stop->received.Notify();
+    sigwait(&signals, &number);
     _exit(1);
   }).detach();
-  const absl::Status drained = driver.Drain(absl::Now() + kDrainTimeout);
-  if (!drained.ok()) {
+  return stop;
+}
+
+// Nothing that this process could still say would count, so it says nothing: no last record, no
+// last message to an executor.
+void EndReplaced(const absl::Status& why) {
+  Fail(why);
+  _exit(1);
+}
+
+int Serve(DriverOptions options, StopRequest& stop) {
+  const bool keeps_journal = !options.directory.empty();
+  const absl::StatusOr<std::unique_ptr<Driver>> driver = Driver::Start(std::move(options));
+  if (absl::IsCancelled(driver.status())) {
+    spdlog::info("{}", ToStd(driver.status().message()));
+    return 0;
+  }
+  if (!driver.ok()) {
+    return Fail(driver.status());
+  }
+  spdlog::info("listens on {}", (*driver)->address());
+  if (!(*driver)->metrics_address().empty()) {
+    spdlog::info("metrics at http://{}/metrics", (*driver)->metrics_address());
+  }
+  if (!keeps_journal) {
+    spdlog::warn("keeps no journal: jobs end with this process; --directory keeps one");
+  }
+  stop.received.WaitForNotification();
+  if (const absl::Status drained = (*driver)->Drain(absl::Now() + kDrainTimeout); !drained.ok()) {
     spdlog::warn("{}", ToStd(drained.message()));
   }
-  driver.Shutdown();
+  (*driver)->Shutdown();
   return 0;
 }
 
@@ -85,12 +149,22 @@ int Main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
-  const absl::StatusOr<absl::Duration> heartbeat_timeout = ParseDuration(flags.heartbeat_timeout);
-  if (!heartbeat_timeout.ok() || *heartbeat_timeout < absl::Milliseconds(100)) {
-    std::cerr << "millrace-driver: --heartbeat-timeout takes a duration of at least 100 ms, such "
-                 "as '2 s', not '"
-              << flags.heartbeat_timeout << "'" << std::endl;
-    return 2;
+  if (flags.list_failpoints) {
+    for (const std::string& name : AllFailpoints()) {
+      std::cout << name << "\n";
+    }
+    return 0;
+  }
+  const absl::StatusOr<absl::Duration> heartbeat_timeout =
+      DurationFlag("--heartbeat-timeout", flags.heartbeat_timeout, absl::Milliseconds(100));
+  const absl::StatusOr<absl::Duration> lease_time =
+      DurationFlag("--lease-time", flags.lease_time, absl::Milliseconds(100));
+  for (const absl::Status& wrong :
+       {ArmFailpointFromEnvironment(), heartbeat_timeout.status(), lease_time.status()}) {
+    if (!wrong.ok()) {
+      Fail(wrong);
+      return 2;
+    }
   }
   spdlog::set_default_logger(spdlog::stderr_logger_mt("driver"));
   spdlog::flush_on(spdlog::level::info);
@@ -102,28 +176,22 @@ int Main(int argc, char** argv) {
   sigaddset(&signals, SIGINT);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
+  const std::shared_ptr<StopRequest> stop = StopOnSignal(signals);
 
   const std::unique_ptr<ConnectorRegistry> connectors = BuiltInConnectors();
   DriverOptions options;
   options.listen_address = flags.listen;
   options.directory = flags.directory;
   options.metrics_address = flags.metrics;
+  options.standby = true;
+  options.lease_time = *lease_time;
+  options.stop = stop->source.get_token();
+  options.on_lost = &EndReplaced;
   options.heartbeat_timeout = *heartbeat_timeout;
   options.heartbeat_interval = *heartbeat_timeout / 4;
   options.connectors = connectors.get();
   options.functions = &FunctionRegistry::BuiltIn();
-  const absl::StatusOr<std::unique_ptr<Driver>> driver = Driver::Start(std::move(options));
-  if (!driver.ok()) {
-    return Fail(driver.status());
-  }
-  spdlog::info("listens on {}", (*driver)->address());
-  if (!(*driver)->metrics_address().empty()) {
-    spdlog::info("metrics at http://{}/metrics", (*driver)->metrics_address());
-  }
-  if (flags.directory.empty()) {
-    spdlog::warn("keeps no journal: jobs end with this process; --directory keeps one");
-  }
-  return ServeUntilSignal(**driver, signals);
+  return Serve(std::move(options), *stop);
 }
 
 }  // namespace

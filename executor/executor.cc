@@ -17,7 +17,9 @@
 #include "common/base/uuid.h"
 #include "common/expr/function_registry.h"
 #include "common/metrics/metrics.h"
+#include "common/rpc/address.h"
 #include "common/rpc/rpc.h"
+#include "common/storage/file_system.h"
 #include "connectors/registry.h"
 #include "executor/control/driver_link.h"
 #include "executor/control/job_table.h"
@@ -84,11 +86,21 @@ void FillDefaults(ExecutorOptions* options) {
   if (options->clock == nullptr) {
     options->clock = Clock::Real();
   }
-  if (options->driver_channel == nullptr) {
-    options->driver_channel = CreateChannel(options->driver_address);
-  } else if (options->driver_address.empty()) {
-    options->driver_address = "this process";
+  if (options->files == nullptr) {
+    options->files = FileSystem::Real();
   }
+}
+
+std::vector<DriverLinkOptions::Driver> DriversOf(const ExecutorOptions& options) {
+  if (options.driver_channel != nullptr) {
+    return {{options.driver_address.empty() ? "this process" : options.driver_address,
+             options.driver_channel}};
+  }
+  std::vector<DriverLinkOptions::Driver> drivers;
+  for (const std::string& address : SplitAddresses(options.driver_address)) {
+    drivers.push_back({address, CreateChannel(address)});
+  }
+  return drivers;
 }
 
 class ExecutorImpl : public Executor {
@@ -155,6 +167,8 @@ absl::Status ExecutorImpl::Open() {
   }
   RETURN_IF_ERROR(OpenShuffle());
   runtime_.executor_id = id_.value();
+  runtime_.engine_version = kEngineVersion;
+  runtime_.files = options_.files;
   runtime_.connectors = options_.connectors;
   runtime_.functions = options_.functions;
   runtime_.clock = options_.clock;
@@ -183,8 +197,7 @@ absl::Status ExecutorImpl::OpenShuffle() {
 
 void ExecutorImpl::OpenLink() {
   DriverLinkOptions options;
-  options.channel = options_.driver_channel;
-  options.driver_name = options_.driver_address;
+  options.drivers = DriversOf(options_);
   options.driver_timeout = options_.driver_timeout;
   options.registration.set_executor_id(id_.value());
   options.registration.set_name(options_.name);
@@ -293,7 +306,7 @@ absl::StatusOr<std::unique_ptr<Executor>> Executor::Start(ExecutorOptions option
   if (options.connectors == nullptr) {
     return absl::InvalidArgumentError("an executor needs a registry of connectors");
   }
-  if (options.driver_channel == nullptr && options.driver_address.empty()) {
+  if (options.driver_channel == nullptr && SplitAddresses(options.driver_address).empty()) {
     return absl::InvalidArgumentError("an executor needs a driver: --driver HOST:PORT");
   }
   FillDefaults(&options);

@@ -22,10 +22,12 @@ class Channel;
 namespace millrace {
 
 class ConnectorRegistry;
+class FileSystem;
 class FunctionRegistry;
 
 struct ExecutorOptions {
-  // Where the driver is: a channel (local mode) or, when that is null, host:port.
+  // Where the driver is: a channel (local mode) or, when that is null, host:port; with standbys the
+  // addresses of all, separated by commas.
   std::shared_ptr<grpc::Channel> driver_channel;
   std::string driver_address;
 
@@ -54,6 +56,7 @@ struct ExecutorOptions {
   const ConnectorRegistry* connectors = nullptr;
   const FunctionRegistry* functions = nullptr;  // null: FunctionRegistry::BuiltIn()
   Clock* clock = nullptr;                       // null: Clock::Real()
+  FileSystem* files = nullptr;                  // for snapshots; null: FileSystem::Real()
 };
 
 // Thread-safe.

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "absl/status/statusor.h"
+#include "common/base/failpoint.h"
 #include "common/base/units.h"
 #include "connectors/all.h"
 #include "connectors/registry.h"
@@ -38,10 +39,12 @@ struct Flags {
   std::string driver_timeout;
   std::string drain_timeout = "30 s";
   uint32_t slots = 0;
+  bool list_failpoints = false;
 };
 
 void AddFlags(CLI::App* app, Flags* flags) {
-  app->add_option("--driver", flags->driver, "host:port of the driver")
+  app->add_option("--driver", flags->driver,
+                  "host:port of the driver; with standbys all of them, separated by commas")
       ->envname("MILLRACE_DRIVER")
       ->capture_default_str();
   app->add_option("--slots", flags->slots, "tasks at a time (default: hardware threads)")
@@ -62,6 +65,7 @@ void AddFlags(CLI::App* app, Flags* flags) {
   app->add_option("--drain-timeout", flags->drain_timeout,
                   "how long SIGTERM waits for batches to be committed")
       ->capture_default_str();
+  app->add_flag("--list-failpoints", flags->list_failpoints)->group("");
   app->footer(kExample);
 }
 
@@ -115,12 +119,20 @@ void DrainOnSignal(Executor* executor, absl::Duration timeout) {
 }
 
 int Run(const Flags& flags) {
+  if (flags.list_failpoints) {
+    for (const std::string& name : AllFailpoints()) {
+      std::printf("%s\n", name.c_str());
+    }
+    return 0;
+  }
   absl::StatusOr<ExecutorOptions> options = OptionsFrom(flags);
   absl::StatusOr<absl::Duration> drain_timeout = ParseDuration(flags.drain_timeout);
-  if (!options.ok() || !drain_timeout.ok()) {
-    const absl::Status& wrong = options.ok() ? drain_timeout.status() : options.status();
-    std::fprintf(stderr, "millrace-executor: %s\n", std::string(wrong.message()).c_str());
-    return 2;
+  for (const absl::Status& wrong :
+       {ArmFailpointFromEnvironment(), options.status(), drain_timeout.status()}) {
+    if (!wrong.ok()) {
+      std::fprintf(stderr, "millrace-executor: %s\n", std::string(wrong.message()).c_str());
+      return 2;
+    }
   }
   // Before any thread exists, so that all inherit it and only sigwait sees the signals.
   const sigset_t signals = StopSignals();

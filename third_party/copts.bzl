@@ -6,3 +6,17 @@ MILLRACE_COPTS = [
     "-Werror",
     "-Wno-missing-field-initializers",  # designated initializers leave fields out on purpose
 ]
+
+# --define=failpoints=off: a build without the places where tests end or stop a process (common/base/failpoint.h).
+FAILPOINT_COPTS = select({
+    "//third_party:failpoints_off": ["-DMILLRACE_WITHOUT_FAILPOINTS"],
+    "//conditions:default": [],
+})
+
+# --define=mutation=NAME: a build that lacks something exactly-once rests on (common/base/mutation.h).
+MUTATIONS = ["fencing", "marker", "fsync_order", "split_order"]
+
+MUTATION_COPTS = select(dict(
+    [("//third_party:mutation_" + name, ["-DMILLRACE_MUTATION=\\\"" + name + "\\\""]) for name in MUTATIONS] +
+    [("//conditions:default", [])],
+))

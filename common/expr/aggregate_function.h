@@ -64,8 +64,10 @@ class AggregateFunction {
   virtual void Update(const std::vector<ColumnPtr>& args, const int64_t* weights, RowSet rows,
                       const uint32_t* groups, AggregateStates states, RowErrors* errors) const = 0;
 
-  // Writes the partial columns of groups [begin, end), one row per group.
-  virtual void EmitPartial(AggregateStates states, uint32_t begin, uint32_t end,
+  // Writes the partial columns of the listed groups, one row per group: everything their states
+  // hold, so that merging them into empty states gives states that behave the same ever after
+  // (snapshots consist of them).
+  virtual void EmitPartial(AggregateStates states, const uint32_t* groups, size_t count,
                            std::vector<ColumnPtr>* out) const = 0;
 
   // Folds partial rows in; arguments as in Update, with partial_types columns.

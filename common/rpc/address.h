@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -24,11 +26,35 @@ struct HostPort {
 // nothing is open to the network unless somebody says so. INVALID_ARGUMENT shows the form.
 absl::StatusOr<HostPort> ParseHostPort(std::string_view text);
 
+// The addresses in "host:port,host:port"; blanks around them and empty ones are left out.
+std::vector<std::string> SplitAddresses(std::string_view text);
+
 // Binds and releases `address` to find out whether and why not a server can listen there.
 // ALREADY_EXISTS: in use; PERMISSION_DENIED, NOT_FOUND (no such host or interface) otherwise. The
 // message names `address`, `purpose` (say "the driver") and `flag`, the way to choose another.
 absl::Status CheckCanListen(const HostPort& address, std::string_view purpose,
                             std::string_view flag);
+
+// An address that nobody else gets, while no connection is accepted there yet: who connects is
+// refused at once. A server may begin to listen on it meanwhile. Movable.
+class HeldAddress {
+ public:
+  // Errors as CheckCanListen. Port 0 becomes a free one.
+  static absl::StatusOr<HeldAddress> Hold(std::string_view text, std::string_view purpose,
+                                          std::string_view flag);
+  HeldAddress(HeldAddress&& other) noexcept;
+  HeldAddress& operator=(HeldAddress&&) = delete;
+  ~HeldAddress();
+
+  // With the port that was found.
+  const HostPort& address() const { return address_; }
+
+ private:
+  HeldAddress(int fd, HostPort address) : fd_(fd), address_(std::move(address)) {}
+
+  int fd_;
+  HostPort address_;
+};
 
 }  // namespace millrace
 

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "absl/time/clock.h"
 #include "common/base/status.h"
 #include "common/rpc/address.h"
 #include "proto/jobs.grpc.pb.h"
@@ -10,7 +11,9 @@
 namespace millrace {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 TEST(AddressTest, ParsesTheUsualForms) {
   const struct {
@@ -98,6 +101,34 @@ TEST(RpcServerTest, NamesThePortInUse) {
   EXPECT_EQ(second.status().code(), absl::StatusCode::kAlreadyExists);
   EXPECT_THAT(std::string(second.status().message()), HasSubstr((*first)->address()));
   EXPECT_THAT(std::string(second.status().message()), HasSubstr("--listen"));
+}
+
+TEST(AddressTest, SplitsSeveral) {
+  EXPECT_THAT(SplitAddresses("alpha:7070, beta:7070,"), ElementsAre("alpha:7070", "beta:7070"));
+  EXPECT_THAT(SplitAddresses("  "), IsEmpty());
+}
+
+TEST(HeldAddressTest, RefusesConnectionsUntilAServerListensThere) {
+  EchoJobs service;
+  auto held = HeldAddress::Hold("127.0.0.1:0", "the test", "--listen");
+  ASSERT_TRUE(held.ok()) << held.status();
+  const std::string address = held->address().ToString();
+  EXPECT_NE(held->address().port, 0);
+  const std::shared_ptr<grpc::Channel> channel = CreateChannel(address);
+  EXPECT_EQ(Echo(channel, "hello").status().code(), absl::StatusCode::kUnavailable);
+  auto server = RpcServer::Start(address, {&service}, "the test", "--listen");
+  ASSERT_TRUE(server.ok()) << server.status();
+  EXPECT_EQ((*server)->address(), address);
+  EXPECT_TRUE(channel->WaitForConnected(absl::ToChronoTime(absl::Now() + absl::Seconds(20))));
+  EXPECT_EQ(*Echo(channel, "hello"), "hello");
+}
+
+TEST(HeldAddressTest, NamesThePortInUse) {
+  EchoJobs service;
+  auto server = RpcServer::Start("127.0.0.1:0", {&service}, "the test", "--listen");
+  ASSERT_TRUE(server.ok()) << server.status();
+  const auto held = HeldAddress::Hold((*server)->address(), "the test", "--listen");
+  EXPECT_EQ(held.status().code(), absl::StatusCode::kAlreadyExists);
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// Files as the journal (and later snapshots) need them: append, make durable, read whole, rename,
+// Files as the journal, snapshots and the file sink need them: append, make durable, read, rename,
 // list. Narrow, so that a test version can lose what was not made durable and fail where a disk
 // would.
 //
@@ -49,12 +49,20 @@ class FileSystem {
   // ALREADY_EXISTS if there is a file of that name.
   virtual absl::StatusOr<std::unique_ptr<AppendFile>> Create(const std::string& path) = 0;
   virtual absl::StatusOr<std::string> Read(const std::string& path) = 0;
+  // The bytes [offset, offset + length); fewer, or none, where the file ends before. Reserves
+  // `length` bytes of memory only as the file has them.
+  virtual absl::StatusOr<std::string> ReadRange(const std::string& path, int64_t offset,
+                                                int64_t length) = 0;
+  virtual absl::StatusOr<int64_t> Size(const std::string& path) = 0;
   // Replaces `to`.
   virtual absl::Status Rename(const std::string& from, const std::string& to) = 0;
+  // ALREADY_EXISTS, and nothing changed, if there is a file `to`: of several that rename to one
+  // name, one wins. Where the file system can only link, a crash may leave both names on the file.
+  virtual absl::Status RenameNoReplace(const std::string& from, const std::string& to) = 0;
   virtual absl::Status Remove(const std::string& path) = 0;
   // Names (not paths) in the directory, sorted.
   virtual absl::StatusOr<std::vector<std::string>> List(const std::string& directory) = 0;
-  // With its parents; OK if it is there.
+  // With its parents, their names durable; OK if it is there.
   virtual absl::Status MakeDirectory(const std::string& directory) = 0;
   virtual absl::Status SyncDirectory(const std::string& directory) = 0;
   // ALREADY_EXISTS when another process (or another lock in this one) holds it. The file stays

@@ -7,6 +7,7 @@
 #include <cstdlib>
 
 #include "common/storage/memory_file_system.h"
+#include "common/storage/posix_file_system.h"
 
 namespace millrace {
 namespace {
@@ -66,6 +67,52 @@ TEST_P(FileSystemTest, RefusesToCreateWhatExistsAndNamesWhatIsMissing) {
   EXPECT_EQ(files().Create(directory_ + "/no/dir").status().code(), absl::StatusCode::kNotFound);
 }
 
+TEST_P(FileSystemTest, ReadsRangesAndSizes) {
+  ASSERT_TRUE(files().MakeDirectory(directory_).ok());
+  Write("f", "0123456789");
+  EXPECT_EQ(*files().ReadRange(Path("f"), 0, 10), "0123456789");
+  EXPECT_EQ(*files().ReadRange(Path("f"), 3, 4), "3456");
+  EXPECT_EQ(*files().ReadRange(Path("f"), 8, 100), "89");
+  EXPECT_EQ(*files().ReadRange(Path("f"), 11, 1), "");
+  EXPECT_EQ(*files().ReadRange(Path("f"), 2, 0), "");
+  EXPECT_EQ(*files().Size(Path("f")), 10);
+  EXPECT_EQ(files().ReadRange(Path("g"), 0, 1).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(files().Size(Path("g")).status().code(), absl::StatusCode::kNotFound);
+  const std::string big(3 << 20, 'x');
+  Write("big", big);
+  EXPECT_EQ(*files().ReadRange(Path("big"), 1, 3 << 20), big.substr(1));
+}
+
+TEST_P(FileSystemTest, RenamesWithoutReplacing) {
+  ASSERT_TRUE(files().MakeDirectory(directory_).ok());
+  Write("first", "1");
+  Write("second", "2");
+  ASSERT_TRUE(files().RenameNoReplace(Path("first"), Path("final")).ok());
+  const absl::Status taken = files().RenameNoReplace(Path("second"), Path("final"));
+  EXPECT_EQ(taken.code(), absl::StatusCode::kAlreadyExists) << taken;
+  EXPECT_THAT(std::string(taken.message()), HasSubstr(Path("final")));
+  EXPECT_EQ(*files().Read(Path("final")), "1");
+  EXPECT_EQ(*files().Read(Path("second")), "2");
+  EXPECT_EQ(files().RenameNoReplace(Path("gone"), Path("new")).code(), absl::StatusCode::kNotFound);
+}
+
+TEST(PosixFileSystemTest, RenamesByLinkWithoutReplacing) {
+  const char* root = std::getenv("TEST_TMPDIR");
+  const std::string directory = std::string(root == nullptr ? "/tmp" : root) + "/by_link";
+  FileSystem& files = *FileSystem::Real();
+  ASSERT_TRUE(files.MakeDirectory(directory).ok());
+  for (const char* name : {"/first", "/second"}) {
+    ASSERT_TRUE((*files.Create(directory + name))->Append(name).ok());
+  }
+  ASSERT_TRUE(internal::RenameByLink(directory + "/first", directory + "/final").ok());
+  EXPECT_EQ(internal::RenameByLink(directory + "/second", directory + "/final").code(),
+            absl::StatusCode::kAlreadyExists);
+  EXPECT_EQ(internal::RenameByLink(directory + "/gone", directory + "/new").code(),
+            absl::StatusCode::kNotFound);
+  EXPECT_THAT(*files.List(directory), ElementsAre("final", "second"));
+  EXPECT_EQ(*files.Read(directory + "/final"), "/first");
+}
+
 TEST_P(FileSystemTest, LocksOnce) {
   ASSERT_TRUE(files().MakeDirectory(directory_).ok());
   auto first = files().Lock(Path("LOCK"));
@@ -121,6 +168,34 @@ TEST_F(MemoryFileSystemTest, RenameIsLostWithoutDirectorySync) {
   EXPECT_THAT(*files_.List("/d"), ElementsAre("old"));
 }
 
+TEST_F(MemoryFileSystemTest, RenameWithoutReplacingIsLostWithoutDirectorySync) {
+  auto file = *files_.Create("/d/old");
+  ASSERT_TRUE(file->Append("x").ok());
+  ASSERT_TRUE(file->Sync().ok());
+  ASSERT_TRUE(files_.SyncDirectory("/d").ok());
+  ASSERT_TRUE(files_.RenameNoReplace("/d/old", "/d/new").ok());
+  files_.Crash();
+  EXPECT_THAT(*files_.List("/d"), ElementsAre("old"));
+  ASSERT_TRUE(files_.RenameNoReplace("/d/old", "/d/new").ok());
+  ASSERT_TRUE(files_.SyncDirectory("/d").ok());
+  files_.Crash();
+  EXPECT_THAT(*files_.List("/d"), ElementsAre("new"));
+  EXPECT_EQ(*files_.Read("/d/new"), "x");
+}
+
+TEST_F(MemoryFileSystemTest, CrashMayKeepNamesWithoutTheirBytes) {
+  auto synced = *files_.Create("/d/synced");
+  ASSERT_TRUE(synced->Append("x").ok());
+  ASSERT_TRUE(synced->Sync().ok());
+  ASSERT_TRUE(files_.SyncDirectory("/d").ok());
+  ASSERT_TRUE((*files_.Create("/d/unsynced"))->Append("y").ok());
+  ASSERT_TRUE(files_.Rename("/d/synced", "/d/renamed").ok());
+  files_.Crash(/*torn_bytes=*/0, /*keep_names=*/true);
+  EXPECT_THAT(*files_.List("/d"), ElementsAre("renamed", "unsynced"));
+  EXPECT_EQ(*files_.Read("/d/renamed"), "x");
+  EXPECT_EQ(*files_.Read("/d/unsynced"), "");
+}
+
 TEST_F(MemoryFileSystemTest, FullDiskWritesWhatFits) {
   auto file = *files_.Create("/d/f");
   files_.SetCapacity(4);
@@ -139,6 +214,33 @@ TEST_F(MemoryFileSystemTest, FaultsHitTheChosenOperation) {
   EXPECT_TRUE(file->Append("x").ok());
   EXPECT_FALSE(file->Sync().ok());
   EXPECT_EQ(files_.sync_count(), 0);
+}
+
+TEST_F(MemoryFileSystemTest, AFailedAppendIsTorn) {
+  auto file = *files_.Create("/d/f");
+  files_.SetFault([](MemoryFileSystem::Operation operation, const std::string&) {
+    return operation == MemoryFileSystem::Operation::kAppend ? absl::InternalError("disk says no")
+                                                             : absl::OkStatus();
+  });
+  EXPECT_FALSE(file->Append("abcd").ok());
+  EXPECT_EQ(*files_.Read("/d/f"), "ab");
+}
+
+TEST_F(MemoryFileSystemTest, AFileWhoseSyncFailedNeverBecomesDurable) {
+  auto file = *files_.Create("/d/f");
+  ASSERT_TRUE(files_.SyncDirectory("/d").ok());
+  ASSERT_TRUE(file->Append("kept").ok());
+  ASSERT_TRUE(file->Sync().ok());
+  files_.SetFault([](MemoryFileSystem::Operation operation, const std::string&) {
+    return operation == MemoryFileSystem::Operation::kSync ? absl::InternalError("disk says no")
+                                                           : absl::OkStatus();
+  });
+  ASSERT_TRUE(file->Append("lost").ok());
+  EXPECT_FALSE(file->Sync().ok());
+  files_.SetFault(nullptr);
+  EXPECT_TRUE(file->Sync().ok()) << "the kernel reports a lost page once";
+  files_.Crash();
+  EXPECT_EQ(*files_.Read("/d/f"), "kept");
 }
 
 }  // namespace

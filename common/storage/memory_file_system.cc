@@ -31,10 +31,14 @@ class MemoryFileSystem::OpenFile : public AppendFile {
       : owner_(owner), path_(std::move(path)), file_(std::move(file)) {}
 
   absl::Status Append(std::string_view bytes) override {
-    RETURN_IF_ERROR(owner_->Check(Operation::kAppend, path_));
+    const absl::Status fault = owner_->Check(Operation::kAppend, path_);
     std::lock_guard<std::mutex> lock(owner_->mutex_);
     if (file_->dead) {
       return absl::InternalError(absl::StrCat("crashed writing ", path_));
+    }
+    if (!fault.ok()) {
+      file_->contents.append(bytes.substr(0, bytes.size() / 2));
+      return fault;
     }
     const int64_t room = std::max<int64_t>(owner_->capacity_ - owner_->BytesUsed(), 0);
     const size_t fits = std::min<size_t>(bytes.size(), static_cast<size_t>(room));
@@ -46,12 +50,18 @@ class MemoryFileSystem::OpenFile : public AppendFile {
   }
 
   absl::Status Sync() override {
-    RETURN_IF_ERROR(owner_->Check(Operation::kSync, path_));
+    const absl::Status fault = owner_->Check(Operation::kSync, path_);
     std::lock_guard<std::mutex> lock(owner_->mutex_);
     if (file_->dead) {
       return absl::InternalError(absl::StrCat("crashed syncing ", path_));
     }
-    file_->durable_bytes = file_->contents.size();
+    if (!fault.ok()) {
+      file_->sync_failed = true;
+      return fault;
+    }
+    if (!file_->sync_failed) {
+      file_->durable_bytes = file_->contents.size();
+    }
     ++owner_->sync_count_;
     return absl::OkStatus();
   }
@@ -93,6 +103,15 @@ absl::Status MemoryFileSystem::Check(Operation operation, const std::string& pat
   return fault == nullptr ? absl::OkStatus() : fault(operation, path);
 }
 
+absl::StatusOr<std::shared_ptr<MemoryFileSystem::File>> MemoryFileSystem::Find(
+    const std::string& path) {
+  const auto found = names_.find(path);
+  if (found == names_.end()) {
+    return Missing(path);
+  }
+  return found->second;
+}
+
 int64_t MemoryFileSystem::BytesUsed() const {
   int64_t used = 0;
   for (const auto& [path, file] : names_) {
@@ -118,22 +137,44 @@ absl::StatusOr<std::unique_ptr<AppendFile>> MemoryFileSystem::Create(const std::
 absl::StatusOr<std::string> MemoryFileSystem::Read(const std::string& path) {
   RETURN_IF_ERROR(Check(Operation::kRead, path));
   std::lock_guard<std::mutex> lock(mutex_);
-  const auto found = names_.find(path);
-  if (found == names_.end()) {
-    return Missing(path);
-  }
-  return found->second->contents;
+  ASSIGN_OR_RETURN(const std::shared_ptr<File> file, Find(path));
+  return file->contents;
+}
+
+absl::StatusOr<std::string> MemoryFileSystem::ReadRange(const std::string& path, int64_t offset,
+                                                        int64_t length) {
+  RETURN_IF_ERROR(Check(Operation::kRead, path));
+  std::lock_guard<std::mutex> lock(mutex_);
+  ASSIGN_OR_RETURN(const std::shared_ptr<File> file, Find(path));
+  const size_t begin = std::min(static_cast<size_t>(offset), file->contents.size());
+  return file->contents.substr(begin, static_cast<size_t>(length));
+}
+
+absl::StatusOr<int64_t> MemoryFileSystem::Size(const std::string& path) {
+  RETURN_IF_ERROR(Check(Operation::kSize, path));
+  std::lock_guard<std::mutex> lock(mutex_);
+  ASSIGN_OR_RETURN(const std::shared_ptr<File> file, Find(path));
+  return static_cast<int64_t>(file->contents.size());
 }
 
 absl::Status MemoryFileSystem::Rename(const std::string& from, const std::string& to) {
   RETURN_IF_ERROR(Check(Operation::kRename, from));
   std::lock_guard<std::mutex> lock(mutex_);
-  const auto found = names_.find(from);
-  if (found == names_.end()) {
-    return Missing(from);
-  }
-  names_[to] = found->second;
+  ASSIGN_OR_RETURN(std::shared_ptr<File> file, Find(from));
   names_.erase(from);
+  names_[to] = std::move(file);
+  return absl::OkStatus();
+}
+
+absl::Status MemoryFileSystem::RenameNoReplace(const std::string& from, const std::string& to) {
+  RETURN_IF_ERROR(Check(Operation::kRename, from));
+  std::lock_guard<std::mutex> lock(mutex_);
+  ASSIGN_OR_RETURN(std::shared_ptr<File> file, Find(from));
+  if (names_.contains(to)) {
+    return absl::AlreadyExistsError(absl::StrCat("file exists renaming ", from, " to ", to));
+  }
+  names_.erase(from);
+  names_[to] = std::move(file);
   return absl::OkStatus();
 }
 
@@ -200,11 +241,11 @@ void MemoryFileSystem::SetCapacity(int64_t bytes) {
   capacity_ = bytes;
 }
 
-void MemoryFileSystem::Crash(size_t torn_bytes) {
+void MemoryFileSystem::Crash(size_t torn_bytes, bool keep_names) {
   std::lock_guard<std::mutex> lock(mutex_);
   ++crashes_;
   Names survivors;
-  for (const auto& [path, file] : durable_names_) {
+  for (const auto& [path, file] : keep_names ? names_ : durable_names_) {
     auto survivor = std::make_shared<File>();
     survivor->contents = file->contents.substr(0, file->durable_bytes + torn_bytes);
     survivor->durable_bytes = survivor->contents.size();

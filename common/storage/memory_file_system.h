@@ -22,8 +22,9 @@ class MemoryFileSystem : public FileSystem {
     kCreate,
     kAppend,
     kSync,
-    kRead,
-    kRename,
+    kRead,  // Read and ReadRange
+    kSize,
+    kRename,  // Rename and RenameNoReplace
     kRemove,
     kList,
     kMakeDirectory,
@@ -31,9 +32,11 @@ class MemoryFileSystem : public FileSystem {
     kLock
   };
 
-  // Asked before every operation; a status that is not OK becomes its result, and nothing happens
-  // (except that a failed Sync makes nothing durable, as on a real disk). Called without locks
-  // held.
+  // Asked before every operation; a status that is not OK becomes its result, and nothing happens,
+  // with two exceptions, as on a real disk: a failed Append has written the first half of its
+  // bytes, and after a failed Sync nothing of that file becomes durable any more, although later
+  // ones are OK. A test that fails the k-th operation and all after it, for every k, has ended the
+  // process everywhere. Called without locks held.
   using Fault = std::function<absl::Status(Operation operation, const std::string& path)>;
 
   MemoryFileSystem();
@@ -41,7 +44,11 @@ class MemoryFileSystem : public FileSystem {
 
   absl::StatusOr<std::unique_ptr<AppendFile>> Create(const std::string& path) override;
   absl::StatusOr<std::string> Read(const std::string& path) override;
+  absl::StatusOr<std::string> ReadRange(const std::string& path, int64_t offset,
+                                        int64_t length) override;
+  absl::StatusOr<int64_t> Size(const std::string& path) override;
   absl::Status Rename(const std::string& from, const std::string& to) override;
+  absl::Status RenameNoReplace(const std::string& from, const std::string& to) override;
   absl::Status Remove(const std::string& path) override;
   absl::StatusOr<std::vector<std::string>> List(const std::string& directory) override;
   absl::Status MakeDirectory(const std::string& directory) override;
@@ -54,9 +61,10 @@ class MemoryFileSystem : public FileSystem {
   void SetCapacity(int64_t bytes);
 
   // The machine loses power: names and bytes go back to what was durable, except that each file
-  // keeps up to `torn_bytes` of what it had beyond that. Open files are dead (their calls fail),
-  // locks are free.
-  void Crash(size_t torn_bytes = 0);
+  // keeps up to `torn_bytes` of what it had beyond that. Names are also kept as they are with
+  // `keep_names`: a kernel may have written a directory before it was asked to, and a file may have
+  // its name without its bytes. Open files are dead (their calls fail), locks are free.
+  void Crash(size_t torn_bytes = 0, bool keep_names = false);
 
   // Replaces a file's contents as if they had always been there and durable (bit flips, cuts).
   void Overwrite(const std::string& path, std::string contents);
@@ -68,14 +76,16 @@ class MemoryFileSystem : public FileSystem {
   struct File {
     std::string contents;
     size_t durable_bytes = 0;
-    bool dead = false;  // opened before a crash
+    bool sync_failed = false;  // its unsynced pages are dropped: never durable any more
+    bool dead = false;         // opened before a crash
   };
   class OpenFile;
   class HeldLock;
   using Names = std::map<std::string, std::shared_ptr<File>>;
 
   absl::Status Check(Operation operation, const std::string& path);
-  int64_t BytesUsed() const;  // REQUIRES: mutex_ held
+  absl::StatusOr<std::shared_ptr<File>> Find(const std::string& path);  // REQUIRES: mutex_ held
+  int64_t BytesUsed() const;                                            // REQUIRES: mutex_ held
 
   mutable std::mutex mutex_;
   Fault fault_;

@@ -1,5 +1,8 @@
+#include "common/storage/posix_file_system.h"
+
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,10 +15,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
-#include "common/storage/file_system.h"
 
 namespace millrace {
 namespace {
+
+constexpr int64_t kReadBytes = 1 << 20;  // at once
 
 // `doing` completes "no space left on device … PATH".
 absl::Status Error(int error, std::string_view doing, const std::string& path) {
@@ -120,10 +124,57 @@ class PosixFileSystem : public FileSystem {
     return contents;
   }
 
+  absl::StatusOr<std::string> ReadRange(const std::string& path, int64_t offset,
+                                        int64_t length) override {
+    const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+      return Error(errno, "reading", path);
+    }
+    std::string contents;
+    while (length > 0) {
+      const size_t before = contents.size();
+      const size_t wanted = static_cast<size_t>(std::min(length, kReadBytes));
+      contents.resize(before + wanted);
+      const ssize_t got = pread(fd, contents.data() + before, wanted, offset);
+      contents.resize(before + static_cast<size_t>(std::max<ssize_t>(got, 0)));
+      if (got < 0 && errno == EINTR) {
+        continue;
+      }
+      if (got <= 0) {
+        const int error = errno;
+        close(fd);
+        return got == 0 ? absl::StatusOr<std::string>(std::move(contents))
+                        : Error(error, "reading", path);
+      }
+      offset += got;
+      length -= got;
+    }
+    close(fd);
+    return contents;
+  }
+
+  absl::StatusOr<int64_t> Size(const std::string& path) override {
+    struct stat status = {};
+    if (stat(path.c_str(), &status) != 0) {
+      return Error(errno, "looking at", path);
+    }
+    return static_cast<int64_t>(status.st_size);
+  }
+
   absl::Status Rename(const std::string& from, const std::string& to) override {
     return rename(from.c_str(), to.c_str()) == 0
                ? absl::OkStatus()
                : Error(errno, absl::StrCat("renaming ", from, " to"), to);
+  }
+
+  absl::Status RenameNoReplace(const std::string& from, const std::string& to) override {
+    if (renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) {
+      return absl::OkStatus();
+    }
+    if (errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP) {
+      return internal::RenameByLink(from, to);  // NFS and some FUSE file systems
+    }
+    return Error(errno, absl::StrCat("renaming ", from, " to"), to);
   }
 
   absl::Status Remove(const std::string& path) override {
@@ -150,7 +201,12 @@ class PosixFileSystem : public FileSystem {
   absl::Status MakeDirectory(const std::string& directory) override {
     for (size_t slash = directory.find('/', 1);; slash = directory.find('/', slash + 1)) {
       const std::string prefix = directory.substr(0, slash);
-      if (mkdir(prefix.c_str(), 0755) != 0) {
+      if (mkdir(prefix.c_str(), 0755) == 0) {
+        const size_t parent = prefix.rfind('/');
+        RETURN_IF_ERROR(SyncDirectory(parent == std::string::npos ? "."
+                                      : parent == 0               ? "/"
+                                                                  : prefix.substr(0, parent)));
+      } else {
         const int error = errno;
         struct stat status = {};
         if (stat(prefix.c_str(), &status) != 0) {
@@ -195,6 +251,13 @@ class PosixFileSystem : public FileSystem {
 };
 
 }  // namespace
+
+absl::Status internal::RenameByLink(const std::string& from, const std::string& to) {
+  if (link(from.c_str(), to.c_str()) != 0) {
+    return Error(errno, absl::StrCat("renaming ", from, " to"), to);
+  }
+  return unlink(from.c_str()) == 0 ? absl::OkStatus() : Error(errno, "removing", from);
+}
 
 FileSystem* FileSystem::Real() {
   static FileSystem* const real = new PosixFileSystem();

@@ -27,19 +27,26 @@ class BlackholeWriter : public SinkWriter {
   }
   absl::Status Prepare(BatchId, absl::Time) override { return absl::OkStatus(); }
 
-  absl::StatusOr<std::string> Commit(BatchId batch, absl::Time) override {
+  absl::StatusOr<std::string> Commit(BatchId through, absl::Time) override {
     std::lock_guard<std::mutex> lock(mutex_);
-    auto found = held_rows_.find(batch);
-    if (found != held_rows_.end() && batch > committed_) {
-      rows_committed += found->second;
+    while (!held_rows_.empty() && held_rows_.begin()->first <= through) {
+      if (held_rows_.begin()->first > committed_) {
+        rows_committed += held_rows_.begin()->second;
+      }
+      held_rows_.erase(held_rows_.begin());
     }
-    committed_ = std::max(committed_, batch);
-    held_rows_.erase(held_rows_.begin(), held_rows_.upper_bound(committed_));
+    committed_ = std::max(committed_, through);
     return absl::StrCat(committed_.value());
   }
 
+  BatchId committed() const override {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return committed_;
+  }
+  std::string marker() const override { return absl::StrCat(committed().value()); }
+
  private:
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::map<BatchId, int64_t> held_rows_;
   BatchId committed_;
 };

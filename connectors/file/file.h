@@ -5,21 +5,25 @@
 // (latest with follow), header (csv). A partition is a file by its path, an offset the byte where a
 // record begins. Files are only ever appended to: one that gets shorter is an error.
 //
-// Sink: option path (a directory) and format. Each sink shard appends to a file of its own,
-// part-<sink>-<shard>-<first 8 characters of the incarnation>, at commit and with fsync. A batch
-// that was cut short by the end of the process is cut off when the writer is opened again.
+// Sink: options path (a directory), format, roll_size and roll_interval (docs/sql.md). Each sink
+// shard appends committed batches to a file of its own with fsync; the file is hidden until it is
+// large or old enough, or the job finishes, and then gets a name that readers may read, once its
+// last commit is in the journal (docs/exactly-once.md §7). Writers need Settle to show anything.
 #ifndef MILLRACE_CONNECTORS_FILE_FILE_H_
 #define MILLRACE_CONNECTORS_FILE_FILE_H_
 
 #include <memory>
 
+#include "common/storage/file_system.h"
 #include "connectors/registry.h"
 
 namespace millrace {
 
-// `formats` is where formats are looked up; it must outlive the connectors and what they create.
+// `formats` is where formats are looked up; it must outlive the connectors and what they create, as
+// must `files`, where the sink writes.
 std::unique_ptr<SourceConnector> NewFileSourceConnector(const ConnectorRegistry* formats);
-std::unique_ptr<SinkConnector> NewFileSinkConnector(const ConnectorRegistry* formats);
+std::unique_ptr<SinkConnector> NewFileSinkConnector(const ConnectorRegistry* formats,
+                                                    FileSystem* files = FileSystem::Real());
 
 }  // namespace millrace
 

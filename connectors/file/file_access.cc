@@ -63,11 +63,6 @@ absl::Status SystemError(int error, std::string_view what, const std::string& pa
     case EPERM:
     case EROFS:
       return absl::PermissionDeniedError(message);
-    case ENOSPC:
-    case EDQUOT:
-    case EFBIG:
-      return absl::ResourceExhaustedError(
-          absl::StrCat(message, "; make room there, then resume the job"));
     default:
       return absl::UnavailableError(message);
   }
@@ -88,14 +83,6 @@ absl::StatusOr<FileHandle> FileHandle::OpenToRead(const std::string& path) {
   int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) {
     return errno == ENOENT ? NoSuchPath(path) : SystemError(errno, "opening", path);
-  }
-  return FileHandle(fd);
-}
-
-absl::StatusOr<FileHandle> FileHandle::OpenToWrite(const std::string& path) {
-  int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (fd < 0) {
-    return SystemError(errno, "opening", path);
   }
   return FileHandle(fd);
 }
@@ -125,22 +112,6 @@ absl::StatusOr<size_t> ReadAt(const FileHandle& file, const std::string& path, i
     done += static_cast<size_t>(count);
   }
   return done;
-}
-
-absl::Status WriteAt(const FileHandle& file, const std::string& path, int64_t offset,
-                     std::string_view bytes) {
-  while (!bytes.empty()) {
-    ssize_t count = pwrite(file.fd(), bytes.data(), bytes.size(), offset);
-    if (count < 0 && errno == EINTR) {
-      continue;
-    }
-    if (count < 0) {
-      return SystemError(errno, "writing", path);
-    }
-    bytes.remove_prefix(static_cast<size_t>(count));
-    offset += count;
-  }
-  return absl::OkStatus();
 }
 
 absl::StatusOr<std::vector<std::string>> ListFiles(const std::string& path, bool may_come) {

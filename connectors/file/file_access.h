@@ -1,5 +1,4 @@
-// Files as the source and the sink need them: errors of the system as messages, and where complete
-// records end.
+// Files as the source needs them: errors of the system as messages, and where complete records end.
 #ifndef MILLRACE_CONNECTORS_FILE_FILE_ACCESS_H_
 #define MILLRACE_CONNECTORS_FILE_FILE_ACCESS_H_
 
@@ -14,7 +13,7 @@
 
 namespace millrace {
 
-// `errno` after a call that failed, as "what path: text"; no space left says what to do.
+// `errno` after a call that failed, as "what path: text".
 absl::Status SystemError(int error, std::string_view what, const std::string& path);
 
 // Owns a file descriptor.
@@ -27,8 +26,6 @@ class FileHandle {
   ~FileHandle();
 
   static absl::StatusOr<FileHandle> OpenToRead(const std::string& path);
-  // Creates the file if it is not there.
-  static absl::StatusOr<FileHandle> OpenToWrite(const std::string& path);
 
   int fd() const { return fd_; }
   bool is_open() const { return fd_ >= 0; }
@@ -41,8 +38,6 @@ absl::StatusOr<int64_t> FileSize(const FileHandle& file, const std::string& path
 // Reads up to `size` bytes at `offset`; fewer at the end of the file.
 absl::StatusOr<size_t> ReadAt(const FileHandle& file, const std::string& path, int64_t offset,
                               char* out, size_t size);
-absl::Status WriteAt(const FileHandle& file, const std::string& path, int64_t offset,
-                     std::string_view bytes);
 
 // The files that a source's path means now, sorted: itself, those in the directory (hidden ones and
 // ones that begin with

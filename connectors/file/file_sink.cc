@@ -1,96 +1,86 @@
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <filesystem>
 #include <map>
 #include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "common/base/status.h"
 #include "common/base/units.h"
 #include "connectors/file/file.h"
-#include "connectors/file/file_access.h"
+#include "connectors/file/file_sink_marker.h"
+#include "connectors/file/rolling_files.h"
 #include "connectors/formats/csv_format.h"
 #include "connectors/options.h"
+#include "connectors/record_hash.h"
 
 namespace millrace {
 namespace {
 
-// What a later writer needs to go on: "<batch> <length> <file name>".
-struct FileMarker {
-  BatchId batch;
-  int64_t length = 0;
-  std::string name;
+constexpr char kRollSize[] = "roll_size";
+constexpr char kRollInterval[] = "roll_interval";
 
-  std::string ToString() const { return absl::StrCat(batch.value(), " ", length, " ", name); }
-};
-
-absl::StatusOr<FileMarker> ParseMarker(const std::string& text) {
-  std::vector<std::string> parts = absl::StrSplit(text, absl::MaxSplits(' ', 2));
-  int64_t batch = 0;
-  FileMarker marker;
-  if (parts.size() != 3 || !absl::SimpleAtoi(parts[0], &batch) ||
-      !absl::SimpleAtoi(parts[1], &marker.length) || marker.length < 0 || parts[2].empty() ||
-      parts[2].find('/') != std::string::npos) {
-    return absl::DataLossError(absl::StrCat("\"", text, "\" is no marker of a file sink"));
+// What the disk refuses now it may take later, in another file; what to do where people must act.
+absl::Status ForPeople(const absl::Status& status) {
+  if (absl::IsInternal(status)) {
+    return absl::UnavailableError(status.message());
   }
-  marker.batch = BatchId(batch);
-  marker.name = parts[2];
-  return marker;
+  if (absl::IsResourceExhausted(status)) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat(status.message(), "; make room there, then resume the job"));
+  }
+  return status;
 }
 
+// Holds rows as lines until their commit. Write may run beside Commit and Settle of earlier
+// batches.
 class FileWriter : public SinkWriter {
  public:
-  FileWriter(SinkContext context, std::string directory, FileMarker marker, std::string header,
-             bool is_raw, std::unique_ptr<FormatEncoder> encoder)
-      : context_(std::move(context)),
-        directory_(std::move(directory)),
-        path_(directory_ + "/" + marker.name),
-        header_(std::move(header)),
+  FileWriter(std::string directory, int64_t max_held_bytes, bool is_raw,
+             std::unique_ptr<FormatEncoder> encoder, RollingFiles files)
+      : directory_(std::move(directory)),
+        max_held_bytes_(max_held_bytes),
         is_raw_(is_raw),
         encoder_(std::move(encoder)),
-        marker_(std::move(marker)) {}
-
-  // Cuts off what a writer before us appended without getting to a commit.
-  absl::Status Recover() {
-    if (marker_.length == 0) {
-      return absl::OkStatus();
-    }
-    ASSIGN_OR_RETURN(file_, FileHandle::OpenToWrite(path_));
-    ASSIGN_OR_RETURN(int64_t size, FileSize(file_, path_));
-    if (size < marker_.length) {
-      return absl::DataLossError(absl::StrCat(path_, " holds ", size, " bytes, but ",
-                                              marker_.length,
-                                              " were committed: it was cut or replaced"));
-    }
-    return Cut();
+        files_(std::move(files)) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    Remember();
   }
 
-  absl::Status Write(BatchId batch, int64_t, const Batch& rows) override {
+  absl::Status Write(BatchId batch, int64_t batch_time_us, const Batch& rows) override {
     ASSIGN_OR_RETURN(EncodedRecords encoded, encoder_->Encode(rows));
     std::lock_guard<std::mutex> lock(mutex_);
-    std::string& lines = held_[batch];
-    size_t before = lines.size();
+    if (batch <= committed_) {
+      return absl::OkStatus();
+    }
+    Held& held = held_[batch];
+    held.time_us = batch_time_us;
+    const size_t before = held.lines.size();
     for (const EncodedRecords::Record& record : encoded.records) {
       if (is_raw_ && record.value.find('\n') != std::string_view::npos) {
         return absl::InvalidArgumentError(
-            absl::StrCat("writing ", path_,
+            absl::StrCat("writing to ", directory_,
                          ": a value holds a line end, which format raw cannot write to a file; use "
                          "json or csv"));
       }
-      lines.append(record.value);
-      lines.push_back('\n');
+      held.lines.append(record.value);
+      held.lines.push_back('\n');
     }
-    held_bytes_ += static_cast<int64_t>(lines.size() - before);
+    held_bytes_ += static_cast<int64_t>(held.lines.size() - before);
     return CheckBound();
+  }
+
+  void NoteBatch(BatchId batch, int64_t batch_time_us) override {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (batch > committed_) {
+      held_[batch].time_us = batch_time_us;
+    }
+  }
+
+  void Finish() override {
+    std::lock_guard<std::mutex> lock(mutex_);
+    finish_ = true;
   }
 
   absl::Status Prepare(BatchId, absl::Time) override {
@@ -98,148 +88,213 @@ class FileWriter : public SinkWriter {
     return CheckBound();
   }
 
-  absl::StatusOr<std::string> Commit(BatchId batch, absl::Time) override {
+  absl::StatusOr<std::string> Commit(BatchId through, absl::Time) override {
     std::string lines;
+    RollingFiles::Addition addition{.batch = through};
     {
       std::lock_guard<std::mutex> lock(mutex_);
-      auto found = held_.find(batch);
-      if (found != held_.end() && batch > marker_.batch) {
-        lines = found->second;  // a copy, so that a commit that fails can be tried again
+      if (through <= committed_) {
+        return marker_;
+      }
+      addition.close = finish_;
+      // Copied, so that a commit that fails can be tried again.
+      for (auto held = held_.begin(); held != held_.end() && held->first <= through; ++held) {
+        if (lines.empty()) {
+          addition.begin_us = held->second.time_us;
+        }
+        lines.append(held->second.lines);
+        addition.end_us = held->second.time_us;
       }
     }
-    if (!lines.empty()) {
-      RETURN_IF_ERROR(Append(std::move(lines)));
+    addition.lines = lines;
+    if (const absl::Status status = files_.Commit(addition); !status.ok()) {
+      return ForPeople(status);
     }
     std::lock_guard<std::mutex> lock(mutex_);
-    marker_.batch = std::max(marker_.batch, batch);
-    while (!held_.empty() && held_.begin()->first <= marker_.batch) {
-      held_bytes_ -= static_cast<int64_t>(held_.begin()->second.size());
-      held_.erase(held_.begin());
-    }
-    return marker_.ToString();
+    held_.erase(held_.begin(), held_.upper_bound(through));
+    held_bytes_ -= static_cast<int64_t>(lines.size());
+    Remember();
+    return marker_;
   }
 
- private:
-  absl::Status Append(std::string lines) {
-    if (!file_.is_open()) {
-      ASSIGN_OR_RETURN(file_, FileHandle::OpenToWrite(path_));
-      RETURN_IF_ERROR(Cut());
-      RETURN_IF_ERROR(SyncDirectory());
-    }
-    if (marker_.length == 0 && !header_.empty()) {
-      lines = absl::StrCat(header_, "\n", lines);
-    }
-    absl::Status written = WriteAt(file_, path_, marker_.length, lines);
-    if (written.ok() && fsync(file_.fd()) != 0) {
-      written = SystemError(errno, "writing", path_);
-    }
-    if (!written.ok()) {
-      (void)Cut();  // readers should not see half a batch; if this fails too, the next writer cuts
-      return written;
-    }
-    marker_.length += static_cast<int64_t>(lines.size());
+  absl::Status Settle(BatchId batch, absl::Time) override {
+    RETURN_IF_ERROR(ForPeople(files_.Settle(batch)));
+    std::lock_guard<std::mutex> lock(mutex_);
+    wake_at_us_ = files_.wake_at_us();
     return absl::OkStatus();
   }
 
-  absl::Status Cut() {
-    return ftruncate(file_.fd(), marker_.length) == 0 || errno == EINVAL
-               ? absl::OkStatus()
-               : SystemError(errno, "cutting", path_);
+  BatchId committed() const override {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return committed_;
+  }
+  std::string marker() const override {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return marker_;
+  }
+  int64_t wake_at_us() const override {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return wake_at_us_;
+  }
+  int64_t held_bytes() const override {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return held_bytes_;
   }
 
-  absl::Status SyncDirectory() {
-    ASSIGN_OR_RETURN(FileHandle directory, FileHandle::OpenToRead(directory_));
-    return fsync(directory.fd()) == 0 ? absl::OkStatus()
-                                      : SystemError(errno, "writing", directory_);
+ private:
+  struct Held {
+    std::string lines;
+    int64_t time_us = 0;
+  };
+
+  // What other threads may ask for while files_ is at work. REQUIRES: mutex_ held.
+  void Remember() {
+    committed_ = files_.marker().batch;
+    marker_ = files_.marker().ToString();
+    wake_at_us_ = files_.wake_at_us();
   }
 
   absl::Status CheckBound() const {
-    if (held_bytes_ <= context_.max_held_bytes) {
+    if (held_bytes_ <= max_held_bytes_) {
       return absl::OkStatus();
     }
-    return absl::ResourceExhaustedError(
-        absl::StrCat("the writer of ", path_, " holds ", FormatBytes(held_bytes_),
-                     " until commit, more than its ", FormatBytes(context_.max_held_bytes),
-                     "; make batches smaller"));
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "the writer to ", directory_, " holds ", FormatBytes(held_bytes_),
+        " until commit, more than its ", FormatBytes(max_held_bytes_), "; make batches smaller"));
   }
 
-  const SinkContext context_;
   const std::string directory_;
-  const std::string path_;
-  const std::string header_;  // first line of a new file; empty = none
+  const int64_t max_held_bytes_;
   const bool is_raw_;
-  std::unique_ptr<FormatEncoder> encoder_;
-  FileHandle file_;
-  std::mutex mutex_;  // Write of a batch may run beside Commit of the one before
-  std::map<BatchId, std::string> held_;
+  const std::unique_ptr<FormatEncoder> encoder_;
+  RollingFiles files_;  // used by Commit and Settle only
+
+  mutable std::mutex mutex_;  // guards what follows
+  std::map<BatchId, Held> held_;
   int64_t held_bytes_ = 0;
-  FileMarker marker_;
+  bool finish_ = false;
+  BatchId committed_;
+  std::string marker_;  // as the claim or the last Commit made it
+  int64_t wake_at_us_ = 0;
 };
 
 class FileSinkConnector : public SinkConnector {
  public:
-  explicit FileSinkConnector(const ConnectorRegistry* formats) : formats_(formats) {}
+  FileSinkConnector(const ConnectorRegistry* formats, FileSystem* files)
+      : formats_(formats), files_(files) {}
 
   absl::Status Validate(const proto::Sink& sink) const override {
     ASSIGN_OR_RETURN(const Format* format, FormatOf(sink));
     std::vector<std::string> allowed = format->Options();
-    allowed.push_back("path");
+    allowed.insert(allowed.end(), {"path", kRollSize, kRollInterval});
     RETURN_IF_ERROR(CheckOptionNames(sink.options(), "file", allowed));
     RETURN_IF_ERROR(RequiredOption(sink.options(), "file", "path", "'/data/out'").status());
+    RETURN_IF_ERROR(RollBytes(sink).status());
+    RETURN_IF_ERROR(RollInterval(sink).status());
     RETURN_IF_ERROR(CheckSinkMode(sink, "file", accepts_upsert(), accepts_changes()));
     return format->ValidateSink(sink);
   }
 
+  // Also of what the directory's permissions do not tell: quotas, file systems that are read-only.
   absl::Status Probe(const proto::Sink& sink, absl::Duration) const override {
-    std::string path = OptionOr(sink.options(), "path", "");
+    const std::string path = OptionOr(sink.options(), "path", "");
     RETURN_IF_ERROR(MakeDirectory(path));
-    if (access(path.c_str(), W_OK | X_OK) != 0) {
-      return SystemError(errno, "writing to the directory", path);
+    const std::string probe = path + "/.millrace-probe";
+    const absl::Status created = files_->Create(probe).status();
+    if (!created.ok() && !absl::IsAlreadyExists(created)) {
+      return ForPeople(created);
     }
+    files_->Remove(probe).IgnoreError();  // another job's probe may have been faster
     return absl::OkStatus();
   }
 
   std::vector<std::pair<std::string, SqlType>> MetadataColumns() const override { return {}; }
   bool accepts_changes() const override { return false; }
   bool accepts_upsert() const override { return false; }
+  bool holds_back() const override { return true; }
 
   absl::StatusOr<std::unique_ptr<SinkWriter>> CreateWriter(
       const proto::Sink& sink, const SinkContext& context) const override {
+    FileSinkMarker marker;
+    if (!context.marker.empty()) {
+      ASSIGN_OR_RETURN(marker, FileSinkMarker::Parse(context.marker));
+    }
     ASSIGN_OR_RETURN(const Format* format, FormatOf(sink));
     ASSIGN_OR_RETURN(std::unique_ptr<FormatEncoder> encoder, format->CreateEncoder(sink));
-    std::string directory = OptionOr(sink.options(), "path", "");
-    RETURN_IF_ERROR(MakeDirectory(directory));
-    // The incarnation in the name keeps a job apart from an earlier one that wrote to the same
-    // directory.
-    FileMarker marker{.name = absl::StrCat("part-", context.sink, "-", context.shard, "-",
-                                           context.incarnation.substr(0, 8), ".",
-                                           sink.format() == "raw" ? "txt" : sink.format())};
-    if (!context.marker.empty()) {
-      ASSIGN_OR_RETURN(marker, ParseMarker(context.marker));
+    ASSIGN_OR_RETURN(RollingFiles::Options options, FilesOf(sink, context));
+    RETURN_IF_ERROR(MakeDirectory(options.directory));
+    const std::string directory = options.directory;
+    RollingFiles files(files_, std::move(options));
+    if (const absl::Status claimed = files.Claim(marker); !claimed.ok()) {
+      return ForPeople(claimed);
     }
-    std::string header;
-    ASSIGN_OR_RETURN(bool with_header, BoolOption(sink.options(), "header", false));
-    if (with_header && sink.format() == "csv") {
-      ASSIGN_OR_RETURN(header, CsvHeader(sink));
-    }
-    auto writer =
-        std::make_unique<FileWriter>(context, directory, std::move(marker), std::move(header),
-                                     sink.format() == "raw", std::move(encoder));
-    RETURN_IF_ERROR(writer->Recover());
-    return writer;
+    return std::make_unique<FileWriter>(directory, context.max_held_bytes, sink.format() == "raw",
+                                        std::move(encoder), std::move(files));
   }
 
  private:
-  static absl::Status MakeDirectory(const std::string& path) {
-    std::error_code error;
-    std::filesystem::create_directories(path, error);
-    if (!std::filesystem::is_directory(path)) {
-      return error ? SystemError(error.value(), "making the directory", path)
-                   : absl::InvalidArgumentError(absl::StrCat("option path = '", path,
-                                                             "' is a file; a sink writes to a "
-                                                             "directory"));
+  static absl::StatusOr<int64_t> RollBytes(const proto::Sink& sink) {
+    absl::StatusOr<int64_t> bytes = ParseBytes(OptionOr(sink.options(), kRollSize, "128 MiB"));
+    if (!bytes.ok()) {
+      return Annotate(bytes.status(), "option roll_size");
     }
-    return absl::OkStatus();
+    return bytes;
+  }
+
+  static absl::StatusOr<absl::Duration> RollInterval(const proto::Sink& sink) {
+    absl::StatusOr<absl::Duration> interval =
+        ParseDuration(OptionOr(sink.options(), kRollInterval, "5 min"));
+    if (!interval.ok()) {
+      return Annotate(interval.status(), "option roll_interval");
+    }
+    return interval;
+  }
+
+  // Lines of another format, of other columns, or under another header do not go into one file.
+  static std::string ShapeOf(const proto::Sink& sink) {
+    std::map<std::string, std::string> options(sink.options().begin(), sink.options().end());
+    for (const char* name : {"path", kRollSize, kRollInterval}) {
+      options.erase(name);
+    }
+    std::string shape = sink.format();
+    for (const auto& [name, value] : options) {
+      absl::StrAppend(&shape, "\n", name, "=", value);
+    }
+    RecordHash hash(0);
+    for (const proto::Field& column : sink.columns()) {
+      hash.Add(0, column.name(), column.type().SerializeAsString());
+    }
+    hash.Add(0, "", shape);
+    return absl::StrCat(absl::Hex(hash.value(), absl::kZeroPad16));
+  }
+
+  static absl::StatusOr<RollingFiles::Options> FilesOf(const proto::Sink& sink,
+                                                       const SinkContext& context) {
+    ASSIGN_OR_RETURN(const int64_t roll_bytes, RollBytes(sink));
+    ASSIGN_OR_RETURN(const absl::Duration roll_interval, RollInterval(sink));
+    ASSIGN_OR_RETURN(const bool with_header, BoolOption(sink.options(), "header", false));
+    std::string header;
+    if (with_header && sink.format() == "csv") {
+      ASSIGN_OR_RETURN(header, CsvHeader(sink));
+      header.push_back('\n');
+    }
+    return RollingFiles::Options{
+        .directory = OptionOr(sink.options(), "path", ""),
+        .names = FileSinkNames(context.sink, context.shard, context.incarnation,
+                               sink.format() == "raw" ? "txt" : sink.format()),
+        .epoch = context.epoch,
+        .header = std::move(header),
+        .shape = ShapeOf(sink),
+        .roll_bytes = roll_bytes,
+        .roll_us = absl::ToInt64Microseconds(roll_interval)};
+  }
+
+  absl::Status MakeDirectory(const std::string& path) const {
+    const absl::Status made = files_->MakeDirectory(path);
+    return absl::IsFailedPrecondition(made) ? absl::InvalidArgumentError(absl::StrCat(
+                                                  "option path = '", path, "': ", made.message(),
+                                                  "; a sink writes to a directory"))
+                                            : ForPeople(made);
   }
 
   absl::StatusOr<const Format*> FormatOf(const proto::Sink& sink) const {
@@ -251,12 +306,14 @@ class FileSinkConnector : public SinkConnector {
   }
 
   const ConnectorRegistry* formats_;
+  FileSystem* files_;
 };
 
 }  // namespace
 
-std::unique_ptr<SinkConnector> NewFileSinkConnector(const ConnectorRegistry* formats) {
-  return std::make_unique<FileSinkConnector>(formats);
+std::unique_ptr<SinkConnector> NewFileSinkConnector(const ConnectorRegistry* formats,
+                                                    FileSystem* files) {
+  return std::make_unique<FileSinkConnector>(formats, files);
 }
 
 }  // namespace millrace

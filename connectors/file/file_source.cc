@@ -235,6 +235,10 @@ class FilePartition {
                                                : Metadata(column.name(), *chunk));
     }
     chunk->batch = Batch(std::move(columns), records_.size());
+    chunk->raw = [path = std::make_shared<const std::string>(path_), block = block_,
+                  records = std::exchange(records_, {})](uint32_t row) {
+      return RawRecord{.topic = *path, .value = records[row]};
+    };
     for (const RowError& error : errors.errors()) {
       chunk->errors.push_back(
           {error.row,

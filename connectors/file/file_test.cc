@@ -1,4 +1,4 @@
-// What is particular to files: incomplete lines, headers, cut files, full disks.
+// What is particular to files as a source: incomplete lines, headers, cut files.
 #include "connectors/file/file.h"
 
 #include <gtest/gtest.h>
@@ -6,7 +6,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <string>
 
 #include "absl/strings/match.h"
@@ -34,10 +33,6 @@ class FileTest : public testing::Test {
   std::string Path(const std::string& name) const { return directory_ + "/" + name; }
   void Append(const std::string& name, const std::string& text) const {
     std::ofstream(Path(name), std::ios::app | std::ios::binary) << text;
-  }
-  std::string Contents(const std::string& name) const {
-    std::ifstream file(Path(name), std::ios::binary);
-    return std::string((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
   }
 
   proto::Source Table(const std::string& path, const std::string& format) const {
@@ -163,92 +158,6 @@ TEST_F(FileTest, FindsDirectoriesGlobsAndNearNames) {
   absl::Status status = ListFiles(Path("c.csv"), false).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
   EXPECT_TRUE(absl::StrContains(status.message(), "did you mean a.csv")) << status;
-}
-
-class FileSinkTest : public FileTest {
- protected:
-  proto::Sink Target(const std::string& format) const {
-    proto::Sink sink;
-    sink.set_table("t");
-    sink.set_connector("file");
-    sink.set_format(format);
-    (*sink.mutable_options())["path"] = directory_;
-    proto::Field* column = sink.add_columns();
-    column->set_name("value");
-    column->mutable_type()->set_kind(proto::TYPE_TEXT);
-    return sink;
-  }
-  std::unique_ptr<SinkWriter> Open(const proto::Sink& sink, const std::string& marker = "") {
-    SinkContext context;
-    context.incarnation = "0f0e0d0c-1111";
-    context.marker = marker;
-    auto connector = NewFileSinkConnector(&registry_);
-    auto writer = connector->CreateWriter(sink, context);
-    EXPECT_TRUE(writer.ok()) << writer.status();
-    return *std::move(writer);
-  }
-  static absl::Status Write(SinkWriter* writer, int64_t batch, const std::string& value) {
-    auto column = std::make_shared<Column>(MakeType(TypeId::kText), 1);
-    column->SetTextCopy(0, value);
-    return writer->Write(BatchId(batch), 0, Batch({column}, 1));
-  }
-};
-
-TEST_F(FileSinkTest, CutsOffWhatWasNotCommitted) {
-  auto writer = Open(Target("raw"));
-  ASSERT_TRUE(Write(writer.get(), 1, "one").ok());
-  auto marker = writer->Commit(BatchId(1), absl::InfiniteFuture());
-  ASSERT_TRUE(marker.ok()) << marker.status();
-  EXPECT_EQ(*marker, "1 4 part-0-0-0f0e0d0c.txt");
-  ASSERT_TRUE(Write(writer.get(), 2, "two").ok());
-  ASSERT_TRUE(writer->Commit(BatchId(2), absl::InfiniteFuture()).ok());
-  // The journal knows of batch 1 only.
-  writer = Open(Target("raw"), *marker);
-  EXPECT_EQ(Contents("part-0-0-0f0e0d0c.txt"), "one\n");
-}
-
-TEST_F(FileSinkTest, AFileCutByOthersIsDataLoss) {
-  Append("part-0-0-0f0e0d0c.txt", "on");
-  SinkContext context;
-  context.marker = "1 4 part-0-0-0f0e0d0c.txt";
-  EXPECT_EQ(NewFileSinkConnector(&registry_)->CreateWriter(Target("raw"), context).status().code(),
-            absl::StatusCode::kDataLoss);
-}
-
-TEST_F(FileSinkTest, WritesACsvHeaderOnce) {
-  proto::Sink sink = Target("csv");
-  (*sink.mutable_options())["header"] = "true";
-  auto writer = Open(sink);
-  ASSERT_TRUE(Write(writer.get(), 1, "a,b").ok());
-  auto marker = writer->Commit(BatchId(1), absl::InfiniteFuture());
-  ASSERT_TRUE(marker.ok());
-  writer = Open(sink, *marker);
-  ASSERT_TRUE(Write(writer.get(), 2, "c").ok());
-  ASSERT_TRUE(writer->Commit(BatchId(2), absl::InfiniteFuture()).ok());
-  EXPECT_EQ(Contents("part-0-0-0f0e0d0c.csv"), "value\n\"a,b\"\nc\n");
-}
-
-TEST_F(FileSinkTest, AFullDiskIsSaidAndCanBeTriedAgain) {
-  std::filesystem::create_symlink("/dev/full", Path("part-0-0-0f0e0d0c.txt"));
-  auto writer = Open(Target("raw"));
-  ASSERT_TRUE(Write(writer.get(), 1, "one").ok());
-  for (int i = 0; i < 2; ++i) {
-    absl::Status status = writer->Commit(BatchId(1), absl::InfiniteFuture()).status();
-    EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
-    EXPECT_TRUE(absl::StrContains(status.message(), "No space left on device")) << status;
-  }
-}
-
-TEST_F(FileSinkTest, RawLinesHoldNoLineEnd) {
-  auto writer = Open(Target("raw"));
-  EXPECT_EQ(Write(writer.get(), 1, "one\ntwo").code(), absl::StatusCode::kInvalidArgument);
-}
-
-TEST_F(FileSinkTest, AFileIsNoDirectory) {
-  Append("f", "x");
-  proto::Sink sink = Target("raw");
-  (*sink.mutable_options())["path"] = Path("f");
-  EXPECT_FALSE(NewFileSinkConnector(&registry_)->Probe(sink, absl::Seconds(1)).ok());
 }
 
 }  // namespace

@@ -111,6 +111,9 @@ class GeneratorEnumerator : public SourceEnumerator {
     return absl::OkStatus();
   }
 
+  // By the clock since this object was made: after a restart the first ends lie before what was
+  // read.
+  bool keeps_records() const override { return false; }
   bool bounded() const override { return options_.rows > 0 && options_.rows_per_second == 0; }
 
  private:

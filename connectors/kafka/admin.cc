@@ -7,50 +7,13 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/status.h"
+#include "connectors/kafka/admin_request.h"
 #include "connectors/kafka/client.h"
 #include "connectors/kafka/offsets.h"
 #include "connectors/kafka/topics.h"
 
 namespace millrace {
 namespace {
-
-KafkaPtr<rd_kafka_AdminOptions_t> OptionsFor(KafkaClient* client, rd_kafka_admin_op_t operation,
-                                             absl::Duration timeout) {
-  KafkaPtr<rd_kafka_AdminOptions_t> options(rd_kafka_AdminOptions_new(client->get(), operation));
-  char reason[256];
-  rd_kafka_AdminOptions_set_request_timeout(options.get(), MillisecondsOf(timeout), reason,
-                                            sizeof(reason));
-  return options;
-}
-
-// The answer to an admin request, or what went wrong with the request as a whole.
-absl::StatusOr<KafkaPtr<rd_kafka_event_t>> Answer(KafkaClient* client, rd_kafka_queue_t* queue,
-                                                  std::string_view what, absl::Duration timeout) {
-  KafkaPtr<rd_kafka_event_t> event(rd_kafka_queue_poll(queue, MillisecondsOf(timeout) + 500));
-  if (event == nullptr) {
-    return Annotate(client->Unreachable(timeout), what);
-  }
-  if (rd_kafka_resp_err_t error = rd_kafka_event_error(event.get());
-      error != RD_KAFKA_RESP_ERR_NO_ERROR) {
-    return client->ErrorOf(error, what, timeout);
-  }
-  return event;
-}
-
-// The first error of a list of per-topic results.
-absl::Status FirstError(const rd_kafka_topic_result_t** results, size_t count,
-                        std::string_view what) {
-  for (size_t i = 0; i < count; ++i) {
-    rd_kafka_resp_err_t error = rd_kafka_topic_result_error(results[i]);
-    if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
-      const char* text = rd_kafka_topic_result_error_string(results[i]);
-      return absl::Status(
-          KafkaStatus(error, what).code(),
-          absl::StrCat(ToAbsl(what), ": ", text == nullptr ? rd_kafka_err2str(error) : text));
-    }
-  }
-  return absl::OkStatus();
-}
 
 KafkaTopicDescription Describe(const KafkaTopicMetadata& topic) {
   KafkaTopicDescription out{.name = topic.name};
@@ -81,44 +44,8 @@ KafkaAdmin::KafkaAdmin(std::shared_ptr<KafkaClient> client) : client_(std::move(
 KafkaAdmin::~KafkaAdmin() = default;
 
 absl::Status KafkaAdmin::CreateTopic(const KafkaTopicSpec& spec, absl::Duration timeout) {
-  absl::Time deadline = absl::Now() + timeout;
-  ASSIGN_OR_RETURN(KafkaTopicSelection selection, ParseKafkaTopics(spec.name));
-  if (selection.names.size() != 1) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("\"", spec.name, "\" is not the name of one topic"));
-  }
-  std::string what = absl::StrCat("creating topic ", spec.name);
-  char reason[256] = "";
-  KafkaPtr<rd_kafka_NewTopic_t> topic(rd_kafka_NewTopic_new(
-      spec.name.c_str(), spec.partitions, spec.replication, reason, sizeof(reason)));
-  if (topic == nullptr) {
-    return absl::InvalidArgumentError(absl::StrCat(what, ": ", reason));
-  }
-  for (const auto& [name, value] : spec.config) {
-    rd_kafka_NewTopic_set_config(topic.get(), name.c_str(), value.c_str());
-  }
-  KafkaPtr<rd_kafka_queue_t> queue(rd_kafka_queue_new(client_->get()));
-  auto options = OptionsFor(client_.get(), RD_KAFKA_ADMIN_OP_CREATETOPICS, timeout);
-  char error_text[256];
-  rd_kafka_AdminOptions_set_operation_timeout(options.get(), MillisecondsOf(timeout), error_text,
-                                              sizeof(error_text));
-  rd_kafka_NewTopic_t* topics[] = {topic.get()};
-  rd_kafka_CreateTopics(client_->get(), topics, 1, options.get(), queue.get());
-  ASSIGN_OR_RETURN(KafkaPtr<rd_kafka_event_t> event,
-                   Answer(client_.get(), queue.get(), what, timeout));
-  size_t count = 0;
-  const rd_kafka_topic_result_t** results =
-      rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event.get()), &count);
-  RETURN_IF_ERROR(FirstError(results, count, what));
-  // The broker has answered before every partition has a leader, and before its own metadata knows
-  // of the topic.
-  while (true) {
-    absl::Status found = FindKafkaTopic(client_.get(), spec.name, deadline - absl::Now()).status();
-    if (found.code() != absl::StatusCode::kNotFound || absl::Now() >= deadline) {
-      return found;
-    }
-    absl::SleepFor(absl::Milliseconds(10));
-  }
+  return CreateKafkaTopic(client_.get(), spec.name, spec.partitions, spec.replication, spec.config,
+                          timeout);
 }
 
 absl::StatusOr<std::vector<KafkaTopicDescription>> KafkaAdmin::ListTopics(absl::Duration timeout) {
@@ -161,13 +88,13 @@ absl::StatusOr<std::map<std::string, std::string>> KafkaAdmin::TopicConfig(const
   RETURN_IF_ERROR(FindKafkaTopic(client_.get(), name, timeout).status());
   std::string what = absl::StrCat("reading the settings of topic ", name);
   KafkaPtr<rd_kafka_queue_t> queue(rd_kafka_queue_new(client_->get()));
-  auto options = OptionsFor(client_.get(), RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, timeout);
+  auto options = KafkaAdminOptions(client_.get(), RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, timeout);
   rd_kafka_ConfigResource_t* resource =
       rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, name.c_str());
   rd_kafka_DescribeConfigs(client_->get(), &resource, 1, options.get(), queue.get());
   rd_kafka_ConfigResource_destroy(resource);
   ASSIGN_OR_RETURN(KafkaPtr<rd_kafka_event_t> event,
-                   Answer(client_.get(), queue.get(), what, timeout));
+                   KafkaAdminAnswer(client_.get(), queue.get(), what, timeout));
   std::map<std::string, std::string> config;
   size_t resources = 0;
   const rd_kafka_ConfigResource_t** found = rd_kafka_DescribeConfigs_result_resources(
@@ -192,18 +119,18 @@ absl::Status KafkaAdmin::DeleteTopic(const std::string& name, absl::Duration tim
   std::string what = absl::StrCat("deleting topic ", name);
   KafkaPtr<rd_kafka_DeleteTopic_t> topic(rd_kafka_DeleteTopic_new(name.c_str()));
   KafkaPtr<rd_kafka_queue_t> queue(rd_kafka_queue_new(client_->get()));
-  auto options = OptionsFor(client_.get(), RD_KAFKA_ADMIN_OP_DELETETOPICS, timeout);
+  auto options = KafkaAdminOptions(client_.get(), RD_KAFKA_ADMIN_OP_DELETETOPICS, timeout);
   char error_text[256];
   rd_kafka_AdminOptions_set_operation_timeout(options.get(), MillisecondsOf(timeout), error_text,
                                               sizeof(error_text));
   rd_kafka_DeleteTopic_t* topics[] = {topic.get()};
   rd_kafka_DeleteTopics(client_->get(), topics, 1, options.get(), queue.get());
   ASSIGN_OR_RETURN(KafkaPtr<rd_kafka_event_t> event,
-                   Answer(client_.get(), queue.get(), what, timeout));
+                   KafkaAdminAnswer(client_.get(), queue.get(), what, timeout));
   size_t count = 0;
   const rd_kafka_topic_result_t** results =
       rd_kafka_DeleteTopics_result_topics(rd_kafka_event_DeleteTopics_result(event.get()), &count);
-  return FirstError(results, count, what);
+  return FirstKafkaTopicError(results, count, what);
 }
 
 absl::Status KafkaAdmin::DeleteRecords(const std::string& topic, int32_t partition, int64_t offset,
@@ -213,11 +140,11 @@ absl::Status KafkaAdmin::DeleteRecords(const std::string& topic, int32_t partiti
   rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), partition)->offset = offset;
   rd_kafka_DeleteRecords_t* request = rd_kafka_DeleteRecords_new(list.get());
   KafkaPtr<rd_kafka_queue_t> queue(rd_kafka_queue_new(client_->get()));
-  auto options = OptionsFor(client_.get(), RD_KAFKA_ADMIN_OP_DELETERECORDS, timeout);
+  auto options = KafkaAdminOptions(client_.get(), RD_KAFKA_ADMIN_OP_DELETERECORDS, timeout);
   rd_kafka_DeleteRecords(client_->get(), &request, 1, options.get(), queue.get());
   rd_kafka_DeleteRecords_destroy(request);
   ASSIGN_OR_RETURN(KafkaPtr<rd_kafka_event_t> event,
-                   Answer(client_.get(), queue.get(), what, timeout));
+                   KafkaAdminAnswer(client_.get(), queue.get(), what, timeout));
   const rd_kafka_topic_partition_list_t* results =
       rd_kafka_DeleteRecords_result_offsets(rd_kafka_event_DeleteRecords_result(event.get()));
   return KafkaStatus(results->elems[0].err, what);
@@ -225,35 +152,15 @@ absl::Status KafkaAdmin::DeleteRecords(const std::string& topic, int32_t partiti
 
 absl::StatusOr<std::vector<KafkaGroupPartition>> KafkaAdmin::GroupOffsets(const std::string& group,
                                                                           absl::Duration timeout) {
-  std::string what = absl::StrCat("reading the offsets of group ", group);
-  KafkaPtr<rd_kafka_queue_t> queue(rd_kafka_queue_new(client_->get()));
-  auto options = OptionsFor(client_.get(), RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, timeout);
-  // Without it a read right after a commit is often old.
-  KafkaPtr<rd_kafka_error_t> ignored(
-      rd_kafka_AdminOptions_set_require_stable_offsets(options.get(), 1));
-  rd_kafka_ListConsumerGroupOffsets_t* request =
-      rd_kafka_ListConsumerGroupOffsets_new(group.c_str(), nullptr);
-  rd_kafka_ListConsumerGroupOffsets(client_->get(), &request, 1, options.get(), queue.get());
-  rd_kafka_ListConsumerGroupOffsets_destroy(request);
-  ASSIGN_OR_RETURN(KafkaPtr<rd_kafka_event_t> event,
-                   Answer(client_.get(), queue.get(), what, timeout));
-  size_t groups = 0;
-  const rd_kafka_group_result_t** results = rd_kafka_ListConsumerGroupOffsets_result_groups(
-      rd_kafka_event_ListConsumerGroupOffsets_result(event.get()), &groups);
+  ASSIGN_OR_RETURN(std::vector<KafkaGroupOffset> committed,
+                   GroupKafkaOffsets(client_.get(), group, timeout));
   std::vector<KafkaGroupPartition> out;
   std::vector<KafkaOffsetQuery> queries;
-  for (size_t i = 0; i < groups; ++i) {
-    if (const rd_kafka_error_t* error = rd_kafka_group_result_error(results[i]); error != nullptr) {
-      return client_->ErrorOf(rd_kafka_error_code(error), what, timeout);
-    }
-    const rd_kafka_topic_partition_list_t* list = rd_kafka_group_result_partitions(results[i]);
-    for (int j = 0; j < list->cnt; ++j) {
-      const rd_kafka_topic_partition_t& one = list->elems[j];
-      RETURN_IF_ERROR(KafkaStatus(one.err, what));
-      if (one.offset >= 0) {
-        out.push_back({.topic = one.topic, .partition = one.partition, .committed = one.offset});
-      }
-    }
+  out.reserve(committed.size());
+  for (const KafkaGroupOffset& one : committed) {
+    out.push_back({.topic = one.partition.topic,
+                   .partition = one.partition.partition,
+                   .committed = one.offset});
   }
   std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) {
     return std::tie(a.topic, a.partition) < std::tie(b.topic, b.partition);
@@ -271,6 +178,22 @@ absl::StatusOr<std::vector<KafkaGroupPartition>> KafkaAdmin::GroupOffsets(const 
     out[i].high_watermark = std::max(stable[i], marks[i]);
   }
   return out;
+}
+
+absl::Status KafkaAdmin::DeleteGroup(const std::string& group, absl::Duration timeout) {
+  std::string what = absl::StrCat("deleting group ", group);
+  KafkaPtr<rd_kafka_queue_t> queue(rd_kafka_queue_new(client_->get()));
+  auto options = KafkaAdminOptions(client_.get(), RD_KAFKA_ADMIN_OP_DELETEGROUPS, timeout);
+  rd_kafka_DeleteGroup_t* request = rd_kafka_DeleteGroup_new(group.c_str());
+  rd_kafka_DeleteGroups(client_->get(), &request, 1, options.get(), queue.get());
+  rd_kafka_DeleteGroup_destroy(request);
+  ASSIGN_OR_RETURN(KafkaPtr<rd_kafka_event_t> event,
+                   KafkaAdminAnswer(client_.get(), queue.get(), what, timeout));
+  size_t count = 0;
+  const rd_kafka_group_result_t** results =
+      rd_kafka_DeleteGroups_result_groups(rd_kafka_event_DeleteGroups_result(event.get()), &count);
+  const rd_kafka_error_t* error = count == 0 ? nullptr : rd_kafka_group_result_error(results[0]);
+  return error == nullptr ? absl::OkStatus() : KafkaStatus(rd_kafka_error_code(error), what);
 }
 
 }  // namespace millrace

@@ -79,6 +79,8 @@ class KafkaAdmin {
   // partition.
   absl::StatusOr<std::vector<KafkaGroupPartition>> GroupOffsets(const std::string& group,
                                                                 absl::Duration timeout);
+  // Forgets a group and its offsets, as their expiry would. NOT_FOUND.
+  absl::Status DeleteGroup(const std::string& group, absl::Duration timeout);
 
  private:
   explicit KafkaAdmin(std::shared_ptr<KafkaClient> client);

@@ -19,6 +19,23 @@ std::string_view View(const void* bytes, size_t size) {
   return {static_cast<const char*>(bytes), size};
 }
 
+RawRecord RawRecordOf(const rd_kafka_message_t& message, std::string_view topic,
+                      int32_t partition) {
+  RawRecord record{.topic = topic, .partition = partition};
+  rd_kafka_timestamp_type_t type;
+  const int64_t milliseconds = rd_kafka_message_timestamp(&message, &type);
+  if (type != RD_KAFKA_TIMESTAMP_NOT_AVAILABLE) {
+    record.timestamp_us = milliseconds * 1000;
+  }
+  if (message.key != nullptr) {
+    record.key = View(message.key, message.key_len);
+  }
+  if (message.payload != nullptr) {
+    record.value = View(message.payload, message.len);
+  }
+  return record;
+}
+
 // Headers as a JSON object; of a name that appears twice the last counts. Values that are no text
 // become hexadecimal.
 std::string HeadersAsJson(const rd_kafka_message_t* message) {
@@ -87,6 +104,9 @@ absl::StatusOr<SourceChunk> KafkaChunkBuilder::Build(std::shared_ptr<MessageBloc
                                              : MetadataColumn(column.name(), block, &errors));
   }
   chunk.batch = Batch(std::move(columns), chunk.offsets.size());
+  chunk.raw = [topic = topic_, partition = id_.partition, block](uint32_t row) {
+    return RawRecordOf(*block->messages[row], *topic, partition);
+  };
   for (const RowError& error : errors.errors()) {
     chunk.errors.push_back(
         {error.row,

@@ -31,6 +31,11 @@ const std::map<std::string, std::string>& ProducerDefaults() {
       // A record that the broker has not taken yet stays in flight until Commit's caller gives up:
       // sending it again would write it twice.
       {"message.timeout.ms", "0"},
+      // A transaction begins while the coordinator still ends the last one: asking again late costs
+      // 100 ms per commit.
+      {"retry.backoff.max.ms", "10"},
+      // Records that wait for company wait until the flush of the commit anyway.
+      {"linger.ms", "1"},
   };
   return defaults;
 }
@@ -127,6 +132,7 @@ absl::StatusCode CodeOf(rd_kafka_resp_err_t error) {
     case RD_KAFKA_RESP_ERR__FATAL:
     case RD_KAFKA_RESP_ERR__FENCED:
     case RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH:
+    case RD_KAFKA_RESP_ERR_PRODUCER_FENCED:
       return absl::StatusCode::kAborted;
     case RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT:
     case RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE:
@@ -139,6 +145,8 @@ absl::StatusCode CodeOf(rd_kafka_resp_err_t error) {
     case RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS:
     case RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND:
     case RD_KAFKA_RESP_ERR__WAIT_COORD:
+    case RD_KAFKA_RESP_ERR_CONCURRENT_TRANSACTIONS:
+    case RD_KAFKA_RESP_ERR_UNSTABLE_OFFSET_COMMIT:
     case RD_KAFKA_RESP_ERR__MSG_TIMED_OUT:
       return absl::StatusCode::kUnavailable;
     default:

@@ -117,6 +117,28 @@ class KafkaEnumerator : public SourceEnumerator {
         timeout, [&](absl::Duration left) { return EndsOnce(names, queries, left); });
   }
 
+  absl::StatusOr<std::vector<std::string>> TopicIds(const std::vector<PartitionName>& names,
+                                                    absl::Duration timeout) override {
+    ASSIGN_OR_RETURN(std::vector<KafkaPartitionId> partitions, ParseAll(names));
+    std::vector<std::string> topics;
+    for (const KafkaPartitionId& partition : partitions) {
+      topics.push_back(partition.topic);
+    }
+    std::sort(topics.begin(), topics.end());
+    topics.erase(std::unique(topics.begin(), topics.end()), topics.end());
+    ASSIGN_OR_RETURN(std::vector<std::string> ids,
+                     RetryWhileUnavailable(timeout, [&](absl::Duration left) {
+                       return KafkaTopicIds(client_.get(), topics, left);
+                     }));
+    std::vector<std::string> out;
+    out.reserve(names.size());
+    for (const KafkaPartitionId& partition : partitions) {
+      const auto topic = std::lower_bound(topics.begin(), topics.end(), partition.topic);
+      out.push_back(ids[static_cast<size_t>(topic - topics.begin())]);
+    }
+    return out;
+  }
+
   absl::Status PublishOffsets(const std::vector<PartitionOffset>& committed,
                               absl::Duration timeout) override {
     std::vector<std::pair<KafkaPartitionId, int64_t>> offsets;

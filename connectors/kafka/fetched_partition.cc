@@ -1,9 +1,12 @@
 #include "connectors/kafka/fetched_partition.h"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <chrono>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/status.h"
@@ -13,6 +16,7 @@ namespace millrace {
 namespace {
 
 constexpr size_t kDrainMessages = 1024;
+constexpr absl::Duration kAskTimeout = absl::Seconds(5);
 // What librdkafka allocates per message besides the payload; for small records it is most of the
 // memory.
 constexpr int64_t kMessageOverheadBytes = 400;
@@ -30,11 +34,12 @@ MessageBlock::~MessageBlock() {
 }
 
 FetchedPartition::FetchedPartition(std::shared_ptr<KafkaClient> client, KafkaPartitionId id,
-                                   int64_t offset,
+                                   int64_t offset, OnDataLoss on_data_loss,
                                    std::function<void(std::shared_ptr<FetchedPartition>)> wake)
     : client_(std::move(client)),
       id_(std::move(id)),
       name_(KafkaPartitionName(id_.topic, id_.partition)),
+      on_data_loss_(on_data_loss),
       wake_(std::move(wake)),
       list_(rd_kafka_topic_partition_list_new(1)),
       fetched_to_(offset),
@@ -52,6 +57,11 @@ FetchedPartition::~FetchedPartition() {
 }
 
 absl::Status FetchedPartition::Start() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return StartLocked();
+}
+
+absl::Status FetchedPartition::StartLocked() {
   // Before assigning, so that no message goes to the consumer's common queue.
   queue_.reset(rd_kafka_queue_get_partition(client_->get(), id_.topic.c_str(), id_.partition));
   rd_kafka_queue_forward(queue_.get(), nullptr);
@@ -173,9 +183,25 @@ void FetchedPartition::NoteError(rd_kafka_resp_err_t error, const std::string& t
   error_ = absl::Status(status.code(), absl::StrCat(status.message(), " (", text, ")"));
 }
 
+bool FetchedPartition::TakeLostLocked(int64_t end, Taken* taken) {
+  if (position_ >= lost_end_) {
+    return false;
+  }
+  taken->next = std::min(lost_end_, end);
+  if (taken->next > lost_begin_) {
+    taken->lost_begin = std::max(position_, lost_begin_);
+    taken->lost_end = taken->next;
+  }
+  position_ = taken->next;
+  return true;
+}
+
 bool FetchedPartition::TakeLocked(int64_t end, size_t max_messages, Taken* taken) {
   if (position_ >= end) {
     taken->next = position_;
+    return true;
+  }
+  if (TakeLostLocked(end, taken)) {
     return true;
   }
   auto begin = staged_.begin() + static_cast<ptrdiff_t>(head_);
@@ -219,11 +245,18 @@ absl::StatusOr<FetchedPartition::Taken> FetchedPartition::Take(int64_t end, size
       taken.wants_drain = more_ && staged_bytes_ < limit_bytes / 2;
       return taken;
     }
-    if (!error_.ok()) {
-      absl::Status error = error_;
-      int64_t position = position_;
+    if (absl::IsOutOfRange(error_)) {
+      const int64_t next = fetched_to_.load(std::memory_order_relaxed);
+      const std::string reason(ToStd(error_.message()));
       lock.unlock();
-      return DescribeError(error, position);
+      ASSIGN_OR_RETURN(const int64_t offset, WhereToGoOn(next, reason));
+      RETURN_IF_ERROR(GoOnAt(offset));
+      lock.lock();
+      if (position_ < lost_end_) {
+        continue;
+      }
+    } else if (!error_.ok()) {
+      return error_;
     }
     absl::Duration left = deadline - absl::Now();
     if (left <= absl::ZeroDuration()) {
@@ -245,27 +278,52 @@ absl::Status FetchedPartition::TimeoutError(int64_t end) {
       absl::StrCat(what, ": no more records below offset ", end, " have come in time"));
 }
 
-absl::Status FetchedPartition::DescribeError(const absl::Status& error, int64_t position) {
-  if (error.code() != absl::StatusCode::kOutOfRange) {
-    return error;
-  }
-  std::string where = absl::StrCat("topic ", id_.topic, " partition ", id_.partition);
-  absl::StatusOr<std::vector<int64_t>> earliest = QueryKafkaOffsets(
-      client_.get(), {{id_, RD_KAFKA_OFFSET_SPEC_EARLIEST}}, true, absl::Seconds(5));
-  absl::StatusOr<std::vector<int64_t>> latest = QueryKafkaOffsets(
-      client_.get(), {{id_, RD_KAFKA_OFFSET_SPEC_LATEST}}, true, absl::Seconds(5));
-  if (!earliest.ok() || !latest.ok()) {
-    return absl::OutOfRangeError(
-        absl::StrCat(where, ": the log no longer holds offset ", position));
-  }
-  if (position < (*earliest)[0]) {
+absl::StatusOr<int64_t> FetchedPartition::WhereToGoOn(int64_t next, const std::string& reason) {
+  ASSIGN_OR_RETURN(
+      const std::vector<int64_t> earliest,
+      QueryKafkaOffsets(client_.get(), {{id_, RD_KAFKA_OFFSET_SPEC_EARLIEST}}, false, kAskTimeout));
+  ASSIGN_OR_RETURN(
+      const std::vector<int64_t> latest,
+      QueryKafkaOffsets(client_.get(), {{id_, RD_KAFKA_OFFSET_SPEC_LATEST}}, false, kAskTimeout));
+  const std::string where = absl::StrCat("topic ", id_.topic, " partition ", id_.partition);
+  if (next > latest[0] || absl::StrContains(reason, "truncation")) {
     return absl::OutOfRangeError(absl::StrCat(
-        where, ": offsets [", position, ", ", (*earliest)[0], ") are lost: the log now begins at ",
-        (*earliest)[0], ". Keep records longer (retention.ms) or begin a new job"));
+        where, ": offsets up to ", next, " have been read, but the log ",
+        next > latest[0] ? absl::StrCat("now ends at ", latest[0]) : "was cut below and grew again",
+        ": a replica that lacked records became the leader, or the topic was deleted and created "
+        "again; cancel the job, or submit it under another name"));
   }
-  return absl::OutOfRangeError(absl::StrCat(where, ": offset ", position,
-                                            " is beyond the end of the log, ", (*latest)[0],
-                                            ": the topic was cut or created anew"));
+  if (next >= earliest[0]) {
+    return next;  // the replica that said so is no longer the leader, or was behind
+  }
+  const std::string lost = absl::StrCat(where, ": offsets [", next, ", ", earliest[0],
+                                        ") are lost: the log now begins at ", earliest[0]);
+  if (on_data_loss_ == OnDataLoss::kFail) {
+    return absl::OutOfRangeError(
+        absl::StrCat(lost,
+                     ". Keep records longer (retention.ms), or go on without them: option "
+                     "on_data_loss = 'skip'"));
+  }
+  spdlog::warn("{}; going on there, as on_data_loss = 'skip' says", lost);
+  return earliest[0];
+}
+
+absl::Status FetchedPartition::GoOnAt(int64_t offset) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (queue_ == nullptr) {
+    return error_;
+  }
+  error_ = absl::OkStatus();
+  const int64_t fetched = fetched_to_.load(std::memory_order_relaxed);
+  if (offset > fetched) {
+    lost_begin_ = fetched;
+    lost_end_ = offset;
+    AdvanceTo(offset);
+  }
+  rd_kafka_queue_cb_event_enable(queue_.get(), nullptr, nullptr);
+  KafkaPtr<rd_kafka_error_t> ignored(rd_kafka_incremental_unassign(client_->get(), list_.get()));
+  list_->elems[0].offset = offset;
+  return StartLocked();
 }
 
 }  // namespace millrace

@@ -39,11 +39,15 @@ class MessageBlock {
   std::shared_ptr<KafkaClient> client_;  // must outlive the messages
 };
 
+// What to do when retention has removed offsets before they were read: option on_data_loss.
+enum class OnDataLoss { kFail, kSkip };
+
 class FetchedPartition : public std::enable_shared_from_this<FetchedPartition> {
  public:
   // `wake` is called from a librdkafka thread, under a lock of its, when messages have come to an
   // empty queue.
   FetchedPartition(std::shared_ptr<KafkaClient> client, KafkaPartitionId id, int64_t offset,
+                   OnDataLoss on_data_loss,
                    std::function<void(std::shared_ptr<FetchedPartition>)> wake);
   FetchedPartition(const FetchedPartition&) = delete;
   FetchedPartition& operator=(const FetchedPartition&) = delete;
@@ -60,10 +64,14 @@ class FetchedPartition : public std::enable_shared_from_this<FetchedPartition> {
   struct Taken {
     std::shared_ptr<MessageBlock> block;
     int64_t next = 0;
+    int64_t lost_begin = 0;  // as in SourceChunk
+    int64_t lost_end = 0;
     bool fetched_more = false;  // fetched_to() advanced
     bool wants_drain = false;   // librdkafka holds more and there is room for it
   };
-  // Messages with offsets in [position, end), as SourceReader::Read says.
+  // Messages with offsets in [position, end), as SourceReader::Read says. When the log no longer
+  // holds the next offset it asks the cluster for the log's ends, which may take longer than until
+  // `deadline`.
   absl::StatusOr<Taken> Take(int64_t end, size_t max_messages, int64_t limit_bytes,
                              absl::Time deadline);
 
@@ -88,15 +96,22 @@ class FetchedPartition : public std::enable_shared_from_this<FetchedPartition> {
   void Stage(rd_kafka_message_t* message);
   void NoteError(rd_kafka_resp_err_t error, const std::string& text);
   void AdvanceTo(int64_t offset);
+  absl::Status StartLocked();
   // Whether Take has an answer for `end`; `taken` then holds it.
   bool TakeLocked(int64_t end, size_t max_messages, Taken* taken);
+  // The same for lost offsets.
+  bool TakeLostLocked(int64_t end, Taken* taken);
   absl::Status TimeoutError(int64_t end);
-  // Adds to the error for a lost offset which offsets are lost.
-  absl::Status DescribeError(const absl::Status& error, int64_t position);
+  // The log does not hold offset `next`: where to go on, or the error that says which offsets are
+  // lost. Asks the cluster; mutex_ is not held.
+  absl::StatusOr<int64_t> WhereToGoOn(int64_t next, const std::string& reason);
+  // Fetches on from `offset`. Offsets below it that have not been fetched are lost.
+  absl::Status GoOnAt(int64_t offset);
 
   std::shared_ptr<KafkaClient> client_;
   KafkaPartitionId id_;
   std::string name_;
+  const OnDataLoss on_data_loss_;
   std::function<void(std::shared_ptr<FetchedPartition>)> wake_;
   KafkaPtr<rd_kafka_queue_t> queue_;
   KafkaPtr<rd_kafka_topic_partition_list_t> list_;  // this partition alone, for librdkafka's calls
@@ -112,6 +127,8 @@ class FetchedPartition : public std::enable_shared_from_this<FetchedPartition> {
   int64_t position_;
   // From an earlier assignment of the partition, which librdkafka forgets a little later.
   int64_t stale_position_ = RD_KAFKA_OFFSET_INVALID;
+  int64_t lost_begin_ = 0;  // offsets in here are gone; nothing is staged below lost_end_
+  int64_t lost_end_ = 0;
   bool more_ = false;  // the last Drain stopped for lack of room
   absl::Status error_;
   std::vector<rd_kafka_message_t*> scratch_;

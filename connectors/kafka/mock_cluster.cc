@@ -31,9 +31,12 @@ class Cluster : public MockKafkaCluster {
 
   absl::Status Start(int brokers) {
     cluster_ = rd_kafka_mock_cluster_new(client_, brokers);
-    return cluster_ == nullptr
-               ? absl::InternalError("the embedded Kafka could not be started: no free port?")
-               : absl::OkStatus();
+    if (cluster_ == nullptr) {
+      return absl::InternalError("the embedded Kafka could not be started: no free port?");
+    }
+    // It has none by itself, and admin requests would wait for one.
+    rd_kafka_mock_set_controller_id(cluster_, 1);
+    return absl::OkStatus();
   }
 
   std::string bootstrap_servers() const override {

@@ -1,4 +1,5 @@
-// The demo's path: an embedded cluster, lines at a steady rate, and the Kafka source reading them.
+// The demo's path: an embedded cluster, lines at a steady rate, the Kafka source reading them, and
+// the Kafka sink writing.
 #include "connectors/kafka/mock_cluster.h"
 
 #include <gtest/gtest.h>
@@ -72,6 +73,48 @@ TEST(MockKafkaCluster, CarriesLinesFromTheSteadyProducerToTheSource) {
   // The driver reports progress to the group, also here.
   EXPECT_TRUE(
       enumerator->PublishOffsets({{(*ends)[0].partition, (*ends)[0].stable_end}}, kTimeout).ok());
+}
+
+// No oracle of transactions, which the mock only plays: but a sink must be able to work with it.
+TEST(MockKafkaCluster, TakesWhatTheSinkWrites) {
+  auto cluster = StartMockKafkaCluster();
+  ASSERT_TRUE(cluster.ok()) << cluster.status();
+  ASSERT_TRUE((*cluster)->CreateTopic("out", 1).ok());
+  auto registry = BuiltInConnectors();
+  proto::Sink sink;
+  sink.set_table("out");
+  sink.set_connector("kafka");
+  sink.set_format("raw");
+  (*sink.mutable_options())["bootstrap.servers"] = (*cluster)->bootstrap_servers();
+  (*sink.mutable_options())["topic"] = "out";
+  proto::Field* column = sink.add_columns();
+  column->set_name("value");
+  column->mutable_type()->set_kind(proto::TYPE_TEXT);
+  const SinkConnector* connector = *registry->Sink("kafka");
+  SinkContext context{.incarnation = "demo"};
+  for (int64_t batch = 1; batch <= 2; ++batch) {
+    context.epoch = Epoch(batch);
+    auto writer = connector->CreateWriter(sink, context);
+    ASSERT_TRUE(writer.ok()) << writer.status();
+    EXPECT_EQ((*writer)->committed(), BatchId(batch - 1));
+    auto values = std::make_shared<Column>(MakeType(TypeId::kText), 1);
+    values->SetTextCopy(0, absl::StrCat("line ", batch));
+    ASSERT_TRUE((*writer)->Write(BatchId(batch), 0, Batch({values}, 1)).ok());
+    auto marker = (*writer)->Commit(BatchId(batch), absl::Now() + kTimeout);
+    ASSERT_TRUE(marker.ok()) << marker.status();
+    context.marker = *marker;
+    context.committed_batch = context.planned_batch = BatchId(batch);
+  }
+  std::vector<std::string> lines;
+  absl::Status read = ConsumeKafka(
+      {{"bootstrap.servers", (*cluster)->bootstrap_servers()}}, {.topic = "out"}, kTimeout,
+      [&](const KafkaRecordView& record) {
+        lines.emplace_back(record.value.value_or(""));
+        return true;
+      },
+      [] { return false; });
+  ASSERT_TRUE(read.ok()) << read;
+  EXPECT_EQ(lines, (std::vector<std::string>{"line 1", "line 2"}));
 }
 
 }  // namespace

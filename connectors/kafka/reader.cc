@@ -15,6 +15,7 @@
 #include "connectors/kafka/client.h"
 #include "connectors/kafka/fetched_partition.h"
 #include "connectors/kafka/topics.h"
+#include "connectors/options.h"
 
 namespace millrace {
 namespace {
@@ -28,10 +29,11 @@ constexpr auto kPollInterval = std::chrono::milliseconds(100);
 class KafkaReader : public SourceReader {
  public:
   KafkaReader(proto::Source source, SourceContext context, const Format* format,
-              std::shared_ptr<KafkaClient> client)
+              OnDataLoss on_data_loss, std::shared_ptr<KafkaClient> client)
       : source_(std::move(source)),
         context_(std::move(context)),
         format_(format),
+        on_data_loss_(on_data_loss),
         client_(std::move(client)),
         stage_limit_(context_.prefetch_bytes),
         pump_([this] { Pump(); }) {}
@@ -56,7 +58,7 @@ class KafkaReader : public SourceReader {
     KafkaPartitionId id{parsed.first, parsed.second};
     auto assigned = std::make_shared<Assigned>(
         Assigned{std::make_shared<FetchedPartition>(
-                     client_, id, offset.value(),
+                     client_, id, offset.value(), on_data_loss_,
                      [this](std::shared_ptr<FetchedPartition> one) { Wake(std::move(one)); }),
                  KafkaChunkBuilder(source_, id, std::move(decoder))});
     {
@@ -99,7 +101,11 @@ class KafkaReader : public SourceReader {
     if (taken.fetched_more && context_.on_progress != nullptr) {
       context_.on_progress();
     }
-    return assigned->builder.Build(std::move(taken.block), taken.next, hash_seed);
+    ASSIGN_OR_RETURN(SourceChunk chunk,
+                     assigned->builder.Build(std::move(taken.block), taken.next, hash_seed));
+    chunk.lost_begin = Offset(taken.lost_begin);
+    chunk.lost_end = Offset(taken.lost_end);
+    return chunk;
   }
 
   std::vector<PartitionOffset> FetchedTo() override {
@@ -173,6 +179,7 @@ class KafkaReader : public SourceReader {
   const proto::Source source_;
   const SourceContext context_;
   const Format* const format_;
+  const OnDataLoss on_data_loss_;
   std::shared_ptr<KafkaClient> client_;
   std::atomic<int64_t> stage_limit_;  // bytes per partition
 
@@ -202,7 +209,10 @@ absl::StatusOr<std::unique_ptr<SourceReader>> NewKafkaReader(const proto::Source
                                         {"enable.auto.offset.store", "false"},
                                         {"auto.offset.reset", "error"},
                                         {"enable.partition.eof", "true"}}));
-  return std::make_unique<KafkaReader>(source, context, format, std::move(client));
+  const OnDataLoss on_data_loss = OptionOr(source.options(), "on_data_loss", "fail") == "skip"
+                                      ? OnDataLoss::kSkip
+                                      : OnDataLoss::kFail;
+  return std::make_unique<KafkaReader>(source, context, format, on_data_loss, std::move(client));
 }
 
 }  // namespace millrace

@@ -4,12 +4,12 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 #include "connectors/kafka/client.h"
 #include "connectors/kafka/properties.h"
 #include "connectors/kafka/record_encoder.h"
+#include "connectors/kafka/sink_settings.h"
 #include "connectors/kafka/sink_writer.h"
 #include "connectors/kafka/topics.h"
 #include "connectors/options.h"
@@ -24,12 +24,14 @@ class KafkaSinkConnector : public SinkConnector {
   absl::Status Validate(const proto::Sink& sink) const override {
     ASSIGN_OR_RETURN(const Format* format, FormatOf(sink));
     std::vector<std::string> own = format->Options();
-    own.push_back("topic");
+    for (std::string& name : KafkaSinkOptionNames()) {
+      own.push_back(std::move(name));
+    }
     const OptionMap& options = sink.options();
     RETURN_IF_ERROR(CheckKafkaOptionNames(options, KafkaRole::kProducer, own));
     RETURN_IF_ERROR(
         RequiredOption(options, "kafka", "bootstrap.servers", "'localhost:9092'").status());
-    RETURN_IF_ERROR(TopicOf(sink).status());
+    RETURN_IF_ERROR(ParseKafkaSinkSettings(sink).status());
     RETURN_IF_ERROR(CheckKafkaPropertyValues(KafkaRole::kProducer, options));
     RETURN_IF_ERROR(CheckSinkMode(sink, "kafka", accepts_upsert(), accepts_changes()));
     ASSIGN_OR_RETURN(KafkaSinkColumns columns, SplitKafkaSinkColumns(sink));
@@ -37,12 +39,12 @@ class KafkaSinkConnector : public SinkConnector {
   }
 
   absl::Status Probe(const proto::Sink& sink, absl::Duration timeout) const override {
-    ASSIGN_OR_RETURN(std::string topic, TopicOf(sink));
+    ASSIGN_OR_RETURN(KafkaSinkSettings settings, ParseKafkaSinkSettings(sink));
     // As a consumer, which unlike a producer never makes the broker create the topic it asks for.
     ASSIGN_OR_RETURN(std::shared_ptr<KafkaClient> client,
                      KafkaClient::Create(KafkaRole::kConsumer, sink.options(),
                                          {{"group.id", "millrace-probe"}}));
-    return FindKafkaTopic(client.get(), topic, timeout).status();
+    return FindKafkaTopic(client.get(), settings.topic, timeout).status();
   }
 
   std::vector<std::pair<std::string, SqlType>> MetadataColumns() const override {
@@ -54,8 +56,7 @@ class KafkaSinkConnector : public SinkConnector {
   absl::StatusOr<std::unique_ptr<SinkWriter>> CreateWriter(
       const proto::Sink& sink, const SinkContext& context) const override {
     ASSIGN_OR_RETURN(const Format* format, FormatOf(sink));
-    ASSIGN_OR_RETURN(std::string topic, TopicOf(sink));
-    return NewKafkaSinkWriter(sink, context, format, topic);
+    return NewKafkaSinkWriter(sink, context, format);
   }
 
  private:
@@ -65,18 +66,6 @@ class KafkaSinkConnector : public SinkConnector {
           absl::StrCat("table ", sink.table(), " needs the option format: raw, json or csv"));
     }
     return formats_->FindFormat(sink.format());
-  }
-
-  static absl::StatusOr<std::string> TopicOf(const proto::Sink& sink) {
-    ASSIGN_OR_RETURN(std::string topic,
-                     RequiredOption(sink.options(), "kafka", "topic", "'counts'"));
-    ASSIGN_OR_RETURN(KafkaTopicSelection topics, ParseKafkaTopics(topic));
-    if (topics.names.size() != 1) {
-      return absl::InvalidArgumentError(absl::StrCat("option topic = '", topic, "': table ",
-                                                     sink.table(),
-                                                     " is written to, so it has one topic"));
-    }
-    return topics.names[0];
   }
 
   const ConnectorRegistry* formats_;

@@ -1,291 +1,333 @@
 #include "connectors/kafka/sink_writer.h"
 
 #include <algorithm>
-#include <map>
+#include <atomic>
 #include <mutex>
+#include <optional>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "common/base/failpoint.h"
 #include "common/base/status.h"
 #include "common/base/units.h"
-#include "connectors/kafka/client.h"
+#include "connectors/kafka/held_batches.h"
 #include "connectors/kafka/record_encoder.h"
-#include "connectors/kafka/topics.h"
+#include "connectors/kafka/sink_marker.h"
+#include "connectors/kafka/sink_producer.h"
+#include "connectors/kafka/sink_settings.h"
 
 namespace millrace {
 namespace {
 
-constexpr int64_t kDefaultMaxMessageBytes = 1000000;  // librdkafka's message.max.bytes
-constexpr int kDrainMs = 10;
+constexpr absl::Duration kClaimTimeout = absl::Seconds(30);
+constexpr absl::Duration kAbortTimeout = absl::Seconds(5);
+// Well below any sensible offsets.retention.minutes, so that no marker of a running job expires.
+constexpr absl::Duration kRenewal = absl::Hours(1);
+constexpr int kAttempts = 3;  // at one Commit, where time is left
 
-enum class Delivery { kWaiting, kSent, kDone, kFailed };
-
-// A record and where it is on its way. Its address is librdkafka's handle for it.
-struct HeldRecord {
-  KafkaRecord record;
-  Delivery delivery = Delivery::kWaiting;
-  rd_kafka_resp_err_t error = RD_KAFKA_RESP_ERR_NO_ERROR;
-};
-
-struct HeldBatch {
-  int64_t time_us = 0;
-  int64_t bytes = 0;
-  std::vector<HeldRecord> records;  // does not move once producing has begun
-  std::vector<TextOwner> owners;
+// One transaction under way, as far as it has come. Commit goes on with it when it is called again.
+struct Round {
+  BatchId through;
+  int64_t time_us = 0;  // of the last batch in it
+  std::vector<const HeldBatch*> batches;
+  size_t batch = 0;   // the next one to hand over
+  size_t record = 0;  // the next one in it
+  bool begun = false;
+  bool marker_sent = false;
 };
 
 class KafkaSinkWriter : public SinkWriter {
  public:
-  KafkaSinkWriter(SinkContext context, std::string topic, BatchId committed,
-                  int64_t max_message_bytes, std::unique_ptr<KafkaRecordEncoder> encoder)
-      : context_(std::move(context)),
-        topic_(std::move(topic)),
-        max_message_bytes_(max_message_bytes),
-        encoder_(std::move(encoder)),
-        committed_(committed) {}
+  KafkaSinkWriter(OptionMap options, SinkContext context, KafkaSinkSettings settings,
+                  std::unique_ptr<KafkaRecordEncoder> encoder)
+      : options_(std::move(options)),
+        context_(std::move(context)),
+        settings_(std::move(settings)),
+        encoder_(std::move(encoder)) {}
 
-  absl::Status Open(const OptionMap& options) {
-    ASSIGN_OR_RETURN(client_, KafkaClient::Create(KafkaRole::kProducer, options,
-                                                  {{"enable.idempotence", "true"}},
-                                                  &KafkaSinkWriter::OnDelivery));
-    topic_handle_.reset(rd_kafka_topic_new(client_->get(), topic_.c_str(), nullptr));
-    return topic_handle_ == nullptr
-               ? absl::InvalidArgumentError(absl::StrCat("no topic can be called ", topic_))
-               : absl::OkStatus();
-  }
-
-  absl::Status Write(BatchId batch, int64_t batch_time_us, const Batch& rows) override {
-    ASSIGN_OR_RETURN(KafkaRecordEncoder::Encoded encoded, encoder_->Encode(rows));
-    int64_t bytes = 0;
-    for (const KafkaRecord& record : encoded.records) {
-      bytes += static_cast<int64_t>(record.size() + sizeof(HeldRecord));
-      if (static_cast<int64_t>(record.size()) > max_message_bytes_) {
-        return absl::InvalidArgumentError(
-            absl::StrCat("topic ", topic_, ": a record of ", record.size(),
-                         " bytes is larger than message.max.bytes, ", max_message_bytes_,
-                         "; raise that property here and on the broker"));
-      }
+  // What CreateWriter does: afterwards no writer of a lower epoch can make anything visible.
+  absl::Status Claim(absl::Time deadline) {
+    RETURN_IF_ERROR(OpenProducer(deadline));
+    std::optional<KafkaSinkMarker> found;
+    if (settings_.exactly_once) {
+      ASSIGN_OR_RETURN(found, producer_->ReadMarker(deadline));
     }
-    std::lock_guard<std::mutex> lock(mutex_);
-    if (held_bytes_ + bytes > context_.max_held_bytes) {
-      return TooMuchHeld(held_bytes_ + bytes);
+    ASSIGN_OR_RETURN(BatchId batch, ClaimedBatch(found, context_, settings_));
+    if (settings_.exactly_once) {
+      RETURN_IF_ERROR(producer_->Begin());
+      RETURN_IF_ERROR(producer_->SendMarker(MarkerOf(batch), deadline));
+      MILLRACE_FAILPOINT("kafka_sink.before_claimed");
+      RETURN_IF_ERROR(producer_->Commit(deadline));
+      MILLRACE_FAILPOINT("kafka_sink.claimed");
     }
-    HeldBatch& held = held_[batch];
-    held.time_us = batch_time_us;
-    held.bytes += bytes;
-    held_bytes_ += bytes;
-    held.records.reserve(held.records.size() + encoded.records.size());
-    for (KafkaRecord& record : encoded.records) {
-      held.records.push_back({.record = std::move(record)});
-    }
-    std::move(encoded.owners.begin(), encoded.owners.end(), std::back_inserter(held.owners));
+    SetCommitted(batch, absl::ToUnixMicros(absl::Now()));
     return absl::OkStatus();
   }
 
-  absl::Status Prepare(BatchId, absl::Time) override {
-    std::lock_guard<std::mutex> lock(mutex_);
-    return held_bytes_ > context_.max_held_bytes ? TooMuchHeld(held_bytes_) : absl::OkStatus();
+  absl::Status Write(BatchId batch, int64_t batch_time_us, const Batch& rows) override {
+    if (batch <= committed()) {
+      return absl::OkStatus();  // run again although it is out
+    }
+    ASSIGN_OR_RETURN(KafkaRecordEncoder::Encoded encoded, encoder_->Encode(rows));
+    int64_t bytes = 0;
+    for (const KafkaRecord& record : encoded.records) {
+      bytes += static_cast<int64_t>(record.size() + sizeof(KafkaRecord));
+      if (static_cast<int64_t>(record.size()) > settings_.max_message_bytes) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("topic ", settings_.topic, ": a record of ", record.size(),
+                         " bytes is larger than message.max.bytes, ", settings_.max_message_bytes,
+                         "; raise that property here and on the broker"));
+      }
+    }
+    return held_.Add(batch, batch_time_us, std::move(encoded), bytes, context_.max_held_bytes)
+               ? absl::OkStatus()
+               : TooMuchHeld(held_.bytes() + bytes);
   }
 
-  absl::StatusOr<std::string> Commit(BatchId batch, absl::Time deadline) override {
-    HeldBatch* held = nullptr;
-    {
-      std::lock_guard<std::mutex> lock(mutex_);
-      auto found = held_.find(batch);
-      held = found == held_.end() ? nullptr : &found->second;  // a map's values stay where they are
+  absl::Status Prepare(BatchId, absl::Time) override { return absl::OkStatus(); }
+
+  absl::StatusOr<std::string> Commit(BatchId through, absl::Time deadline) override {
+    for (int attempt = 1;; ++attempt) {
+      absl::Status status = CommitOnce(through, deadline);
+      if (status.ok()) {
+        return marker();
+      }
+      const bool resumable = producer_ != nullptr &&
+                             producer_->health() == KafkaSinkProducer::Health::kGood &&
+                             absl::IsUnavailable(status);
+      if (!resumable) {
+        status = GiveUpRound(std::move(status), deadline);
+      }
+      if (resumable || !absl::IsUnavailable(status) || attempt == kAttempts ||
+          absl::Now() >= deadline) {
+        return status;
+      }
     }
-    if (held != nullptr && batch > committed_) {
-      RETURN_IF_ERROR(Publish(batch, held, deadline));
-    }
-    std::lock_guard<std::mutex> lock(mutex_);
-    committed_ = std::max(committed_, batch);
-    while (!held_.empty() && held_.begin()->first <= committed_) {
-      held_bytes_ -= held_.begin()->second.bytes;
-      held_.erase(held_.begin());
-    }
-    return absl::StrCat(committed_.value());
   }
+
+  BatchId committed() const override {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return committed_;
+  }
+
+  std::string marker() const override {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return FormatJournaledKafkaMarker(
+        {.epoch = settings_.exactly_once ? std::make_optional(context_.epoch) : std::nullopt,
+         .batch = marked_});
+  }
+
+  int64_t wake_at_us() const override {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return settings_.exactly_once ? marked_at_us_ + absl::ToInt64Microseconds(kRenewal) : 0;
+  }
+
+  int64_t held_bytes() const override { return held_.bytes(); }
 
  private:
+  KafkaSinkMarker MarkerOf(BatchId batch) const {
+    return {.incarnation = context_.incarnation, .epoch = context_.epoch, .batch = batch};
+  }
+
   absl::Status TooMuchHeld(int64_t bytes) const {
     return absl::ResourceExhaustedError(
-        absl::StrCat("the writer of topic ", topic_, " would hold ", FormatBytes(bytes),
+        absl::StrCat("the writer of topic ", settings_.topic, " would hold ", FormatBytes(bytes),
                      " until commit, more than its ", FormatBytes(context_.max_held_bytes),
                      "; make batches smaller"));
   }
 
-  static void OnDelivery(const rd_kafka_message_t* message) {
-    auto* held = static_cast<HeldRecord*>(message->_private);
-    held->error = message->err;
-    held->delivery =
-        message->err == RD_KAFKA_RESP_ERR_NO_ERROR ? Delivery::kDone : Delivery::kFailed;
+  absl::Status OpenProducer(absl::Time deadline) {
+    ASSIGN_OR_RETURN(producer_,
+                     KafkaSinkProducer::Create(options_, settings_, KafkaSinkShardName(context_)));
+    return producer_->Init(deadline);
   }
 
-  // Returns OK when the broker has taken every record. Called again it goes on where it stopped.
-  absl::Status Publish(BatchId batch, HeldBatch* held, absl::Time deadline) {
-    for (HeldRecord& record : held->records) {
-      if (record.delivery == Delivery::kWaiting) {
-        RETURN_IF_ERROR(Produce(batch, held->time_us, &record, deadline));
-      }
-    }
-    rd_kafka_flush(client_->get(), MillisecondsOf(deadline - absl::Now()));
-    char reason[256];
-    if (rd_kafka_resp_err_t fatal = rd_kafka_fatal_error(client_->get(), reason, sizeof(reason));
-        fatal != RD_KAFKA_RESP_ERR_NO_ERROR) {
-      return absl::AbortedError(
-          absl::StrCat("the producer of topic ", topic_, " cannot go on: ", reason));
-    }
-    return Outcome(held);
+  // All batches up to `batch` are out, and a marker that says so.
+  void SetCommitted(BatchId batch, int64_t time_us) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    committed_ = std::max(committed_, batch);
+    marked_ = batch;
+    marked_at_us_ = time_us;
   }
 
-  absl::Status Outcome(HeldBatch* held) {
-    size_t open = 0;
-    absl::Status failure;
-    for (HeldRecord& record : held->records) {
-      if (record.delivery == Delivery::kFailed) {
-        failure = DeliveryError(record);
-        record.delivery = Delivery::kWaiting;  // another Commit tries again
+  absl::Status CommitOnce(BatchId through, absl::Time deadline) {
+    RETURN_IF_ERROR(superseded_);
+    if (producer_ == nullptr) {
+      RETURN_IF_ERROR(Reopen(deadline));
+    }
+    if (round_.has_value()) {  // of an earlier call, and maybe not as far as this one
+      RETURN_IF_ERROR(RunRound(deadline));
+    }
+    StartRound(through);
+    if (round_.has_value()) {
+      return RunRound(deadline);
+    }
+    std::lock_guard<std::mutex> lock(mutex_);
+    committed_ = std::max(committed_, through);
+    return absl::OkStatus();
+  }
+
+  // No rows and no marker to renew: no round.
+  void StartRound(BatchId through) {
+    const BatchId out = committed();
+    held_.DropUpto(out);  // written by a call that was over before its answer came
+    if (through <= out) {
+      return;
+    }
+    std::vector<const HeldBatch*> batches = held_.Upto(through);
+    const int64_t now_us = absl::ToUnixMicros(absl::Now());
+    if (batches.empty() && (!settings_.exactly_once || now_us < wake_at_us())) {
+      return;
+    }
+    const int64_t time_us = batches.empty() ? now_us : batches.back()->time_us;
+    round_ = {.through = through, .time_us = time_us, .batches = std::move(batches)};
+  }
+
+  absl::Status RunRound(absl::Time deadline) {
+    if (!round_->begun) {
+      MILLRACE_FAILPOINT("kafka_sink.before_begin");
+      RETURN_IF_ERROR(producer_->Begin());
+      round_->begun = true;
+    }
+    RETURN_IF_ERROR(HandOver(deadline));
+    if (!round_->marker_sent) {
+      MILLRACE_FAILPOINT("kafka_sink.produced");
+      RETURN_IF_ERROR(producer_->SendMarker(MarkerOf(round_->through), deadline));
+      round_->marker_sent = true;
+      MILLRACE_FAILPOINT("kafka_sink.offsets_sent");
+    }
+    RETURN_IF_ERROR(producer_->Flush(deadline));
+    MILLRACE_FAILPOINT("kafka_sink.before_commit");
+    RETURN_IF_ERROR(producer_->Commit(deadline));
+    MILLRACE_FAILPOINT("kafka_sink.committed");
+    SetCommitted(round_->through, round_->time_us);
+    held_.DropUpto(round_->through);
+    round_.reset();
+    return absl::OkStatus();
+  }
+
+  absl::Status HandOver(absl::Time deadline) {
+    for (; round_->batch < round_->batches.size(); ++round_->batch, round_->record = 0) {
+      const HeldBatch& held = *round_->batches[round_->batch];
+      int32_t of_batch = -1;  // where records without a key go
+      for (; round_->record < held.records.size(); ++round_->record) {
+        const KafkaRecord& record = held.records[round_->record];
+        int32_t partition = record.partition;
+        if (partition < 0 && record.key.data() == nullptr) {
+          if (of_batch < 0) {
+            ASSIGN_OR_RETURN(of_batch, PartitionOf(held.batch, deadline));
+          }
+          partition = of_batch;
+        }
+        RETURN_IF_ERROR(producer_->Produce(record, partition, held.time_us / 1000, deadline));
       }
-      open += record.delivery == Delivery::kDone ? 0 : 1;
-    }
-    if (!failure.ok()) {
-      return failure;
-    }
-    if (open > 0) {
-      return absl::UnavailableError(absl::StrCat(
-          "topic ", topic_, " at bootstrap.servers = '", client_->bootstrap_servers(), "': ", open,
-          " of ", held->records.size(), " records were not acknowledged in time"));
     }
     return absl::OkStatus();
   }
 
-  absl::Status DeliveryError(const HeldRecord& record) const {
-    std::string where = absl::StrCat("writing to topic ", topic_);
-    if (record.record.partition >= 0) {
-      absl::StrAppend(&where, " partition ", record.record.partition);
+  // Not at random: a batch that is written again goes where it went.
+  absl::StatusOr<int32_t> PartitionOf(BatchId batch, absl::Time deadline) {
+    ASSIGN_OR_RETURN(int32_t count, producer_->PartitionCount(deadline));
+    return static_cast<int32_t>((context_.shard + static_cast<uint64_t>(batch.value())) %
+                                static_cast<uint64_t>(count));
+  }
+
+  // After a failure nobody knows what became of the transaction: the next producer finds out. A
+  // producer that was fenced has no next one in this epoch; to take the shard back would stop the
+  // one who rightly has it.
+  absl::Status GiveUpRound(absl::Status status, absl::Time deadline) {
+    round_.reset();
+    if (producer_ == nullptr) {
+      return status;
     }
-    absl::Status status = KafkaStatus(record.error, where);
-    if (status.code() == absl::StatusCode::kNotFound) {
-      return absl::NotFoundError(absl::StrCat(
-          status.message(), "; does the topic still exist, with that many partitions?"));
+    producer_->Abort(std::min(deadline, absl::Now() + kAbortTimeout));
+    if (producer_->health() == KafkaSinkProducer::Health::kFenced) {
+      superseded_ = FencedBy(absl::IsAborted(status)
+                                 ? std::move(status)
+                                 : absl::AbortedError(absl::StrCat(
+                                       status.message(), "; another writer has taken the shard")));
+      status = superseded_;
     }
+    producer_.reset();
     return status;
   }
 
-  absl::Status Produce(BatchId batch, int64_t time_us, HeldRecord* held, absl::Time deadline) {
-    const KafkaRecord& record = held->record;
-    int32_t partition = record.partition;
-    if (partition < 0 && record.key.data() == nullptr) {
-      // Not at random: a batch that is written again goes where it went.
-      ASSIGN_OR_RETURN(int32_t count, PartitionCount(deadline));
-      partition = static_cast<int32_t>((context_.shard + static_cast<uint64_t>(batch.value())) %
-                                       static_cast<uint64_t>(count));
-    }
-    while (true) {
-      rd_kafka_resp_err_t error = Enqueue(held, partition, time_us / 1000);
-      if (error == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        return absl::OkStatus();
-      }
-      if (error != RD_KAFKA_RESP_ERR__QUEUE_FULL) {
-        held->error = error;
-        return DeliveryError(*held);
-      }
-      if (absl::Now() >= deadline) {
-        return absl::UnavailableError(
-            absl::StrCat("topic ", topic_, ": the broker did not take the records fast enough"));
-      }
-      rd_kafka_poll(client_->get(), kDrainMs);
-    }
+  // Why a producer was fenced: for a higher epoch, if that has left its marker already.
+  absl::Status FencedBy(absl::Status status) {
+    absl::StatusOr<std::optional<KafkaSinkMarker>> found =
+        producer_->ReadMarker(absl::Now() + kAbortTimeout);
+    return found.ok() && found->has_value() && (*found)->epoch > context_.epoch
+               ? ClaimedByHigherEpoch(**found, context_, settings_)
+               : status;
   }
 
-  rd_kafka_resp_err_t Enqueue(HeldRecord* held, int32_t partition, int64_t timestamp_ms) {
-    const KafkaRecord& record = held->record;
-    rd_kafka_headers_t* headers = nullptr;
-    if (record.headers != nullptr) {
-      headers = rd_kafka_headers_new(record.headers->size());
-      for (const auto& [name, value] : *record.headers) {
-        rd_kafka_header_add(headers, name.data(), static_cast<ssize_t>(name.size()),
-                            value.has_value() ? value->data() : nullptr,
-                            value.has_value() ? static_cast<ssize_t>(value->size()) : 0);
-      }
+  // A new producer after one that failed. What the old one was at is out if the marker says so, and
+  // will never be if it does not: the new one has fenced it.
+  absl::Status Reopen(absl::Time deadline) {
+    absl::Status opened = OpenProducer(deadline);
+    if (opened.ok() && settings_.exactly_once) {
+      opened = ResolveDoubt(deadline);
     }
-    // Delivery reports come from polling on this thread, so the state may be set behind the call.
-    held->delivery = Delivery::kSent;
-    // No flags: the value stays ours, and the held batch keeps it until its report has come.
-    rd_kafka_resp_err_t error =
-        headers == nullptr
-            ? rd_kafka_producev(
-                  client_->get(), RD_KAFKA_V_RKT(topic_handle_.get()),
-                  RD_KAFKA_V_PARTITION(partition < 0 ? RD_KAFKA_PARTITION_UA : partition),
-                  RD_KAFKA_V_MSGFLAGS(0), RD_KAFKA_V_KEY(record.key.data(), record.key.size()),
-                  RD_KAFKA_V_VALUE(const_cast<char*>(record.value.data()), record.value.size()),
-                  RD_KAFKA_V_TIMESTAMP(timestamp_ms), RD_KAFKA_V_OPAQUE(held), RD_KAFKA_V_END)
-            : rd_kafka_producev(
-                  client_->get(), RD_KAFKA_V_RKT(topic_handle_.get()),
-                  RD_KAFKA_V_PARTITION(partition < 0 ? RD_KAFKA_PARTITION_UA : partition),
-                  RD_KAFKA_V_MSGFLAGS(0), RD_KAFKA_V_KEY(record.key.data(), record.key.size()),
-                  RD_KAFKA_V_VALUE(const_cast<char*>(record.value.data()), record.value.size()),
-                  RD_KAFKA_V_TIMESTAMP(timestamp_ms), RD_KAFKA_V_OPAQUE(held),
-                  RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END);
-    if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
-      held->delivery = Delivery::kWaiting;
-      if (headers != nullptr) {
-        rd_kafka_headers_destroy(headers);
+    if (!opened.ok() && producer_ != nullptr) {
+      if (producer_->health() == KafkaSinkProducer::Health::kFenced) {
+        superseded_ = opened;
       }
+      producer_.reset();
     }
-    return error;
+    return opened;
   }
 
-  absl::StatusOr<int32_t> PartitionCount(absl::Time deadline) {
-    if (partition_count_ == 0) {
-      ASSIGN_OR_RETURN(KafkaTopicMetadata topic,
-                       FindKafkaTopic(client_.get(), topic_, deadline - absl::Now()));
-      partition_count_ = static_cast<int32_t>(topic.partitions.size());
+  absl::Status ResolveDoubt(absl::Time deadline) {
+    ASSIGN_OR_RETURN(std::optional<KafkaSinkMarker> found, producer_->ReadMarker(deadline));
+    if (found.has_value() && found->epoch > context_.epoch) {
+      superseded_ = ClaimedByHigherEpoch(*found, context_, settings_);
+      return superseded_;
     }
-    if (partition_count_ == 0) {
-      return absl::UnavailableError(absl::StrCat("topic ", topic_, " has no partitions yet"));
+    if (!found.has_value() || found->epoch != context_.epoch || found->batch < marked_) {
+      superseded_ = absl::AbortedError(
+          absl::StrCat("topic ", settings_.topic, ", shard ", context_.shard,
+                       ": the marker of this epoch is gone; the shard must be claimed again"));
+      return superseded_;
     }
-    return partition_count_;
+    MILLRACE_FAILPOINT("kafka_sink.doubt_resolved");
+    if (found->batch > marked_) {
+      SetCommitted(found->batch, absl::ToUnixMicros(absl::Now()));
+    }
+    return absl::OkStatus();
   }
 
+  const OptionMap options_;
   const SinkContext context_;
-  const std::string topic_;
-  const int64_t max_message_bytes_;
-  std::unique_ptr<KafkaRecordEncoder> encoder_;
+  const KafkaSinkSettings settings_;
+  std::unique_ptr<KafkaRecordEncoder> encoder_;  // Write's
 
-  std::mutex mutex_;  // Write of a batch runs beside Commit of the one before
-  std::map<BatchId, HeldBatch> held_;
-  int64_t held_bytes_ = 0;
+  mutable std::mutex mutex_;  // the next three are Commit's to change
   BatchId committed_;
+  BatchId marked_;  // by the marker: not what came without rows later
+  int64_t marked_at_us_ = 0;
 
-  int32_t partition_count_ = 0;  // 0 = not asked yet; Commit's
-  // Behind the batches: librdkafka points into their records until it is gone.
-  std::shared_ptr<KafkaClient> client_;
-  KafkaPtr<rd_kafka_topic_t> topic_handle_;
+  HeldBatches held_;
+
+  // Commit's alone. The producer goes before the batches: librdkafka points into their records.
+  absl::Status superseded_;  // not OK: this epoch writes no more
+  std::optional<Round> round_;
+  std::unique_ptr<KafkaSinkProducer> producer_;
 };
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<SinkWriter>> NewKafkaSinkWriter(const proto::Sink& sink,
                                                                const SinkContext& context,
-                                                               const Format* format,
-                                                               const std::string& topic) {
-  int64_t committed = 0;
-  if (!context.marker.empty() && !absl::SimpleAtoi(context.marker, &committed)) {
-    return absl::DataLossError(absl::StrCat("the marker \"", context.marker, "\" of sink ",
-                                            context.sink, " shard ", context.shard,
-                                            " is no batch number"));
-  }
-  ASSIGN_OR_RETURN(int64_t max_message_bytes, IntOption(sink.options(), "message.max.bytes",
-                                                        kDefaultMaxMessageBytes, 1000, 1000000000));
+                                                               const Format* format) {
+  ASSIGN_OR_RETURN(KafkaSinkSettings settings, ParseKafkaSinkSettings(sink));
+  RETURN_IF_ERROR(ParseJournaledKafkaMarker(context).status());
   ASSIGN_OR_RETURN(std::unique_ptr<KafkaRecordEncoder> encoder,
                    KafkaRecordEncoder::Create(sink, format));
-  auto writer = std::make_unique<KafkaSinkWriter>(context, topic, BatchId(committed),
-                                                  max_message_bytes, std::move(encoder));
-  RETURN_IF_ERROR(writer->Open(sink.options()));
+  auto writer = std::make_unique<KafkaSinkWriter>(sink.options(), context, std::move(settings),
+                                                  std::move(encoder));
+  RETURN_IF_ERROR(writer->Claim(absl::Now() + kClaimTimeout));
   return writer;
 }
 

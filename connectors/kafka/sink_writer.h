@@ -1,6 +1,7 @@
 // Writes a sink shard's records to a topic: held in memory until their batch is committed, then
-// produced by an idempotent producer and waited for. At least once: a batch whose commit was cut
-// short by the end of the process is written again.
+// written in one transaction with the shard's marker (exactly once, the default), or by an
+// idempotent producer and waited for (at least once: what was cut short by the end of the process
+// is written again). docs/exactly-once.md §3 is the protocol.
 #ifndef MILLRACE_CONNECTORS_KAFKA_SINK_WRITER_H_
 #define MILLRACE_CONNECTORS_KAFKA_SINK_WRITER_H_
 
@@ -13,11 +14,11 @@
 
 namespace millrace {
 
-// The writer's marker is the last committed batch in decimal.
+// Claims the shard, within 30 s. ABORTED: a higher epoch has it. FAILED_PRECONDITION: the marker
+// does not fit the journal (ClaimedBatch in sink_marker.h).
 absl::StatusOr<std::unique_ptr<SinkWriter>> NewKafkaSinkWriter(const proto::Sink& sink,
                                                                const SinkContext& context,
-                                                               const Format* format,
-                                                               const std::string& topic);
+                                                               const Format* format);
 
 }  // namespace millrace
 

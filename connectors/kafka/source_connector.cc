@@ -25,7 +25,7 @@ class KafkaSourceConnector : public SourceConnector {
   absl::Status Validate(const proto::Source& source) const override {
     ASSIGN_OR_RETURN(const Format* format, FormatOf(source));
     std::vector<std::string> own = format->Options();
-    own.insert(own.end(), {"group", "start", "topic"});
+    own.insert(own.end(), {"group", "on_data_loss", "start", "topic"});
     const OptionMap& options = source.options();
     RETURN_IF_ERROR(CheckKafkaOptionNames(options, KafkaRole::kConsumer, own));
     RETURN_IF_ERROR(
@@ -42,6 +42,7 @@ class KafkaSourceConnector : public SourceConnector {
     if (OptionOr(options, "group", "x").empty()) {
       return absl::InvalidArgumentError("option group = '': a consumer group has a name");
     }
+    RETURN_IF_ERROR(ChoiceOption(options, "on_data_loss", "fail", {"fail", "skip"}).status());
     RETURN_IF_ERROR(CheckKafkaPropertyValues(KafkaRole::kConsumer, options));
     RETURN_IF_ERROR(CheckSourceColumns(source, MetadataColumns()));
     return format->ValidateSource(source);

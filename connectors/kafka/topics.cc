@@ -3,6 +3,7 @@
 #include <re2/re2.h>
 
 #include <algorithm>
+#include <map>
 #include <thread>
 
 #include "absl/strings/ascii.h"
@@ -105,6 +106,58 @@ absl::StatusOr<KafkaTopicMetadata> FindKafkaTopic(KafkaClient* client, const std
     }
     absl::SleepFor(absl::Milliseconds(20));
   }
+}
+
+absl::StatusOr<std::vector<std::string>> KafkaTopicIds(KafkaClient* client,
+                                                       const std::vector<std::string>& topics,
+                                                       absl::Duration timeout) {
+  if (topics.empty()) {
+    return std::vector<std::string>();
+  }
+  const std::string what = "asking for the ids of topics";
+  std::vector<const char*> names;
+  names.reserve(topics.size());
+  for (const std::string& topic : topics) {
+    names.push_back(topic.c_str());
+  }
+  KafkaPtr<rd_kafka_TopicCollection_t> collection(
+      rd_kafka_TopicCollection_of_topic_names(names.data(), names.size()));
+  KafkaPtr<rd_kafka_AdminOptions_t> options(
+      rd_kafka_AdminOptions_new(client->get(), RD_KAFKA_ADMIN_OP_DESCRIBETOPICS));
+  char reason[256];
+  rd_kafka_AdminOptions_set_request_timeout(options.get(), MillisecondsOf(timeout), reason,
+                                            sizeof(reason));
+  KafkaPtr<rd_kafka_queue_t> queue(rd_kafka_queue_new(client->get()));
+  rd_kafka_DescribeTopics(client->get(), collection.get(), options.get(), queue.get());
+  KafkaPtr<rd_kafka_event_t> event(rd_kafka_queue_poll(queue.get(), MillisecondsOf(timeout) + 500));
+  if (event == nullptr) {
+    return Annotate(client->Unreachable(timeout), what);
+  }
+  if (const rd_kafka_resp_err_t error = rd_kafka_event_error(event.get());
+      error != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    return client->ErrorOf(error, what, timeout);
+  }
+  size_t count = 0;
+  const rd_kafka_TopicDescription_t** described = rd_kafka_DescribeTopics_result_topics(
+      rd_kafka_event_DescribeTopics_result(event.get()), &count);
+  std::map<std::string, std::string> ids;
+  for (size_t i = 0; i < count; ++i) {
+    const std::string name = rd_kafka_TopicDescription_name(described[i]);
+    if (const rd_kafka_error_t* error = rd_kafka_TopicDescription_error(described[i]);
+        rd_kafka_error_code(error) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+      return client->ErrorOf(rd_kafka_error_code(error), absl::StrCat("topic ", name), timeout);
+    }
+    const rd_kafka_Uuid_t* id = rd_kafka_TopicDescription_topic_id(described[i]);
+    const bool has_id = rd_kafka_Uuid_most_significant_bits(id) != 0 ||
+                        rd_kafka_Uuid_least_significant_bits(id) != 0;
+    ids[name] = has_id ? rd_kafka_Uuid_base64str(id) : "";
+  }
+  std::vector<std::string> out;
+  out.reserve(topics.size());
+  for (const std::string& topic : topics) {
+    out.push_back(ids[topic]);
+  }
+  return out;
 }
 
 absl::Status NoSuchTopic(const std::string& topic,

@@ -35,6 +35,12 @@ absl::StatusOr<std::vector<KafkaTopicMetadata>> ListKafkaTopics(KafkaClient* cli
 absl::StatusOr<KafkaTopicMetadata> FindKafkaTopic(KafkaClient* client, const std::string& topic,
                                                   absl::Duration timeout);
 
+// Ids of topics, in order: a topic that is deleted and created again has another one. Empty from a
+// cluster that has none (before Kafka 2.8). NOT_FOUND names the topic.
+absl::StatusOr<std::vector<std::string>> KafkaTopicIds(KafkaClient* client,
+                                                       const std::vector<std::string>& topics,
+                                                       absl::Duration timeout);
+
 // NOT_FOUND with names near `topic` and, up to a limit, those there are.
 absl::Status NoSuchTopic(const std::string& topic, const std::vector<KafkaTopicMetadata>& existing);
 

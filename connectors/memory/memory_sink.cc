@@ -39,24 +39,31 @@ class MemoryWriter : public SinkWriter {
     return CheckBound();
   }
 
-  absl::StatusOr<std::string> Commit(BatchId batch, absl::Time) override {
+  absl::StatusOr<std::string> Commit(BatchId through, absl::Time) override {
     std::lock_guard<std::mutex> lock(mutex_);
-    auto found = held_.find(batch);
-    if (found != held_.end() && batch > committed_) {
-      for (const std::string& bytes : found->second.bytes) {
-        ASSIGN_OR_RETURN(Batch rows, DecodeBatch(bytes));
-        table_->Commit(
-            {batch, found->second.time_us, context_.sink, context_.shard, std::move(rows)});
-      }
-    }
-    committed_ = std::max(committed_, batch);
-    while (!held_.empty() && held_.begin()->first <= committed_) {
-      for (const std::string& bytes : held_.begin()->second.bytes) {
+    while (!held_.empty() && held_.begin()->first <= through) {
+      const auto& [batch, held] = *held_.begin();
+      for (const std::string& bytes : held.bytes) {
+        if (batch > committed_) {
+          ASSIGN_OR_RETURN(Batch rows, DecodeBatch(bytes));
+          table_->Commit({batch, held.time_us, context_.sink, context_.shard, std::move(rows)});
+        }
         held_bytes_ -= static_cast<int64_t>(bytes.size());
       }
       held_.erase(held_.begin());
     }
+    committed_ = std::max(committed_, through);
     return absl::StrCat(committed_.value());
+  }
+
+  BatchId committed() const override {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return committed_;
+  }
+  std::string marker() const override { return absl::StrCat(committed().value()); }
+  int64_t held_bytes() const override {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return held_bytes_;
   }
 
  private:
@@ -77,7 +84,7 @@ class MemoryWriter : public SinkWriter {
 
   std::shared_ptr<MemoryTable> table_;
   const SinkContext context_;
-  std::mutex mutex_;  // Write of a batch may run beside Commit of the one before
+  mutable std::mutex mutex_;  // Write of a batch may run beside Commit of the one before
   std::map<BatchId, Held> held_;
   int64_t held_bytes_ = 0;
   BatchId committed_;

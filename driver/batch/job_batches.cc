@@ -17,8 +17,12 @@ constexpr int64_t kSecondUs = 1'000'000;
 // few records.
 constexpr int64_t kLeastRatedIntervalUs = 10'000;
 
-constexpr size_t kMaxUncommitted = 2;  // one runs while one commits
-constexpr size_t kMaxInFlight = 3;     // and one is on its way to the journal
+// One runs while one commits. More may wait for the commit, to go out together, while what sinks
+// hold for them is little.
+constexpr size_t kUncommitted = 2;
+constexpr size_t kMaxUncommitted = 32;
+constexpr int64_t kLittleHeldBytes = 16 << 20;
+constexpr size_t kMaxInFlight = 64;  // with those on their way to the journal
 
 void FillSplit(const PlannedSplit& split, uint32_t source, const std::string& partition,
                proto::Split* out) {
@@ -42,13 +46,11 @@ void JobState::AdvanceBatches() {
   }
   SendCommits();
   NoteInput();
-  if (HasRoom() && !Quiescing() && !RunNextReplay()) {
+  SnapshotIfDue();
+  if (HasRoom() && (!Quiescing() || Settling()) && !RunNextReplay() && !Quiescing()) {
     PlanNext();
   }
-  if (bounded_ && in_flight_.empty() && replays_.empty() && ReachedStop() &&
-      stop_ != StopRequested::How::kCancel) {
-    End(proto::JobEnded::FINISHED, "");
-  }
+  FinishIfDone();
 }
 
 // An executor that lives but does not come to an end: a new epoch is the only way on.
@@ -62,7 +64,7 @@ void JobState::CheckStepDeadlines() {
   if (batch.step == InFlight::Step::kRunning && waited_us >= options_.prepare_timeout_us) {
     Fail(absl::DeadlineExceededError(absl::StrCat("not done after ", waited_us / kSecondUs, " s")),
          true, who);
-  } else if (batch.step == InFlight::Step::kCommitting && waited_us >= options_.commit_timeout_us) {
+  } else if (wave_.has_value() && waited_us >= options_.commit_timeout_us) {
     Fail(absl::DeadlineExceededError(
              absl::StrCat("not committed after ", waited_us / kSecondUs, " s")),
          true, who);
@@ -116,31 +118,50 @@ void JobState::FinishDurable() {
   }
 }
 
-// In order, one at a time. Planned(n) must be durable first: from here on the outside world may see
-// the batch.
+// One wave at a time takes everything that is prepared. The plans, and that the shards were
+// claimed, must be durable first: from here on the outside world may see the batches.
 void JobState::SendCommits() {
-  if (in_flight_.empty()) {
+  if (wave_.has_value() || history_.last_opened() != epoch_) {
     return;
   }
-  InFlight& batch = in_flight_.front();
-  if (batch.step != InFlight::Step::kPrepared || history_.last_planned() < batch.plan.batch) {
+  Wave wave;
+  for (InFlight& batch : in_flight_) {
+    if (batch.step != InFlight::Step::kPrepared || history_.last_planned() < batch.plan.batch) {
+      break;
+    }
+    batch.step = InFlight::Step::kCommitting;
+    batch.step_since_us = now_.mono_us;
+    wave.through = batch.plan.batch;
+  }
+  wave.finish = wave.through == finish_batch_ ||
+                (bounded_ && wave.through == last_planned_ && PlannedToStop());
+  if (wave.through == BatchId(0)) {
     return;
   }
-  batch.step = InFlight::Step::kCommitting;
-  batch.step_since_us = now_.mono_us;
-  batch.answered.assign(members_.size(), false);
-  batch.answers = 0;
+  wave.answered.assign(members_.size(), false);
+  wave_ = std::move(wave);
   for (size_t m = 0; m < members_.size(); ++m) {
-    proto::DriverMessage message;
-    message.mutable_commit_batch()->set_job_id(history_.job_id());
-    message.mutable_commit_batch()->set_epoch(epoch_.value());
-    message.mutable_commit_batch()->set_batch(batch.plan.batch.value());
-    Send(m, std::move(message));
+    SendCommit(m);
   }
 }
 
+void JobState::SendCommit(size_t member) {
+  proto::DriverMessage message;
+  message.mutable_commit_batch()->set_job_id(history_.job_id());
+  message.mutable_commit_batch()->set_epoch(epoch_.value());
+  message.mutable_commit_batch()->set_batch(wave_->through.value());
+  message.mutable_commit_batch()->set_durable_batch(history_.last_committed().value());
+  message.mutable_commit_batch()->set_finish(wave_->finish);
+  Send(member, std::move(message));
+}
+
 bool JobState::HasRoom() const {
-  return !held_ && in_flight_.size() < kMaxUncommitted &&
+  int64_t held_bytes = 0;
+  for (const Member& member : members_) {
+    held_bytes += member.held_bytes;
+  }
+  const size_t uncommitted = held_bytes > kLittleHeldBytes ? kUncommitted : kMaxUncommitted;
+  return !held_ && in_flight_.size() < uncommitted &&
          in_flight_.size() + journaling_.size() < kMaxInFlight &&
          (in_flight_.empty() || in_flight_.back().step != InFlight::Step::kRunning);
 }
@@ -179,16 +200,30 @@ void JobState::NoteInput() {
 
 int64_t JobState::NextLaunchUs() const { return replays_.empty() ? TickDueUs() : now_.mono_us; }
 
-// The first tick that is not before the next one due and that finds input; kNever without input, so
-// that a job without any costs nothing.
+// When an executor wants a batch although there is no input. What it wants by the time of the last
+// batch planned, that batch sees to.
+int64_t JobState::WakeDueUs() const {
+  int64_t due_us = kNever;
+  for (const Member& member : members_) {
+    if (member.wake_at_us > last_batch_time_us_) {
+      due_us =
+          std::min(due_us, now_.mono_us + std::max<int64_t>(member.wake_at_us - now_.wall_us, 0));
+    }
+  }
+  return due_us;
+}
+
+// The first tick that is not before the next one due and that finds something to do; kNever
+// without, so that an idle job costs nothing.
 int64_t JobState::TickDueUs() const {
-  if (input_since_us_ == kNever) {
+  const int64_t wanted_us = std::min(input_since_us_, WakeDueUs());
+  if (wanted_us == kNever) {
     return kNever;
   }
-  if (input_since_us_ <= next_tick_us_ || batch_duration_us_ == 0) {
-    return next_tick_us_;
+  if (wanted_us <= next_tick_us_ || batch_duration_us_ == 0) {
+    return std::max(next_tick_us_, wanted_us);
   }
-  const int64_t ticks = (input_since_us_ - grid_us_ + batch_duration_us_ - 1) / batch_duration_us_;
+  const int64_t ticks = (wanted_us - grid_us_ + batch_duration_us_ - 1) / batch_duration_us_;
   return std::max(next_tick_us_, grid_us_ + ticks * batch_duration_us_);
 }
 
@@ -210,13 +245,20 @@ bool JobState::PlanNext() {
   if (due_us == kNever || now_.mono_us < due_us) {
     return false;
   }
+  PlanBatch(due_us);
+  return true;
+}
+
+void JobState::PlanBatch(int64_t due_us) {
   InFlight batch;
   batch.plan.batch = last_planned_.Next();
   batch.plan.batch_time_us = std::max(now_.wall_us, last_batch_time_us_ + 1);
   batch.done.tick_us = due_us;
-  AdmitNewPartitions(&batch);
   bool backlog = false;
-  AddSplits(&batch, &backlog);
+  if (batch.plan.batch != finish_batch_) {
+    AdmitNewPartitions(&batch);
+    AddSplits(&batch, &backlog);
+  }
   last_planned_ = batch.plan.batch;
   last_batch_time_us_ = batch.plan.batch_time_us;
 
@@ -226,6 +268,7 @@ bool JobState::PlanNext() {
   planned->set_epoch(epoch_.value());
   planned->set_batch(batch.plan.batch.value());
   planned->set_batch_time_us(batch.plan.batch_time_us);
+  planned->set_parallelism(history_.plan().parallelism());
   for (const PlannedSplit& split : batch.plan.splits) {
     FillSplit(split, partitions_[split.ordinal].source, partitions_[split.ordinal].name,
               planned->add_splits());
@@ -234,7 +277,6 @@ bool JobState::PlanNext() {
   Append(std::move(record));
   Launch(std::move(batch));
   ScheduleNextTick(due_us, backlog);
-  return true;
 }
 
 // Partitions found while the job runs enter with the first batch that finds something in them. What
@@ -268,6 +310,7 @@ void JobState::AdmitNewPartitions(InFlight* batch) {
     start.mutable_key()->set_partition(found.name);
     start.set_offset(found.start);
     start.set_ordinal(ordinal);
+    start.set_topic_id(found.topic_id);
   }
   unplanned_ = std::move(still_empty);
 }
@@ -331,6 +374,7 @@ proto::RunBatch JobState::RunBatchMessage(const InFlight& batch, size_t member) 
   run.set_epoch(epoch_.value());
   run.set_batch(batch.plan.batch.value());
   run.set_batch_time_us(batch.plan.batch_time_us);
+  run.set_durable_batch(history_.last_committed().value());
   for (const PlannedSplit& split : batch.plan.splits) {
     const Partition& partition = partitions_[split.ordinal];
     if (partition.owner == member) {
@@ -364,6 +408,8 @@ void JobState::OnPrepared(size_t member, const proto::BatchPrepared& prepared) {
   }
   batch->answered[member] = true;
   ++batch->answers;
+  members_[member].held_bytes = prepared.held_bytes();
+  members_[member].wake_at_us = prepared.wake_at_us();
   BatchDone& done = batch->done;
   for (const proto::SplitReport& report : prepared.splits()) {
     const auto ordinal = ordinals_.find({report.key().source(), report.key().partition()});
@@ -377,6 +423,7 @@ void JobState::OnPrepared(size_t member, const proto::BatchPrepared& prepared) {
     done.records += report.records();
     done.bytes += report.bytes();
     done.skipped += report.skipped();
+    done.lost += report.lost_end() - report.lost_begin();
     if (done.first_error.empty()) {
       done.first_error = report.first_error();
     }
@@ -394,21 +441,33 @@ void JobState::OnPrepared(size_t member, const proto::BatchPrepared& prepared) {
 }
 
 void JobState::OnCommitted(size_t member, const proto::BatchCommitted& committed) {
-  InFlight* const batch = FindBatch(BatchId(committed.batch()));
-  if (batch == nullptr || batch->step != InFlight::Step::kCommitting || batch->answered[member]) {
+  if (!wave_.has_value() || wave_->through != BatchId(committed.batch()) ||
+      wave_->answered[member]) {
     return;
   }
-  batch->answered[member] = true;
-  ++batch->answers;
-  batch->markers.insert(batch->markers.end(), committed.markers().begin(),
+  wave_->answered[member] = true;
+  ++wave_->answers;
+  members_[member].wake_at_us = committed.wake_at_us();
+  wave_->markers.insert(wave_->markers.end(), committed.markers().begin(),
                         committed.markers().end());
-  if (batch->answers == members_.size()) {
-    JournalCommitted(batch);
+  if (wave_->answers < members_.size()) {
+    return;
+  }
+  // The markers are those after the last batch of the wave, and it is the last whose record counts:
+  // the records of a wave are durable together or the shards' own markers tell.
+  std::vector<proto::SinkMarker> markers = std::move(wave_->markers);
+  const BatchId through = wave_->through;
+  finish_committed_ = wave_->finish;
+  wave_.reset();
+  while (!in_flight_.empty() && in_flight_.front().plan.batch <= through) {
+    const bool last = in_flight_.front().plan.batch == through;
+    JournalCommitted(&in_flight_.front(),
+                     last ? std::move(markers) : std::vector<proto::SinkMarker>());
   }
 }
 
 // REQUIRES: `batch` is the first in flight.
-void JobState::JournalCommitted(InFlight* batch) {
+void JobState::JournalCommitted(InFlight* batch, std::vector<proto::SinkMarker> markers) {
   BatchDone done = std::move(batch->done);
   done.committed_us = now_.mono_us;
   proto::JournalRecord record;
@@ -420,12 +479,8 @@ void JobState::JournalCommitted(InFlight* batch) {
     *committed->add_splits() = report;
     done.splits.push_back(std::move(report));
   }
-  for (proto::SinkMarker& marker : batch->markers) {
-    const auto known = history_.markers().find({marker.sink(), marker.shard()});
-    if (known == history_.markers().end() || known->second != marker.marker()) {
-      *committed->add_markers() = std::move(marker);
-    }
-  }
+  committed->mutable_markers()->Add(std::make_move_iterator(markers.begin()),
+                                    std::make_move_iterator(markers.end()));
   Append(std::move(record));
   journaling_.push_back(std::move(done));
   in_flight_.pop_front();
@@ -438,6 +493,38 @@ JobState::InFlight* JobState::FindBatch(BatchId batch) {
     }
   }
   return nullptr;
+}
+
+// The end of a bounded job, and of settling: everything is committed; the sinks have heard with a
+// last commit that nothing comes any more (a batch of nothing, if it was not the last one of a
+// bounded job); the state is secured; and what sinks have closed gets its names before the job is
+// called over.
+void JobState::FinishIfDone() {
+  if (stage_ != Stage::kRunning || stop_ == StopRequested::How::kCancel ||
+      !(Settling() || (bounded_ && ReachedStop())) || !in_flight_.empty() || !journaling_.empty() ||
+      !replays_.empty()) {
+    return;
+  }
+  if (HasOutput() && !finish_committed_) {
+    finish_batch_ = last_planned_.Next();
+    PlanBatch(now_.mono_us);
+    return;
+  }
+  if (!undurable_.empty() || !SecureState()) {
+    return;
+  }
+  StopEpochOnMembers();
+  stage_ = Stage::kFinishing;
+  stage_since_us_ = now_.mono_us;
+}
+
+bool JobState::HasOutput() const {
+  return history_.last_committed().value() > history_.submitted().base_batch();
+}
+
+bool JobState::PlannedToStop() const {
+  return std::all_of(partitions_.begin(), partitions_.end(),
+                     [](const Partition& p) { return p.planned_to >= p.stop_at; });
 }
 
 bool JobState::ReachedStop() const {

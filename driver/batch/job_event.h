@@ -68,6 +68,7 @@ struct PartitionsDiscovered {
   struct Found {
     std::string partition;
     int64_t earliest = 0;
+    std::string topic_id = {};
   };
   uint32_t source = 0;
   std::vector<Found> found;
@@ -102,9 +103,12 @@ struct ResultsHeld {
   bool held = false;
 };
 
+// A snapshot is wanted as soon as one can be cut.
+struct SnapshotRequested {};
+
 using JobEvent = std::variant<TimerFired, MembersChanged, MemberReconnected, ExecutorReported,
                               EndsKnown, PartitionsDiscovered, JobBroken, RecordDurable,
-                              JournalFailed, StopRequested, ResultsHeld>;
+                              JournalFailed, StopRequested, ResultsHeld, SnapshotRequested>;
 
 // ---- Actions, to be carried out in order ----
 
@@ -136,6 +140,7 @@ struct BatchDone {
   int64_t records = 0;
   int64_t bytes = 0;
   int64_t skipped = 0;
+  int64_t lost = 0;  // offsets that on_data_loss = 'skip' went past
   std::string first_error;
   int64_t state_rows = 0;
   int64_t state_bytes = 0;
@@ -152,7 +157,22 @@ struct JobOver {
   std::string message;
 };
 
-using JobAction = std::variant<AppendRecord, SendToExecutor, EpochBegan, BatchDone, JobOver>;
+// A snapshot is complete and durable as such; files that history().SnapshotFiles() does not name
+// may go.
+struct SnapshotDone {
+  BatchId batch;
+  int64_t bytes = 0;  // of the layer that was written
+  int64_t took_us = 0;
+};
+
+// There will be no snapshot of this batch.
+struct SnapshotFailed {
+  BatchId batch;
+  std::string why;
+};
+
+using JobAction = std::variant<AppendRecord, SendToExecutor, EpochBegan, BatchDone, SnapshotDone,
+                               SnapshotFailed, JobOver>;
 
 }  // namespace millrace
 

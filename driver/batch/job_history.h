@@ -1,6 +1,10 @@
 // What the journal knows about one job: built record by record, at start from the files and while
 // running from each record that has become durable. The state machine plans from it, a recovery
 // replays it. Pure; thread-compatible.
+//
+// What a recovery may need is kept, and no more: the two newest snapshots and the plans behind the
+// older one; without two, the plans from the job's beginning; of a job without running state, the
+// plans that are not committed.
 #ifndef MILLRACE_DRIVER_BATCH_JOB_HISTORY_H_
 #define MILLRACE_DRIVER_BATCH_JOB_HISTORY_H_
 
@@ -8,11 +12,13 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "common/base/ids.h"
 #include "proto/journal.pb.h"
 
@@ -23,6 +29,7 @@ struct JobPartition {
   uint32_t source = 0;
   std::string name;  // of the connector
   int64_t start = 0;
+  std::string topic_id = {};  // PartitionStart.topic_id
 };
 
 struct PlannedSplit {
@@ -45,8 +52,17 @@ struct PlannedBatch {
   std::vector<SplitDigest> committed;  // empty until committed
 };
 
+// How an epoch begins: the state to restore, and the batches to run again behind it.
+struct RecoveryPlan {
+  const proto::Snapshot* snapshot = nullptr;  // null = no state; lives as long as the history
+  std::vector<int64_t> read_from;             // per partition
+  std::deque<PlannedBatch> batches;           // ascending, without gaps, up to last_planned()
+};
+
 class JobHistory {
  public:
+  static constexpr size_t kSnapshotsKept = 2;
+
   // REQUIRES: `submitted` is the job's first record.
   explicit JobHistory(proto::JobSubmitted submitted);
 
@@ -69,12 +85,31 @@ class JobHistory {
   const std::vector<int64_t>& planned_to() const { return planned_to_; }
   const std::vector<int64_t>& committed_to() const { return committed_to_; }
 
-  // Batches that a recovery runs again, ascending and without gaps, up to last_planned(): all of
-  // them for a job with running state (it has no snapshots yet), else those that are not committed.
-  const std::deque<PlannedBatch>& replayable() const { return replayable_; }
+  // From the newest snapshot. DATA_LOSS: no snapshot can be read any more, and the plans from the
+  // beginning are no longer kept.
+  absl::StatusOr<RecoveryPlan> PlanRecovery() const;
 
+  // Complete and not dropped, ascending, at most kSnapshotsKept.
+  const std::deque<proto::Snapshot>& snapshots() const { return snapshots_; }
+  // Of the newest; 0 = there is none.
+  BatchId last_snapshot() const;
+  // Names of the files that these snapshots are made of.
+  std::set<std::string> SnapshotFiles() const;
+
+  // The last epoch in which all shards were claimed.
+  Epoch last_opened() const { return last_opened_; }
   // Last marker of every sink shard, by (sink, shard).
-  const std::map<std::pair<uint32_t, uint32_t>, std::string>& markers() const { return markers_; }
+  const std::map<std::pair<uint32_t, uint32_t>, proto::SinkMarker>& markers() const {
+    return markers_;
+  }
+  // Whether the shards that the plan has no more are still to be claimed.
+  bool wants_retirement() const {
+    return submitted_.retired_shards_size() > 0 && last_opened_ <= opened_before_submission_;
+  }
+
+  // What a script says about a way out of a failure (on_lost_marker of its sinks) holds already
+  // while the job is brought to where the script may change. Not journaled.
+  void TakeWayOut(const proto::JobPlan& next);
 
   // How it ended; none while it is live or interrupted.
   const std::optional<proto::JobEnded>& ended() const { return ended_; }
@@ -84,11 +119,19 @@ class JobHistory {
   absl::Status ApplyEpoch(const proto::EpochStarted& epoch);
   absl::Status ApplyPlanned(const proto::BatchPlanned& planned);
   absl::Status ApplyCommitted(const proto::BatchCommittedRecord& committed);
+  absl::Status ApplyOpened(const proto::EpochOpened& opened);
+  absl::Status ApplySnapshot(const proto::SnapshotCompleted& completed);
+  absl::Status ApplyDropped(const proto::SnapshotDropped& dropped);
+  absl::Status ApplyAbandoned(const proto::BatchesAbandoned& abandoned);
+  // Forgets the first of replayable_.
+  void ForgetFirstPlan();
   absl::Status AddPartition(const proto::PartitionStart& partition);
   absl::Status Broken(const std::string& what) const;
 
   proto::JobSubmitted submitted_;
   Epoch last_epoch_;
+  Epoch last_opened_;
+  Epoch opened_before_submission_;
   BatchId last_planned_;
   BatchId last_committed_;
   int64_t last_batch_time_us_ = 0;
@@ -97,7 +140,9 @@ class JobHistory {
   std::vector<int64_t> planned_to_;
   std::vector<int64_t> committed_to_;
   std::deque<PlannedBatch> replayable_;
-  std::map<std::pair<uint32_t, uint32_t>, std::string> markers_;
+  std::vector<int64_t> replayable_from_;  // per partition, where the first of replayable_ begins
+  std::deque<proto::Snapshot> snapshots_;
+  std::map<std::pair<uint32_t, uint32_t>, proto::SinkMarker> markers_;
   std::optional<proto::JobEnded> ended_;
   absl::Status first_error_;
 };

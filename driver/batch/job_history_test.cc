@@ -59,9 +59,11 @@ TEST(JobHistoryTest, StatelessJobKeepsOnlyWhatIsInDoubt) {
   ASSERT_TRUE(history.Apply(Committed(1, "m")).ok());
   EXPECT_THAT(history.planned_to(), ElementsAre(25));
   EXPECT_THAT(history.committed_to(), ElementsAre(20));
-  ASSERT_EQ(history.replayable().size(), 1u);
-  EXPECT_EQ(history.replayable()[0].batch, BatchId(2));
-  EXPECT_EQ(history.markers().at({0, 0}), "m");
+  const RecoveryPlan recovery = history.PlanRecovery().value();
+  ASSERT_EQ(recovery.batches.size(), 1u);
+  EXPECT_EQ(recovery.batches[0].batch, BatchId(2));
+  EXPECT_THAT(recovery.read_from, ElementsAre(20));
+  EXPECT_EQ(history.markers().at({0, 0}).marker(), "m");
   EXPECT_EQ(history.last_batch_time_us(), 200);
 }
 
@@ -70,11 +72,104 @@ TEST(JobHistoryTest, RunningStateKeepsEverythingWithItsDigests) {
   ASSERT_TRUE(history.Apply(Planned(1, 10, 20)).ok());
   ASSERT_TRUE(history.Apply(Committed(1)).ok());
   ASSERT_TRUE(history.Apply(Planned(2, 20, 25)).ok());
-  ASSERT_EQ(history.replayable().size(), 2u);
-  ASSERT_EQ(history.replayable()[0].committed.size(), 1u);
-  EXPECT_EQ(history.replayable()[0].committed[0].records, 7);
-  EXPECT_EQ(history.replayable()[0].committed[0].input_hash, 99u);
-  EXPECT_TRUE(history.replayable()[1].committed.empty());
+  const RecoveryPlan recovery = history.PlanRecovery().value();
+  EXPECT_EQ(recovery.snapshot, nullptr);
+  EXPECT_THAT(recovery.read_from, ElementsAre(10));
+  ASSERT_EQ(recovery.batches.size(), 2u);
+  ASSERT_EQ(recovery.batches[0].committed.size(), 1u);
+  EXPECT_EQ(recovery.batches[0].committed[0].records, 7);
+  EXPECT_EQ(recovery.batches[0].committed[0].input_hash, 99u);
+  EXPECT_TRUE(recovery.batches[1].committed.empty());
+}
+
+proto::JournalRecord SnapshotOf(int64_t batch, const std::string& file = "f") {
+  proto::JournalRecord record;
+  record.mutable_snapshot_completed()->mutable_snapshot()->set_batch(batch);
+  proto::SnapshotLayer* layer =
+      record.mutable_snapshot_completed()->mutable_snapshot()->add_layers();
+  layer->set_batch(batch);
+  layer->add_files()->set_name(file);
+  return record;
+}
+
+proto::JournalRecord Dropped(int64_t batch) {
+  proto::JournalRecord record;
+  record.mutable_snapshot_dropped()->set_batch(batch);
+  return record;
+}
+
+// Batches 1 to `count` of ten offsets each, committed.
+JobHistory WithCommitted(int64_t count) {
+  JobHistory history(Submitted(true));
+  for (int64_t batch = 1; batch <= count; ++batch) {
+    EXPECT_TRUE(history.Apply(Planned(batch, batch * 10, batch * 10 + 10)).ok());
+    EXPECT_TRUE(history.Apply(Committed(batch)).ok());
+  }
+  return history;
+}
+
+TEST(JobHistoryTest, RecoveryBeginsBehindTheNewestSnapshot) {
+  JobHistory history = WithCommitted(5);
+  ASSERT_TRUE(history.Apply(SnapshotOf(2, "a")).ok());
+  ASSERT_TRUE(history.Apply(SnapshotOf(4, "b")).ok());
+  ASSERT_TRUE(history.Apply(Planned(6, 60, 61)).ok());
+  const RecoveryPlan recovery = history.PlanRecovery().value();
+  ASSERT_NE(recovery.snapshot, nullptr);
+  EXPECT_EQ(recovery.snapshot->batch(), 4);
+  EXPECT_THAT(recovery.read_from, ElementsAre(50));
+  ASSERT_EQ(recovery.batches.size(), 2u);
+  EXPECT_EQ(recovery.batches.front().batch, BatchId(5));
+  EXPECT_THAT(history.SnapshotFiles(), ElementsAre("a", "b"));
+}
+
+TEST(JobHistoryTest, AnUnreadableSnapshotLeavesTheOneBefore) {
+  JobHistory history = WithCommitted(5);
+  ASSERT_TRUE(history.Apply(SnapshotOf(2)).ok());
+  ASSERT_TRUE(history.Apply(SnapshotOf(4)).ok());
+  ASSERT_TRUE(history.Apply(Dropped(4)).ok());
+  EXPECT_EQ(history.PlanRecovery()->snapshot->batch(), 2);
+  EXPECT_THAT(history.PlanRecovery()->read_from, ElementsAre(30));
+  ASSERT_TRUE(history.Apply(Dropped(2)).ok());
+  const absl::Status status = history.PlanRecovery().status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << "plans up to batch 2 are not kept";
+  EXPECT_THAT(std::string(status.message()), HasSubstr("batches up to 2 are not kept"));
+}
+
+TEST(JobHistoryTest, WithOneSnapshotTheBeginningIsStillThere) {
+  JobHistory history = WithCommitted(3);
+  ASSERT_TRUE(history.Apply(SnapshotOf(2)).ok());
+  ASSERT_TRUE(history.Apply(Dropped(2)).ok());
+  const RecoveryPlan recovery = history.PlanRecovery().value();
+  EXPECT_EQ(recovery.snapshot, nullptr);
+  EXPECT_THAT(recovery.read_from, ElementsAre(10));
+  EXPECT_EQ(recovery.batches.size(), 3u);
+}
+
+TEST(JobHistoryTest, WithdrawnBatchesArePlannedAnew) {
+  JobHistory history = WithCommitted(2);
+  ASSERT_TRUE(history.Apply(Planned(3, 30, 35)).ok());
+  ASSERT_TRUE(history.Apply(Planned(4, 35, 36)).ok());
+  proto::JournalRecord abandoned;
+  abandoned.mutable_batches_abandoned()->set_batch(3);
+  ASSERT_TRUE(history.Apply(abandoned).ok());
+  EXPECT_EQ(history.last_planned(), BatchId(2));
+  EXPECT_THAT(history.planned_to(), ElementsAre(30));
+  proto::JournalRecord again = Planned(3, 30, 32);
+  again.mutable_batch_planned()->set_batch_time_us(401);  // later than all that were planned
+  EXPECT_TRUE(history.Apply(again).ok());
+  EXPECT_EQ(history.PlanRecovery()->batches.size(), 3u);
+}
+
+TEST(JobHistoryTest, AJobFromASavepointCountsOn) {
+  proto::JobSubmitted submitted = Submitted(true);
+  submitted.set_base_batch(7);
+  submitted.set_base_batch_time_us(500);
+  JobHistory history(submitted);
+  ASSERT_TRUE(history.Apply(SnapshotOf(7)).ok());
+  proto::JournalRecord planned = Planned(8, 10, 20);
+  EXPECT_TRUE(history.Apply(planned).ok());
+  EXPECT_EQ(history.PlanRecovery()->snapshot->batch(), 7);
+  EXPECT_THAT(history.PlanRecovery()->read_from, ElementsAre(10));
 }
 
 TEST(JobHistoryTest, ResubmissionResumesWithNewSettingsAndPartitions) {
@@ -111,6 +206,7 @@ TEST(JobHistoryTest, WhatDoesNotFollowIsDataLoss) {
       {{Planned(1, 10, 20), Committed(1)}, Committed(1), "batch 1 committed after batch 1"},
       {{EpochStarted(3)}, EpochStarted(3), "epoch 3 after epoch 3"},
       {{}, proto::JournalRecord(), "a kind that this version does not know"},
+      {{}, SnapshotOf(1), "a snapshot of batch 1 after that of batch 0, with batches up to 0"},
   };
   for (const auto& c : cases) {
     JobHistory history(Submitted(false));

@@ -1,6 +1,7 @@
-// The state machine against simulated executors, journal, source and network under virtual time:
-// seeded random histories with losses, joins, reconnections, failures and driver crashes, each
-// checked against the rules as it unfolds and, in the end, for nothing lost and nothing twice.
+// The state machine against simulated executors, journal, source, sinks, snapshots and network
+// under virtual time: seeded random histories with losses, joins, zombies, reconnections, failures,
+// driver crashes and changes of plan, each checked against the rules as it unfolds and, in the end,
+// for nothing lost and nothing twice.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -12,136 +13,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "driver/batch/job_state.h"
+#include "driver/batch/testing/simulated_world.h"
 
 namespace millrace {
 namespace {
 
 constexpr int kPartitions = 3;
-
-uint64_t HashOf(const std::string& partition, int64_t begin, int64_t end) {
-  uint64_t hash = static_cast<uint64_t>(begin) * 0x9e3779b97f4a7c15ULL ^ static_cast<uint64_t>(end);
-  for (const char c : partition) {
-    hash = hash * 31 + static_cast<uint64_t>(c);
-  }
-  return hash;
-}
-
-// What the outside world has seen of one partition: each offset's commits.
-struct World {
-  std::map<std::string, int64_t> produced;  // end per partition
-  std::map<int64_t, std::map<std::string, std::pair<int64_t, int64_t>>>
-      planned;  // durable plans by batch
-  std::map<int64_t, int64_t> planned_time;
-  int64_t durable_commits = 0;
-};
-
-// An executor that obeys the protocol of proto/cluster.proto and checks that the driver does.
-class FakeExecutor {
- public:
-  explicit FakeExecutor(std::string id) : id_(std::move(id)) {}
-
-  const std::string& id() const { return id_; }
-  bool slow_to_answer = false;
-
-  void Receive(const proto::DriverMessage& message, const World& world) {
-    if (message.has_start_epoch()) {
-      const proto::StartEpoch& start = message.start_epoch();
-      if (start.epoch() > epoch_) {
-        epoch_ = start.epoch();
-        suppress_until_ = start.suppress_until();
-        next_run_ = start.first_batch();
-        next_commit_ = std::max(start.first_batch(), start.suppress_until() + 1);
-        positions_.clear();
-        for (const auto& owner : start.assignment().partitions()) {
-          positions_[owner.start().key().partition()] = owner.start().offset();
-        }
-        unanswered_.clear();
-        proto::ExecutorMessage ready;
-        ready.mutable_epoch_ready()->set_epoch(epoch_);
-        Answer(std::move(ready));
-      }
-    } else if (message.has_run_batch() && message.run_batch().epoch() == epoch_) {
-      Run(message.run_batch());
-    } else if (message.has_commit_batch() && message.commit_batch().epoch() == epoch_) {
-      Commit(message.commit_batch().batch(), world);
-    } else if (message.has_stop_epoch() && message.stop_epoch().epoch() == epoch_) {
-      unanswered_.clear();
-      outbox.clear();
-    }
-  }
-
-  void Fail() {
-    proto::ExecutorMessage message;
-    message.mutable_epoch_failed()->set_epoch(epoch_);
-    message.mutable_epoch_failed()->set_message("simulated");
-    message.mutable_epoch_failed()->set_retryable(true);
-    outbox.push_back(std::move(message));
-  }
-
-  // The stream broke: what was on its way is lost, what may not have been heard is said again.
-  void Reconnect() { outbox.assign(unanswered_.begin(), unanswered_.end()); }
-
-  std::deque<proto::DriverMessage> inbox;
-  std::deque<proto::ExecutorMessage> outbox;
-
- private:
-  void Run(const proto::RunBatch& run) {
-    if (run.batch() < next_run_) {
-      return;  // sent again after a reconnection
-    }
-    ASSERT_EQ(run.batch(), next_run_) << "batches come in order";
-    ++next_run_;
-    for (const proto::PartitionStart& found : run.new_partitions()) {
-      positions_[found.key().partition()] = found.offset();
-    }
-    proto::ExecutorMessage message;
-    proto::BatchPrepared* prepared = message.mutable_batch_prepared();
-    prepared->set_epoch(epoch_);
-    prepared->set_batch(run.batch());
-    for (const proto::Split& split : run.splits()) {
-      const std::string& name = split.key().partition();
-      ASSERT_TRUE(positions_.contains(name)) << name << " was never introduced to " << id_;
-      ASSERT_EQ(split.begin(), positions_[name]) << "ranges of a partition are contiguous";
-      positions_[name] = split.end();
-      proto::SplitReport* report = prepared->add_splits();
-      *report->mutable_key() = split.key();
-      report->set_records(split.end() - split.begin());
-      report->set_input_hash(HashOf(name, split.begin(), split.end()));
-    }
-    Answer(std::move(message));
-  }
-
-  void Commit(int64_t batch, const World& world) {
-    if (batch < next_commit_) {
-      return;
-    }
-    ASSERT_EQ(batch, next_commit_) << "commits come in order, none for suppressed batches";
-    ASSERT_LT(batch, next_run_) << "committed before it was run";
-    ASSERT_TRUE(world.planned.contains(batch))
-        << "batch " << batch << " commits before its plan is durable";
-    ++next_commit_;
-    proto::ExecutorMessage message;
-    message.mutable_batch_committed()->set_epoch(epoch_);
-    message.mutable_batch_committed()->set_batch(batch);
-    Answer(std::move(message));
-  }
-
-  void Answer(proto::ExecutorMessage message) {
-    outbox.push_back(message);
-    unanswered_.push_back(std::move(message));
-    if (unanswered_.size() > 6) {
-      unanswered_.pop_front();
-    }
-  }
-
-  std::string id_;
-  int64_t epoch_ = 0;
-  int64_t suppress_until_ = 0;
-  int64_t next_run_ = 1;
-  int64_t next_commit_ = 1;
-  std::map<std::string, int64_t> positions_;
-  std::deque<proto::ExecutorMessage> unanswered_;
-};
 
 class Simulation {
  public:
@@ -150,8 +27,10 @@ class Simulation {
     submitted_.set_name("job");
     submitted_.set_incarnation("inc");
     submitted_.mutable_plan()->add_sources()->set_table("t");
-    submitted_.mutable_plan()->set_parallelism(4);
+    submitted_.mutable_plan()->add_sinks()->set_table("out");
+    submitted_.mutable_plan()->set_parallelism(SimulatedWorld::kShards);
     submitted_.mutable_plan()->set_running_state(running_state);
+    submitted_.set_snapshot_location("store");
     for (int p = 0; p < kPartitions; ++p) {
       proto::PartitionStart* start = submitted_.add_partitions();
       start->mutable_key()->set_partition(absl::StrCat("t/", p));
@@ -160,7 +39,8 @@ class Simulation {
       world_.produced[absl::StrCat("t/", p)] = 0;
     }
     settings_.batch_duration = absl::Milliseconds(static_cast<int64_t>(random_() % 2 * 10));
-    StartDriver();
+    settings_.checkpoint_interval = absl::Milliseconds(static_cast<int64_t>(5 + random_() % 40));
+    StartDriver(/*settle=*/false);
   }
 
   void Run(int steps) {
@@ -172,12 +52,17 @@ class Simulation {
   }
 
   int64_t restarts = 0;
+  int64_t snapshots = 0;
+  int64_t restores = 0;
+  int64_t withdrawals = 0;
+  int64_t waves = 0;  // commits of more than one batch
+  int64_t lost_snapshots = 0;
   int64_t batches() const { return world_.durable_commits; }
 
  private:
   uint64_t Pick(uint64_t n) { return random_() % n; }
 
-  void StartDriver() {
+  void StartDriver(bool settle) {
     JobHistory history(submitted_);
     for (const proto::JournalRecord& record : journal_) {
       ASSERT_TRUE(history.Apply(record).ok()) << history.Apply(record);
@@ -186,14 +71,20 @@ class Simulation {
     JobStateOptions options;
     options.max_failures = 1'000'000;
     options.max_backoff_us = 1'000'000;
+    options.settle = settle;
+    options.operators.emplace_back().set_name("counts/aggregate-1");
+    settling_job_ = settle;
     state_ = std::make_unique<JobState>(std::move(history), settings_, options);
     expected_done_ = state_->history().last_committed().value() + 1;
     running_batches_.clear();
+    // What the old driver had sent may still arrive; what was said to it is lost.
     for (auto& [id, executor] : executors_) {
-      executor->inbox.clear();
       executor->outbox.clear();
     }
     TellMembers();
+    if (settling_) {
+      TellEnds();
+    }
   }
 
   void Step() {
@@ -205,6 +96,7 @@ class Simulation {
       case 4:
       case 5:
         DeliverToExecutor();
+        LetZombiesWork();
         return;
       case 6:
       case 7:
@@ -234,36 +126,82 @@ class Simulation {
   }
 
   void Trouble() {
-    const uint64_t kind = Pick(10);
+    const uint64_t kind = Pick(14);
     if (kind < 3 && executors_.size() < 4) {
-      const std::string id = absl::StrCat("x", next_executor_++);
-      executors_[id] = std::make_unique<FakeExecutor>(id);
+      AddExecutor();
+    } else if (executors_.empty()) {
+      return;
+    } else if (kind < 5) {
+      // Lost for the driver, but it may only be asleep.
+      auto lost = executors_.extract(RandomExecutor()->id());
+      zombies_.push_back(std::move(lost.mapped()));
       TellMembers();
-    } else if (kind < 5 && !executors_.empty()) {
-      executors_.erase(RandomExecutor()->id());
-      TellMembers();
-    } else if (kind == 5 && !executors_.empty()) {
-      FakeExecutor* executor = RandomExecutor();
+    } else if (kind == 5) {
+      SimulatedExecutor* executor = RandomExecutor();
       executor->inbox.clear();
       executor->Reconnect();
       Handle(MemberReconnected{ExecutorId(executor->id())});
-    } else if (kind == 6 && !executors_.empty()) {
+    } else if (kind == 6) {
       RandomExecutor()->Fail();
     } else if (kind == 7) {
-      const std::string name = absl::StrCat("t/", world_.produced.size());
       if (world_.produced.size() < 8) {
-        world_.produced[name] = 0;
+        world_.produced[absl::StrCat("t/", world_.produced.size())] = 0;
       }
-    } else if (kind == 9 && !executors_.empty()) {
-      leaving_.insert(RandomExecutor()->id());
-      TellMembers();
     } else if (kind == 8) {
       ++restarts;
-      StartDriver();
+      StartDriver(/*settle=*/false);
+    } else if (kind == 9) {
+      leaving_.insert(RandomExecutor()->id());
+      TellMembers();
+    } else if (kind == 10) {
+      RandomExecutor()->DieInCommitAfter(static_cast<int>(Pick(4)));
+    } else if (kind == 11) {
+      RandomExecutor()->FailNextSnapshot();
+    } else if (kind == 12) {
+      LoseNewestSnapshot();
+    } else if (kind == 13) {
+      ++restarts;
+      StartDriver(/*settle=*/true);
     }
   }
 
-  FakeExecutor* RandomExecutor() {
+  void AddExecutor() {
+    const std::string id = absl::StrCat("x", next_executor_++);
+    executors_[id] = std::make_unique<SimulatedExecutor>(id, running_state_, &world_);
+    TellMembers();
+  }
+
+  // A file of the newest snapshot is gone when a new driver wants it. Only where the older one does
+  // not need it.
+  void LoseNewestSnapshot() {
+    const std::deque<proto::Snapshot>& kept = state_->history().snapshots();
+    if (kept.empty() || kept.size() == 1) {
+      return;
+    }
+    const proto::SnapshotLayer& last = kept.back().layers(kept.back().layers_size() - 1);
+    const bool shared = std::any_of(kept.front().layers().begin(), kept.front().layers().end(),
+                                    [&](const auto& l) { return l.batch() == last.batch(); });
+    if (!shared && last.files_size() > 0) {
+      world_.store.erase(last.files(0).name());
+      ++lost_snapshots;
+      StartDriver(/*settle=*/false);
+    }
+  }
+
+  // Messages that were on their way to an executor when the driver gave it up.
+  void LetZombiesWork() {
+    if (zombies_.empty() || Pick(3) != 0) {
+      return;
+    }
+    SimulatedExecutor& zombie = *zombies_[Pick(zombies_.size())];
+    if (!zombie.inbox.empty()) {
+      const proto::DriverMessage message = std::move(zombie.inbox.front());
+      zombie.inbox.pop_front();
+      zombie.Receive(message);
+    }
+  }
+
+  SimulatedExecutor* RandomExecutor() {
     return std::next(executors_.begin(), static_cast<long>(Pick(executors_.size())))->second.get();
   }
 
@@ -275,15 +213,26 @@ class Simulation {
     Handle(event);
   }
 
+  void TellEnds() {
+    for (const auto& [partition, end] : world_.produced) {
+      Handle(PartitionsDiscovered{0, {{partition, 0}}});
+      Handle(EndsKnown{0, {{partition, end, end}}});
+    }
+  }
+
   void DeliverToExecutor() {
     if (executors_.empty()) {
       return;
     }
-    FakeExecutor* executor = RandomExecutor();
+    SimulatedExecutor* executor = RandomExecutor();
     if (!executor->inbox.empty()) {
       const proto::DriverMessage message = std::move(executor->inbox.front());
       executor->inbox.pop_front();
-      executor->Receive(message, world_);
+      executor->Receive(message);
+      if (executor->dead()) {
+        executors_.erase(executor->id());
+        TellMembers();
+      }
     }
   }
 
@@ -291,7 +240,7 @@ class Simulation {
     if (executors_.empty()) {
       return;
     }
-    FakeExecutor* executor = RandomExecutor();
+    SimulatedExecutor* executor = RandomExecutor();
     if (!executor->outbox.empty()) {
       proto::ExecutorMessage message = std::move(executor->outbox.front());
       executor->outbox.pop_front();
@@ -308,12 +257,29 @@ class Simulation {
       const auto [id, record] = volatile_journal_.front();
       volatile_journal_.pop_front();
       journal_.push_back(record);
-      if (record.has_batch_planned()) {
-        NotePlanned(record.batch_planned());
-      } else if (record.has_batch_committed()) {
-        world_.durable_commits = std::max(world_.durable_commits, record.batch_committed().batch());
-      }
+      NoteDurable(record);
       Handle(RecordDurable{id});
+    }
+  }
+
+  void NoteDurable(const proto::JournalRecord& record) {
+    if (record.has_batch_planned()) {
+      NotePlanned(record.batch_planned());
+    } else if (record.has_batch_committed()) {
+      world_.durable_commits = std::max(world_.durable_commits, record.batch_committed().batch());
+    } else if (record.has_epoch_opened()) {
+      world_.opened_epochs.insert(record.epoch_opened().epoch());
+    } else if (record.has_snapshot_completed()) {
+      ++snapshots;
+      ASSERT_LE(record.snapshot_completed().snapshot().batch(), world_.durable_commits)
+          << "a snapshot counts before its batch is committed";
+    } else if (record.has_batches_abandoned()) {
+      ++withdrawals;
+      const int64_t first = record.batches_abandoned().batch();
+      for (const SimulatedSinkShard& shard : world_.sink) {
+        ASSERT_LT(shard.marker_batch, first) << "withdrawn although it is out";
+      }
+      world_.planned.erase(world_.planned.lower_bound(first), world_.planned.end());
     }
   }
 
@@ -349,16 +315,12 @@ class Simulation {
   // The trouble is over: everything that was produced must come out.
   void Settle() {
     settling_ = true;
-    if (std::all_of(executors_.begin(), executors_.end(),
-                    [this](const auto& executor) { return leaving_.contains(executor.first); })) {
-      executors_["last"] = std::make_unique<FakeExecutor>("last");
-      TellMembers();
-    }
-    for (const auto& [partition, end] : world_.produced) {
-      Handle(PartitionsDiscovered{0, {{partition, 0}}});
-      Handle(EndsKnown{0, {{partition, end, end}}});
-    }
-    for (int round = 0; round < 20'000 && !Settled(); ++round) {
+    TellEnds();
+    for (int round = 0; round < 40'000 && !Settled(); ++round) {
+      if (std::all_of(executors_.begin(), executors_.end(),
+                      [this](const auto& executor) { return leaving_.contains(executor.first); })) {
+        AddExecutor();  // the last one that stays may have died in a commit
+      }
       DeliverToExecutor();
       DeliverToDriver();
       MakeDurable(1);
@@ -371,7 +333,7 @@ class Simulation {
   }
 
   bool Settled() const {
-    return state_->LagRecords() == 0 &&
+    return !settling_job_ && state_->LagRecords() == 0 &&
            state_->history().last_committed() == state_->history().last_planned() &&
            state_->Partitions().size() >= kPartitions && volatile_journal_.empty();
   }
@@ -394,6 +356,26 @@ class Simulation {
       EXPECT_EQ(read[partition], end) << partition;
     }
     EXPECT_EQ(world_.durable_commits, expected - 1);
+    CheckOutput();
+  }
+
+  // What a plain loop over the plans gives after each batch, of every shard and exactly once.
+  void CheckOutput() {
+    std::map<uint32_t, SimulatedState> states;
+    for (const auto& [batch, ranges] : world_.planned) {
+      if (!running_state_) {
+        states.clear();
+      }
+      for (const auto& [partition, range] : ranges) {
+        states[SimulatedShardOf(partition)][partition] = range.second;
+      }
+      for (uint32_t shard = 0; shard < SimulatedWorld::kShards; ++shard) {
+        const auto output = world_.sink[shard].output.find(batch);
+        ASSERT_NE(output, world_.sink[shard].output.end())
+            << "batch " << batch << " of shard " << shard << " is lost";
+        ASSERT_EQ(output->second, states[shard]) << "batch " << batch << " of shard " << shard;
+      }
+    }
   }
 
   void Handle(const JobEvent& event) {
@@ -401,6 +383,9 @@ class Simulation {
     const Moment now{now_us_, 1'000'000'000 + now_us_ - static_cast<int64_t>(Pick(50'000))};
     for (JobAction& action : state_->Handle(event, now)) {
       std::visit([this](auto& a) { Take(a); }, action);
+    }
+    if (std::exchange(resume_, false)) {
+      StartDriver(/*settle=*/false);
     }
   }
 
@@ -412,6 +397,11 @@ class Simulation {
     const auto executor = executors_.find(send.to.value());
     if (send.message.has_run_batch()) {
       CheckRun(send.message.run_batch());
+      SimulatedRanges& sent =
+          world_.sent[{send.message.run_batch().epoch(), send.message.run_batch().batch()}];
+      for (const proto::Split& split : send.message.run_batch().splits()) {
+        sent[split.key().partition()] = {split.begin(), split.end()};
+      }
     } else if (send.message.has_commit_batch()) {
       CheckCommit(send.message.commit_batch());
     } else if (send.message.has_start_epoch()) {
@@ -422,6 +412,7 @@ class Simulation {
       prepared_.clear();
       running_batches_.clear();
       suppress_until_ = send.message.start_epoch().suppress_until();
+      restores += send.message.start_epoch().has_restore() ? 1 : 0;
     }
     if (executor != executors_.end()) {
       executor->second->inbox.push_back(std::move(send.message));
@@ -441,7 +432,7 @@ class Simulation {
     for (const int64_t batch : running_batches_) {
       in_flight += batch > suppress_until_ && batch > state_->history().last_committed().value();
     }
-    ASSERT_LE(in_flight, 3) << "pipeline too deep";
+    ASSERT_LE(in_flight, 64) << "pipeline too deep";
   }
 
   void CheckCommit(const proto::CommitBatch& commit) {
@@ -450,6 +441,7 @@ class Simulation {
     ASSERT_EQ(prepared_[commit.batch()], epoch_members_)
         << commit.batch() << " commits before all have prepared";
     ASSERT_GT(commit.batch(), suppress_until_) << "suppressed batches are never committed";
+    waves += commit.batch() > state_->history().last_committed().value() + 1 ? 1 : 0;
   }
 
   void Take(EpochBegan&) {}
@@ -461,7 +453,16 @@ class Simulation {
     ASSERT_LE(done.batch.value(), world_.durable_commits) << "shown before the journal knew";
   }
 
-  void Take(JobOver& over) { FAIL() << "ended: " << over.message; }
+  void Take(SnapshotDone&) {}
+  void Take(SnapshotFailed&) {}
+
+  // Only a job that was settled may end, and the next driver goes on with it.
+  void Take(JobOver& over) {
+    ASSERT_TRUE(settling_job_ && over.how == proto::JobEnded::STOPPED) << "ended: " << over.message;
+    ASSERT_EQ(state_->history().last_planned(), state_->history().last_committed())
+        << "settled with a batch in doubt";
+    resume_ = true;
+  }
 
   bool epoch_durable(int64_t epoch) const {
     return std::any_of(journal_.begin(), journal_.end(), [&](const proto::JournalRecord& record) {
@@ -473,11 +474,14 @@ class Simulation {
   bool running_state_;
   proto::JobSubmitted submitted_;
   JobSettings settings_;
-  World world_;
+  SimulatedWorld world_;
   int64_t now_us_ = 1;
   int next_executor_ = 0;
   bool settling_ = false;
-  std::map<std::string, std::unique_ptr<FakeExecutor>> executors_;
+  bool settling_job_ = false;
+  bool resume_ = false;
+  std::map<std::string, std::unique_ptr<SimulatedExecutor>> executors_;
+  std::vector<std::unique_ptr<SimulatedExecutor>> zombies_;
   std::set<std::string> leaving_;
   std::vector<proto::JournalRecord> journal_;
   std::deque<std::pair<int64_t, proto::JournalRecord>> volatile_journal_;
@@ -492,19 +496,36 @@ class Simulation {
 void RunSeeds(bool running_state) {
   int64_t batches = 0;
   int64_t driver_crashes = 0;
+  int64_t snapshots = 0;
+  int64_t restores = 0;
+  int64_t withdrawals = 0;
+  int64_t waves = 0;
+  int64_t lost_snapshots = 0;
   for (uint64_t seed = 1; seed <= 1000; ++seed) {
     SCOPED_TRACE(absl::StrCat("seed ", seed));
     Simulation simulation(seed, running_state);
     simulation.Run(1500);
     batches += simulation.batches();
     driver_crashes += simulation.restarts;
+    snapshots += simulation.snapshots;
+    restores += simulation.restores;
+    withdrawals += simulation.withdrawals;
+    waves += simulation.waves;
+    lost_snapshots += simulation.lost_snapshots;
     if (::testing::Test::HasFailure()) {
       return;
     }
   }
   // The histories were not idle ones.
   EXPECT_GT(batches, 1000 * 10);
-  EXPECT_GT(driver_crashes, 1000);
+  EXPECT_GT(driver_crashes, 500);
+  EXPECT_GT(waves, 100);
+  EXPECT_GT(withdrawals, 20);
+  if (running_state) {
+    EXPECT_GT(snapshots, 1000);
+    EXPECT_GT(restores, 500);
+    EXPECT_GT(lost_snapshots, 20);
+  }
 }
 
 TEST(JobSimulationTest, StatelessJobLosesNothing) { RunSeeds(false); }

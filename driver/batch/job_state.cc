@@ -6,7 +6,6 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/check.h"
 #include "common/base/status.h"
-#include "driver/batch/assignment.h"
 
 namespace millrace {
 namespace {
@@ -43,6 +42,9 @@ JobState::JobState(JobHistory history, const JobSettings& settings, JobStateOpti
           std::max<int64_t>(absl::ToInt64Microseconds(settings.EffectiveTargetBatchTime()), 1)) {
   if (epoch_ > Epoch(0)) {
     epoch_reason_ = "resumed";
+  }
+  if (options_.settle) {
+    stop_ = StopRequested::How::kDrain;
   }
   LoadPartitions();
 }
@@ -136,17 +138,22 @@ void JobState::On(const MemberReconnected& event) {
     *message.mutable_start_epoch() = StartEpochMessage();
     Send(*member, std::move(message));
   }
+  // In the order in which they were sent: the cut lies in front of what runs.
+  if (taking_.has_value() && !taking_->answered[*member]) {
+    SendTakeSnapshot(*member);
+  }
+  if (stage_ == Stage::kFinishing && !members_[*member].stopped) {
+    SendStop(*member);
+  }
   for (const InFlight& batch : in_flight_) {
     proto::DriverMessage message;
     if (batch.step == InFlight::Step::kRunning && !batch.answered[*member]) {
       *message.mutable_run_batch() = RunBatchMessage(batch, *member);
       Send(*member, std::move(message));
-    } else if (batch.step == InFlight::Step::kCommitting && !batch.answered[*member]) {
-      message.mutable_commit_batch()->set_job_id(history_.job_id());
-      message.mutable_commit_batch()->set_epoch(epoch_.value());
-      message.mutable_commit_batch()->set_batch(batch.plan.batch.value());
-      Send(*member, std::move(message));
     }
+  }
+  if (wave_.has_value() && !wave_->answered[*member]) {
+    SendCommit(*member);
   }
 }
 
@@ -159,19 +166,19 @@ void JobState::On(const ExecutorReported& event) {
   const int64_t epoch = epoch_.value();
   // Messages of lower epochs were on their way when this one began.
   if (message.has_epoch_ready() && message.epoch_ready().epoch() == epoch) {
-    OnEpochReady(*member);
+    OnEpochReady(*member, message.epoch_ready());
   } else if (message.has_source_progress() && message.source_progress().epoch() == epoch) {
     OnProgress(message.source_progress());
   } else if (message.has_batch_prepared() && message.batch_prepared().epoch() == epoch) {
     OnPrepared(*member, message.batch_prepared());
   } else if (message.has_batch_committed() && message.batch_committed().epoch() == epoch) {
     OnCommitted(*member, message.batch_committed());
+  } else if (message.has_snapshot_written() && message.snapshot_written().epoch() == epoch) {
+    OnSnapshotWritten(*member, message.snapshot_written());
+  } else if (message.has_epoch_stopped() && message.epoch_stopped().epoch() == epoch) {
+    OnEpochStopped(*member);
   } else if (message.has_epoch_failed() && message.epoch_failed().epoch() == epoch && InEpoch()) {
-    const proto::EpochFailed& failed = message.epoch_failed();
-    const auto code = static_cast<absl::StatusCode>(failed.code());
-    Fail(absl::Status(code == absl::StatusCode::kOk ? absl::StatusCode::kUnknown : code,
-                      failed.message()),
-         failed.retryable(), "");
+    OnEpochFailed(message.epoch_failed());
   }
 }
 
@@ -205,8 +212,8 @@ void JobState::On(const PartitionsDiscovered& event) {
           return p.source == event.source && p.name == found.partition;
         });
     if (!known) {
-      unplanned_.push_back(
-          {event.source, found.partition, found.earliest, found.earliest, found.earliest});
+      unplanned_.push_back({event.source, found.partition, found.earliest, found.earliest,
+                            found.earliest, found.topic_id});
     }
   }
 }
@@ -225,8 +232,13 @@ void JobState::On(const RecordDurable& event) {
                                << applied.ToString();
   undurable_.pop_front();
   FinishDurable();
+  FinishSnapshot();
   if (stage_ == Stage::kJournalingEpoch && event.id == epoch_record_) {
     StartEpochOnMembers();
+    return;
+  }
+  if (stage_ == Stage::kStartingEpoch && event.id == abandoned_record_) {
+    EnterRunning();
     return;
   }
   if (stage_ == Stage::kEnding && event.id == ended_record_) {
@@ -242,10 +254,11 @@ void JobState::On(const JournalFailed& event) {
   journaling_.clear();
   undurable_.clear();
   stage_ = Stage::kOver;
+  const std::string_view way_out =
+      absl::IsAborted(event.cause) ? "; there" : "; make room, then submit the job again: it";
   message_ =
       absl::StrCat("the journal could not be written: ", ToAbsl(ToStd(event.cause.message())),
-                   "; make room, then submit the job again: it goes on after batch ",
-                   history_.last_committed().value());
+                   ToAbsl(way_out), " goes on after batch ", history_.last_committed().value());
   actions_.push_back(JobOver{proto::JobEnded::FAILED, message_});
 }
 
@@ -260,6 +273,7 @@ void JobState::On(const StopRequested& event) {
 }
 
 void JobState::On(const ResultsHeld& event) { held_ = event.held; }
+void JobState::On(const SnapshotRequested&) { snapshot_requested_ = true; }
 
 void JobState::Advance() {
   AdvanceStage();
@@ -267,8 +281,10 @@ void JobState::Advance() {
     AdvanceBatches();
   }
   CheckStop();
-  // A batch boundary that a joining executor waits for.
-  if (stage_ == Stage::kRunning && now_.mono_us >= rebalance_at_us_ && in_flight_.empty()) {
+  // A batch boundary that a joining executor waits for, and a snapshot, so that nothing need be run
+  // again.
+  if (stage_ == Stage::kRunning && now_.mono_us >= rebalance_at_us_ && in_flight_.empty() &&
+      journaling_.empty() && SecureState()) {
     rebalance_at_us_ = kNever;
     epoch_reason_ = "executors joined or left";
     epoch_is_restart_ = false;
@@ -287,14 +303,14 @@ void JobState::AdvanceStage() {
       stage_ = Stage::kWaitingForMembers;
       [[fallthrough]];
     case Stage::kWaitingForMembers:
-      if (bounded_ && ReachedStop()) {
-        End(proto::JobEnded::FINISHED, "");
+      if (bounded_ && ReachedStop() && !HasOutput() && !Settling()) {
+        End(proto::JobEnded::FINISHED, "");  // there was nothing to read
       } else if (!AnyoneMayJoin()) {
         message_ = absl::StrCat(
             "waits for executors: none is registered with this driver; start one with "
             "millrace-executor --driver ",
             options_.driver_address.empty() ? "ADDRESS" : options_.driver_address);
-      } else if (!stop_.has_value()) {
+      } else if (!stop_.has_value() || Settling()) {
         BeginEpoch();
       }
       return;
@@ -305,6 +321,12 @@ void JobState::AdvanceStage() {
              /*retryable=*/true, "start of the epoch");
       }
       return;
+    case Stage::kFinishing:
+      if (waited_us >= options_.finish_timeout_us) {
+        Fail(absl::DeadlineExceededError("not every executor has settled its sinks"),
+             /*retryable=*/true, "the end of the job");
+      }
+      return;
     case Stage::kJournalingEpoch:
     case Stage::kRunning:
     case Stage::kEnding:
@@ -313,142 +335,29 @@ void JobState::AdvanceStage() {
   }
 }
 
-void JobState::BeginEpoch() {
-  StopEpochOnMembers();
-  in_flight_.clear();
-  replays_.clear();
-  rebalance_at_us_ = kNever;
-  retry_at_us_ = kNever;
-  members_.clear();
-  for (const MembersChanged::Member& live : live_) {
-    if (!MayJoin(live)) {
-      continue;
-    }
-    members_.push_back({live.id, live.name, live.shuffle_address, std::max(live.slots, 1u), false});
-  }
-  epoch_ = epoch_.Next();
-  stage_ = Stage::kJournalingEpoch;
-  stage_since_us_ = now_.mono_us;
-  message_.clear();
-  proto::JournalRecord record;
-  record.mutable_epoch_started()->set_job_id(history_.job_id());
-  record.mutable_epoch_started()->set_epoch(epoch_.value());
-  record.mutable_epoch_started()->set_reason(epoch_reason_);
-  epoch_record_ = Append(std::move(record));
-  actions_.push_back(EpochBegan{epoch_, epoch_reason_, epoch_is_restart_});
-}
-
-// The epoch is durable, and with it everything journaled before: the history is complete.
-void JobState::StartEpochOnMembers() {
-  LoadPartitions();
-  AssignPartitionsAndShards();
-  suppress_until_ = history_.last_committed();
-  replays_ = history_.replayable();
-  stage_ = Stage::kStartingEpoch;
-  stage_since_us_ = now_.mono_us;
-  const proto::StartEpoch start = StartEpochMessage();
-  for (size_t m = 0; m < members_.size(); ++m) {
-    proto::DriverMessage message;
-    *message.mutable_start_epoch() = start;
-    Send(m, std::move(message));
-  }
-}
-
-std::vector<uint32_t> JobState::MemberSlots() const {
-  std::vector<uint32_t> slots;
-  slots.reserve(members_.size());
-  for (const Member& member : members_) {
-    slots.push_back(member.slots);
-  }
-  return slots;
-}
-
-void JobState::AssignPartitionsAndShards() {
-  const std::vector<uint32_t> slots = MemberSlots();
-  const auto assign = [&](size_t count, std::vector<ExecutorId>* owners_before) {
-    std::vector<std::optional<uint32_t>> previous(count);
-    for (size_t i = 0; i < std::min(count, owners_before->size()); ++i) {
-      const std::optional<size_t> member = MemberIndex((*owners_before)[i]);
-      previous[i] = member.has_value() ? std::optional<uint32_t>(*member) : std::nullopt;
-    }
-    std::vector<uint32_t> owners = AssignSticky(slots, previous);
-    owners_before->resize(count);
-    for (size_t i = 0; i < count; ++i) {
-      (*owners_before)[i] = members_[owners[i]].id;
-    }
-    return owners;
-  };
-  shard_owners_ = assign(history_.plan().parallelism(), &previous_shard_owners_);
-  const std::vector<uint32_t> owners = assign(partitions_.size(), &previous_partition_owners_);
-  for (size_t i = 0; i < partitions_.size(); ++i) {
-    partitions_[i].owner = owners[i];
-  }
-}
-
-proto::StartEpoch JobState::StartEpochMessage() const {
-  proto::StartEpoch start;
-  start.set_job_id(history_.job_id());
-  start.set_job_name(history_.name());
-  start.set_incarnation(history_.submitted().incarnation());
-  start.set_epoch(epoch_.value());
-  *start.mutable_plan() = history_.plan();
-  start.set_suppress_until(suppress_until_.value());
-  const std::deque<PlannedBatch>& replayable = history_.replayable();
-  start.set_first_batch(replayable.empty() ? history_.last_planned().Next().value()
-                                           : replayable.front().batch.value());
-  for (const Member& member : members_) {
-    proto::Assignment::Member* out = start.mutable_assignment()->add_members();
-    out->set_executor_id(member.id.value());
-    out->set_shuffle_address(member.shuffle_address);
-  }
-  start.mutable_assignment()->mutable_shard_owner()->Add(shard_owners_.begin(),
-                                                         shard_owners_.end());
-  // Reading goes on at what the first batch of the epoch begins with.
-  std::vector<int64_t> offsets =
-      history_.plan().running_state() ? std::vector<int64_t>() : history_.committed_to();
-  for (const JobPartition& partition : history_.partitions()) {
-    if (history_.plan().running_state()) {
-      offsets.push_back(partition.start);
-    }
-  }
-  for (uint32_t ordinal = 0; ordinal < offsets.size(); ++ordinal) {
-    proto::Assignment::PartitionOwner* out = start.mutable_assignment()->add_partitions();
-    out->set_member(partitions_[ordinal].owner);
-    out->mutable_start()->mutable_key()->set_source(partitions_[ordinal].source);
-    out->mutable_start()->mutable_key()->set_partition(partitions_[ordinal].name);
-    out->mutable_start()->set_offset(offsets[ordinal]);
-    out->mutable_start()->set_ordinal(ordinal);
-  }
-  for (const auto& [shard, marker] : history_.markers()) {
-    proto::SinkMarker* out = start.add_markers();
-    out->set_sink(shard.first);
-    out->set_shard(shard.second);
-    out->set_marker(marker);
-  }
-  return start;
-}
-
-void JobState::OnEpochReady(size_t member) {
-  if (stage_ != Stage::kStartingEpoch) {
+void JobState::OnEpochStopped(size_t member) {
+  if (stage_ != Stage::kFinishing) {
     return;
   }
-  members_[member].ready = true;
-  if (std::all_of(members_.begin(), members_.end(), [](const Member& m) { return m.ready; })) {
-    EnterRunning();
+  members_[member].stopped = true;
+  if (std::all_of(members_.begin(), members_.end(), [](const Member& m) { return m.stopped; })) {
+    End(Settling() ? proto::JobEnded::STOPPED : proto::JobEnded::FINISHED, "");
   }
 }
 
-void JobState::EnterRunning() {
-  stage_ = Stage::kRunning;
-  stage_since_us_ = now_.mono_us;
-  grid_us_ = now_.mono_us;
-  next_tick_us_ = now_.mono_us;
-  last_plan_us_ = now_.mono_us;
-  input_since_us_ = kNever;
-  // Somebody may have joined while the epoch was starting.
-  if (MembershipWantsNewEpoch() && rebalance_at_us_ == kNever) {
-    rebalance_at_us_ = now_.mono_us + options_.join_delay_us;
+void JobState::OnEpochFailed(const proto::EpochFailed& failed) {
+  auto code = static_cast<absl::StatusCode>(failed.code());
+  code = code == absl::StatusCode::kOk ? absl::StatusCode::kUnknown : code;
+  const bool restoring = stage_ == Stage::kStartingEpoch && !chain_.layers().empty();
+  if (failed.restore_failed() && restoring) {
+    // The older one is next, or all from the beginning, or the refusal that PlanRecovery words.
+    proto::JournalRecord record;
+    record.mutable_snapshot_dropped()->set_job_id(history_.job_id());
+    record.mutable_snapshot_dropped()->set_batch(chain_.batch());
+    record.mutable_snapshot_dropped()->set_reason(failed.message());
+    Append(std::move(record));
   }
+  Fail(absl::Status(code, failed.message()), failed.retryable() || failed.restore_failed(), "");
 }
 
 // `who`: what the cause happened to, empty when the cause says it itself.
@@ -456,7 +365,7 @@ void JobState::Fail(const absl::Status& cause, bool retryable, const std::string
   const std::string words = absl::StrCat(who, who.empty() || cause.message().empty() ? "" : ": ",
                                          ToAbsl(ToStd(cause.message())));
   AbandonEpoch();
-  if (stop_.has_value()) {
+  if (stop_.has_value() && !Settling()) {
     // What was in flight is not committed; if the job is resumed, it is run again as planned.
     return;
   }
@@ -487,6 +396,11 @@ void JobState::AbandonEpoch() {
   in_flight_.clear();
   replays_.clear();
   members_.clear();
+  claimed_.clear();
+  wave_.reset();
+  taking_.reset();
+  finish_batch_ = BatchId(0);
+  finish_committed_ = false;
   rebalance_at_us_ = kNever;
   stage_ = Stage::kWaitingForMembers;
 }
@@ -510,11 +424,18 @@ void JobState::CheckStop() {
     End(proto::JobEnded::CANCELLED, "");
     return;
   }
+  if (stage_ == Stage::kFinishing) {
+    return;  // it is about to end as what it is
+  }
+  if (Settling()) {
+    return;  // ends by itself
+  }
   // Replays that only rebuild state need not be finished, nor anything that no executor works on.
   const bool working =
       stage_ == Stage::kRunning && std::any_of(in_flight_.begin(), in_flight_.end(),
                                                [](const InFlight& b) { return !b.suppressed; });
-  if (working) {
+  if (working || (stage_ == Stage::kRunning && in_flight_.empty() &&
+                  !(journaling_.empty() && SecureState()))) {
     return;
   }
   if (*stop_ == StopRequested::How::kDrain) {
@@ -528,9 +449,7 @@ void JobState::CheckStop() {
 }
 
 void JobState::End(proto::JobEnded::How how, const std::string& message) {
-  StopEpochOnMembers();
-  in_flight_.clear();
-  replays_.clear();
+  AbandonEpoch();
   stage_ = Stage::kEnding;
   message_ = message;
   ending_.set_job_id(history_.job_id());
@@ -547,16 +466,21 @@ void JobState::StopEpochOnMembers() {
     return;
   }
   for (size_t m = 0; m < members_.size(); ++m) {
-    proto::DriverMessage message;
-    message.mutable_stop_epoch()->set_job_id(history_.job_id());
-    message.mutable_stop_epoch()->set_epoch(epoch_.value());
-    Send(m, std::move(message));
+    SendStop(m);
   }
+}
+
+void JobState::SendStop(size_t member) {
+  proto::DriverMessage message;
+  message.mutable_stop_epoch()->set_job_id(history_.job_id());
+  message.mutable_stop_epoch()->set_epoch(epoch_.value());
+  message.mutable_stop_epoch()->set_durable_batch(history_.last_committed().value());
+  Send(member, std::move(message));
 }
 
 bool JobState::InEpoch() const {
   return stage_ == Stage::kJournalingEpoch || stage_ == Stage::kStartingEpoch ||
-         stage_ == Stage::kRunning;
+         stage_ == Stage::kRunning || stage_ == Stage::kFinishing;
 }
 
 std::optional<size_t> JobState::MemberIndex(const ExecutorId& id) const {

@@ -6,19 +6,28 @@
 // with a fixed assignment, then EpochReady from all. Losing a member ends the epoch at once, a new
 // one ends it at the next batch boundary.
 //
-// Batches. At most one batch runs; the one before it may still be committing, the one before that
-// be on its way to the journal:
+// Batches. At most one batch runs; those before it may still wait for their commit, or be on their
+// way to the journal:
 //   RunBatch(n+1)    after BatchPrepared(n) from every member
-//   CommitBatch(n)   after Planned(n) is durable, n is prepared everywhere and n-1 is committed
-//   everywhere Committed(n)     is journaled when n is committed everywhere; BatchDone(n) follows
-//   once that is durable
+//   CommitBatch(n)   takes all batches up to n that are prepared everywhere, once their plans are
+//                    durable, and that the shards were claimed, and the wave before is committed
+//   Committed(k)     is journaled for each batch k of a wave that is committed everywhere;
+//                    BatchDone(k) follows once that is durable
 // A batch is planned when its tick (a multiple of batch_duration since the epoch's first) has come
 // and there is input, or, while a backlog exceeds what one batch may have, as soon as there is
 // room.
 //
-// Recovery. A new epoch first runs again what the history calls replayable, as it was planned.
-// Batches up to the last committed only rebuild state (suppressed); their reports must equal the
-// committed ones. Then follow batches that were planned and never committed, then new ones.
+// Recovery. A new epoch restores the newest snapshot and first runs again what was planned behind
+// it, as it was planned. Batches up to the last committed only rebuild state (suppressed); their
+// reports must equal the committed ones. Then follow batches that were planned and never committed,
+// then new ones.
+//
+// Snapshots. Every checkpoint_interval, and before work ends or moves, TakeSnapshot is sent between
+// two batches; SnapshotCompleted is journaled when all members have written their part and the
+// batch is durably committed.
+//
+// Settling brings a job, under its old plan, to a point where plan and parallelism may change: what
+// nobody has committed is withdrawn, what somebody has is finished, the state is in a snapshot.
 #ifndef MILLRACE_DRIVER_BATCH_JOB_STATE_H_
 #define MILLRACE_DRIVER_BATCH_JOB_STATE_H_
 
@@ -41,16 +50,21 @@
 namespace millrace {
 
 struct JobStateOptions {
-  std::string driver_address;  // for the message of a job that waits for executors
-  uint64_t jitter_seed = 0;    // spreads retries of jobs that failed together
+  std::string driver_address;                   // for the message of a job that waits for executors
+  uint64_t jitter_seed = 0;                     // spreads retries of jobs that failed together
+  std::vector<proto::StateIdentity> operators;  // of the plan, those with state
 
   int64_t ready_timeout_us = 60'000'000;  // StartEpoch to EpochReady: readers and writers connect
-  int64_t prepare_timeout_us = 600'000'000;  // RunBatch to BatchPrepared
-  int64_t commit_timeout_us = 120'000'000;   // CommitBatch to BatchCommitted
-  int64_t join_delay_us = 300'000;           // lets executors that start together join together
-  int64_t first_backoff_us = 100'000;        // doubled by every failure in a row
+  int64_t prepare_timeout_us = 600'000'000;   // RunBatch to BatchPrepared
+  int64_t commit_timeout_us = 120'000'000;    // CommitBatch to BatchCommitted
+  int64_t snapshot_timeout_us = 120'000'000;  // TakeSnapshot to SnapshotWritten; then without it
+  int64_t finish_timeout_us = 60'000'000;     // StopEpoch of a finished job to EpochStopped
+  int64_t join_delay_us = 300'000;            // lets executors that start together join together
+  int64_t first_backoff_us = 100'000;         // doubled by every failure in a row
   int64_t max_backoff_us = 10'000'000;
   int max_failures = 10;  // in a row without a commit; then FAILED
+
+  bool settle = false;  // see above; ends with STOPPED, or FAILED
 };
 
 class JobState {
@@ -80,6 +94,8 @@ class JobState {
   const JobHistory& history() const { return history_; }
   proto::JobPhase phase() const;
   const std::string& message() const { return message_; }
+  // Why the newest state is in no snapshot; empty while all is well.
+  const std::string& snapshot_trouble() const { return snapshot_trouble_; }
   Epoch epoch() const { return epoch_; }
   int64_t restarts() const { return restarts_; }
   std::vector<PartitionView> Partitions() const;
@@ -90,6 +106,8 @@ class JobState {
   // Partitions and keyed shards per member of the current epoch.
   std::map<ExecutorId, std::pair<uint32_t, uint32_t>> Load() const;
   bool over() const { return stage_ == Stage::kOver; }
+  // Whether the state after the last batch planned is in a complete snapshot.
+  bool is_secured() const { return history_.last_snapshot() == last_planned_; }
 
  private:
   enum class Stage {
@@ -98,7 +116,8 @@ class JobState {
     kJournalingEpoch,
     kStartingEpoch,
     kRunning,
-    kEnding,  // JobEnded is on its way to the journal
+    kFinishing,  // a bounded job is committed; members settle their sinks
+    kEnding,     // JobEnded is on its way to the journal
     kOver,
   };
 
@@ -118,6 +137,7 @@ class JobState {
     int64_t start = 0;
     int64_t stable_end = 0;
     int64_t high_watermark = 0;
+    std::string topic_id;
   };
 
   struct Member {
@@ -126,6 +146,9 @@ class JobState {
     std::string shuffle_address;
     uint32_t slots = 1;
     bool ready = false;
+    bool stopped = false;
+    int64_t held_bytes = 0;  // rows its sinks hold until commit
+    int64_t wake_at_us = 0;  // batch time at which it wants a batch without input; 0 = never
   };
 
   struct InFlight {
@@ -138,13 +161,31 @@ class JobState {
     std::vector<bool> answered;  // by member, in this step
     size_t answers = 0;
     std::map<uint32_t, proto::SplitReport> reports;  // by ordinal
-    std::vector<proto::SinkMarker> markers;
     int64_t budget = 0;
     int64_t step_since_us = 0;
     BatchDone done;
   };
 
-  // job_state.cc: events and epochs
+  // Batches that commit together.
+  struct Wave {
+    BatchId through;
+    std::vector<bool> answered;  // by member
+    size_t answers = 0;
+    bool finish = false;  // nothing comes after it
+    std::vector<proto::SinkMarker> markers;
+  };
+
+  // A snapshot that is being written.
+  struct Taking {
+    proto::SnapshotLayer layer;
+    std::vector<bool> answered;  // by member
+    size_t answers = 0;
+    std::string trouble;  // of the first member that could not write its part
+    int64_t since_us = 0;
+    bool journaled = false;
+  };
+
+  // job_state.cc: events
   void On(const TimerFired& event);
   void On(const MembersChanged& event);
   void On(const MemberReconnected& event);
@@ -156,16 +197,25 @@ class JobState {
   void On(const JournalFailed& event);
   void On(const StopRequested& event);
   void On(const ResultsHeld& event);
+  void On(const SnapshotRequested& event);
 
   void Advance();
   void AdvanceStage();
+  void OnEpochFailed(const proto::EpochFailed& failed);
+  void OnEpochStopped(size_t member);
+  bool Settling() const { return options_.settle && stop_ != StopRequested::How::kCancel; }
+
+  // job_epochs.cc: from the decision to begin an epoch to its first batch
   void BeginEpoch();
   void StartEpochOnMembers();
   std::vector<uint32_t> MemberSlots() const;
   void AssignPartitionsAndShards();
   proto::StartEpoch StartEpochMessage() const;
-  void OnEpochReady(size_t member);
+  void OnEpochReady(size_t member, const proto::EpochReady& ready);
+  void OpenEpoch();
+  void AbandonBatches();
   void EnterRunning();
+
   void Fail(const absl::Status& cause, bool retryable, const std::string& who);
   void AbandonEpoch();
   void End(proto::JobEnded::How how, const std::string& message);
@@ -180,17 +230,21 @@ class JobState {
   int64_t Append(proto::JournalRecord record);
   void Send(size_t member, proto::DriverMessage message);
   void StopEpochOnMembers();
+  void SendStop(size_t member);
 
   // job_batches.cc: the pipeline of batches; job_view.cc: the const members above
   void AdvanceBatches();
   void FinishSuppressed();
   void SendCommits();
+  void SendCommit(size_t member);
   void FinishDurable();
   bool RunNextReplay();
   bool PlanNext();
+  void PlanBatch(int64_t due_us);
   bool HasRoom() const;
   bool Quiescing() const;
   int64_t NextLaunchUs() const;
+  int64_t WakeDueUs() const;
   int64_t TickDueUs() const;
   bool HasInput() const;
   int64_t AllowedPerPartition() const;
@@ -203,12 +257,35 @@ class JobState {
   void OnProgress(const proto::SourceProgress& progress);
   void OnPrepared(size_t member, const proto::BatchPrepared& prepared);
   void OnCommitted(size_t member, const proto::BatchCommitted& committed);
-  void JournalCommitted(InFlight* batch);
+  void JournalCommitted(InFlight* batch, std::vector<proto::SinkMarker> markers);
   absl::Status CompareWithCommitted(const InFlight& batch) const;
   InFlight* FindBatch(BatchId batch);
   bool ReachedStop() const;
+  // A bounded job, every step from its last commit to FINISHED.
+  void FinishIfDone();
+  bool PlannedToStop() const;
+  bool HasOutput() const;
   void CheckStepDeadlines();
   Partition* FindPartition(uint32_t source, const std::string& name);
+
+  // job_snapshots.cc
+  bool KeepsSnapshots() const;
+  void StartChain(const proto::Snapshot* restored);
+  // Whether there is something to cut, and it can be cut now.
+  bool CanCut() const;
+  void SnapshotIfDue();
+  int64_t SnapshotDueUs() const;
+  // Whether the state after the last batch is in a snapshot, or cannot be brought into one. Begins
+  // one if that is what is missing.
+  bool SecureState();
+  void TakeSnapshot();
+  bool WantsFullSnapshot() const;
+  void SendTakeSnapshot(size_t member);
+  void OnSnapshotWritten(size_t member, const proto::SnapshotWritten& written);
+  // Journals the snapshot that is written once its batch is committed, and forgets it once it is
+  // journaled.
+  void FinishSnapshot();
+  void GiveSnapshotUp(const std::string& why);
 
   JobHistory history_;
   const JobSettings settings_;
@@ -233,6 +310,7 @@ class JobState {
   Epoch epoch_;
   BatchId suppress_until_;
   int64_t epoch_record_ = 0;
+  int64_t abandoned_record_ = 0;
   int64_t stage_since_us_ = 0;
   int64_t retry_at_us_ = kNever;
   int64_t rebalance_at_us_ = kNever;
@@ -253,8 +331,11 @@ class JobState {
   bool held_ = false;
   std::map<uint32_t, bool> progress_leads_;  // by source
 
+  std::vector<int64_t> read_from_;          // by ordinal, where this epoch begins to read
+  std::vector<proto::SinkMarker> claimed_;  // of the members that are ready
   std::deque<PlannedBatch> replays_;
   std::deque<InFlight> in_flight_;  // ascending
+  std::optional<Wave> wave_;        // of the first in flight
   std::deque<BatchDone>
       journaling_;  // committed everywhere, not yet durably so; outlive their epoch
   BatchId last_planned_;
@@ -263,6 +344,18 @@ class JobState {
   int64_t next_tick_us_ = 0;  // a multiple of batch_duration after it
   int64_t last_plan_us_ = 0;
   int64_t input_since_us_ = kNever;  // since when there has been something to plan
+  BatchId finish_batch_;             // of nothing, planned only to tell the sinks; 0 = none
+  bool finish_committed_ = false;    // in this epoch: the sinks know that nothing comes any more
+
+  // What executors hold changes against: the layers of the last snapshot they were restored from or
+  // have written. Without layers the next one is full.
+  proto::Snapshot chain_;
+  bool chain_of_other_plan_ = false;
+  std::optional<Taking> taking_;
+  BatchId last_cut_;              // of this epoch
+  std::string snapshot_trouble_;  // why the last one failed; empty when it did not
+  int64_t last_snapshot_us_ = 0;
+  bool snapshot_requested_ = false;
 };
 
 }  // namespace millrace

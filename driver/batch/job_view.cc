@@ -22,8 +22,11 @@ int64_t JobState::next_wakeup_us() const {
           wakeup = std::min(wakeup, batch.step_since_us + options_.commit_timeout_us);
         }
       }
+      wakeup = std::min(wakeup, SnapshotDueUs());
       return HasRoom() && !Quiescing() ? std::min(wakeup, NextLaunchUs()) : wakeup;
     }
+    case Stage::kFinishing:
+      return stage_since_us_ + options_.finish_timeout_us;
     case Stage::kWaitingForMembers:
     case Stage::kJournalingEpoch:
     case Stage::kEnding:
@@ -49,6 +52,8 @@ proto::JobPhase JobState::phase() const {
                               (!replays_.empty() && replays_.front().batch <= suppress_until_);
       return rebuilding ? proto::PHASE_RECOVERING : proto::PHASE_RUNNING;
     }
+    case Stage::kFinishing:
+      return proto::PHASE_DRAINING;
     case Stage::kEnding:
       return ending_.how() == proto::JobEnded::FAILED ? proto::PHASE_FAILED : proto::PHASE_DRAINING;
     case Stage::kOver:

@@ -17,6 +17,10 @@ ExecutorDirectory::ExecutorDirectory(std::string driver_id, absl::Duration heart
 
 void ExecutorDirectory::Connected(const proto::Register& registration,
                                   std::shared_ptr<ExecutorLink> link) {
+  if (retired_) {
+    link->Close();
+    return;
+  }
   if (registration.executor_id().empty()) {
     proto::DriverMessage message;
     message.mutable_rejected()->set_reason("the registration has no executor_id");
@@ -30,6 +34,7 @@ void ExecutorDirectory::Connected(const proto::Register& registration,
       absl::ToInt64Milliseconds(heartbeat_interval_));
   message.mutable_registered()->set_heartbeat_timeout_ms(
       absl::ToInt64Milliseconds(heartbeat_timeout_));
+  message.mutable_registered()->set_driver_term(term_);
   link->Send(std::move(message));
 
   const ExecutorId id(registration.executor_id());
@@ -113,6 +118,21 @@ void ExecutorDirectory::Send(const ExecutorId& id, proto::DriverMessage message)
   if (found != members_.end() && found->second.link != nullptr) {
     found->second.link->Send(std::move(message));
   }
+}
+
+void ExecutorDirectory::SayAlive() {
+  for (auto& [id, member] : members_) {
+    if (member.link != nullptr) {
+      proto::DriverMessage message;
+      message.mutable_alive();
+      member.link->Send(std::move(message));
+    }
+  }
+}
+
+void ExecutorDirectory::Retire() {
+  retired_ = true;
+  CloseAll();
 }
 
 void ExecutorDirectory::CloseAll() {

@@ -49,6 +49,9 @@ class ExecutorDirectory {
   ExecutorDirectory(std::string driver_id, absl::Duration heartbeat_interval,
                     absl::Duration heartbeat_timeout, Listener listener);
 
+  // What executors tell this driver from earlier ones of its directory by.
+  void SetTerm(int64_t term) { term_ = term; }
+
   // A stream has begun with this registration: a new executor, or one that is back. Answers with
   // Registered or, for an executor that cannot take part, Rejected.
   void Connected(const proto::Register& registration, std::shared_ptr<ExecutorLink> link);
@@ -62,11 +65,16 @@ class ExecutorDirectory {
   // Gives up those that have been silent, or away, for longer than the timeout.
   void CheckTimeouts(int64_t now_us);
 
+  // Tells all executors that the driver lives.
+  void SayAlive();
+
   // Dropped if the executor is away: it is told again when it is back.
   void Send(const ExecutorId& id, proto::DriverMessage message);
 
   // Ends all streams.
   void CloseAll();
+  // The same, and turns away who comes from now on: they should look for another driver.
+  void Retire();
 
   MembersChanged Members() const;
   const std::map<ExecutorId, Member>& all() const { return members_; }
@@ -80,6 +88,8 @@ class ExecutorDirectory {
   const absl::Duration heartbeat_interval_;
   const absl::Duration heartbeat_timeout_;
   const Listener listener_;
+  int64_t term_ = 0;
+  bool retired_ = false;
   std::map<ExecutorId, Member> members_;
 };
 

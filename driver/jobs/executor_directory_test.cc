@@ -52,6 +52,27 @@ TEST_F(ExecutorDirectoryTest, RegistersAndAnswers) {
   EXPECT_FALSE(directory_.Members().members[0].away);
 }
 
+TEST_F(ExecutorDirectoryTest, TellsItsTermAndThatItLives) {
+  directory_.SetTerm(7);
+  const auto link = Connect("a");
+  EXPECT_EQ(link->sent[0].registered().driver_term(), 7);
+  const auto away = Connect("b");
+  directory_.Disconnected(ExecutorId("b"), away.get(), 0);
+  directory_.SayAlive();
+  ASSERT_EQ(link->sent.size(), 2u);
+  EXPECT_TRUE(link->sent[1].has_alive());
+  EXPECT_EQ(away->sent.size(), 1u);
+}
+
+TEST_F(ExecutorDirectoryTest, RetiredDriverAnswersNobody) {
+  const auto before = Connect("a");
+  directory_.Retire();
+  EXPECT_TRUE(before->closed);
+  const auto after = Connect("b");
+  EXPECT_TRUE(after->closed);
+  EXPECT_TRUE(after->sent.empty()) << "neither registered nor rejected: it looks elsewhere";
+}
+
 TEST_F(ExecutorDirectoryTest, BrokenStreamHasAGrace) {
   const auto first = Connect("a");
   directory_.Disconnected(ExecutorId("a"), first.get(), 1'000'000);

@@ -6,10 +6,14 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/check.h"
+#include "common/base/failpoint.h"
 #include "common/base/status.h"
 #include "common/base/units.h"
+#include "common/expr/state_identity.h"
+#include "driver/jobs/journal_failpoints.h"
 #include "driver/jobs/result_keys.h"
 #include "driver/jobs/result_rows.h"
+#include "driver/jobs/savepoint.h"
 
 namespace millrace {
 namespace {
@@ -73,10 +77,12 @@ void Job::PostToSelf(std::function<void(Job&)> work) {
   });
 }
 
-void Job::Start(std::vector<std::unique_ptr<SourceEnumerator>> enumerators) {
+void Job::Start(std::vector<std::unique_ptr<SourceEnumerator>> enumerators, bool settle) {
   MILLRACE_CHECK(state_ == nullptr);
   JobStateOptions options;
   options.driver_address = context_->driver_address;
+  options.settle = settle;
+  options.operators = StateIdentitiesOf(idle_history_->plan(), *context_->functions);
   options.jitter_seed = std::hash<std::string>()(idle_history_->submitted().incarnation());
   metrics_ = std::make_unique<JobMetrics>(context_->metrics, idle_history_->name());
   state_ = std::make_unique<JobState>(*std::move(idle_history_), settings_, std::move(options));
@@ -109,14 +115,15 @@ absl::Status Job::OpenSources(std::vector<std::unique_ptr<SourceEnumerator>> enu
 }
 
 void Job::WatchSource(uint32_t source, std::unique_ptr<SourceEnumerator> enumerator) {
-  std::vector<PartitionName> partitions;
-  for (const JobPartition& partition : history().partitions()) {
+  std::vector<WatchedPartition> partitions;
+  for (size_t i = 0; i < history().partitions().size(); ++i) {
+    const JobPartition& partition = history().partitions()[i];
     if (partition.source == source) {
-      partitions.push_back(partition.name);
+      partitions.push_back({partition.name, Offset(history().planned_to()[i]), partition.topic_id});
     }
   }
-  watchers_.push_back(std::make_unique<SourceWatcher>(std::move(enumerator), std::move(partitions),
-                                                      WatcherOptions(source)));
+  watchers_.push_back(
+      std::make_unique<SourceWatcher>(std::move(enumerator), partitions, WatcherOptions(source)));
 }
 
 SourceWatcherOptions Job::WatcherOptions(uint32_t source) {
@@ -150,10 +157,10 @@ SourceWatcherOptions Job::WatcherOptions(uint32_t source) {
       }
     });
   };
-  options.on_found = [post, source](const std::vector<PartitionOffset>& earliest) {
+  options.on_found = [post, source](const std::vector<FoundPartition>& found) {
     PartitionsDiscovered event{.source = source};
-    for (const PartitionOffset& offset : earliest) {
-      event.found.push_back({offset.partition, offset.offset.value()});
+    for (const FoundPartition& one : found) {
+      event.found.push_back({one.name, one.earliest.value(), one.topic_id});
     }
     post([event = std::move(event)](Job& self) { self.Handle(event); });
   };
@@ -206,8 +213,14 @@ void Job::ScheduleWakeup() {
 }
 
 void Job::Do(AppendRecord& action) {
+  const proto::JournalRecord::RecordCase kind = action.record.record_case();
+  HitBeforeAppend(kind);
   context_->journal->Append(std::move(action.record), [context = context_, weak = weak_from_this(),
-                                                       id = action.id](const absl::Status& status) {
+                                                       id = action.id,
+                                                       kind](const absl::Status& status) {
+    if (status.ok()) {
+      HitDurable(kind);
+    }
     context->loop->Post([weak, id, status] {
       if (const std::shared_ptr<Job> self = weak.lock()) {
         self->Handle(status.ok() ? JobEvent(RecordDurable{id}) : JobEvent(JournalFailed{status}));
@@ -236,10 +249,50 @@ void Job::Do(BatchDone& action) {
   ShowResults(action);
 }
 
+// What the snapshots that are kept do not need may go.
+void Job::Do(SnapshotDone& action) {
+  metrics_->OnSnapshot(action);
+  TellSecured(absl::OkStatus());
+  context_->closing->Post([location = history().submitted().snapshot_location(),
+                           incarnation = history().submitted().incarnation(),
+                           epoch = state_->epoch(), batch = action.batch,
+                           keep = history().SnapshotFiles(), name = name()] {
+    if (const absl::Status removed = RemoveOldSnapshots(location, incarnation, epoch, batch, keep);
+        !removed.ok()) {
+      spdlog::warn("job {}: old snapshots stay: {}", name, ToStd(removed.message()));
+    }
+  });
+}
+
+void Job::Do(SnapshotFailed& action) {
+  spdlog::warn("job {}: {}", name(), action.why);
+  TellSecured(absl::UnavailableError(action.why));
+}
+
+void Job::TellSecured(const absl::Status& status) {
+  for (const auto& callback : std::exchange(when_secured_, {})) {
+    callback(status);
+  }
+}
+
+void Job::WhenSecured(std::function<void(absl::Status)> callback) {
+  const bool has_state = history().plan().running_state();
+  if (has_state && history().submitted().snapshot_location().empty()) {
+    callback(absl::FailedPreconditionError(
+        "this driver keeps no snapshots: start it with --directory, or set checkpoint_location"));
+  } else if (!has_state || !running() || state_->is_secured()) {
+    callback(absl::OkStatus());
+  } else {
+    when_secured_.push_back(std::move(callback));
+    Handle(SnapshotRequested{});
+  }
+}
+
 void Job::Do(JobOver& action) {
   spdlog::info("job {}: {}{}{}", name(), proto::JobPhase_Name(state_->phase()),
                action.message.empty() ? "" : ": ", action.message);
   pending_rows_.clear();
+  TellSecured(absl::UnavailableError("the job has ended"));
   Close();
   for (const std::function<void()>& callback : std::exchange(when_over_, {})) {
     callback();
@@ -286,27 +339,6 @@ void Job::OnExecutorMessage(const ExecutorId& from, proto::ExecutorMessage messa
   Handle(ExecutorReported{from, std::move(message)});
 }
 
-void Job::KeepRows(const ExecutorId& from, proto::ResultRows rows) {
-  if (Epoch(rows.epoch()) != state_->epoch() ||
-      rows.sink() >= static_cast<uint32_t>(history().plan().sinks_size())) {
-    return;
-  }
-  PendingRows& pending = pending_rows_[BatchId(rows.batch())][from];
-  if (pending.complete) {
-    return;  // sent again after a reconnection
-  }
-  pending_bytes_ += static_cast<int64_t>(rows.rows().size());
-  if (pending_bytes_ > context_->results_buffer_bytes) {
-    Handle(JobBroken{absl::ResourceExhaustedError(absl::StrCat(
-        "sink table \"", history().plan().sinks(static_cast<int>(rows.sink())).table(),
-        "\": batch ", rows.batch(), " has more than ", FormatBytes(context_->results_buffer_bytes),
-        " of rows, too many for a person; aggregate or filter further, or write to another "
-        "connector"))});
-    return;
-  }
-  pending.pieces.emplace_back(rows.sink(), std::move(*rows.mutable_rows()));
-}
-
 // Whatever it had not finished sending, it sends again from the start.
 void Job::OnMemberReconnected(const ExecutorId& id) {
   for (auto& [batch, by_executor] : pending_rows_) {
@@ -322,63 +354,25 @@ void Job::OnMemberReconnected(const ExecutorId& id) {
 }
 
 void Job::PublishOffsets(const BatchDone& done) {
+  if (history().submitted().replay()) {
+    return;
+  }
   std::map<uint32_t, std::vector<PartitionOffset>> by_source;
   for (const proto::SplitReport& split : done.splits) {
     by_source[split.key().source()].push_back({split.key().partition(), Offset(split.end())});
   }
   for (const auto& [source, offsets] : by_source) {
     if (source < watchers_.size()) {
+      MILLRACE_FAILPOINT("driver.before_publish");
       watchers_[source]->Publish(offsets);
     }
   }
 }
 
-void Job::ShowResults(const BatchDone& done) {
-  auto pieces = std::make_shared<std::map<uint32_t, std::vector<std::string>>>();
-  if (const auto found = pending_rows_.find(done.batch); found != pending_rows_.end()) {
-    for (auto& [executor, pending] : found->second) {
-      for (auto& [sink, bytes] : pending.pieces) {
-        pending_bytes_ -= static_cast<int64_t>(bytes.size());
-        (*pieces)[sink].push_back(std::move(bytes));
-      }
-    }
-  }
-  pending_rows_.erase(pending_rows_.begin(), pending_rows_.upper_bound(done.batch));
-
-  proto::BatchResults results;
-  results.set_batch(done.batch.value());
-  results.set_batch_time_us(done.batch_time_us);
-  results.set_epoch(done.epoch.value());
-  results.set_records(done.records);
-  const int64_t span_us = last_tick_us_ > 0 ? done.tick_us - last_tick_us_
-                                            : absl::ToInt64Microseconds(settings_.batch_duration);
-  // A batch that began as soon as the one before it was prepared covers the time it ran.
-  const int64_t covered_us = std::max({span_us, done.prepared_us - done.planned_us, int64_t{1}});
-  results.set_records_per_second(static_cast<int64_t>(static_cast<double>(done.records) * 1e6 /
-                                                      static_cast<double>(covered_us)));
-  last_tick_us_ = done.tick_us;
-  results.set_total_records(records_);
-  results.set_lag_records(state_->LagRecords());
-  context_->merging->Post(
-      [results, pieces, tables = result_tables_, buffer = results_, name = name()]() mutable {
-        for (const auto& [sink, parts] : *pieces) {
-          absl::StatusOr<std::string> merged = MergeResultRows((*tables)[sink].keys, parts);
-          if (!merged.ok()) {
-            spdlog::error("job {}: rows of batch {} cannot be shown: {}", name, results.batch(),
-                          ToStd(merged.status().message()));
-            continue;
-          }
-          proto::BatchResults::Table* table = results.add_tables();
-          *table = (*tables)[sink].header;
-          table->set_rows(*std::move(merged));
-        }
-        buffer->Add(std::move(results));
-      });
-}
-
 void Job::NoteStatistics(const BatchDone& done) {
   records_ += done.records;
   skipped_ += done.skipped;
+  lost_ += done.lost;
   state_rows_ = done.state_rows;
   state_bytes_ = done.state_bytes;
   if (first_skipped_.empty()) {
@@ -437,6 +431,22 @@ proto::JobPhase Job::phase() const {
   }
 }
 
+std::string Job::message() const {
+  if (state_ == nullptr) {
+    return history().ended().has_value() ? history().ended()->message()
+                                         : "interrupted; submit it again to go on";
+  }
+  if (!state_->message().empty() || !running()) {
+    return state_->message();
+  }
+  for (const auto& [source, trouble] : source_troubles_) {
+    if (!trouble.ok()) {
+      return std::string(ToStd(trouble.message()));
+    }
+  }
+  return state_->snapshot_trouble();
+}
+
 void Job::WhenOver(std::function<void()> callback) {
   if (running()) {
     when_over_.push_back(std::move(callback));
@@ -467,19 +477,15 @@ proto::JobSummary Job::Summary() const {
   summary.set_submitted_at_us(history().submitted().submitted_at_us());
   summary.set_records(records_);
   summary.set_skipped_records(skipped_);
+  summary.set_lost_records(lost_);
+  summary.set_snapshot_batch(history().last_snapshot().value());
   if (state_ == nullptr) {
     summary.set_epoch(history().last_epoch().value());
-    summary.set_message(history().ended().has_value() ? history().ended()->message()
-                                                      : "interrupted; submit it again to go on");
+    summary.set_message(message());
     return summary;
   }
   summary.set_epoch(state_->epoch().value());
-  summary.set_message(state_->message());
-  for (const auto& [source, trouble] : source_troubles_) {
-    if (summary.message().empty() && !trouble.ok() && running()) {
-      summary.set_message(std::string(ToStd(trouble.message())));
-    }
-  }
+  summary.set_message(message());
   summary.set_records_per_second(running() ? RecordsPerSecond() : 0);
   summary.set_lag_records(state_->LagRecords());
   summary.set_restarts(state_->restarts());

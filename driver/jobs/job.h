@@ -18,6 +18,7 @@
 #include "common/base/clock.h"
 #include "common/base/ids.h"
 #include "common/config/settings.h"
+#include "common/expr/function_registry.h"
 #include "connectors/registry.h"
 #include "driver/batch/job_event.h"
 #include "driver/batch/job_history.h"
@@ -40,6 +41,7 @@ struct JobContext {
   ExecutorDirectory* executors = nullptr;
   Journal* journal = nullptr;
   const ConnectorRegistry* connectors = nullptr;
+  const FunctionRegistry* functions = nullptr;
   MetricsRegistry* metrics = nullptr;
   Clock* clock = nullptr;
   std::string driver_address;
@@ -55,7 +57,8 @@ class Job : public std::enable_shared_from_this<Job> {
 
   // Begins to work. `enumerators`, one per source of the plan, may be those that resolved the start
   // offsets; empty: made here. A source that cannot be opened fails the job.
-  void Start(std::vector<std::unique_ptr<SourceEnumerator>> enumerators);
+  // `settle`: only up to where the plan may change (JobState).
+  void Start(std::vector<std::unique_ptr<SourceEnumerator>> enumerators, bool settle = false);
 
   // An event from outside; ignored unless running.
   void Handle(const JobEvent& event);
@@ -67,11 +70,17 @@ class Job : public std::enable_shared_from_this<Job> {
   // Calls back when it is over, at once if it is not running.
   void WhenOver(std::function<void()> callback);
 
+  // Calls back when the state is in a snapshot of the batch that is the last one planned now, or a
+  // later one; with an error when that cannot be.
+  void WhenSecured(std::function<void(absl::Status)> callback);
+
   const JobHistory& history() const;
   const std::string& id() const { return history().job_id(); }
   const std::string& name() const { return history().name(); }
   const JobSettings& settings() const { return settings_; }
   proto::JobPhase phase() const;
+  // Why it waits or failed; empty otherwise.
+  std::string message() const;
   const std::shared_ptr<ResultBuffer>& results() const { return results_; }
 
   proto::JobSummary Summary() const;
@@ -99,12 +108,15 @@ class Job : public std::enable_shared_from_this<Job> {
   void Do(SendToExecutor& action);
   void Do(EpochBegan& action);
   void Do(BatchDone& action);
+  void Do(SnapshotDone& action);
+  void Do(SnapshotFailed& action);
   void Do(JobOver& action);
   void KeepRows(const ExecutorId& from, proto::ResultRows rows);
   void PublishOffsets(const BatchDone& done);
   void ShowResults(const BatchDone& done);
   void NoteStatistics(const BatchDone& done);
   void Close();
+  void TellSecured(const absl::Status& status);
   double RecordsPerSecond() const;
   Moment Now() const;
 
@@ -130,6 +142,7 @@ class Job : public std::enable_shared_from_this<Job> {
   std::vector<std::unique_ptr<SourceWatcher>> watchers_;  // by source
   std::map<uint32_t, absl::Status> source_troubles_;
   std::vector<std::function<void()>> when_over_;
+  std::vector<std::function<void(absl::Status)>> when_secured_;
   int64_t wakeup_us_ = JobState::kNever;  // of the earliest timer that is set
 
   std::map<BatchId, std::map<ExecutorId, PendingRows>> pending_rows_;
@@ -138,6 +151,7 @@ class Job : public std::enable_shared_from_this<Job> {
   // Statistics since the start.
   int64_t records_ = 0;
   int64_t skipped_ = 0;
+  int64_t lost_ = 0;
   int64_t state_rows_ = 0;
   int64_t state_bytes_ = 0;
   int64_t last_tick_us_ = 0;

@@ -24,7 +24,10 @@ JobMetrics::JobMetrics(MetricsRegistry* registry, std::string job)
       bytes_(registry->Counter("millrace_job_bytes_total",
                                "Source payload bytes in committed batches.", {{"job", job_}})),
       skipped_(registry->Counter("millrace_job_skipped_records_total",
-                                 "Records dropped by on_error = 'skip'.", {{"job", job_}})),
+                                 "Records left out by on_error = 'skip' or 'table:…'.",
+                                 {{"job", job_}})),
+      lost_(registry->Counter("millrace_job_lost_records_total",
+                              "Offsets that on_data_loss = 'skip' went past.", {{"job", job_}})),
       batches_(
           registry->Counter("millrace_job_batches_total", "Committed batches.", {{"job", job_}})),
       restarts_(registry->Counter("millrace_job_restarts_total", "Epochs started after a failure.",
@@ -40,7 +43,14 @@ JobMetrics::JobMetrics(MetricsRegistry* registry, std::string job)
       journal_seconds_(registry->Histogram("millrace_job_batch_seconds", kStageHelp,
                                            {{"job", job_}, {"stage", "journal"}})),
       total_seconds_(registry->Histogram("millrace_job_batch_seconds", kStageHelp,
-                                         {{"job", job_}, {"stage", "total"}})) {}
+                                         {{"job", job_}, {"stage", "total"}})),
+      snapshots_(registry->Counter("millrace_job_snapshots_total", "Complete snapshots.",
+                                   {{"job", job_}})),
+      snapshot_bytes_(registry->Counter("millrace_job_snapshot_bytes_total",
+                                        "Bytes written for complete snapshots.", {{"job", job_}})),
+      snapshot_seconds_(registry->Histogram("millrace_job_snapshot_seconds",
+                                            "From the cut to the journal's record.",
+                                            {{"job", job_}})) {}
 
 JobMetrics::~JobMetrics() { registry_->RemoveLabelled("job", job_); }
 
@@ -48,6 +58,7 @@ void JobMetrics::OnBatch(const BatchDone& done) {
   records_.Increment(static_cast<double>(done.records));
   bytes_.Increment(static_cast<double>(done.bytes));
   skipped_.Increment(static_cast<double>(done.skipped));
+  lost_.Increment(static_cast<double>(done.lost));
   batches_.Increment();
   state_rows_.Set(static_cast<double>(done.state_rows));
   state_bytes_.Set(static_cast<double>(done.state_bytes));
@@ -55,6 +66,12 @@ void JobMetrics::OnBatch(const BatchDone& done) {
   commit_seconds_.Observe(Seconds(done.prepared_us, done.committed_us));
   journal_seconds_.Observe(Seconds(done.committed_us, done.done_us));
   total_seconds_.Observe(Seconds(done.tick_us, done.done_us));
+}
+
+void JobMetrics::OnSnapshot(const SnapshotDone& done) {
+  snapshots_.Increment();
+  snapshot_bytes_.Increment(static_cast<double>(done.bytes));
+  snapshot_seconds_.Observe(Seconds(0, done.took_us));
 }
 
 void JobMetrics::SetLag(const std::string& table, const std::string& partition, int64_t records) {

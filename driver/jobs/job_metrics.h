@@ -21,6 +21,7 @@ class JobMetrics {
   JobMetrics& operator=(const JobMetrics&) = delete;
 
   void OnBatch(const BatchDone& done);
+  void OnSnapshot(const SnapshotDone& done);
   void OnRestart() { restarts_.Increment(); }
   void SetLag(const std::string& table, const std::string& partition, int64_t records);
 
@@ -30,6 +31,7 @@ class JobMetrics {
   prometheus::Counter& records_;
   prometheus::Counter& bytes_;
   prometheus::Counter& skipped_;
+  prometheus::Counter& lost_;
   prometheus::Counter& batches_;
   prometheus::Counter& restarts_;
   prometheus::Gauge& state_rows_;
@@ -38,6 +40,9 @@ class JobMetrics {
   prometheus::Histogram& commit_seconds_;
   prometheus::Histogram& journal_seconds_;
   prometheus::Histogram& total_seconds_;
+  prometheus::Counter& snapshots_;
+  prometheus::Counter& snapshot_bytes_;
+  prometheus::Histogram& snapshot_seconds_;
   std::map<std::pair<std::string, std::string>, prometheus::Gauge*> lag_;
 };
 

@@ -3,68 +3,25 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <condition_variable>
-#include <mutex>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/status.h"
-#include "common/base/uuid.h"
+#include "driver/jobs/occasion.h"
+#include "driver/jobs/savepoint.h"
 #include "driver/sql/planner.h"
 
 namespace millrace {
 namespace {
 
-// Of one call to a broker or disk at submission; the client hears within ten seconds that nobody
-// answers.
-constexpr absl::Duration kResolveTimeout = absl::Seconds(9);
-constexpr absl::Duration kJournalTimeout = absl::Seconds(30);
-constexpr absl::Duration kStopTimeout = absl::Seconds(100);
 // Jobs that ended and will not be resumed are listed up to this many.
 constexpr size_t kMaxEndedJobs = 200;
-
-absl::Status GoingDown() {
-  return absl::UnavailableError("the driver is going down; try again when it is back");
-}
-
-// Something that happens once, and threads that wait for it.
-class Occasion {
- public:
-  void Happen(absl::Status status) {
-    {
-      std::lock_guard<std::mutex> lock(mutex_);
-      status_ = std::move(status);
-    }
-    happened_.notify_all();
-  }
-  // Nothing if it has not happened by `deadline`.
-  std::optional<absl::Status> WaitUntil(absl::Time deadline) {
-    std::unique_lock<std::mutex> lock(mutex_);
-    happened_.wait_until(lock, absl::ToChronoTime(deadline),
-                         [this] { return status_.has_value(); });
-    return status_;
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable happened_;
-  std::optional<absl::Status> status_;
-};
-
-bool CanGoOn(const Job& job) { return !job.running() && job.phase() != proto::PHASE_CANCELLED; }
 
 }  // namespace
 
 JobRegistry::JobRegistry(const JobContext* context, Options options)
     : context_(context), options_(std::move(options)) {}
-
-template <typename T, typename Work>
-absl::StatusOr<T> JobRegistry::OnLoop(Work work) {
-  std::optional<absl::StatusOr<T>> result =
-      context_->loop->Call([&]() -> absl::StatusOr<T> { return work(); });
-  return result.has_value() ? *std::move(result) : absl::StatusOr<T>(GoingDown());
-}
 
 absl::Status JobRegistry::Replay(const proto::JournalRecord& record) {
   const std::string& id = JobIdOf(record);
@@ -113,145 +70,9 @@ void JobRegistry::Start() {
   });
 }
 
-absl::StatusOr<proto::SubmitResponse> JobRegistry::Submit(const proto::SubmitRequest& request) {
-  ASSIGN_OR_RETURN(PlannedSubmission submission,
-                   PlanSubmission(request, *context_->connectors, *options_.functions));
-  ASSIGN_OR_RETURN(Reservation reservation,
-                   OnLoop<Reservation>([&] { return Reserve(submission); }));
-  const std::string name = reservation.name;
-  absl::StatusOr<proto::SubmitResponse> response =
-      SubmitReserved(request, std::move(submission), std::move(reservation));
-  context_->loop->Post([this, name] { reserved_names_.erase(name); });
-  return response;
-}
-
-absl::StatusOr<JobRegistry::Reservation> JobRegistry::Reserve(const PlannedSubmission& submission) {
-  if (draining_) {
-    return GoingDown();
-  }
-  Reservation reservation;
-  reservation.name = submission.name.empty() ? MakeUpName(submission) : submission.name;
-  ASSIGN_OR_RETURN(reservation.resumes, CheckName(reservation.name, submission));
-  reservation.total_slots = context_->executors->TotalSlots();
-  reserved_names_.insert(reservation.name);
-  return reservation;
-}
-
-// The history of the job that goes on under this name, if there is one.
-absl::StatusOr<std::optional<JobHistory>> JobRegistry::CheckName(
-    const std::string& name, const PlannedSubmission& submission) const {
-  const JobPtr job = Find(name);
-  if (reserved_names_.contains(name) || (job != nullptr && job->running())) {
-    return absl::AlreadyExistsError(absl::StrCat("job '", name,
-                                                 "' is running; stop it first (millrace jobs stop ",
-                                                 name, ") or choose another name with --name"));
-  }
-  if (job == nullptr || !CanGoOn(*job)) {
-    return std::optional<JobHistory>();
-  }
-  RETURN_IF_ERROR(CheckResumable(job->history(), submission.plan));
-  return std::make_optional(job->history());
-}
-
-// The first sink's table, with a number if that is taken. Local mode, where jobs wait to be
-// submitted again, finds the job that the same script left behind.
-std::string JobRegistry::MakeUpName(const PlannedSubmission& submission) const {
-  std::string name = submission.name_stem;
-  for (int number = 2;; ++number) {
-    const JobPtr job = Find(name);
-    if (job == nullptr && !reserved_names_.contains(name)) {
-      return name;
-    }
-    const bool resumes = job != nullptr && !options_.resume_jobs && !options_.directory.empty() &&
-                         CanGoOn(*job) && CheckResumable(job->history(), submission.plan).ok();
-    if (resumes) {
-      return name;
-    }
-    name = absl::StrCat(submission.name_stem, "-", number);
-  }
-}
-
-absl::StatusOr<proto::SubmitResponse> JobRegistry::SubmitReserved(
-    const proto::SubmitRequest& request, PlannedSubmission submission, Reservation reservation) {
-  const JobHistory* const known = reservation.resumes.has_value() ? &*reservation.resumes : nullptr;
-  uint32_t parallelism = submission.plan.parallelism();
-  if (known != nullptr) {
-    parallelism = known->plan().parallelism();
-  } else if (parallelism == 0) {
-    parallelism = DefaultParallelism(reservation.total_slots, submission.plan.key_groups());
-  }
-  FixNameAndParallelism(reservation.name, parallelism, &submission);
-
-  proto::JobSubmitted submitted;
-  submitted.set_job_id(known != nullptr ? known->job_id() : NewUuid());
-  submitted.set_incarnation(known != nullptr ? known->submitted().incarnation() : NewUuid());
-  submitted.set_name(reservation.name);
-  submitted.set_once(request.once());
-  submitted.set_submitted_at_us(absl::ToUnixMicros(context_->clock->Now()));
-  *submitted.mutable_plan() = submission.plan;
-
-  RETURN_IF_ERROR(ProbeSinks(submission.plan, *context_->connectors, kResolveTimeout));
-  ASSIGN_OR_RETURN(ResolvedSources sources,
-                   ResolveSources(submission.plan, submitted.name(), submitted.incarnation(),
-                                  request.once(), known, *context_->connectors, kResolveTimeout));
-  submitted.mutable_partitions()->Add(sources.partitions.begin(), sources.partitions.end());
-  submitted.mutable_stop_at()->Add(sources.stop_at.begin(), sources.stop_at.end());
-
-  proto::SubmitResponse response;
-  response.set_job_id(submitted.job_id());
-  response.set_name(submitted.name());
-  response.set_incarnation(submitted.incarnation());
-  response.set_resumed(known != nullptr);
-  AddNotices(submission, &response);
-  RETURN_IF_ERROR(JournalAndAdd(submitted, std::move(reservation.resumes), submission.settings,
-                                std::move(sources.enumerators)));
-  return response;
-}
-
-// What the caller hears of is durable.
-absl::Status JobRegistry::JournalAndAdd(
-    const proto::JobSubmitted& submitted, std::optional<JobHistory> resumes,
-    const JobSettings& settings, std::vector<std::unique_ptr<SourceEnumerator>> enumerators) {
-  RETURN_IF_ERROR(context_->journal->Reopen());
-  struct Pending {
-    proto::JournalRecord record;
-    std::optional<JobHistory> history;
-    std::vector<std::unique_ptr<SourceEnumerator>> enumerators;
-    Occasion added;
-  };
-  auto pending = std::make_shared<Pending>();
-  *pending->record.mutable_job_submitted() = submitted;
-  pending->history = std::move(resumes);
-  pending->enumerators = std::move(enumerators);
-  context_->journal->Append(
-      pending->record, [this, pending, settings](const absl::Status& written) {
-        const bool posted = context_->loop->Post([this, pending, settings, written] {
-          absl::Status status = written;
-          if (status.ok() && pending->history.has_value()) {
-            status = pending->history->Apply(pending->record);
-          } else if (status.ok()) {
-            pending->history.emplace(pending->record.job_submitted());
-          }
-          if (status.ok()) {
-            Add(*std::move(pending->history), settings, std::move(pending->enumerators));
-          }
-          pending->added.Happen(std::move(status));
-        });
-        if (!posted) {
-          pending->added.Happen(GoingDown());
-        }
-      });
-  const std::optional<absl::Status> added = pending->added.WaitUntil(absl::Now() + kJournalTimeout);
-  if (!added.has_value()) {
-    return absl::DeadlineExceededError(
-        absl::StrCat("the journal did not take the submission within ",
-                     absl::FormatDuration(kJournalTimeout), "; look at the driver's disk"));
-  }
-  return added->ok() ? absl::OkStatus() : Annotate(*added, "the submission could not be journaled");
-}
-
-void JobRegistry::Add(JobHistory history, const JobSettings& settings,
-                      std::vector<std::unique_ptr<SourceEnumerator>> enumerators) {
+JobRegistry::JobPtr JobRegistry::Add(JobHistory history, const JobSettings& settings,
+                                     std::vector<std::unique_ptr<SourceEnumerator>> enumerators,
+                                     bool settle) {
   // Metrics go by name: an ended job of the same one lets go of its own first.
   for (const auto& [id, other] : jobs_) {
     if (other->name() == history.name()) {
@@ -260,27 +81,9 @@ void JobRegistry::Add(JobHistory history, const JobSettings& settings,
   }
   const JobPtr job = Job::Create(context_, std::move(history), settings);
   jobs_[job->id()] = job;
-  job->Start(std::move(enumerators));
+  job->Start(std::move(enumerators), settle);
   ForgetOldJobs();
-}
-
-void JobRegistry::AddNotices(const PlannedSubmission& submission,
-                             proto::SubmitResponse* response) const {
-  for (const std::string& notice : submission.notices) {
-    response->add_notices(notice);
-  }
-  const std::string& location = submission.settings.checkpoint_location;
-  if (options_.directory.empty()) {
-    response->add_notices(
-        "this driver keeps no journal: each run is a new incarnation of the job and starts where "
-        "its "
-        "sources' start says; to go on where it stopped, set checkpoint_location (millrace run) or "
-        "--directory (millrace-driver)");
-  } else if (!location.empty() && location != options_.directory) {
-    response->add_notices(absl::StrCat("checkpoint_location '", location,
-                                       "' is not used: this driver keeps its journal in '",
-                                       options_.directory, "'"));
-  }
+  return job;
 }
 
 absl::StatusOr<proto::ExplainResponse> JobRegistry::Explain(const proto::ExplainRequest& request) {
@@ -358,6 +161,37 @@ absl::StatusOr<proto::StopResponse> JobRegistry::Stop(const proto::StopRequest& 
     response.set_phase(job->phase());
     return response;
   });
+}
+
+// A copy of the state behind a batch boundary from now on; the job does not wait for it.
+absl::StatusOr<proto::SavepointResponse> JobRegistry::Savepoint(
+    const proto::SavepointRequest& request) {
+  auto secured = std::make_shared<Occasion>();
+  ASSIGN_OR_RETURN(
+      const JobPtr job, OnLoop<JobPtr>([&]() -> absl::StatusOr<JobPtr> {
+        ASSIGN_OR_RETURN(JobPtr found, FindOrExplain(request.name()));
+        found->WhenSecured([secured](absl::Status s) { secured->Happen(std::move(s)); });
+        return found;
+      }));
+  const std::optional<absl::Status> status = secured->WaitUntil(absl::Now() + kStopTimeout);
+  if (!status.has_value()) {
+    return absl::DeadlineExceededError(
+        absl::StrCat("job '", request.name(), "' has taken no snapshot within ",
+                     absl::FormatDuration(kStopTimeout), "; look at millrace jobs show"));
+  }
+  RETURN_IF_ERROR(*status);
+  ASSIGN_OR_RETURN(const JobHistory history, OnLoop<JobHistory>([&] { return job->history(); }));
+  ASSIGN_OR_RETURN(const proto::Savepoint savepoint, MakeSavepoint(history));
+  const std::string& from = history.submitted().snapshot_location();
+  proto::SavepointResponse response;
+  response.set_batch(savepoint.snapshot().batch());
+  response.set_location(
+      request.location().empty()
+          ? absl::StrCat(from, "/savepoints/", history.name(), "-", savepoint.snapshot().batch())
+          : request.location());
+  ASSIGN_OR_RETURN(const uint64_t bytes, WriteSavepoint(savepoint, from, response.location()));
+  response.set_bytes(bytes);
+  return response;
 }
 
 // A job that is over can still be taken the way back.
@@ -480,6 +314,10 @@ void JobRegistry::OnExecutorMessage(const ExecutorId& from, proto::ExecutorMessa
     job_id = &message.batch_committed().job_id();
   } else if (message.has_epoch_failed()) {
     job_id = &message.epoch_failed().job_id();
+  } else if (message.has_epoch_stopped()) {
+    job_id = &message.epoch_stopped().job_id();
+  } else if (message.has_snapshot_written()) {
+    job_id = &message.snapshot_written().job_id();
   } else {
     return;
   }

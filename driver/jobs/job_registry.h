@@ -22,6 +22,11 @@
 
 namespace millrace {
 
+// What callers hear while the driver goes down.
+inline absl::Status DriverGoingDown() {
+  return absl::UnavailableError("the driver is going down; try again when it is back");
+}
+
 // Thread-safe unless said otherwise.
 class JobRegistry {
  public:
@@ -45,6 +50,7 @@ class JobRegistry {
   absl::StatusOr<proto::ListResponse> List();
   absl::StatusOr<proto::JobDetail> Show(const std::string& name);
   absl::StatusOr<proto::StopResponse> Stop(const proto::StopRequest& request);
+  absl::StatusOr<proto::SavepointResponse> Savepoint(const proto::SavepointRequest& request);
   absl::StatusOr<proto::LagResponse> Lag(const std::string& name);
   absl::StatusOr<proto::ExecutorsResponse> Executors();
   absl::StatusOr<std::shared_ptr<ResultBuffer>> Results(const std::string& name);
@@ -65,19 +71,27 @@ class JobRegistry {
   struct Reservation {
     std::string name;
     std::optional<JobHistory> resumes;  // the job that goes on
+    PlanChange change = PlanChange::kNone;
     uint32_t total_slots = 0;
   };
 
+  // Longer than a batch and a snapshot take.
+  static constexpr absl::Duration kStopTimeout = absl::Seconds(100);
+
+  // Runs `work` on the loop and waits for its StatusOr<T>.
   template <typename T, typename Work>
-  absl::StatusOr<T> OnLoop(Work work);
+  absl::StatusOr<T> OnLoop(Work work) {
+    std::optional<absl::StatusOr<T>> result =
+        context_->loop->Call([&]() -> absl::StatusOr<T> { return work(); });
+    return result.has_value() ? *std::move(result) : absl::StatusOr<T>(DriverGoingDown());
+  }
 
   // On the loop.
   absl::StatusOr<Reservation> Reserve(const PlannedSubmission& submission);
-  absl::StatusOr<std::optional<JobHistory>> CheckName(const std::string& name,
-                                                      const PlannedSubmission& submission) const;
+  absl::Status CheckName(const PlannedSubmission& submission, Reservation* reservation) const;
   std::string MakeUpName(const PlannedSubmission& submission) const;
-  void Add(JobHistory history, const JobSettings& settings,
-           std::vector<std::unique_ptr<SourceEnumerator>> enumerators);
+  JobPtr Add(JobHistory history, const JobSettings& settings,
+             std::vector<std::unique_ptr<SourceEnumerator>> enumerators, bool settle = false);
   JobPtr Find(const std::string& name) const;
   absl::StatusOr<JobPtr> FindOrExplain(const std::string& name) const;
   absl::Status CancelIdle(const JobPtr& job);
@@ -88,7 +102,15 @@ class JobRegistry {
   absl::StatusOr<proto::SubmitResponse> SubmitReserved(const proto::SubmitRequest& request,
                                                        PlannedSubmission submission,
                                                        Reservation reservation);
-  absl::Status JournalAndAdd(const proto::JobSubmitted& submitted,
+  // The job's history once its plan may change; see JobState.
+  absl::StatusOr<JobHistory> Settle(JobHistory history, const proto::JobPlan& next);
+  absl::Status TakeOver(const proto::SubmitRequest& request, const PlannedSubmission& submission,
+                        const JobHistory& known, PlanChange change,
+                        proto::JobSubmitted* submitted) const;
+  absl::StatusOr<proto::Savepoint> BeginFromSavepoint(const proto::SubmitRequest& request,
+                                                      const proto::JobPlan& plan,
+                                                      proto::JobSubmitted* submitted) const;
+  absl::Status JournalAndAdd(std::vector<proto::JournalRecord> records,
                              std::optional<JobHistory> resumes, const JobSettings& settings,
                              std::vector<std::unique_ptr<SourceEnumerator>> enumerators);
   void AddNotices(const PlannedSubmission& submission, proto::SubmitResponse* response) const;

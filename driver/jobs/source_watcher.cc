@@ -16,6 +16,7 @@ namespace {
 // started may not know all topics yet.
 constexpr int kGoneReports = 3;
 constexpr absl::Duration kGoneRetry = absl::Milliseconds(300);
+constexpr int kPauseFactor = 30;
 
 std::chrono::microseconds Chrono(absl::Duration duration) {
   return absl::ToChronoMicroseconds(std::clamp(duration, absl::ZeroDuration(), absl::Hours(1)));
@@ -24,12 +25,18 @@ std::chrono::microseconds Chrono(absl::Duration duration) {
 }  // namespace
 
 SourceWatcher::SourceWatcher(std::unique_ptr<SourceEnumerator> enumerator,
-                             std::vector<PartitionName> partitions, SourceWatcherOptions options)
+                             const std::vector<WatchedPartition>& partitions,
+                             SourceWatcherOptions options)
     : enumerator_(std::move(enumerator)),
       options_(std::move(options)),
-      partitions_(std::move(partitions)),
-      ends_interval_(options_.ends_interval),
-      thread_([this] { Run(); }) {}
+      ends_interval_(options_.ends_interval) {
+  for (const WatchedPartition& partition : partitions) {
+    partitions_.push_back(partition.name);
+    topic_ids_[partition.name] = partition.topic_id;
+    read_.insert({partition.name, partition.next});
+  }
+  thread_ = std::thread([this] { Run(); });
+}
 
 SourceWatcher::~SourceWatcher() { Stop(); }
 
@@ -50,6 +57,7 @@ void SourceWatcher::Publish(const std::vector<PartitionOffset>& committed) {
   const bool first = to_publish_.empty();
   for (const PartitionOffset& offset : committed) {
     to_publish_.insert_or_assign(offset.partition, offset.offset);
+    read_.insert_or_assign(offset.partition, offset.offset);
   }
   if (first) {
     wake_.notify_one();
@@ -75,9 +83,11 @@ void SourceWatcher::Run() {
   while (!stopping_) {
     const absl::Time now = absl::Now();
     const bool publish = !to_publish_.empty() && now >= next_publish;
+    const auto ends_interval = [this, usual = ends_interval_] {
+      return gone_reports_ > 0 ? kGoneRetry : usual;
+    };
     // The interval may have been shortened since.
-    next_ends = std::min(next_ends, now + ends_interval_);
-    const absl::Duration ends_interval = gone_reports_ > 0 ? kGoneRetry : ends_interval_;
+    next_ends = std::min(next_ends, now + ends_interval());
     if (publish || now >= next_ends || now >= next_discovery) {
       lock.unlock();
       if (publish) {
@@ -86,7 +96,7 @@ void SourceWatcher::Run() {
       }
       if (now >= next_ends) {
         AskEnds();
-        next_ends = absl::Now() + ends_interval;
+        next_ends = absl::Now() + ends_interval();
       }
       if (now >= next_discovery) {
         Discover();
@@ -109,17 +119,68 @@ void SourceWatcher::AskEnds() {
   if (partitions_.empty()) {
     return;
   }
+  std::map<PartitionName, Offset> read;
+  {
+    // Before asking: the answer may be older than what is read meanwhile.
+    std::lock_guard<std::mutex> lock(mutex_);
+    read = read_;
+  }
   const absl::StatusOr<std::vector<PartitionEnd>> ends =
       enumerator_->Ends(partitions_, options_.call_timeout);
-  if (ends.ok()) {
-    gone_reports_ = 0;
-    options_.on_ends(*ends);
-    NoteTrouble(absl::OkStatus());
-  } else if (absl::IsNotFound(ends.status()) || absl::IsOutOfRange(ends.status())) {
-    NoteGone(ends.status());
-  } else {
-    NoteTrouble(ends.status());
+  absl::Status gone = ends.ok() ? FindCut(*ends, read) : ends.status();
+  if (!ends.ok() && !absl::IsNotFound(gone) && !absl::IsOutOfRange(gone)) {
+    NoteTrouble(gone);
+    return;
   }
+  if (ends.ok() && (!gone.ok() || gone_reports_ > 0 || absl::Now() >= next_topic_ids_)) {
+    const absl::Status recreated = FindRecreated();
+    gone = recreated.ok() ? gone : recreated;
+  }
+  if (!gone.ok()) {
+    NoteGone(gone);
+    return;
+  }
+  gone_reports_ = 0;
+  options_.on_ends(*ends);
+  NoteTrouble(absl::OkStatus());
+}
+
+absl::Status SourceWatcher::FindCut(const std::vector<PartitionEnd>& ends,
+                                    const std::map<PartitionName, Offset>& read) const {
+  if (!enumerator_->keeps_records()) {
+    return absl::OkStatus();
+  }
+  for (const PartitionEnd& end : ends) {
+    const auto found = read.find(end.partition);
+    if (found != read.end() && end.high_watermark < found->second) {
+      return absl::OutOfRangeError(absl::StrCat(
+          "partition ", end.partition, " has been read up to offset ", found->second.value(),
+          ", but now ends at ", end.high_watermark.value(), ": offsets [",
+          end.high_watermark.value(), ", ", found->second.value(),
+          ") were cut off, and new records will take their place; cancel the job, or submit it "
+          "under another name"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SourceWatcher::FindRecreated() {
+  const absl::StatusOr<std::vector<std::string>> ids =
+      enumerator_->TopicIds(partitions_, options_.call_timeout);
+  // Ends decides whether the source is there. Where only the ids are not to be had, asking for them
+  // must not hold up the ends every time.
+  next_topic_ids_ = absl::Now() + (ids.ok() ? 1 : kPauseFactor) * options_.topic_ids_interval;
+  if (!ids.ok()) {
+    return absl::OkStatus();
+  }
+  for (size_t i = 0; i < partitions_.size(); ++i) {
+    std::string& known = topic_ids_[partitions_[i]];
+    if (known.empty()) {
+      known = (*ids)[i];
+    }
+    RETURN_IF_ERROR(CheckTopicId(partitions_[i], known, (*ids)[i]));
+  }
+  return absl::OkStatus();
 }
 
 void SourceWatcher::Discover() {
@@ -141,6 +202,13 @@ void SourceWatcher::Discover() {
   if (found.empty()) {
     return;
   }
+  // Before the offsets: should the topic be made anew in between, this id tells.
+  const absl::StatusOr<std::vector<std::string>> ids =
+      enumerator_->TopicIds(found, options_.call_timeout);
+  if (!ids.ok()) {
+    NoteTrouble(ids.status());
+    return;
+  }
   const absl::StatusOr<std::vector<PartitionOffset>> earliest =
       enumerator_->ResolveEarliest(found, options_.call_timeout);
   if (!earliest.ok()) {
@@ -149,8 +217,13 @@ void SourceWatcher::Discover() {
   }
   spdlog::info("source table \"{}\": {} new partitions, the first is {}", options_.table,
                found.size(), found.front());
-  partitions_.insert(partitions_.end(), found.begin(), found.end());
-  options_.on_found(*earliest);
+  std::vector<FoundPartition> told;
+  for (size_t i = 0; i < found.size(); ++i) {
+    partitions_.push_back(found[i]);
+    topic_ids_[found[i]] = (*ids)[i];
+    told.push_back({found[i], (*earliest)[i].offset, (*ids)[i]});
+  }
+  options_.on_found(told);
   AskEnds();
 }
 

@@ -1,6 +1,9 @@
 // The eyes of a job on one source table: a thread that asks the source's enumerator for ends and
 // new partitions and tells the outside world how far the job has committed. A thread of its own
 // because every one of these calls may take seconds when the broker is away.
+//
+// It also notices what makes the job's offsets meaningless: a partition that is gone, one that ends
+// before what has been read of it, one whose topic has another id than it had.
 #ifndef MILLRACE_DRIVER_JOBS_SOURCE_WATCHER_H_
 #define MILLRACE_DRIVER_JOBS_SOURCE_WATCHER_H_
 
@@ -19,16 +22,30 @@
 
 namespace millrace {
 
+// A partition as the job knows it.
+struct WatchedPartition {
+  PartitionName name;
+  Offset next;           // read, or to be read again, below; the log ends here or later
+  std::string topic_id;  // SourceEnumerator::TopicIds; empty = not known, taken as it is found
+};
+
+struct FoundPartition {
+  PartitionName name;
+  Offset earliest;
+  std::string topic_id;
+};
+
 struct SourceWatcherOptions {
   std::string table;  // for messages
   absl::Duration ends_interval = absl::Seconds(1);
   absl::Duration discovery_interval = absl::Seconds(5);  // infinite: never
+  absl::Duration topic_ids_interval = absl::Seconds(1);
   absl::Duration publish_interval = absl::Milliseconds(200);
   absl::Duration call_timeout = absl::Seconds(5);
 
   // From the watcher's thread.
   std::function<void(const std::vector<PartitionEnd>& ends)> on_ends;
-  std::function<void(const std::vector<PartitionOffset>& earliest)>
+  std::function<void(const std::vector<FoundPartition>& found)>
       on_found;                                            // partitions that were not known
   std::function<void(const absl::Status& cause)> on_lost;  // the source is gone for good
   std::function<void(const absl::Status& trouble)>
@@ -38,8 +55,8 @@ struct SourceWatcherOptions {
 // Thread-safe.
 class SourceWatcher {
  public:
-  SourceWatcher(std::unique_ptr<SourceEnumerator> enumerator, std::vector<PartitionName> partitions,
-                SourceWatcherOptions options);
+  SourceWatcher(std::unique_ptr<SourceEnumerator> enumerator,
+                const std::vector<WatchedPartition>& partitions, SourceWatcherOptions options);
   // As Stop.
   ~SourceWatcher();
 
@@ -54,6 +71,10 @@ class SourceWatcher {
  private:
   void Run();
   void AskEnds();
+  // NOT_FOUND or OUT_OF_RANGE when what was read is not there any more, as far as can be told.
+  absl::Status FindCut(const std::vector<PartitionEnd>& ends,
+                       const std::map<PartitionName, Offset>& read) const;
+  absl::Status FindRecreated();
   void Discover();
   void PublishWaiting();
   void NoteTrouble(const absl::Status& status);
@@ -64,11 +85,14 @@ class SourceWatcher {
 
   // Of the thread.
   std::vector<PartitionName> partitions_;
+  std::map<PartitionName, std::string> topic_ids_;
+  absl::Time next_topic_ids_ = absl::InfinitePast();
   absl::Status trouble_;
   int gone_reports_ = 0;
 
   std::mutex mutex_;
   std::condition_variable wake_;
+  std::map<PartitionName, Offset> read_;  // next offsets
   std::map<PartitionName, Offset> to_publish_;
   absl::Duration ends_interval_;
   bool stopping_ = false;

@@ -18,13 +18,18 @@ struct Source {
   std::condition_variable changed;
   std::vector<PartitionName> partitions = {"t/0"};
   absl::Status trouble;
+  int64_t end = 9;
+  bool keeps_records = true;
+  std::string topic_id = "A";
   std::map<std::string, int64_t> published;
   int publish_calls = 0;
+  int failing_publishes = 0;  // so many of the next calls fail
   // What the watcher told.
   std::vector<PartitionName> found;
   std::vector<absl::Status> lost;
   std::vector<absl::Status> troubles;
   int ends_calls = 0;
+  int topic_id_calls = 0;
   size_t last_ends = 0;
 
   template <typename Condition>
@@ -70,14 +75,26 @@ class FakeEnumerator : public SourceEnumerator {
     std::vector<PartitionEnd> ends;
     ends.reserve(partitions.size());
     for (const PartitionName& name : partitions) {
-      ends.push_back({name, Offset(9), Offset(9)});
+      ends.push_back({name, Offset(source_->end), Offset(source_->end)});
     }
     return ends;
   }
+  absl::StatusOr<std::vector<std::string>> TopicIds(const std::vector<PartitionName>& partitions,
+                                                    absl::Duration) override {
+    std::lock_guard<std::mutex> lock(source_->mutex);
+    ++source_->topic_id_calls;
+    source_->changed.notify_all();
+    return std::vector<std::string>(partitions.size(), source_->topic_id);
+  }
+  bool keeps_records() const override { return source_->keeps_records; }
   absl::Status PublishOffsets(const std::vector<PartitionOffset>& committed,
                               absl::Duration) override {
     std::lock_guard<std::mutex> lock(source_->mutex);
     ++source_->publish_calls;
+    if (source_->failing_publishes > 0) {
+      --source_->failing_publishes;
+      return absl::UnavailableError("the group's coordinator is away");
+    }
     for (const PartitionOffset& offset : committed) {
       source_->published[offset.partition] = offset.offset.value();
     }
@@ -91,22 +108,24 @@ class FakeEnumerator : public SourceEnumerator {
 
 class SourceWatcherTest : public ::testing::Test {
  protected:
-  std::unique_ptr<SourceWatcher> Watch() {
+  std::unique_ptr<SourceWatcher> Watch(const WatchedPartition& partition = {"t/0", Offset(0), ""}) {
     SourceWatcherOptions options;
     options.table = "lines";
     options.ends_interval = absl::Milliseconds(1);
     options.discovery_interval = absl::Milliseconds(1);
     options.publish_interval = absl::Milliseconds(1);
+    options.topic_ids_interval = absl::Milliseconds(1);
     options.on_ends = [this](const std::vector<PartitionEnd>& ends) {
       Told([&] {
         ++source_.ends_calls;
         source_.last_ends = ends.size();
       });
     };
-    options.on_found = [this](const std::vector<PartitionOffset>& earliest) {
+    options.on_found = [this](const std::vector<FoundPartition>& found) {
       Told([&] {
-        for (const PartitionOffset& offset : earliest) {
-          source_.found.push_back(absl::StrCat(offset.partition, "@", offset.offset.value()));
+        for (const FoundPartition& one : found) {
+          source_.found.push_back(
+              absl::StrCat(one.name, "@", one.earliest.value(), " of ", one.topic_id));
         }
       });
     };
@@ -117,7 +136,7 @@ class SourceWatcherTest : public ::testing::Test {
       Told([&] { source_.troubles.push_back(trouble); });
     };
     return std::make_unique<SourceWatcher>(std::make_unique<FakeEnumerator>(&source_),
-                                           std::vector<PartitionName>{"t/0"}, options);
+                                           std::vector<WatchedPartition>{partition}, options);
   }
   template <typename Note>
   void Told(Note note) {
@@ -135,7 +154,7 @@ TEST_F(SourceWatcherTest, AsksForEndsAndFindsNewPartitions) {
   Told([this] { source_.partitions = {"t/0", "t/1"}; });
   source_.Until([this] { return source_.last_ends == 2; });
   std::lock_guard<std::mutex> lock(source_.mutex);
-  EXPECT_THAT(source_.found, ElementsAre("t/1@7"));
+  EXPECT_THAT(source_.found, ElementsAre("t/1@7 of A"));
 }
 
 TEST_F(SourceWatcherTest, TroubleIsToldOnceAndWhenItIsOver) {
@@ -155,8 +174,63 @@ TEST_F(SourceWatcherTest, MissingTopicIsLostOnlyWhenItStaysAway) {
   source_.SetTrouble(absl::NotFoundError("topic 't' does not exist"));
   source_.Until([this] { return !source_.lost.empty(); });
   std::lock_guard<std::mutex> lock(source_.mutex);
+  ASSERT_FALSE(source_.lost.empty());
   EXPECT_THAT(std::string(source_.lost[0].message()),
               HasSubstr("source table \"lines\": topic 't' does not exist"));
+}
+
+TEST_F(SourceWatcherTest, ATopicWithAnotherIdThanTheJournalSaysIsLost) {
+  const auto watcher = Watch({"t/0", Offset(0), "Z"});
+  source_.Until([this] { return !source_.lost.empty(); });
+  std::lock_guard<std::mutex> lock(source_.mutex);
+  ASSERT_FALSE(source_.lost.empty());
+  EXPECT_THAT(std::string(source_.lost[0].message()),
+              HasSubstr("the topic of partition t/0 was deleted and created again (id Z → A)"));
+  EXPECT_EQ(source_.ends_calls, 0);  // nothing of it was planned
+}
+
+TEST_F(SourceWatcherTest, ATopicMadeAnewUnderTheJobIsLost) {
+  const auto watcher = Watch();
+  source_.Until([this] { return source_.ends_calls > 0; });
+  Told([this] { source_.topic_id = "B"; });
+  source_.Until([this] { return !source_.lost.empty(); });
+  std::lock_guard<std::mutex> lock(source_.mutex);
+  ASSERT_FALSE(source_.lost.empty());
+  EXPECT_THAT(std::string(source_.lost[0].message()), HasSubstr("(id A → B)"));
+}
+
+TEST_F(SourceWatcherTest, ALogThatEndsBeforeWhatWasReadIsLost) {
+  const auto watcher = Watch({"t/0", Offset(9), ""});
+  source_.Until([this] { return source_.ends_calls > 2; });  // all of it is read: fine
+  Told([this] { source_.end = 20; });
+  watcher->Publish({{"t/0", Offset(20)}});
+  source_.Until([this] { return source_.published["t/0"] == 20; });
+  Told([this] { source_.end = 15; });
+  source_.Until([this] { return !source_.lost.empty(); });
+  std::lock_guard<std::mutex> lock(source_.mutex);
+  ASSERT_FALSE(source_.lost.empty());
+  EXPECT_THAT(std::string(source_.lost[0].message()),
+              HasSubstr("partition t/0 has been read up to offset 20, but now ends at 15: offsets "
+                        "[15, 20) were cut off"));
+}
+
+TEST_F(SourceWatcherTest, EndsOfASourceThatMakesItsRowsAgainMayFall) {
+  source_.keeps_records = false;
+  const auto watcher = Watch({"t/0", Offset(20), ""});  // and it ends at 9
+  source_.Until([this] { return source_.ends_calls > 5; });
+  std::lock_guard<std::mutex> lock(source_.mutex);
+  EXPECT_TRUE(source_.lost.empty());
+}
+
+// A replica that has just become the leader may not know the whole log yet.
+TEST_F(SourceWatcherTest, AnEndThatIsBehindForAMomentIsNoLoss) {
+  Told([this] { source_.end = 5; });
+  const auto watcher = Watch({"t/0", Offset(9), ""});
+  source_.Until([this] { return source_.topic_id_calls > 0; });
+  Told([this] { source_.end = 9; });
+  source_.Until([this] { return source_.ends_calls > 5; });
+  std::lock_guard<std::mutex> lock(source_.mutex);
+  EXPECT_TRUE(source_.lost.empty());
 }
 
 TEST_F(SourceWatcherTest, PublishesTheLatestAndAllOfItByTheEnd) {
@@ -170,6 +244,18 @@ TEST_F(SourceWatcherTest, PublishesTheLatestAndAllOfItByTheEnd) {
   EXPECT_EQ(source_.published["t/0"], 1000);
   EXPECT_EQ(source_.published["t/1"], 5);
   EXPECT_LT(source_.publish_calls, 1000);
+}
+
+// A job may have no further batch for hours, so nothing else would bring the offsets out.
+TEST_F(SourceWatcherTest, PublishesAgainWhatCouldNotBePublished) {
+  source_.failing_publishes = 2;
+  const auto watcher = Watch();
+  watcher->Publish({{"t/0", Offset(3)}, {"t/1", Offset(5)}});
+  source_.Until([this] { return source_.published.size() == 2; });
+  std::lock_guard<std::mutex> lock(source_.mutex);
+  EXPECT_EQ(source_.published["t/0"], 3);
+  EXPECT_EQ(source_.published["t/1"], 5);
+  EXPECT_EQ(source_.publish_calls, 3);
 }
 
 }  // namespace

@@ -3,11 +3,15 @@
 #include <google/protobuf/util/message_differencer.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <map>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "common/base/status.h"
+#include "common/expr/state_identity.h"
 #include "driver/sql/planner.h"
 
 namespace millrace {
@@ -29,6 +33,28 @@ absl::Status InTable(const absl::Status& status, const char* kind, const std::st
   return Annotate(status, absl::StrCat(kind, " table \"", table, "\""));
 }
 
+std::string OtherWayOut(const JobHistory& history) {
+  return absl::StrCat("; to begin anew, cancel it first (millrace jobs cancel ", history.name(),
+                      ") or choose another name with --name");
+}
+
+// What was there keeps its place: markers, offsets and files outside go by it.
+template <typename Tables>
+absl::Status CheckPlaces(const JobHistory& history, const Tables& before, const Tables& now,
+                         const char* kind) {
+  for (int i = 0; i < before.size(); ++i) {
+    if (i >= now.size() || now[i].table() != before[i].table() ||
+        now[i].connector() != before[i].connector()) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("job '", history.name(), "' exists with ", kind, " table \"",
+                       before[i].table(), "\" of connector ", before[i].connector(), " as number ",
+                       i + 1, ", and its script may change, but not this; add new tables behind it",
+                       OtherWayOut(history)));
+    }
+  }
+  return absl::OkStatus();
+}
+
 // The partitions of one source, known ones left out.
 absl::StatusOr<std::vector<PartitionName>> NewPartitions(SourceEnumerator& enumerator,
                                                          uint32_t source, const JobHistory* known,
@@ -46,28 +72,82 @@ absl::StatusOr<std::vector<PartitionName>> NewPartitions(SourceEnumerator& enume
 }
 
 void AddPartition(uint32_t source, const std::string& name, int64_t offset,
-                  std::vector<proto::PartitionStart>* out) {
+                  const std::string& topic_id, std::vector<proto::PartitionStart>* out) {
   proto::PartitionStart start;
   start.mutable_key()->set_source(source);
   start.mutable_key()->set_partition(name);
   start.set_offset(offset);
   start.set_ordinal(static_cast<uint32_t>(out->size()));
+  start.set_topic_id(topic_id);
   out->push_back(std::move(start));
 }
 
-absl::Status ResolveStarts(uint32_t source, const JobHistory* known, absl::Duration timeout,
+// What the job knows of the source must still be what it was.
+absl::Status CheckKnown(SourceEnumerator& enumerator, uint32_t source, const JobHistory& known,
+                        absl::Duration timeout) {
+  std::vector<PartitionName> names;
+  std::vector<std::string> before;
+  for (const JobPartition& partition : known.partitions()) {
+    if (partition.source == source) {
+      names.push_back(partition.name);
+      before.push_back(partition.topic_id);
+    }
+  }
+  ASSIGN_OR_RETURN(const std::vector<std::string> now, enumerator.TopicIds(names, timeout));
+  for (size_t i = 0; i < names.size(); ++i) {
+    RETURN_IF_ERROR(CheckTopicId(names[i], before[i], now[i]));
+  }
+  return absl::OkStatus();
+}
+
+// Takes the partitions that the savepoint knows out of `names`. Whether it knows the table at all.
+absl::StatusOr<bool> AddFromSavepoint(uint32_t source, const std::string& table,
+                                      const proto::Savepoint& savepoint,
+                                      std::vector<PartitionName>* names, absl::Duration timeout,
+                                      ResolvedSources* resolved) {
+  bool knows_table = false;
+  for (const proto::Savepoint::TablePosition& position : savepoint.positions()) {
+    if (position.table() != table) {
+      continue;
+    }
+    knows_table = true;
+    if (std::erase(*names, position.partition()) == 0) {
+      continue;
+    }
+    ASSIGN_OR_RETURN(const std::vector<std::string> now,
+                     resolved->enumerators[source]->TopicIds({position.partition()}, timeout));
+    RETURN_IF_ERROR(CheckTopicId(position.partition(), position.topic_id(), now[0]));
+    AddPartition(source, position.partition(), position.offset(), position.topic_id(),
+                 &resolved->partitions);
+  }
+  return knows_table;
+}
+
+absl::Status ResolveStarts(uint32_t source, const std::string& table, const JobHistory* known,
+                           const proto::Savepoint* savepoint, absl::Duration timeout,
                            ResolvedSources* resolved) {
   SourceEnumerator& enumerator = *resolved->enumerators[source];
-  ASSIGN_OR_RETURN(const std::vector<PartitionName> names,
+  if (known != nullptr) {
+    RETURN_IF_ERROR(CheckKnown(enumerator, source, *known, timeout));
+  }
+  ASSIGN_OR_RETURN(std::vector<PartitionName> names,
                    NewPartitions(enumerator, source, known, timeout));
+  bool was_read = known != nullptr && static_cast<int>(source) < known->plan().sources_size();
+  if (savepoint != nullptr) {
+    ASSIGN_OR_RETURN(was_read,
+                     AddFromSavepoint(source, table, *savepoint, &names, timeout, resolved));
+  }
   if (names.empty()) {
     return absl::OkStatus();
   }
+  // Before the offsets: should the topic be made anew in between, this id tells.
+  ASSIGN_OR_RETURN(const std::vector<std::string> ids, enumerator.TopicIds(names, timeout));
   ASSIGN_OR_RETURN(const std::vector<PartitionOffset> starts,
-                   known == nullptr ? enumerator.ResolveStart(names, timeout)
-                                    : enumerator.ResolveEarliest(names, timeout));
-  for (const PartitionOffset& start : starts) {
-    AddPartition(source, start.partition, start.offset.value(), &resolved->partitions);
+                   was_read ? enumerator.ResolveEarliest(names, timeout)
+                            : enumerator.ResolveStart(names, timeout));
+  for (size_t i = 0; i < starts.size(); ++i) {
+    AddPartition(source, starts[i].partition, starts[i].offset.value(), ids[i],
+                 &resolved->partitions);
   }
   return absl::OkStatus();
 }
@@ -139,34 +219,112 @@ void FixNameAndParallelism(const std::string& name, uint32_t parallelism,
   }
 }
 
-absl::Status CheckResumable(const JobHistory& history, const proto::JobPlan& plan) {
+absl::StatusOr<PlanChange> ComparePlans(const JobHistory& history, const proto::JobPlan& plan) {
   const proto::JobPlan& before = history.plan();
-  const std::string way_out =
-      absl::StrCat("; to begin anew, cancel it first (millrace jobs cancel ", history.name(),
-                   ") or choose another name with --name");
-  const uint32_t parallelism = plan.parallelism();
-  if (parallelism != 0 && parallelism != before.parallelism()) {
+  RETURN_IF_ERROR(CheckPlaces(history, before.sources(), plan.sources(), "source"));
+  RETURN_IF_ERROR(CheckPlaces(history, before.sinks(), plan.sinks(), "sink"));
+  if (before.key_groups() != plan.key_groups()) {
     return absl::FailedPreconditionError(
-        absl::StrCat("job '", history.name(), "' would go on where it stopped, but runs with ",
-                     "parallelism ", before.parallelism(), ", not ", parallelism, way_out));
+        absl::StrCat("job '", history.name(), "' keeps its state in ", before.key_groups(),
+                     " key groups, which cannot become ", plan.key_groups(), OtherWayOut(history)));
   }
-  // Names, places in the script and settings do not change what it computes.
   proto::JobPlan then = before;
   proto::JobPlan now = plan;
+  if (plan.parallelism() == 0) {
+    now.set_parallelism(before.parallelism());
+  }
+  // Names, places in the script and settings do not change what it computes.
   for (proto::JobPlan* p : {&then, &now}) {
     p->clear_sql();
     p->clear_settings();
     p->clear_engine_version();
-    p->set_parallelism(0);
   }
   google::protobuf::util::MessageDifferencer differencer;
   differencer.IgnoreField(proto::Expr::descriptor()->FindFieldByName("position"));
   if (!differencer.Compare(then, now)) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "job '", history.name(),
-        "' exists with another script and would go on where that one stopped", way_out));
+    return PlanChange::kPlan;
   }
-  return absl::OkStatus();
+  const auto settings = [](const proto::JobPlan& p) {
+    std::map<std::string, std::string> all(p.settings().begin(), p.settings().end());
+    all.erase("job_name");
+    all.erase("parallelism");
+    return all;
+  };
+  return settings(before) == settings(plan) ? PlanChange::kNone : PlanChange::kSettings;
+}
+
+bool NeedsSettling(const JobHistory& history, PlanChange change,
+                   const ConnectorRegistry& connectors) {
+  if (change == PlanChange::kNone) {
+    return false;
+  }
+  if (history.last_planned() != history.last_committed()) {
+    return true;
+  }
+  if (change == PlanChange::kSettings ||
+      history.last_committed().value() == history.submitted().base_batch()) {
+    return false;
+  }
+  const auto& sinks = history.plan().sinks();
+  const bool held_back = std::any_of(sinks.begin(), sinks.end(), [&](const proto::Sink& sink) {
+    const absl::StatusOr<const SinkConnector*> connector = connectors.Sink(sink.connector());
+    return connector.ok() && (*connector)->holds_back();
+  });
+  const bool unsaved =
+      history.plan().running_state() && history.last_snapshot() != history.last_committed();
+  return unsaved || held_back;
+}
+
+absl::Status CheckStateFits(const proto::Snapshot& snapshot, const proto::JobPlan& plan,
+                            const FunctionRegistry& functions) {
+  const std::vector<proto::StateIdentity> places = StateIdentitiesOf(plan, functions);
+  std::vector<std::string> without;
+  for (const proto::StateIdentity& state : snapshot.operators()) {
+    const auto place =
+        std::find_if(places.begin(), places.end(),
+                     [&](const proto::StateIdentity& p) { return p.name() == state.name(); });
+    if (place == places.end()) {
+      without.push_back(absl::StrCat(state.name(), " (the script has no such aggregation)"));
+    } else if (place->shape() != state.shape()) {
+      without.push_back(absl::StrCat(state.name(), " (it is ", place->shape(), " now and was ",
+                                     state.shape(), ")"));
+    }
+  }
+  if (without.empty()) {
+    return absl::OkStatus();
+  }
+  return absl::FailedPreconditionError(
+      absl::StrCat("this state has no place in the new script: ", absl::StrJoin(without, ", "),
+                   "; keep those aggregations, or say --drop-state to go on without it"));
+}
+
+std::vector<proto::SinkMarker> RetiredShards(const JobHistory& history,
+                                             const proto::JobPlan& plan) {
+  std::vector<proto::SinkMarker> retired(history.submitted().retired_shards().begin(),
+                                         history.submitted().retired_shards().end());
+  if (!history.wants_retirement()) {
+    retired.clear();
+  }
+  for (const auto& [shard, marker] : history.markers()) {
+    const auto sink = static_cast<int>(shard.first);
+    if (sink < plan.sinks_size() && plan.sinks(sink).keyed() &&
+        shard.second >= plan.parallelism()) {
+      retired.push_back(marker);
+    }
+  }
+  return retired;
+}
+
+std::string SnapshotLocation(const JobSettings& settings, const std::string& directory) {
+  // Executors may have other working directories.
+  const auto absolute = [](const std::string& path) {
+    return std::filesystem::absolute(path).lexically_normal().string();
+  };
+  const std::string& location = settings.checkpoint_location;
+  if (!location.empty() && location != directory) {
+    return absl::StrContains(location, "://") ? location : absolute(location);
+  }
+  return directory.empty() ? "" : absolute(directory + "/snapshots");
 }
 
 absl::Status ProbeSinks(const proto::JobPlan& plan, const ConnectorRegistry& connectors,
@@ -181,13 +339,15 @@ absl::Status ProbeSinks(const proto::JobPlan& plan, const ConnectorRegistry& con
 absl::StatusOr<ResolvedSources> ResolveSources(const proto::JobPlan& plan, const std::string& name,
                                                const std::string& incarnation, bool once,
                                                const JobHistory* known,
+                                               const proto::Savepoint* savepoint,
                                                const ConnectorRegistry& connectors,
                                                absl::Duration timeout) {
   ResolvedSources resolved;
   const SourceContext context{.job_name = name, .incarnation = incarnation};
   if (known != nullptr) {
     for (const JobPartition& partition : known->partitions()) {
-      AddPartition(partition.source, partition.name, partition.start, &resolved.partitions);
+      AddPartition(partition.source, partition.name, partition.start, partition.topic_id,
+                   &resolved.partitions);
     }
   }
   bool all_bounded = plan.sources_size() > 0;
@@ -199,7 +359,8 @@ absl::StatusOr<ResolvedSources> ResolveSources(const proto::JobPlan& plan, const
     RETURN_IF_ERROR(InTable(enumerator.status(), "source", source.table()));
     all_bounded = all_bounded && (*enumerator)->bounded();
     resolved.enumerators.push_back(*std::move(enumerator));
-    RETURN_IF_ERROR(InTable(ResolveStarts(static_cast<uint32_t>(i), known, timeout, &resolved),
+    RETURN_IF_ERROR(InTable(ResolveStarts(static_cast<uint32_t>(i), source.table(), known,
+                                          savepoint, timeout, &resolved),
                             "source", source.table()));
   }
   for (int i = 0; i < plan.sources_size() && (once || all_bounded); ++i) {

@@ -44,10 +44,32 @@ uint32_t DefaultParallelism(uint32_t total_slots, uint32_t key_groups);
 void FixNameAndParallelism(const std::string& name, uint32_t parallelism,
                            PlannedSubmission* submission);
 
-// FAILED_PRECONDITION unless `plan` reads, computes and writes the same as the job did: then it may
-// go on where that stopped. Settings may differ, except for parallelism and key_groups, and only
-// where they are said.
-absl::Status CheckResumable(const JobHistory& history, const proto::JobPlan& plan);
+// How a plan differs from the one that a job ran with.
+enum class PlanChange {
+  kNone,
+  kSettings,  // the same work under other settings
+  kPlan,      // other work, or another parallelism
+};
+// `plan` as planned; a parallelism of 0 means that of before. INVARIANT of a job's life: source and
+// sink tables keep their places, new ones come behind them, and key groups stay:
+// FAILED_PRECONDITION names what does not.
+absl::StatusOr<PlanChange> ComparePlans(const JobHistory& history, const proto::JobPlan& plan);
+
+// Whether the change has to wait until the job has been settled (JobState): while batches are in
+// doubt, state after the last batch is in no snapshot, or sinks hold rows back.
+bool NeedsSettling(const JobHistory& history, PlanChange change,
+                   const ConnectorRegistry& connectors);
+
+// FAILED_PRECONDITION lists state that has no place in the plan. REQUIRES: the job is settled.
+absl::Status CheckStateFits(const proto::Snapshot& snapshot, const proto::JobPlan& plan,
+                            const FunctionRegistry& functions);
+
+// Shards of keyed sinks that a smaller parallelism leaves behind.
+std::vector<proto::SinkMarker> RetiredShards(const JobHistory& history, const proto::JobPlan& plan);
+
+// Where a job's snapshots are kept: its checkpoint_location, or beside the journal in `directory`;
+// empty = nowhere.
+std::string SnapshotLocation(const JobSettings& settings, const std::string& directory);
 
 // Asks every sink whether it can be written (the topic exists, the directory is writable).
 absl::Status ProbeSinks(const proto::JobPlan& plan, const ConnectorRegistry& connectors,
@@ -60,12 +82,13 @@ struct ResolvedSources {
 };
 
 // Finds the partitions of every source and where they start: new ones of a new job by the table's
-// `start`, new ones of a job that is resumed (`known` is what it has) at their earliest offset.
-// `once`, or sources that are all bounded, also fix the ends. Every call to the outside has
-// `timeout`.
+// `start`, those that a savepoint knows where it says, new ones of a job that is resumed (`known`
+// is what it has) or of a table that the savepoint knows at their earliest offset. `once`, or
+// sources that are all bounded, also fix the ends. Every call to the outside has `timeout`.
 absl::StatusOr<ResolvedSources> ResolveSources(const proto::JobPlan& plan, const std::string& name,
                                                const std::string& incarnation, bool once,
                                                const JobHistory* known,
+                                               const proto::Savepoint* savepoint,
                                                const ConnectorRegistry& connectors,
                                                absl::Duration timeout);
 

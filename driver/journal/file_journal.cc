@@ -1,165 +1,41 @@
 #include "driver/journal/file_journal.h"
 
 #include <spdlog/spdlog.h>
+#include <xxhash.h>
 
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
-#include <optional>
 #include <thread>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
+#include "common/base/failpoint.h"
+#include "common/base/mutation.h"
 #include "common/base/status.h"
 #include "driver/journal/journal_frame.h"
+#include "driver/journal/journal_reader.h"
+#include "driver/journal/segment_files.h"
 
 namespace millrace {
 namespace {
 
-constexpr uint32_t kFormatVersion = 1;
-
-std::string SegmentName(uint64_t number) { return absl::StrFormat("journal-%06d.log", number); }
-
-// 0 = not a segment's name.
-uint64_t SegmentNumber(std::string_view name) {
-  uint64_t number = 0;
-  if (!absl::StartsWith(ToAbsl(name), "journal-") || !absl::EndsWith(ToAbsl(name), ".log") ||
-      !absl::SimpleAtoi(ToAbsl(name.substr(8, name.size() - 12)), &number)) {
-    return 0;
-  }
-  return number;
-}
-
-// A position in the journal: everything before it is durable.
-struct Position {
-  uint64_t segment = 0;
-  uint64_t length = 0;
-};
-
-// Reads the segments of a directory in order.
-class JournalReader {
+// XXH3 of bytes that come in pieces.
+class RunningHash {
  public:
-  JournalReader(const FileJournalOptions& options,
-                const std::function<absl::Status(const proto::JournalRecord&)>& on_record)
-      : options_(options), on_record_(on_record) {}
-
-  // Returns where the journal ends; `last_number` becomes the highest number in use.
-  absl::StatusOr<Position> Read(uint64_t* last_number) {
-    ASSIGN_OR_RETURN(const std::vector<std::string> names,
-                     options_.files->List(options_.directory));
-    std::optional<Segment> current;
-    for (const std::string& name : names) {
-      const uint64_t number = SegmentNumber(name);
-      if (number == 0) {
-        continue;
-      }
-      *last_number = number;
-      ASSIGN_OR_RETURN(std::optional<Segment> next, Load(number));
-      if (!next.has_value()) {
-        continue;  // a crash while it was created: nothing was ever in it
-      }
-      RETURN_IF_ERROR(ReadCut(current, *next));
-      current = std::move(next);
-    }
-    return current.has_value() ? ReadLast(*current) : Position{};
-  }
+  RunningHash() : state_(XXH3_createState(), &XXH3_freeState) { XXH3_64bits_reset(state_.get()); }
+  void Add(std::string_view bytes) { XXH3_64bits_update(state_.get(), bytes.data(), bytes.size()); }
+  uint64_t value() const { return XXH3_64bits_digest(state_.get()); }
 
  private:
-  struct Segment {
-    uint64_t number;
-    std::string path;
-    std::string bytes;
-    proto::JournalHeader header;
-  };
-
-  absl::StatusOr<std::optional<Segment>> Load(uint64_t number) {
-    Segment segment{number, absl::StrCat(options_.directory, "/", SegmentName(number)), "", {}};
-    ASSIGN_OR_RETURN(segment.bytes, options_.files->Read(segment.path));
-    bool has_header = false;
-    const auto take_header = [&](const proto::JournalRecord& record) {
-      has_header = record.has_header();
-      segment.header = record.header();
-      return absl::CancelledError("one record is enough");
-    };
-    const absl::StatusOr<SegmentEnd> end = ReadFrames(segment.bytes, segment.path, take_header);
-    if (end.ok() && end->whole_bytes == 0) {
-      return std::optional<Segment>();
-    }
-    if (!end.ok() && !absl::IsCancelled(end.status())) {
-      return end.status();
-    }
-    if (!has_header) {
-      return absl::DataLossError(
-          absl::StrCat(segment.path, " does not begin with a journal's header"));
-    }
-    if (segment.header.format_version() > kFormatVersion) {
-      return absl::FailedPreconditionError(absl::StrCat(
-          segment.path, " was written by Millrace ", segment.header.engine_version(),
-          " in journal format ", segment.header.format_version(), "; this one reads formats up to ",
-          kFormatVersion, ": start that version, or use another directory"));
-    }
-    return std::make_optional(std::move(segment));
-  }
-
-  // A segment with a successor counts up to where that one cut it, and must be whole up to there.
-  absl::Status ReadCut(const std::optional<Segment>& segment, const Segment& next) {
-    const uint64_t number = segment.has_value() ? segment->number : 0;
-    const uint64_t length = segment.has_value() ? segment->bytes.size() : 0;
-    if (next.header.previous_segment() != number || next.header.previous_length() > length) {
-      return absl::DataLossError(
-          absl::StrCat(next.path, " goes on after ", next.header.previous_length(), " bytes of ",
-                       SegmentName(next.header.previous_segment()),
-                       ", which are not there: restore the file from a copy, or move the directory "
-                       "away and submit the jobs anew"));
-    }
-    if (!segment.has_value()) {
-      return absl::OkStatus();
-    }
-    const std::string_view kept =
-        std::string_view(segment->bytes).substr(0, next.header.previous_length());
-    ASSIGN_OR_RETURN(const SegmentEnd end, ReadFrames(kept, segment->path, Records()));
-    if (end.torn_bytes > 0) {
-      return absl::DataLossError(
-          absl::StrCat(segment->path, " is damaged at offset ", end.whole_bytes,
-                       ": restore the file from a copy, or move the directory away and submit the "
-                       "jobs anew"));
-    }
-    return absl::OkStatus();
-  }
-
-  absl::StatusOr<Position> ReadLast(const Segment& segment) {
-    ASSIGN_OR_RETURN(const SegmentEnd end, ReadFrames(segment.bytes, segment.path, Records()));
-    if (end.torn_bytes > 0) {
-      spdlog::warn(
-          "{}: the last {} bytes, from offset {}, were not written whole before a crash; they are "
-          "cut off",
-          segment.path, end.torn_bytes, end.whole_bytes);
-    }
-    return Position{segment.number, end.whole_bytes};
-  }
-
-  std::function<absl::Status(const proto::JournalRecord&)> Records() {
-    return [this](const proto::JournalRecord& record) {
-      return record.has_header() ? absl::OkStatus() : on_record_(record);
-    };
-  }
-
-  const FileJournalOptions& options_;
-  const std::function<absl::Status(const proto::JournalRecord&)>& on_record_;
+  std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> state_;
 };
 
 class FileJournal : public Journal {
  public:
-  FileJournal(FileJournalOptions options, std::unique_ptr<FileLock> lock, Position end,
-              uint64_t last_number)
-      : options_(std::move(options)),
-        lock_(std::move(lock)),
-        durable_(end),
-        last_number_(last_number) {}
+  explicit FileJournal(FileJournalOptions options)
+      : options_(std::move(options)), lease_(*options_.lease) {}
 
   ~FileJournal() override {
     {
@@ -172,8 +48,9 @@ class FileJournal : public Journal {
     }
   }
 
-  absl::Status Start() {
-    RETURN_IF_ERROR(OpenSegment());
+  absl::Status Start(const JournalEnd& end) {
+    RETURN_IF_ERROR(
+        BeginSegment({lease_.first_segment(), lease_.TakeFirstFile()}, end.cut, end.carried));
     writer_ = std::thread([this] { WriteGroups(); });
     return absl::OkStatus();
   }
@@ -201,8 +78,9 @@ class FileJournal : public Journal {
         return absl::OkStatus();
       }
     }
-    if (absl::Status opened = OpenSegment(); !opened.ok()) {
-      return Annotate(opened, "the journal still cannot be written");
+    if (absl::Status opened = GoOnInNextSegment(); !opened.ok()) {
+      return absl::IsAborted(opened) ? opened
+                                     : Annotate(opened, "the journal still cannot be written");
     }
     std::lock_guard<std::mutex> lock(mutex_);
     failure_ = absl::OkStatus();
@@ -210,34 +88,37 @@ class FileJournal : public Journal {
   }
 
  private:
-  // Makes the next segment, whose header cuts the one before at what is durable of it. A number is
-  // used once, even if the attempt fails: its file may be there after a crash.
-  absl::Status OpenSegment() {
-    const uint64_t number = ++last_number_;
-    const std::string path = absl::StrCat(options_.directory, "/", SegmentName(number));
-    ASSIGN_OR_RETURN(std::unique_ptr<AppendFile> file, options_.files->Create(path));
-    proto::JournalRecord record;
-    record.mutable_header()->set_format_version(kFormatVersion);
-    record.mutable_header()->set_engine_version(options_.engine_version);
-    record.mutable_header()->set_driver_id(options_.driver_id);
-    record.mutable_header()->set_previous_segment(durable_.segment);
-    record.mutable_header()->set_previous_length(durable_.length);
+  absl::Status GoOnInNextSegment() {
+    const JournalCut cut{segment_, durable_length_, durable_hash_.value()};
+    ASSIGN_OR_RETURN(DirectoryLease::Segment next, lease_.CreateNext());
+    return BeginSegment(std::move(next), cut, /*carried=*/{});
+  }
+
+  // Writes the header, which cuts what came before. If it fails, that one is still what counts, and
+  // the file is left to be passed over: its number must stay taken.
+  absl::Status BeginSegment(DirectoryLease::Segment segment, const JournalCut& cut,
+                            const std::vector<proto::JournalRecord>& carried) {
+    std::vector<proto::JournalRecord> records(1);
+    proto::JournalHeader* header = records.front().mutable_header();
+    header->set_format_version(kJournalFormatVersion);
+    header->set_engine_version(options_.engine_version);
+    header->set_driver_id(options_.driver_id);
+    header->set_previous_segment(cut.segment);
+    header->set_previous_length(cut.length);
+    header->set_previous_checksum(cut.checksum);
+    records.insert(records.end(), carried.begin(), carried.end());
     std::string frame;
-    AppendFrame({record}, &frame);
-    absl::Status written = file->Append(frame);
-    if (written.ok()) {
-      written = file->Sync();
-    }
-    if (written.ok()) {
-      written = options_.files->SyncDirectory(options_.directory);
-    }
-    if (!written.ok()) {
-      // It must not be taken for the journal's end: the old one may still be what counts.
-      options_.files->Remove(path).IgnoreError();
-      return written;
-    }
-    file_ = std::move(file);
-    durable_ = {number, frame.size()};
+    AppendFrame(records, &frame);
+    RETURN_IF_ERROR(segment.file->Append(frame));
+    MILLRACE_FAILPOINT("journal.header_appended");
+    RETURN_IF_ERROR(segment.file->Sync());
+    MILLRACE_FAILPOINT("journal.segment_headed");
+    RETURN_IF_ERROR(lease_.Confirm());
+    file_ = std::move(segment.file);
+    segment_ = segment.number;
+    durable_length_ = frame.size();
+    durable_hash_ = RunningHash();
+    durable_hash_.Add(frame);
     return absl::OkStatus();
   }
 
@@ -274,17 +155,15 @@ class FileJournal : public Journal {
     std::string frame;
     AppendFrame(records, &frame);
     const auto start = std::chrono::steady_clock::now();
-    absl::Status written = file_->Append(frame);
-    if (written.ok()) {
-      written = file_->Sync();
-    }
+    const absl::Status written = WriteFrame(frame);
     if (!written.ok()) {
       spdlog::error("journal: {}; {} is given up at {} bytes", ToStd(written.message()),
-                    SegmentName(durable_.segment), durable_.length);
+                    SegmentName(segment_), durable_length_);
       file_.reset();
       return written;
     }
-    durable_.length += frame.size();
+    durable_length_ += frame.size();
+    durable_hash_.Add(frame);
     if (options_.on_sync != nullptr) {
       options_.on_sync(
           std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(),
@@ -293,13 +172,29 @@ class FileJournal : public Journal {
     return absl::OkStatus();
   }
 
+  // The order is the argument: if nobody has taken over after the sync, then whoever does later
+  // reads what was synced.
+  absl::Status WriteFrame(std::string_view frame) {
+    MILLRACE_FAILPOINT("journal.before_append");
+    RETURN_IF_ERROR(file_->Append(frame));
+    MILLRACE_FAILPOINT("journal.appended");
+    if (!IsMutation("fsync_order")) {
+      RETURN_IF_ERROR(file_->Sync());
+    }
+    MILLRACE_FAILPOINT("journal.synced");
+    RETURN_IF_ERROR(lease_.Confirm());
+    MILLRACE_FAILPOINT("journal.confirmed");
+    return absl::OkStatus();
+  }
+
   const FileJournalOptions options_;
-  const std::unique_ptr<FileLock> lock_;
+  DirectoryLease& lease_;
 
   // Of the writer thread while there is no failure, else of Reopen.
   std::unique_ptr<AppendFile> file_;
-  Position durable_;
-  uint64_t last_number_;
+  uint64_t segment_ = 0;
+  uint64_t durable_length_ = 0;
+  RunningHash durable_hash_;  // of that length
 
   std::mutex reopen_mutex_;
   std::mutex mutex_;
@@ -316,20 +211,11 @@ class FileJournal : public Journal {
 absl::StatusOr<std::unique_ptr<Journal>> OpenFileJournal(
     FileJournalOptions options,
     const std::function<absl::Status(const proto::JournalRecord&)>& on_record) {
-  RETURN_IF_ERROR(options.files->MakeDirectory(options.directory));
-  absl::StatusOr<std::unique_ptr<FileLock>> lock =
-      options.files->Lock(absl::StrCat(options.directory, "/LOCK"));
-  if (absl::IsAlreadyExists(lock.status())) {
-    return absl::AlreadyExistsError(
-        absl::StrCat("directory ", options.directory,
-                     " is in use by another driver; stop that one or use another directory"));
-  }
-  RETURN_IF_ERROR(lock.status());
-  uint64_t last_number = 0;
-  ASSIGN_OR_RETURN(const Position end, JournalReader(options, on_record).Read(&last_number));
-  auto journal =
-      std::make_unique<FileJournal>(std::move(options), *std::move(lock), end, last_number);
-  RETURN_IF_ERROR(journal->Start());
+  DirectoryLease& lease = *options.lease;
+  ASSIGN_OR_RETURN(const JournalEnd end,
+                   ReadJournal(lease.files(), lease.directory(), lease.first_segment(), on_record));
+  auto journal = std::make_unique<FileJournal>(std::move(options));
+  RETURN_IF_ERROR(journal->Start(end));
   return journal;
 }
 

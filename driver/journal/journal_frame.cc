@@ -17,7 +17,6 @@ static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
 
 constexpr std::string_view kMagic = "MRJ1";
 constexpr size_t kHashOffset = 8;
-constexpr size_t kHeaderBytes = 16;
 
 template <typename T>
 void AppendInteger(T value, std::string* out) {
@@ -38,14 +37,14 @@ uint64_t HashOf(std::string_view payload) {
 
 // The payload of the frame at the start of `bytes` if it is whole.
 std::optional<std::string_view> WholePayload(std::string_view bytes) {
-  if (bytes.size() < kHeaderBytes || bytes.substr(0, kMagic.size()) != kMagic) {
+  if (bytes.size() < kFrameHeaderBytes || bytes.substr(0, kMagic.size()) != kMagic) {
     return std::nullopt;
   }
   const auto length = ReadInteger<uint32_t>(bytes, kMagic.size());
-  if (length > bytes.size() - kHeaderBytes) {
+  if (length > bytes.size() - kFrameHeaderBytes) {
     return std::nullopt;
   }
-  const std::string_view payload = bytes.substr(kHeaderBytes, length);
+  const std::string_view payload = bytes.substr(kFrameHeaderBytes, length);
   if (HashOf(payload) != ReadInteger<uint64_t>(bytes, kHashOffset)) {
     return std::nullopt;
   }
@@ -80,15 +79,27 @@ absl::Status ReadRecords(
 
 }  // namespace
 
+absl::Status DamagedAt(const std::string& name, size_t offset) {
+  return absl::DataLossError(absl::StrCat(
+      name, " is damaged at offset ", offset,
+      ": restore the file from a copy, or move the directory away and submit the jobs anew"));
+}
+
+size_t FrameLength(std::string_view bytes) {
+  return bytes.size() < kFrameHeaderBytes || bytes.substr(0, kMagic.size()) != kMagic
+             ? 0
+             : kFrameHeaderBytes + ReadInteger<uint32_t>(bytes, kMagic.size());
+}
+
 void AppendFrame(const std::vector<proto::JournalRecord>& records, std::string* out) {
   const size_t start = out->size();
   out->append(kMagic);
-  out->append(kHeaderBytes - kMagic.size(), '\0');
+  out->append(kFrameHeaderBytes - kMagic.size(), '\0');
   for (const proto::JournalRecord& record : records) {
     AppendInteger(static_cast<uint32_t>(record.ByteSizeLong()), out);
     record.AppendToString(out);
   }
-  const std::string_view payload = std::string_view(*out).substr(start + kHeaderBytes);
+  const std::string_view payload = std::string_view(*out).substr(start + kFrameHeaderBytes);
   MILLRACE_CHECK(payload.size() <= UINT32_MAX) << "journal frame of " << payload.size() << " bytes";
   const auto length = static_cast<uint32_t>(payload.size());
   const uint64_t hash = HashOf(payload);
@@ -100,20 +111,20 @@ absl::StatusOr<SegmentEnd> ReadFrames(
     std::string_view bytes, const std::string& name,
     const std::function<absl::Status(const proto::JournalRecord&)>& on_record) {
   size_t offset = 0;
+  size_t last_frame = 0;
   while (offset < bytes.size()) {
     const std::optional<std::string_view> payload = WholePayload(bytes.substr(offset));
     if (!payload.has_value()) {
       if (HasWholeFrame(bytes.substr(offset + 1))) {
-        return absl::DataLossError(absl::StrCat(
-            name, " is damaged at offset ", offset,
-            ": restore the file from a copy, or move the directory away and submit the jobs anew"));
+        return DamagedAt(name, offset);
       }
       break;
     }
     RETURN_IF_ERROR(ReadRecords(*payload, absl::StrCat(name, " at offset ", offset), on_record));
-    offset += kHeaderBytes + payload->size();
+    last_frame = offset;
+    offset += kFrameHeaderBytes + payload->size();
   }
-  return SegmentEnd{offset, bytes.size() - offset};
+  return SegmentEnd{offset, bytes.size() - offset, last_frame};
 }
 
 }  // namespace millrace

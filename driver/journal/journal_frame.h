@@ -24,9 +24,17 @@ namespace millrace {
 // Appends one frame with `records`. REQUIRES: their sizes add up to less than 4 GiB.
 void AppendFrame(const std::vector<proto::JournalRecord>& records, std::string* out);
 
+// What a frame has before its payload.
+inline constexpr size_t kFrameHeaderBytes = 16;
+
+// Length of the frame that begins with `bytes`, of which kFrameHeaderBytes are enough; 0 if none
+// does.
+size_t FrameLength(std::string_view bytes);
+
 struct SegmentEnd {
   size_t whole_bytes = 0;  // length of the whole frames
   size_t torn_bytes = 0;   // of the damaged tail after them
+  size_t last_frame = 0;   // where the last of the whole frames begins
 };
 
 // Calls `on_record` for every record of the whole frames of `bytes`. DATA_LOSS names `name` and the
@@ -34,6 +42,9 @@ struct SegmentEnd {
 absl::StatusOr<SegmentEnd> ReadFrames(
     std::string_view bytes, const std::string& name,
     const std::function<absl::Status(const proto::JournalRecord&)>& on_record);
+
+// DATA_LOSS with what to do about it.
+absl::Status DamagedAt(const std::string& name, size_t offset);
 
 }  // namespace millrace
 

@@ -48,6 +48,11 @@ grpc::Status JobsService::Stop(grpc::ServerContext*, const proto::StopRequest* r
   return Answer(jobs_->Stop(*request), response);
 }
 
+grpc::Status JobsService::Savepoint(grpc::ServerContext*, const proto::SavepointRequest* request,
+                                    proto::SavepointResponse* response) {
+  return Answer(jobs_->Savepoint(*request), response);
+}
+
 grpc::Status JobsService::Lag(grpc::ServerContext*, const proto::JobRequest* request,
                               proto::LagResponse* response) {
   return Answer(jobs_->Lag(request->name()), response);

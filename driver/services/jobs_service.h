@@ -22,6 +22,8 @@ class JobsService : public proto::Jobs::Service {
                     proto::JobDetail* response) override;
   grpc::Status Stop(grpc::ServerContext* context, const proto::StopRequest* request,
                     proto::StopResponse* response) override;
+  grpc::Status Savepoint(grpc::ServerContext* context, const proto::SavepointRequest* request,
+                         proto::SavepointResponse* response) override;
   grpc::Status Lag(grpc::ServerContext* context, const proto::JobRequest* request,
                    proto::LagResponse* response) override;
   grpc::Status Executors(grpc::ServerContext* context, const proto::ExecutorsRequest* request,

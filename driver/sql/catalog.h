@@ -26,6 +26,7 @@ struct TableDefinition {
   std::vector<OutputColumn> columns;
   std::vector<std::string> primary_key;
   proto::OnError on_error = proto::ON_ERROR_FAIL;
+  std::string error_table;  // of ON_ERROR_TABLE
 
   // Places in the script: the name, WITH, the primary key, each option.
   int32_t position = -1;

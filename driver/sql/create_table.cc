@@ -183,14 +183,17 @@ class TableBinder {
   }
 
   absl::Status BindOnError(const std::string& value, int32_t position) {
-    if (absl::StartsWith(value, "table:")) {
-      return Unsupported("on_error = 'table:…' (a dead-letter table)", position);
+    constexpr char kTable[] = "table:";
+    if (absl::StartsWith(value, kTable) && value != kTable) {
+      table_.on_error = proto::ON_ERROR_TABLE;
+      table_.error_table = value.substr(sizeof(kTable) - 1);
+    } else if (value == "fail" || value == "skip") {
+      table_.on_error = value == "skip" ? proto::ON_ERROR_SKIP : proto::ON_ERROR_FAIL;
+    } else {
+      return ErrorAt(
+          position,
+          absl::StrCat("on_error must be 'fail', 'skip' or 'table:NAME', not '", value, "'"));
     }
-    if (value != "fail" && value != "skip") {
-      return ErrorAt(position,
-                     absl::StrCat("on_error must be 'fail' or 'skip', not '", value, "'"));
-    }
-    table_.on_error = value == "skip" ? proto::ON_ERROR_SKIP : proto::ON_ERROR_FAIL;
     return absl::OkStatus();
   }
 

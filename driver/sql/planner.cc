@@ -14,6 +14,7 @@
 #include "driver/sql/ast.h"
 #include "driver/sql/catalog.h"
 #include "driver/sql/create_table.h"
+#include "driver/sql/error_sinks.h"
 #include "driver/sql/insert_binder.h"
 #include "driver/sql/logical/check_plan.h"
 #include "driver/sql/logical/rewrites.h"
@@ -214,6 +215,7 @@ class ScriptPlanner {
     }
     ASSIGN_OR_RETURN(script.plan,
                      BuildPhysicalPlan({std::move(script.explain_only ? explained_ : inserts_)}));
+    RETURN_IF_ERROR(AddErrorSinks(catalog_, *options_.connectors, &script.plan));
     RETURN_IF_ERROR(ValidateConnectors(script.plan));
     NoticeUnused(script.plan);
     FillJob(&script.plan);

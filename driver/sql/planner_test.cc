@@ -1,6 +1,7 @@
 // Shapes of plans: as EXPLAIN shows them, and what EXPLAIN does not show.
 #include "driver/sql/planner.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <memory>
@@ -448,6 +449,40 @@ TEST(PlannerTest, SkipsOrFailsAsTheTableSays) {
   EXPECT_EQ(script.plan.sources(0).on_error(), proto::ON_ERROR_SKIP);
   EXPECT_EQ(script.plan.sources(0).options().count("on_error"), 0u);
   EXPECT_EQ(script.notices, std::vector<std::string>{"table \"unused\" is not used"});
+}
+
+TEST(PlannerTest, SetsFailedRecordsAside) {
+  // The table may be made later, be written by an INSERT too, and serve several sources.
+  const PlannedScript script = Plan(
+      "CREATE TABLE s (value text) WITH (connector = 'file', path = 'p', on_error = 'table:dead');"
+      "CREATE TABLE t (value text) WITH (connector = 'file', path = 'q', on_error = 'table:dead');"
+      "CREATE TABLE dead (error text, key text, value bytea) WITH (connector = 'print');"
+      "INSERT INTO dead (error) SELECT value FROM s;"
+      "INSERT INTO dead (error) SELECT value FROM t");
+  const proto::JobPlan& plan = script.plan;
+  ASSERT_EQ(plan.sinks_size(), 3);
+  EXPECT_EQ(plan.sinks(2).table(), "dead");
+  EXPECT_EQ(plan.sinks(2).mode(), proto::SINK_APPEND);
+  EXPECT_FALSE(plan.sinks(2).keyed());
+  for (const proto::Source& source : plan.sources()) {
+    EXPECT_EQ(source.on_error(), proto::ON_ERROR_TABLE);
+    EXPECT_EQ(source.error_sink(), 2u);
+  }
+  EXPECT_THAT(script.notices, ::testing::IsEmpty());
+}
+
+TEST(PlannerTest, ExplainsWhereFailedRecordsGo) {
+  const PlannedScript script = Plan(
+      "CREATE TABLE s (value text) WITH (connector = 'file', path = 'p', on_error = 'table:dead');"
+      "CREATE TABLE dead (error text, \"offset\" bigint) WITH (connector = 'kafka', topic = 'd');"
+      "CREATE TABLE out (a text) WITH (connector = 'file', path = 'o');"
+      "EXPLAIN INSERT INTO out SELECT value FROM s");
+  EXPECT_EQ(script.explain_text,
+            "Stage 0: a task per split of s\n"
+            "  -> Sink out (file 'o', inserts): a\n"
+            "    -> Source s (file 'p'): value\n"
+            "  -> Sink dead (kafka 'd', inserts): error, offset\n"
+            "    -> Records of s that fail\n");
 }
 
 TEST(PlannerTest, LetsOverridesWin) {

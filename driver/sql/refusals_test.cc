@@ -53,6 +53,41 @@ void ExpectRefusals(const std::vector<Refusal>& refusals) {
   }
 }
 
+// A source with that on_error, made before the tables that follow it.
+std::string WithErrorTable(const std::string& name, const std::string& tables = "") {
+  return absl::StrCat(
+      "CREATE TABLE t (a text) WITH (connector = 'kafka', topic = 'a', on_error = 'table:", name,
+      "');", tables, "INSERT INTO out SELECT a FROM t");
+}
+
+TEST(RefusalsTest, TablesThatCannotTakeFailedRecords) {
+  ExpectRefusals(
+      {{WithErrorTable("dead", "CREATE TABLE dad (error text) WITH (connector = 'print');"), 2, 65,
+        "table \"dead\" does not exist; did you mean \"dad\""},
+       {WithErrorTable("t"), 2, 65, "cannot take its own failed records"},
+       {WithErrorTable("v", "CREATE VIEW v AS SELECT value FROM lines;"), 2, 65,
+        "\"v\" is a view and cannot be written"},
+       {WithErrorTable("dead",
+                       "CREATE TABLE dead (error text, reason text) WITH (connector = 'print');"),
+        2, 65,
+        "they have no column \"reason\", only \"error\" text, \"topic\" text, \"partition\" "
+        "integer, "
+        "\"offset\" bigint, \"timestamp\" timestamp with time zone, \"key\" bytea or text, "
+        "\"value\" bytea or "
+        "text"},
+       {WithErrorTable("dead", "CREATE TABLE dead (\"offset\" int) WITH (connector = 'print');"), 2,
+        65, "its column \"offset\" must be of type bigint, not integer"},
+       {WithErrorTable("dead", "CREATE TABLE dead (value jsonb) WITH (connector = 'print');"), 2,
+        65, "its column \"value\" must be of type bytea or text, not jsonb"},
+       {WithErrorTable("dead",
+                       "CREATE TABLE dead (topic text, error text, PRIMARY KEY (topic)) WITH "
+                       "(connector = 'kafka', topic = 'd');"),
+        2, 65, "it has a PRIMARY KEY"},
+       // Its own options are checked as those of any sink.
+       {WithErrorTable("dead", "CREATE TABLE dead (error text) WITH (connector = 'kafka');"), 2,
+        121, "connector kafka needs option \"topic\""}});
+}
+
 TEST(RefusalsTest, ShowsTheLineWithACaret) {
   EXPECT_EQ(Refuse("CREATE TABLE lines (word text) WITH (connector = 'kafka', topic = 't');\n"
                    "CREATE TABLE shown (a text) WITH (connector = 'print');\n"
@@ -275,10 +310,10 @@ TEST(RefusalsTest, Tables) {
       {"CREATE TABLE t (a text) WITH (connector = 'prnt')", 2, 31, "no source connector \"prnt\""},
       {"CREATE TABLE t (a text) WITH (connector = 'kafka', format = 'xml')", 2, 52,
        "no format \"xml\""},
-      {"CREATE TABLE t (a text) WITH (connector = 'kafka', on_error = 'table:dead')", 2, 52,
-       "on_error = 'table:…'"},
+      {"CREATE TABLE t (a text) WITH (connector = 'kafka', on_error = 'table:')", 2, 52,
+       "on_error must be 'fail', 'skip' or 'table:NAME', not 'table:'"},
       {"CREATE TABLE t (a text) WITH (connector = 'kafka', on_error = 'ignore')", 2, 52,
-       "'fail' or 'skip'"},
+       "must be 'fail', 'skip' or 'table:NAME', not 'ignore'"},
       {"CREATE TABLE t (a text) WITH (connector = 'kafka', watermark = 'ts')", 2, 52,
        "option \"watermark\" is not supported yet"},
       {"CREATE TABLE t (a text) WITH (connector = 'kafka', late = 'drop')", 2, 52,

@@ -239,6 +239,17 @@ void FakeExecutor::Answer(const proto::DriverMessage& message) {
     answer.mutable_batch_committed()->set_epoch(commit.epoch());
     answer.mutable_batch_committed()->set_batch(commit.batch());
     Send(answer);
+  } else if (message.has_stop_epoch()) {
+    answer.mutable_epoch_stopped()->set_job_id(message.stop_epoch().job_id());
+    answer.mutable_epoch_stopped()->set_epoch(message.stop_epoch().epoch());
+    Send(answer);
+  } else if (message.has_take_snapshot()) {
+    // Keeps no state, so that there is nothing to write.
+    const proto::TakeSnapshot& take = message.take_snapshot();
+    answer.mutable_snapshot_written()->set_job_id(take.job_id());
+    answer.mutable_snapshot_written()->set_epoch(take.epoch());
+    answer.mutable_snapshot_written()->set_batch(take.batch());
+    Send(answer);
   }
 }
 

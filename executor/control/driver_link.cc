@@ -7,19 +7,36 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "common/base/status.h"
 #include "common/rpc/rpc.h"
 
 namespace millrace {
 
+namespace {
+
+std::string Names(const std::vector<DriverLinkOptions::Driver>& drivers) {
+  return absl::StrJoin(drivers, ",", [](std::string* out, const DriverLinkOptions::Driver& driver) {
+    out->append(driver.name);
+  });
+}
+
+}  // namespace
+
 DriverLink::DriverLink(DriverLinkOptions options)
-    : options_(std::move(options)), stub_(proto::Cluster::NewStub(options_.channel)) {}
+    : options_(std::move(options)),
+      driver_names_(Names(options_.drivers)),
+      register_timeout_(options_.drivers.size() == 1 ? options_.register_timeout
+                                                     : options_.short_register_timeout),
+      last_backoff_(options_.drivers.size() == 1 ? options_.last_backoff
+                                                 : options_.short_last_backoff) {}
 
 DriverLink::~DriverLink() { Close(absl::ZeroDuration()); }
 
 void DriverLink::Start() {
   reader_ = std::thread([this] { ReadLoop(); });
   writer_ = std::thread([this] { WriteLoop(); });
+  watcher_ = std::thread([this] { WatchLoop(); });
 }
 
 void DriverLink::Close(absl::Duration flush) {
@@ -40,6 +57,7 @@ void DriverLink::Close(absl::Duration flush) {
   if (reader_.joinable()) {
     reader_.join();
     writer_.join();
+    watcher_.join();
   }
 }
 
@@ -53,7 +71,7 @@ absl::Status DriverLink::WaitUntilRegistered(absl::Duration timeout) {
   const absl::Time deadline = absl::Now() + timeout;
   while (stream_ == nullptr && !closing_ && !reader_ended_) {
     if (changed_.WaitWithDeadline(&mutex_, deadline) && stream_ == nullptr) {
-      return absl::DeadlineExceededError(absl::StrCat("the driver at ", options_.driver_name,
+      return absl::DeadlineExceededError(absl::StrCat("the driver at ", driver_names_,
                                                       " has not answered within ",
                                                       absl::FormatDuration(timeout)));
     }
@@ -99,16 +117,19 @@ void DriverLink::ReadLoop() {
   pthread_setname_np(pthread_self(), "control-read");
   absl::Duration backoff = options_.first_backoff;
   absl::Time last_seen = absl::Now();
+  size_t current = 0;
+  size_t tries = 0;  // since the last registration
   bool told = false;
   while (!closing()) {
     bool registered = false;
-    const absl::Status status = Serve(&registered);
+    const absl::Status status = Serve(options_.drivers[current], &registered);
     if (closing()) {
       break;
     }
     if (registered) {
       backoff = options_.first_backoff;
       last_seen = absl::Now();
+      tries = 0;
       told = false;
     }
     if (absl::IsFailedPrecondition(status)) {
@@ -117,22 +138,30 @@ void DriverLink::ReadLoop() {
     }
     if (absl::Now() - last_seen >= options_.driver_timeout) {
       options_.on_end(absl::UnavailableError(
-          absl::StrCat("no driver at ", options_.driver_name, " within ",
+          absl::StrCat("no driver at ", driver_names_, " within ",
                        absl::FormatDuration(options_.driver_timeout), ": ", status.message())));
       break;
     }
     if (!std::exchange(told, true)) {
-      spdlog::warn("no driver at {} ({}); trying again until it answers", options_.driver_name,
-                   std::string(status.message()));
+      spdlog::warn("no driver at {} ({}); trying {} until one answers",
+                   options_.drivers[current].name, std::string(status.message()), driver_names_);
     }
-    if (!WaitBeforeNextTry(backoff * absl::Uniform(random_, 0.5, 1.0))) {
-      break;
+    // A connection that broke may just have been cut: its driver is asked first. One that was
+    // silent is not.
+    if (!registered || absl::IsDeadlineExceeded(status)) {
+      current = (current + 1) % options_.drivers.size();
     }
-    backoff = std::min(backoff * 2, options_.last_backoff);
+    if (++tries % options_.drivers.size() == 0) {
+      if (!WaitBeforeNextTry(backoff * absl::Uniform(random_, 0.5, 1.0))) {
+        break;
+      }
+      backoff = std::min(backoff * 2, last_backoff_);
+    }
   }
   absl::MutexLock lock(&mutex_);
   reader_ended_ = true;
   changed_.SignalAll();
+  watch_changed_.Signal();
 }
 
 bool DriverLink::WaitBeforeNextTry(absl::Duration delay) {
@@ -144,7 +173,7 @@ bool DriverLink::WaitBeforeNextTry(absl::Duration delay) {
   return !closing_;
 }
 
-absl::Status DriverLink::Serve(bool* registered) {
+absl::Status DriverLink::Serve(const DriverLinkOptions::Driver& driver, bool* registered) {
   grpc::ClientContext context;
   {
     absl::MutexLock lock(&mutex_);
@@ -152,21 +181,27 @@ absl::Status DriverLink::Serve(bool* registered) {
       return absl::CancelledError("closing");
     }
     context_ = &context;
-    register_deadline_ = absl::Now() + options_.register_timeout;
-    changed_.SignalAll();
+    give_up_at_ = absl::Now() + register_timeout_;
+    watch_changed_.Signal();
   }
-  std::unique_ptr<Stream> stream = stub_->Connect(&context);
-  absl::StatusOr<proto::Registered> answer = Register(stream.get());
+  // The pauses between tries are ours, not the channel's.
+  grpc::experimental::ChannelResetConnectionBackoff(driver.channel.get());
+  const std::unique_ptr<proto::Cluster::Stub> stub = proto::Cluster::NewStub(driver.channel);
+  const std::unique_ptr<Stream> stream = stub->Connect(&context);
+  absl::StatusOr<proto::Registered> answer = Register(driver, stream.get());
   absl::Status status = answer.status();
   if (answer.ok()) {
     *registered = true;
     const uint64_t session = BeginSession(stream.get(), *answer);
     options_.on_registered(session, *answer);
-    status = ReadMessages(stream.get(), session);
+    status = ReadMessages(driver, stream.get(), session);
   }
   context.TryCancel();
-  EndSession();
+  const bool silent = EndSession();
   const grpc::Status end = stream->Finish();
+  if (silent) {
+    return absl::DeadlineExceededError("it is silent");
+  }
   if (status.ok()) {
     status = end.ok() ? absl::UnavailableError("the driver ended the connection") : FromGrpc(end);
   }
@@ -176,7 +211,8 @@ absl::Status DriverLink::Serve(bool* registered) {
              : absl::UnavailableError(end.error_message());
 }
 
-absl::StatusOr<proto::Registered> DriverLink::Register(Stream* stream) {
+absl::StatusOr<proto::Registered> DriverLink::Register(const DriverLinkOptions::Driver& driver,
+                                                       Stream* stream) {
   proto::ExecutorMessage message;
   *message.mutable_register_() = options_.registration;
   proto::DriverMessage answer;
@@ -184,33 +220,71 @@ absl::StatusOr<proto::Registered> DriverLink::Register(Stream* stream) {
     return absl::UnavailableError("it cannot be reached");
   }
   if (answer.has_rejected()) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("the driver at ", options_.driver_name,
-                     " has rejected this executor: ", answer.rejected().reason()));
+    return Rejected(driver, answer.rejected());
   }
   if (!answer.has_registered()) {
     return absl::InternalError("its first message is not Registered");
   }
+  if (absl::Status current = CheckTerm(answer.registered()); !current.ok()) {
+    return current;
+  }
   return answer.registered();
 }
 
-absl::Status DriverLink::ReadMessages(Stream* stream, uint64_t session) {
+absl::Status DriverLink::CheckTerm(const proto::Registered& registered) {
+  if (registered.driver_term() < highest_term_ &&
+      absl::Now() - highest_term_heard_ < options_.replaced_grace) {
+    return absl::UnavailableError(absl::StrCat("it has been replaced: its term is ",
+                                               registered.driver_term(), ", a later driver's is ",
+                                               highest_term_));
+  }
+  highest_term_ = registered.driver_term();
+  return absl::OkStatus();
+}
+
+absl::Status DriverLink::Rejected(const DriverLinkOptions::Driver& driver,
+                                  const proto::Rejected& rejected) {
+  return absl::FailedPreconditionError(absl::StrCat(
+      "the driver at ", driver.name, " has rejected this executor: ", rejected.reason()));
+}
+
+absl::Status DriverLink::ReadMessages(const DriverLinkOptions::Driver& driver, Stream* stream,
+                                      uint64_t session) {
   proto::DriverMessage message;
-  while (stream->Read(&message)) {
+  while (ReadOne(stream, &message)) {
+    highest_term_heard_ = absl::Now();
     if (message.has_rejected()) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("the driver at ", options_.driver_name,
-                       " has rejected this executor: ", message.rejected().reason()));
+      return Rejected(driver, message.rejected());
     }
-    options_.on_message(session, std::move(message));
+    if (!message.has_alive()) {
+      options_.on_message(session, std::move(message));
+    }
     message.Clear();
   }
   return absl::OkStatus();
 }
 
+bool DriverLink::ReadOne(Stream* stream, proto::DriverMessage* message) {
+  {
+    absl::MutexLock lock(&mutex_);
+    handling_ = false;
+    give_up_at_ = absl::Now() + driver_silence_;
+  }
+  const bool read = stream->Read(message);
+  absl::MutexLock lock(&mutex_);
+  handling_ = true;
+  return read;
+}
+
 uint64_t DriverLink::BeginSession(Stream* stream, const proto::Registered& registered) {
   absl::MutexLock lock(&mutex_);
-  register_deadline_ = absl::InfiniteFuture();
+  driver_silence_ = registered.heartbeat_timeout_ms() > 0
+                        ? absl::Milliseconds(registered.heartbeat_timeout_ms())
+                        : absl::InfiniteDuration();
+  give_up_at_ = absl::Now() + driver_silence_;
+  handling_ = true;
+  watch_changed_.Signal();
+  highest_term_heard_ = absl::Now();
   stream_ = stream;
   queue_.clear();
   queued_bytes_ = 0;
@@ -222,16 +296,38 @@ uint64_t DriverLink::BeginSession(Stream* stream, const proto::Registered& regis
   return ++session_;
 }
 
-void DriverLink::EndSession() {
+bool DriverLink::EndSession() {
   absl::MutexLock lock(&mutex_);
   stream_ = nullptr;
   context_ = nullptr;
-  register_deadline_ = absl::InfiniteFuture();
+  give_up_at_ = absl::InfiniteFuture();
+  driver_silence_ = absl::InfiniteDuration();
+  handling_ = false;
   queue_.clear();
   queued_bytes_ = 0;
   changed_.SignalAll();
   while (writing_) {
     changed_.Wait(&mutex_);
+  }
+  return std::exchange(silent_, false);
+}
+
+// A driver that is stopped keeps its connections: reads wait for ever, and so do writes once it has
+// been sent what it takes unread.
+void DriverLink::WatchLoop() {
+  pthread_setname_np(pthread_self(), "control-watch");
+  absl::MutexLock lock(&mutex_);
+  while (!reader_ended_) {
+    const absl::Time now = absl::Now();
+    if (now < give_up_at_) {
+      watch_changed_.WaitWithDeadline(&mutex_, give_up_at_);
+    } else if (handling_) {
+      give_up_at_ = now + driver_silence_;  // the next read sets it anew
+    } else {
+      silent_ = true;
+      give_up_at_ = absl::InfiniteFuture();
+      context_->TryCancel();
+    }
   }
 }
 
@@ -257,10 +353,6 @@ DriverLink::Work DriverLink::NextWork() {
     changed_.WaitWithDeadline(&mutex_, NextWorkTime());
   }
   const absl::Time now = absl::Now();
-  if (context_ != nullptr && now >= register_deadline_) {
-    context_->TryCancel();
-    register_deadline_ = absl::InfiniteFuture();
-  }
   Work work{.stream = stream_, .close = closing_ || reader_ended_};
   if (stream_ == nullptr) {
     return work;
@@ -283,7 +375,7 @@ DriverLink::Work DriverLink::NextWork() {
 
 absl::Time DriverLink::NextWorkTime() const {
   if (stream_ == nullptr) {
-    return context_ == nullptr ? absl::InfiniteFuture() : register_deadline_;
+    return absl::InfiniteFuture();
   }
   if (!queue_.empty()) {
     return absl::InfinitePast();

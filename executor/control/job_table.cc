@@ -31,7 +31,12 @@ void JobTable::OnMessage(uint64_t session, proto::DriverMessage message) {
   } else if (message.has_commit_batch()) {
     const proto::CommitBatch& commit = message.commit_batch();
     if (std::shared_ptr<JobEpoch> epoch = Find(commit.job_id(), commit.epoch())) {
-      epoch->Commit(BatchId(commit.batch()));
+      epoch->Commit(commit);
+    }
+  } else if (message.has_take_snapshot()) {
+    const proto::TakeSnapshot& take = message.take_snapshot();
+    if (std::shared_ptr<JobEpoch> epoch = Find(take.job_id(), take.epoch())) {
+      epoch->TakeSnapshot(take);
     }
   } else if (message.has_stop_epoch()) {
     StopEpoch(session, message.stop_epoch());
@@ -92,7 +97,7 @@ void JobTable::StopEpoch(uint64_t session, const proto::StopEpoch& message) {
     running = std::exchange(job.running, nullptr);
   }
   if (running != nullptr) {
-    running->Stop(/*report=*/true);
+    running->SettleAndStop(BatchId(message.durable_batch()));
     return;
   }
   auto stopped = std::make_shared<proto::ExecutorMessage>();

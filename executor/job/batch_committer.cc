@@ -1,9 +1,11 @@
 #include "executor/job/batch_committer.h"
 
 #include <algorithm>
+#include <set>
+#include <string>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
+#include "common/base/failpoint.h"
 
 namespace millrace {
 namespace {
@@ -22,14 +24,13 @@ BatchCommitter::BatchCommitter(TaskHost* host, Clock* clock, JobMetrics* metrics
       options_(options),
       on_committed_(std::move(on_committed)) {}
 
-void BatchCommitter::Prepare(BatchId batch, std::vector<ShardWriter*> writers,
-                             std::function<void()> done) {
+void BatchCommitter::Prepare(BatchId batch, Writers writers, std::function<void()> done) {
   {
     absl::MutexLock lock(&mutex_);
     prepared_[batch] = writers;
   }
   const size_t count = writers.size();
-  const auto prepare = [this, batch, writers = std::move(writers)](size_t i) {
+  const auto prepare = [this, batch, writers](size_t i) {
     if (host_->ended()) {
       return;
     }
@@ -46,17 +47,18 @@ void BatchCommitter::Prepare(BatchId batch, std::vector<ShardWriter*> writers,
   });
 }
 
-void BatchCommitter::Commit(BatchId batch) {
+void BatchCommitter::Commit(BatchId through, BatchId durable, Writers finish) {
   proto::BatchCommitted again;
   {
     absl::MutexLock lock(&mutex_);
-    if (!prepared_.contains(batch)) {
-      if (last_.batch() != batch.value()) {
+    durable_ = std::max(durable_, durable);
+    if (!prepared_.contains(through)) {
+      if (last_.batch() != through.value()) {
         return;
       }
       again = last_;
-    } else if (std::find(ordered_.begin(), ordered_.end(), batch) == ordered_.end()) {
-      ordered_.push_back(batch);
+    } else if (ordered_.empty() || ordered_.back().through < through) {
+      ordered_.push_back({.through = through, .finish = std::move(finish)});
     }
   }
   if (again.batch() != 0) {
@@ -66,71 +68,200 @@ void BatchCommitter::Commit(BatchId batch) {
   StartNext();
 }
 
-void BatchCommitter::StartNext() {
-  auto committing = std::make_shared<Committing>();
+void BatchCommitter::SetDurable(BatchId batch) {
   {
     absl::MutexLock lock(&mutex_);
-    if (committing_ || ordered_.empty()) {
+    if (batch <= durable_) {
       return;
     }
-    committing_ = true;
-    committing->batch = ordered_.front();
-    committing->writers = prepared_[committing->batch];
+    durable_ = batch;
   }
-  committing->markers.resize(committing->writers.size());
-  committing->start_ns = clock_->MonotonicNs();
+  StartNext();
+}
+
+void BatchCommitter::SettleAll(BatchId durable, std::function<void()> settled) {
+  {
+    absl::MutexLock lock(&mutex_);
+    durable_ = std::max(durable_, durable);
+    when_settled_ = std::move(settled);
+  }
+  StartNext();
+}
+
+void BatchCommitter::StartNext() {
+  auto round = std::make_shared<Round>();
+  std::function<void()> settled;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (busy_) {
+      return;
+    }
+    busy_ = PlanRound(round.get());
+    if (!busy_) {
+      settled.swap(when_settled_);
+    }
+  }
+  if (round->through == BatchId() && round->tasks.empty()) {
+    if (settled != nullptr) {
+      settled();
+    }
+    return;
+  }
+  round->start_ns = clock_->MonotonicNs();
+  if (round->through != BatchId()) {
+    MILLRACE_FAILPOINT("executor.before_commit");
+  }
   FanOut(
-      host_, committing->writers.size(),
-      [this, committing](size_t i) { CommitWriter(committing, i); },
-      [this, committing] {
+      host_, round->tasks.size(), [this, round](size_t i) { RunTask(round, i); },
+      [this, round] {
         if (!host_->ended()) {
-          Finish(committing);
+          Finish(round);
         }
       });
 }
 
-void BatchCommitter::CommitWriter(const std::shared_ptr<Committing>& committing, size_t index) {
-  const absl::Time deadline = clock_->Now() + options_.commit_timeout;
-  for (int tries = 1;; ++tries) {
-    if (host_->ended()) {
-      return;
+bool BatchCommitter::PlanRound(Round* round) {
+  round->durable = durable_;
+  if (!ordered_.empty()) {
+    round->through = ordered_.front().through;
+    PlanCommits(round);
+    return true;
+  }
+  PlanSettling(round);
+  return !round->tasks.empty();
+}
+
+void BatchCommitter::PlanCommits(Round* round) {
+  const std::set<ShardWriter*> finish(ordered_.front().finish.begin(),
+                                      ordered_.front().finish.end());
+  std::set<ShardWriter*> writers = finish;
+  for (const auto& [batch, prepared] : prepared_) {
+    if (batch <= round->through) {
+      writers.insert(prepared.begin(), prepared.end());
     }
-    // Each try gets half of what is left: the first may hang on a connection that the second makes
-    // anew.
-    const absl::Time now = clock_->Now();
-    absl::StatusOr<std::string> marker =
-        committing->writers[index]->Commit(committing->batch, now + (deadline - now) / 2);
-    if (marker.ok()) {
-      committing->markers[index] = *std::move(marker);
-      return;
+  }
+  for (ShardWriter* writer : writers) {
+    round->tasks.push_back({.writer = writer,
+                            .settle = WantsSettling(writer),
+                            .commit = true,
+                            .finish = finish.contains(writer),
+                            .marker = ""});
+  }
+}
+
+// Only of writers that no prepared batch has rows for, unless nothing more is to come: the others
+// are settled with their next commit, which in a busy job comes soon and would have to wait for
+// this.
+void BatchCommitter::PlanSettling(Round* round) {
+  std::set<ShardWriter*> later;
+  if (when_settled_ == nullptr) {
+    for (const auto& [batch, prepared] : prepared_) {
+      later.insert(prepared.begin(), prepared.end());
     }
-    if (tries >= options_.commit_tries || !WorthAnotherTry(marker.status())) {
-      host_->Fail(committing->batch, marker.status());
-      return;
+  }
+  for (const auto& [writer, progress] : unsettled_) {
+    if (!later.contains(writer) && WantsSettling(writer)) {
+      round->tasks.push_back(
+          {.writer = writer, .settle = true, .commit = false, .finish = false, .marker = ""});
     }
   }
 }
 
-void BatchCommitter::Finish(const std::shared_ptr<Committing>& committing) {
-  proto::BatchCommitted committed;
-  committed.set_batch(committing->batch.value());
-  for (size_t i = 0; i < committing->writers.size(); ++i) {
-    proto::SinkMarker* marker = committed.add_markers();
-    marker->set_sink(committing->writers[i]->sink());
-    marker->set_shard(committing->writers[i]->shard());
-    marker->set_marker(committing->markers[i]);
+bool BatchCommitter::WantsSettling(ShardWriter* writer) const {
+  const auto progress = unsettled_.find(writer);
+  return progress != unsettled_.end() && progress->second.settled < durable_;
+}
+
+void BatchCommitter::RunTask(const std::shared_ptr<Round>& round, size_t index) {
+  Task& task = round->tasks[index];
+  absl::Status status;
+  if (task.settle) {
+    status =
+        Try([&](absl::Time deadline) { return task.writer->Settle(round->durable, deadline); });
   }
-  metrics_->commit_seconds.Observe(
-      static_cast<double>(clock_->MonotonicNs() - committing->start_ns) * 1e-9);
+  if (task.finish && status.ok()) {
+    task.writer->Finish();
+  }
+  if (task.commit && status.ok() && !host_->ended()) {
+    status = Try([&](absl::Time deadline) {
+      absl::StatusOr<std::string> marker = task.writer->Commit(round->through, deadline);
+      if (marker.ok()) {
+        task.marker = *std::move(marker);
+      }
+      return marker.status();
+    });
+  }
+  if (!status.ok()) {
+    host_->Fail(task.commit ? round->through : round->durable, status);
+  }
+}
+
+absl::Status BatchCommitter::Try(absl::FunctionRef<absl::Status(absl::Time deadline)> call) {
+  const absl::Time deadline = clock_->Now() + options_.commit_timeout;
+  for (int tries = 1;; ++tries) {
+    if (host_->ended()) {
+      return absl::OkStatus();
+    }
+    // Each try gets half of what is left: the first may hang on a connection that the second makes
+    // anew.
+    const absl::Time now = clock_->Now();
+    const absl::Status status = call(now + (deadline - now) / 2);
+    if (status.ok() || tries >= options_.commit_tries || !WorthAnotherTry(status)) {
+      return status;
+    }
+  }
+}
+
+void BatchCommitter::Finish(const std::shared_ptr<Round>& round) {
+  const bool commits = round->through != BatchId();
+  proto::BatchCommitted committed;
+  if (commits) {
+    MILLRACE_FAILPOINT("executor.committed");
+    committed = Report(*round);
+    metrics_->commit_seconds.Observe(static_cast<double>(clock_->MonotonicNs() - round->start_ns) *
+                                     1e-9);
+  }
   {
     absl::MutexLock lock(&mutex_);
-    prepared_.erase(committing->batch);
-    ordered_.pop_front();
-    last_ = committed;
-    committing_ = false;
+    NoteProgress(*round);
+    if (commits) {
+      prepared_.erase(prepared_.begin(), prepared_.upper_bound(round->through));
+      ordered_.pop_front();
+      last_ = committed;
+    }
+    busy_ = false;
   }
-  on_committed_(std::move(committed));
+  if (commits) {
+    on_committed_(std::move(committed));
+  }
   StartNext();
+}
+
+void BatchCommitter::NoteProgress(const Round& round) {
+  for (const Task& task : round.tasks) {
+    auto progress = unsettled_.find(task.writer);
+    if (task.settle && progress != unsettled_.end()) {
+      progress->second.settled = round.durable;
+      if (progress->second.committed <= round.durable) {
+        unsettled_.erase(progress);
+      }
+    }
+    if (task.commit) {
+      // What was before it is settled, or else the entry is there.
+      unsettled_
+          .try_emplace(task.writer, Progress{.committed = {}, .settled = round.through.Prev()})
+          .first->second.committed = round.through;
+    }
+  }
+}
+
+proto::BatchCommitted BatchCommitter::Report(const Round& round) const {
+  proto::BatchCommitted committed;
+  committed.set_batch(round.through.value());
+  for (const Task& task : round.tasks) {
+    *committed.add_markers() = task.writer->Marker(task.marker);
+  }
+  return committed;
 }
 
 size_t BatchCommitter::pending() const {

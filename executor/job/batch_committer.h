@@ -1,4 +1,8 @@
-// Prepares and commits a batch's sink writers, many at a time, batches in order. Thread-safe.
+// Prepares and commits batches' sink writers, many at a time, batches in order: all that are
+// prepared up to the one that is ordered, in one commit of each writer. Between commits it settles
+// writers whose commit has become durable in the journal. A writer is in one of these at a time.
+//
+// Thread-safe.
 #ifndef MILLRACE_EXECUTOR_JOB_BATCH_COMMITTER_H_
 #define MILLRACE_EXECUTOR_JOB_BATCH_COMMITTER_H_
 
@@ -10,6 +14,8 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "common/base/clock.h"
 #include "common/base/ids.h"
@@ -27,33 +33,67 @@ class BatchCommitter {
     absl::Duration commit_timeout = absl::Seconds(60);  // over all tries
     int commit_tries = 5;
   };
-  // Called when a batch is committed, from a thread that may block. `host`, `clock`, `metrics`
+  using Writers = std::vector<ShardWriter*>;
+  // Called when batches are committed, from a thread that may block. `host`, `clock`, `metrics`
   // outlive the committer.
   using OnCommitted = std::function<void(proto::BatchCommitted)>;
 
   BatchCommitter(TaskHost* host, Clock* clock, JobMetrics* metrics, Options options,
                  OnCommitted on_committed);
 
-  // Prepares the writers with rows of the batch, then calls `done` (at once when there are none).
-  void Prepare(BatchId batch, std::vector<ShardWriter*> writers, std::function<void()> done);
+  // Prepares the writers that the batch is to commit, then calls `done` (at once when there are
+  // none).
+  void Prepare(BatchId batch, Writers writers, std::function<void()> done);
 
-  // REQUIRES: prepared. A batch that has been committed is reported again if it was the last one.
-  void Commit(BatchId batch);
+  // Commits what is prepared up to `through`, which is; `durable` as in SetDurable. What has been
+  // committed is reported again if it was the last. `finish` are committed as well, for the last
+  // time.
+  void Commit(BatchId through, BatchId durable, Writers finish);
+  // The commits of all batches up to `batch` are in the journal.
+  void SetDurable(BatchId batch);
+  // The same, for an epoch that ends: `settled` is called once all has been committed that was
+  // ordered, and settled that can be; never if that goes wrong.
+  void SettleAll(BatchId durable, std::function<void()> settled);
 
   // Batches prepared but not committed, and committing.
   size_t pending() const;
 
  private:
-  struct Committing {
-    BatchId batch;
-    std::vector<ShardWriter*> writers;
-    std::vector<std::string> markers;
+  // What one writer has to do.
+  struct Task {
+    ShardWriter* writer = nullptr;
+    bool settle = false;
+    bool commit = false;
+    bool finish = false;  // before the commit
+    std::string marker;   // that Commit returned
+  };
+  struct Round {
+    BatchId through;  // 0 = settles only
+    BatchId durable;
+    std::vector<Task> tasks;
     int64_t start_ns = 0;
+  };
+  struct Progress {
+    BatchId committed;
+    BatchId settled;
+  };
+
+  struct Order {
+    BatchId through;
+    Writers finish;
   };
 
   void StartNext();
-  void CommitWriter(const std::shared_ptr<Committing>& committing, size_t index);
-  void Finish(const std::shared_ptr<Committing>& committing);
+  bool PlanRound(Round* round) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void PlanCommits(Round* round) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void PlanSettling(Round* round) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool WantsSettling(ShardWriter* writer) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void RunTask(const std::shared_ptr<Round>& round, size_t index);
+  // Calls again what fails for a reason that may pass.
+  absl::Status Try(absl::FunctionRef<absl::Status(absl::Time deadline)> call);
+  void Finish(const std::shared_ptr<Round>& round);
+  void NoteProgress(const Round& round) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  proto::BatchCommitted Report(const Round& round) const;
 
   TaskHost* const host_;
   Clock* const clock_;
@@ -62,9 +102,13 @@ class BatchCommitter {
   const OnCommitted on_committed_;
 
   mutable absl::Mutex mutex_;
-  std::map<BatchId, std::vector<ShardWriter*>> prepared_ ABSL_GUARDED_BY(mutex_);
-  std::deque<BatchId> ordered_ ABSL_GUARDED_BY(mutex_);
-  bool committing_ ABSL_GUARDED_BY(mutex_) = false;
+  std::map<BatchId, Writers> prepared_ ABSL_GUARDED_BY(mutex_);
+  std::deque<Order> ordered_ ABSL_GUARDED_BY(mutex_);
+  bool busy_ ABSL_GUARDED_BY(mutex_) = false;  // a round is under way
+  BatchId durable_ ABSL_GUARDED_BY(mutex_);
+  std::function<void()> when_settled_ ABSL_GUARDED_BY(mutex_);
+  // Of writers that have committed what they have not settled.
+  std::map<ShardWriter*, Progress> unsettled_ ABSL_GUARDED_BY(mutex_);
   proto::BatchCommitted last_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -56,6 +56,17 @@ absl::Status LayoutPlan(EpochLayout* layout) {
   layout->stages_of_source.resize(plan.sources_size());
   layout->sources_of_sink.resize(plan.sinks_size());
   layout->keyed_sink.resize(plan.sinks_size());
+  for (int source = 0; source < plan.sources_size(); ++source) {
+    if (plan.sources(source).on_error() != proto::ON_ERROR_TABLE) {
+      continue;
+    }
+    const uint32_t sink = plan.sources(source).error_sink();
+    if (sink >= static_cast<uint32_t>(plan.sinks_size())) {
+      return Contradiction(*layout, absl::StrCat("table ", plan.sources(source).table(),
+                                                 " has an unknown sink for failed records"));
+    }
+    AddOnce(static_cast<uint32_t>(source), &layout->sources_of_sink[sink]);
+  }
   for (const proto::Stage& stage : plan.stages()) {
     const uint32_t id = static_cast<uint32_t>(layout->stages.size());
     ASSIGN_OR_RETURN(StageLayout laid_out, LayoutStage(stage, *layout));
@@ -118,6 +129,34 @@ absl::Status LayoutAssignment(const proto::Assignment& assignment, const std::st
   return absl::OkStatus();
 }
 
+// Shared out, since each takes a round trip or more.
+absl::Status LayoutRetired(const proto::StartEpoch& start, EpochLayout* layout) {
+  for (int i = 0; i < start.retired_shards_size(); ++i) {
+    const proto::SinkMarker& retired = start.retired_shards(i);
+    if (retired.sink() >= static_cast<uint32_t>(layout->plan.sinks_size())) {
+      return Contradiction(
+          *layout, absl::StrCat("retired shard ", retired.shard(), " is of an unknown sink"));
+    }
+    if (static_cast<size_t>(i) % layout->members.size() == layout->self) {
+      layout->retired_shards.emplace_back(retired.sink(), retired.shard());
+      layout->markers[layout->retired_shards.back()] = retired.marker();
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckRestore(const EpochLayout& layout) {
+  if (layout.restore.layers_size() == 0) {
+    return absl::OkStatus();
+  }
+  if (!layout.restore.layers(0).full()) {
+    return Contradiction(layout, "its snapshot does not begin with a full layer");
+  }
+  return layout.snapshot_location.empty()
+             ? Contradiction(layout, "it has a snapshot, but not where to read it")
+             : absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<EpochLayout> EpochLayout::Make(proto::StartEpoch start, const std::string& self_id) {
@@ -128,12 +167,18 @@ absl::StatusOr<EpochLayout> EpochLayout::Make(proto::StartEpoch start, const std
   layout.epoch = Epoch(start.epoch());
   layout.first_batch = BatchId(start.first_batch());
   layout.suppress_until = BatchId(start.suppress_until());
+  layout.committed_batch = BatchId(start.committed_batch());
+  layout.planned_batch = BatchId(start.planned_batch());
+  layout.snapshot_location = start.snapshot_location();
+  layout.restore = std::move(*start.mutable_restore());
   layout.plan = std::move(*start.mutable_plan());
   RETURN_IF_ERROR(LayoutPlan(&layout));
   RETURN_IF_ERROR(LayoutAssignment(start.assignment(), self_id, &layout));
   for (proto::SinkMarker& marker : *start.mutable_markers()) {
     layout.markers[{marker.sink(), marker.shard()}] = std::move(*marker.mutable_marker());
   }
+  RETURN_IF_ERROR(LayoutRetired(start, &layout));
+  RETURN_IF_ERROR(CheckRestore(layout));
   return layout;
 }
 

@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "common/base/ids.h"
 #include "executor/shuffle/shuffle_hub.h"
+#include "executor/state/snapshot_file.h"
 #include "proto/cluster.pb.h"
 
 namespace millrace {
@@ -37,13 +38,17 @@ struct EpochLayout {
   Epoch epoch;
   BatchId first_batch;
   BatchId suppress_until;
+  BatchId committed_batch;  // by the journal
+  BatchId planned_batch;
+  std::string snapshot_location;  // empty = none are taken
+  proto::Snapshot restore;        // without layers: begins with nothing
 
   proto::JobPlan plan;
   std::vector<StageLayout> stages;
   std::vector<ExchangeLayout> exchanges;
   std::vector<std::vector<uint32_t>> stages_of_source;
   std::vector<std::vector<uint32_t>>
-      sources_of_sink;           // sources whose stages write to the sink directly
+      sources_of_sink;  // sources whose stages write to the sink directly, or their failed records
   std::vector<bool> keyed_sink;  // some keyed stage writes to it
 
   uint32_t self = 0;  // index into members
@@ -52,8 +57,13 @@ struct EpochLayout {
   std::vector<uint32_t> own_shards;
   std::vector<proto::PartitionStart> own_partitions;
   std::map<std::pair<uint32_t, uint32_t>, std::string> markers;  // by (sink, shard)
+  // Shards of earlier plans that are this member's to claim and leave, as (sink, shard).
+  std::vector<std::pair<uint32_t, uint32_t>> retired_shards;
 
   uint32_t shard_count() const { return static_cast<uint32_t>(shard_owner.size()); }
+  KeyGroups KeyGroupsOf(uint32_t shard) const {
+    return KeyGroupsOfShard(shard, plan.key_groups(), shard_count());
+  }
 
   // INVALID_ARGUMENT when the message contradicts itself or `self_id` is not among the members.
   static absl::StatusOr<EpochLayout> Make(proto::StartEpoch start, const std::string& self_id);

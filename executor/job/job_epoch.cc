@@ -1,10 +1,12 @@
-// Batches of a JobEpoch: from RunBatch to BatchPrepared.
+// Batches of a JobEpoch: from RunBatch to BatchPrepared, and the cut for a snapshot between two.
 #include "executor/job/job_epoch.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/failpoint.h"
 #include "common/base/status.h"
 
 namespace millrace {
@@ -43,13 +45,48 @@ void JobEpoch::RunBatch(const proto::RunBatch& message) {
     waiting_.push_back(message);
   }
   // It comes once everybody has prepared the batch before.
-  DropAnswered(BatchId(message.batch()), BatchId());
+  DropAnswered(BatchId(message.batch()), BatchId(), BatchId());
   StartNextBatch();
+  const std::shared_ptr<void> token = WorkToken();  // writers stay
+  if (token.use_count() > 0) {
+    committer_.SetDurable(BatchId(message.durable_batch()));
+  }
 }
 
-void JobEpoch::Commit(BatchId batch) {
-  DropAnswered(batch.Next(), batch);
-  committer_.Commit(batch);
+void JobEpoch::Commit(const proto::CommitBatch& message) {
+  const BatchId through(message.batch());
+  DropAnswered(through.Next(), through, BatchId());
+  const std::shared_ptr<void> token = WorkToken();  // writers stay
+  if (token.use_count() > 0) {
+    committer_.Commit(through, BatchId(message.durable_batch()),
+                      message.finish() ? sinks_->All() : std::vector<ShardWriter*>());
+  }
+}
+
+void JobEpoch::TakeSnapshot(const proto::TakeSnapshot& message) {
+  const BatchId batch(message.batch());
+  const std::shared_ptr<void> token = WorkToken();  // shards stay while we cut them
+  bool is_cut = false;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (phase_ != Phase::kRunning || token.use_count() == 0) {
+      return;
+    }
+    // Nothing can begin meanwhile: RunBatch comes from this thread.
+    is_cut = run_ == nullptr && !starting_ && waiting_.empty() && last_batch_ == batch;
+  }
+  DropAnswered(BatchId(), BatchId(), batch);
+  if (is_cut) {
+    snapshots_->Take(batch, message.full());
+    return;
+  }
+  proto::ExecutorMessage refused;
+  proto::SnapshotWritten* written = refused.mutable_snapshot_written();
+  Address(written);
+  written->set_batch(batch.value());
+  written->set_error(absl::StrCat("batch ", batch.value(),
+                                  " is not the last that was prepared here, or another one runs"));
+  Report(std::move(refused));
 }
 
 void JobEpoch::StartNextBatch() {
@@ -103,18 +140,15 @@ void JobEpoch::StartBatch(const proto::RunBatch& message) {
     run_ = run;
     starting_ = false;
   }
+  snapshots_->BatchBegins();
   BeginShards(run);
   Follow(run, run->EndEmptyStages());
   StartSplits(run, message);
 }
 
 void JobEpoch::BeginShards(const std::shared_ptr<BatchRun>& run) {
-  for (std::vector<std::unique_ptr<KeyedShard>>& of_stage : shards_) {
-    for (std::unique_ptr<KeyedShard>& shard : of_stage) {
-      if (shard != nullptr) {
-        shard->BeginBatch(run);
-      }
-    }
+  for (KeyedShard* shard : OwnShards()) {
+    shard->BeginBatch(run);
   }
   absl::MutexLock lock(&delivery_mutex_);
   receiving_ = run;
@@ -203,6 +237,10 @@ void JobEpoch::Accept(ShuffleDelivery delivery) {
     return;
   }
   const std::optional<uint32_t> sender = MemberIndex(delivery.sender_id);
+  if (sender.has_value() && delivery.batch < run->batch() && delivery.blocks.empty() &&
+      layout_.own_shards.empty()) {
+    return;  // without shards a batch ends here before the others have said that no rows come
+  }
   if (!sender.has_value() || delivery.batch < run->batch()) {
     Fail(run->batch(),
          absl::InternalError(absl::StrCat("unexpected rows of batch ", delivery.batch.value(),
@@ -248,29 +286,49 @@ void JobEpoch::PrepareBatch(const std::shared_ptr<BatchRun>& run) {
   if (run->suppressed()) {
     report();  // has no output and will not be committed
   } else {
-    committer_.Prepare(run->batch(), run->TakeWriters(), report);
+    committer_.Prepare(run->batch(), WritersToCommit(run.get()), report);
   }
+}
+
+// Those with rows, and those whose time has come although they have none.
+std::vector<ShardWriter*> JobEpoch::WritersToCommit(BatchRun* run) {
+  std::vector<ShardWriter*> writers = run->TakeWriters();
+  const std::set<ShardWriter*> with_rows(writers.begin(), writers.end());
+  for (ShardWriter* writer : sinks_->All()) {
+    if (!with_rows.contains(writer) && writer->IsDue(run->time_us())) {
+      writer->NoteBatch(run->batch(), run->time_us());
+      writers.push_back(writer);
+    }
+  }
+  return writers;
+}
+
+int64_t JobEpoch::WakeAtUs() const {
+  int64_t wake_at_us = sinks_->wake_at_us();
+  for (const KeyedShard* shard : OwnShards()) {
+    wake_at_us = EarlierWake(wake_at_us, shard->wake_at_us());
+  }
+  return wake_at_us;
 }
 
 void JobEpoch::ReportPrepared(const std::shared_ptr<BatchRun>& run, int64_t processed_ns) {
   int64_t state_rows = 0;
   int64_t state_bytes = 0;
-  for (const auto& of_stage : shards_) {
-    for (const auto& shard : of_stage) {
-      state_rows += shard == nullptr ? 0 : shard->state_rows();
-      state_bytes += shard == nullptr ? 0 : shard->state_bytes();
-    }
+  for (const KeyedShard* shard : OwnShards()) {
+    state_rows += shard->state_rows();
+    state_bytes += shard->state_bytes();
   }
   state_rows_.store(state_rows);
   state_bytes_.store(state_bytes);
   SendResults(run);
   proto::ExecutorMessage message;
   proto::BatchPrepared* prepared = message.mutable_batch_prepared();
-  prepared->set_job_id(layout_.job.value());
-  prepared->set_epoch(layout_.epoch.value());
+  Address(prepared);
   run->FillPrepared(prepared);
   prepared->set_state_rows(state_rows);
   prepared->set_state_bytes(state_bytes);
+  prepared->set_held_bytes(sinks_->held_bytes());
+  prepared->set_wake_at_us(WakeAtUs());
   prepared->set_total_us(MicrosSince(run->start_ns()));
   metrics_.batches.Increment();
   metrics_.rows_out.Increment(static_cast<double>(prepared->rows_out()));
@@ -281,11 +339,13 @@ void JobEpoch::ReportPrepared(const std::shared_ptr<BatchRun>& run, int64_t proc
   metrics_.process_seconds.Observe(static_cast<double>(processed_ns - run->start_ns()) * 1e-9);
   metrics_.prepare_seconds.Observe(
       static_cast<double>(runtime_.clock->MonotonicNs() - processed_ns) * 1e-9);
+  snapshots_->BatchEnded();
   {
     // Before the report: the driver answers it with the next batch.
     absl::MutexLock lock(&mutex_);
     run_.reset();
   }
+  MILLRACE_FAILPOINT("executor.prepared");
   Report(std::move(message));
   StartNextBatch();
 }
@@ -295,8 +355,7 @@ void JobEpoch::SendResults(const std::shared_ptr<BatchRun>& run) {
     driver_->WaitForRoom();
     proto::ExecutorMessage message;
     proto::ResultRows* results = message.mutable_result_rows();
-    results->set_job_id(layout_.job.value());
-    results->set_epoch(layout_.epoch.value());
+    Address(results);
     results->set_batch(run->batch().value());
     results->set_sink(sink);
     results->set_rows(std::move(rows));
@@ -311,20 +370,35 @@ void JobEpoch::Report(proto::ExecutorMessage message) {
   driver_->Send(session_, std::move(shared));
 }
 
-void JobEpoch::DropAnswered(BatchId prepared_before, BatchId committed_before) {
+void JobEpoch::DropAnswered(BatchId prepared, BatchId committed, BatchId snapshot) {
   absl::MutexLock lock(&report_mutex_);
   std::erase_if(unanswered_, [&](const std::shared_ptr<const proto::ExecutorMessage>& message) {
     if (message->has_result_rows()) {
-      return message->result_rows().batch() < prepared_before.value();
+      return message->result_rows().batch() < prepared.value();
     }
     if (message->has_batch_prepared()) {
-      return message->batch_prepared().batch() < prepared_before.value();
+      return message->batch_prepared().batch() < prepared.value();
     }
     if (message->has_batch_committed()) {
-      return message->batch_committed().batch() < committed_before.value();
+      return message->batch_committed().batch() < committed.value();
+    }
+    if (message->has_snapshot_written()) {
+      return message->snapshot_written().batch() < snapshot.value();
     }
     return message->has_epoch_ready();
   });
+}
+
+std::vector<KeyedShard*> JobEpoch::OwnShards() const {
+  std::vector<KeyedShard*> shards;
+  for (const auto& of_stage : shards_) {
+    for (const auto& shard : of_stage) {
+      if (shard != nullptr) {
+        shards.push_back(shard.get());
+      }
+    }
+  }
+  return shards;
 }
 
 void JobEpoch::Resend(uint64_t session) {

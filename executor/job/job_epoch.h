@@ -1,9 +1,9 @@
 // One epoch of a job on this executor: readers, operators, state and sink writers from StartEpoch
 // until it is stopped, replaced or fails. Runs one batch at a time while earlier ones commit.
 //
-// Thread-safe. Control calls (RunBatch, Commit, Stop) return at once; the work happens on the
-// executor's pools. An epoch keeps itself alive until it has ended, and ends only by Stop or a
-// failure.
+// Thread-safe. Control calls (RunBatch, Commit, TakeSnapshot, Stop) return at once; the work
+// happens on the executor's pools. An epoch keeps itself alive until it has ended, and ends only by
+// Stop or a failure.
 //
 //   opening ──▶ running ──▶ ending (tasks return) ──▶ ended (readers and writers are closed)
 #ifndef MILLRACE_EXECUTOR_JOB_JOB_EPOCH_H_
@@ -22,6 +22,7 @@
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "common/base/clock.h"
+#include "common/storage/checkpoint_store.h"
 #include "executor/job/batch_committer.h"
 #include "executor/job/batch_run.h"
 #include "executor/job/epoch_layout.h"
@@ -29,6 +30,7 @@
 #include "executor/job/keyed_shard.h"
 #include "executor/job/memory_budget.h"
 #include "executor/job/sink_set.h"
+#include "executor/job/snapshot_taker.h"
 #include "executor/job/source_set.h"
 #include "executor/job/source_task.h"
 #include "executor/job/task_host.h"
@@ -43,6 +45,8 @@ namespace millrace {
 // What all jobs of an executor share; outlives their epochs.
 struct JobRuntime {
   std::string executor_id;
+  std::string engine_version;
+  FileSystem* files = nullptr;  // where snapshots are
   const ConnectorRegistry* connectors = nullptr;
   const FunctionRegistry* functions = nullptr;
   Clock* clock = nullptr;
@@ -83,13 +87,19 @@ class JobEpoch : public TaskHost,
   void Open();
   // A batch that was seen before is ignored.
   void RunBatch(const proto::RunBatch& message);
-  void Commit(BatchId batch);
+  void Commit(const proto::CommitBatch& message);
+  // SnapshotWritten follows, with an error when the state is not that after the message's batch.
+  void TakeSnapshot(const proto::TakeSnapshot& message);
   // There is a new connection to the same driver: says again what the driver has not answered.
   void Resend(uint64_t session);
 
   // Ends the epoch; with `report`, EpochStopped follows. `when_ended` is called once readers and
   // writers are closed.
   void Stop(bool report, std::function<void()> when_ended = nullptr);
+
+  // Settles the sinks up to `durable`, then ends the epoch; EpochStopped follows, or EpochFailed if
+  // they cannot be settled.
+  void SettleAndStop(BatchId durable);
 
   // Nothing is running and everything prepared is committed.
   bool idle() const;
@@ -114,12 +124,17 @@ class JobEpoch : public TaskHost,
 
   // --- job_epoch_open.cc
   void OpenParts();
+  // Of whatever is not the snapshot.
+  void FailOpening(const absl::Status& status);
   absl::Status OpenSources();
   absl::Status OpenShards();
-  // Opens the writers and then calls `done`.
+  absl::Status OpenSnapshots();
+  // Each of these calls `done` when all has gone well.
+  void RestoreState(std::function<void()> done);
   void OpenWriters(std::vector<std::pair<uint32_t, uint32_t>> wanted, std::function<void()> done);
+  void ClaimRetired(std::function<void(std::vector<proto::SinkMarker> markers)> done);
   absl::Status Connect();
-  void Ready();
+  void Ready(std::vector<proto::SinkMarker> markers);
   void BeginEnd();
   void Close();
   void ReportEnd();
@@ -137,11 +152,21 @@ class JobEpoch : public TaskHost,
   void DeliverToShards(ShuffleBlock block);
   void Accept(ShuffleDelivery delivery) ABSL_EXCLUSIVE_LOCKS_REQUIRED(delivery_mutex_);
   void PrepareBatch(const std::shared_ptr<BatchRun>& run);
+  std::vector<ShardWriter*> WritersToCommit(BatchRun* run);
+  // When this executor wants a batch without input; 0 = never.
+  int64_t WakeAtUs() const;
   void ReportPrepared(const std::shared_ptr<BatchRun>& run, int64_t processed_ns);
   void SendResults(const std::shared_ptr<BatchRun>& run);
   // Sends to the driver, and keeps the message until the driver has shown that it had it.
   void Report(proto::ExecutorMessage message);
-  void DropAnswered(BatchId prepared_before, BatchId committed_before);
+  // Forgets reports of batches below these.
+  void DropAnswered(BatchId prepared, BatchId committed, BatchId snapshot);
+  std::vector<KeyedShard*> OwnShards() const;
+  template <typename Message>
+  void Address(Message* message) const {
+    message->set_job_id(layout_.job.value());
+    message->set_epoch(layout_.epoch.value());
+  }
   std::optional<uint32_t> MemberIndex(const std::string& executor_id) const;
   int64_t MicrosSince(int64_t start_ns) const {
     return (runtime_.clock->MonotonicNs() - start_ns) / 1000;
@@ -160,7 +185,9 @@ class JobEpoch : public TaskHost,
   std::unique_ptr<SourceWorkers> workers_;
   SourceTaskContext source_context_;
   std::vector<std::vector<std::unique_ptr<KeyedShard>>>
-      shards_;  // by stage and keyed shard; null where not ours
+      shards_;                              // by stage and keyed shard; null where not ours
+  std::unique_ptr<CheckpointStore> store_;  // null when there are no snapshots
+  std::unique_ptr<SnapshotTaker> snapshots_;
   BatchCommitter committer_;
 
   std::atomic<bool> ending_ = false;

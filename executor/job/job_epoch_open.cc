@@ -2,8 +2,10 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/failpoint.h"
 #include "common/base/status.h"
 #include "executor/job/job_epoch.h"
+#include "executor/job/state_restorer.h"
 
 namespace millrace {
 namespace {
@@ -26,11 +28,12 @@ JobEpoch::JobEpoch(const JobRuntime* runtime, DriverSink* driver, uint64_t sessi
                  [this](proto::BatchCommitted committed) {
                    proto::ExecutorMessage message;
                    *message.mutable_batch_committed() = std::move(committed);
-                   message.mutable_batch_committed()->set_job_id(layout_.job.value());
-                   message.mutable_batch_committed()->set_epoch(layout_.epoch.value());
+                   message.mutable_batch_committed()->set_wake_at_us(WakeAtUs());
+                   Address(message.mutable_batch_committed());
                    Report(std::move(message));
                  }),
-      session_(session) {}
+      session_(session),
+      last_batch_(layout_.first_batch.Prev()) {}
 
 JobEpoch::~JobEpoch() = default;
 
@@ -64,18 +67,32 @@ void JobEpoch::OpenParts() {
   if (status.ok()) {
     status = OpenShards();
   }
+  if (status.ok()) {
+    status = OpenSnapshots();
+  }
   if (!status.ok()) {
-    Fail(BatchId(), status);
+    FailOpening(status);
     return;
   }
-  OpenWriters(sinks_->WritersToOpen(), [this] {
-    const absl::Status connected = Connect();
-    if (connected.ok()) {
-      Ready();
-    } else {
-      Fail(BatchId(), connected);
-    }
+  RestoreState([this] {
+    OpenWriters(sinks_->WritersToOpen(), [this] {
+      ClaimRetired([this](std::vector<proto::SinkMarker> markers) {
+        MILLRACE_FAILPOINT("executor.claimed");
+        const absl::Status connected = Connect();
+        if (connected.ok()) {
+          Ready(std::move(markers));
+        } else {
+          FailOpening(connected);
+        }
+      });
+    });
   });
+}
+
+void JobEpoch::FailOpening(const absl::Status& status) {
+  // Without a batch DATA_LOSS tells the driver that the snapshot cannot be read, and only that.
+  Fail(BatchId(),
+       absl::IsDataLoss(status) ? absl::FailedPreconditionError(status.message()) : status);
 }
 
 absl::Status JobEpoch::OpenSources() {
@@ -112,6 +129,35 @@ absl::Status JobEpoch::OpenShards() {
   return absl::OkStatus();
 }
 
+absl::Status JobEpoch::OpenSnapshots() {
+  if (!layout_.snapshot_location.empty()) {
+    ASSIGN_OR_RETURN(store_, CheckpointStore::Open(layout_.snapshot_location, runtime_.files));
+  }
+  snapshots_ = std::make_unique<SnapshotTaker>(
+      SnapshotTaker::Parts{.host = this,
+                           .clock = runtime_.clock,
+                           .metrics = &metrics_,
+                           .layout = &layout_,
+                           .store = store_.get(),
+                           .shards = OwnShards()},
+      runtime_.executor_id, runtime_.engine_version, [this](proto::SnapshotWritten written) {
+        proto::ExecutorMessage message;
+        *message.mutable_snapshot_written() = std::move(written);
+        Address(message.mutable_snapshot_written());
+        Report(std::move(message));
+      });
+  return absl::OkStatus();
+}
+
+void JobEpoch::RestoreState(std::function<void()> done) {
+  if (layout_.restore.layers().empty()) {
+    done();
+    return;
+  }
+  std::make_shared<StateRestorer>(this, &layout_, store_.get(), OwnShards())
+      ->Start(std::move(done));
+}
+
 void JobEpoch::OpenWriters(std::vector<std::pair<uint32_t, uint32_t>> wanted,
                            std::function<void()> done) {
   auto opened = std::make_shared<std::vector<std::unique_ptr<ShardWriter>>>(wanted.size());
@@ -125,7 +171,7 @@ void JobEpoch::OpenWriters(std::vector<std::pair<uint32_t, uint32_t>> wanted,
     if (writer.ok()) {
       (*opened)[i] = *std::move(writer);
     } else {
-      Fail(BatchId(), writer.status());
+      FailOpening(writer.status());
     }
   };
   FanOut(this, count, open, [this, opened, done = std::move(done)] {
@@ -136,6 +182,31 @@ void JobEpoch::OpenWriters(std::vector<std::pair<uint32_t, uint32_t>> wanted,
       sinks_->AddWriter(std::move(writer));
     }
     done();
+  });
+}
+
+// A claim is all that is wanted of them: what a dead writer of theirs has left open is over then.
+void JobEpoch::ClaimRetired(std::function<void(std::vector<proto::SinkMarker> markers)> done) {
+  std::vector<std::pair<uint32_t, uint32_t>> wanted = layout_.retired_shards;
+  std::erase_if(wanted, [this](const auto& place) { return sinks_->gathered(place.first); });
+  const size_t count = wanted.size();
+  auto markers = std::make_shared<std::vector<proto::SinkMarker>>(count);
+  const auto claim = [this, wanted = std::move(wanted), markers](size_t i) {
+    if (ended()) {
+      return;
+    }
+    const absl::StatusOr<std::unique_ptr<ShardWriter>> writer =
+        sinks_->OpenWriter(wanted[i].first, wanted[i].second);
+    if (writer.ok()) {
+      (*markers)[i] = (*writer)->ClaimedMarker();
+    } else {
+      FailOpening(writer.status());
+    }
+  };
+  FanOut(this, count, claim, [this, markers, done = std::move(done)] {
+    if (!ended()) {
+      done(std::move(*markers));
+    }
   });
 }
 
@@ -157,7 +228,8 @@ absl::Status JobEpoch::Connect() {
   return absl::OkStatus();
 }
 
-void JobEpoch::Ready() {
+void JobEpoch::Ready(std::vector<proto::SinkMarker> markers) {
+  std::vector<proto::SinkMarker> own = sinks_->ClaimedMarkers();
   {
     absl::MutexLock lock(&mutex_);
     if (phase_ != Phase::kOpening) {
@@ -167,8 +239,13 @@ void JobEpoch::Ready() {
     has_sources_ = true;
   }
   proto::ExecutorMessage message;
-  message.mutable_epoch_ready()->set_job_id(layout_.job.value());
-  message.mutable_epoch_ready()->set_epoch(layout_.epoch.value());
+  Address(message.mutable_epoch_ready());
+  message.mutable_epoch_ready()->set_wake_at_us(WakeAtUs());
+  for (std::vector<proto::SinkMarker>* some : {&own, &markers}) {
+    for (proto::SinkMarker& marker : *some) {
+      *message.mutable_epoch_ready()->add_markers() = std::move(marker);
+    }
+  }
   Report(std::move(message));
   driver_->ProgressChanged();
   StartNextBatch();
@@ -181,12 +258,13 @@ void JobEpoch::Fail(BatchId batch, const absl::Status& status) {
       return;
     }
     failure_.emplace();
-    failure_->set_job_id(layout_.job.value());
-    failure_->set_epoch(layout_.epoch.value());
+    Address(&*failure_);
     failure_->set_batch(batch.value());
     failure_->set_code(static_cast<int32_t>(status.code()));
     failure_->set_message(std::string(status.message()));
     failure_->set_retryable(IsRetryable(status));
+    failure_->set_restore_failed(phase_ == Phase::kOpening && batch == BatchId() &&
+                                 absl::IsDataLoss(status));
     phase_ = Phase::kEnding;
   }
   metrics_.failures.Increment();
@@ -220,6 +298,15 @@ void JobEpoch::Stop(bool report, std::function<void()> when_ended) {
   }
 }
 
+void JobEpoch::SettleAndStop(BatchId durable) {
+  const std::shared_ptr<void> token = WorkToken();  // writers stay
+  if (durable == BatchId() || token.use_count() == 0) {
+    Stop(/*report=*/true);
+  } else {
+    committer_.SettleAll(durable, [this] { Stop(/*report=*/true); });
+  }
+}
+
 void JobEpoch::BeginEnd() {
   ending_.store(true);
   std::shared_ptr<void> work;
@@ -246,7 +333,9 @@ void JobEpoch::Close() {
     early_.clear();
   }
   sources.reset();
+  snapshots_.reset();
   shards_.clear();
+  store_.reset();
   workers_.reset();
   router_.reset();
   sinks_.reset();
@@ -266,8 +355,7 @@ void JobEpoch::ReportEnd() {
       *failed.mutable_epoch_failed() = *std::exchange(failure_, std::nullopt);
     }
     if (std::exchange(report_stop_, false)) {
-      stopped.mutable_epoch_stopped()->set_job_id(layout_.job.value());
-      stopped.mutable_epoch_stopped()->set_epoch(layout_.epoch.value());
+      Address(stopped.mutable_epoch_stopped());
     }
     callbacks.swap(when_ended_);
   }

@@ -34,6 +34,11 @@ JobMetrics::JobMetrics(MetricsRegistry* registry, const std::string& job)
       commit_seconds(registry->Histogram("millrace_executor_batch_commit_seconds",
                                          "From the order to commit to all sink writers committed.",
                                          {{"job", job}})),
+      snapshot_seconds(registry->Histogram("millrace_executor_snapshot_seconds",
+                                           "Encoding and writing a snapshot's file.",
+                                           {{"job", job}})),
+      snapshot_bytes(registry->Counter("millrace_executor_snapshot_bytes_total",
+                                       "Bytes of snapshot files written.", {{"job", job}})),
       state_rows(
           registry->Gauge("millrace_executor_state_rows", "Groups kept in state.", {{"job", job}})),
       state_bytes(

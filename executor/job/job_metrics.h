@@ -24,6 +24,8 @@ struct JobMetrics {
   prometheus::Histogram& process_seconds;
   prometheus::Histogram& prepare_seconds;
   prometheus::Histogram& commit_seconds;
+  prometheus::Histogram& snapshot_seconds;
+  prometheus::Counter& snapshot_bytes;
   prometheus::Gauge& state_rows;
   prometheus::Gauge& state_bytes;
 };

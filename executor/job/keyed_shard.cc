@@ -19,15 +19,17 @@ absl::StatusOr<std::unique_ptr<KeyedShard>> KeyedShard::Create(TaskHost* host,
   // Without GROUP BY all rows go to key group 0, so that only its shard has output without input.
   const bool every_batch = layout.stages[stage].every_batch && shard == 0;
   return std::unique_ptr<KeyedShard>(
-      new KeyedShard(host, stage, every_batch, std::move(pipeline), router));
+      new KeyedShard(host, stage, shard, every_batch, std::move(pipeline), router));
 }
 
-KeyedShard::KeyedShard(TaskHost* host, uint32_t stage, bool every_batch,
+KeyedShard::KeyedShard(TaskHost* host, uint32_t stage, uint32_t shard, bool every_batch,
                        std::unique_ptr<KeyedPipeline> pipeline, OutputRouter* router)
     : host_(host),
       stage_(stage),
+      shard_(shard),
       every_batch_(every_batch),
       pipeline_(std::move(pipeline)),
+      identities_(pipeline_->StateIdentities()),
       outputs_(router) {}
 
 void KeyedShard::BeginBatch(std::shared_ptr<BatchRun> run) {
@@ -52,7 +54,7 @@ void KeyedShard::EndInput() {
   std::shared_ptr<BatchRun> untouched;
   {
     absl::MutexLock lock(&mutex_);
-    if (touched_ || every_batch_) {
+    if (WantsBatch()) {
       input_ended_ = true;
       Schedule();
       return;
@@ -62,54 +64,150 @@ void KeyedShard::EndInput() {
   host_->UnitEnded(untouched, stage_);
 }
 
+bool KeyedShard::WantsBatch() const {
+  const int64_t wake_at_us = wake_at_us_.load(std::memory_order_relaxed);
+  return touched_ || every_batch_ || (wake_at_us != 0 && wake_at_us <= run_->time_us());
+}
+
 void KeyedShard::Schedule() {
-  if (!scheduled_) {
+  if (!scheduled_ && !copying_) {
     scheduled_ = host_->Spawn([this] { Run(); }, QueuePlace::kUrgent);
   }
 }
 
+void KeyedShard::ScheduleCopy() {
+  if (cut_ != nullptr && !scheduled_ && !copying_ && !copy_queued_ && cut_->budget().Allows()) {
+    copy_queued_ = host_->Spawn([this] { Copy(); }, QueuePlace::kBack);
+  }
+}
+
 void KeyedShard::Run() {
+  bool may_copy = true;
   while (!host_->ended()) {
-    std::deque<ShuffleBlock> blocks;
-    std::shared_ptr<BatchRun> run;
-    bool end = false;
-    {
-      absl::MutexLock lock(&mutex_);
-      run = run_;
-      blocks.swap(queue_);
-      end = input_ended_;
-      if (blocks.empty() && !end) {
-        scheduled_ = false;
-        return;
-      }
+    Work work;
+    if (!TakeWork(may_copy, &work)) {
+      return;
     }
-    absl::Status status;
-    if (!begun_) {
-      begun_ = true;
-      outputs_.Begin(run.get());
-      pipeline_->BeginBatch(run->batch(), run->time_us(), &outputs_);
+    if (work.copy) {
+      may_copy = false;  // others want the slot, too
+      CopyStep(work.cut);
+      continue;
     }
-    while (!blocks.empty() && status.ok() && !host_->ended()) {
-      status = Apply(std::move(blocks.front()));
-      blocks.pop_front();
-    }
-    if (status.ok() && end && !host_->ended()) {
-      status = EndBatch(run.get());
+    absl::Status status = ApplyWork(&work);
+    if (status.ok() && work.end && !host_->ended()) {
+      status = EndBatch(work.run.get());
       if (status.ok()) {
         {
           // Before the batch can end: the next one may begin from then on.
           absl::MutexLock lock(&mutex_);
           scheduled_ = false;
           input_ended_ = false;
+          ScheduleCopy();
         }
-        host_->UnitEnded(run, stage_);
+        host_->UnitEnded(work.run, stage_);
         return;
       }
     }
     if (!status.ok()) {
-      host_->Fail(run->batch(), status);
+      host_->Fail(work.run->batch(), status);
       return;
     }
+  }
+}
+
+bool KeyedShard::TakeWork(bool may_copy, Work* work) {
+  absl::MutexLock lock(&mutex_);
+  work->run = run_;
+  work->blocks.swap(queue_);
+  work->end = input_ended_;
+  work->cut = cut_;
+  if (!work->blocks.empty() || work->end) {
+    return true;
+  }
+  work->copy = may_copy && cut_ != nullptr && cut_->budget().Allows();
+  if (!work->copy) {
+    scheduled_ = false;
+    ScheduleCopy();
+  }
+  return work->copy;
+}
+
+absl::Status KeyedShard::ApplyWork(Work* work) {
+  if (work->cut != nullptr) {
+    BeginCut(work->cut);  // before anything of this batch changes the state
+  }
+  if (!begun_) {
+    begun_ = true;
+    outputs_.Begin(work->run.get());
+    pipeline_->BeginBatch(work->run->batch(), work->run->time_us(), &outputs_);
+  }
+  while (!work->blocks.empty() && !host_->ended()) {
+    RETURN_IF_ERROR(Apply(std::move(work->blocks.front())));
+    work->blocks.pop_front();
+  }
+  return absl::OkStatus();
+}
+
+void KeyedShard::Cut(std::shared_ptr<SnapshotCut> cut) {
+  absl::MutexLock lock(&mutex_);
+  cut_ = std::move(cut);
+  ScheduleCopy();
+}
+
+void KeyedShard::CopyOn() {
+  absl::MutexLock lock(&mutex_);
+  ScheduleCopy();
+}
+
+void KeyedShard::Copy() {
+  std::shared_ptr<SnapshotCut> cut;
+  {
+    absl::MutexLock lock(&mutex_);
+    copy_queued_ = false;
+    // Run copies when it is done; when the budget grows, CopyOn says so.
+    if (scheduled_ || cut_ == nullptr || !cut_->budget().Allows()) {
+      return;
+    }
+    copying_ = true;
+    cut = cut_;
+  }
+  if (!host_->ended()) {
+    CopyStep(cut);
+  }
+  absl::MutexLock lock(&mutex_);
+  copying_ = false;
+  if (!queue_.empty() || input_ended_) {
+    Schedule();
+  }
+  ScheduleCopy();
+}
+
+void KeyedShard::BeginCut(const std::shared_ptr<SnapshotCut>& cut) {
+  if (begun_cut_ == cut) {
+    return;
+  }
+  begun_cut_ = cut;
+  const int64_t start_ns = cut->budget().now_ns();
+  pipeline_->BeginSnapshot(cut->full());
+  cut->AddMarked(cut->budget().now_ns() - start_ns);
+}
+
+void KeyedShard::CopyStep(const std::shared_ptr<SnapshotCut>& cut) {
+  BeginCut(cut);
+  const int64_t start_ns = cut->budget().now_ns();
+  const bool all = pipeline_->ContinueSnapshot(kStepEntries);
+  std::vector<StateBlock> blocks;
+  if (all) {
+    blocks = pipeline_->TakeSnapshot();
+    begun_cut_.reset();
+    absl::MutexLock lock(&mutex_);
+    if (cut_ == cut) {
+      cut_.reset();
+    }
+  }
+  cut->budget().Spend(cut->budget().now_ns() - start_ns);
+  if (all) {
+    cut->AddShard(std::move(blocks));
   }
 }
 
@@ -125,9 +223,14 @@ absl::Status KeyedShard::EndBatch(BatchRun* run) {
   outputs_.Finish();
   begun_ = false;
   run->AddSkipped(skipped);
+  UpdateCounts();
+  return absl::OkStatus();
+}
+
+void KeyedShard::UpdateCounts() {
   state_rows_.store(pipeline_->StateRows(), std::memory_order_relaxed);
   state_bytes_.store(pipeline_->StateBytes(), std::memory_order_relaxed);
-  return absl::OkStatus();
+  wake_at_us_.store(pipeline_->wake_at_us(), std::memory_order_relaxed);
 }
 
 }  // namespace millrace

@@ -1,7 +1,9 @@
 // One keyed shard of a stage on this executor: blocks queue up in order of arrival and are applied
 // by one task at a time on a slot; once all members have ended the exchange, the batch is finished.
+// For a snapshot its entries are copied in small steps, by the same task when it has run out of
+// rows, or by one at the back of the queue; never by both at a time.
 //
-// Deliver and EndInput are thread-safe.
+// Thread-safe, except for what is said to come before the first batch.
 #ifndef MILLRACE_EXECUTOR_JOB_KEYED_SHARD_H_
 #define MILLRACE_EXECUTOR_JOB_KEYED_SHARD_H_
 
@@ -9,6 +11,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -16,6 +19,7 @@
 #include "absl/synchronization/mutex.h"
 #include "common/expr/function_registry.h"
 #include "executor/job/batch_run.h"
+#include "executor/job/snapshot_cut.h"
 #include "executor/job/task_host.h"
 #include "executor/job/task_outputs.h"
 #include "executor/operators/stage_pipeline.h"
@@ -32,38 +36,82 @@ class KeyedShard {
                                                             const FunctionRegistry& functions,
                                                             OutputRouter* router);
 
+  uint32_t shard() const { return shard_; }
+  // Of its operators with state.
+  const std::vector<proto::StateIdentity>& identities() const { return identities_; }
+
+  // Entries of a snapshot, layer by layer, then Restored. REQUIRES: before the first batch.
+  absl::Status Restore(const StateBlock& block) { return pipeline_->Restore(block); }
+  void Restored() { UpdateCounts(); }
+
   // REQUIRES: the batch before has ended here.
   void BeginBatch(std::shared_ptr<BatchRun> run);
   void Deliver(ShuffleBlock block);
   // Nothing more will be delivered for this batch.
   void EndInput();
 
-  // As of the last batch.
+  // The state as it is now will be copied to `cut`, instead of to an earlier one that is not done.
+  // REQUIRES: no batch runs; an earlier cut is done, or this one is full.
+  void Cut(std::shared_ptr<SnapshotCut> cut);
+  // The budget may allow copying again.
+  void CopyOn();
+
+  // As of the last batch or restore.
   int64_t state_rows() const { return state_rows_.load(std::memory_order_relaxed); }
   int64_t state_bytes() const { return state_bytes_.load(std::memory_order_relaxed); }
+  // The batch time at which it wants a batch even without input; 0 = none.
+  int64_t wake_at_us() const { return wake_at_us_.load(std::memory_order_relaxed); }
 
  private:
-  KeyedShard(TaskHost* host, uint32_t stage, bool every_batch,
+  // Of a step between deliveries: a fraction of a millisecond.
+  static constexpr size_t kStepEntries = 4096;
+
+  KeyedShard(TaskHost* host, uint32_t stage, uint32_t shard, bool every_batch,
              std::unique_ptr<KeyedPipeline> pipeline, OutputRouter* router);
 
   void Schedule() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ScheduleCopy() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool WantsBatch() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Run();
+  // What Run does next; false when there is nothing.
+  struct Work {
+    std::shared_ptr<BatchRun> run;
+    std::deque<ShuffleBlock> blocks;
+    bool end = false;
+    std::shared_ptr<SnapshotCut> cut;
+    bool copy = false;  // no rows: a step for the cut
+  };
+  bool TakeWork(bool may_copy, Work* work);
+  absl::Status ApplyWork(Work* work);
+
+  void Copy();
+  void BeginCut(const std::shared_ptr<SnapshotCut>& cut);
+  void CopyStep(const std::shared_ptr<SnapshotCut>& cut);
   absl::Status Apply(ShuffleBlock block);
   absl::Status EndBatch(BatchRun* run);
+  void UpdateCounts();
 
   TaskHost* const host_;
   const uint32_t stage_;
+  const uint32_t shard_;
   const bool every_batch_;
   const std::unique_ptr<KeyedPipeline> pipeline_;
+  const std::vector<proto::StateIdentity> identities_;
   TaskOutputs outputs_;
-  bool begun_ = false;  // of the task
+  // Of the task that has the pipeline.
+  bool begun_ = false;
+  std::shared_ptr<SnapshotCut> begun_cut_;  // that the pipeline copies for
   std::atomic<int64_t> state_rows_ = 0;
   std::atomic<int64_t> state_bytes_ = 0;
+  std::atomic<int64_t> wake_at_us_ = 0;
 
   absl::Mutex mutex_;
   std::shared_ptr<BatchRun> run_ ABSL_GUARDED_BY(mutex_);
   std::deque<ShuffleBlock> queue_ ABSL_GUARDED_BY(mutex_);
-  bool scheduled_ ABSL_GUARDED_BY(mutex_) = false;
+  bool scheduled_ ABSL_GUARDED_BY(mutex_) = false;            // Run is queued or has the pipeline
+  bool copy_queued_ ABSL_GUARDED_BY(mutex_) = false;          // Copy is queued
+  bool copying_ ABSL_GUARDED_BY(mutex_) = false;              // Copy has the pipeline
+  std::shared_ptr<SnapshotCut> cut_ ABSL_GUARDED_BY(mutex_);  // not done yet
   bool touched_ ABSL_GUARDED_BY(mutex_) = false;
   bool input_ended_ ABSL_GUARDED_BY(mutex_) = false;
 };

@@ -19,9 +19,22 @@ absl::Status ShardWriter::Prepare(BatchId batch, absl::Time deadline) {
   return Annotate(writer_->Prepare(batch, deadline), name_);
 }
 
-absl::StatusOr<std::string> ShardWriter::Commit(BatchId batch, absl::Time deadline) {
-  absl::StatusOr<std::string> marker = writer_->Commit(batch, deadline);
+absl::StatusOr<std::string> ShardWriter::Commit(BatchId through, absl::Time deadline) {
+  absl::StatusOr<std::string> marker = writer_->Commit(through, deadline);
   return marker.ok() ? std::move(marker) : Annotate(marker.status(), name_);
+}
+
+absl::Status ShardWriter::Settle(BatchId batch, absl::Time deadline) {
+  return Annotate(writer_->Settle(batch, deadline), name_);
+}
+
+proto::SinkMarker ShardWriter::Marker(std::string marker) const {
+  proto::SinkMarker result;
+  result.set_sink(sink_);
+  result.set_shard(shard_);
+  result.set_marker(std::move(marker));
+  result.set_batch(writer_->committed().value());
+  return result;
 }
 
 SinkSet::SinkSet(const EpochLayout* layout, const ConnectorRegistry* connectors)
@@ -77,6 +90,8 @@ absl::StatusOr<std::unique_ptr<ShardWriter>> SinkSet::OpenWriter(uint32_t sink,
   if (auto marker = layout_.markers.find({sink, shard}); marker != layout_.markers.end()) {
     context.marker = marker->second;
   }
+  context.committed_batch = layout_.committed_batch;
+  context.planned_batch = layout_.planned_batch;
   std::string name = absl::StrCat("table ", table.table(), ", shard ", shard);
   absl::StatusOr<std::unique_ptr<SinkWriter>> writer =
       connectors_of_sink_[sink]->CreateWriter(table, context);
@@ -89,6 +104,40 @@ absl::StatusOr<std::unique_ptr<ShardWriter>> SinkSet::OpenWriter(uint32_t sink,
 void SinkSet::AddWriter(std::unique_ptr<ShardWriter> writer) {
   const std::pair<uint32_t, uint32_t> key(writer->sink(), writer->shard());
   writers_[key] = std::move(writer);
+}
+
+std::vector<proto::SinkMarker> SinkSet::ClaimedMarkers() const {
+  std::vector<proto::SinkMarker> markers;
+  markers.reserve(writers_.size());
+  for (const auto& [key, writer] : writers_) {
+    markers.push_back(writer->ClaimedMarker());
+  }
+  return markers;
+}
+
+std::vector<ShardWriter*> SinkSet::All() const {
+  std::vector<ShardWriter*> all;
+  all.reserve(writers_.size());
+  for (const auto& [key, writer] : writers_) {
+    all.push_back(writer.get());
+  }
+  return all;
+}
+
+int64_t SinkSet::held_bytes() const {
+  int64_t bytes = 0;
+  for (const auto& [key, writer] : writers_) {
+    bytes += writer->held_bytes();
+  }
+  return bytes;
+}
+
+int64_t SinkSet::wake_at_us() const {
+  int64_t least = 0;
+  for (const auto& [key, writer] : writers_) {
+    least = EarlierWake(least, writer->wake_at_us());
+  }
+  return least;
 }
 
 ShardWriter* SinkSet::Find(uint32_t sink, uint32_t shard) const {

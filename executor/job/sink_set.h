@@ -6,6 +6,7 @@
 #ifndef MILLRACE_EXECUTOR_JOB_SINK_SET_H_
 #define MILLRACE_EXECUTOR_JOB_SINK_SET_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -19,8 +20,14 @@
 #include "absl/synchronization/mutex.h"
 #include "connectors/registry.h"
 #include "executor/job/epoch_layout.h"
+#include "proto/cluster.pb.h"
 
 namespace millrace {
+
+// Of two batch times at which a batch is wanted, 0 = none, the earlier.
+inline int64_t EarlierWake(int64_t a, int64_t b) {
+  return a == 0 || b == 0 ? a + b : std::min(a, b);
+}
 
 // One writer and the batches it has rows of.
 class ShardWriter {
@@ -35,7 +42,25 @@ class ShardWriter {
   // below.
   absl::Status Write(BatchId batch, int64_t batch_time_us, const Batch& rows, bool* first);
   absl::Status Prepare(BatchId batch, absl::Time deadline);
-  absl::StatusOr<std::string> Commit(BatchId batch, absl::Time deadline);
+  absl::StatusOr<std::string> Commit(BatchId through, absl::Time deadline);
+  absl::Status Settle(BatchId batch, absl::Time deadline);
+  // As in SinkWriter. Not beside Write.
+  void NoteBatch(BatchId batch, int64_t batch_time_us) { writer_->NoteBatch(batch, batch_time_us); }
+  void Finish() { writer_->Finish(); }
+
+  // What the driver keeps of the shard; `marker` is what Commit returned.
+  proto::SinkMarker Marker(std::string marker) const;
+  // The same after the claim, before any Commit.
+  proto::SinkMarker ClaimedMarker() const { return Marker(writer_->marker()); }
+
+  // Thread-safe.
+  int64_t wake_at_us() const { return writer_->wake_at_us(); }
+  int64_t held_bytes() const { return writer_->held_bytes(); }
+  // Whether it is to be committed at this batch time although no rows have come.
+  bool IsDue(int64_t batch_time_us) const {
+    const int64_t wake_at_us = writer_->wake_at_us();
+    return wake_at_us != 0 && wake_at_us <= batch_time_us;
+  }
 
  private:
   const uint32_t sink_;
@@ -65,6 +90,12 @@ class SinkSet {
   // Opens one; thread-safe, may block.
   absl::StatusOr<std::unique_ptr<ShardWriter>> OpenWriter(uint32_t sink, uint32_t shard) const;
   void AddWriter(std::unique_ptr<ShardWriter> writer);
+
+  // Of all writers. Like Find they must not run beside AddWriter.
+  std::vector<proto::SinkMarker> ClaimedMarkers() const;
+  std::vector<ShardWriter*> All() const;
+  int64_t held_bytes() const;
+  int64_t wake_at_us() const;  // the least; 0 = none
 
   // Null when it has not been opened.
   ShardWriter* Find(uint32_t sink, uint32_t shard) const;

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
+#include "executor/job/failed_records.h"
 
 namespace millrace {
 namespace {
@@ -115,6 +116,7 @@ absl::StatusOr<SourceTask::Step> SourceTask::ReadAndPush() {
         context_.layout->plan.sources(static_cast<int>(split_.key().source()));
     return Annotate(chunk.status(), absl::StrCat("table ", source.table()));
   }
+  RETURN_IF_ERROR(NoteLost(*chunk));
   if (!chunk->offsets.empty()) {
     RETURN_IF_ERROR(Push(*chunk));
   }
@@ -134,14 +136,40 @@ absl::Status SourceTask::EnsureWorker() {
   return absl::OkStatus();
 }
 
+absl::Status SourceTask::NoteLost(const SourceChunk& chunk) {
+  if (chunk.lost_begin == chunk.lost_end) {
+    return absl::OkStatus();
+  }
+  if (report_.lost_end() == chunk.lost_begin.value() && report_.lost_end() > 0) {
+    report_.set_lost_end(chunk.lost_end.value());
+    return absl::OkStatus();
+  }
+  if (report_.lost_end() > 0) {
+    // A report tells of one range. In the next run of the batch all of it is lost at once.
+    return absl::UnavailableError(absl::StrCat(
+        "partition ", split_.key().partition(), " lost offsets [", report_.lost_begin(), ", ",
+        report_.lost_end(), "), and then up to ", chunk.lost_end.value(), ", while it was read"));
+  }
+  report_.set_lost_begin(chunk.lost_begin.value());
+  report_.set_lost_end(chunk.lost_end.value());
+  return absl::OkStatus();
+}
+
 absl::Status SourceTask::Push(const SourceChunk& chunk) {
   RETURN_IF_ERROR(EnsureWorker());
   const auto describe = [&](uint32_t row) {
     return absl::StrCat("at offset ", row < chunk.offsets.size() ? chunk.offsets[row] : -1,
                         " of partition ", split_.key().partition());
   };
+  std::map<uint32_t, absl::Status> failed;  // a record that fails in several stages counts once
   for (std::unique_ptr<SourcePipeline>& pipeline : worker_->pipelines) {
     RETURN_IF_ERROR(pipeline->Push(chunk.batch, chunk.errors, describe));
+    for (RowError& error : pipeline->TakeFailed()) {
+      failed.emplace(error.row, std::move(error.status));
+    }
+  }
+  if (!failed.empty()) {
+    RETURN_IF_ERROR(WriteFailed(chunk, failed));
   }
   report_.set_records(report_.records() + static_cast<int64_t>(chunk.offsets.size()));
   report_.set_bytes(report_.bytes() + chunk.bytes);
@@ -150,6 +178,15 @@ absl::Status SourceTask::Push(const SourceChunk& chunk) {
   context_.metrics->records.Increment(static_cast<double>(chunk.offsets.size()));
   context_.metrics->bytes.Increment(static_cast<double>(chunk.bytes));
   return absl::OkStatus();
+}
+
+absl::Status SourceTask::WriteFailed(const SourceChunk& chunk,
+                                     const std::map<uint32_t, absl::Status>& failed) {
+  const proto::JobPlan& plan = context_.layout->plan;
+  const uint32_t sink = plan.sources(static_cast<int>(split_.key().source())).error_sink();
+  failed_records_ += static_cast<int64_t>(failed.size());
+  return worker_->outputs->SinkRows(
+      sink, split_.ordinal(), FailedRecords(plan.sinks(static_cast<int>(sink)), chunk, failed));
 }
 
 absl::Status SourceTask::End() {
@@ -162,6 +199,7 @@ absl::Status SourceTask::End() {
         report_.set_first_error(skipped.first_error);
       }
     }
+    report_.set_skipped(std::max(report_.skipped(), failed_records_));
     worker_->outputs->Finish();
     context_.workers->Return(split_.key().source(), std::move(worker_));
   }

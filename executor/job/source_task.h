@@ -6,10 +6,12 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
@@ -79,7 +81,10 @@ class SourceTask : public std::enable_shared_from_this<SourceTask> {
   void Run();
   absl::StatusOr<Step> ReadAndPush();
   absl::Status EnsureWorker();
+  absl::Status NoteLost(const SourceChunk& chunk);
   absl::Status Push(const SourceChunk& chunk);
+  absl::Status WriteFailed(const SourceChunk& chunk,
+                           const std::map<uint32_t, absl::Status>& failed);
   absl::Status End();
 
   const std::shared_ptr<TaskHost> host_;
@@ -88,6 +93,7 @@ class SourceTask : public std::enable_shared_from_this<SourceTask> {
   const proto::Split split_;
   std::unique_ptr<SourceWorker> worker_;
   proto::SplitReport report_;
+  int64_t failed_records_ = 0;  // written to the error table
   bool read_all_ = false;
 };
 

@@ -39,7 +39,7 @@ absl::StatusOr<AggregateLayout> AggregateLayout::Create(
   return out;
 }
 
-void AggregateLayout::Init(const std::vector<GroupTable::Added>& added, GroupTable* table) const {
+void AggregateLayout::Init(std::span<const GroupTable::Added> added, GroupTable* table) const {
   for (const Entry& entry : entries_) {
     AggregateStates states = States(entry, table);
     for (const GroupTable::Added& group : added) {

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -40,7 +41,7 @@ class AggregateLayout {
   AggregateStates Weights(GroupTable* table) const { return table->Payload(weight_offset_); }
 
   // Makes the payloads of new groups empty states of weight 0.
-  void Init(const std::vector<GroupTable::Added>& added, GroupTable* table) const;
+  void Init(std::span<const GroupTable::Added> added, GroupTable* table) const;
   // Frees what the group's states own.
   void Destroy(uint32_t group, GroupTable* table) const;
   // The same for all groups.

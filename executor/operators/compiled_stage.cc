@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
+#include "common/config/settings.h"
 #include "executor/operators/consolidate.h"
 #include "executor/operators/exchange_write.h"
 #include "executor/operators/filter.h"
@@ -41,9 +42,14 @@ const proto::ExchangeWrite* WriterOf(const proto::JobPlan& plan, uint32_t exchan
   return nullptr;
 }
 
+proto::OnError OnErrorOf(const proto::JobPlan& plan, const proto::Stage& stage) {
+  return plan.sources(static_cast<int>(stage.source())).on_error();
+}
+
+// Whether all sources upstream say 'skip'.
 bool SkipsFailedRows(const proto::JobPlan& plan, const proto::Stage& stage) {
   if (!stage.has_exchange()) {
-    return plan.sources(static_cast<int>(stage.source())).on_error() == proto::ON_ERROR_SKIP;
+    return OnErrorOf(plan, stage) == proto::ON_ERROR_SKIP;
   }
   bool skips = true;
   for (const proto::Stage& writer : plan.stages()) {
@@ -117,9 +123,24 @@ class StageBuilder {
     } else {
       by_id_[op.inputs(0)]->AddConsumer(built.get());
     }
+    if (built->state() != nullptr) {
+      RETURN_IF_ERROR(AddState(built->state()));
+    }
     by_id_[op.id()] = built.get();
     outputs_[op.id()] = Fields(op.output().begin(), op.output().end());
     out_.operators.push_back(std::move(built));
+    return absl::OkStatus();
+  }
+
+  // Snapshots tell states apart by name.
+  absl::Status AddState(OperatorState* state) {
+    for (const OperatorState* other : out_.states) {
+      if (other->identity().name() == state->identity().name()) {
+        return absl::InternalError(absl::StrCat("its state has the name of another's: \"",
+                                                state->identity().name(), "\""));
+      }
+    }
+    out_.states.push_back(state);
     return absl::OkStatus();
   }
 
@@ -248,13 +269,20 @@ std::vector<OperatorStats> CompiledStage::Stats() const {
   return stats;
 }
 
-StageContext::Settings StageSettings(const proto::JobPlan& plan, uint32_t stage_id,
-                                     uint32_t shard) {
+absl::StatusOr<StageContext::Settings> StageSettings(const proto::JobPlan& plan, uint32_t stage_id,
+                                                     uint32_t shard) {
   const proto::Stage& stage = plan.stages(static_cast<int>(stage_id));
-  return {.skip_failed_rows = SkipsFailedRows(plan, stage),
-          .key_groups = plan.key_groups(),
-          .shard = shard,
-          .keyed = stage.has_exchange()};
+  ASSIGN_OR_RETURN(const JobSettings settings,
+                   JobSettings::FromMap({plan.settings().begin(), plan.settings().end()}));
+  // A row behind an exchange is no record that could be set aside: on_error = 'table:…' fails
+  // there.
+  const bool keeps = stage.has_source() && OnErrorOf(plan, stage) == proto::ON_ERROR_TABLE;
+  return StageContext::Settings{.skip_failed_rows = keeps || SkipsFailedRows(plan, stage),
+                                .keep_failed_rows = keeps,
+                                .key_groups = plan.key_groups(),
+                                .shard = shard,
+                                .keyed = stage.has_exchange(),
+                                .state_ttl_us = absl::ToInt64Microseconds(settings.state_ttl)};
 }
 
 }  // namespace millrace

@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "common/expr/function_registry.h"
 #include "executor/operators/operator.h"
+#include "executor/operators/operator_state.h"
 #include "executor/operators/stage_context.h"
 #include "proto/plan.pb.h"
 
@@ -17,6 +18,7 @@ struct CompiledStage {
   std::vector<std::unique_ptr<Operator>> operators;  // inputs before their consumers
   std::vector<Operator*> roots;                      // take the stage's input
   std::vector<KeyedOperator*> keyed_roots;  // those of them that can take an exchange's blocks
+  std::vector<OperatorState*> states;       // what outlives a batch; no two of one name
 
   // What a keyed stage reads: names and numbers of the exchange's key columns.
   std::vector<uint32_t> input_keys;
@@ -33,8 +35,9 @@ struct CompiledStage {
 };
 
 // Settings of a stage's context: whether its failed rows are skipped is decided by the sources
-// upstream.
-StageContext::Settings StageSettings(const proto::JobPlan& plan, uint32_t stage_id, uint32_t shard);
+// upstream. INVALID_ARGUMENT for job settings that cannot be read.
+absl::StatusOr<StageContext::Settings> StageSettings(const proto::JobPlan& plan, uint32_t stage_id,
+                                                     uint32_t shard);
 
 }  // namespace millrace
 

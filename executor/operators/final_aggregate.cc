@@ -9,6 +9,7 @@
 #include "common/base/check.h"
 #include "common/base/status.h"
 #include "common/columnar/row_hash.h"
+#include "common/expr/state_identity.h"
 #include "executor/operators/held_rows.h"
 #include "executor/operators/stage_context.h"
 
@@ -20,15 +21,14 @@ constexpr size_t kEmitRows = 16 << 10;
 }  // namespace
 
 FinalAggregate::FinalAggregate(const proto::Operator& plan, StageContext* context,
-                               AggregateLayout layout, std::vector<SqlType> key_types)
+                               AggregateLayout layout, std::vector<SqlType> key_types,
+                               proto::StateIdentity identity)
     : KeyedOperator(plan.id(), context),
-      layout_(std::move(layout)),
       per_batch_(plan.final_aggregate().per_batch()),
       global_(plan.final_aggregate().global() && !per_batch_),
-      table_(std::move(key_types), layout_.payload_bytes()),
-      old_results_(layout_.entries().size()) {}
-
-FinalAggregate::~FinalAggregate() { layout_.DestroyAll(&table_); }
+      state_(std::move(layout), std::move(key_types), std::move(identity),
+             global_ || per_batch_ ? 0 : context->settings().state_ttl_us),
+      old_results_(state_.layout().entries().size()) {}
 
 absl::StatusOr<std::unique_ptr<FinalAggregate>> FinalAggregate::Create(
     const proto::Operator& plan, StageContext* context, const FunctionRegistry& registry) {
@@ -45,14 +45,14 @@ absl::StatusOr<std::unique_ptr<FinalAggregate>> FinalAggregate::Create(
     key_types.push_back(TypeFromProto(key.type()));
     key_names.push_back(key.name());
   }
-  std::unique_ptr<FinalAggregate> out(
-      new FinalAggregate(plan, context, std::move(layout), std::move(key_types)));
+  std::unique_ptr<FinalAggregate> out(new FinalAggregate(
+      plan, context, std::move(layout), std::move(key_types), StateIdentityOf(plan, registry)));
   out->key_names_ = std::move(key_names);
   return out;
 }
 
 std::optional<std::vector<uint32_t>> FinalAggregate::HashedColumns() const {
-  std::vector<uint32_t> columns(table_.key_count());
+  std::vector<uint32_t> columns(state_.table().key_count());
   std::iota(columns.begin(), columns.end(), 0);
   return columns;
 }
@@ -64,14 +64,14 @@ absl::Status FinalAggregate::Process(const Batch&) {
 
 absl::Status FinalAggregate::Apply(const Batch& block, std::span<const InputRun> runs) {
   RowSet rows = block.rows();
-  std::vector<ColumnPtr> keys(block.columns().begin(),
-                              block.columns().begin() + static_cast<ptrdiff_t>(table_.key_count()));
-  groups_.resize(rows.count);
-  AddGroups(table_.FindOrAdd(keys, block.hashes()->data(), rows, groups_.data()));
+  std::vector<ColumnPtr> keys(
+      block.columns().begin(),
+      block.columns().begin() + static_cast<ptrdiff_t>(state_.table().key_count()));
+  FindGroups(keys, block.hashes()->data(), rows);
   size_t next = 0;
   for (const InputRun& run : runs) {
     for (uint32_t i = 0; i < run.rows; ++i, ++next) {
-      TouchRow(block, rows[next], groups_[next], run, run.position + i);
+      TouchRow(keys, rows[next], groups_[next], run, run.position + i);
     }
   }
   MILLRACE_CHECK(next == rows.count) << "runs cover " << next << " of " << rows.count << " rows";
@@ -79,23 +79,26 @@ absl::Status FinalAggregate::Apply(const Batch& block, std::span<const InputRun>
   return Merge(block);
 }
 
-void FinalAggregate::AddGroups(const std::vector<GroupTable::Added>& added) {
-  layout_.Init(added, &table_);
-  if (touch_of_.size() < table_.limit()) {
-    touch_of_.resize(table_.limit(), kNone);
-    visible_.resize(table_.limit(), 0);
-    owned_bytes_.resize(layout_.needs_destroy() ? table_.limit() : 0, 0);
+void FinalAggregate::FindGroups(const std::vector<ColumnPtr>& keys, const uint64_t* hashes,
+                                RowSet rows) {
+  groups_.resize(rows.count);
+  state_.FindOrAdd(keys, hashes, rows, context().batch_time_us(), groups_.data());
+  if (touch_of_.size() < state_.table().limit()) {
+    touch_of_.resize(state_.table().limit(), kNone);
   }
 }
 
-void FinalAggregate::TouchRow(const Batch& block, uint32_t row, uint32_t group, const InputRun& run,
-                              uint64_t position) {
+void FinalAggregate::TouchRow(const std::vector<ColumnPtr>& keys, uint32_t row, uint32_t group,
+                              const InputRun& run, uint64_t position) {
   if (touch_of_[group] == kNone) {
     touch_of_[group] = static_cast<uint32_t>(touched_.size());
     touched_.push_back({group, run.ordinal, position, 0, kNone, kNone});
-    if (visible_[group] != 0) {
+    state_.BeginTouch(group, context().batch_time_us());
+    if (state_.visible(group)) {
       touched_.back().old_row = old_rows_ + static_cast<uint32_t>(to_save_.size());
       to_save_.push_back(group);
+    } else {
+      ShowKeyAs(keys, row, group);
     }
     return;
   }
@@ -103,13 +106,17 @@ void FinalAggregate::TouchRow(const Batch& block, uint32_t row, uint32_t group, 
   if (std::tie(run.ordinal, position) < std::tie(touch.ordinal, touch.position)) {
     touch.ordinal = run.ordinal;
     touch.position = position;
-    if (table_.has_equal_forms() && visible_[group] == 0) {
-      // A new group shows its key as its first row has it, whichever row arrived first.
-      std::vector<ColumnPtr> keys(
-          block.columns().begin(),
-          block.columns().begin() + static_cast<ptrdiff_t>(table_.key_count()));
-      table_.ReplaceKey(group, keys, row);
+    if (!state_.visible(group)) {
+      ShowKeyAs(keys, row, group);
     }
+  }
+}
+
+// A group without a row downstream shows its key as the batch's first row of it has it, whichever
+// row arrived first and whatever form the group was found under.
+void FinalAggregate::ShowKeyAs(const std::vector<ColumnPtr>& keys, uint32_t row, uint32_t group) {
+  if (state_.table().has_equal_forms()) {
+    state_.table().ReplaceKey(group, keys, row);
   }
 }
 
@@ -128,8 +135,8 @@ absl::Status FinalAggregate::SaveOldResults() {
 
 absl::Status FinalAggregate::Merge(const Batch& block) {
   RowSet rows = block.rows();
-  size_t column = table_.key_count();
-  for (const AggregateLayout::Entry& entry : layout_.entries()) {
+  size_t column = state_.table().key_count();
+  for (const AggregateLayout::Entry& entry : state_.layout().entries()) {
     size_t count = entry.function->partial_types().size();
     if (column + count >= block.column_count()) {
       return absl::InternalError(
@@ -139,12 +146,12 @@ absl::Status FinalAggregate::Merge(const Batch& block) {
     std::vector<ColumnPtr> partials(
         block.columns().begin() + static_cast<ptrdiff_t>(column),
         block.columns().begin() + static_cast<ptrdiff_t>(column + count));
-    RETURN_IF_ERROR(entry.function->MergePartial(partials, rows, groups_.data(),
-                                                 layout_.States(entry, &table_)));
+    RETURN_IF_ERROR(
+        entry.function->MergePartial(partials, rows, groups_.data(), state_.States(entry)));
     column += count;
   }
   const int64_t* weights = block.column(column)->values<int64_t>();
-  AggregateStates sums = layout_.Weights(&table_);
+  AggregateStates sums = state_.Weights();
   for (size_t i = 0; i < rows.count; ++i) {
     sums.at<int64_t>(groups_[i]) += weights[rows[i]];
   }
@@ -152,35 +159,33 @@ absl::Status FinalAggregate::Merge(const Batch& block) {
 }
 
 void FinalAggregate::SeedGlobalRow() {
-  if (!global_ || seeded_ || context().settings().shard != 0) {
+  // Once there, its group stays for good, in snapshots too.
+  if (!global_ || context().settings().shard != 0 || state_.rows() != 0) {
     return;
   }
-  seeded_ = true;
   uint64_t hash = 0;
-  uint32_t group = 0;
-  AddGroups(table_.FindOrAdd({}, &hash, RowSet{nullptr, 1}, &group));
-  if (touch_of_[group] == kNone) {
-    touch_of_[group] = static_cast<uint32_t>(touched_.size());
-    touched_.push_back({group, UINT32_MAX, UINT64_MAX, 0, kNone, kNone});
-  }
+  FindGroups({}, &hash, RowSet{nullptr, 1});
+  touch_of_[groups_[0]] = static_cast<uint32_t>(touched_.size());
+  touched_.push_back({groups_[0], UINT32_MAX, UINT64_MAX, 0, kNone, kNone});
 }
 
-bool FinalAggregate::IsLive(uint32_t group) {
-  return global_ || layout_.Weights(&table_).at<int64_t>(group) != 0;
-}
+bool FinalAggregate::IsLive(uint32_t group) { return global_ || state_.weight(group) > 0; }
 
 std::string FinalAggregate::Describe(uint32_t group) const {
   std::vector<ColumnPtr> keys;
-  keys.reserve(table_.key_count());
-  for (size_t i = 0; i < table_.key_count(); ++i) {
-    keys.push_back(table_.KeyColumn(i, &group, 1));
+  keys.reserve(state_.table().key_count());
+  for (size_t i = 0; i < state_.table().key_count(); ++i) {
+    keys.push_back(state_.table().KeyColumn(i, &group, 1));
   }
   return DescribeKey(key_names_, keys, 0);
 }
 
 absl::Status FinalAggregate::CheckWeights() {
+  if (state_.expires()) {
+    return absl::OkStatus();  // what is taken back may have been forgotten
+  }
   for (const Touch& touch : touched_) {
-    if (layout_.Weights(&table_).at<int64_t>(touch.group) < 0) {
+    if (state_.weight(touch.group) < 0) {
       return absl::InternalError(
           absl::StrCat("more rows were taken back than there were for ", Describe(touch.group)));
     }
@@ -190,12 +195,19 @@ absl::Status FinalAggregate::CheckWeights() {
 
 absl::Status FinalAggregate::Flush() {
   SeedGlobalRow();
-  if (touched_.empty()) {
-    return absl::OkStatus();
+  if (!touched_.empty()) {
+    RETURN_IF_ERROR(FlushTouched());
   }
+  if (!per_batch_) {
+    state_.Sweep(context().batch_time_us());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status FinalAggregate::FlushTouched() {
   RETURN_IF_ERROR(CheckWeights());
   for (Touch& touch : touched_) {
-    touch.key_group = KeyGroupOf(table_.hash(touch.group), context().settings().key_groups);
+    touch.key_group = KeyGroupOf(state_.table().hash(touch.group), context().settings().key_groups);
   }
   std::sort(touched_.begin(), touched_.end(), [](const Touch& a, const Touch& b) {
     return std::tie(a.key_group, a.ordinal, a.position) <
@@ -235,9 +247,9 @@ absl::StatusOr<std::vector<ColumnPtr>> FinalAggregate::NewResults() {
 absl::StatusOr<std::vector<ColumnPtr>> FinalAggregate::FinalizeAll(
     const std::vector<uint32_t>& groups) {
   std::vector<ColumnPtr> results;
-  for (const AggregateLayout::Entry& entry : layout_.entries()) {
-    ASSIGN_OR_RETURN(ColumnPtr result, entry.function->Finalize(layout_.States(entry, &table_),
-                                                                groups.data(), groups.size()));
+  for (const AggregateLayout::Entry& entry : state_.layout().entries()) {
+    ASSIGN_OR_RETURN(ColumnPtr result,
+                     entry.function->Finalize(state_.States(entry), groups.data(), groups.size()));
     results.push_back(std::move(result));
   }
   return results;
@@ -303,14 +315,14 @@ absl::Status FinalAggregate::EmitSlice(std::span<const Change> changes,
     groups[i] = change.touch->group;
     result_rows[i] = change.result;
     ordinals[i] = change.touch->key_group;
-    (*hashes)[i] = table_.hash(change.touch->group);
+    (*hashes)[i] = state_.table().hash(change.touch->group);
     weights->mutable_values<int64_t>()[i] = change.weight;
     retracts |= change.weight < 0;
   }
   std::vector<ColumnPtr> keys;
-  keys.reserve(table_.key_count());
-  for (size_t i = 0; i < table_.key_count(); ++i) {
-    keys.push_back(table_.KeyColumn(i, groups.data(), rows));
+  keys.reserve(state_.table().key_count());
+  for (size_t i = 0; i < state_.table().key_count(); ++i) {
+    keys.push_back(state_.table().KeyColumn(i, groups.data(), rows));
   }
   std::vector<ColumnPtr> columns = keys;
   for (const ColumnPtr& result : results) {
@@ -334,21 +346,14 @@ void FinalAggregate::EndBatch() {
     if (per_batch_) {
       continue;
     }
-    visible_[group] = touch.new_row != kNone ? 1 : 0;
-    bool live = IsLive(group);
-    if (layout_.needs_destroy()) {
-      auto owned = static_cast<uint32_t>(live ? layout_.OwnedBytes(group, &table_) : 0);
-      total_owned_bytes_ += static_cast<int64_t>(owned) - owned_bytes_[group];
-      owned_bytes_[group] = owned;
-    }
-    if (!live) {
-      layout_.Destroy(group, &table_);
-      table_.Erase(group);
+    if (IsLive(group)) {
+      state_.EndTouch(group, touch.new_row != kNone, context().batch_time_us());
+    } else {
+      state_.Remove(group);
     }
   }
   if (per_batch_) {
-    layout_.DestroyAll(&table_);
-    table_.Clear();
+    state_.Clear();
   }
   touched_.clear();
   old_rows_ = 0;
@@ -358,11 +363,9 @@ void FinalAggregate::EndBatch() {
 }
 
 void FinalAggregate::AddStateStats(OperatorStats* stats) const {
-  stats->state_rows = per_batch_ ? 0 : static_cast<int64_t>(table_.size());
+  stats->state_rows = per_batch_ ? 0 : static_cast<int64_t>(state_.rows());
   stats->state_bytes =
-      static_cast<int64_t>(table_.Bytes() + touch_of_.capacity() * sizeof(uint32_t) +
-                           visible_.capacity() + owned_bytes_.capacity() * sizeof(uint32_t)) +
-      total_owned_bytes_;
+      static_cast<int64_t>(state_.Bytes() + touch_of_.capacity() * sizeof(uint32_t));
 }
 
 }  // namespace millrace

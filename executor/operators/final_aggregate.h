@@ -2,6 +2,9 @@
 // what the batch changed. Running: for each changed group the old row with weight −1 and the new
 // one with +1. Per batch: the groups' rows, then all is forgotten. With hashes of the keys, in
 // order of (key group, least (ordinal, position) that touched the group).
+//
+// With state_ttl the rows of a group that has expired stay downstream, and rows that take back what
+// it has forgotten are passed over. An aggregate without GROUP BY never expires.
 #ifndef MILLRACE_EXECUTOR_OPERATORS_FINAL_AGGREGATE_H_
 #define MILLRACE_EXECUTOR_OPERATORS_FINAL_AGGREGATE_H_
 
@@ -10,9 +13,8 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "executor/operators/aggregate_layout.h"
+#include "executor/operators/aggregate_state.h"
 #include "executor/operators/operator.h"
-#include "executor/state/group_table.h"
 #include "proto/plan.pb.h"
 
 namespace millrace {
@@ -23,10 +25,10 @@ class FinalAggregate : public KeyedOperator {
   static absl::StatusOr<std::unique_ptr<FinalAggregate>> Create(const proto::Operator& plan,
                                                                 StageContext* context,
                                                                 const FunctionRegistry& registry);
-  ~FinalAggregate() override;
 
-  bool accepts_any_order() const override { return layout_.commutes(); }
+  bool accepts_any_order() const override { return state_.layout().commutes(); }
   absl::Status Flush() override;
+  OperatorState* state() override { return per_batch_ ? nullptr : &state_; }
   std::optional<std::vector<uint32_t>> HashedColumns() const override;
 
  protected:
@@ -54,14 +56,16 @@ class FinalAggregate : public KeyedOperator {
   };
 
   FinalAggregate(const proto::Operator& plan, StageContext* context, AggregateLayout layout,
-                 std::vector<SqlType> key_types);
+                 std::vector<SqlType> key_types, proto::StateIdentity identity);
 
-  void AddGroups(const std::vector<GroupTable::Added>& added);
-  void TouchRow(const Batch& block, uint32_t row, uint32_t group, const InputRun& run,
-                uint64_t position);
+  void FindGroups(const std::vector<ColumnPtr>& keys, const uint64_t* hashes, RowSet rows);
+  void TouchRow(const std::vector<ColumnPtr>& keys, uint32_t row, uint32_t group,
+                const InputRun& run, uint64_t position);
+  void ShowKeyAs(const std::vector<ColumnPtr>& keys, uint32_t row, uint32_t group);
   absl::Status SaveOldResults();
   absl::Status Merge(const Batch& block);
   void SeedGlobalRow();
+  absl::Status FlushTouched();
   absl::Status CheckWeights();
   absl::StatusOr<std::vector<ColumnPtr>> NewResults();
   absl::StatusOr<std::vector<ColumnPtr>> FinalizeAll(const std::vector<uint32_t>& groups);
@@ -74,20 +78,15 @@ class FinalAggregate : public KeyedOperator {
   bool IsLive(uint32_t group);
   std::string Describe(uint32_t group) const;
 
-  const AggregateLayout layout_;
   std::vector<std::string> key_names_;
   const bool per_batch_;
   const bool global_;
-  bool seeded_ = false;  // the global row has been emitted once
-  GroupTable table_;
-  std::vector<uint32_t> touch_of_;     // by group: index in touched_, or kNone
-  std::vector<uint8_t> visible_;       // by group: has a row downstream from an earlier batch
-  std::vector<uint32_t> owned_bytes_;  // by group, as last counted; empty when states own nothing
-  int64_t total_owned_bytes_ = 0;
+  AggregateState state_;
+  std::vector<uint32_t> touch_of_;  // by group: index in touched_, or kNone
 
   // Of the batch in hand.
   std::vector<Touch> touched_;
-  std::vector<uint32_t> groups_;
+  std::vector<uint32_t> groups_;  // of the rows in hand
   std::vector<uint32_t> to_save_;
   std::vector<std::vector<ColumnPtr>> old_results_;  // per aggregate, pieces in order
   uint32_t old_rows_ = 0;

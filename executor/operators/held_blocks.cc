@@ -5,6 +5,7 @@
 #include <tuple>
 #include <utility>
 
+#include "common/base/mutation.h"
 #include "common/base/status.h"
 #include "common/columnar/row_hash.h"
 #include "executor/operators/held_rows.h"
@@ -46,6 +47,9 @@ void HeldBlocks::Add(const Batch& block, std::span<const InputRun> runs) {
 }
 
 void HeldBlocks::SortRuns() {
+  if (IsMutation("split_order")) {
+    return;
+  }
   std::sort(runs_.begin(), runs_.end(), [](const Held& a, const Held& b) {
     return std::tie(a.run.ordinal, a.run.position) < std::tie(b.run.ordinal, b.run.position);
   });

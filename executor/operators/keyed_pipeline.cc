@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <iterator>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/check.h"
@@ -26,6 +27,8 @@ struct KeyedPipeline::Impl {
   std::vector<Operator*> plain;           // take all rows at the end of the batch
   HeldBlocks held_for_ordered;
   HeldBlocks held_for_plain;
+  bool begun = false;  // a batch, ever
+  bool in_batch = false;
 };
 
 void KeyedPipeline::Impl::SortRoots() {
@@ -85,13 +88,16 @@ absl::StatusOr<std::unique_ptr<KeyedPipeline>> KeyedPipeline::Create(
     return absl::InternalError(
         absl::StrCat("the plan has no stage ", stage_id, " that reads an exchange"));
   }
-  auto impl = std::make_unique<Impl>(StageSettings(plan, stage_id, shard));
+  ASSIGN_OR_RETURN(const StageContext::Settings settings, StageSettings(plan, stage_id, shard));
+  auto impl = std::make_unique<Impl>(settings);
   ASSIGN_OR_RETURN(impl->stage, CompiledStage::Create(plan, stage_id, &impl->context, registry));
   impl->SortRoots();
   return std::unique_ptr<KeyedPipeline>(new KeyedPipeline(std::move(impl)));
 }
 
 void KeyedPipeline::BeginBatch(BatchId batch, int64_t batch_time_us, PipelineOutputs* outputs) {
+  impl_->begun = true;
+  impl_->in_batch = true;
   impl_->context.Begin(batch, batch_time_us, impl_->context.settings().shard, outputs);
 }
 
@@ -120,7 +126,61 @@ absl::StatusOr<SkipReport> KeyedPipeline::EndBatch() {
   for (const auto& op : impl_->stage.operators) {
     RETURN_IF_ERROR(op->Flush());
   }
+  impl_->in_batch = false;
   return impl_->context.skipped();
+}
+
+void KeyedPipeline::BeginSnapshot(bool full) {
+  MILLRACE_CHECK(!impl_->in_batch) << "a snapshot was cut within a batch";
+  for (OperatorState* state : impl_->stage.states) {
+    state->BeginSnapshot(full);
+  }
+}
+
+bool KeyedPipeline::ContinueSnapshot(size_t max_entries) {
+  return std::all_of(impl_->stage.states.begin(), impl_->stage.states.end(),
+                     [&](OperatorState* state) { return state->ContinueSnapshot(&max_entries); });
+}
+
+std::vector<StateBlock> KeyedPipeline::TakeSnapshot() {
+  std::vector<StateBlock> blocks;
+  for (OperatorState* state : impl_->stage.states) {
+    std::vector<StateBlock> taken = state->TakeSnapshot();
+    std::move(taken.begin(), taken.end(), std::back_inserter(blocks));
+  }
+  return blocks;
+}
+
+absl::Status KeyedPipeline::Restore(const StateBlock& block) {
+  MILLRACE_CHECK(!impl_->begun) << "state was restored over that of a running shard";
+  for (OperatorState* state : impl_->stage.states) {
+    if (state->identity().name() == block.operator_name) {
+      return Annotate(state->Restore(block),
+                      absl::StrCat("state of operator \"", block.operator_name, "\""));
+    }
+  }
+  return absl::FailedPreconditionError(
+      absl::StrCat("the snapshot has state of operator \"", block.operator_name,
+                   "\", which this stage of the plan does not have"));
+}
+
+std::vector<proto::StateIdentity> KeyedPipeline::StateIdentities() const {
+  std::vector<proto::StateIdentity> identities;
+  for (const OperatorState* state : impl_->stage.states) {
+    identities.push_back(state->identity());
+  }
+  return identities;
+}
+
+int64_t KeyedPipeline::wake_at_us() const {
+  int64_t earliest = 0;
+  for (const OperatorState* state : impl_->stage.states) {
+    int64_t wake = state->wake_at_us();
+    if (wake != 0 && (earliest == 0 || wake < earliest)) {
+      earliest = wake;
+    }
+  }
+  return earliest;
 }
 
 int64_t KeyedPipeline::HeldBytes() const {

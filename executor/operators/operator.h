@@ -22,6 +22,7 @@
 
 namespace millrace {
 
+class OperatorState;
 class StageContext;
 
 // Consecutive rows with one origin on their way into an exchange: the ordinal of a source stage's
@@ -92,6 +93,9 @@ class Operator {
   // The output columns that Batch::hashes of emitted batches were computed from, in hashing order;
   // absent when batches leave without hashes. Known when the operator is created.
   virtual std::optional<std::vector<uint32_t>> HashedColumns() const { return std::nullopt; }
+
+  // What it keeps beyond a batch; null = nothing. Owned by the operator.
+  virtual OperatorState* state() { return nullptr; }
 
   OperatorStats Stats() const;
 

@@ -188,7 +188,8 @@ absl::Status PartialAggregate::EmitGroups(uint32_t begin, uint32_t end) {
   }
   std::vector<ColumnPtr> keys = columns;
   for (const AggregateLayout::Entry& entry : layout_.entries()) {
-    entry.function->EmitPartial(layout_.States(entry, &table_), begin, end, &columns);
+    entry.function->EmitPartial(layout_.States(entry, &table_), groups.data(), groups.size(),
+                                &columns);
   }
   auto weights = std::make_shared<Column>(MakeType(TypeId::kInt64), groups.size());
   auto hashes = std::make_shared<std::vector<uint64_t>>(groups.size());

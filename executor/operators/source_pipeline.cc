@@ -26,7 +26,8 @@ absl::StatusOr<std::unique_ptr<SourcePipeline>> SourcePipeline::Create(
   if (!stage.has_source() || stage.source() >= static_cast<uint32_t>(plan.sources_size())) {
     return absl::InternalError(absl::StrCat("stage ", stage_id, " does not read a source"));
   }
-  auto impl = std::make_unique<Impl>(StageSettings(plan, stage_id, 0));
+  ASSIGN_OR_RETURN(const StageContext::Settings settings, StageSettings(plan, stage_id, 0));
+  auto impl = std::make_unique<Impl>(settings);
   impl->table = plan.sources(static_cast<int>(stage.source())).table();
   ASSIGN_OR_RETURN(impl->stage, CompiledStage::Create(plan, stage_id, &impl->context, registry));
   return std::unique_ptr<SourcePipeline>(new SourcePipeline(std::move(impl)));
@@ -59,6 +60,8 @@ absl::Status SourcePipeline::Push(const Batch& chunk, const std::vector<RowError
   }
   return absl::OkStatus();
 }
+
+std::vector<RowError> SourcePipeline::TakeFailed() { return impl_->context.TakeFailed(); }
 
 absl::StatusOr<SkipReport> SourcePipeline::EndSplit() {
   for (const auto& op : impl_->stage.operators) {

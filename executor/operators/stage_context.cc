@@ -16,6 +16,7 @@ void StageContext::Begin(BatchId batch, int64_t batch_time_us, uint32_t sink_sha
   outputs_ = outputs;
   errors_.Clear();
   skipped_ = SkipReport();
+  failed_.clear();
 }
 
 absl::Status StageContext::DropFailed(const std::string& where, const absl::Status& error) {
@@ -42,7 +43,11 @@ absl::Status StageContext::DropFailedRowsSlow(Batch* batch) {
     uint32_t origin = batch->origin_of(error.row);
     failed.insert(origin);
     if (root_->skipped.insert(origin).second) {
-      RETURN_IF_ERROR(DropFailed(root_->describe(origin), error.status));
+      const std::string where = root_->describe(origin);
+      RETURN_IF_ERROR(DropFailed(where, error.status));
+      if (settings_.keep_failed_rows) {
+        failed_.push_back({origin, Annotate(error.status, where)});
+      }
     }
   }
   auto kept = std::make_shared<std::vector<uint32_t>>();

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <string>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
@@ -36,10 +37,12 @@ class StageContext {
  public:
   // Fixed for the pipeline.
   struct Settings {
-    bool skip_failed_rows = false;  // on_error = 'skip'
+    bool skip_failed_rows = false;  // on_error = 'skip' or 'table:…'
+    bool keep_failed_rows = false;  // on_error = 'table:…': TakeFailed tells which
     uint32_t key_groups = 1;
     uint32_t shard = 0;  // of a keyed stage
     bool keyed = false;
+    int64_t state_ttl_us = 0;  // 0 = state does not expire
   };
 
   explicit StageContext(const Settings& settings) : settings_(settings) {}
@@ -77,6 +80,10 @@ class StageContext {
 
   const SkipReport& skipped() const { return skipped_; }
 
+  // The origins left out since the last call, each once, with what was wrong as a person should
+  // read it.
+  std::vector<RowError> TakeFailed() { return std::exchange(failed_, {}); }
+
   // Makes `root` the current one until the end of the scope. `root` outlives the scope.
   class RootScope {
    public:
@@ -103,6 +110,7 @@ class StageContext {
   RootRows* root_ = nullptr;
   RowErrors errors_;
   SkipReport skipped_;
+  std::vector<RowError> failed_;
 };
 
 }  // namespace millrace

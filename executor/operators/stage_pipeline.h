@@ -8,11 +8,11 @@
 // use of them.
 //
 // Errors. Rows that cannot be evaluated follow on_error of the source: under FAIL a call returns
-// the row's error with table and record in front; under SKIP the record is left out and counted in
-// the SkipReport. (It is left out from the operator that met the error onwards; other branches of
-// the stage keep it.) Behind an exchange a row is named by its key, and SKIP holds only if all
-// sources upstream say so. After an error a KeyedPipeline may only be destroyed; a SourcePipeline
-// may be used again.
+// the row's error with table and record in front; under SKIP and TABLE the record is left out and
+// counted in the SkipReport. (It is left out from the operator that met the error onwards; other
+// branches of the stage keep it.) Behind an exchange a row is named by its key, and is left out
+// only if all sources upstream say SKIP. After an error a KeyedPipeline may only be destroyed; a
+// SourcePipeline may be used again.
 #ifndef MILLRACE_EXECUTOR_OPERATORS_STAGE_PIPELINE_H_
 #define MILLRACE_EXECUTOR_OPERATORS_STAGE_PIPELINE_H_
 
@@ -30,11 +30,13 @@
 #include "common/expr/function_registry.h"
 #include "common/expr/row_errors.h"
 #include "executor/operators/operator.h"
+#include "executor/state/state_block.h"
+#include "proto/checkpoint.pb.h"
 #include "proto/plan.pb.h"
 
 namespace millrace {
 
-// Records (behind an exchange: rows) that on_error = 'skip' dropped.
+// Records (behind an exchange: rows) that on_error = 'skip' or 'table:…' left out.
 struct SkipReport {
   int64_t records = 0;
   std::string
@@ -64,6 +66,10 @@ class SourcePipeline {
   // `decode_errors` are records that could not be decoded (their rows are undefined).
   absl::Status Push(const Batch& chunk, const std::vector<RowError>& decode_errors,
                     DescribeRecord describe);
+
+  // Records of the last Push that were left out under TABLE, each once, in no order: their row in
+  // the chunk, and the message that FAIL would have ended with.
+  std::vector<RowError> TakeFailed();
 
   // Writes what partial aggregates still hold.
   absl::StatusOr<SkipReport> EndSplit();
@@ -104,6 +110,35 @@ class KeyedPipeline {
   // All rows of the batch have been applied: finishes the batch and writes its output in order of
   // (key group, least (ordinal, position) of first touch).
   absl::StatusOr<SkipReport> EndBatch();
+
+  // Snapshots of the state. An entry is copied when ContinueSnapshot comes to it, or just before a
+  // later batch changes it; what is copied is as it was at the cut.
+  //
+  // Cuts the state as it is: with `full` all entries, else those that changed since the last
+  // BeginSnapshot or Restore, with −1 for keys that are gone. Copies nothing. REQUIRES: no batch is
+  // under way; the snapshot before has been taken, or is dropped by this call, which then must be
+  // `full`.
+  void BeginSnapshot(bool full);
+  // Copies about `max_entries` more; true when all have been. Between any two calls, also while a
+  // batch is under way.
+  bool ContinueSnapshot(size_t max_entries);
+  // What was cut: no key twice, blocks of at most 16 k entries with hashes, in order of key group
+  // within a block. REQUIRES: ContinueSnapshot has returned true.
+  std::vector<StateBlock> TakeSnapshot();
+
+  // Puts entries (weight +1) or removes them (−1); layers come in order. Rows of key groups that
+  // are not this shard's have been left out. DATA_LOSS or FAILED_PRECONDITION name the operator
+  // that the entries do not fit; the pipeline may then only be destroyed. REQUIRES: no batch has
+  // begun yet.
+  absl::Status Restore(const StateBlock& block);
+
+  // Names and shapes of what TakeSnapshot gives and Restore takes; see
+  // common/expr/state_identity.h.
+  std::vector<proto::StateIdentity> StateIdentities() const;
+
+  // The batch time from which on the end of a batch has expired state to free; 0 = never. Only
+  // memory waits for that: results do not depend on it.
+  int64_t wake_at_us() const;
 
   // Bytes of blocks held back until their turn; the receiver may delay their credit.
   int64_t HeldBytes() const;

@@ -533,6 +533,44 @@ TEST(RowErrorTest, SkipDropsAndCounts) {
   EXPECT_EQ(job.skipped().first_error, "table \"rows\", record p0@1: unlucky");
 }
 
+TEST(RowErrorTest, TableLeavesOutAndTellsEachRecordOnce) {
+  // Two branches that fail on the same record, and a record that could not be decoded.
+  proto::JobPlan plan = RowsPlan(kCheckedRows);
+  plan.mutable_sources(0)->set_on_error(proto::ON_ERROR_TABLE);
+  proto::Stage* stage = plan.mutable_stages(0);
+  for (int i = 0; i < 2; ++i) {
+    proto::Operator* copy = stage->add_operators();
+    *copy = stage->operators(i);
+    copy->set_id(copy->id() + 2);
+    if (copy->inputs_size() > 0) {
+      copy->set_inputs(0, copy->inputs(0) + 2);
+    }
+  }
+  auto pipeline = SourcePipeline::Create(plan, 0, TestRegistry());
+  ASSERT_TRUE(pipeline.ok()) << pipeline.status();
+  RecordedOutputs outputs;
+  (*pipeline)->BeginSplit(5, BatchId(1), 0, &outputs);
+  const std::vector<SqlType> types = {MakeType(TypeId::kInt64), MakeType(TypeId::kInt64),
+                                      MakeType(TypeId::kText)};
+  const auto describe = [](uint32_t row) { return absl::StrCat("p@", row); };
+  ASSERT_TRUE((*pipeline)
+                  ->Push(MakeRows(types, {"1|1|a", "1|13|a", "1|3|a", "1|4|a"}),
+                         {{2, absl::InvalidArgumentError("no JSON")}}, describe)
+                  .ok());
+  EXPECT_EQ(outputs.sinks.at({0, 5}), (std::vector<std::string>{"+1 1", "+1 4", "+1 1", "+1 4"}));
+  std::map<uint32_t, std::string> failed;
+  for (const RowError& error : (*pipeline)->TakeFailed()) {
+    EXPECT_TRUE(failed.emplace(error.row, error.status.message()).second);
+  }
+  EXPECT_EQ(failed, (std::map<uint32_t, std::string>{{1, "table \"rows\", record p@1: unlucky"},
+                                                     {2, "table \"rows\", record p@2: no JSON"}}));
+  ASSERT_TRUE((*pipeline)->Push(MakeRows(types, {"1|1|a"}), {}, describe).ok());
+  EXPECT_TRUE((*pipeline)->TakeFailed().empty());
+  const auto report = (*pipeline)->EndSplit();
+  ASSERT_TRUE(report.ok());
+  EXPECT_EQ(report->records, 2);
+}
+
 TEST(RowErrorTest, RecordsThatCouldNotBeDecodedFollowOnError) {
   LocalJob::Split split{
       0, 0, {"1|1|a", "1|2|a", "1|3|a"}, {{1, absl::InvalidArgumentError("no JSON")}}};

@@ -51,6 +51,7 @@ class GroupTable {
 
   // Takes the key's form (1.0 or 1.00) from another row with an equal key.
   void ReplaceKey(uint32_t group, const std::vector<ColumnPtr>& keys, uint32_t row) {
+    keys_.Release(group);
     keys_.Store(group, keys, row);
   }
   bool has_equal_forms() const { return keys_.has_equal_forms(); }

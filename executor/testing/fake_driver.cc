@@ -30,6 +30,16 @@ void FakeDriver::set_reject(std::string reason) {
   reject_ = std::move(reason);
 }
 
+void FakeDriver::set_term(int64_t term) {
+  absl::MutexLock lock(&mutex_);
+  term_ = term;
+}
+
+void FakeDriver::set_heartbeat_timeout(absl::Duration timeout) {
+  absl::MutexLock lock(&mutex_);
+  heartbeat_timeout_ = timeout;
+}
+
 grpc::Status FakeDriver::Connect(
     grpc::ServerContext* context,
     grpc::ServerReaderWriter<proto::DriverMessage, proto::ExecutorMessage>* stream) {
@@ -48,6 +58,9 @@ grpc::Status FakeDriver::Connect(
     }
     answer.mutable_registered()->set_driver_id(driver_id_);
     answer.mutable_registered()->set_heartbeat_interval_ms(50);
+    answer.mutable_registered()->set_heartbeat_timeout_ms(
+        absl::ToInt64Milliseconds(heartbeat_timeout_));
+    answer.mutable_registered()->set_driver_term(term_);
     stream->Write(answer);
     Session& session = sessions_[id];
     session.context = context;

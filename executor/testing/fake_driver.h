@@ -31,6 +31,9 @@ class FakeDriver : public proto::Cluster::Service {
   std::shared_ptr<grpc::Channel> InProcessChannel() { return server_->InProcessChannel(); }
 
   void set_driver_id(std::string id);
+  // What executors that register from now on are told; by default neither.
+  void set_term(int64_t term);
+  void set_heartbeat_timeout(absl::Duration timeout);
   // Executors that register from now on are rejected.
   void set_reject(std::string reason);
 
@@ -67,6 +70,8 @@ class FakeDriver : public proto::Cluster::Service {
   absl::CondVar changed_;
   std::string driver_id_ ABSL_GUARDED_BY(mutex_) = "driver-1";
   std::string reject_ ABSL_GUARDED_BY(mutex_);
+  int64_t term_ ABSL_GUARDED_BY(mutex_) = 0;
+  absl::Duration heartbeat_timeout_ ABSL_GUARDED_BY(mutex_) = absl::ZeroDuration();
   std::map<std::string, Session> sessions_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<RpcServer> server_;
 };

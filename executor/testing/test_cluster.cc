@@ -18,6 +18,7 @@ TestCluster::TestCluster(size_t executors, int64_t memory_bytes, uint32_t slots)
     options.shuffle_listen_address = executors > 1 ? "127.0.0.1:0" : "";
     options.memory_bytes = memory_bytes;
     options.connectors = connectors_.get();
+    options.files = &files;
     absl::StatusOr<std::unique_ptr<Executor>> executor = Executor::Start(options);
     MILLRACE_CHECK(executor.ok()) << executor.status();
     executors_.push_back(*std::move(executor));
@@ -26,7 +27,10 @@ TestCluster::TestCluster(size_t executors, int64_t memory_bytes, uint32_t slots)
 }
 
 TestJob::TestJob(TestCluster* cluster, proto::JobPlan plan, std::vector<std::string> partitions)
-    : cluster_(*cluster), plan_(std::move(plan)), partitions_(std::move(partitions)) {}
+    : executors(cluster->size()),
+      cluster_(*cluster),
+      plan_(std::move(plan)),
+      partitions_(std::move(partitions)) {}
 
 template <typename Message>
 void TestJob::Address(Message* message) const {
@@ -42,48 +46,61 @@ void TestJob::SendStart(int64_t epoch) {
   start->set_job_name("words");
   start->set_incarnation("incarnation-1");
   *start->mutable_plan() = plan_;
-  start->set_first_batch(1);
+  start->set_first_batch(first_batch);
   start->set_suppress_until(suppress_until);
-  for (size_t i = 0; i < cluster_.size(); ++i) {
+  start->set_snapshot_location(snapshot_location);
+  *start->mutable_restore() = restore;
+  for (const proto::SinkMarker& retired : retired_shards) {
+    *start->add_retired_shards() = retired;
+  }
+  for (size_t i = 0; i < executors; ++i) {
     proto::Assignment::Member* member = start->mutable_assignment()->add_members();
     member->set_executor_id(cluster_.id(i));
     member->set_shuffle_address(cluster_.executor(i).shuffle_address());
   }
   for (uint32_t shard = 0; shard < plan_.parallelism(); ++shard) {
-    start->mutable_assignment()->add_shard_owner(shard % cluster_.size());
+    start->mutable_assignment()->add_shard_owner(shard % executors);
   }
   for (uint32_t ordinal = 0; ordinal < partitions_.size(); ++ordinal) {
     proto::Assignment::PartitionOwner* owner = start->mutable_assignment()->add_partitions();
     owner->mutable_start()->mutable_key()->set_partition(partitions_[ordinal]);
     owner->mutable_start()->set_ordinal(ordinal);
     owner->mutable_start()->set_offset(start_offsets[partitions_[ordinal]]);
-    owner->set_member(ordinal % cluster_.size());
+    owner->set_member(ordinal % executors);
   }
-  for (size_t i = 0; i < cluster_.size(); ++i) {
+  for (size_t i = 0; i < executors; ++i) {
     cluster_.driver.Send(cluster_.id(i), message);
   }
 }
 
-void TestJob::Start(int64_t epoch) {
+std::vector<proto::EpochReady> TestJob::Start(int64_t epoch) {
   SendStart(epoch);
-  for (size_t i = 0; i < cluster_.size(); ++i) {
-    WaitFrom(
-        i, [&](const auto& m) { return m.has_epoch_ready() && m.epoch_ready().epoch() == epoch; },
-        "EpochReady");
+  return WaitReady(epoch);
+}
+
+std::vector<proto::EpochReady> TestJob::WaitReady(int64_t epoch) {
+  std::vector<proto::EpochReady> ready;
+  for (size_t i = 0; i < executors; ++i) {
+    const auto matches = [&](const proto::ExecutorMessage& m) {
+      return m.has_epoch_ready() && m.epoch_ready().epoch() == epoch;
+    };
+    ready.push_back(WaitFrom(i, matches, "EpochReady").epoch_ready());
   }
+  return ready;
 }
 
 void TestJob::SendRun(int64_t batch, const Ranges& ranges) {
-  for (size_t i = 0; i < cluster_.size(); ++i) {
+  for (size_t i = 0; i < executors; ++i) {
     proto::DriverMessage message;
     proto::RunBatch* run = message.mutable_run_batch();
     Address(run);
     run->set_batch(batch);
     run->set_batch_time_us(batch * 1000000);
+    run->set_durable_batch(durable_batch);
     for (const auto& [partition, range] : ranges) {
       const size_t ordinal = static_cast<size_t>(
           std::find(partitions_.begin(), partitions_.end(), partition) - partitions_.begin());
-      if (ordinal % cluster_.size() != i) {
+      if (ordinal % executors != i) {
         continue;
       }
       proto::Split* split = run->add_splits();
@@ -98,7 +115,7 @@ void TestJob::SendRun(int64_t batch, const Ranges& ranges) {
 
 std::vector<proto::BatchPrepared> TestJob::WaitPrepared(int64_t batch) {
   std::vector<proto::BatchPrepared> prepared;
-  for (size_t i = 0; i < cluster_.size(); ++i) {
+  for (size_t i = 0; i < executors; ++i) {
     const auto matches = [&](const proto::ExecutorMessage& m) {
       return m.has_batch_prepared() && m.batch_prepared().epoch() == epoch_ &&
              m.batch_prepared().batch() == batch;
@@ -124,7 +141,9 @@ void TestJob::SendCommit(int64_t batch) {
   proto::DriverMessage message;
   Address(message.mutable_commit_batch());
   message.mutable_commit_batch()->set_batch(batch);
-  for (size_t i = 0; i < cluster_.size(); ++i) {
+  message.mutable_commit_batch()->set_durable_batch(durable_batch);
+  message.mutable_commit_batch()->set_finish(finish);
+  for (size_t i = 0; i < executors; ++i) {
     cluster_.driver.Send(cluster_.id(i), message);
   }
 }
@@ -132,7 +151,7 @@ void TestJob::SendCommit(int64_t batch) {
 std::vector<proto::BatchCommitted> TestJob::Commit(int64_t batch) {
   SendCommit(batch);
   std::vector<proto::BatchCommitted> committed;
-  for (size_t i = 0; i < cluster_.size(); ++i) {
+  for (size_t i = 0; i < executors; ++i) {
     const auto matches = [&](const proto::ExecutorMessage& m) {
       return m.has_batch_committed() && m.batch_committed().batch() == batch;
     };
@@ -142,13 +161,51 @@ std::vector<proto::BatchCommitted> TestJob::Commit(int64_t batch) {
   return committed;
 }
 
+void TestJob::SendSnapshot(int64_t batch, bool full) {
+  proto::DriverMessage message;
+  Address(message.mutable_take_snapshot());
+  message.mutable_take_snapshot()->set_batch(batch);
+  message.mutable_take_snapshot()->set_full(full);
+  for (size_t i = 0; i < executors; ++i) {
+    cluster_.driver.Send(cluster_.id(i), message);
+  }
+}
+
+std::vector<proto::SnapshotWritten> TestJob::WaitSnapshot(int64_t batch) {
+  std::vector<proto::SnapshotWritten> written;
+  for (size_t i = 0; i < executors; ++i) {
+    const auto matches = [&](const proto::ExecutorMessage& m) {
+      return m.has_snapshot_written() && m.snapshot_written().epoch() == epoch_ &&
+             m.snapshot_written().batch() == batch;
+    };
+    written.push_back(
+        WaitFrom(i, matches, absl::StrCat("SnapshotWritten ", batch)).snapshot_written());
+  }
+  return written;
+}
+
+proto::SnapshotLayer TestJob::Snapshot(int64_t batch, bool full) {
+  SendSnapshot(batch, full);
+  proto::SnapshotLayer layer;
+  layer.set_batch(batch);
+  layer.set_epoch(epoch_);
+  layer.set_full(full);
+  for (const proto::SnapshotWritten& written : WaitSnapshot(batch)) {
+    MILLRACE_CHECK(written.error().empty()) << written.error();
+    if (written.has_file()) {
+      *layer.add_files() = written.file();
+    }
+  }
+  return layer;
+}
+
 proto::EpochFailed TestJob::WaitFailed() {
   const absl::Time deadline = absl::Now() + absl::Seconds(20);
   const auto failed = [&](const proto::ExecutorMessage& m) {
     return m.has_epoch_failed() && m.epoch_failed().epoch() == epoch_;
   };
   while (true) {
-    for (size_t i = 0; i < cluster_.size(); ++i) {
+    for (size_t i = 0; i < executors; ++i) {
       for (const proto::ExecutorMessage& message : cluster_.driver.Take(cluster_.id(i), failed)) {
         return message.epoch_failed();
       }
@@ -158,18 +215,25 @@ proto::EpochFailed TestJob::WaitFailed() {
   }
 }
 
-void TestJob::Stop() {
+void TestJob::SendStop() {
   proto::DriverMessage message;
   Address(message.mutable_stop_epoch());
-  for (size_t i = 0; i < cluster_.size(); ++i) {
+  message.mutable_stop_epoch()->set_durable_batch(durable_batch);
+  for (size_t i = 0; i < executors; ++i) {
     cluster_.driver.Send(cluster_.id(i), message);
+  }
+}
+
+void TestJob::Stop() {
+  SendStop();
+  for (size_t i = 0; i < executors; ++i) {
     WaitFrom(i, [](const auto& m) { return m.has_epoch_stopped(); }, "EpochStopped");
   }
 }
 
 std::vector<std::string> TestJob::ResultsOf(int64_t batch) {
   std::vector<std::string> rows;
-  for (size_t i = 0; i < cluster_.size(); ++i) {
+  for (size_t i = 0; i < executors; ++i) {
     const auto matches = [&](const proto::ExecutorMessage& m) {
       return m.has_result_rows() && m.result_rows().batch() == batch;
     };

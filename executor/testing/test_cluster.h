@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/storage/memory_file_system.h"
 #include "connectors/registry.h"
 #include "executor/executor.h"
 #include "executor/testing/fake_driver.h"
@@ -33,6 +34,7 @@ class TestCluster {
   TestTopic topic;
   TestOutput output;
   FakeDriver driver;
+  MemoryFileSystem files;  // where snapshots are
 
  private:
   std::unique_ptr<ConnectorRegistry> connectors_;
@@ -47,20 +49,35 @@ class TestJob {
 
   TestJob(TestCluster* cluster, proto::JobPlan plan, std::vector<std::string> partitions);
 
+  // Of the epochs that start from now on.
+  size_t executors;  // the first so many have a part in it; at first all
+  int64_t first_batch = 1;
   int64_t suppress_until = 0;
   std::map<std::string, int64_t> start_offsets;
+  std::string snapshot_location = "/snapshots";
+  proto::Snapshot restore;
+  std::vector<proto::SinkMarker> retired_shards;
+  // In RunBatch, CommitBatch and StopEpoch.
+  int64_t durable_batch = 0;
+  bool finish = false;  // in CommitBatch
 
   void SendStart(int64_t epoch);
-  void Start(int64_t epoch);  // and waits for EpochReady
+  std::vector<proto::EpochReady> WaitReady(int64_t epoch);
+  std::vector<proto::EpochReady> Start(int64_t epoch);  // both
   void SendRun(int64_t batch, const Ranges& ranges);
   // Waits for BatchPrepared of all; the reports of all splits by partition.
   std::map<std::string, proto::SplitReport> Run(int64_t batch, const Ranges& ranges);
   std::vector<proto::BatchPrepared> WaitPrepared(int64_t batch);
   void SendCommit(int64_t batch);
   std::vector<proto::BatchCommitted> Commit(int64_t batch);
+  void SendSnapshot(int64_t batch, bool full);
+  std::vector<proto::SnapshotWritten> WaitSnapshot(int64_t batch);
+  // Sends, waits and expects no error; what the journal would list.
+  proto::SnapshotLayer Snapshot(int64_t batch, bool full);
   // From any executor.
   proto::EpochFailed WaitFailed();
-  void Stop();
+  void SendStop();
+  void Stop();  // and waits for EpochStopped
 
   // What executors reported of the print sink, as text.
   std::vector<std::string> ResultsOf(int64_t batch);

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/check.h"
+#include "common/base/status.h"
 #include "common/columnar/text_view.h"
 
 namespace millrace {
@@ -197,15 +198,23 @@ std::vector<std::string> RowsAsText(const Batch& batch) {
 class TestWriter : public SinkWriter {
  public:
   TestWriter(TestOutput* output, const SinkContext& context)
-      : output_(output), name_(absl::StrCat(context.sink, "/", context.shard)) {
+      : output_(output),
+        name_(absl::StrCat(context.sink, "/", context.shard)),
+        claimed_marker_(absl::StrCat("e", context.epoch.value(), " after '", context.marker, "'")) {
     output_->Add(absl::StrCat("open ", name_, " '", context.marker, "'"));
+    absl::MutexLock lock(&mutex_);
+    absl::MutexLock output_lock(&output_->mutex_);
+    committed_ = output_->committed_[name_];
   }
   ~TestWriter() override { output_->Add(absl::StrCat("close ", name_)); }
 
   absl::Status Write(BatchId batch, int64_t, const Batch& rows) override {
     absl::MutexLock lock(&mutex_);
     for (std::string& row : RowsAsText(rows)) {
-      held_[batch].push_back(std::move(row));
+      if (batch > committed_) {
+        held_bytes_ += static_cast<int64_t>(row.size());
+        held_[batch].push_back(std::move(row));
+      }
     }
     return absl::OkStatus();
   }
@@ -213,7 +222,7 @@ class TestWriter : public SinkWriter {
     output_->Add(absl::StrCat("prepare ", name_, " b", batch.value()));
     return absl::OkStatus();
   }
-  absl::StatusOr<std::string> Commit(BatchId batch, absl::Time) override {
+  absl::StatusOr<std::string> Commit(BatchId through, absl::Time) override {
     std::function<void()> callback;
     {
       absl::MutexLock lock(&output_->mutex_);
@@ -228,18 +237,49 @@ class TestWriter : public SinkWriter {
       --output_->failures_;
       return output_->failure_;
     }
-    for (std::string& row : held_[batch]) {
-      output_->rows_.emplace_back(batch.value(), std::move(row));
+    while (!held_.empty() && held_.begin()->first <= through) {
+      for (std::string& row : held_.begin()->second) {
+        held_bytes_ -= static_cast<int64_t>(row.size());
+        output_->rows_.emplace_back(held_.begin()->first.value(), std::move(row));
+      }
+      held_.erase(held_.begin());
     }
-    held_.erase(batch);
-    output_->events_.push_back(absl::StrCat("commit ", name_, " b", batch.value()));
-    return absl::StrCat("m", batch.value());
+    committed_ = through;
+    output_->committed_[name_] = through;
+    output_->events_.push_back(absl::StrCat("commit ", name_, " b", through.value()));
+    return absl::StrCat("m", through.value());
+  }
+
+  BatchId committed() const override {
+    absl::MutexLock lock(&mutex_);
+    return committed_;
+  }
+  std::string marker() const override { return claimed_marker_; }
+  void NoteBatch(BatchId batch, int64_t batch_time_us) override {
+    output_->Add(absl::StrCat("note ", name_, " b", batch.value(), " at ", batch_time_us));
+  }
+  void Finish() override { output_->Add(absl::StrCat("finish ", name_)); }
+  absl::Status Settle(BatchId batch, absl::Time) override {
+    output_->Add(absl::StrCat("settle ", name_, " b", batch.value()));
+    absl::MutexLock lock(&output_->mutex_);
+    return output_->settle_failure_;
+  }
+  int64_t wake_at_us() const override {
+    absl::MutexLock lock(&output_->mutex_);
+    return output_->wake_at_us_;
+  }
+  int64_t held_bytes() const override {
+    absl::MutexLock lock(&mutex_);
+    return held_bytes_;
   }
 
  private:
   TestOutput* const output_;
   const std::string name_;
-  absl::Mutex mutex_;
+  const std::string claimed_marker_;
+  mutable absl::Mutex mutex_;
+  BatchId committed_ ABSL_GUARDED_BY(mutex_);
+  int64_t held_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   std::map<BatchId, std::vector<std::string>> held_ ABSL_GUARDED_BY(mutex_);
 };
 
@@ -254,6 +294,10 @@ class TestSinkConnector : public SinkConnector {
   bool gathered() const override { return gathered_; }
   absl::StatusOr<std::unique_ptr<SinkWriter>> CreateWriter(
       const proto::Sink&, const SinkContext& context) const override {
+    {
+      absl::MutexLock lock(&output_->mutex_);
+      RETURN_IF_ERROR(output_->open_failure_);
+    }
     return std::make_unique<TestWriter>(output_, context);
   }
 
@@ -298,6 +342,21 @@ void TestOutput::FailCommits(int times, absl::Status status) {
   absl::MutexLock lock(&mutex_);
   failures_ = times;
   failure_ = std::move(status);
+}
+
+void TestOutput::FailSettling(absl::Status status) {
+  absl::MutexLock lock(&mutex_);
+  settle_failure_ = std::move(status);
+}
+
+void TestOutput::FailOpening(absl::Status status) {
+  absl::MutexLock lock(&mutex_);
+  open_failure_ = std::move(status);
+}
+
+void TestOutput::WakeAt(int64_t batch_time_us) {
+  absl::MutexLock lock(&mutex_);
+  wake_at_us_ = batch_time_us;
 }
 
 void TestOutput::OnCommit(std::function<void()> callback) {

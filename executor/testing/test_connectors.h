@@ -56,10 +56,16 @@ class TestOutput {
   std::vector<std::string> Rows() const;
   // Of one batch, sorted.
   std::vector<std::string> RowsOf(int64_t batch) const;
-  std::vector<std::string> Events() const;  // "open 0/3 ''", "prepare 0/3 b1", "commit 0/3 b1"
+  // "open 0/3 ''", "note 0/3 b1 at 1000000", "prepare 0/3 b1", "finish 0/3", "commit 0/3 b1",
+  // "settle 0/3 b1", "close 0/3".
+  std::vector<std::string> Events() const;
 
   // Commits fail so many times with this status.
   void FailCommits(int times, absl::Status status);
+  void FailSettling(absl::Status status);
+  void FailOpening(absl::Status status);
+  // What all writers say from now on; 0 = never.
+  void WakeAt(int64_t batch_time_us);
   // Called in Commit, without a lock.
   void OnCommit(std::function<void()> callback);
 
@@ -71,6 +77,11 @@ class TestOutput {
   mutable absl::Mutex mutex_;
   std::vector<std::pair<int64_t, std::string>> rows_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::string> events_ ABSL_GUARDED_BY(mutex_);
+  // By "sink/shard": what is out, which the next writer of the shard finds.
+  std::map<std::string, BatchId> committed_ ABSL_GUARDED_BY(mutex_);
+  int64_t wake_at_us_ ABSL_GUARDED_BY(mutex_) = 0;
+  absl::Status settle_failure_ ABSL_GUARDED_BY(mutex_);
+  absl::Status open_failure_ ABSL_GUARDED_BY(mutex_);
   int failures_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::Status failure_ ABSL_GUARDED_BY(mutex_);
   std::function<void()> on_commit_ ABSL_GUARDED_BY(mutex_);

@@ -126,6 +126,7 @@ class KafkaSink : public SinkUnderTest {
   }
 
   const proto::Sink& sink() const override { return sink_; }
+  bool keeps_marker() const override { return true; }
   proto::Sink UpsertSink() const override {
     proto::Sink sink = sink_;
     sink.clear_columns();
@@ -136,6 +137,7 @@ class KafkaSink : public SinkUnderTest {
     return sink;
   }
   std::vector<std::string> Visible() const override {
+    StableEnd(topic_);
     std::vector<std::string> out;
     for (const PlainRecord& record : Consume(topic_)) {
       if (!record.key.has_value()) {

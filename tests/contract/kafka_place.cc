@@ -33,7 +33,11 @@ class EndBroker : public testing::Environment {
 
 KafkaBroker& Broker() {
   if (broker == nullptr) {
-    auto started = KafkaBroker::Start();
+    KafkaBrokerOptions options;
+    // How often it looks for transactions that have been open too long; 10 s by default.
+    options.server_properties["transaction.abort.timed.out.transaction.cleanup.interval.ms"] =
+        "100";
+    auto started = KafkaBroker::Start(options);
     MILLRACE_CHECK(started.ok()) << started.status();
     broker = *std::move(started);
     auto connected = KafkaAdmin::Create({{"bootstrap.servers", broker->bootstrap_servers()}});
@@ -67,6 +71,27 @@ void Produce(const std::string& topic, int32_t partition, const std::vector<std:
   }
   absl::Status flushed = (*producer)->Flush(kTimeout);
   MILLRACE_CHECK(flushed.ok()) << flushed;
+}
+
+int64_t StableEnd(const std::string& topic, int32_t partition) {
+  const absl::Time deadline = absl::Now() + kTimeout;
+  while (true) {
+    auto description = Admin().DescribeTopic(topic, kTimeout);
+    MILLRACE_CHECK(description.ok()) << description.status();
+    const auto& found = description->partitions[static_cast<size_t>(partition)];
+    if (found.stable_end == found.high_watermark) {
+      return found.stable_end;
+    }
+    MILLRACE_CHECK(absl::Now() < deadline) << "the transaction in " << topic << " does not end";
+  }
+}
+
+SinkContext NewShard(uint32_t shard) {
+  static std::atomic<int> next{0};
+  return {.job_name = "job",
+          .incarnation = absl::StrCat("place-", next++),
+          .epoch = Epoch(1),
+          .shard = shard};
 }
 
 std::vector<PlainRecord> Consume(const std::string& topic) {

@@ -8,6 +8,7 @@
 
 #include "connectors/kafka/admin.h"
 #include "connectors/kafka/transactional_producer.h"
+#include "connectors/sink.h"
 #include "tests/harness/kafka_broker.h"
 
 namespace millrace {
@@ -21,6 +22,13 @@ std::string NewTopic(int32_t partitions, const std::map<std::string, std::string
 
 // Writes records to one partition and waits for them.
 void Produce(const std::string& topic, int32_t partition, const std::vector<std::string>& values);
+
+// Where the partition ends once it holds no open transaction: the coordinator answers before the
+// end of a transaction is in the log.
+int64_t StableEnd(const std::string& topic, int32_t partition = 0);
+
+// What a sink shard of a new job is told in its first epoch.
+SinkContext NewShard(uint32_t shard = 0);
 
 struct PlainRecord {
   int32_t partition = 0;

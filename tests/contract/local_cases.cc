@@ -170,14 +170,19 @@ class MemorySink : public SinkUnderTest {
 
 class FileSink : public SinkUnderTest {
  public:
-  FileSink() : directory_(NewDirectory()), sink_(TextSink("file", "raw", {{"path", directory_}})) {}
+  // Every commit rolls, so that readers see it once it is settled.
+  FileSink()
+      : directory_(NewDirectory()),
+        sink_(TextSink("file", "raw", {{"path", directory_}, {"roll_size", "0"}})) {}
   ~FileSink() override { std::filesystem::remove_all(directory_); }
 
   const proto::Sink& sink() const override { return sink_; }
   std::vector<std::string> Visible() const override {
     std::vector<std::filesystem::path> paths;
     for (const auto& entry : std::filesystem::directory_iterator(directory_)) {
-      paths.push_back(entry.path());
+      if (entry.path().filename().string()[0] != '.') {
+        paths.push_back(entry.path());
+      }
     }
     std::sort(paths.begin(), paths.end());
     std::vector<std::string> lines;

@@ -29,8 +29,9 @@ void SinkContract::SetUp() {
   place_ = GetParam().make();
   connector_ = *Connectors().Sink(place_->sink().connector());
   context_.job_name = "contract";
-  context_.incarnation = "0f0e0d0c-0000-4000-8000-000000000000";
-  context_.epoch = Epoch(1);
+  static int next = 0;  // every test is a job of its own
+  context_.incarnation =
+      absl::StrCat("0f0e0d0c-0000-4000-8000-", absl::Dec(next++, absl::kZeroPad12));
   ASSERT_OK(connector_->Validate(place_->sink()));
   ASSERT_OK(connector_->Probe(place_->sink(), absl::Seconds(30)));
   ASSERT_FALSE(connector_->gathered());
@@ -38,10 +39,10 @@ void SinkContract::SetUp() {
 
 std::unique_ptr<SinkWriter> SinkContract::Open(const proto::Sink& sink, const std::string& marker,
                                                uint32_t shard) {
-  SinkContext context = context_;
-  context.marker = marker;
-  context.shard = shard;
-  auto writer = connector_->CreateWriter(sink, context);
+  context_.epoch = context_.epoch.Next();
+  context_.marker = marker;
+  context_.shard = shard;
+  auto writer = connector_->CreateWriter(sink, context_);
   EXPECT_OK(writer);
   return *std::move(writer);
 }
@@ -52,14 +53,20 @@ std::unique_ptr<SinkWriter> SinkContract::Open(const std::string& marker, uint32
 
 void SinkContract::WriteRows(SinkWriter* writer, int64_t batch,
                              const std::vector<std::string>& values) {
+  context_.planned_batch = std::max(context_.planned_batch, BatchId(batch));
   // The batch is gone when Write returns: what the writer keeps it must have copied.
   EXPECT_OK(writer->Write(BatchId(batch), kTimeUs, TextRows({values})));
 }
 
-std::string SinkContract::Commit(SinkWriter* writer, int64_t batch) {
-  EXPECT_OK(writer->Prepare(BatchId(batch), Soon()));
-  auto marker = writer->Commit(BatchId(batch), Soon());
+std::string SinkContract::Commit(SinkWriter* writer, int64_t through) {
+  const BatchId batch(through);
+  EXPECT_OK(writer->Prepare(batch, Soon()));
+  auto marker = writer->Commit(batch, Soon());
   EXPECT_OK(marker);
+  EXPECT_OK(writer->Settle(batch, Soon()));
+  EXPECT_EQ(writer->committed(), batch);
+  context_.planned_batch = std::max(context_.planned_batch, batch);
+  context_.committed_batch = std::max(context_.committed_batch, batch);
   return marker.ok() ? *marker : "";
 }
 
@@ -75,8 +82,41 @@ TEST_P(SinkContract, ShowsRowsOnlyWhenCommitted) {
   WriteRows(writer.get(), 1, {"three"});
   ASSERT_OK(writer->Prepare(BatchId(1), Soon()));
   EXPECT_TRUE(place_->Visible().empty());
-  ASSERT_OK(writer->Commit(BatchId(1), Soon()));
+  Commit(writer.get(), 1);
   EXPECT_EQ(place_->Visible(), (std::vector<std::string>{"one", kLong, "three"}));
+}
+
+TEST_P(SinkContract, CommitsAllBatchesUpToOne) {
+  auto writer = Open("");
+  WriteRows(writer.get(), 1, {"one"});
+  WriteRows(writer.get(), 3, {"three"});  // nothing in 2
+  WriteRows(writer.get(), 4, {"four"});
+  for (int64_t batch = 1; batch <= 4; ++batch) {
+    ASSERT_OK(writer->Prepare(BatchId(batch), Soon()));
+  }
+  std::string marker = Commit(writer.get(), 3);
+  EXPECT_EQ(place_->Visible(), (std::vector<std::string>{"one", "three"}));
+  writer = Open(marker);
+  EXPECT_EQ(writer->committed(), BatchId(3));
+  CommitRows(writer.get(), 4, {"four again"});
+  EXPECT_EQ(place_->Visible(), (std::vector<std::string>{"one", "three", "four again"}));
+}
+
+TEST_P(SinkContract, AHigherEpochSilencesALowerOne) {
+  auto lower = Open("");
+  const SinkContext lower_context = context_;
+  WriteRows(lower.get(), 1, {"lower"});
+  ASSERT_OK(lower->Prepare(BatchId(1), Soon()));
+  auto higher = Open(lower->marker());
+  EXPECT_EQ(higher->committed(), BatchId(0));
+  if (place_->keeps_marker()) {
+    EXPECT_EQ(lower->Commit(BatchId(1), Soon()).status().code(), absl::StatusCode::kAborted);
+    EXPECT_EQ(connector_->CreateWriter(place_->sink(), lower_context).status().code(),
+              absl::StatusCode::kAborted);
+    higher = Open(higher->marker());  // whom the lower one's attempt has stopped
+  }
+  CommitRows(higher.get(), 1, {"higher"});
+  EXPECT_EQ(place_->Visible(), std::vector<std::string>{"higher"});
 }
 
 TEST_P(SinkContract, CommittingTwiceWritesOnce) {
@@ -95,6 +135,7 @@ TEST_P(SinkContract, ABatchIsWrittenWhileTheOneBeforeIsCommitted) {
     WriteRows(writer.get(), 2, {absl::StrCat("two ", i)});
   }
   committer.join();
+  ASSERT_OK(writer->Settle(BatchId(1), Soon()));
   EXPECT_EQ(place_->Visible(), std::vector<std::string>{"one"});
   Commit(writer.get(), 2);
   EXPECT_EQ(place_->Visible().size(), 101u);
@@ -108,9 +149,12 @@ TEST_P(SinkContract, AMarkerKeepsAReplayFromWritingAgain) {
     marker = CommitRows(writer.get(), 2, {"two"});
   }
   auto writer = Open(marker);
+  EXPECT_EQ(writer->committed(), BatchId(2));
   // Recovery replays both batches and commits them again.
-  CommitRows(writer.get(), 1, {"one"});
-  EXPECT_EQ(CommitRows(writer.get(), 2, {"two"}), marker);
+  WriteRows(writer.get(), 1, {"one"});
+  ASSERT_OK(writer->Prepare(BatchId(1), Soon()));
+  ASSERT_OK(writer->Commit(BatchId(1), Soon()));
+  marker = CommitRows(writer.get(), 2, {"two"});
   EXPECT_EQ(place_->Visible(), (std::vector<std::string>{"one", "two"}));
   EXPECT_NE(CommitRows(writer.get(), 3, {"three"}), marker);
   EXPECT_EQ(place_->Visible(), (std::vector<std::string>{"one", "two", "three"}));
@@ -137,8 +181,9 @@ TEST_P(SinkContract, EmptyBatchesAreCommitted) {
   std::string marker = CommitRows(writer.get(), 2, {"two"});
   marker = Commit(writer.get(), 3);
   writer = Open(marker);
-  CommitRows(writer.get(), 2, {"two"});
-  CommitRows(writer.get(), 4, {"four"});
+  WriteRows(writer.get(), 2, {"two"});
+  WriteRows(writer.get(), 4, {"four"});
+  Commit(writer.get(), 4);
   EXPECT_EQ(place_->Visible(), (std::vector<std::string>{"two", "four"}));
 }
 
@@ -216,9 +261,8 @@ TEST_P(SinkContract, RefusesWhatItDoesNotKnow) {
 }
 
 TEST_P(SinkContract, RefusesAMarkerOfAnotherKind) {
-  SinkContext context = context_;
-  context.marker = "nonsense";
-  EXPECT_EQ(connector_->CreateWriter(place_->sink(), context).status().code(),
+  context_.marker = "nonsense";
+  EXPECT_EQ(connector_->CreateWriter(place_->sink(), context_).status().code(),
             absl::StatusCode::kDataLoss);
 }
 

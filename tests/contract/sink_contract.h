@@ -24,6 +24,9 @@ class SinkUnderTest {
   // What a reader sees, in order where there is one: for append the values, for upsert "key=value"
   // and "key deleted".
   virtual std::vector<std::string> Visible() const = 0;
+  // Whether the place itself keeps the marker, so that it can refuse a writer of a lower epoch. For
+  // others the driver does: it takes no marker of one.
+  virtual bool keeps_marker() const { return false; }
   // The same place with a PRIMARY KEY column key before the column value.
   virtual proto::Sink UpsertSink() const { return {}; }
 };
@@ -40,17 +43,21 @@ struct SinkCase {
 class SinkContract : public testing::TestWithParam<SinkCase> {
  protected:
   void SetUp() override;
+  // In a new epoch, with what the driver's journal would know: `marker`, and the batches that the
+  // test has planned and committed so far.
   std::unique_ptr<SinkWriter> Open(const std::string& marker, uint32_t shard = 0);
   std::unique_ptr<SinkWriter> Open(const proto::Sink& sink, const std::string& marker,
                                    uint32_t shard = 0);
   // Writes, prepares and commits one batch; the marker.
   std::string CommitRows(SinkWriter* writer, int64_t batch, const std::vector<std::string>& values);
   void WriteRows(SinkWriter* writer, int64_t batch, const std::vector<std::string>& values);
-  std::string Commit(SinkWriter* writer, int64_t batch);
+  // Prepares and commits all batches up to `through`, and settles them as the driver does once the
+  // commit is journaled.
+  std::string Commit(SinkWriter* writer, int64_t through);
 
   std::unique_ptr<SinkUnderTest> place_;
   const SinkConnector* connector_ = nullptr;
-  SinkContext context_;
+  SinkContext context_;  // of the last writer
 };
 
 }  // namespace millrace

@@ -82,6 +82,13 @@ void SourceContract::ReadTo(SourceReader* reader, size_t partition, int64_t end,
       result->offsets.push_back(offset);
     }
     std::vector<std::string> texts = Texts(chunk->batch);
+    EXPECT_EQ(chunk->lost_begin, chunk->lost_end);
+    for (uint32_t row = 0; chunk->raw != nullptr && row < texts.size(); ++row) {
+      // What it was decoded from, whatever the format: the text is in it.
+      const RawRecord raw = chunk->raw(row);
+      ASSERT_TRUE(raw.value.has_value());
+      EXPECT_NE(raw.value->find(texts[row]), std::string_view::npos) << *raw.value;
+    }
     result->values.insert(result->values.end(), texts.begin(), texts.end());
     result->position = chunk->next.value();
     result->nexts.push_back(result->position);

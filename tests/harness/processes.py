@@ -75,17 +75,22 @@ def new_directory(prefix):
 
 
 class Process:
-    """A child with its output in a file. Ended with its own id only, at the latest when this program ends."""
+    """A child with its output in a file. Ended with its own id only, at the latest when this program ends.
+
+    With subprocess.PIPE for `stdin` or `stdout` these are text streams of the object.
+    """
 
     _alive = set()
 
-    def __init__(self, name, command, directory, env=None, cwd=None):
+    def __init__(self, name, command, directory, env=None, cwd=None, stdin=subprocess.DEVNULL, stdout=None):
         self.name = name
         self.log = pathlib.Path(directory) / f"{name}.log"
         self._log_file = open(self.log, "ab")
         self._process = subprocess.Popen(
-            [str(part) for part in command], stdin=subprocess.DEVNULL, stdout=self._log_file, stderr=subprocess.STDOUT,
-            env={**os.environ, **(env or {})}, cwd=cwd, start_new_session=True)
+            [str(part) for part in command], stdin=stdin, stdout=stdout or self._log_file,
+            stderr=self._log_file if stdout else subprocess.STDOUT, text=True, env={**os.environ, **(env or {})}, cwd=cwd,
+            start_new_session=True)
+        self.stdin, self.stdout = self._process.stdin, self._process.stdout
         Process._alive.add(self)
 
     @property
@@ -156,22 +161,31 @@ def run(command, stdin=None, env=None, seconds=120, cwd=None):
 
 
 class KafkaBroker:
-    """One broker in KRaft mode, replication factor 1. Topics are made by the tests, never by themselves."""
+    """One broker in KRaft mode, replication factor 1. Topics are made by the tests, never by themselves.
 
-    def __init__(self, directory=None, heap="512m"):
+    `listeners`: further listeners, name -> the address that clients of it are told, such as a proxy's. `ports` then has
+    the port that each really listens on.
+    """
+
+    def __init__(self, directory=None, heap="512m", listeners=None):
         self.directory = pathlib.Path(directory) if directory else new_directory("kafka")
         self._heap = heap
-        self.port, self._controller_port = free_ports(2)
+        listeners = listeners or {}
+        self.port, self._controller_port, *ports = free_ports(2 + len(listeners))
         self.bootstrap = f"127.0.0.1:{self.port}"
+        self.ports = dict(zip(listeners, ports))
         self._config = self.directory / "server.properties"
         self._config.write_text("\n".join([
             "process.roles=broker,controller",
             "node.id=1",
             f"controller.quorum.voters=1@127.0.0.1:{self._controller_port}",
-            f"listeners=PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self._controller_port}",
-            f"advertised.listeners=PLAINTEXT://127.0.0.1:{self.port}",
+            ",".join([f"listeners=PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self._controller_port}",
+                      *(f"{name}://127.0.0.1:{port}" for name, port in self.ports.items())]),
+            ",".join([f"advertised.listeners=PLAINTEXT://127.0.0.1:{self.port}",
+                      *(f"{name}://{address}" for name, address in listeners.items())]),
             "controller.listener.names=CONTROLLER",
-            "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            ",".join(["listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+                      *(f"{name}:PLAINTEXT" for name in self.ports)]),
             f"log.dirs={self.directory}/logs",
             "auto.create.topics.enable=false",
             "offsets.topic.replication.factor=1",
@@ -181,6 +195,9 @@ class KafkaBroker:
             "transaction.state.log.num.partitions=4",
             "group.initial.rebalance.delay.ms=0",
             "log.flush.offset.checkpoint.interval.ms=1000",
+            # A broker that was killed may come back once its old registration has run out.
+            "broker.session.timeout.ms=3000",
+            "broker.heartbeat.interval.ms=500",
             "",
         ]))
         (self.directory / "log4j.properties").write_text("\n".join([
@@ -309,18 +326,22 @@ class Cli:
 
 
 class Cluster:
-    """One driver and any number of executors as processes."""
+    """One driver, standbys of it if asked, and any number of executors as processes."""
 
-    def __init__(self, executors, directory=None, driver_arguments=(), journal=None):
+    def __init__(self, executors, directory=None, driver_arguments=(), journal=None, standbys=0):
         self.directory = pathlib.Path(directory) if directory else new_directory("cluster")
         self.journal = pathlib.Path(journal) if journal else self.directory / "journal"
-        self._driver_port, self._metrics_port = free_ports(2)
+        self._driver_port, self._metrics_port, *standby_ports = free_ports(2 + standbys)
         self._driver_arguments = driver_arguments
-        self.address = f"127.0.0.1:{self._driver_port}"
+        self.addresses = [f"127.0.0.1:{port}" for port in (self._driver_port, *standby_ports)]
+        self.address = ",".join(self.addresses)  # as clients and executors are told
         self.driver = None
+        self.standbys = []
         self.executors = []
         try:
             self.start_driver()
+            for address in self.addresses[1:]:
+                self.start_standby(address)
             for _ in range(executors):
                 self.add_executor()
         except BaseException:
@@ -330,7 +351,7 @@ class Cluster:
     def start_driver(self):
         binary = find_file("driver/millrace-driver", "bazel-bin/driver/millrace-driver")
         self.driver = Process(
-            "driver", [binary, "--listen", self.address, "--directory", self.journal, "--metrics",
+            "driver", [binary, "--listen", self.addresses[0], "--directory", self.journal, "--metrics",
                        f"127.0.0.1:{self._metrics_port}", *self._driver_arguments], self.directory)
         wait_until(self._driver_ready, 30, "the driver listens")
 
@@ -338,6 +359,16 @@ class Cluster:
         if not self.driver.running():
             raise AssertionError(f"the driver ended:\n{self.driver.tail()}")
         return accepts_connections(self._driver_port)
+
+    def start_standby(self, address):
+        """A driver that waits for its directory; it is on the list of `standbys` until the test takes it from there."""
+        binary = find_file("driver/millrace-driver", "bazel-bin/driver/millrace-driver")
+        name = f"standby-{len(self.standbys) + 1}-{address.rpartition(':')[2]}"
+        process = Process(name, [binary, "--listen", address, "--directory", self.journal, *self._driver_arguments],
+                          self.directory)
+        self.standbys.append(process)
+        wait_until(lambda: "standby: " in process.text(), 30, f"{name} waits for the directory")
+        return process
 
     def add_executor(self, slots=2):
         binary = find_file("executor/millrace-executor", "bazel-bin/executor/millrace-executor")
@@ -360,10 +391,10 @@ class Cluster:
         return Cli(bootstrap=bootstrap, driver=self.address)
 
     def logs(self):
-        return "\n".join(f"== {process.name}\n{process.tail()}" for process in [self.driver, *self.executors] if process)
+        return "\n".join(f"== {process.name}\n{process.tail()}" for process in [self.driver, *self.standbys, *self.executors] if process)
 
     def close(self):
-        for process in [*self.executors, self.driver]:
+        for process in [*self.executors, *self.standbys, self.driver]:
             if process:
                 process.close()
         shutil.rmtree(self.directory, ignore_errors=True)

@@ -227,10 +227,8 @@ class ClusterTroubleTest(TroubleCase):
     def test_journal_directory_has_one_driver(self):
         cluster = Cluster(0)
         self.addCleanup(cluster.close)
-        driver = find_file("driver/millrace-driver", "bazel-bin/driver/millrace-driver")
-        result = run([driver, "--listen", "127.0.0.1:0", "--directory", cluster.journal], seconds=20)
-        self.assertEqual(result.code, 1, result)
-        self.assertIn(str(cluster.journal), result.err)
+        result = self.cli.run("run", self.script(self.kafka_to_print()), "--set", f"checkpoint_location={cluster.journal}")
+        self.expect_failure(result, 1, str(cluster.journal), "in use by another driver", cluster.address)
 
     def test_topic_deleted_under_a_job(self):
         self.cli.create_topic(self.name)

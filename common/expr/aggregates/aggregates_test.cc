@@ -2,6 +2,8 @@
 #include <cmath>
 #include <functional>
 #include <map>
+#include <memory>
+#include <numeric>
 #include <optional>
 #include <random>
 #include <string>
@@ -133,8 +135,8 @@ std::string Aggregate(const std::string& name, TypeId type, const std::vector<Va
     States partial(function, 1);
     Update(function, rows, false, &partial);
     std::vector<ColumnPtr> columns;
-    function.EmitPartial(partial.get(), 0, 1, &columns);
     uint32_t group = 0;
+    function.EmitPartial(partial.get(), &group, 1, &columns);
     EXPECT_TRUE(function.MergePartial(columns, RowSet{nullptr, 1}, &group, total.get()).ok());
   }
   return Finalize(function, 0, &total);
@@ -233,7 +235,7 @@ TEST(AggregatesTest, StringAggPutsTheDelimiterOfEachRowInFrontOfIt) {
   uint32_t group = 0;
   for (States* part : {&first, &second}) {
     std::vector<ColumnPtr> columns;
-    function.EmitPartial(part->get(), 0, 1, &columns);
+    function.EmitPartial(part->get(), &group, 1, &columns);
     ASSERT_TRUE(function.MergePartial(columns, RowSet{nullptr, 1}, &group, total.get()).ok());
   }
   EXPECT_EQ(Finalize(function, 0, &total), "a2--bc");
@@ -390,9 +392,9 @@ class RandomRetractions {
               rows.begin() + static_cast<ptrdiff_t>(begin + count)},
              true, &partial);
       std::vector<ColumnPtr> columns;
-      function_->EmitPartial(partial.get(), 0, kGroups, &columns);
-      ASSERT_EQ(columns.size(), function_->partial_types().size());
       std::vector<uint32_t> groups = {0, 1, 2, 3, 4};
+      function_->EmitPartial(partial.get(), groups.data(), kGroups, &columns);
+      ASSERT_EQ(columns.size(), function_->partial_types().size());
       ASSERT_TRUE(
           function_->MergePartial(columns, RowSet{nullptr, kGroups}, groups.data(), total->get())
               .ok());
@@ -433,6 +435,129 @@ TEST(AggregatesTest, AgreesWithAPlainLoopOverRetractions) {
   for (const RandomCase& test : RandomCases()) {
     RandomRetractions(test, true).Run();
   }
+}
+
+// ---- states written out and read back ----
+
+// A value of any type that aggregates take, from a random number; corners of the type among them.
+Value RandomValue(TypeId type, uint32_t r) {
+  if (r % 9 == 0) {
+    return std::nullopt;
+  }
+  std::string small = std::to_string(static_cast<int>(r % 2001) - 1000);
+  switch (type) {
+    case TypeId::kBool:
+      return r % 2 == 0 ? "true" : "false";
+    case TypeId::kFloat32:
+    case TypeId::kFloat64: {
+      static const char* const kCorners[] = {"NaN", "Infinity", "-Infinity", "-0", "1e30", "1e-30"};
+      return r % 5 == 0 ? kCorners[r % 6] : small + ".1";
+    }
+    case TypeId::kNumeric: {
+      static const char* const kCorners[] = {"NaN", "Infinity", "-Infinity", "7.00000"};
+      return r % 11 == 0 ? kCorners[r % 4] : small + (r % 3 == 0 ? "" : ".50");
+    }
+    case TypeId::kText:
+      return std::string(r % 30, 'm') + std::to_string(r % 97);
+    case TypeId::kBytea:
+      return r % 2 == 0 ? "\\x00ff" : "\\x";
+    case TypeId::kDate:
+      return "2024-02-" + std::to_string(10 + r % 19);
+    case TypeId::kTimestamp:
+      return "2024-02-" + std::to_string(10 + r % 19) + " 01:02:03.5";
+    case TypeId::kTimestampTz:
+      return "2024-02-" + std::to_string(10 + r % 19) + " 01:02:03.5+00";
+    case TypeId::kInterval:
+      return std::to_string(r % 3) + " mon " + std::to_string(r % 64) + " days 00:00:00.25";
+    case TypeId::kJsonb:
+      return "{\"a\": " + std::to_string(r % 7) + "}";
+    default:
+      return small;
+  }
+}
+
+// Feeds the same random rows to states that are left alone and to states that are now and then
+// written out, in any order of groups, and read back into empty ones.
+class RestoredStates {
+ public:
+  static constexpr uint32_t kGroups = 6;
+
+  RestoredStates(const AggregateFunction& function, bool retracts, uint32_t seed)
+      : function_(function), retracts_(retracts), random_(seed) {}
+
+  void Run() {
+    States original(function_, kGroups);
+    auto restored = std::make_unique<States>(function_, kGroups);
+    for (int round = 0; round < 30; ++round) {
+      std::vector<Row> rows = MakeRows();
+      Update(function_, rows, true, &original);
+      Update(function_, rows, true, restored.get());
+      if (random_() % 2 == 0) {
+        restored = WriteAndRead(restored.get());
+      }
+      for (uint32_t group = 0; group < kGroups; ++group) {
+        ASSERT_EQ(Finalize(function_, group, restored.get()), Finalize(function_, group, &original))
+            << function_.name() << ", round " << round << ", group " << group;
+      }
+    }
+  }
+
+ private:
+  std::vector<Row> MakeRows() {
+    std::vector<Row> rows;
+    for (int i = 0; i < 12; ++i) {
+      auto group = static_cast<uint32_t>(random_() % (kGroups - 1));  // the last stays empty
+      auto& live = live_[group];
+      if (retracts_ && !live.empty() && random_() % 2 == 0) {
+        size_t victim = random_() % live.size();
+        rows.push_back({group, live[victim], -1});
+        live.erase(live.begin() + static_cast<ptrdiff_t>(victim));
+        continue;
+      }
+      std::vector<Value> args;
+      for (const SqlType& type : function_.arg_types()) {
+        args.push_back(RandomValue(type.id, static_cast<uint32_t>(random_())));
+      }
+      live.push_back(args);
+      rows.push_back({group, std::move(args), 1});
+    }
+    return rows;
+  }
+
+  std::unique_ptr<States> WriteAndRead(States* states) {
+    std::vector<uint32_t> groups(kGroups);
+    std::iota(groups.begin(), groups.end(), 0);
+    std::shuffle(groups.begin(), groups.end(), random_);
+    std::vector<ColumnPtr> columns;
+    function_.EmitPartial(states->get(), groups.data(), groups.size(), &columns);
+    auto fresh = std::make_unique<States>(function_, kGroups);
+    absl::Status merged = function_.MergePartial(columns, RowSet{nullptr, groups.size()},
+                                                 groups.data(), fresh->get());
+    EXPECT_TRUE(merged.ok()) << merged;
+    return fresh;
+  }
+
+  const AggregateFunction& function_;
+  const bool retracts_;
+  std::mt19937 random_;
+  std::map<uint32_t, std::vector<std::vector<Value>>> live_;
+};
+
+TEST(AggregatesTest, EveryStateBehavesTheSameOnceWrittenOutAndReadBack) {
+  size_t functions = 0;
+  for (const std::string& name : Registry().Names()) {
+    for (const AggregateFunction* function : Registry().Aggregates(name)) {
+      ++functions;
+      std::unique_ptr<AggregateFunction> variant = function->ForRetractions();
+      for (uint32_t seed = 0; seed < 5; ++seed) {
+        RestoredStates(*function, variant == nullptr && !function->append_only(), seed).Run();
+        if (variant != nullptr) {
+          RestoredStates(*variant, true, seed).Run();
+        }
+      }
+    }
+  }
+  EXPECT_GE(functions, 50u);
 }
 
 }  // namespace

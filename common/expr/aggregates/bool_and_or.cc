@@ -30,12 +30,12 @@ class BoolAggregate : public TypedAggregate<BoolState> {
     });
   }
 
-  void EmitPartial(AggregateStates states, uint32_t begin, uint32_t end,
+  void EmitPartial(AggregateStates states, const uint32_t* groups, size_t count,
                    std::vector<ColumnPtr>* out) const override {
-    auto columns = NewPartials(end - begin);
-    for (uint32_t group = begin; group < end; ++group) {
-      columns[0]->mutable_values<int64_t>()[group - begin] = states.at<BoolState>(group).falses;
-      columns[1]->mutable_values<int64_t>()[group - begin] = states.at<BoolState>(group).trues;
+    auto columns = NewPartials(count);
+    for (size_t i = 0; i < count; ++i) {
+      columns[0]->mutable_values<int64_t>()[i] = states.at<BoolState>(groups[i]).falses;
+      columns[1]->mutable_values<int64_t>()[i] = states.at<BoolState>(groups[i]).trues;
     }
     Append(columns, out);
   }

@@ -25,11 +25,11 @@ class Count : public TypedAggregate<int64_t> {
     });
   }
 
-  void EmitPartial(AggregateStates states, uint32_t begin, uint32_t end,
+  void EmitPartial(AggregateStates states, const uint32_t* groups, size_t count,
                    std::vector<ColumnPtr>* out) const override {
-    auto counts = std::make_shared<Column>(MakeType(TypeId::kInt64), end - begin);
-    for (uint32_t group = begin; group < end; ++group) {
-      counts->mutable_values<int64_t>()[group - begin] = states.at<int64_t>(group);
+    auto counts = std::make_shared<Column>(MakeType(TypeId::kInt64), count);
+    for (size_t i = 0; i < count; ++i) {
+      counts->mutable_values<int64_t>()[i] = states.at<int64_t>(groups[i]);
     }
     out->push_back(std::move(counts));
   }

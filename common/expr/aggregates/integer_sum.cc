@@ -38,13 +38,13 @@ class IntegerSum : public TypedAggregate<IntegerSumState> {
     });
   }
 
-  void EmitPartial(AggregateStates states, uint32_t begin, uint32_t end,
+  void EmitPartial(AggregateStates states, const uint32_t* groups, size_t count,
                    std::vector<ColumnPtr>* out) const override {
-    auto columns = NewPartials(end - begin);
-    for (uint32_t group = begin; group < end; ++group) {
-      const auto& state = states.at<IntegerSumState>(group);
-      StoreInt128(state.sum, group - begin, columns[0].get(), columns[1].get());
-      columns[2]->template mutable_values<int64_t>()[group - begin] = state.count;
+    auto columns = NewPartials(count);
+    for (size_t i = 0; i < count; ++i) {
+      const auto& state = states.at<IntegerSumState>(groups[i]);
+      StoreInt128(state.sum, i, columns[0].get(), columns[1].get());
+      columns[2]->template mutable_values<int64_t>()[i] = state.count;
     }
     Append(columns, out);
   }

@@ -77,15 +77,15 @@ class IntervalSum : public TypedAggregate<IntervalSumState> {
     });
   }
 
-  void EmitPartial(AggregateStates states, uint32_t begin, uint32_t end,
+  void EmitPartial(AggregateStates states, const uint32_t* groups, size_t count,
                    std::vector<ColumnPtr>* out) const override {
-    auto columns = NewPartials(end - begin);
-    for (uint32_t group = begin; group < end; ++group) {
-      const auto& state = states.at<IntervalSumState>(group);
-      StoreInt128(state.micros, group - begin, columns[0].get(), columns[1].get());
-      columns[2]->mutable_values<int64_t>()[group - begin] = state.months;
-      columns[3]->mutable_values<int64_t>()[group - begin] = state.days;
-      columns[4]->mutable_values<int64_t>()[group - begin] = state.count;
+    auto columns = NewPartials(count);
+    for (size_t i = 0; i < count; ++i) {
+      const auto& state = states.at<IntervalSumState>(groups[i]);
+      StoreInt128(state.micros, i, columns[0].get(), columns[1].get());
+      columns[2]->mutable_values<int64_t>()[i] = state.months;
+      columns[3]->mutable_values<int64_t>()[i] = state.days;
+      columns[4]->mutable_values<int64_t>()[i] = state.count;
     }
     Append(columns, out);
   }

@@ -1,6 +1,7 @@
 // min and max of every type that PostgreSQL has them for. Two variants: over inputs that only
 // insert a group keeps the winner; over inputs that can retract it keeps every distinct value with
 // its count.
+#include <algorithm>
 #include <map>
 #include <memory>
 
@@ -92,6 +93,20 @@ class ValueCounts {
     }
   }
   const Values<T>* values() const { return values_; }
+  // The winner among the values that are there; null = none is. Values with negative counts are
+  // ones whose insertion has been forgotten (state_ttl).
+  const typename OrderedValue<T>::Owned* Find(Winner winner) const {
+    auto is_there = [](const auto& entry) { return entry.second > 0; };
+    if (values_ == nullptr) {
+      return nullptr;
+    }
+    if (winner == Winner::kMin) {
+      auto it = std::find_if(values_->begin(), values_->end(), is_there);
+      return it == values_->end() ? nullptr : &it->first;
+    }
+    auto it = std::find_if(values_->rbegin(), values_->rend(), is_there);
+    return it == values_->rend() ? nullptr : &it->first;
+  }
   // Nodes, not the text beyond a string's own bytes: an estimate that costs nothing.
   size_t OwnedBytes() const {
     constexpr size_t kNodeBytes = sizeof(typename Values<T>::value_type) + 4 * sizeof(void*);
@@ -119,19 +134,19 @@ class MinMaxOfMultiset : public TypedAggregate<ValueCounts<T>> {
     });
   }
 
-  void EmitPartial(AggregateStates states, uint32_t begin, uint32_t end,
+  void EmitPartial(AggregateStates states, const uint32_t* groups, size_t count,
                    std::vector<ColumnPtr>* out) const override {
-    auto columns = this->NewPartials(end - begin);
+    auto columns = this->NewPartials(count);
     std::string bytes;
-    for (uint32_t group = begin; group < end; ++group) {
+    for (size_t i = 0; i < count; ++i) {
       bytes.clear();
-      if (const Values<T>* values = states.at<ValueCounts<T>>(group).values()) {
+      if (const Values<T>* values = states.at<ValueCounts<T>>(groups[i]).values()) {
         for (const auto& [value, count] : *values) {
           Value::Append(value, &bytes);
           AppendRaw(count, &bytes);
         }
       }
-      columns[0]->SetTextCopy(group - begin, bytes);
+      columns[0]->SetTextCopy(i, bytes);
     }
     this->Append(columns, out);
   }
@@ -150,12 +165,11 @@ class MinMaxOfMultiset : public TypedAggregate<ValueCounts<T>> {
                                      size_t count) const override {
     auto out = std::make_shared<Column>(this->result_type(), count);
     for (size_t i = 0; i < count; ++i) {
-      const Values<T>* values = states.at<ValueCounts<T>>(groups[i]).values();
-      if (values == nullptr || values->empty()) {
+      const auto* best = states.at<ValueCounts<T>>(groups[i]).Find(winner_);
+      if (best == nullptr) {
         out->SetNull(i);
       } else {
-        Value::Store(winner_ == Winner::kMin ? values->begin()->first : values->rbegin()->first, i,
-                     out.get());
+        Value::Store(*best, i, out.get());
       }
     }
     return ColumnPtr(std::move(out));
@@ -200,11 +214,11 @@ class MinMax : public TypedAggregate<Best<T>> {
     });
   }
 
-  void EmitPartial(AggregateStates states, uint32_t begin, uint32_t end,
+  void EmitPartial(AggregateStates states, const uint32_t* groups, size_t count,
                    std::vector<ColumnPtr>* out) const override {
-    auto columns = this->NewPartials(end - begin);
-    for (uint32_t group = begin; group < end; ++group) {
-      Store(states.at<Best<T>>(group), group - begin, columns[0].get());
+    auto columns = this->NewPartials(count);
+    for (size_t i = 0; i < count; ++i) {
+      Store(states.at<Best<T>>(groups[i]), i, columns[0].get());
     }
     this->Append(columns, out);
   }

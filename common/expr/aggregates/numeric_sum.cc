@@ -223,11 +223,11 @@ class NumericSum : public TypedAggregate<NumericSumState> {
     });
   }
 
-  void EmitPartial(AggregateStates states, uint32_t begin, uint32_t end,
+  void EmitPartial(AggregateStates states, const uint32_t* groups, size_t count,
                    std::vector<ColumnPtr>* out) const override {
-    auto columns = NewPartials(end - begin);
-    for (uint32_t group = begin; group < end; ++group) {
-      columns[0]->SetTextCopy(group - begin, states.at<NumericSumState>(group).Encode());
+    auto columns = NewPartials(count);
+    for (size_t i = 0; i < count; ++i) {
+      columns[0]->SetTextCopy(i, states.at<NumericSumState>(groups[i]).Encode());
     }
     Append(columns, out);
   }

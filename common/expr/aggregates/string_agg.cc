@@ -66,16 +66,16 @@ class StringAgg : public TypedAggregate<StringAggState> {
     });
   }
 
-  void EmitPartial(AggregateStates states, uint32_t begin, uint32_t end,
+  void EmitPartial(AggregateStates states, const uint32_t* groups, size_t count,
                    std::vector<ColumnPtr>* out) const override {
-    auto columns = NewPartials(end - begin);
-    for (uint32_t group = begin; group < end; ++group) {
-      const auto& state = states.at<StringAggState>(group);
-      columns[1]->mutable_values<int64_t>()[group - begin] = state.first_delimiter();
+    auto columns = NewPartials(count);
+    for (size_t i = 0; i < count; ++i) {
+      const auto& state = states.at<StringAggState>(groups[i]);
+      columns[1]->mutable_values<int64_t>()[i] = state.first_delimiter();
       if (state.empty()) {
-        columns[0]->SetNull(group - begin);
+        columns[0]->SetNull(i);
       } else {
-        columns[0]->SetTextCopy(group - begin, state.text());
+        columns[0]->SetTextCopy(i, state.text());
       }
     }
     Append(columns, out);

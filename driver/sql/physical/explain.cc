@@ -89,6 +89,11 @@ class StagePrinter {
         PrintTree(op, 1, &text);
       }
     }
+    if (stage_.has_source() && plan_.sources(Source()).on_error() == proto::ON_ERROR_TABLE) {
+      const proto::Source& source = plan_.sources(Source());
+      Line(1, DescribeSink(plan_.sinks(static_cast<int>(source.error_sink()))), &text);
+      Line(2, absl::StrCat("Records of ", QuoteIdentifier(source.table()), " that fail"), &text);
+    }
     return text;
   }
 

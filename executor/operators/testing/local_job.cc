@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "common/base/status.h"
+#include "common/columnar/batch_codec.h"
 #include "common/columnar/row_hash.h"
 #include "common/types/text_format.h"
 #include "google/protobuf/text_format.h"
@@ -66,11 +67,17 @@ absl::Status RecordedOutputs::SinkRows(uint32_t sink, uint32_t shard, const Batc
   std::vector<std::string> lines = PrintRows(rows);
   auto& kept = sinks[{sink, shard}];
   kept.insert(kept.end(), lines.begin(), lines.end());
+  for (const std::string& line : lines) {
+    absl::StrAppend(&sink_text[sink], line, "\n");
+  }
   return absl::OkStatus();
 }
 
-LocalJob::LocalJob(proto::JobPlan plan, Variation variation)
-    : plan_(std::move(plan)), variation_(variation), random_(variation.seed) {
+LocalJob::LocalJob(proto::JobPlan plan, Variation variation, int64_t next_batch)
+    : plan_(std::move(plan)),
+      variation_(variation),
+      random_(variation.seed),
+      next_batch_(next_batch) {
   for (const proto::Stage& stage : plan_.stages()) {
     if (stage.has_source()) {
       auto pipeline = SourcePipeline::Create(plan_, stage.id(), TestRegistry());
@@ -88,7 +95,7 @@ LocalJob::LocalJob(proto::JobPlan plan, Variation variation)
 
 absl::StatusOr<std::map<std::pair<uint32_t, uint32_t>, std::vector<std::string>>>
 LocalJob::RunBatch(const std::vector<Split>& splits) {
-  ++batch_;
+  batch_ = next_batch_++;
   RecordedOutputs outputs;
   std::vector<Split> order = splits;
   if (variation_.shuffle) {
@@ -102,6 +109,7 @@ LocalJob::RunBatch(const std::vector<Split>& splits) {
       RETURN_IF_ERROR(RunKeyedStage(stage.id(), &outputs));
     }
   }
+  sink_text_ = std::move(outputs.sink_text);
   return outputs.sinks;
 }
 
@@ -175,6 +183,9 @@ absl::Status LocalJob::RunKeyedStage(uint32_t stage, RecordedOutputs* outputs) {
     pipeline.BeginBatch(BatchId(batch_), batch_ * 1000000, outputs);
     for (size_t i = 0; i < blocks.size(); ++i) {
       RETURN_IF_ERROR(pipeline.Apply(blocks[i].rows, blocks[i].runs));
+      if (snapshot_step_ != 0) {
+        pipeline.ContinueSnapshot(snapshot_step_);
+      }
       uint32_t done = UINT32_MAX;  // origins below have come completely
       for (size_t later = i + 1; later < blocks.size(); ++later) {
         for (const InputRun& run : blocks[later].runs) {
@@ -188,6 +199,67 @@ absl::Status LocalJob::RunKeyedStage(uint32_t stage, RecordedOutputs* outputs) {
     Count(report);
   }
   return absl::OkStatus();
+}
+
+void LocalJob::BeginSnapshot(bool full) {
+  for (const auto& [key, pipeline] : keyed_) {
+    pipeline->BeginSnapshot(full);
+  }
+}
+
+bool LocalJob::ContinueSnapshot(size_t max_entries) {
+  bool done = true;
+  for (const auto& [key, pipeline] : keyed_) {
+    done &= pipeline->ContinueSnapshot(max_entries);
+  }
+  return done;
+}
+
+LocalJob::StateLayer LocalJob::TakeSnapshot() {
+  StateLayer layer;
+  for (const auto& [key, pipeline] : keyed_) {
+    for (StateBlock& block : pipeline->TakeSnapshot()) {
+      layer[key.first].push_back(std::move(block));
+    }
+  }
+  return layer;
+}
+
+absl::Status LocalJob::Restore(const StateLayer& layer) {
+  for (const auto& [stage, blocks] : layer) {
+    for (const StateBlock& block : blocks) {
+      std::string bytes;
+      EncodeBatch(block.rows, &bytes);
+      ASSIGN_OR_RETURN(const Batch rows, DecodeBatch(bytes));
+      for (uint32_t shard = 0; shard < plan_.parallelism(); ++shard) {
+        StateBlock part{block.operator_name, rows};
+        part.rows.set_selection(
+            std::make_shared<const std::vector<uint32_t>>(RowsOfShard(rows, shard)));
+        RETURN_IF_ERROR(keyed_.at({stage, shard})->Restore(part));
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+std::vector<uint32_t> LocalJob::RowsOfShard(const Batch& rows, uint32_t shard) const {
+  std::vector<uint32_t> out;
+  for (uint32_t row = 0; row < rows.physical_rows(); ++row) {
+    uint32_t key_group = KeyGroupOf((*rows.hashes())[row], plan_.key_groups());
+    if (ShardOfKeyGroup(key_group, plan_.key_groups(), plan_.parallelism()) == shard) {
+      out.push_back(row);
+    }
+  }
+  return out;
+}
+
+int64_t LocalJob::wake_at_us() const {
+  int64_t earliest = 0;
+  for (const auto& [key, pipeline] : keyed_) {
+    int64_t wake = pipeline->wake_at_us();
+    earliest = earliest == 0 || (wake != 0 && wake < earliest) ? wake : earliest;
+  }
+  return earliest;
 }
 
 void LocalJob::Count(const SkipReport& report) {

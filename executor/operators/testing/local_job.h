@@ -44,6 +44,7 @@ class RecordedOutputs : public PipelineOutputs {
 
   std::vector<Block> blocks;
   std::map<std::pair<uint32_t, uint32_t>, std::vector<std::string>> sinks;  // by (sink, shard)
+  std::map<uint32_t, std::string> sink_text;  // by sink: all shards, as written
 };
 
 class LocalJob {
@@ -62,11 +63,29 @@ class LocalJob {
         {};  // rows counted within the split; needs chunk_rows ≥ rows
   };
 
-  LocalJob(proto::JobPlan plan, Variation variation);
+  // What a snapshot, or a layer of one, has of each stage.
+  using StateLayer = std::map<uint32_t, std::vector<StateBlock>>;
+
+  // `next_batch` is the first that RunBatch runs; its time is that many seconds.
+  LocalJob(proto::JobPlan plan, Variation variation, int64_t next_batch = 1);
 
   // Runs one batch and returns the rows of each (sink, shard) in order.
   absl::StatusOr<std::map<std::pair<uint32_t, uint32_t>, std::vector<std::string>>> RunBatch(
       const std::vector<Split>& splits);
+
+  // What the last batch wrote to each sink, a line per row: equal for the same rows in the same
+  // order, whatever shards and batches they came in.
+  const std::map<uint32_t, std::string>& sink_text() const { return sink_text_; }
+
+  // As in KeyedPipeline, for all shards of all stages.
+  void BeginSnapshot(bool full);
+  bool ContinueSnapshot(size_t max_entries);
+  StateLayer TakeSnapshot();
+  // So many entries per shard are copied after each block that a shard applies.
+  void set_snapshot_step(size_t max_entries) { snapshot_step_ = max_entries; }
+  // By way of bytes, each shard being given the entries of its key groups.
+  absl::Status Restore(const StateLayer& layer);
+  int64_t wake_at_us() const;
 
   const SkipReport& skipped() const { return skipped_; }  // over all batches
   int64_t state_rows() const;
@@ -81,15 +100,19 @@ class LocalJob {
   absl::Status RunKeyedStage(uint32_t stage, RecordedOutputs* outputs);
   std::vector<ShardBlock> TakeBlocks(uint32_t exchange, uint32_t shard,
                                      const RecordedOutputs& outputs);
+  std::vector<uint32_t> RowsOfShard(const Batch& rows, uint32_t shard) const;
   void Count(const SkipReport& report);
 
   const proto::JobPlan plan_;
   const Variation variation_;
   std::mt19937 random_;
+  int64_t next_batch_;
   int64_t batch_ = 0;
   std::map<uint32_t, std::unique_ptr<SourcePipeline>> sources_;  // by stage
   std::map<std::pair<uint32_t, uint32_t>, std::unique_ptr<KeyedPipeline>>
       keyed_;  // by (stage, shard)
+  size_t snapshot_step_ = 0;
+  std::map<uint32_t, std::string> sink_text_;
   SkipReport skipped_;
 };
 

@@ -7,13 +7,12 @@ it to the journal's word that it is committed; the last 20 are asked for every 5
 """
 
 import argparse
-import os
 import pathlib
-import platform
 import subprocess
 import sys
 import time
 
+from tests.harness.measure import cpu_seconds, machine, percentile
 from tests.harness.processes import Cluster, KafkaBroker, find_file, wait_until
 
 PARTITIONS = 4
@@ -27,21 +26,6 @@ CREATE TABLE counts (word text PRIMARY KEY, count text)
 INSERT INTO counts
   SELECT word, count(*)::text FROM lines, regexp_split_to_table(value, '\\s+') AS word GROUP BY word;
 """
-
-
-def machine():
-    model = next((line.split(":", 1)[1].strip() for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-                  if line.startswith("model name")), platform.machine())
-    return f"{os.cpu_count()} × {model}, Linux {platform.release()}"
-
-
-def cpu_seconds(pid):
-    fields = pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def percentile(values, share):
-    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
 
 
 def idle_share(cluster, seconds):

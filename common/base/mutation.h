@@ -1,0 +1,26 @@
+// Deliberate faults for the mutation check (tests/chaos/mutations): a build with
+// --define=mutation=NAME lacks one of the things that exactly-once rests on, and the suite must
+// turn red. All other builds compile the condition away.
+#ifndef MILLRACE_COMMON_BASE_MUTATION_H_
+#define MILLRACE_COMMON_BASE_MUTATION_H_
+
+#include <string_view>
+
+#ifndef MILLRACE_MUTATION
+#define MILLRACE_MUTATION ""
+#endif
+
+namespace millrace {
+
+// What a build may lack:
+//   fencing       sinks give their producers names that nobody else has, and ignore higher epochs
+//   marker        sinks do not believe the marker they find, only the journal
+//   fsync_order   the journal acknowledges before it syncs
+//   split_order   rows for order-sensitive aggregates are applied as they arrive
+constexpr bool IsMutation(std::string_view name) {
+  return std::string_view(MILLRACE_MUTATION) == name;
+}
+
+}  // namespace millrace
+
+#endif  // MILLRACE_COMMON_BASE_MUTATION_H_

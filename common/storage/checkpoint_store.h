@@ -1,0 +1,53 @@
+// Where snapshots are kept: files that are written once and then only read, listed or removed, by
+// the driver and all executors of a job. Names are relative, with '/' between their parts.
+//
+// Whoever sees a name sees a whole file: a write goes to a name of its own that ends in ".tmp", is
+// synced, and only then gets its name, which it never takes from another file. What a crash leaves
+// behind is a ".tmp" file that nobody reads; it begins with the name it was meant to have.
+#ifndef MILLRACE_COMMON_STORAGE_CHECKPOINT_STORE_H_
+#define MILLRACE_COMMON_STORAGE_CHECKPOINT_STORE_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "common/storage/file_system.h"
+
+namespace millrace {
+
+// Thread-safe; calls block. Errors name the file. INVALID_ARGUMENT: a name that is not below the
+// store's directory.
+class CheckpointStore {
+ public:
+  static constexpr std::string_view kTemporarySuffix = ".tmp";
+
+  // `url` is "file:///path" or a path; INVALID_ARGUMENT for others lists what is allowed. Nothing
+  // is created before the first Write. `files` outlives the store.
+  static absl::StatusOr<std::unique_ptr<CheckpointStore>> Open(std::string_view url,
+                                                               FileSystem* files);
+  virtual ~CheckpointStore() = default;
+
+  // The file is durable under its name when this returns OK. ALREADY_EXISTS: there is one of that
+  // name, which is left as it is. After another error the name may be there, and then with all of
+  // `contents`, but may be gone after a crash: use another name for another try.
+  virtual absl::Status Write(const std::string& name, std::string_view contents) = 0;
+
+  virtual absl::StatusOr<std::string> Read(const std::string& name) = 0;
+  // The bytes [offset, offset + length); fewer where the file ends before.
+  virtual absl::StatusOr<std::string> ReadRange(const std::string& name, int64_t offset,
+                                                int64_t length) = 0;
+
+  // Names in `directory` ("" = the store's own), without it and sorted; unfinished ones and
+  // directories included. Empty if the directory does not exist.
+  virtual absl::StatusOr<std::vector<std::string>> List(const std::string& directory) = 0;
+  // OK if there is no such file.
+  virtual absl::Status Remove(const std::string& name) = 0;
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_COMMON_STORAGE_CHECKPOINT_STORE_H_

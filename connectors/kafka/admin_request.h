@@ -1,0 +1,53 @@
+// Requests of librdkafka's admin API that the sink needs beside the chores of admin.h, and what all
+// of them share. Blocking calls, bounded by their timeout; thread-safe as the client is.
+#ifndef MILLRACE_CONNECTORS_KAFKA_ADMIN_REQUEST_H_
+#define MILLRACE_CONNECTORS_KAFKA_ADMIN_REQUEST_H_
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "connectors/kafka/client.h"
+#include "connectors/kafka/offsets.h"
+
+namespace millrace {
+
+KafkaPtr<rd_kafka_AdminOptions_t> KafkaAdminOptions(KafkaClient* client,
+                                                    rd_kafka_admin_op_t operation,
+                                                    absl::Duration timeout);
+
+// The answer to an admin request, or what went wrong with the request as a whole.
+absl::StatusOr<KafkaPtr<rd_kafka_event_t>> KafkaAdminAnswer(KafkaClient* client,
+                                                            rd_kafka_queue_t* queue,
+                                                            std::string_view what,
+                                                            absl::Duration timeout);
+
+// The first error of a list of per-topic results.
+absl::Status FirstKafkaTopicError(const rd_kafka_topic_result_t** results, size_t count,
+                                  std::string_view what);
+
+// Returns when the topic can be written to. `replication` −1: the broker's default. ALREADY_EXISTS;
+// INVALID_ARGUMENT says what the broker minds.
+absl::Status CreateKafkaTopic(KafkaClient* client, const std::string& name, int32_t partitions,
+                              int32_t replication, const std::map<std::string, std::string>& config,
+                              absl::Duration timeout);
+
+struct KafkaGroupOffset {
+  KafkaPartitionId partition;
+  int64_t offset = 0;
+  std::string metadata;
+};
+// What any group has committed, transactions that are ending waited for: without that a read right
+// after a commit is often old. Empty if there is no such group.
+absl::StatusOr<std::vector<KafkaGroupOffset>> GroupKafkaOffsets(KafkaClient* client,
+                                                                const std::string& group,
+                                                                absl::Duration timeout);
+
+}  // namespace millrace
+
+#endif  // MILLRACE_CONNECTORS_KAFKA_ADMIN_REQUEST_H_

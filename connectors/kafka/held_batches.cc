@@ -1,0 +1,55 @@
+#include "connectors/kafka/held_batches.h"
+
+#include <iterator>
+#include <utility>
+
+namespace millrace {
+
+bool HeldBatches::Add(BatchId batch, int64_t time_us, KafkaRecordEncoder::Encoded encoded,
+                      int64_t bytes, int64_t max_bytes) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (bytes_ + bytes > max_bytes) {
+    return false;
+  }
+  HeldBatch& held = batches_[batch];
+  held.batch = batch;
+  held.time_us = time_us;
+  held.bytes += bytes;
+  bytes_ += bytes;
+  if (held.records.empty()) {
+    held.records = std::move(encoded.records);
+    held.owners = std::move(encoded.owners);
+    return true;
+  }
+  std::move(encoded.records.begin(), encoded.records.end(), std::back_inserter(held.records));
+  std::move(encoded.owners.begin(), encoded.owners.end(), std::back_inserter(held.owners));
+  return true;
+}
+
+std::vector<const HeldBatch*> HeldBatches::Upto(BatchId through) const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  std::vector<const HeldBatch*> out;
+  for (auto it = batches_.begin(); it != batches_.end() && it->first <= through; ++it) {
+    if (!it->second.records.empty()) {
+      out.push_back(&it->second);
+    }
+  }
+  return out;
+}
+
+void HeldBatches::DropUpto(BatchId through) {
+  std::vector<HeldBatch> dropped;  // freed when the lock is no longer held
+  std::lock_guard<std::mutex> lock(mutex_);
+  while (!batches_.empty() && batches_.begin()->first <= through) {
+    bytes_ -= batches_.begin()->second.bytes;
+    dropped.push_back(std::move(batches_.begin()->second));
+    batches_.erase(batches_.begin());
+  }
+}
+
+int64_t HeldBatches::bytes() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return bytes_;
+}
+
+}  // namespace millrace

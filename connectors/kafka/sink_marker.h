@@ -1,0 +1,56 @@
+// The marker of a Kafka sink shard: the last batch that is out, written in one transaction with the
+// batch. It is the metadata of an offset, always 0, that a consumer group of the shard's own has
+// committed for partition 0 of an empty topic. docs/exactly-once.md §3 is the protocol.
+#ifndef MILLRACE_CONNECTORS_KAFKA_SINK_MARKER_H_
+#define MILLRACE_CONNECTORS_KAFKA_SINK_MARKER_H_
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "common/base/ids.h"
+#include "connectors/kafka/sink_settings.h"
+#include "connectors/sink.h"
+
+namespace millrace {
+
+struct KafkaSinkMarker {
+  std::string incarnation;
+  Epoch epoch;
+  BatchId batch;
+
+  friend bool operator==(const KafkaSinkMarker&, const KafkaSinkMarker&) = default;
+};
+
+// "1:<incarnation>:<epoch>:<batch>", the first number being the version of the form. DATA_LOSS for
+// text that is no marker, or one of a version that is not known.
+std::string FormatKafkaSinkMarker(const KafkaSinkMarker& marker);
+absl::StatusOr<KafkaSinkMarker> ParseKafkaSinkMarker(std::string_view text);
+
+// What the driver journals of it: "<epoch>:<batch>"; "<batch>" of a shard that writes at least once
+// and has no marker outside. DATA_LOSS for anything else.
+struct JournaledKafkaMarker {
+  std::optional<Epoch> epoch;
+  BatchId batch;
+};
+std::string FormatJournaledKafkaMarker(const JournaledKafkaMarker& marker);
+absl::StatusOr<JournaledKafkaMarker> ParseJournaledKafkaMarker(const SinkContext& context);
+
+// The transactional id and the group of a shard.
+std::string KafkaSinkShardName(const SinkContext& context);
+
+// The batch that a claim begins after, from what the broker and the journal know: all of it is out,
+// and nothing later. ABORTED: a higher epoch has claimed the shard. FAILED_PRECONDITION: the two
+// cannot be of one job's life, or nobody can know whether batches in doubt are out; the message
+// says what to do.
+absl::StatusOr<BatchId> ClaimedBatch(const std::optional<KafkaSinkMarker>& found,
+                                     const SinkContext& context, const KafkaSinkSettings& settings);
+
+// ABORTED, and who has claimed what.
+absl::Status ClaimedByHigherEpoch(const KafkaSinkMarker& found, const SinkContext& context,
+                                  const KafkaSinkSettings& settings);
+
+}  // namespace millrace
+
+#endif  // MILLRACE_CONNECTORS_KAFKA_SINK_MARKER_H_

@@ -1,0 +1,375 @@
+#include "connectors/kafka/sink_producer.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "common/base/failpoint.h"
+#include "common/base/mutation.h"
+#include "common/base/status.h"
+#include "common/base/units.h"
+#include "common/base/uuid.h"
+#include "connectors/kafka/admin_request.h"
+#include "connectors/kafka/topics.h"
+
+namespace millrace {
+namespace {
+
+constexpr int kDrainMs = 10;
+// How long a failure of a record or of the producer may go unnoticed while others are waited for.
+constexpr absl::Duration kSlice = absl::Milliseconds(100);
+constexpr absl::Duration kPause = absl::Milliseconds(10);
+constexpr absl::Duration kSocketTimeout = absl::Seconds(10);
+
+int MillisecondsUntil(absl::Time deadline) { return MillisecondsOf(deadline - absl::Now()); }
+
+bool IsFencing(rd_kafka_resp_err_t error) {
+  return error == RD_KAFKA_RESP_ERR__FENCED || error == RD_KAFKA_RESP_ERR_PRODUCER_FENCED ||
+         error == RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH;
+}
+
+KafkaPtr<rd_kafka_topic_partition_list_t> MarkerOffset(const std::string& topic,
+                                                       const std::string& text) {
+  KafkaPtr<rd_kafka_topic_partition_list_t> list(rd_kafka_topic_partition_list_new(1));
+  rd_kafka_topic_partition_t* partition =
+      rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), 0);
+  partition->offset = 0;
+  partition->metadata = std::malloc(text.size());  // the list frees it
+  std::memcpy(partition->metadata, text.data(), text.size());
+  partition->metadata_size = text.size();
+  return list;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<KafkaSinkProducer>> KafkaSinkProducer::Create(
+    const OptionMap& options, const KafkaSinkSettings& settings, const std::string& shard) {
+  std::unique_ptr<KafkaSinkProducer> producer(new KafkaSinkProducer(settings, shard));
+  std::map<std::string, std::string> fixed = {{"enable.idempotence", "true"}};
+  if (settings.exactly_once) {
+    fixed["transactional.id"] = IsMutation("fencing") ? NewUuid() : shard;
+    if (options.count("socket.timeout.ms") == 0) {
+      // Sending the marker waits this long for a broker that hangs, whatever the deadline says.
+      fixed["socket.timeout.ms"] = absl::StrCat(
+          absl::ToInt64Milliseconds(std::min(kSocketTimeout, settings.transaction_timeout)));
+    }
+    producer->group_.reset(rd_kafka_consumer_group_metadata_new(shard.c_str()));
+  }
+  KafkaSinkProducer* self = producer.get();
+  ASSIGN_OR_RETURN(producer->client_,
+                   KafkaClient::Create(
+                       KafkaRole::kProducer, options, fixed,
+                       [self](const rd_kafka_message_t* message) { self->OnDelivery(message); }));
+  producer->topic_handle_.reset(
+      rd_kafka_topic_new(producer->client_->get(), settings.topic.c_str(), nullptr));
+  if (producer->topic_handle_ == nullptr) {
+    return absl::InvalidArgumentError(absl::StrCat("no topic can be called ", settings.topic));
+  }
+  return producer;
+}
+
+std::string KafkaSinkProducer::What(std::string_view doing) const {
+  return absl::StrCat(
+      "topic ", settings_.topic, ", ", ToAbsl(doing),
+      settings_.exactly_once ? absl::StrCat(" (transactional.id ", shard_, ")") : "");
+}
+
+absl::Status KafkaSinkProducer::Init(absl::Time deadline) {
+  if (!settings_.exactly_once) {
+    return absl::OkStatus();
+  }
+  RETURN_IF_ERROR(EnsureMarkerTopic(deadline));
+  MILLRACE_FAILPOINT("kafka_sink.before_init");
+  while (true) {
+    absl::Status status =
+        TransactionStatus(rd_kafka_init_transactions(client_->get(), MillisecondsUntil(deadline)),
+                          "taking over the shard's transactions");
+    if (status.ok()) {
+      MILLRACE_FAILPOINT("kafka_sink.initialized");
+      return status;
+    }
+    if (!absl::IsUnavailable(status) || absl::Now() + kPause >= deadline) {
+      return status;
+    }
+    absl::SleepFor(kPause);
+  }
+}
+
+// A broker that creates topics by itself has created it when asked.
+absl::Status KafkaSinkProducer::EnsureMarkerTopic(absl::Time deadline) {
+  while (true) {
+    absl::Status found =
+        FindKafkaTopic(client_.get(), settings_.marker_topic, deadline - absl::Now()).status();
+    if (!absl::IsNotFound(found)) {
+      return Annotate(found, "the topic of the sinks' markers");
+    }
+    absl::Status created =
+        CreateKafkaTopic(client_.get(), settings_.marker_topic, 1, -1, {}, deadline - absl::Now());
+    if (created.ok()) {
+      return created;
+    }
+    // Another shard may have been faster; then it will be found in a moment.
+    if (!absl::IsAlreadyExists(created) || absl::Now() + kPause >= deadline) {
+      return Annotate(created,
+                      "the topic of the sinks' markers is missing (marker_topic names another)");
+    }
+    absl::SleepFor(kPause);
+  }
+}
+
+absl::StatusOr<std::optional<KafkaSinkMarker>> KafkaSinkProducer::ReadMarker(absl::Time deadline) {
+  ASSIGN_OR_RETURN(std::vector<KafkaGroupOffset> offsets,
+                   GroupKafkaOffsets(client_.get(), shard_, deadline - absl::Now()));
+  for (const KafkaGroupOffset& one : offsets) {
+    if (one.partition.topic == settings_.marker_topic && one.partition.partition == 0) {
+      absl::StatusOr<KafkaSinkMarker> marker = ParseKafkaSinkMarker(one.metadata);
+      if (!marker.ok()) {
+        return Annotate(marker.status(), absl::StrCat("group ", shard_));
+      }
+      return *std::move(marker);
+    }
+  }
+  return std::nullopt;
+}
+
+absl::Status KafkaSinkProducer::Begin() {
+  begun_ = absl::Now();
+  return settings_.exactly_once ? TransactionStatus(rd_kafka_begin_transaction(client_->get()),
+                                                    "beginning a transaction")
+                                : absl::OkStatus();
+}
+
+void KafkaSinkProducer::OnDelivery(const rd_kafka_message_t* message) {
+  if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR && failure_.ok()) {
+    failure_ = DeliveryStatus(message->err, message->partition);
+    health_ = std::max(health_, Health::kMustAbort);
+  }
+}
+
+absl::Status KafkaSinkProducer::DeliveryStatus(rd_kafka_resp_err_t error, int32_t partition) const {
+  std::string where = absl::StrCat("writing to topic ", settings_.topic);
+  if (partition >= 0) {
+    absl::StrAppend(&where, " partition ", partition);
+  }
+  absl::Status status = KafkaStatus(error, where);
+  switch (status.code()) {
+    case absl::StatusCode::kNotFound:
+      return absl::NotFoundError(absl::StrCat(
+          status.message(), "; does the topic still exist, with that many partitions?"));
+    case absl::StatusCode::kAborted:  // whether it is fenced is for FatalStatus to say
+      return absl::UnavailableError(status.message());
+    default:
+      return status;
+  }
+}
+
+absl::Status KafkaSinkProducer::Produce(const KafkaRecord& record, int32_t partition,
+                                        int64_t timestamp_ms, absl::Time deadline) {
+  while (true) {
+    rd_kafka_resp_err_t error = Enqueue(record, partition, timestamp_ms);
+    switch (error) {
+      case RD_KAFKA_RESP_ERR_NO_ERROR:
+        return absl::OkStatus();
+      case RD_KAFKA_RESP_ERR__QUEUE_FULL:
+        break;
+      case RD_KAFKA_RESP_ERR__FATAL:
+        return FatalStatus("writing");
+      case RD_KAFKA_RESP_ERR__STATE:  // the transaction has failed; the reports say why
+        rd_kafka_poll(client_->get(), 0);
+        health_ = std::max(health_, Health::kMustAbort);
+        return failure_.ok() ? absl::UnavailableError(What("the transaction has failed"))
+                             : failure_;
+      default:
+        health_ = std::max(health_, Health::kMustAbort);
+        return DeliveryStatus(error, partition);
+    }
+    rd_kafka_poll(client_->get(), kDrainMs);
+    RETURN_IF_ERROR(failure_);
+    if (absl::Now() >= deadline) {
+      return absl::UnavailableError(What("the broker did not take the records fast enough"));
+    }
+  }
+}
+
+rd_kafka_resp_err_t KafkaSinkProducer::Enqueue(const KafkaRecord& record, int32_t partition,
+                                               int64_t timestamp_ms) {
+  const int32_t to = partition < 0 ? RD_KAFKA_PARTITION_UA : partition;
+  // No flags: the value stays the batch's, which keeps it until the transaction is over.
+  if (record.headers == nullptr) {
+    return rd_kafka_producev(
+        client_->get(), RD_KAFKA_V_RKT(topic_handle_.get()), RD_KAFKA_V_PARTITION(to),
+        RD_KAFKA_V_MSGFLAGS(0), RD_KAFKA_V_KEY(record.key.data(), record.key.size()),
+        RD_KAFKA_V_VALUE(const_cast<char*>(record.value.data()), record.value.size()),
+        RD_KAFKA_V_TIMESTAMP(timestamp_ms), RD_KAFKA_V_END);
+  }
+  rd_kafka_headers_t* headers = rd_kafka_headers_new(record.headers->size());
+  for (const auto& [name, value] : *record.headers) {
+    rd_kafka_header_add(headers, name.data(), static_cast<ssize_t>(name.size()),
+                        value.has_value() ? value->data() : nullptr,
+                        value.has_value() ? static_cast<ssize_t>(value->size()) : 0);
+  }
+  rd_kafka_resp_err_t error = rd_kafka_producev(
+      client_->get(), RD_KAFKA_V_RKT(topic_handle_.get()), RD_KAFKA_V_PARTITION(to),
+      RD_KAFKA_V_MSGFLAGS(0), RD_KAFKA_V_KEY(record.key.data(), record.key.size()),
+      RD_KAFKA_V_VALUE(const_cast<char*>(record.value.data()), record.value.size()),
+      RD_KAFKA_V_TIMESTAMP(timestamp_ms), RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END);
+  if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    rd_kafka_headers_destroy(headers);
+  }
+  return error;
+}
+
+absl::Status KafkaSinkProducer::SendMarker(const KafkaSinkMarker& marker, absl::Time deadline) {
+  if (!settings_.exactly_once) {
+    return absl::OkStatus();
+  }
+  auto offset = MarkerOffset(settings_.marker_topic, FormatKafkaSinkMarker(marker));
+  while (true) {
+    absl::Status status = TransactionStatus(
+        rd_kafka_send_offsets_to_transaction(client_->get(), offset.get(), group_.get(),
+                                             MillisecondsUntil(deadline)),
+        "writing the marker");
+    if (!absl::IsUnavailable(status) || health_ != Health::kGood ||
+        absl::Now() + kPause >= deadline) {
+      return status;
+    }
+    rd_kafka_poll(client_->get(), kDrainMs);
+  }
+}
+
+absl::Status KafkaSinkProducer::Flush(absl::Time deadline) {
+  while (true) {
+    const absl::Time until = std::min(deadline, absl::Now() + kSlice);
+    rd_kafka_resp_err_t error = rd_kafka_flush(client_->get(), MillisecondsUntil(until));
+    if (rd_kafka_fatal_error(client_->get(), nullptr, 0) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+      return FatalStatus("writing");
+    }
+    RETURN_IF_ERROR(failure_);
+    if (error == RD_KAFKA_RESP_ERR_NO_ERROR) {
+      return absl::OkStatus();
+    }
+    RETURN_IF_ERROR(CheckTransaction());
+    if (absl::Now() >= deadline) {
+      return absl::UnavailableError(absl::StrCat(
+          What("records were not acknowledged in time"), " at bootstrap.servers = '",
+          client_->bootstrap_servers(), "': ", rd_kafka_outq_len(client_->get()), " are left"));
+    }
+  }
+}
+
+// librdkafka keeps the records of a transaction that has failed, and tells only who makes the next
+// transactional call. One that can do nothing in the midst of a transaction is to begin another.
+absl::Status KafkaSinkProducer::CheckTransaction() {
+  if (!settings_.exactly_once) {
+    return absl::OkStatus();
+  }
+  KafkaPtr<rd_kafka_error_t> error(rd_kafka_begin_transaction(client_->get()));
+  if (error == nullptr || (rd_kafka_error_txn_requires_abort(error.get()) == 0 &&
+                           rd_kafka_error_is_fatal(error.get()) == 0)) {
+    return absl::OkStatus();
+  }
+  return TransactionStatus(error.release(), "writing");
+}
+
+absl::Status KafkaSinkProducer::Commit(absl::Time deadline) {
+  if (!settings_.exactly_once) {
+    return absl::OkStatus();
+  }
+  while (true) {
+    absl::Status status =
+        TransactionStatus(rd_kafka_commit_transaction(client_->get(), MillisecondsUntil(deadline)),
+                          "committing the transaction");
+    if (status.ok() || health_ != Health::kGood) {
+      return status;
+    }
+    if (!absl::IsUnavailable(status) || absl::Now() + kPause >= deadline) {
+      health_ = Health::kInDoubt;
+      return status;
+    }
+    rd_kafka_poll(client_->get(), kDrainMs);
+  }
+}
+
+void KafkaSinkProducer::Abort(absl::Time deadline) {
+  if (health_ >= Health::kInDoubt || !settings_.exactly_once) {
+    return;
+  }
+  KafkaPtr<rd_kafka_error_t> ignored(
+      rd_kafka_abort_transaction(client_->get(), MillisecondsUntil(deadline)));
+  if (IsFencing(rd_kafka_fatal_error(client_->get(), nullptr, 0))) {
+    health_ = Health::kFenced;
+  }
+}
+
+absl::Status KafkaSinkProducer::TransactionStatus(rd_kafka_error_t* error, std::string_view what) {
+  KafkaPtr<rd_kafka_error_t> owner(error);
+  if (error == nullptr) {
+    return absl::OkStatus();
+  }
+  if (rd_kafka_error_is_fatal(error) != 0 ||
+      rd_kafka_fatal_error(client_->get(), nullptr, 0) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    return FatalStatus(what);
+  }
+  if (IsFencing(rd_kafka_error_code(error))) {  // some calls take it for a failed transaction only
+    health_ = Health::kFenced;
+    return absl::AbortedError(absl::StrCat(What(what), ": ", rd_kafka_error_string(error),
+                                           "; another writer has taken the shard"));
+  }
+  if (rd_kafka_error_txn_requires_abort(error) != 0) {
+    rd_kafka_poll(client_->get(), 0);
+    health_ = std::max(health_, Health::kMustAbort);
+    if (!failure_.ok()) {
+      return failure_;
+    }
+  }
+  absl::Status status = KafkaStatus(rd_kafka_error_code(error), What(what));
+  std::string text = absl::StrCat(What(what), ": ", rd_kafka_error_string(error));
+  // What fails the transaction only may go well in the next one.
+  const bool again = rd_kafka_error_is_retriable(error) != 0 || absl::IsUnavailable(status) ||
+                     rd_kafka_error_txn_requires_abort(error) != 0;
+  const bool for_good = absl::IsPermissionDenied(status) || absl::IsUnauthenticated(status) ||
+                        absl::IsInvalidArgument(status);
+  return again && !for_good ? absl::UnavailableError(text) : absl::Status(status.code(), text);
+}
+
+absl::Status KafkaSinkProducer::FatalStatus(std::string_view what) {
+  char reason[256] = "";
+  const rd_kafka_resp_err_t error = rd_kafka_fatal_error(client_->get(), reason, sizeof(reason));
+  health_ = IsFencing(error) ? Health::kFenced : Health::kFatal;
+  const absl::Duration open = absl::Now() - begun_;
+  if (health_ == Health::kFenced && open >= settings_.transaction_timeout) {
+    return absl::AbortedError(absl::StrCat(
+        What(what), ": the transaction was open for ",
+        DurationToString(absl::Trunc(open, absl::Milliseconds(1))), ", and the broker ends one ",
+        "after transaction.timeout.ms, ", absl::ToInt64Milliseconds(settings_.transaction_timeout),
+        "; raise it, or make batches smaller"));
+  }
+  std::string text = absl::StrCat(What(what), ": ", reason);
+  if (health_ == Health::kFenced) {
+    return absl::AbortedError(absl::StrCat(text, "; another writer has taken the shard"));
+  }
+  // A new producer may do what this one cannot any more.
+  const absl::Status status = KafkaStatus(error, "");
+  return absl::IsPermissionDenied(status) || absl::IsUnauthenticated(status)
+             ? absl::Status(status.code(), text)
+             : absl::UnavailableError(text);
+}
+
+absl::StatusOr<int32_t> KafkaSinkProducer::PartitionCount(absl::Time deadline) {
+  if (partition_count_ == 0) {
+    ASSIGN_OR_RETURN(KafkaTopicMetadata topic,
+                     FindKafkaTopic(client_.get(), settings_.topic, deadline - absl::Now()));
+    partition_count_ = static_cast<int32_t>(topic.partitions.size());
+  }
+  if (partition_count_ == 0) {
+    return absl::UnavailableError(What("it has no partitions yet"));
+  }
+  return partition_count_;
+}
+
+}  // namespace millrace

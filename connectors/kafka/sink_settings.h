@@ -1,0 +1,40 @@
+// The options of a Kafka sink table that are the sink's own. Pure functions.
+#ifndef MILLRACE_CONNECTORS_KAFKA_SINK_SETTINGS_H_
+#define MILLRACE_CONNECTORS_KAFKA_SINK_SETTINGS_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "connectors/options.h"
+
+namespace millrace {
+
+// What a claim does about batches in doubt when the broker has expired the shard's marker.
+enum class OnLostMarker {
+  kFail,
+  kWritten,     // they are in the topic: leave them out
+  kNotWritten,  // they are not: write them
+};
+
+struct KafkaSinkSettings {
+  std::string table;
+  std::string topic;
+  bool exactly_once = true;  // else at least once, without transactions
+  std::string marker_topic;
+  OnLostMarker on_lost_marker = OnLostMarker::kFail;
+  int64_t max_message_bytes = 0;
+  absl::Duration transaction_timeout;
+};
+
+// Names of the options read here that are no properties of librdkafka.
+std::vector<std::string> KafkaSinkOptionNames();
+
+// INVALID_ARGUMENT names the option and what it may hold.
+absl::StatusOr<KafkaSinkSettings> ParseKafkaSinkSettings(const proto::Sink& sink);
+
+}  // namespace millrace
+
+#endif  // MILLRACE_CONNECTORS_KAFKA_SINK_SETTINGS_H_

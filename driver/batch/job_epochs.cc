@@ -1,0 +1,211 @@
+// Epochs: from the decision to begin one to its first batch.
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status.h"
+#include "driver/batch/assignment.h"
+#include "driver/batch/job_state.h"
+
+namespace millrace {
+namespace {
+
+std::string TableOf(const proto::JobPlan& plan, const proto::SinkMarker& marker) {
+  return marker.sink() < static_cast<uint32_t>(plan.sinks_size())
+             ? plan.sinks(static_cast<int>(marker.sink())).table()
+             : "of an earlier plan";
+}
+
+}  // namespace
+
+void JobState::BeginEpoch() {
+  AbandonEpoch();
+  retry_at_us_ = kNever;
+  for (const MembersChanged::Member& live : live_) {
+    if (!MayJoin(live)) {
+      continue;
+    }
+    Member& member = members_.emplace_back();
+    member.id = live.id;
+    member.name = live.name;
+    member.shuffle_address = live.shuffle_address;
+    member.slots = std::max(live.slots, 1u);
+  }
+  epoch_ = epoch_.Next();
+  stage_ = Stage::kJournalingEpoch;
+  stage_since_us_ = now_.mono_us;
+  message_.clear();
+  proto::JournalRecord record;
+  record.mutable_epoch_started()->set_job_id(history_.job_id());
+  record.mutable_epoch_started()->set_epoch(epoch_.value());
+  record.mutable_epoch_started()->set_reason(epoch_reason_);
+  epoch_record_ = Append(std::move(record));
+  actions_.push_back(EpochBegan{epoch_, epoch_reason_, epoch_is_restart_});
+}
+
+// The epoch is durable, and with it everything journaled before: the history is complete.
+void JobState::StartEpochOnMembers() {
+  absl::StatusOr<RecoveryPlan> recovery = history_.PlanRecovery();
+  if (!recovery.ok()) {
+    End(proto::JobEnded::FAILED, std::string(ToStd(recovery.status().message())));
+    return;
+  }
+  LoadPartitions();
+  AssignPartitionsAndShards();
+  suppress_until_ = history_.last_committed();
+  replays_ = std::move(recovery->batches);
+  read_from_ = std::move(recovery->read_from);
+  StartChain(recovery->snapshot);
+  stage_ = Stage::kStartingEpoch;
+  stage_since_us_ = now_.mono_us;
+  const proto::StartEpoch start = StartEpochMessage();
+  for (size_t m = 0; m < members_.size(); ++m) {
+    proto::DriverMessage message;
+    *message.mutable_start_epoch() = start;
+    Send(m, std::move(message));
+  }
+}
+
+std::vector<uint32_t> JobState::MemberSlots() const {
+  std::vector<uint32_t> slots;
+  slots.reserve(members_.size());
+  for (const Member& member : members_) {
+    slots.push_back(member.slots);
+  }
+  return slots;
+}
+
+void JobState::AssignPartitionsAndShards() {
+  const std::vector<uint32_t> slots = MemberSlots();
+  const auto assign = [&](size_t count, std::vector<ExecutorId>* owners_before) {
+    std::vector<std::optional<uint32_t>> previous(count);
+    for (size_t i = 0; i < std::min(count, owners_before->size()); ++i) {
+      const std::optional<size_t> member = MemberIndex((*owners_before)[i]);
+      previous[i] = member.has_value() ? std::optional<uint32_t>(*member) : std::nullopt;
+    }
+    std::vector<uint32_t> owners = AssignSticky(slots, previous);
+    owners_before->resize(count);
+    for (size_t i = 0; i < count; ++i) {
+      (*owners_before)[i] = members_[owners[i]].id;
+    }
+    return owners;
+  };
+  shard_owners_ = assign(history_.plan().parallelism(), &previous_shard_owners_);
+  const std::vector<uint32_t> owners = assign(partitions_.size(), &previous_partition_owners_);
+  for (size_t i = 0; i < partitions_.size(); ++i) {
+    partitions_[i].owner = owners[i];
+  }
+}
+
+proto::StartEpoch JobState::StartEpochMessage() const {
+  proto::StartEpoch start;
+  start.set_job_id(history_.job_id());
+  start.set_job_name(history_.name());
+  start.set_incarnation(history_.submitted().incarnation());
+  start.set_epoch(epoch_.value());
+  *start.mutable_plan() = history_.plan();
+  start.set_suppress_until(suppress_until_.value());
+  start.set_committed_batch(history_.last_committed().value());
+  start.set_planned_batch(history_.last_planned().value());
+  start.set_first_batch(replays_.empty() ? history_.last_planned().Next().value()
+                                         : replays_.front().batch.value());
+  if (!chain_.layers().empty() && chain_.operators_size() > 0) {
+    *start.mutable_restore() = chain_;
+  }
+  start.set_snapshot_location(history_.submitted().snapshot_location());
+  for (const Member& member : members_) {
+    proto::Assignment::Member* out = start.mutable_assignment()->add_members();
+    out->set_executor_id(member.id.value());
+    out->set_shuffle_address(member.shuffle_address);
+  }
+  start.mutable_assignment()->mutable_shard_owner()->Add(shard_owners_.begin(),
+                                                         shard_owners_.end());
+  // Reading goes on at what the first batch of the epoch begins with.
+  for (uint32_t ordinal = 0; ordinal < read_from_.size(); ++ordinal) {
+    proto::Assignment::PartitionOwner* out = start.mutable_assignment()->add_partitions();
+    out->set_member(partitions_[ordinal].owner);
+    out->mutable_start()->mutable_key()->set_source(partitions_[ordinal].source);
+    out->mutable_start()->mutable_key()->set_partition(partitions_[ordinal].name);
+    out->mutable_start()->set_offset(read_from_[ordinal]);
+    out->mutable_start()->set_ordinal(ordinal);
+  }
+  for (const auto& [shard, marker] : history_.markers()) {
+    *start.add_markers() = marker;
+  }
+  if (history_.wants_retirement()) {
+    *start.mutable_retired_shards() = history_.submitted().retired_shards();
+  }
+  return start;
+}
+
+void JobState::OnEpochReady(size_t member, const proto::EpochReady& ready) {
+  if (stage_ != Stage::kStartingEpoch || members_[member].ready) {
+    return;
+  }
+  members_[member].ready = true;
+  members_[member].wake_at_us = ready.wake_at_us();
+  claimed_.insert(claimed_.end(), ready.markers().begin(), ready.markers().end());
+  if (std::all_of(members_.begin(), members_.end(), [](const Member& m) { return m.ready; })) {
+    OpenEpoch();
+  }
+}
+
+// All shards are claimed, so that their markers are final. They are journaled before any batch of
+// this epoch can commit: whoever finds none later knows that there was one.
+void JobState::OpenEpoch() {
+  BatchId furthest;
+  for (const proto::SinkMarker& marker : claimed_) {
+    furthest = std::max(furthest, BatchId(marker.batch()));
+    if (BatchId(marker.batch()) > history_.last_planned()) {
+      End(proto::JobEnded::FAILED,
+          absl::StrCat("shard ", marker.shard(), " of table \"", TableOf(history_.plan(), marker),
+                       "\" holds the output of batch ", marker.batch(),
+                       ", but this journal ends with batch ", history_.last_planned().value(),
+                       ": it is an old copy. Restore the newest one, or cancel the job and submit "
+                       "it under another name"));
+      return;
+    }
+  }
+  proto::JournalRecord record;
+  record.mutable_epoch_opened()->set_job_id(history_.job_id());
+  record.mutable_epoch_opened()->set_epoch(epoch_.value());
+  record.mutable_epoch_opened()->mutable_markers()->Add(claimed_.begin(), claimed_.end());
+  claimed_.clear();
+  Append(std::move(record));
+  if (options_.settle && furthest <= history_.last_committed() &&
+      history_.last_planned() > history_.last_committed()) {
+    AbandonBatches();
+  } else {
+    EnterRunning();
+  }
+}
+
+// Nobody has committed what is in doubt, and since all shards are claimed nobody will. The epoch
+// goes on once that is durable: until then a plan of that number is the old one.
+void JobState::AbandonBatches() {
+  std::erase_if(replays_, [this](const PlannedBatch& batch) {
+    return batch.batch > history_.last_committed();
+  });
+  last_planned_ = history_.last_committed();
+  proto::JournalRecord record;
+  record.mutable_batches_abandoned()->set_job_id(history_.job_id());
+  record.mutable_batches_abandoned()->set_epoch(epoch_.value());
+  record.mutable_batches_abandoned()->set_batch(history_.last_committed().Next().value());
+  record.mutable_batches_abandoned()->set_reason("the job is submitted again with changes");
+  abandoned_record_ = Append(std::move(record));
+}
+
+void JobState::EnterRunning() {
+  stage_ = Stage::kRunning;
+  last_snapshot_us_ = now_.mono_us;
+  stage_since_us_ = now_.mono_us;
+  grid_us_ = now_.mono_us;
+  next_tick_us_ = now_.mono_us;
+  last_plan_us_ = now_.mono_us;
+  input_since_us_ = kNever;
+  // Somebody may have joined while the epoch was starting.
+  if (MembershipWantsNewEpoch() && rebalance_at_us_ == kNever) {
+    rebalance_at_us_ = now_.mono_us + options_.join_delay_us;
+  }
+}
+
+}  // namespace millrace

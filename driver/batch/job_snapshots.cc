@@ -1,0 +1,190 @@
+// Snapshots: when to cut, what to journal of what executors have written.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "common/base/status.h"
+#include "driver/batch/job_state.h"
+
+namespace millrace {
+namespace {
+
+// A chain this long, or with more in its increments than in its full layer, costs a restore more
+// than a full snapshot costs now.
+constexpr int kMaxLayers = 16;
+
+uint64_t BytesOf(const proto::SnapshotLayer& layer) {
+  uint64_t bytes = 0;
+  for (const proto::SnapshotFile& file : layer.files()) {
+    bytes += file.bytes();
+  }
+  return bytes;
+}
+
+}  // namespace
+
+bool JobState::KeepsSnapshots() const {
+  return history_.plan().running_state() && !history_.submitted().replay() &&
+         !history_.submitted().snapshot_location().empty();
+}
+
+void JobState::StartChain(const proto::Snapshot* restored) {
+  chain_ = restored == nullptr ? proto::Snapshot() : *restored;
+  last_cut_ = BatchId(chain_.batch());
+  // Another plan wrote it: what has no place any more is left out now, and must not come back with
+  // the old layers later.
+  const std::vector<proto::StateIdentity>& wanted = options_.operators;
+  google::protobuf::RepeatedPtrField<proto::StateIdentity> fitting;
+  for (const proto::StateIdentity& kept : chain_.operators()) {
+    const bool fits = std::any_of(wanted.begin(), wanted.end(), [&](const auto& identity) {
+      return identity.name() == kept.name() && identity.shape() == kept.shape();
+    });
+    if (fits) {
+      *fitting.Add() = kept;
+    }
+  }
+  chain_of_other_plan_ = fitting.size() != static_cast<int>(wanted.size()) ||
+                         fitting.size() != chain_.operators_size();
+  *chain_.mutable_operators() = std::move(fitting);
+  taking_.reset();
+}
+
+bool JobState::CanCut() const {
+  return KeepsSnapshots() && stage_ == Stage::kRunning && !taking_.has_value() &&
+         replays_.empty() && last_planned_ > last_cut_ &&
+         (in_flight_.empty() || in_flight_.back().step != InFlight::Step::kRunning);
+}
+
+void JobState::SnapshotIfDue() {
+  if (taking_.has_value() && now_.mono_us >= taking_->since_us + options_.snapshot_timeout_us) {
+    GiveSnapshotUp("not every executor has written its part in time");
+  }
+  if (CanCut() && now_.mono_us >= SnapshotDueUs()) {
+    TakeSnapshot();
+  }
+}
+
+int64_t JobState::SnapshotDueUs() const {
+  if (taking_.has_value()) {
+    return taking_->since_us + options_.snapshot_timeout_us;
+  }
+  if (!CanCut()) {
+    return kNever;
+  }
+  const int64_t due_us =
+      last_snapshot_us_ + absl::ToInt64Microseconds(settings_.checkpoint_interval);
+  return snapshot_requested_ ? now_.mono_us : std::max(now_.mono_us, due_us);
+}
+
+// A cut that failed is not tried again for the same batch.
+bool JobState::SecureState() {
+  if (!taking_.has_value() && CanCut()) {
+    TakeSnapshot();
+  }
+  return !taking_.has_value();
+}
+
+bool JobState::WantsFullSnapshot() const {
+  if (chain_.layers().empty() || chain_of_other_plan_ || chain_.layers_size() >= kMaxLayers) {
+    return true;
+  }
+  uint64_t increments = 0;
+  for (int i = 1; i < chain_.layers_size(); ++i) {
+    increments += BytesOf(chain_.layers(i));
+  }
+  return increments > BytesOf(chain_.layers(0));
+}
+
+void JobState::TakeSnapshot() {
+  Taking taking;
+  taking.layer.set_batch(last_planned_.value());
+  taking.layer.set_epoch(epoch_.value());
+  taking.layer.set_full(WantsFullSnapshot());
+  taking.answered.assign(members_.size(), false);
+  taking.since_us = now_.mono_us;
+  taking_ = std::move(taking);
+  last_cut_ = last_planned_;
+  last_snapshot_us_ = now_.mono_us;
+  snapshot_requested_ = false;
+  for (size_t m = 0; m < members_.size(); ++m) {
+    SendTakeSnapshot(m);
+  }
+}
+
+void JobState::SendTakeSnapshot(size_t member) {
+  proto::DriverMessage message;
+  proto::TakeSnapshot* take = message.mutable_take_snapshot();
+  take->set_job_id(history_.job_id());
+  take->set_epoch(epoch_.value());
+  take->set_batch(taking_->layer.batch());
+  take->set_full(taking_->layer.full());
+  Send(member, std::move(message));
+}
+
+void JobState::OnSnapshotWritten(size_t member, const proto::SnapshotWritten& written) {
+  if (!taking_.has_value() || taking_->layer.batch() != written.batch() ||
+      taking_->answered[member]) {
+    return;
+  }
+  taking_->answered[member] = true;
+  ++taking_->answers;
+  if (written.has_file()) {
+    *taking_->layer.add_files() = written.file();
+  }
+  if (!written.error().empty() && taking_->trouble.empty()) {
+    taking_->trouble = absl::StrCat("executor ", members_[member].name, ": ", written.error());
+  }
+  if (taking_->answers < members_.size()) {
+    return;
+  }
+  if (!taking_->trouble.empty()) {
+    GiveSnapshotUp(taking_->trouble);
+    return;
+  }
+  FinishSnapshot();
+}
+
+// What executors hold as changes no longer fits a chain: the next snapshot is full.
+void JobState::GiveSnapshotUp(const std::string& why) {
+  snapshot_trouble_ =
+      absl::StrCat("no snapshot of batch ", taking_->layer.batch(), " could be taken: ", why);
+  actions_.push_back(SnapshotFailed{BatchId(taking_->layer.batch()), snapshot_trouble_});
+  taking_.reset();
+  chain_.clear_layers();
+}
+
+void JobState::FinishSnapshot() {
+  if (!taking_.has_value() || taking_->answers < members_.size()) {
+    return;
+  }
+  const BatchId batch(taking_->layer.batch());
+  if (history_.last_snapshot() == batch) {
+    actions_.push_back(SnapshotDone{batch, static_cast<int64_t>(BytesOf(taking_->layer)),
+                                    now_.mono_us - taking_->since_us});
+    taking_.reset();
+    return;
+  }
+  if (taking_->journaled || history_.last_committed() < batch) {
+    return;
+  }
+  taking_->journaled = true;
+  snapshot_trouble_.clear();
+  if (taking_->layer.full()) {
+    chain_.clear_layers();
+    chain_of_other_plan_ = false;
+  }
+  *chain_.add_layers() = taking_->layer;
+  chain_.set_batch(batch.value());
+  chain_.set_engine_version(history_.plan().engine_version());
+  chain_.set_key_groups(history_.plan().key_groups());
+  chain_.clear_operators();
+  chain_.mutable_operators()->Add(options_.operators.begin(), options_.operators.end());
+  proto::JournalRecord record;
+  record.mutable_snapshot_completed()->set_job_id(history_.job_id());
+  record.mutable_snapshot_completed()->set_epoch(epoch_.value());
+  *record.mutable_snapshot_completed()->mutable_snapshot() = chain_;
+  Append(std::move(record));
+}
+
+}  // namespace millrace

@@ -1,0 +1,51 @@
+// Copies of a job's state in files: what a savepoint is made of, how it is read back, and which
+// snapshot files nobody needs any more. Blocking I/O on the checkpoint store, so for threads that
+// may wait; stateless and thread-safe.
+#ifndef MILLRACE_DRIVER_JOBS_SAVEPOINT_H_
+#define MILLRACE_DRIVER_JOBS_SAVEPOINT_H_
+
+#include <cstdint>
+#include <set>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "driver/batch/job_history.h"
+#include "proto/checkpoint.pb.h"
+
+namespace millrace {
+
+// Newer savepoints are refused by number.
+inline constexpr uint32_t kSavepointFormatVersion = 1;
+
+// Names of a job's snapshot files begin with this.
+std::string SnapshotDirectoryOf(const std::string& incarnation);
+
+// Where the history's job can go on: after its newest snapshot, or after its last committed batch
+// if it has no running state. FAILED_PRECONDITION when it has state and no snapshot.
+absl::StatusOr<proto::Savepoint> MakeSavepoint(const JobHistory& history);
+
+// Copies the savepoint's files from the store at `from` to the one at `to`, the manifest last.
+// Returns bytes copied. ALREADY_EXISTS: there is a savepoint at `to`.
+absl::StatusOr<uint64_t> WriteSavepoint(const proto::Savepoint& savepoint, const std::string& from,
+                                        const std::string& to);
+
+// NOT_FOUND: no savepoint there. DATA_LOSS names the file that is damaged. FAILED_PRECONDITION: a
+// newer version wrote it.
+absl::StatusOr<proto::Savepoint> ReadSavepoint(const std::string& location);
+
+// Copies the state of the savepoint at `from` to a new job's own snapshots at `to`, below the
+// incarnation's directory, and returns the snapshot with the names that its files have there.
+absl::StatusOr<proto::Snapshot> AdoptSnapshot(const proto::Savepoint& savepoint,
+                                              const std::string& from, const std::string& to,
+                                              const std::string& incarnation);
+
+// Removes the job's files at `location` that are not in `keep`, unfinished ones included, if they
+// were written up to the cut of `batch` in `epoch`: never later ones, which a newer driver may know
+// of and this one, if it slept, does not.
+absl::Status RemoveOldSnapshots(const std::string& location, const std::string& incarnation,
+                                Epoch epoch, BatchId batch, const std::set<std::string>& keep);
+
+}  // namespace millrace
+
+#endif  // MILLRACE_DRIVER_JOBS_SAVEPOINT_H_

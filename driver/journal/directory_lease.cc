@@ -1,0 +1,347 @@
+#include "driver/journal/directory_lease.h"
+
+#include <google/protobuf/text_format.h>
+#include <google/protobuf/util/message_differencer.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "common/base/failpoint.h"
+#include "common/base/status.h"
+#include "driver/journal/lease_holder.h"
+#include "driver/journal/segment_files.h"
+
+namespace millrace {
+namespace {
+
+constexpr char kLeaseName[] = "LEASE";
+// Renewals, and looks of those who wait, per lease time.
+constexpr int kRenewals = 3;
+constexpr int kLooks = 15;
+
+// Waits in real time; false once `stop` is requested.
+bool Wait(const std::stop_token& stop, absl::Duration time) {
+  std::mutex mutex;
+  std::condition_variable_any changed;
+  std::unique_lock<std::mutex> lock(mutex);
+  changed.wait_for(lock, stop, absl::ToChronoNanoseconds(time), [] { return false; });
+  return !stop.stop_requested();
+}
+
+// Nothing if there is no such file or it is not one of ours, which a crash of the machine may
+// leave.
+absl::StatusOr<std::optional<proto::Lease>> ReadLease(FileSystem* files, const std::string& path) {
+  const absl::StatusOr<std::string> text = files->Read(path);
+  if (absl::IsNotFound(text.status())) {
+    return std::optional<proto::Lease>();
+  }
+  RETURN_IF_ERROR(text.status());
+  proto::Lease lease;
+  if (!google::protobuf::TextFormat::ParseFromString(*text, &lease)) {
+    return std::optional<proto::Lease>();
+  }
+  return std::make_optional(std::move(lease));
+}
+
+absl::StatusOr<LeaseSighting> Look(FileSystem* files, const std::string& directory) {
+  LeaseSighting seen;
+  ASSIGN_OR_RETURN(seen.lease, ReadLease(files, absl::StrCat(directory, "/", kLeaseName)));
+  ASSIGN_OR_RETURN(seen.last_segment, LastSegment(files, directory));
+  seen.holder_gone = seen.lease.has_value() && HolderIsGone(*seen.lease);
+  return seen;
+}
+
+std::string NameOf(const std::optional<proto::Lease>& lease) {
+  return lease.has_value() ? absl::StrCat("another driver (", HolderName(*lease), ")")
+                           : "another driver";
+}
+
+}  // namespace
+
+bool LeaseWatch::Moved(const LeaseSighting& seen) const {
+  return seen.last_segment != last_->last_segment ||
+         seen.lease.has_value() != last_->lease.has_value() ||
+         (seen.lease.has_value() &&
+          !google::protobuf::util::MessageDifferencer::Equals(*seen.lease, *last_->lease));
+}
+
+LeaseWatch::Verdict LeaseWatch::Judge(const LeaseSighting& seen, int64_t now_ns) {
+  if (!last_.has_value() || Moved(seen)) {
+    alive_ = last_.has_value();
+    last_ = seen;
+    since_ns_ = now_ns;
+  }
+  if (seen.last_segment == 0 && !seen.lease.has_value()) {
+    return Verdict::kFree;  // nobody has ever been here
+  }
+  // A lease that speaks of an older segment says nothing about who has made the last one.
+  if (seen.lease.has_value() && seen.lease->segment() == seen.last_segment &&
+      (seen.lease->released() || seen.holder_gone)) {
+    return Verdict::kFree;
+  }
+  const absl::Duration lease_time = seen.lease.has_value() && seen.lease->lease_ms() > 0
+                                        ? absl::Milliseconds(seen.lease->lease_ms())
+                                        : lease_time_;
+  if (absl::Nanoseconds(now_ns - since_ns_) >= lease_time) {
+    return Verdict::kFree;
+  }
+  return alive_ ? Verdict::kAlive : Verdict::kUnknown;
+}
+
+DirectoryLease::DirectoryLease(DirectoryLeaseOptions options)
+    : options_(std::move(options)),
+      lease_path_(absl::StrCat(options_.directory, "/", kLeaseName)),
+      draft_path_(absl::StrCat(lease_path_, ".", options_.driver_id)) {}
+
+DirectoryLease::~DirectoryLease() { StopRenewing(); }
+
+absl::StatusOr<std::unique_ptr<DirectoryLease>> DirectoryLease::Acquire(
+    DirectoryLeaseOptions options) {
+  RETURN_IF_ERROR(options.files->MakeDirectory(options.directory));
+  std::unique_ptr<DirectoryLease> lease(new DirectoryLease(std::move(options)));
+  const DirectoryLeaseOptions& own = lease->options_;
+  LeaseWatch watch(own.lease_time);
+  bool told = false;  // in the log, once
+  while (true) {
+    ASSIGN_OR_RETURN(const LeaseSighting seen, Look(own.files, own.directory));
+    const LeaseWatch::Verdict verdict = watch.Judge(seen, own.clock->MonotonicNs());
+    if (verdict == LeaseWatch::Verdict::kFree) {
+      ASSIGN_OR_RETURN(const bool taken, lease->TryTakeOver(seen.last_segment));
+      if (taken) {
+        spdlog::info("drives {} from {} on", own.directory, SegmentName(lease->first_segment_));
+        return lease;
+      }
+    } else if (verdict == LeaseWatch::Verdict::kAlive && !own.wait) {
+      return absl::AlreadyExistsError(absl::StrCat("directory ", own.directory, " is in use by ",
+                                                   NameOf(seen.lease),
+                                                   "; stop that one or use another directory"));
+    } else if (verdict == LeaseWatch::Verdict::kAlive && !std::exchange(told, true)) {
+      spdlog::info("standby: {} drives {}; waits until that one ends or is silent for {}",
+                   NameOf(seen.lease), own.directory, absl::FormatDuration(own.lease_time));
+    }
+    const absl::Duration pause = own.lease_time / kLooks;
+    if (!(own.pause != nullptr ? own.pause(pause) : Wait(own.stop, pause))) {
+      return absl::CancelledError(
+          absl::StrCat("stopped while ", NameOf(seen.lease), " drives ", own.directory));
+    }
+  }
+}
+
+// What may fail for want of space comes before the step that ends the old driver.
+absl::StatusOr<bool> DirectoryLease::TryTakeOver(uint64_t last_segment) {
+  const int64_t now_ns = options_.clock->MonotonicNs();
+  last_segment_ = last_segment + 1;
+  if (const absl::Status drafted = DraftLease(/*released=*/false); !drafted.ok()) {
+    if (!options_.wait) {
+      return drafted;
+    }
+    if (!std::exchange(told_of_draft_, true)) {
+      spdlog::warn("standby: {} could be taken over, but: {}", options_.directory,
+                   ToStd(drafted.message()));
+    }
+    return false;
+  }
+  MILLRACE_FAILPOINT("lease.before_taken");
+  absl::StatusOr<std::unique_ptr<AppendFile>> file = CreateSegment(last_segment_);
+  if (absl::IsAlreadyExists(file.status())) {
+    options_.files->Remove(draft_path_).IgnoreError();
+    return false;  // another one was faster
+  }
+  RETURN_IF_ERROR(file.status());
+  RETURN_IF_ERROR(options_.files->SyncDirectory(options_.directory));
+  first_segment_ = last_segment_;
+  first_file_ = *std::move(file);
+  confirmed_at_ns_ = now_ns;
+  PublishLease().IgnoreError();  // the renewals do it again
+  MILLRACE_FAILPOINT("lease.taken");
+  RemoveLeftovers();
+  if (options_.renew_in_background) {
+    StartRenewing();
+  }
+  return true;
+}
+
+absl::StatusOr<std::unique_ptr<AppendFile>> DirectoryLease::CreateSegment(uint64_t number) {
+  ASSIGN_OR_RETURN(std::unique_ptr<AppendFile> file,
+                   options_.files->Create(SegmentPath(options_.directory, number)));
+  MILLRACE_FAILPOINT("journal.segment_created");
+  return file;
+}
+
+// A number counts as ours only once its file is: had a successor made it, taking it for ours would
+// hide him.
+absl::StatusOr<DirectoryLease::Segment> DirectoryLease::CreateNext() {
+  Segment next;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    RETURN_IF_ERROR(lost_);
+    next.number = last_segment_ + 1;
+    creating_ = next.number;
+  }
+  absl::StatusOr<std::unique_ptr<AppendFile>> file = CreateSegment(next.number);
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    creating_ = 0;
+    if (file.ok()) {
+      last_segment_ = next.number;
+    }
+  }
+  if (absl::IsAlreadyExists(file.status())) {
+    return Lose();
+  }
+  RETURN_IF_ERROR(file.status());
+  next.file = *std::move(file);
+  RETURN_IF_ERROR(options_.files->SyncDirectory(options_.directory));
+  return next;
+}
+
+absl::Status DirectoryLease::Confirm() {
+  if (!Fresh()) {
+    return CheckDirectory();  // asleep, or the renewals hang: trust nothing that was seen before
+  }
+  uint64_t successor = 0;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    successor = last_segment_ + 1;
+  }
+  ASSIGN_OR_RETURN(const bool replaced,
+                   SegmentExists(options_.files, options_.directory, successor));
+  return replaced ? Lose() : absl::OkStatus();
+}
+
+bool DirectoryLease::Fresh() const {
+  const int64_t now_ns = options_.clock->MonotonicNs();
+  std::lock_guard<std::mutex> lock(mutex_);
+  return lost_.ok() && absl::Nanoseconds(now_ns - confirmed_at_ns_) < options_.lease_time;
+}
+
+absl::Status DirectoryLease::Renew() {
+  RETURN_IF_ERROR(CheckDirectory());
+  std::lock_guard<std::mutex> writing(lease_file_mutex_);
+  RETURN_IF_ERROR(DraftLease(/*released=*/false));
+  MILLRACE_FAILPOINT("lease.before_renewed");
+  RETURN_IF_ERROR(PublishLease());
+  MILLRACE_FAILPOINT("lease.renewed");
+  return absl::OkStatus();
+}
+
+void DirectoryLease::Release() {
+  StopRenewing();
+  if (!CheckDirectory().ok()) {
+    return;
+  }
+  std::lock_guard<std::mutex> writing(lease_file_mutex_);
+  absl::Status written = DraftLease(/*released=*/true);
+  if (written.ok()) {
+    MILLRACE_FAILPOINT("lease.before_released");
+    written = PublishLease();
+    MILLRACE_FAILPOINT("lease.released");
+  }
+  if (!written.ok()) {
+    spdlog::warn("the lease of {} was not released, the next driver waits for it to end: {}",
+                 options_.directory, ToStd(written.message()));
+  }
+}
+
+absl::Status DirectoryLease::CheckDirectory() {
+  const int64_t now_ns = options_.clock->MonotonicNs();
+  ASSIGN_OR_RETURN(const uint64_t last, LastSegment(options_.files, options_.directory));
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    RETURN_IF_ERROR(lost_);
+    if (last <= std::max(last_segment_, creating_)) {
+      confirmed_at_ns_ = std::max(confirmed_at_ns_, now_ns);
+      return absl::OkStatus();
+    }
+  }
+  return Lose();
+}
+
+// Not synced: after a crash of the machine its holder is dead, whatever the file holds.
+absl::Status DirectoryLease::DraftLease(bool released) {
+  proto::Lease lease;
+  DescribeThisProcess(&lease);
+  lease.set_driver_id(options_.driver_id);
+  lease.set_address(options_.address);
+  lease.set_lease_ms(absl::ToInt64Milliseconds(options_.lease_time));
+  lease.set_released(released);
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    lease.set_segment(last_segment_);
+    lease.set_counter(++counter_);
+  }
+  std::string text;
+  google::protobuf::TextFormat::PrintToString(lease, &text);
+  options_.files->Remove(draft_path_).IgnoreError();  // of an attempt that failed half-way
+  ASSIGN_OR_RETURN(const std::unique_ptr<AppendFile> file, options_.files->Create(draft_path_));
+  absl::Status written = file->Append(text);
+  if (written.ok()) {
+    written = file->Close();
+  }
+  return written;
+}
+
+absl::Status DirectoryLease::PublishLease() {
+  return options_.files->Rename(draft_path_, lease_path_);
+}
+
+// Drafts of drivers that died while they wrote one. Should one of them live, it writes another.
+void DirectoryLease::RemoveLeftovers() {
+  const absl::StatusOr<std::vector<std::string>> names = options_.files->List(options_.directory);
+  for (const std::string& name : names.ok() ? *names : std::vector<std::string>()) {
+    if (absl::StartsWith(name, absl::StrCat(kLeaseName, "."))) {
+      options_.files->Remove(absl::StrCat(options_.directory, "/", name)).IgnoreError();
+    }
+  }
+}
+
+absl::Status DirectoryLease::Lose() {
+  absl::StatusOr<std::optional<proto::Lease>> lease = ReadLease(options_.files, lease_path_);
+  if (!lease.ok() || (lease->has_value() && (*lease)->driver_id() == options_.driver_id)) {
+    lease = std::optional<proto::Lease>();  // the new one has not signed it yet
+  }
+  const absl::Status lost = absl::AbortedError(
+      absl::StrCat(NameOf(*lease), " has taken over directory ", options_.directory,
+                   "; this one acknowledges nothing any more"));
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (!lost_.ok()) {
+      return lost_;
+    }
+    lost_ = lost;
+  }
+  if (options_.on_lost != nullptr) {
+    options_.on_lost(lost);
+  }
+  return lost;
+}
+
+void DirectoryLease::StartRenewing() {
+  renewing_ = std::jthread([this](const std::stop_token& stop) {
+    bool told = false;
+    while (Wait(stop, options_.lease_time / kRenewals)) {
+      const absl::Status renewed = Renew();
+      if (absl::IsAborted(renewed)) {
+        return;
+      }
+      if (!renewed.ok() && !std::exchange(told, true)) {
+        spdlog::warn("the lease of {} cannot be renewed, so that a standby may take over: {}",
+                     options_.directory, ToStd(renewed.message()));
+      }
+      told = told && !renewed.ok();
+    }
+  });
+}
+
+void DirectoryLease::StopRenewing() {
+  if (renewing_.joinable()) {
+    renewing_.request_stop();
+    renewing_.join();
+  }
+}
+
+}  // namespace millrace

@@ -1,0 +1,319 @@
+// Docs: exactly-once.md §6. What one driver acknowledged, every later one reads, wherever the first
+// one stopped, and whether it is dead or only asleep.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <functional>
+#include <set>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "common/base/failpoint.h"
+#include "driver/journal/testing/journal_world.h"
+
+namespace millrace {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsSubsetOf;
+using ::testing::IsSupersetOf;
+using Operation = MemoryFileSystem::Operation;
+
+// Runs `work` at the `nth` hit of failpoint `name`, once.
+void AtFailpoint(const std::string& name, int nth, std::function<void()> work) {
+  SetFailpointHandler(
+      [name, nth, hits = std::make_shared<int>(0), work = std::move(work)](const char* hit) {
+        if (hit == name && ++*hits == nth) {
+          work();
+        }
+      });
+}
+
+class TakeoverTest : public ::testing::Test {
+ protected:
+  ~TakeoverTest() override { SetFailpointHandler(nullptr); }
+
+  void PowerCut() { world_.files.Crash(); }
+
+  JournalWorld world_;
+  JournalDriver first_{&world_, "first"};
+  JournalDriver second_{&world_, "second"};
+  JournalDriver third_{&world_, "third"};
+};
+
+TEST_F(TakeoverTest, ZombieIsToldAndWhatItWritesDoesNotExist) {
+  ASSERT_TRUE(first_.Open().ok());
+  ASSERT_TRUE(first_.Append(1).ok());
+  ASSERT_TRUE(second_.Open().ok());
+  EXPECT_THAT(second_.read(), ElementsAre(1));
+  EXPECT_EQ(first_.Append(2).code(), absl::StatusCode::kAborted);
+  EXPECT_EQ(first_.Append(3).code(), absl::StatusCode::kAborted);
+  EXPECT_EQ(first_.journal().Reopen().code(), absl::StatusCode::kAborted);
+  EXPECT_TRUE(second_.Append(4).ok());
+  ASSERT_TRUE(third_.Open().ok());
+  EXPECT_THAT(third_.read(), ElementsAre(1, 4));
+}
+
+TEST_F(TakeoverTest, SyncedBeforeTheTakeOverIsInsideTheCut) {
+  ASSERT_TRUE(first_.Open().ok());
+  ASSERT_TRUE(first_.Append(1).ok());
+  AtFailpoint("journal.confirmed", 1, [&] { EXPECT_TRUE(second_.Open().ok()); });
+  EXPECT_TRUE(first_.Append(2).ok()) << "acknowledged although it has just been replaced";
+  SetFailpointHandler(nullptr);
+  EXPECT_THAT(second_.read(), ElementsAre(1, 2));
+  PowerCut();
+  ASSERT_TRUE(third_.Open().ok());
+  EXPECT_THAT(third_.read(), ElementsAre(1, 2));
+}
+
+TEST_F(TakeoverTest, WhatTheNewDriverReadIsDurableEvenIfItWasNeverSynced) {
+  ASSERT_TRUE(first_.Open().ok());
+  ASSERT_TRUE(first_.Append(1).ok());
+  AtFailpoint("journal.appended", 1, [&] {
+    EXPECT_TRUE(second_.Open().ok());
+    PowerCut();
+  });
+  EXPECT_FALSE(first_.Append(2).ok());
+  SetFailpointHandler(nullptr);
+  EXPECT_THAT(second_.read(), ElementsAre(1, 2));
+  ASSERT_TRUE(third_.Open().ok());
+  EXPECT_THAT(third_.read(), ElementsAre(1, 2)) << "the second driver may have acted on it";
+}
+
+TEST_F(TakeoverTest, FrameWhoseSyncFailedIsNotTrustedToBeOnTheDisk) {
+  ASSERT_TRUE(first_.Open().ok());
+  ASSERT_TRUE(first_.Append(1).ok());
+  world_.files.SetFault([](Operation operation, const std::string&) {
+    return operation == Operation::kSync ? absl::InternalError("Input/output error syncing x")
+                                         : absl::OkStatus();
+  });
+  EXPECT_FALSE(first_.Append(2).ok());
+  world_.files.SetFault(nullptr);
+  first_.Abandon();  // the process ends; the page cache still has the frame
+  ASSERT_TRUE(second_.Open().ok());
+  EXPECT_TRUE(second_.Append(3).ok());
+  const std::vector<int64_t> read = second_.read();
+  second_.Abandon();
+  PowerCut();
+  ASSERT_TRUE(third_.Open().ok());
+  std::vector<int64_t> expected = read;
+  expected.push_back(3);
+  EXPECT_EQ(third_.read(), expected);
+}
+
+TEST_F(TakeoverTest, SuccessorOfASuccessorThatWroteNothingButItsHeaderMakesTheSameCut) {
+  ASSERT_TRUE(first_.Open().ok());
+  ASSERT_TRUE(first_.Append(1).ok());
+  ASSERT_TRUE(first_.Append(2).ok());
+  ASSERT_TRUE(second_.Open().ok());
+  ASSERT_TRUE(third_.Open().ok());
+  EXPECT_THAT(third_.read(), ElementsAre(1, 2));
+  EXPECT_FALSE(second_.Append(3).ok()) << "whole in its file, which is off the chain";
+  EXPECT_TRUE(third_.Append(4).ok());
+  PowerCut();
+  ASSERT_TRUE(first_.Open().ok());
+  EXPECT_THAT(first_.read(), ElementsAre(1, 2, 4));
+}
+
+TEST_F(TakeoverTest, DriverThatIsReplacedWhileItReadsDoesNotStart) {
+  AtFailpoint("journal.segment_headed", 1, [&] { EXPECT_TRUE(second_.Open().ok()); });
+  EXPECT_EQ(first_.Open().code(), absl::StatusCode::kAborted);
+}
+
+TEST_F(TakeoverTest, NumberThatCouldNotBeTakenIsStillTheSuccessors) {
+  ASSERT_TRUE(first_.Open().ok());
+  ASSERT_TRUE(first_.Append(1).ok());
+  world_.files.SetFault([](Operation operation, const std::string& path) {
+    return operation == Operation::kCreate || operation == Operation::kSync
+               ? absl::InternalError(absl::StrCat("Input/output error at ", path))
+               : absl::OkStatus();
+  });
+  EXPECT_FALSE(first_.Append(2).ok());
+  EXPECT_EQ(first_.journal().Reopen().code(), absl::StatusCode::kInternal);
+  world_.files.SetFault(nullptr);
+  ASSERT_TRUE(second_.Open().ok());
+  EXPECT_EQ(first_.journal().Reopen().code(), absl::StatusCode::kAborted);
+  EXPECT_TRUE(second_.Append(3).ok());
+}
+
+// The second driver's process ends at its k-th operation on the disk, for every k; then, or not,
+// the machine loses power.
+TEST_F(TakeoverTest, NewDriverMayEndAtAnyOperation) {
+  for (const bool power_cut : {false, true}) {
+    for (const bool keep_names : {false, true}) {
+      bool done = false;
+      for (int last = 0; !done; ++last) {
+        SCOPED_TRACE(absl::StrCat("ends after operation ", last, " power cut ", power_cut));
+        JournalWorld world;
+        JournalDriver first(&world, "first");
+        JournalDriver second(&world, "second");
+        JournalDriver third(&world, "third");
+        ASSERT_TRUE(first.Open().ok());
+        ASSERT_TRUE(first.Append(1).ok());
+        ASSERT_TRUE(first.Append(2).ok());
+        int operations = 0;
+        world.files.SetFault([&](Operation, const std::string&) {
+          return ++operations > last ? absl::InternalError("it has ended") : absl::OkStatus();
+        });
+        world.at_pause = [&] { return operations <= last; };
+        done = second.Open().ok() && second.Append(3).ok();
+        second.Abandon();
+        world.files.SetFault(nullptr);
+        world.at_pause = nullptr;
+        if (power_cut) {
+          world.files.Crash(/*torn_bytes=*/7, keep_names);
+        } else if (first.Append(4).ok()) {
+          // Nobody had taken over: the first one goes on, and the third reads that.
+          ASSERT_TRUE(third.Open().ok());
+          EXPECT_THAT(third.read(), ElementsAre(1, 2, 4));
+          continue;
+        }
+        ASSERT_TRUE(third.Open().ok());
+        EXPECT_THAT(third.read(), IsSupersetOf({1, 2}));
+        EXPECT_TRUE(!done || third.read() == std::vector<int64_t>({1, 2, 3}));
+        EXPECT_TRUE(third.Append(5).ok());
+        const std::vector<int64_t> read = third.read();
+        world.files.Crash();
+        ASSERT_TRUE(first.Open().ok());
+        std::vector<int64_t> expected = read;
+        expected.push_back(5);
+        EXPECT_EQ(first.read(), expected);
+      }
+    }
+  }
+}
+
+// Everything a driver does with its directory, a failed write included.
+class Life {
+ public:
+  explicit Life(JournalWorld* world) : world_(world), driver_(world, "first") {}
+
+  void Live() {
+    if (!driver_.Open().ok()) {
+      return;
+    }
+    Append(1);
+    Append(2);
+    driver_.lease().Renew().IgnoreError();
+    BreakAnAppend(3);
+    if (driver_.journal().Reopen().ok()) {
+      Append(4);
+      Append(5);
+    }
+    driver_.Release();
+  }
+  const std::vector<int64_t>& acknowledged() const { return acknowledged_; }
+  // Neither acknowledged nor impossible.
+  const std::set<int64_t>& in_doubt() const { return in_doubt_; }
+
+ private:
+  void Append(int64_t number) {
+    if (driver_.Append(number).ok()) {
+      acknowledged_.push_back(number);
+    } else {
+      in_doubt_.insert(number);
+    }
+  }
+  void BreakAnAppend(int64_t number) {
+    world_->files.SetCapacity(0);
+    Append(number);
+    world_->files.SetCapacity(INT64_MAX);
+  }
+
+  JournalWorld* const world_;
+  JournalDriver driver_;
+  std::vector<int64_t> acknowledged_;
+  std::set<int64_t> in_doubt_;
+};
+
+std::vector<std::string> FailpointsHere() {
+  std::vector<std::string> names = AllFailpoints();
+  std::erase_if(names, [](const std::string& name) {
+    return !absl::StartsWith(name, "journal.") && !absl::StartsWith(name, "lease.");
+  });
+  return names;
+}
+
+void ExpectNothingLost(const Life& life, const std::vector<int64_t>& read) {
+  EXPECT_THAT(read, IsSupersetOf(life.acknowledged()));
+  EXPECT_TRUE(std::is_sorted(read.begin(), read.end()));
+  EXPECT_EQ(std::adjacent_find(read.begin(), read.end()), read.end()) << "nothing twice";
+  std::vector<int64_t> possible = life.acknowledged();
+  possible.insert(possible.end(), life.in_doubt().begin(), life.in_doubt().end());
+  EXPECT_THAT(read, IsSubsetOf(possible));
+}
+
+// At every failpoint, at the first and the second hit, the driver falls asleep; another one takes
+// over and writes; the sleeper wakes and goes on.
+TEST_F(TakeoverTest, DriverMaySleepAtAnyFailpoint) {
+  ASSERT_GE(FailpointsHere().size(), 10u);
+  for (const std::string& name : FailpointsHere()) {
+    for (const int nth : {1, 2}) {
+      SCOPED_TRACE(absl::StrCat(name, "@", nth));
+      JournalWorld world;
+      Life life(&world);
+      JournalDriver second(&world, "second");
+      JournalDriver third(&world, "third");
+      bool slept = false;
+      AtFailpoint(name, nth, [&] {
+        slept = true;
+        EXPECT_TRUE(second.Open().ok());
+        EXPECT_TRUE(second.Append(100).ok());
+        // A sleeper that had not won yet goes on waiting, for a driver that lives.
+        world.at_pause = [&second, looks = 0]() mutable {
+          return ++looks < 50 && second.lease().Renew().ok();
+        };
+      });
+      life.Live();
+      SetFailpointHandler(nullptr);
+      world.at_pause = nullptr;
+      EXPECT_TRUE(slept || nth == 2) << "not on the way of the test";
+      if (slept) {
+        EXPECT_TRUE(second.Append(101).ok()) << "the sleeper must not oust its successor";
+        ExpectNothingLost(life, second.read());
+        world.files.Crash();
+        ASSERT_TRUE(third.Open().ok());
+        std::vector<int64_t> expected = second.read();
+        expected.insert(expected.end(), {100, 101});
+        EXPECT_EQ(third.read(), expected);
+      }
+    }
+  }
+}
+
+// The same, but it ends there: its process, or the whole machine.
+TEST_F(TakeoverTest, DriverMayEndAtAnyFailpoint) {
+  for (const std::string& name : FailpointsHere()) {
+    for (const int nth : {1, 2}) {
+      for (const bool power_cut : {false, true}) {
+        SCOPED_TRACE(absl::StrCat(name, "@", nth, power_cut ? " power cut" : ""));
+        JournalWorld world;
+        Life life(&world);
+        JournalDriver second(&world, "second");
+        JournalDriver third(&world, "third");
+        AtFailpoint(name, nth, [&] {
+          world.files.SetFault(
+              [](Operation, const std::string&) { return absl::InternalError("it has ended"); });
+        });
+        life.Live();
+        SetFailpointHandler(nullptr);
+        world.files.SetFault(nullptr);
+        if (power_cut) {
+          world.files.Crash(/*torn_bytes=*/11);
+        }
+        ASSERT_TRUE(second.Open().ok());
+        ExpectNothingLost(life, second.read());
+        EXPECT_TRUE(second.Append(100).ok());
+        world.files.Crash();
+        ASSERT_TRUE(third.Open().ok());
+        std::vector<int64_t> expected = second.read();
+        expected.push_back(100);
+        EXPECT_EQ(third.read(), expected);
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace millrace

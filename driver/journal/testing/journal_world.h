@@ -1,0 +1,77 @@
+// For tests of a driver's directory: a file system in memory, a clock that stands still unless
+// somebody waits, and drivers that are no more than a lease and a journal.
+#ifndef MILLRACE_DRIVER_JOURNAL_TESTING_JOURNAL_WORLD_H_
+#define MILLRACE_DRIVER_JOURNAL_TESTING_JOURNAL_WORLD_H_
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "common/base/clock.h"
+#include "common/storage/memory_file_system.h"
+#include "driver/journal/directory_lease.h"
+#include "driver/journal/journal.h"
+
+namespace millrace {
+
+class StandingClock : public Clock {
+ public:
+  absl::Time Now() override { return absl::FromUnixNanos(now_ns_); }
+  int64_t MonotonicNs() override { return now_ns_; }
+  void Advance(absl::Duration time) { now_ns_ += absl::ToInt64Nanoseconds(time); }
+
+ private:
+  std::atomic<int64_t> now_ns_{1'000'000'000};
+};
+
+struct JournalWorld {
+  static constexpr char kDirectory[] = "/j";
+
+  MemoryFileSystem files;
+  StandingClock clock;
+  // Called at each look of a driver that waits, after the clock has moved; false = stop waiting.
+  std::function<bool()> at_pause;
+};
+
+// A journal's record that is told apart by its number.
+proto::JournalRecord NumberedRecord(int64_t number);
+
+// Renews its lease only when told. Destroying one that was not released is its crash, except that
+// what was appended is still written: freeze the file system first where that matters.
+class JournalDriver {
+ public:
+  JournalDriver(JournalWorld* world, std::string id) : world_(world), id_(std::move(id)) {}
+  ~JournalDriver() { Abandon(); }
+
+  // Takes the directory over and reads it.
+  absl::Status Open(bool wait = true);
+
+  // Appends and waits for the answer.
+  absl::Status Append(int64_t number);
+
+  void Abandon();
+  void Release();
+
+  DirectoryLease& lease() { return *lease_; }
+  Journal& journal() { return *journal_; }
+  // Numbers that were read.
+  const std::vector<int64_t>& read() const { return read_; }
+  const std::vector<absl::Status>& losses() const { return losses_; }
+
+ private:
+  JournalWorld* const world_;
+  const std::string id_;
+  std::vector<int64_t> read_;
+  std::vector<absl::Status> losses_;
+  std::unique_ptr<DirectoryLease> lease_;
+  std::unique_ptr<Journal> journal_;
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_DRIVER_JOURNAL_TESTING_JOURNAL_WORLD_H_

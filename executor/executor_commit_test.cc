@@ -1,0 +1,275 @@
+// How an executor claims sink shards, commits what is prepared and settles it, under a scripted
+// driver.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "executor/testing/test_cluster.h"
+
+namespace millrace {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::UnorderedElementsAre;
+
+// "sink/shard marker @batch".
+template <typename Messages>
+std::vector<std::string> Markers(const Messages& messages) {
+  std::vector<std::string> markers;
+  for (const auto& message : messages) {
+    for (const proto::SinkMarker& marker : message.markers()) {
+      markers.push_back(absl::StrCat(marker.sink(), "/", marker.shard(), " ", marker.marker(), " @",
+                                     marker.batch()));
+    }
+  }
+  std::sort(markers.begin(), markers.end());
+  return markers;
+}
+
+std::vector<std::string> EventsOf(const TestOutput& output, const std::string& prefix) {
+  std::vector<std::string> events = output.Events();
+  std::erase_if(events, [&](const std::string& event) { return !event.starts_with(prefix); });
+  return events;
+}
+
+// Lines 0 … of t/0 go to shard 0, those of t/1 to shard 1.
+void AppendLines(TestCluster* cluster, int count) {
+  for (const char* partition : {"t/0", "t/1"}) {
+    std::vector<std::string> lines;
+    for (int i = 0; i < count; ++i) {
+      lines.push_back(absl::StrCat(partition, "-", i));
+    }
+    cluster->topic.Append(partition, lines);
+  }
+}
+
+TEST(ExecutorCommitTest, BatchesThatWaitAreCommittedInOneStep) {
+  TestCluster cluster(2);
+  AppendLines(&cluster, 3);
+  TestJob job(&cluster, CopyPlan({}), {"t/0", "t/1"});
+  job.Start(1);
+  job.Run(1, {{"t/0", {0, 1}}});
+  job.Run(2, {{"t/1", {0, 1}}});
+  job.Run(3, {{"t/0", {1, 3}}, {"t/1", {1, 2}}});
+  job.Run(4, {{"t/1", {2, 3}}});
+  EXPECT_THAT(cluster.output.Rows(), IsEmpty());
+  const auto committed = job.Commit(3);
+  EXPECT_THAT(Markers(committed), ElementsAre("0/0 m3 @3", "0/1 m3 @3"));
+  EXPECT_THAT(EventsOf(cluster.output, "commit"),
+              UnorderedElementsAre("commit 0/0 b3", "commit 0/1 b3"));
+  EXPECT_THAT(cluster.output.RowsOf(1), ElementsAre("t/0-0"));
+  EXPECT_THAT(cluster.output.RowsOf(2), ElementsAre("t/1-0"));
+  EXPECT_THAT(cluster.output.RowsOf(3), ElementsAre("t/0-1", "t/0-2", "t/1-1"));
+  EXPECT_THAT(cluster.output.RowsOf(4), IsEmpty());
+  // What comes next is only what had waited.
+  EXPECT_THAT(Markers(job.Commit(4)), ElementsAre("0/1 m4 @4"));
+  EXPECT_THAT(cluster.output.RowsOf(4), ElementsAre("t/1-2"));
+}
+
+TEST(ExecutorCommitTest, CommitSaidAgainIsAnsweredAndNotDoneAgain) {
+  TestCluster cluster(1);
+  AppendLines(&cluster, 2);
+  TestJob job(&cluster, CopyPlan({}), {"t/0"});
+  job.Start(1);
+  job.Run(1, {{"t/0", {0, 1}}});
+  job.Run(2, {{"t/0", {1, 2}}});
+  EXPECT_THAT(Markers(job.Commit(2)), ElementsAre("0/0 m2 @2"));
+  EXPECT_THAT(Markers(job.Commit(2)), ElementsAre("0/0 m2 @2"));
+  EXPECT_THAT(EventsOf(cluster.output, "commit"), ElementsAre("commit 0/0 b2"));
+}
+
+TEST(ExecutorCommitTest, ClaimsAreReportedWithWhatIsOut) {
+  TestCluster cluster(2);
+  AppendLines(&cluster, 2);
+  TestJob job(&cluster, CopyPlan({}), {"t/0", "t/1"});
+  EXPECT_THAT(Markers(job.Start(1)), ElementsAre("0/0 e1 after '' @0", "0/1 e1 after '' @0"));
+  job.Run(1, {{"t/0", {0, 1}}});
+  job.Commit(1);
+  EXPECT_THAT(Markers(job.Start(2)), ElementsAre("0/0 e2 after '' @1", "0/1 e2 after '' @0"));
+}
+
+TEST(ExecutorCommitTest, RetiredShardsAreClaimedOnceAndLeft) {
+  TestCluster cluster(2);
+  AppendLines(&cluster, 1);
+  TestJob job(&cluster, CopyPlan({}), {"t/0"});
+  for (const uint32_t shard : {5, 6, 7}) {
+    proto::SinkMarker& retired = job.retired_shards.emplace_back();
+    retired.set_shard(shard);
+    retired.set_marker(absl::StrCat("old", shard));
+  }
+  const auto ready = job.Start(1);
+  EXPECT_THAT(Markers(ready), ElementsAre("0/0 e1 after '' @0", "0/5 e1 after 'old5' @0",
+                                          "0/6 e1 after 'old6' @0", "0/7 e1 after 'old7' @0"));
+  EXPECT_EQ(ready[1].markers_size(), 1) << "the second member has a share of them";
+  for (const char* shard : {"0/5", "0/6", "0/7"}) {
+    EXPECT_THAT(EventsOf(cluster.output, absl::StrCat("close ", shard)),
+                ElementsAre(absl::StrCat("close ", shard)));
+  }
+  EXPECT_THAT(cluster.output.Events(), Not(Contains("close 0/0")));
+}
+
+TEST(ExecutorCommitTest, RetiredShardOfAnUnknownSinkIsRefused) {
+  TestCluster cluster(1);
+  TestJob job(&cluster, CopyPlan({}), {});
+  job.retired_shards.emplace_back().set_sink(3);
+  job.SendStart(1);
+  EXPECT_THAT(job.WaitFailed().message(), HasSubstr("unknown sink"));
+}
+
+TEST(ExecutorCommitTest, WriterSettlesBeforeItsNextCommitWhatIsInTheJournal) {
+  TestCluster cluster(1);
+  AppendLines(&cluster, 3);
+  TestJob job(&cluster, CopyPlan({}), {"t/0"});
+  job.Start(1);
+  job.Run(1, {{"t/0", {0, 1}}});
+  job.Commit(1);
+  EXPECT_THAT(EventsOf(cluster.output, "settle"), IsEmpty()) << "not in the journal yet";
+  job.Run(2, {{"t/0", {1, 2}}});
+  job.durable_batch = 1;
+  job.Commit(2);
+  job.Commit(2);
+  job.Run(3, {{"t/0", {2, 3}}});
+  job.durable_batch = 2;
+  job.Commit(3);
+  std::vector<std::string> events = cluster.output.Events();
+  std::erase_if(events, [](const std::string& event) {
+    return !event.starts_with("settle") && !event.starts_with("commit");
+  });
+  EXPECT_THAT(events, ElementsAre("commit 0/0 b1", "settle 0/0 b1", "commit 0/0 b2",
+                                  "settle 0/0 b2", "commit 0/0 b3"));
+}
+
+TEST(ExecutorCommitTest, WriterWithoutRowsSettlesWhenTheJournalHasItsCommit) {
+  TestCluster cluster(1);
+  AppendLines(&cluster, 2);
+  TestJob job(&cluster, CopyPlan({}), {"t/0", "t/1"});
+  job.Start(1);
+  job.Run(1, {{"t/0", {0, 1}}});
+  job.Commit(1);
+  job.durable_batch = 1;
+  job.Run(2, {{"t/1", {0, 1}}});  // says that batch 1 is durable; nothing more for shard 0
+  job.Commit(2);
+  EXPECT_THAT(EventsOf(cluster.output, "settle"), ElementsAre("settle 0/0 b1"));
+}
+
+TEST(ExecutorCommitTest, SettlingThatFailsEndsTheEpoch) {
+  TestCluster cluster(1);
+  AppendLines(&cluster, 2);
+  TestJob job(&cluster, CopyPlan({}), {"t/0"});
+  job.Start(1);
+  job.Run(1, {{"t/0", {0, 1}}});
+  job.Commit(1);
+  cluster.output.FailSettling(absl::PermissionDeniedError("/out is not yours"));
+  job.durable_batch = 1;
+  job.SendRun(2, {{"t/0", {1, 2}}});
+  job.SendCommit(2);
+  const proto::EpochFailed failed = job.WaitFailed();
+  EXPECT_FALSE(failed.retryable());
+  EXPECT_THAT(failed.message(), HasSubstr("table out, shard 0: /out is not yours"));
+}
+
+// The driver takes DATA_LOSS without a batch for a snapshot that cannot be read, and takes an
+// older.
+TEST(ExecutorCommitTest, LossThatASinkReportsIsNotTakenForASnapshots) {
+  TestCluster cluster(1);
+  TestJob job(&cluster, CopyPlan({}), {"t/0"});
+  cluster.output.FailOpening(absl::DataLossError("the marker is gone"));
+  job.SendStart(1);
+  const proto::EpochFailed failed = job.WaitFailed();
+  EXPECT_EQ(failed.code(), static_cast<int32_t>(absl::StatusCode::kFailedPrecondition));
+  EXPECT_THAT(failed.message(), HasSubstr("table out, shard 0: the marker is gone"));
+}
+
+TEST(ExecutorCommitTest, WriterWhoseTimeHasComeIsCommittedWithoutRows) {
+  TestCluster cluster(1);
+  AppendLines(&cluster, 3);
+  TestJob job(&cluster, CopyPlan({}), {"t/0", "t/1"});
+  job.Start(1);
+  cluster.output.WakeAt(2000000);  // the time of batch 2
+  job.SendRun(1, {{"t/0", {0, 1}}});
+  EXPECT_EQ(job.WaitPrepared(1)[0].wake_at_us(), 2000000);
+  EXPECT_THAT(Markers(job.Commit(1)), ElementsAre("0/0 m1 @1"));
+  job.Run(2, {});
+  EXPECT_THAT(Markers(job.Commit(2)), ElementsAre("0/0 m2 @2", "0/1 m2 @2"));
+  EXPECT_THAT(EventsOf(cluster.output, "note"),
+              UnorderedElementsAre("note 0/0 b2 at 2000000", "note 0/1 b2 at 2000000"));
+  cluster.output.WakeAt(0);
+  job.SendRun(3, {{"t/0", {1, 2}}});
+  EXPECT_EQ(job.WaitPrepared(3)[0].wake_at_us(), 0);
+  EXPECT_THAT(Markers(job.Commit(3)), ElementsAre("0/0 m3 @3"));
+}
+
+TEST(ExecutorCommitTest, LastCommitOfAJobIsEveryWritersAndSettledBeforeTheEnd) {
+  TestCluster cluster(1);
+  AppendLines(&cluster, 3);
+  TestJob job(&cluster, CopyPlan({}), {"t/0", "t/1"});
+  job.Start(1);
+  job.Run(1, {{"t/0", {0, 1}}});
+  job.Run(2, {{"t/0", {1, 2}}});
+  job.finish = true;
+  EXPECT_THAT(Markers(job.Commit(2)), ElementsAre("0/0 m2 @2", "0/1 m2 @2"));
+  job.durable_batch = 2;
+  job.Stop();
+  for (const char* shard : {"0/0", "0/1"}) {
+    std::vector<std::string> events = cluster.output.Events();
+    std::erase_if(events, [&](const std::string& event) {
+      return event.find(shard) == std::string::npos || event.starts_with("prepare");
+    });
+    EXPECT_THAT(events,
+                ElementsAre(absl::StrCat("open ", shard, " ''"), absl::StrCat("finish ", shard),
+                            absl::StrCat("commit ", shard, " b2"),
+                            absl::StrCat("settle ", shard, " b2"), absl::StrCat("close ", shard)));
+  }
+}
+
+TEST(ExecutorCommitTest, SettlingThatFailsAtTheEndIsTheAnswer) {
+  TestCluster cluster(1);
+  AppendLines(&cluster, 1);
+  TestJob job(&cluster, CopyPlan({}), {"t/0"});
+  job.Start(1);
+  job.Run(1, {{"t/0", {0, 1}}});
+  job.Commit(1);
+  cluster.output.FailSettling(absl::PermissionDeniedError("/out is not yours"));
+  job.durable_batch = 1;
+  job.SendStop();
+  EXPECT_THAT(job.WaitFailed().message(), HasSubstr("/out is not yours"));
+}
+
+TEST(ExecutorCommitTest, HeldBytesOfAllThatWaitsAreReported) {
+  TestCluster cluster(1);
+  AppendLines(&cluster, 3);
+  TestJob job(&cluster, CopyPlan({}), {"t/0"});
+  job.Start(1);
+  job.SendRun(1, {{"t/0", {0, 1}}});
+  EXPECT_EQ(job.WaitPrepared(1)[0].held_bytes(), 5);
+  job.SendRun(2, {{"t/0", {1, 3}}});
+  EXPECT_EQ(job.WaitPrepared(2)[0].held_bytes(), 15);
+  job.Commit(2);
+  job.SendRun(3, {});
+  EXPECT_EQ(job.WaitPrepared(3)[0].held_bytes(), 0);
+}
+
+TEST(ExecutorCommitTest, BatchThatIsOutIsNotWrittenAgain) {
+  TestCluster cluster(1);
+  AppendLines(&cluster, 2);
+  TestJob job(&cluster, CopyPlan({}), {"t/0"});
+  job.Start(1);
+  job.Run(1, {{"t/0", {0, 1}}});
+  job.Commit(1);  // and the driver dies before its journal has it
+  job.Start(2);
+  job.Run(1, {{"t/0", {0, 1}}});
+  job.Run(2, {{"t/0", {1, 2}}});
+  EXPECT_THAT(Markers(job.Commit(2)), ElementsAre("0/0 m2 @2"));
+  EXPECT_THAT(cluster.output.Rows(), ElementsAre("t/0-0", "t/0-1"));
+}
+
+}  // namespace
+}  // namespace millrace

@@ -1,0 +1,113 @@
+// A snapshot while keyed shards copy their entries for it, and how much of a batch's time that may
+// take. Thread-safe.
+#ifndef MILLRACE_EXECUTOR_JOB_SNAPSHOT_CUT_H_
+#define MILLRACE_EXECUTOR_JOB_SNAPSHOT_CUT_H_
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "common/base/clock.h"
+#include "common/base/ids.h"
+#include "executor/state/state_block.h"
+
+namespace millrace {
+
+// While no batch runs, copying is free. A batch gives it a few milliseconds of all shards together,
+// and a small part of what it takes anyway: short batches stay short, and under long ones a
+// snapshot still gets done.
+class CopyBudget {
+ public:
+  explicit CopyBudget(Clock* clock) : clock_(clock) {}
+
+  void BeginBatch() {
+    spent_ns_.store(0);
+    batch_start_ns_.store(std::max<int64_t>(clock_->MonotonicNs(), 1));
+  }
+  void EndBatch() { batch_start_ns_.store(0); }
+
+  // Whether a step may begin now.
+  bool Allows() const {
+    const int64_t start_ns = batch_start_ns_.load();
+    if (start_ns == 0) {
+      return true;
+    }
+    const int64_t part_ns = (clock_->MonotonicNs() - start_ns) / kPartOfBatch;
+    return spent_ns_.load() < std::min(kMostNs, kLeastNs + part_ns);
+  }
+  void Spend(int64_t ns) { spent_ns_.fetch_add(ns); }
+
+  int64_t now_ns() const { return clock_->MonotonicNs(); }
+
+ private:
+  static constexpr int64_t kLeastNs = 2'000'000;
+  static constexpr int64_t kMostNs = 12'000'000;
+  static constexpr int64_t kPartOfBatch = 20;
+
+  Clock* const clock_;
+  std::atomic<int64_t> batch_start_ns_ = 0;  // 0 = none runs
+  std::atomic<int64_t> spent_ns_ = 0;
+};
+
+class SnapshotCut {
+ public:
+  // `copied` is called once, by the shard that is the last to add its entries. `budget` outlives
+  // the cut's use by shards.
+  SnapshotCut(BatchId batch, bool full, size_t shards, CopyBudget* budget,
+              std::function<void(SnapshotCut*)> copied)
+      : batch_(batch),
+        full_(full),
+        budget_(budget),
+        copied_(std::move(copied)),
+        shards_left_(shards) {}
+
+  BatchId batch() const { return batch_; }
+  bool full() const { return full_; }
+  CopyBudget& budget() const { return *budget_; }
+
+  // A shard has marked its state, which took so long.
+  void AddMarked(int64_t ns) {
+    int64_t most = most_marking_ns_.load();
+    while (ns > most && !most_marking_ns_.compare_exchange_weak(most, ns)) {
+    }
+  }
+  // All entries of a shard.
+  void AddShard(std::vector<StateBlock> blocks) {
+    bool last = false;
+    {
+      absl::MutexLock lock(&mutex_);
+      shards_.push_back(std::move(blocks));
+      last = --shards_left_ == 0;
+    }
+    if (last) {
+      copied_(this);
+    }
+  }
+
+  // How long the slowest shard took to mark its state.
+  int64_t marking_ns() const { return most_marking_ns_.load(); }
+  // By shard, in no order. REQUIRES: all have been added.
+  std::vector<std::vector<StateBlock>> TakeShards() {
+    absl::MutexLock lock(&mutex_);
+    return std::move(shards_);
+  }
+
+ private:
+  const BatchId batch_;
+  const bool full_;
+  CopyBudget* const budget_;
+  const std::function<void(SnapshotCut*)> copied_;
+  std::atomic<int64_t> most_marking_ns_ = 0;
+  absl::Mutex mutex_;
+  size_t shards_left_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::vector<StateBlock>> shards_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_EXECUTOR_JOB_SNAPSHOT_CUT_H_

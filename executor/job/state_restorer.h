@@ -1,0 +1,57 @@
+// Puts the state of a snapshot into an epoch's keyed shards before its first batch: layer by layer,
+// every file that has something for this executor read once, shards side by side.
+//
+// Keeps itself alive until it is done or the epoch has ended.
+#ifndef MILLRACE_EXECUTOR_JOB_STATE_RESTORER_H_
+#define MILLRACE_EXECUTOR_JOB_STATE_RESTORER_H_
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "common/storage/checkpoint_store.h"
+#include "executor/job/epoch_layout.h"
+#include "executor/job/keyed_shard.h"
+#include "executor/job/task_host.h"
+#include "executor/state/snapshot_file.h"
+#include "proto/checkpoint.pb.h"
+
+namespace millrace {
+
+class StateRestorer : public std::enable_shared_from_this<StateRestorer> {
+ public:
+  // All outlive the restorer; `layout.restore` has layers.
+  StateRestorer(TaskHost* host, const EpochLayout* layout, CheckpointStore* store,
+                std::vector<KeyedShard*> shards);
+
+  // Calls `done` when all state is there. What cannot be read fails the epoch, for no batch in
+  // particular: DATA_LOSS when a file is not what was written, FAILED_PRECONDITION when it does not
+  // fit the plan or this version; both name the file.
+  void Start(std::function<void()> done);
+
+ private:
+  void StartLayer();
+  void ReadFile(size_t index);
+  void ApplyLayer();
+  absl::Status ApplyTo(KeyedShard* shard) const;
+  absl::Status ApplyFile(const SnapshotFileReader& file, const proto::StateIdentity& identity,
+                         KeyedShard* shard) const;
+  // Whether the snapshot's state of the operator is meant to be taken.
+  bool Wanted(const std::string& operator_name) const;
+
+  TaskHost* const host_;
+  const EpochLayout& layout_;
+  CheckpointStore* const store_;
+  const std::vector<KeyedShard*> shards_;
+  std::function<void()> done_;
+  int layer_ = 0;
+  std::vector<const proto::SnapshotFile*> files_;  // of the layer, that have our key groups
+  std::vector<std::optional<SnapshotFileReader>> readers_;  // of them
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_EXECUTOR_JOB_STATE_RESTORER_H_

@@ -1,0 +1,123 @@
+// What a final aggregate knows by key: the groups with their aggregates' states, and what outlives
+// a batch of each: whether it has a row downstream, and when it was last touched. Keeps what
+// snapshots need to know and lets entries expire.
+//
+// An entry in a snapshot: the keys, every aggregate's partial columns, the group's weight, whether
+// it is visible, and the batch time that touched it last.
+//
+// Expiry is decided by batch times alone: an entry that no batch has touched for longer than the
+// time to live counts as not there when it is touched again, whether or not a sweep has freed it
+// meanwhile. REQUIRES: batch times never fall.
+//
+// Thread-compatible.
+#ifndef MILLRACE_EXECUTOR_OPERATORS_AGGREGATE_STATE_H_
+#define MILLRACE_EXECUTOR_OPERATORS_AGGREGATE_STATE_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "executor/operators/aggregate_layout.h"
+#include "executor/operators/operator_state.h"
+#include "executor/operators/state_block_builder.h"
+#include "executor/state/group_table.h"
+#include "executor/state/snapshot_marks.h"
+
+namespace millrace {
+
+class AggregateState : public OperatorState {
+ public:
+  // `ttl_us` 0 = entries do not expire.
+  AggregateState(AggregateLayout layout, std::vector<SqlType> key_types,
+                 proto::StateIdentity identity, int64_t ttl_us);
+  AggregateState(const AggregateState&) = delete;
+  AggregateState& operator=(const AggregateState&) = delete;
+  ~AggregateState() override;
+
+  const AggregateLayout& layout() const { return layout_; }
+  GroupTable& table() { return table_; }
+  const GroupTable& table() const { return table_; }
+  bool expires() const { return ttl_us_ != 0; }
+  AggregateStates States(const AggregateLayout::Entry& entry) {
+    return layout_.States(entry, &table_);
+  }
+  AggregateStates Weights() { return layout_.Weights(&table_); }
+  int64_t weight(uint32_t group) { return Weights().at<int64_t>(group); }
+  // Whether the group has a row downstream from an earlier batch.
+  bool visible(uint32_t group) const { return visible_[group] != 0; }
+
+  // Finds or adds the groups of rows that a batch at `now_us` is about to touch, each followed by
+  // BeginTouch; new ones are empty. Copies what a snapshot under way is owed of them.
+  void FindOrAdd(const std::vector<ColumnPtr>& keys, const uint64_t* hashes, RowSet rows,
+                 int64_t now_us, uint32_t* groups);
+  // At a batch's first touch of the group: what has expired or is only kept for snapshots begins
+  // anew, under the form of its key that it had.
+  void BeginTouch(uint32_t group, int64_t now_us) {
+    if (marks_.gone_count() != 0 || expires()) {
+      DropIfOver(group, now_us);
+    }
+  }
+  // At the end of a batch that touched the group and leaves it with a row downstream or without.
+  void EndTouch(uint32_t group, bool visible, int64_t now_us);
+  // The same for a group that is no more.
+  void Remove(uint32_t group);
+  // Frees some of what has expired by `now_us`. REQUIRES: no group is being touched.
+  void Sweep(int64_t now_us);
+
+  // Forgets everything, for state that ends with its batch. REQUIRES: never in a snapshot.
+  void Clear();
+
+  // Entries there are, and memory held.
+  size_t rows() const { return table_.size() - marks_.gone_count(); }
+  size_t Bytes() const;
+
+  const proto::StateIdentity& identity() const override { return identity_; }
+  void BeginSnapshot(bool full) override;
+  bool ContinueSnapshot(size_t* max_entries) override;
+  std::vector<StateBlock> TakeSnapshot() override;
+  absl::Status Restore(const StateBlock& block) override;
+  int64_t wake_at_us() const override;
+
+ private:
+  bool Expired(uint32_t group, int64_t now_us) const {
+    return ttl_us_ != 0 && now_us - touched_at_us_[group] > ttl_us_;
+  }
+  void DropIfOver(uint32_t group, int64_t now_us);
+  void AddGroups(const std::vector<GroupTable::Added>& added, int64_t now_us);
+  // Back to an empty state of weight 0 without a row downstream.
+  void Reset(uint32_t group);
+  void CountOwnedBytes(uint32_t group);
+  void Erase(uint32_t group);
+
+  // Copies entries of groups that are no longer owed for that.
+  void CopyEntries(std::vector<uint32_t> groups);
+  Batch Entries(const uint32_t* groups, size_t count);
+  absl::Status CheckShape(const Batch& rows) const;
+  absl::Status Put(const Batch& rows, const std::vector<uint32_t>& put,
+                   const std::vector<uint32_t>& groups);
+
+  const AggregateLayout layout_;
+  const proto::StateIdentity identity_;
+  const int64_t ttl_us_;
+  std::vector<SqlType> entry_types_;  // of the columns of an entry
+  GroupTable table_;
+  // By group.
+  std::vector<uint8_t> visible_;
+  std::vector<int64_t> touched_at_us_;
+  std::vector<uint32_t> owned_bytes_;  // as last counted; empty when states own nothing
+  int64_t total_owned_bytes_ = 0;
+
+  // The snapshot under way.
+  SnapshotMarks marks_;
+  StateBlockBuilder copied_;
+  bool full_ = false;
+  bool taken_ = true;
+
+  // No entry was touched before this. Set anew by each pass of the sweep over all groups.
+  int64_t oldest_us_ = INT64_MAX;
+  uint32_t sweep_next_ = 0;
+  int64_t sweep_oldest_us_ = 0;
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_EXECUTOR_OPERATORS_AGGREGATE_STATE_H_

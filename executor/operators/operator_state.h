@@ -1,0 +1,34 @@
+// The state of one operator that outlives its batches, as snapshots see it: cut between two
+// batches, copied while later batches run, put back into a new operator. Called by KeyedPipeline on
+// the pipeline's thread; see there for the contract as a whole.
+#ifndef MILLRACE_EXECUTOR_OPERATORS_OPERATOR_STATE_H_
+#define MILLRACE_EXECUTOR_OPERATORS_OPERATOR_STATE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "executor/state/state_block.h"
+#include "proto/checkpoint.pb.h"
+
+namespace millrace {
+
+class OperatorState {
+ public:
+  virtual ~OperatorState() = default;
+
+  virtual const proto::StateIdentity& identity() const = 0;
+
+  // As in KeyedPipeline.
+  virtual void BeginSnapshot(bool full) = 0;
+  // Copies up to *max_entries and lowers it by what it copied; true when all have been.
+  virtual bool ContinueSnapshot(size_t* max_entries) = 0;
+  virtual std::vector<StateBlock> TakeSnapshot() = 0;
+  virtual absl::Status Restore(const StateBlock& block) = 0;
+  virtual int64_t wake_at_us() const = 0;
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_EXECUTOR_OPERATORS_OPERATOR_STATE_H_

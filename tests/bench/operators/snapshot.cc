@@ -1,0 +1,223 @@
+// What a snapshot of a million keys costs: how long the cut and each step of copying hold a keyed
+// shard up, what the file takes to encode, and how soon its state is back in new shards.
+//   bazel run -c opt //tests/bench/operators:snapshot -- [keys]
+#include <google/protobuf/text_format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <numeric>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "common/base/check.h"
+#include "common/columnar/row_hash.h"
+#include "common/expr/aggregates/all.h"
+#include "executor/operators/stage_pipeline.h"
+#include "executor/state/snapshot_file.h"
+
+namespace millrace {
+namespace {
+
+constexpr uint32_t kShards = 2;
+constexpr size_t kStepEntries = 4096;  // as KeyedShard
+constexpr size_t kBlockRows = 8 << 10;
+
+constexpr char kPlan[] = R"pb(
+  sources { table: "words" }
+  stages { source: 0 }
+  stages {
+    exchange: 0
+    operators {
+      id: 1
+      name: "counts"
+      output {
+        name: "word"
+        type { kind: TYPE_TEXT }
+      }
+      output {
+        name: "count"
+        type { kind: TYPE_INT64 }
+      }
+      final_aggregate {
+        key_count: 1
+        keys {
+          name: "word"
+          type { kind: TYPE_TEXT }
+        }
+        aggregates {
+          function: "count"
+          result { kind: TYPE_INT64 }
+        }
+      }
+    }
+    operators {
+      id: 2
+      inputs: 1
+      sink_write { sink: 0 }
+    }
+  }
+  exchanges {
+    columns {
+      name: "word"
+      type { kind: TYPE_TEXT }
+    }
+    columns {
+      name: "count"
+      type { kind: TYPE_INT64 }
+    }
+  }
+  sinks { table: "out" }
+  key_groups: 4096
+  parallelism: 2
+)pb";
+
+class NoOutputs : public PipelineOutputs {
+ public:
+  absl::Status ExchangeRows(uint32_t, const Batch&, std::span<const OutputRun>) override {
+    return absl::OkStatus();
+  }
+  absl::Status SinkRows(uint32_t, uint32_t, const Batch&) override { return absl::OkStatus(); }
+};
+
+class Stopwatch {
+ public:
+  double Ms() const {
+    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start_)
+        .count();
+  }
+
+ private:
+  const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+Batch Words(size_t first, size_t count) {
+  auto words = std::make_shared<Column>(MakeType(TypeId::kText), count);
+  auto counts = std::make_shared<Column>(MakeType(TypeId::kInt64), count);
+  for (size_t i = 0; i < count; ++i) {
+    words->SetTextCopy(i, absl::StrCat("word-", first + i, "-of-some-length"));
+    counts->mutable_values<int64_t>()[i] = 1;
+  }
+  auto hashes = std::make_shared<std::vector<uint64_t>>(count);
+  HashRows({words}, RowSet{nullptr, count}, hashes->data());
+  Batch batch({std::move(words), std::move(counts)}, count);
+  batch.set_hashes(std::move(hashes));
+  return batch;
+}
+
+std::unique_ptr<KeyedPipeline> MakeShard(const proto::JobPlan& plan, uint32_t shard,
+                                         const FunctionRegistry& registry) {
+  auto pipeline = KeyedPipeline::Create(plan, 1, shard, registry);
+  MILLRACE_CHECK(pipeline.ok()) << pipeline.status();
+  return *std::move(pipeline);
+}
+
+void Fill(KeyedPipeline* pipeline, uint32_t shard, size_t keys) {
+  NoOutputs outputs;
+  pipeline->BeginBatch(BatchId(1), 1, &outputs);
+  uint64_t position = 0;
+  for (size_t first = 0; first < keys; first += kBlockRows) {
+    Batch block = Words(first, std::min(kBlockRows, keys - first));
+    auto own = std::make_shared<std::vector<uint32_t>>();
+    for (uint32_t row = 0; row < block.physical_rows(); ++row) {
+      if (ShardOfKeyGroup(KeyGroupOf((*block.hashes())[row], 4096), 4096, kShards) == shard) {
+        own->push_back(row);
+      }
+    }
+    const InputRun run{
+        .ordinal = 0, .position = position, .rows = static_cast<uint32_t>(own->size())};
+    position += own->size();
+    block.set_selection(std::move(own));
+    const absl::Status status = pipeline->Apply(block, std::span(&run, 1));
+    MILLRACE_CHECK(status.ok()) << status;
+  }
+  MILLRACE_CHECK(pipeline->EndBatch().ok()) << "the batch cannot be ended";
+}
+
+// As KeyedShard does it, without pauses.
+std::vector<StateBlock> Copy(KeyedPipeline* pipeline, uint32_t shard) {
+  const Stopwatch cut;
+  pipeline->BeginSnapshot(/*full=*/true);
+  const double cut_ms = cut.Ms();
+  std::vector<double> steps;
+  for (bool all = false; !all;) {
+    const Stopwatch step;
+    all = pipeline->ContinueSnapshot(kStepEntries);
+    steps.push_back(step.Ms());
+  }
+  const Stopwatch take;
+  std::vector<StateBlock> blocks = pipeline->TakeSnapshot();
+  std::printf("shard %u: cut %.2f ms; %zu steps, %.1f ms together, longest %.2f ms; take %.2f ms\n",
+              shard, cut_ms, steps.size(), std::accumulate(steps.begin(), steps.end(), 0.0),
+              *std::max_element(steps.begin(), steps.end()), take.Ms());
+  return blocks;
+}
+
+void Run(size_t keys) {
+  FunctionRegistry registry;
+  proto::JobPlan plan;
+  MILLRACE_CHECK(RegisterAllAggregates(&registry).ok() &&
+                 google::protobuf::TextFormat::ParseFromString(kPlan, &plan))
+      << "the plan is broken";
+  proto::SnapshotHeader header;
+  header.set_key_groups(plan.key_groups());
+  header.set_key_hash_version(kRowHashVersion);
+  std::vector<std::vector<StateBlock>> copied;
+  for (uint32_t shard = 0; shard < kShards; ++shard) {
+    const auto pipeline = MakeShard(plan, shard, registry);
+    header.clear_operators();
+    for (const proto::StateIdentity& identity : pipeline->StateIdentities()) {
+      *header.add_operators() = identity;
+    }
+    Fill(pipeline.get(), shard, keys);
+    copied.push_back(Copy(pipeline.get(), shard));
+  }
+  const Stopwatch encode;
+  SnapshotFileBuilder builder(header);
+  for (const std::vector<StateBlock>& blocks : copied) {
+    MILLRACE_CHECK(builder.Add(blocks).ok()) << "an operator has no identity";
+  }
+  proto::SnapshotFile file;
+  const int64_t rows = builder.rows();
+  std::string bytes = builder.Finish("snapshot", {{0, plan.key_groups()}}, &file);
+  std::printf("file: %ld entries, %.1f MB, encoded in %.0f ms\n", rows,
+              static_cast<double>(bytes.size()) * 1e-6, encode.Ms());
+
+  std::vector<std::unique_ptr<KeyedPipeline>> restored;
+  for (uint32_t shard = 0; shard < kShards; ++shard) {
+    restored.push_back(MakeShard(plan, shard, registry));
+  }
+  const Stopwatch restore;
+  const auto reader =
+      SnapshotFileReader::Parse(std::move(bytes), file, {.key_groups = plan.key_groups()});
+  MILLRACE_CHECK(reader.ok()) << reader.status();
+  const double verified_ms = restore.Ms();
+  std::vector<std::thread> threads;
+  for (uint32_t shard = 0; shard < kShards; ++shard) {
+    threads.emplace_back([&, shard] {
+      const absl::Status status =
+          reader->Read("counts", KeyGroupsOfShard(shard, plan.key_groups(), kShards),
+                       [&](const StateBlock& block) { return restored[shard]->Restore(block); });
+      MILLRACE_CHECK(status.ok()) << status;
+    });
+  }
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+  std::printf("restore: verified in %.0f ms, %ld entries back after %.0f ms on %u threads\n",
+              verified_ms, restored[0]->StateRows() + restored[1]->StateRows(), restore.Ms(),
+              kShards);
+}
+
+}  // namespace
+}  // namespace millrace
+
+int main(int argc, char** argv) {
+  millrace::Run(argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 1'000'000);
+  return 0;
+}
