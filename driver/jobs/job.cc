@@ -8,11 +8,9 @@
 #include "common/base/check.h"
 #include "common/base/failpoint.h"
 #include "common/base/status.h"
-#include "common/base/units.h"
 #include "common/expr/state_identity.h"
 #include "driver/jobs/journal_failpoints.h"
 #include "driver/jobs/result_keys.h"
-#include "driver/jobs/result_rows.h"
 #include "driver/jobs/savepoint.h"
 
 namespace millrace {
