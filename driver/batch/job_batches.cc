@@ -206,8 +206,8 @@ int64_t JobState::WakeDueUs() const {
   int64_t due_us = kNever;
   for (const Member& member : members_) {
     if (member.wake_at_us > last_batch_time_us_) {
-      due_us =
-          std::min(due_us, now_.mono_us + std::max<int64_t>(member.wake_at_us - now_.wall_us, 0));
+      // In the past once it is overdue: it must not move on with the clock.
+      due_us = std::min(due_us, now_.mono_us + (member.wake_at_us - now_.wall_us));
     }
   }
   return due_us;
