@@ -91,6 +91,15 @@ TEST(JobRecoveryTest, ClaimsAreDurableBeforeAnythingCommits) {
   EXPECT_THAT(play.commits, ElementsAre(1));
 }
 
+TEST(JobRecoveryTest, NobodyHearsOfAnEpochThatTheJournalDoesNotHave) {
+  Play play(Submitted(1));
+  play.journal_works = false;
+  play.Members({"e"});
+  play.Do(JournalFailed{absl::AbortedError("another driver has taken over")});
+  ASSERT_EQ(play.over.size(), 1u);
+  EXPECT_EQ(play.stops, 0) << "the other driver may use the number";
+}
+
 TEST(JobRecoveryTest, AMarkerAheadOfTheJournalStopsTheJob) {
   Play play(WithState());
   play.Members({"e"});

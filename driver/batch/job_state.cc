@@ -461,8 +461,10 @@ void JobState::End(proto::JobEnded::How how, const std::string& message) {
   ended_record_ = Append(std::move(record));
 }
 
+// An epoch that is not durable yet has no members at work, and its number may be used again: nobody
+// hears of it.
 void JobState::StopEpochOnMembers() {
-  if (!InEpoch()) {
+  if (!InEpoch() || stage_ == Stage::kJournalingEpoch) {
     return;
   }
   for (size_t m = 0; m < members_.size(); ++m) {
