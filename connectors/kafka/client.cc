@@ -275,6 +275,11 @@ absl::Status KafkaStatus(rd_kafka_resp_err_t error, std::string_view what) {
   return absl::Status(CodeOf(error), absl::StrCat(ToAbsl(what), ": ", rd_kafka_err2str(error)));
 }
 
+bool IsKafkaFencing(rd_kafka_resp_err_t error) {
+  return error == RD_KAFKA_RESP_ERR__FENCED || error == RD_KAFKA_RESP_ERR_PRODUCER_FENCED ||
+         error == RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH;
+}
+
 int MillisecondsOf(absl::Duration duration) {
   return static_cast<int>(std::clamp<int64_t>(absl::ToInt64Milliseconds(duration), 1, INT32_MAX));
 }

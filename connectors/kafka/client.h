@@ -92,6 +92,9 @@ absl::Status CheckKafkaPropertyValues(KafkaRole role, const OptionMap& options);
 // An error code as a Status: "`what`: text".
 absl::Status KafkaStatus(rd_kafka_resp_err_t error, std::string_view what);
 
+// Whether an error says that another producer has taken the transactional id.
+bool IsKafkaFencing(rd_kafka_resp_err_t error);
+
 // For librdkafka's calls: at least 1 ms.
 int MillisecondsOf(absl::Duration duration);
 

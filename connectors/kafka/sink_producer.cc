@@ -28,11 +28,6 @@ constexpr absl::Duration kSocketTimeout = absl::Seconds(10);
 
 int MillisecondsUntil(absl::Time deadline) { return MillisecondsOf(deadline - absl::Now()); }
 
-bool IsFencing(rd_kafka_resp_err_t error) {
-  return error == RD_KAFKA_RESP_ERR__FENCED || error == RD_KAFKA_RESP_ERR_PRODUCER_FENCED ||
-         error == RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH;
-}
-
 KafkaPtr<rd_kafka_topic_partition_list_t> MarkerOffset(const std::string& topic,
                                                        const std::string& text) {
   KafkaPtr<rd_kafka_topic_partition_list_t> list(rd_kafka_topic_partition_list_new(1));
@@ -301,7 +296,7 @@ void KafkaSinkProducer::Abort(absl::Time deadline) {
   }
   KafkaPtr<rd_kafka_error_t> ignored(
       rd_kafka_abort_transaction(client_->get(), MillisecondsUntil(deadline)));
-  if (IsFencing(rd_kafka_fatal_error(client_->get(), nullptr, 0))) {
+  if (IsKafkaFencing(rd_kafka_fatal_error(client_->get(), nullptr, 0))) {
     health_ = Health::kFenced;
   }
 }
@@ -315,7 +310,8 @@ absl::Status KafkaSinkProducer::TransactionStatus(rd_kafka_error_t* error, std::
       rd_kafka_fatal_error(client_->get(), nullptr, 0) != RD_KAFKA_RESP_ERR_NO_ERROR) {
     return FatalStatus(what);
   }
-  if (IsFencing(rd_kafka_error_code(error))) {  // some calls take it for a failed transaction only
+  if (IsKafkaFencing(
+          rd_kafka_error_code(error))) {  // some calls take it for a failed transaction only
     health_ = Health::kFenced;
     return absl::AbortedError(absl::StrCat(What(what), ": ", rd_kafka_error_string(error),
                                            "; another writer has taken the shard"));
@@ -340,7 +336,7 @@ absl::Status KafkaSinkProducer::TransactionStatus(rd_kafka_error_t* error, std::
 absl::Status KafkaSinkProducer::FatalStatus(std::string_view what) {
   char reason[256] = "";
   const rd_kafka_resp_err_t error = rd_kafka_fatal_error(client_->get(), reason, sizeof(reason));
-  health_ = IsFencing(error) ? Health::kFenced : Health::kFatal;
+  health_ = IsKafkaFencing(error) ? Health::kFenced : Health::kFatal;
   const absl::Duration open = absl::Now() - begun_;
   if (health_ == Health::kFenced && open >= settings_.transaction_timeout) {
     return absl::AbortedError(absl::StrCat(

@@ -1,5 +1,8 @@
 #include "connectors/kafka/transactional_producer.h"
 
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -11,17 +14,22 @@ namespace {
 
 constexpr int kTimeoutMs = 30000;
 
-absl::Status FromError(rd_kafka_error_t* error) {
-  KafkaPtr<rd_kafka_error_t> owner(error);
-  return error == nullptr ? absl::OkStatus() : absl::InternalError(rd_kafka_error_string(error));
+KafkaPtr<rd_kafka_topic_partition_list_t> FirstPartitionOf(const std::string& topic) {
+  KafkaPtr<rd_kafka_topic_partition_list_t> list(rd_kafka_topic_partition_list_new(1));
+  rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), 0)->offset = 0;
+  return list;
 }
 
 class Producer : public TransactionalProducer {
  public:
   explicit Producer(std::shared_ptr<KafkaClient> client) : client_(std::move(client)) {}
 
-  absl::Status Init() { return FromError(rd_kafka_init_transactions(client_->get(), kTimeoutMs)); }
-  absl::Status Begin() override { return FromError(rd_kafka_begin_transaction(client_->get())); }
+  absl::Status Init() {
+    return FromError(rd_kafka_init_transactions(client_->get(), kTimeoutMs), "init");
+  }
+  absl::Status Begin() override {
+    return FromError(rd_kafka_begin_transaction(client_->get()), "begin");
+  }
 
   absl::Status Send(const std::string& topic, int32_t partition, std::string_view value) override {
     return KafkaStatus(
@@ -35,31 +43,90 @@ class Producer : public TransactionalProducer {
   absl::Status Flush() override {
     return KafkaStatus(rd_kafka_flush(client_->get(), kTimeoutMs), "flush");
   }
-  absl::Status Commit() override {
-    return FromError(rd_kafka_commit_transaction(client_->get(), kTimeoutMs));
+
+  absl::Status SendOffset(const std::string& group, const std::string& topic,
+                          std::string_view metadata) override {
+    KafkaPtr<rd_kafka_topic_partition_list_t> list = FirstPartitionOf(topic);
+    list->elems[0].metadata = std::malloc(metadata.size());  // the list frees it
+    std::memcpy(list->elems[0].metadata, metadata.data(), metadata.size());
+    list->elems[0].metadata_size = metadata.size();
+    KafkaPtr<rd_kafka_consumer_group_metadata_t> owner(
+        rd_kafka_consumer_group_metadata_new(group.c_str()));
+    return FromError(
+        rd_kafka_send_offsets_to_transaction(client_->get(), list.get(), owner.get(), kTimeoutMs),
+        "send offset");
+  }
+
+  absl::Status Commit(absl::Duration timeout) override {
+    return FromError(rd_kafka_commit_transaction(client_->get(), MillisecondsOf(timeout)),
+                     "commit");
   }
   absl::Status Abort() override {
-    return FromError(rd_kafka_abort_transaction(client_->get(), kTimeoutMs));
+    return FromError(rd_kafka_abort_transaction(client_->get(), kTimeoutMs), "abort");
   }
 
  private:
+  absl::Status FromError(rd_kafka_error_t* error, std::string_view what) {
+    KafkaPtr<rd_kafka_error_t> owner(error);
+    if (error == nullptr) {
+      return absl::OkStatus();
+    }
+    const std::string text = absl::StrCat(ToAbsl(what), ": ", rd_kafka_error_string(error));
+    if (IsKafkaFencing(rd_kafka_error_code(error)) ||
+        IsKafkaFencing(rd_kafka_fatal_error(client_->get(), nullptr, 0))) {
+      return absl::AbortedError(text);
+    }
+    return rd_kafka_error_is_retriable(error) != 0 ? absl::UnavailableError(text)
+                                                   : absl::InternalError(text);
+  }
+
   std::shared_ptr<KafkaClient> client_;
 };
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<TransactionalProducer>> NewTransactionalProducer(
-    const std::string& bootstrap_servers, const std::string& transactional_id) {
+    const std::string& bootstrap_servers, const std::string& transactional_id,
+    absl::Duration transaction_timeout) {
   OptionMap options;
   options["bootstrap.servers"] = bootstrap_servers;
-  ASSIGN_OR_RETURN(std::shared_ptr<KafkaClient> client,
-                   KafkaClient::Create(KafkaRole::kProducer, options,
-                                       {{"transactional.id", transactional_id},
-                                        {"message.timeout.ms", absl::StrCat(kTimeoutMs)},
-                                        {"transaction.timeout.ms", absl::StrCat(2 * kTimeoutMs)}}));
+  ASSIGN_OR_RETURN(
+      std::shared_ptr<KafkaClient> client,
+      KafkaClient::Create(
+          KafkaRole::kProducer, options,
+          {{"transactional.id", transactional_id},
+           {"message.timeout.ms",
+            absl::StrCat(std::min(kTimeoutMs, MillisecondsOf(transaction_timeout)))},
+           {"transaction.timeout.ms", absl::StrCat(MillisecondsOf(transaction_timeout))}}));
   auto producer = std::make_unique<Producer>(std::move(client));
   RETURN_IF_ERROR(producer->Init());
   return producer;
+}
+
+absl::StatusOr<std::optional<std::string>> ReadOffsetMetadata(const std::string& bootstrap_servers,
+                                                              const std::string& group,
+                                                              const std::string& topic, bool stable,
+                                                              absl::Duration timeout) {
+  OptionMap options;
+  options["bootstrap.servers"] = bootstrap_servers;
+  ASSIGN_OR_RETURN(
+      std::shared_ptr<KafkaClient> client,
+      KafkaClient::Create(KafkaRole::kConsumer, options,
+                          {{"group.id", group},
+                           {"isolation.level", stable ? "read_committed" : "read_uncommitted"}}));
+  KafkaPtr<rd_kafka_topic_partition_list_t> list = FirstPartitionOf(topic);
+  rd_kafka_resp_err_t error =
+      rd_kafka_committed(client->get(), list.get(), MillisecondsOf(timeout));
+  const rd_kafka_topic_partition_t& found = list->elems[0];
+  error = error == RD_KAFKA_RESP_ERR_NO_ERROR ? found.err : error;
+  if (error == RD_KAFKA_RESP_ERR_UNSTABLE_OFFSET_COMMIT) {
+    return absl::UnavailableError(absl::StrCat("the offset of group ", group, " is unstable"));
+  }
+  RETURN_IF_ERROR(KafkaStatus(error, absl::StrCat("reading the offset of group ", group)));
+  if (found.offset < 0) {
+    return std::nullopt;
+  }
+  return std::string(static_cast<const char*>(found.metadata), found.metadata_size);
 }
 
 }  // namespace millrace

@@ -1,15 +1,19 @@
 // A transactional producer for tests of what readers see of transactions: open ones, aborted ones,
-// control records. Thread-compatible. The engine's own transactional sink is not built on this.
+// control records; and of the offsets that are part of them. Thread-compatible. The engine's own
+// transactional sink is not built on this.
+//
+// Errors: ABORTED = fenced, UNAVAILABLE = no answer in time, which may still be carried out.
 #ifndef MILLRACE_CONNECTORS_KAFKA_TRANSACTIONAL_PRODUCER_H_
 #define MILLRACE_CONNECTORS_KAFKA_TRANSACTIONAL_PRODUCER_H_
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "connectors/kafka/admin.h"
+#include "absl/time/time.h"
 
 namespace millrace {
 
@@ -21,11 +25,23 @@ class TransactionalProducer {
                             std::string_view value) = 0;
   // Returns when all that was sent is in the log.
   virtual absl::Status Flush() = 0;
-  virtual absl::Status Commit() = 0;
+  // Offset 0 of partition 0 of `topic`, with `metadata`, for a group.
+  virtual absl::Status SendOffset(const std::string& group, const std::string& topic,
+                                  std::string_view metadata) = 0;
+  virtual absl::Status Commit(absl::Duration timeout = absl::Seconds(30)) = 0;
   virtual absl::Status Abort() = 0;
 };
+// With init_transactions made.
 absl::StatusOr<std::unique_ptr<TransactionalProducer>> NewTransactionalProducer(
-    const std::string& bootstrap_servers, const std::string& transactional_id);
+    const std::string& bootstrap_servers, const std::string& transactional_id,
+    absl::Duration transaction_timeout = absl::Seconds(60));
+
+// The metadata of the offset that SendOffset made part of a transaction. `stable`: waits while one
+// is open or ending.
+absl::StatusOr<std::optional<std::string>> ReadOffsetMetadata(const std::string& bootstrap_servers,
+                                                              const std::string& group,
+                                                              const std::string& topic, bool stable,
+                                                              absl::Duration timeout);
 
 }  // namespace millrace
 

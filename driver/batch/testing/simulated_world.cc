@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "absl/status/status.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 
 namespace millrace {
@@ -13,7 +15,99 @@ namespace {
 // Of what an executor keeps to say again.
 constexpr size_t kUnanswered = 80;
 
+constexpr absl::Duration kTransactionTimeout = absl::Minutes(1);
+
+std::string NameOf(uint32_t shard) { return absl::StrCat("shard-", shard); }
+
+// A record of the output: the state after a batch.
+std::string Text(int64_t batch, const SimulatedState& state) {
+  std::string text = absl::StrCat(batch);
+  for (const auto& [partition, counted] : state) {
+    absl::StrAppend(&text, " ", partition, "=", counted);
+  }
+  return text;
+}
+
+// "epoch:batch"
+struct Marker {
+  int64_t epoch = 0;
+  int64_t batch = 0;
+};
+std::string Text(const Marker& marker) { return absl::StrCat(marker.epoch, ":", marker.batch); }
+Marker Parse(const std::optional<std::string>& text) {
+  Marker marker;
+  if (text.has_value()) {
+    const size_t colon = text->find(':');
+    EXPECT_TRUE(absl::SimpleAtoi(text->substr(0, colon), &marker.epoch) &&
+                absl::SimpleAtoi(text->substr(colon + 1), &marker.batch))
+        << *text;
+  }
+  return marker;
+}
+
 }  // namespace
+
+std::string SimulatedStepName(SimulatedStep step) {
+  static constexpr const char* kNames[] = {
+      "Restored",
+      "Initialized",
+      "MarkerRead",
+      "ClaimSent",
+      "Claimed",
+      "BatchRun",
+      "CommitTold",
+      "Produced",
+      "MarkerSent",
+      "ClaimInDoubt",
+      "CommitInDoubt",
+      "Committed",
+      "SnapshotCut",
+      "SnapshotWritten",
+      "BeforeEpochStarted",
+      "EpochStarted",
+      "BeforeEpochOpened",
+      "EpochOpened",
+      "BeforeBatchPlanned",
+      "BatchPlanned",
+      "BeforeBatchCommitted",
+      "BatchCommitted",
+      "BeforeSnapshotCompleted",
+      "SnapshotCompleted",
+      "BeforeSnapshotDropped",
+      "SnapshotDropped",
+      "BeforeBatchesAbandoned",
+      "BatchesAbandoned",
+      "BeforeJobEnded",
+      "JobEnded",
+  };
+  static_assert(std::size(kNames) == kSimulatedSteps);
+  return kNames[static_cast<size_t>(step)];
+}
+
+int64_t SimulatedWorld::MarkerBatch(uint32_t shard) const {
+  return Parse(kafka.CommittedOffset(NameOf(shard))).batch;
+}
+
+void SimulatedWorld::CheckOutput(bool running_state) {
+  std::map<uint32_t, SimulatedState> states;
+  std::map<uint32_t, std::vector<std::string>> expected;
+  for (const auto& [batch, ranges] : planned) {
+    if (!running_state) {
+      states.clear();
+    }
+    for (const auto& [partition, range] : ranges) {
+      states[SimulatedShardOf(partition)][partition] = range.second;
+    }
+    for (uint32_t shard = 0; shard < kShards; ++shard) {
+      expected[shard].push_back(Text(batch, states[shard]));
+    }
+  }
+  for (uint32_t shard = 0; shard < kShards; ++shard) {
+    const auto output = kafka.ReadCommitted(NameOf(shard));
+    ASSERT_TRUE(output.ok()) << output.status();
+    ASSERT_EQ(*output, expected[shard]) << NameOf(shard) << ": batches are lost, twice or wrong";
+  }
+}
 
 uint32_t SimulatedShardOf(const std::string& partition) {
   return static_cast<uint32_t>(partition.back()) % SimulatedWorld::kShards;
@@ -27,15 +121,43 @@ uint64_t SimulatedHashOf(const std::string& partition, int64_t begin, int64_t en
   return hash;
 }
 
+void SimulatedExecutor::Step() {
+  if (!work_.empty()) {
+    const Work work = std::move(work_.front());
+    work_.pop_front();
+    work();
+  } else if (!inbox.empty()) {
+    const proto::DriverMessage message = std::move(inbox.front());
+    inbox.pop_front();
+    Receive(message);
+  }
+}
+
+void SimulatedExecutor::Reached(SimulatedStep step) {
+  if (gave_up_) {
+    return;
+  }
+  interruption_ = world_.interrupt(step);
+  if (steps_until_death_ >= 0 && steps_until_death_-- == 0) {
+    interruption_ = SimulatedInterruption::kCrash;
+  }
+}
+
+void SimulatedExecutor::DoNext(std::vector<Work> work) {
+  work_.insert(work_.begin(), work.begin(), work.end());
+}
+
 void SimulatedExecutor::Receive(const proto::DriverMessage& message) {
   if (message.has_start_epoch()) {
     if (message.start_epoch().epoch() > epoch_) {
       Start(message.start_epoch());
     }
+  } else if (gave_up_) {
+    return;
   } else if (message.has_run_batch() && message.run_batch().epoch() == epoch_) {
     Run(message.run_batch());
   } else if (message.has_commit_batch() && message.commit_batch().epoch() == epoch_) {
-    Commit(message.commit_batch().batch());
+    Commit(message.commit_batch());
   } else if (message.has_take_snapshot() && message.take_snapshot().epoch() == epoch_) {
     TakeSnapshot(message.take_snapshot());
   } else if (message.has_stop_epoch() && message.stop_epoch().epoch() == epoch_) {
@@ -49,6 +171,7 @@ void SimulatedExecutor::Receive(const proto::DriverMessage& message) {
 
 void SimulatedExecutor::Start(const proto::StartEpoch& start) {
   epoch_ = start.epoch();
+  gave_up_ = false;
   suppress_until_ = start.suppress_until();
   next_run_ = start.first_batch();
   committed_through_ = start.suppress_until();
@@ -64,6 +187,7 @@ void SimulatedExecutor::Start(const proto::StartEpoch& start) {
       own_shards_.push_back(static_cast<uint32_t>(shard));
     }
   }
+  shards_.clear();
   states_.clear();
   changed_.clear();
   prepared_.clear();
@@ -71,12 +195,18 @@ void SimulatedExecutor::Start(const proto::StartEpoch& start) {
   if (!Restore(start)) {
     return;
   }
-  proto::ExecutorMessage ready;
-  ready.mutable_epoch_ready()->set_epoch(epoch_);
-  Claim(ready.mutable_epoch_ready());
-  if (ready.epoch_ready().markers_size() == static_cast<int>(own_shards_.size())) {
-    Answer(std::move(ready));
+  Reached(SimulatedStep::kRestored);
+  for (const uint32_t shard : own_shards_) {
+    work_.push_back([this, shard] { Claim(shard); });
   }
+  work_.push_back([this] {
+    proto::ExecutorMessage ready;
+    ready.mutable_epoch_ready()->set_epoch(epoch_);
+    for (const uint32_t shard : own_shards_) {
+      *ready.mutable_epoch_ready()->add_markers() = MarkerOf(shard);
+    }
+    Answer(std::move(ready));
+  });
 }
 
 bool SimulatedExecutor::Restore(const proto::StartEpoch& start) {
@@ -98,20 +228,80 @@ bool SimulatedExecutor::Restore(const proto::StartEpoch& start) {
   return true;
 }
 
-void SimulatedExecutor::Claim(proto::EpochReady* ready) {
-  for (const uint32_t shard : own_shards_) {
-    SimulatedSinkShard& sink = world_.sink[shard];
-    tokens_[shard] = sink.owner_token = world_.next_token++;
-    if (sink.marker_epoch > epoch_) {
-      GiveUp("a higher epoch has claimed the shard", /*restore_failed=*/false);
-      return;
-    }
-    sink.marker_epoch = epoch_;
-    proto::SinkMarker* marker = ready->add_markers();
-    marker->set_shard(shard);
-    marker->set_batch(sink.marker_batch);
-    marker->set_marker(absl::StrCat(epoch_, ":", sink.marker_batch));
+void SimulatedExecutor::Claim(uint32_t shard) {
+  DoNext({[=, this] { Init(shard); }, [=, this] { ReadMarker(shard); },
+          [=, this] {
+            const absl::Status begun = shards_[shard].producer->Begin();
+            ASSERT_TRUE(begun.ok()) << begun;
+            SendMarker(shard, shards_[shard].out);
+            Reached(SimulatedStep::kClaimSent);
+          },
+          [=, this] { EndTransaction(shard, shards_[shard].out, [=, this] { Claim(shard); }); }});
+}
+
+void SimulatedExecutor::Init(uint32_t shard) {
+  shards_[shard].producer = world_.kafka.NewProducer(NameOf(shard), kTransactionTimeout);
+  const absl::Status status = shards_[shard].producer->Init();
+  ASSERT_TRUE(status.ok()) << status;
+  Reached(SimulatedStep::kInitialized);
+}
+
+void SimulatedExecutor::ReadMarker(uint32_t shard) {
+  const auto found = world_.kafka.ReadOffset(NameOf(shard), /*stable=*/true);
+  if (!found.ok()) {
+    // Somebody has taken the shard meanwhile, and writes.
+    GiveUp(std::string(found.status().message()));
+    return;
   }
+  const Marker marker = Parse(*found);
+  if (marker.epoch > epoch_) {
+    GiveUp("a higher epoch has claimed the shard");
+    return;
+  }
+  ASSERT_GE(marker.batch, suppress_until_) << "the journal knows a later batch to be out";
+  shards_[shard].out = marker.batch;
+  Reached(SimulatedStep::kMarkerRead);
+}
+
+void SimulatedExecutor::SendMarker(uint32_t shard, int64_t batch) {
+  const absl::Status sent =
+      shards_[shard].producer->SendOffset(NameOf(shard), Text(Marker{epoch_, batch}));
+  if (!sent.ok()) {
+    GiveUp("fenced");
+  }
+}
+
+// What is in doubt is known after the next init, whose marker tells.
+void SimulatedExecutor::EndTransaction(uint32_t shard, int64_t through, const Work& again) {
+  const bool claims = through == shards_[shard].out;
+  if (const std::optional<TransactionalLog::Fate> fate = world_.lose_answer(); fate.has_value()) {
+    shards_[shard].producer->LoseAnswerOfCommit(*fate);
+  }
+  const auto before = world_.kafka.CommittedOffset(NameOf(shard));
+  const absl::Status status = shards_[shard].producer->Commit();
+  int64_t& claimed_by = world_.claimed_by[shard];
+  ASSERT_TRUE(epoch_ >= claimed_by || world_.kafka.CommittedOffset(NameOf(shard)) == before)
+      << NameOf(shard) << ": " << id_ << " has written although epoch " << claimed_by
+      << " has claimed it";
+  if (absl::IsUnavailable(status)) {
+    DoNext({again});
+    Reached(claims ? SimulatedStep::kClaimInDoubt : SimulatedStep::kCommitInDoubt);
+  } else if (!status.ok()) {
+    GiveUp("fenced");
+  } else {
+    shards_[shard].out = through;
+    claimed_by = epoch_;
+    Reached(claims ? SimulatedStep::kClaimed : SimulatedStep::kCommitted);
+  }
+}
+
+proto::SinkMarker SimulatedExecutor::MarkerOf(uint32_t shard) const {
+  const int64_t batch = shards_.at(shard).out;
+  proto::SinkMarker marker;
+  marker.set_shard(shard);
+  marker.set_batch(batch);
+  marker.set_marker(Text(Marker{epoch_, batch}));
+  return marker;
 }
 
 void SimulatedExecutor::Run(const proto::RunBatch& run) {
@@ -138,7 +328,8 @@ void SimulatedExecutor::Run(const proto::RunBatch& run) {
     report->set_input_hash(SimulatedHashOf(name, split.begin(), split.end()));
   }
   Count(run);
-  Answer(std::move(message));
+  Reached(SimulatedStep::kBatchRun);
+  work_.push_back([this, message] { Answer(message); });
 }
 
 void SimulatedExecutor::Count(const proto::RunBatch& run) {
@@ -163,46 +354,60 @@ void SimulatedExecutor::Count(const proto::RunBatch& run) {
   }
 }
 
-void SimulatedExecutor::Commit(int64_t through) {
+void SimulatedExecutor::Commit(const proto::CommitBatch& commit) {
+  const int64_t through = commit.batch();
   if (through > committed_through_) {
     ASSERT_LT(through, next_run_) << "committed before it was run";
     ASSERT_GT(through, suppress_until_) << "suppressed batches are never committed";
     ASSERT_TRUE(world_.opened_epochs.contains(epoch_))
         << "epoch " << epoch_ << " commits before its claims are durable";
     for (int64_t batch = committed_through_ + 1; batch <= through; ++batch) {
-      ASSERT_TRUE(world_.planned.contains(batch))
+      ASSERT_TRUE(world_.ever_planned.contains(batch))
           << "batch " << batch << " commits before its plan is durable";
     }
   }
+  Reached(SimulatedStep::kCommitTold);
   for (const uint32_t shard : own_shards_) {
-    if (shards_until_death_ == 0) {
-      dead_ = true;
-      return;
-    }
-    --shards_until_death_;
-    SimulatedSinkShard& sink = world_.sink[shard];
-    if (sink.owner_token != tokens_[shard]) {
-      GiveUp("fenced", /*restore_failed=*/false);
-      return;
-    }
-    for (int64_t batch = std::max(sink.marker_batch, committed_through_) + 1; batch <= through;
-         ++batch) {
-      const bool first = sink.output.emplace(batch, prepared_[batch][shard]).second;
-      ASSERT_TRUE(first) << "batch " << batch << " of shard " << shard << " is out twice";
-    }
-    sink.marker_batch = std::max(sink.marker_batch, through);
+    work_.push_back([=, this] { CommitShard(shard, through); });
   }
-  committed_through_ = std::max(committed_through_, through);
-  proto::ExecutorMessage message;
-  message.mutable_batch_committed()->set_epoch(epoch_);
-  message.mutable_batch_committed()->set_batch(through);
-  for (const uint32_t shard : own_shards_) {
-    proto::SinkMarker* marker = message.mutable_batch_committed()->add_markers();
-    marker->set_shard(shard);
-    marker->set_batch(through);
-    marker->set_marker(absl::StrCat(epoch_, ":", through));
+  work_.push_back([=, this] {
+    committed_through_ = std::max(committed_through_, through);
+    proto::ExecutorMessage message;
+    message.mutable_batch_committed()->set_epoch(epoch_);
+    message.mutable_batch_committed()->set_batch(through);
+    for (const uint32_t shard : own_shards_) {
+      *message.mutable_batch_committed()->add_markers() = MarkerOf(shard);
+    }
+    Answer(std::move(message));
+  });
+}
+
+void SimulatedExecutor::CommitShard(uint32_t shard, int64_t through) {
+  if (through <= shards_[shard].out) {
+    return;
   }
-  Answer(std::move(message));
+  DoNext({[=, this] { Produce(shard, through); },
+          [=, this] {
+            SendMarker(shard, through);
+            Reached(SimulatedStep::kMarkerSent);
+          },
+          [=, this] {
+            EndTransaction(shard, through, [=, this] {
+              DoNext({[=, this] { Init(shard); }, [=, this] { ReadMarker(shard); },
+                      [=, this] { CommitShard(shard, through); }});
+            });
+          }});
+}
+
+void SimulatedExecutor::Produce(uint32_t shard, int64_t through) {
+  TransactionalLog::Producer& producer = *shards_[shard].producer;
+  absl::Status status = producer.Begin();
+  ASSERT_TRUE(status.ok()) << status;
+  for (int64_t batch = shards_[shard].out + 1; batch <= through; ++batch) {
+    status = producer.Produce(NameOf(shard), Text(batch, prepared_[batch][shard]));
+    ASSERT_TRUE(status.ok()) << status;
+  }
+  Reached(SimulatedStep::kProduced);
 }
 
 void SimulatedExecutor::TakeSnapshot(const proto::TakeSnapshot& take) {
@@ -211,30 +416,35 @@ void SimulatedExecutor::TakeSnapshot(const proto::TakeSnapshot& take) {
   }
   last_cut_ = take.batch();
   ASSERT_EQ(take.batch(), next_run_ - 1) << "a cut that is not between two batches";
+  const std::string name = absl::StrCat("e", epoch_, "-b", take.batch(), "-", id_);
   proto::ExecutorMessage message;
   proto::SnapshotWritten* written = message.mutable_snapshot_written();
   written->set_epoch(epoch_);
   written->set_batch(take.batch());
-  if (fail_snapshot_) {
-    fail_snapshot_ = false;
+  std::map<uint32_t, SimulatedState> file;
+  if (std::exchange(fail_snapshot_, false)) {
     written->set_error("no space left");
   } else {
-    const std::string name = absl::StrCat("e", epoch_, "-b", take.batch(), "-", id_);
-    std::map<uint32_t, SimulatedState> file;
     for (const uint32_t shard : own_shards_) {
       if (take.full() || changed_.contains(shard)) {
         file[shard] = states_[shard];
       }
     }
-    world_.store[name] = file;
     written->mutable_file()->set_name(name);
     written->mutable_file()->set_bytes(file.size());
   }
   changed_.clear();  // also where it failed: the driver must ask for a full one
-  Answer(std::move(message));
+  Reached(SimulatedStep::kSnapshotCut);
+  work_.push_back([this, message, file] {
+    if (message.snapshot_written().has_file()) {
+      world_.store[message.snapshot_written().file().name()] = file;
+    }
+    Reached(SimulatedStep::kSnapshotWritten);
+  });
+  work_.push_back([this, message] { Answer(message); });
 }
 
-void SimulatedExecutor::Fail() { GiveUp("simulated", /*restore_failed=*/false); }
+void SimulatedExecutor::Fail() { GiveUp("simulated"); }
 
 void SimulatedExecutor::GiveUp(const std::string& why, bool restore_failed) {
   proto::ExecutorMessage message;
@@ -244,7 +454,9 @@ void SimulatedExecutor::GiveUp(const std::string& why, bool restore_failed) {
   failed->set_code(static_cast<int32_t>(absl::StatusCode::kAborted));
   failed->set_retryable(!restore_failed);
   failed->set_restore_failed(restore_failed);
-  outbox.push_back(std::move(message));
+  Answer(std::move(message));
+  gave_up_ = true;
+  work_.clear();
 }
 
 void SimulatedExecutor::Reconnect() { outbox.assign(unanswered_.begin(), unanswered_.end()); }

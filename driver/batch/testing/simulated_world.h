@@ -1,18 +1,21 @@
-// What is outside of the driver in a simulation of a job: sinks with markers that fence like
-// Kafka's transactions, a store for snapshots, and executors that obey proto/cluster.proto and
-// check that the driver does. Everything that goes wrong becomes a GoogleTest failure.
-// Single-threaded.
+// What is outside of the driver in a simulation of a job: a Kafka for its sink, a store for
+// snapshots, and executors that obey proto/cluster.proto and check that the driver does. Everything
+// that goes wrong becomes a GoogleTest failure. Single-threaded.
 #ifndef MILLRACE_DRIVER_BATCH_TESTING_SIMULATED_WORLD_H_
 #define MILLRACE_DRIVER_BATCH_TESTING_SIMULATED_WORLD_H_
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
+#include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "driver/batch/testing/simulated_kafka.h"
 #include "proto/cluster.pb.h"
 
 namespace millrace {
@@ -24,13 +27,47 @@ using SimulatedRanges = std::map<std::string, std::pair<int64_t, int64_t>>;
 // repetitions, so that the state after a batch tells whether it was built right.
 using SimulatedState = std::map<std::string, int64_t>;
 
-// One shard of the sink. As in Kafka, the last claim owns it, whatever its epoch; what keeps a
-// zombie out is that it reads a higher epoch in the marker.
-struct SimulatedSinkShard {
-  int64_t owner_token = 0;  // of the last claim
-  int64_t marker_epoch = 0;
-  int64_t marker_batch = 0;
-  std::map<int64_t, SimulatedState> output;  // by batch: the state after it
+// Where a process of the simulation can be interrupted: what it has just done. The driver's are
+// in pairs, before a record is durable, and when it is and the driver has not heard of it.
+enum class SimulatedStep {
+  kRestored,
+  kInitialized,  // the producer of a shard
+  kMarkerRead,
+  kClaimSent,
+  kClaimed,
+  kBatchRun,
+  kCommitTold,
+  kProduced,
+  kMarkerSent,
+  kClaimInDoubt,
+  kCommitInDoubt,
+  kCommitted,
+  kSnapshotCut,
+  kSnapshotWritten,
+  kBeforeEpochStarted,
+  kEpochStarted,
+  kBeforeEpochOpened,
+  kEpochOpened,
+  kBeforeBatchPlanned,
+  kBatchPlanned,
+  kBeforeBatchCommitted,
+  kBatchCommitted,
+  kBeforeSnapshotCompleted,
+  kSnapshotCompleted,
+  kBeforeSnapshotDropped,
+  kSnapshotDropped,
+  kBeforeBatchesAbandoned,
+  kBatchesAbandoned,
+  kBeforeJobEnded,
+  kJobEnded,
+};
+constexpr auto kSimulatedSteps = static_cast<size_t>(SimulatedStep::kJobEnded) + 1;
+std::string SimulatedStepName(SimulatedStep step);
+
+enum class SimulatedInterruption {
+  kNone,
+  kCrash,
+  kHang,  // and it may go on later, taken for dead
 };
 
 struct SimulatedWorld {
@@ -40,16 +77,26 @@ struct SimulatedWorld {
   // By batch: durable plans. A withdrawn batch is planned anew.
   std::map<int64_t, SimulatedRanges> planned;
   std::map<int64_t, int64_t> planned_time;
+  std::set<int64_t> ever_planned;   // withdrawn or not
   std::set<int64_t> opened_epochs;  // durably
   int64_t durable_commits = 0;
 
-  SimulatedSinkShard sink[kShards];
-  int64_t next_token = 1;
+  SimulatedKafka kafka;
+  std::map<uint32_t, int64_t> claimed_by;  // by shard: the highest epoch that has claimed it
   std::map<std::string, std::map<uint32_t, SimulatedState>> store;  // file → states by shard
 
   // Splits of a batch as the driver sent them in the epoch that runs it, to all members together:
   // an executor counts what the exchange would bring it.
   std::map<std::pair<int64_t, int64_t>, SimulatedRanges> sent;  // by (epoch, batch)
+
+  // Asked at each step, and for each commit of a transaction: none = it is answered.
+  std::function<SimulatedInterruption(SimulatedStep)> interrupt;
+  std::function<std::optional<TransactionalLog::Fate>()> lose_answer;
+
+  // The last batch that is out, by the marker of the shard.
+  int64_t MarkerBatch(uint32_t shard) const;
+  // Every shard must have the output of every planned batch, in order and once.
+  void CheckOutput(bool running_state);
 };
 
 // Which keyed shard counts a partition.
@@ -63,14 +110,17 @@ class SimulatedExecutor {
 
   const std::string& id() const { return id_; }
 
-  void Receive(const proto::DriverMessage& message);
+  // Does the next step of what it is in the midst of, or takes the next message.
+  void Step();
   void Fail();
   // The stream broke: what was on its way is lost, what may not have been heard is said again.
   void Reconnect();
 
-  // The next commit ends after so many shards, as if the process had died; then dead() is true.
-  void DieInCommitAfter(int shards) { shards_until_death_ = shards; }
-  bool dead() const { return dead_; }
+  // It dies after so many more steps.
+  void DieAfter(int64_t steps) { steps_until_death_ = steps; }
+  // The step it does is the last one, for good or until it wakes.
+  SimulatedInterruption interruption() const { return interruption_; }
+  void Wake() { interruption_ = SimulatedInterruption::kNone; }
   // The next snapshot fails.
   void FailNextSnapshot() { fail_snapshot_ = true; }
 
@@ -78,14 +128,33 @@ class SimulatedExecutor {
   std::deque<proto::ExecutorMessage> outbox;
 
  private:
+  // A shard of the sink, as connectors/kafka writes it (docs/exactly-once.md §3).
+  struct Shard {
+    std::unique_ptr<TransactionalLog::Producer> producer;
+    int64_t out = 0;  // the last batch that is out
+  };
+  using Work = std::function<void()>;
+
+  void Receive(const proto::DriverMessage& message);
   void Start(const proto::StartEpoch& start);
   bool Restore(const proto::StartEpoch& start);
-  void Claim(proto::EpochReady* ready);
   void Run(const proto::RunBatch& run);
   void Count(const proto::RunBatch& run);
-  void Commit(int64_t through);
   void TakeSnapshot(const proto::TakeSnapshot& take);
-  void GiveUp(const std::string& why, bool restore_failed);
+
+  void Claim(uint32_t shard);
+  void Init(uint32_t shard);
+  void ReadMarker(uint32_t shard);
+  void SendMarker(uint32_t shard, int64_t batch);
+  void Commit(const proto::CommitBatch& commit);
+  void CommitShard(uint32_t shard, int64_t through);
+  void Produce(uint32_t shard, int64_t through);
+  void EndTransaction(uint32_t shard, int64_t through, const Work& again);
+  proto::SinkMarker MarkerOf(uint32_t shard) const;
+
+  void DoNext(std::vector<Work> work);
+  void Reached(SimulatedStep step);
+  void GiveUp(const std::string& why, bool restore_failed = false);
   void Answer(proto::ExecutorMessage message);
 
   const std::string id_;
@@ -99,13 +168,15 @@ class SimulatedExecutor {
   int64_t last_cut_ = 0;
   std::map<std::string, int64_t> positions_;
   std::vector<uint32_t> own_shards_;
-  std::map<uint32_t, int64_t> tokens_;  // of its claims
+  std::map<uint32_t, Shard> shards_;
   std::map<uint32_t, SimulatedState> states_;
   std::set<uint32_t> changed_;  // shards, since the last cut or restore
   std::map<int64_t, std::map<uint32_t, SimulatedState>> prepared_;  // output by batch
   std::deque<proto::ExecutorMessage> unanswered_;
-  int shards_until_death_ = -1;
-  bool dead_ = false;
+  std::deque<Work> work_;  // before the next message
+  bool gave_up_ = false;   // this epoch
+  int64_t steps_until_death_ = -1;
+  SimulatedInterruption interruption_ = SimulatedInterruption::kNone;
   bool fail_snapshot_ = false;
 };
 

@@ -1,0 +1,51 @@
+// Every step of the simulated executors and driver × every way to be interrupted at it, each in a
+// few short random histories (testing/job_simulation.h).
+#include <gtest/gtest.h>
+
+#include <string>
+#include <tuple>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "driver/batch/testing/job_simulation.h"
+
+namespace millrace {
+namespace {
+
+using Interruption = std::pair<std::string, PlannedInterruption>;
+
+class JobStepTest : public testing::TestWithParam<std::tuple<size_t, Interruption>> {};
+
+TEST_P(JobStepTest, LosesNothing) {
+  PlannedInterruption planned = std::get<1>(GetParam()).second;
+  planned.step = static_cast<SimulatedStep>(std::get<0>(GetParam()));
+  int interrupted = 0;
+  for (uint64_t seed = 1; seed <= 1000 && interrupted < 8; ++seed) {
+    SCOPED_TRACE(absl::StrCat("seed ", seed));
+    JobSimulation simulation(seed, /*running_state=*/seed % 4 != 0);
+    planned.skip = interrupted % 4;
+    simulation.InterruptAt(planned);
+    simulation.Run(600 * planned.times);
+    ASSERT_FALSE(HasFailure());
+    interrupted += simulation.interrupted() ? 1 : 0;
+  }
+  EXPECT_GT(interrupted, 0) << "no history comes to this step";
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, JobStepTest,
+    testing::Combine(
+        testing::Range<size_t>(0, kSimulatedSteps),
+        testing::Values(
+            Interruption{"Crash", {.how = SimulatedInterruption::kCrash, .times = 1}},
+            Interruption{"CrashTwice", {.how = SimulatedInterruption::kCrash, .times = 2}},
+            Interruption{"Hang", {.how = SimulatedInterruption::kHang, .times = 1}},
+            Interruption{"HangBeforeANewPlan",
+                         {.how = SimulatedInterruption::kHang, .times = 1, .new_plan = true}})),
+    [](const auto& info) {
+      return SimulatedStepName(static_cast<SimulatedStep>(std::get<0>(info.param))) +
+             std::get<1>(info.param).first;
+    });
+
+}  // namespace
+}  // namespace millrace

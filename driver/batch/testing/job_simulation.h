@@ -1,0 +1,136 @@
+// A job under virtual time: the state machine against simulated executors, journal, source, sinks,
+// snapshots and network, in a seeded random history with losses, joins, zombies, reconnections,
+// failures, commits in doubt, driver crashes and changes of plan. Checked against the rules as it
+// unfolds and, in the end, for nothing lost and nothing twice; what goes wrong becomes a GoogleTest
+// failure. Single-threaded.
+#ifndef MILLRACE_DRIVER_BATCH_TESTING_JOB_SIMULATION_H_
+#define MILLRACE_DRIVER_BATCH_TESTING_JOB_SIMULATION_H_
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <random>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "driver/batch/job_state.h"
+#include "driver/batch/testing/simulated_world.h"
+
+namespace millrace {
+
+// Whoever takes this step is interrupted there.
+struct PlannedInterruption {
+  SimulatedStep step = {};
+  SimulatedInterruption how = SimulatedInterruption::kNone;
+  int times = 0;
+  int skip = 0;           // so many times it goes on
+  bool new_plan = false;  // the driver ends too, and the next one withdraws what is not out
+};
+
+class JobSimulation {
+ public:
+  JobSimulation(uint64_t seed, bool running_state);
+
+  void InterruptAt(const PlannedInterruption& planned);
+
+  // So many random steps, then without new trouble until all is out.
+  void Run(int steps);
+
+  bool interrupted() const { return planned_.times == 0; }  // as often as InterruptAt says
+  int64_t restarts = 0;
+  int64_t snapshots = 0;
+  int64_t restores = 0;
+  int64_t withdrawals = 0;
+  int64_t waves = 0;  // commits of more than one batch
+  int64_t lost_snapshots = 0;
+  int64_t doubts = 0;  // commits of output that were not answered
+  int64_t batches() const { return world_.durable_commits; }
+
+ private:
+  uint64_t Pick(uint64_t n) { return random_() % n; }
+
+  void StartDriver(bool settle);
+  void Step();
+  void Trouble();
+  TransactionalLog::Fate RandomFate();
+  std::optional<TransactionalLog::Fate> FateOfAnswer();
+  void AddExecutor();
+
+  // A file of the newest snapshot is gone when a new driver wants it. Only where the older one does
+  // not need it.
+  void LoseNewestSnapshot();
+
+  // Who was given up goes on with what was on its way to him, and with what he was in the midst of.
+  void LetZombiesWork();
+  void LetZombieDriverWork();
+
+  // What InterruptAt says of this step.
+  SimulatedInterruption AtStep(SimulatedStep step);
+  // Whether the driver is interrupted at this step; then there is a new one.
+  bool DriverEndsAt(SimulatedStep step);
+  void AfterStep(SimulatedExecutor* executor);
+  SimulatedExecutor* RandomExecutor();
+  void TellMembers();
+  void TellEnds();
+  void DeliverToExecutor();
+  void DeliverToDriver();
+  void MakeDurable(uint64_t records);
+  void NoteDurable(const proto::JournalRecord& record);
+  void NotePlanned(const proto::BatchPlanned& planned);
+  void Produce();
+  void AdvanceTime();
+
+  // The trouble is over: everything that was produced must come out.
+  void Settle();
+  bool Settled() const;
+  void CheckNothingLostOrTwice();
+
+  void Handle(const JobEvent& event);
+  void Take(AppendRecord& append);
+  void Take(SendToExecutor& send);
+  void NoteSent(const proto::DriverMessage& message);
+  void CheckRun(const proto::RunBatch& run);
+  void CheckCommit(const proto::CommitBatch& commit);
+  void Take(EpochBegan&) {}
+  void Take(BatchDone& done);
+  void Take(SnapshotDone&) {}
+  void Take(SnapshotFailed&) {}
+
+  // Only a job that was settled may end, and the next driver goes on with it.
+  void Take(JobOver& over);
+  bool epoch_durable(int64_t epoch) const;
+
+  std::mt19937_64 random_;
+  bool running_state_;
+  proto::JobSubmitted submitted_;
+  JobSettings settings_;
+  SimulatedWorld world_;
+  int64_t now_us_ = 1;
+  int next_executor_ = 0;
+  bool settling_ = false;
+  bool settling_job_ = false;
+  bool resume_ = false;
+  std::map<std::string, std::unique_ptr<SimulatedExecutor>> executors_;
+  std::vector<std::unique_ptr<SimulatedExecutor>> zombies_;
+  std::set<std::string> leaving_;
+  std::vector<proto::JournalRecord> journal_;
+  std::deque<std::pair<int64_t, proto::JournalRecord>> volatile_journal_;
+  std::unique_ptr<JobState> state_;
+  std::unique_ptr<JobState> zombie_driver_;
+  PlannedInterruption planned_;
+  std::pair<uint64_t, TransactionalLog::Fate> unanswered_;  // so many of the next commits
+  bool new_plan_ = false;                                   // for the driver that comes next
+  std::set<std::string> epoch_members_;
+  std::map<int64_t, std::set<std::string>> prepared_;
+  std::set<int64_t> running_batches_;
+  int64_t suppress_until_ = 0;
+  int64_t expected_done_ = 1;
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_DRIVER_BATCH_TESTING_JOB_SIMULATION_H_

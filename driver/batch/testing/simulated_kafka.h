@@ -1,0 +1,131 @@
+// Kafka's transactions as Millrace's exactly-once sinks rely on them, twice: TransactionalLog says
+// what is relied on, SimulatedKafka does it in memory for simulations, and a real broker must do
+// the same (tests/contract/kafka_conformance_test.cc).
+#ifndef MILLRACE_DRIVER_BATCH_TESTING_SIMULATED_KAFKA_H_
+#define MILLRACE_DRIVER_BATCH_TESTING_SIMULATED_KAFKA_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+
+namespace millrace {
+
+// A cluster with topics of one partition and groups with one offset, of which only the metadata
+// matters. Thread-compatible, like its producers, which it must outlive.
+//
+// Errors: ABORTED = fenced, for good. UNAVAILABLE = of a commit: in doubt; of a read: an open
+// transaction is in the way. FAILED_PRECONDITION = not the time for this call.
+class TransactionalLog {
+ public:
+  // What becomes of a commit that is not answered.
+  enum class Fate {
+    kCarriedOut,  // may be asked for again
+    kLost,        // on its way to the broker, and the producer is of no more use
+  };
+
+  // Destroying one is like its crash: what is open stays open.
+  class Producer {
+   public:
+    virtual ~Producer() = default;
+
+    // Ends what an earlier producer of the transactional id left open, and fences it: the last to
+    // come here owns the id. When it returns, that transaction is committed or aborted for good.
+    virtual absl::Status Init() = 0;
+    virtual absl::Status Begin() = 0;
+    // Only SendOffset and Commit are bound to find out that the producer is fenced.
+    virtual absl::Status Produce(const std::string& topic, const std::string& value) = 0;
+    virtual absl::Status SendOffset(const std::string& group, const std::string& metadata) = 0;
+    virtual absl::Status Commit() = 0;
+    virtual absl::Status Abort() = 0;
+    // The next commit is not answered: UNAVAILABLE.
+    virtual void LoseAnswerOfCommit(Fate fate) = 0;
+  };
+
+  struct Ends {
+    int64_t stable = 0;  // the last stable offset: readers of committed records get so far
+    int64_t last = 0;    // behind all records, and the one that ends each transaction
+    friend bool operator==(const Ends&, const Ends&) = default;
+  };
+
+  virtual ~TransactionalLog() = default;
+
+  // The broker aborts what has been open for longer than the timeout, and fences its producer.
+  virtual std::unique_ptr<Producer> NewProducer(const std::string& transactional_id,
+                                                absl::Duration transaction_timeout) = 0;
+
+  // An ended transaction may take a moment to be seen here.
+  virtual absl::StatusOr<Ends> EndsOf(const std::string& topic) = 0;
+  virtual absl::StatusOr<std::vector<std::string>> ReadCommitted(const std::string& topic) = 0;
+
+  // The offset's metadata, none if there is none. `stable`: waits for transactions that are ending,
+  // UNAVAILABLE while one with this group is open. Else it may be older.
+  virtual absl::StatusOr<std::optional<std::string>> ReadOffset(const std::string& group,
+                                                                bool stable) = 0;
+  // As after offsets.retention.minutes without members.
+  virtual absl::Status ExpireGroup(const std::string& group) = 0;
+};
+
+// As late and as forgetful as Kafka may be: a fenced producer hears of it only from SendOffset and
+// Commit, and only a stable read ends the delay of a committed offset. Time is virtual.
+class SimulatedKafka : public TransactionalLog {
+ public:
+  std::unique_ptr<Producer> NewProducer(const std::string& transactional_id,
+                                        absl::Duration transaction_timeout) override;
+  absl::StatusOr<Ends> EndsOf(const std::string& topic) override;
+  absl::StatusOr<std::vector<std::string>> ReadCommitted(const std::string& topic) override;
+  absl::StatusOr<std::optional<std::string>> ReadOffset(const std::string& group,
+                                                        bool stable) override;
+  absl::Status ExpireGroup(const std::string& group) override;
+
+  // Transactions time out.
+  void PassTime(absl::Duration duration);
+
+  // What a stable read gives once the open transactions have been aborted.
+  std::optional<std::string> CommittedOffset(const std::string& group) const;
+
+ private:
+  class SimulatedProducer;
+
+  enum class State { kOpen, kCommitted, kAborted };
+  struct Transaction {
+    State state = State::kOpen;
+    absl::Duration ends_at = absl::InfiniteDuration();
+    std::set<std::string> topics;
+    std::map<std::string, std::string> offsets;  // by group
+  };
+  // Of one transactional id.
+  struct Owner {
+    int64_t epoch = 0;
+    std::shared_ptr<Transaction> open;
+  };
+  struct Record {
+    std::shared_ptr<const Transaction> transaction;
+    std::optional<std::string> value;  // none: the end of the transaction
+  };
+  struct Group {
+    std::optional<std::string> committed;
+    std::optional<std::string> late;  // committed, and not seen by plain reads yet
+    std::set<const Transaction*> open;
+  };
+
+  static size_t StableEnd(const std::vector<Record>& log);
+  Transaction& OpenTransaction(Owner& owner, absl::Duration timeout);
+  void End(Owner& owner, State state);
+
+  absl::Duration now_;
+  std::map<std::string, Owner> owners_;
+  std::map<std::string, std::vector<Record>> topics_;
+  std::map<std::string, Group> groups_;
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_DRIVER_BATCH_TESTING_SIMULATED_KAFKA_H_
