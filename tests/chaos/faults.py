@@ -130,11 +130,13 @@ class ExecutorLeaves(_OnExecutor):
 
     def inject(self, world):
         self.place = world.executors[self.victim]
-        self.place.process.signal(signal.SIGTERM)
+        self.leaving = self.place.process
+        self.leaving.signal(signal.SIGTERM)
 
     def heal(self, world):
         world.start_all()  # it may be asleep by another fault
-        wait_until(lambda: not self.place.running(), 75, f"{self.place.name} drains")
+        # Its successor may be there already: another fault that healed has started it.
+        wait_until(lambda: not self.leaving.running(), 75, f"{self.place.name} drains")
         super().heal(world)
 
 
@@ -146,7 +148,8 @@ class DriverLeaves(ExecutorLeaves):
 
     def inject(self, world):
         self.place = world.leader() or world.drivers[0]
-        self.place.process.signal(signal.SIGTERM)
+        self.leaving = self.place.process
+        self.leaving.signal(signal.SIGTERM)
 
 
 # ---- The broker ----
