@@ -13,8 +13,8 @@
 namespace millrace {
 namespace {
 
-// How many entries a batch's sweep looks at, and how many at a time.
-constexpr size_t kSweepEntries = 128 << 10;
+// How many entries a batch's sweep looks at, some ten milliseconds, and how many at a time.
+constexpr size_t kSweepEntries = 32 << 10;
 constexpr size_t kSweepStep = 4096;
 
 }  // namespace
