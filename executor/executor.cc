@@ -169,6 +169,7 @@ absl::Status ExecutorImpl::Open() {
   runtime_.executor_id = id_.value();
   runtime_.engine_version = kEngineVersion;
   runtime_.files = options_.files;
+  runtime_.state_directory = options_.state_directory;
   runtime_.connectors = options_.connectors;
   runtime_.functions = options_.functions;
   runtime_.clock = options_.clock;

@@ -57,6 +57,10 @@ struct ExecutorOptions {
   const FunctionRegistry* functions = nullptr;  // null: FunctionRegistry::BuiltIn()
   Clock* clock = nullptr;                       // null: Clock::Real()
   FileSystem* files = nullptr;                  // for snapshots; null: FileSystem::Real()
+
+  // Where jobs with state_backend = 'rocksdb' keep their state while they run, each epoch in a
+  // directory of its own; empty: the system's directory for temporary files.
+  std::string state_directory;
 };
 
 // Thread-safe.

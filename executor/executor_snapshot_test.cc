@@ -8,6 +8,7 @@
 #include <sstream>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -48,12 +49,18 @@ std::vector<std::string> Lines(int seed, int count) {
 // Word counts over three partitions, and what they should be by a plain loop.
 class SnapshotTest : public ::testing::Test {
  protected:
-  explicit SnapshotTest(size_t executors = 3)
-      : cluster(executors), job(&cluster, WordCountPlan({}, /*per_batch=*/false), kPartitions) {
+  explicit SnapshotTest(const std::string& state_backend = "memory")
+      : cluster(3), job(&cluster, Plan(state_backend), kPartitions) {
     for (const std::string& partition : kPartitions) {
       lines_[partition] = Lines(partition[2], 6 * kLinesPerBatch);
       cluster.topic.Append(partition, lines_[partition]);
     }
+  }
+
+  static proto::JobPlan Plan(const std::string& state_backend) {
+    proto::JobPlan plan = WordCountPlan({}, /*per_batch=*/false);
+    (*plan.mutable_settings())["state_backend"] = state_backend;
+    return plan;
   }
 
   static TestJob::Ranges Batch(int64_t batch) {
@@ -129,7 +136,13 @@ class SnapshotTest : public ::testing::Test {
   std::map<std::string, std::vector<std::string>> lines_;
 };
 
-class RestoreOn : public SnapshotTest, public ::testing::WithParamInterface<size_t> {};
+// So many executors, and a state_backend.
+class RestoreOn : public SnapshotTest,
+                  public ::testing::WithParamInterface<std::tuple<size_t, std::string>> {
+ protected:
+  RestoreOn() : SnapshotTest(std::get<1>(GetParam())) {}
+  size_t executors() const { return std::get<0>(GetParam()); }
+};
 
 TEST_P(RestoreOn, GoesOnAfterTheCutWhateverRanMeanwhile) {
   job.executors = 2;
@@ -149,7 +162,7 @@ TEST_P(RestoreOn, GoesOnAfterTheCutWhateverRanMeanwhile) {
     EXPECT_EQ(written.error(), "");
     *layer.add_files() = written.file();
   }
-  Restore(2, GetParam(), {layer});
+  Restore(2, executors(), {layer});
   RunAndCommit(2);
   RunAndCommit(3);
   EXPECT_EQ(Committed(), Expected(3));
@@ -165,7 +178,7 @@ TEST_P(RestoreOn, LayersAddUp) {
   RunAndCommit(3);
   RunAndCommit(4);
   layers.push_back(job.Snapshot(4, /*full=*/false));
-  Restore(2, GetParam(), layers);
+  Restore(2, executors(), layers);
   RunAndCommit(5);
   // A chain goes on after its restore.
   layers.push_back(job.Snapshot(5, /*full=*/false));
@@ -174,7 +187,9 @@ TEST_P(RestoreOn, LayersAddUp) {
   EXPECT_EQ(Committed(), Expected(6));
 }
 
-INSTANTIATE_TEST_SUITE_P(Executors, RestoreOn, ::testing::Values(1, 2, 3));
+INSTANTIATE_TEST_SUITE_P(Executors, RestoreOn,
+                         ::testing::Combine(::testing::Values(1, 2, 3),
+                                            ::testing::Values("memory", "rocksdb")));
 
 TEST_F(SnapshotTest, LayerHoldsOnlyWhatChanged) {
   job.Start(1);

@@ -38,6 +38,7 @@ struct Flags {
   std::string name;
   std::string driver_timeout;
   std::string drain_timeout = "30 s";
+  std::string state_directory;
   uint32_t slots = 0;
   bool list_failpoints = false;
 };
@@ -65,6 +66,9 @@ void AddFlags(CLI::App* app, Flags* flags) {
   app->add_option("--drain-timeout", flags->drain_timeout,
                   "how long SIGTERM waits for batches to be committed")
       ->capture_default_str();
+  app->add_option("--state-directory", flags->state_directory,
+                  "where jobs with state_backend = 'rocksdb' keep state while they run (default: "
+                  "the system's directory for temporary files)");
   app->add_flag("--list-failpoints", flags->list_failpoints)->group("");
   app->footer(kExample);
 }
@@ -77,6 +81,7 @@ absl::StatusOr<ExecutorOptions> OptionsFrom(const Flags& flags) {
   options.shuffle_listen_address = flags.shuffle_listen;
   options.shuffle_advertised_address = flags.shuffle_advertise;
   options.metrics_address = flags.metrics;
+  options.state_directory = flags.state_directory;
   absl::StatusOr<int64_t> memory = ParseBytes(flags.memory);
   if (!memory.ok()) {
     return memory.status();

@@ -117,10 +117,11 @@ const std::array<Setting, 13>& Settings() {
       {"max_future", kDurationForm,
        "event times further ahead of the batch time do not move the watermark",
        ParseDurationInto<&JobSettings::max_future>, FormatDuration<&JobSettings::max_future>},
-      {"state_backend", "memory", "where keyed state is held",
+      {"state_backend", "memory or rocksdb",
+       "where keyed state is held; rocksdb: on the executors' disks, with a cache in memory",
        [](std::string_view value, JobSettings* settings) {
          settings->state_backend = std::string(value);
-         return value == "memory";
+         return value == "memory" || value == "rocksdb";
        },
        FormatText<&JobSettings::state_backend>},
       {"state_ttl", kDurationForm,

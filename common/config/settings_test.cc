@@ -53,7 +53,8 @@ TEST(JobSettingsTest, AWrongValueSaysTheAllowedOnesAndChangesNothing) {
   EXPECT_FALSE(settings.Set("parallelism", "4097").ok());
   EXPECT_FALSE(settings.Set("key_groups", "0").ok());
   EXPECT_FALSE(settings.Set("batch_duration", "2 parsecs").ok());
-  EXPECT_FALSE(settings.Set("state_backend", "rocksdb").ok());
+  EXPECT_FALSE(settings.Set("state_backend", "disk").ok());
+  EXPECT_EQ(settings.state_backend, "memory");
 }
 
 TEST(JobSettingsTest, UnknownNamesInAPlanAreRefused) {

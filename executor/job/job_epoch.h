@@ -38,6 +38,7 @@
 #include "executor/job/task_pool.h"
 #include "executor/shuffle/flow_gate.h"
 #include "executor/shuffle/shuffle_hub.h"
+#include "executor/state/state_store.h"
 #include "proto/cluster.pb.h"
 
 namespace millrace {
@@ -47,6 +48,7 @@ struct JobRuntime {
   std::string executor_id;
   std::string engine_version;
   FileSystem* files = nullptr;  // where snapshots are
+  std::string state_directory;  // where state on disk is; empty = the system's for temporary files
   const ConnectorRegistry* connectors = nullptr;
   const FunctionRegistry* functions = nullptr;
   Clock* clock = nullptr;
@@ -127,6 +129,7 @@ class JobEpoch : public TaskHost,
   // Of whatever is not the snapshot.
   void FailOpening(const absl::Status& status);
   absl::Status OpenSources();
+  absl::Status OpenStateBackend();
   absl::Status OpenShards();
   absl::Status OpenSnapshots();
   // Each of these calls `done` when all has gone well.
@@ -184,6 +187,7 @@ class JobEpoch : public TaskHost,
   std::unique_ptr<OutputRouter> router_;
   std::unique_ptr<SourceWorkers> workers_;
   SourceTaskContext source_context_;
+  std::unique_ptr<StateBackend> state_backend_;  // null: state is in memory
   std::vector<std::vector<std::unique_ptr<KeyedShard>>>
       shards_;                              // by stage and keyed shard; null where not ours
   std::unique_ptr<CheckpointStore> store_;  // null when there are no snapshots

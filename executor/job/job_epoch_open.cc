@@ -4,8 +4,10 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/failpoint.h"
 #include "common/base/status.h"
+#include "common/config/settings.h"
 #include "executor/job/job_epoch.h"
 #include "executor/job/state_restorer.h"
+#include "executor/state/rocksdb_backend.h"
 
 namespace millrace {
 namespace {
@@ -65,6 +67,9 @@ void JobEpoch::OpenParts() {
     status = OpenSources();
   }
   if (status.ok()) {
+    status = OpenStateBackend();
+  }
+  if (status.ok()) {
     status = OpenShards();
   }
   if (status.ok()) {
@@ -109,6 +114,16 @@ absl::Status JobEpoch::OpenSources() {
   return absl::OkStatus();
 }
 
+absl::Status JobEpoch::OpenStateBackend() {
+  const auto& plan_settings = layout_.plan.settings();
+  ASSIGN_OR_RETURN(const JobSettings settings,
+                   JobSettings::FromMap({plan_settings.begin(), plan_settings.end()}));
+  if (settings.state_backend == "rocksdb") {
+    ASSIGN_OR_RETURN(state_backend_, OpenRocksdbBackend({.directory = runtime_.state_directory}));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status JobEpoch::OpenShards() {
   shards_.resize(layout_.stages.size());
   for (uint32_t stage = 0; stage < layout_.stages.size(); ++stage) {
@@ -121,9 +136,9 @@ absl::Status JobEpoch::OpenShards() {
     }
     shards_[stage].resize(layout_.shard_count());
     for (const uint32_t shard : layout_.own_shards) {
-      ASSIGN_OR_RETURN(
-          shards_[stage][shard],
-          KeyedShard::Create(this, layout_, stage, shard, *runtime_.functions, router_.get()));
+      ASSIGN_OR_RETURN(shards_[stage][shard],
+                       KeyedShard::Create(this, layout_, stage, shard, *runtime_.functions,
+                                          router_.get(), state_backend_.get()));
     }
   }
   return absl::OkStatus();
@@ -335,6 +350,7 @@ void JobEpoch::Close() {
   sources.reset();
   snapshots_.reset();
   shards_.clear();
+  state_backend_.reset();
   store_.reset();
   workers_.reset();
   router_.reset();

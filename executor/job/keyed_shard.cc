@@ -9,13 +9,11 @@
 
 namespace millrace {
 
-absl::StatusOr<std::unique_ptr<KeyedShard>> KeyedShard::Create(TaskHost* host,
-                                                               const EpochLayout& layout,
-                                                               uint32_t stage, uint32_t shard,
-                                                               const FunctionRegistry& functions,
-                                                               OutputRouter* router) {
+absl::StatusOr<std::unique_ptr<KeyedShard>> KeyedShard::Create(
+    TaskHost* host, const EpochLayout& layout, uint32_t stage, uint32_t shard,
+    const FunctionRegistry& functions, OutputRouter* router, StateBackend* backend) {
   ASSIGN_OR_RETURN(std::unique_ptr<KeyedPipeline> pipeline,
-                   KeyedPipeline::Create(layout.plan, stage, shard, functions));
+                   KeyedPipeline::Create(layout.plan, stage, shard, functions, backend));
   // Without GROUP BY all rows go to key group 0, so that only its shard has output without input.
   const bool every_batch = layout.stages[stage].every_batch && shard == 0;
   return std::unique_ptr<KeyedShard>(
@@ -195,9 +193,13 @@ void KeyedShard::BeginCut(const std::shared_ptr<SnapshotCut>& cut) {
 void KeyedShard::CopyStep(const std::shared_ptr<SnapshotCut>& cut) {
   BeginCut(cut);
   const int64_t start_ns = cut->budget().now_ns();
-  const bool all = pipeline_->ContinueSnapshot(kStepEntries);
+  const absl::StatusOr<bool> all = pipeline_->ContinueSnapshot(kStepEntries);
+  if (!all.ok()) {
+    host_->Fail(BatchId(), all.status());
+    return;
+  }
   std::vector<StateBlock> blocks;
-  if (all) {
+  if (*all) {
     blocks = pipeline_->TakeSnapshot();
     begun_cut_.reset();
     absl::MutexLock lock(&mutex_);
@@ -206,7 +208,7 @@ void KeyedShard::CopyStep(const std::shared_ptr<SnapshotCut>& cut) {
     }
   }
   cut->budget().Spend(cut->budget().now_ns() - start_ns);
-  if (all) {
+  if (*all) {
     cut->AddShard(std::move(blocks));
   }
 }

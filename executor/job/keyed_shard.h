@@ -29,12 +29,10 @@ namespace millrace {
 
 class KeyedShard {
  public:
-  // `host` and `router` outlive the shard.
-  static absl::StatusOr<std::unique_ptr<KeyedShard>> Create(TaskHost* host,
-                                                            const EpochLayout& layout,
-                                                            uint32_t stage, uint32_t shard,
-                                                            const FunctionRegistry& functions,
-                                                            OutputRouter* router);
+  // `host`, `router` and `backend` (null: state is in memory) outlive the shard.
+  static absl::StatusOr<std::unique_ptr<KeyedShard>> Create(
+      TaskHost* host, const EpochLayout& layout, uint32_t stage, uint32_t shard,
+      const FunctionRegistry& functions, OutputRouter* router, StateBackend* backend);
 
   uint32_t shard() const { return shard_; }
   // Of its operators with state.

@@ -28,24 +28,31 @@ std::vector<SqlType> EntryTypes(const AggregateLayout& layout, std::vector<SqlTy
 }  // namespace
 
 AggregateState::AggregateState(AggregateLayout layout, std::vector<SqlType> key_types,
-                               proto::StateIdentity identity, int64_t ttl_us)
+                               proto::StateIdentity identity, int64_t ttl_us,
+                               std::unique_ptr<StateStore> store)
     : layout_(std::move(layout)),
       identity_(std::move(identity)),
       ttl_us_(ttl_us),
+      store_(std::move(store)),
       entry_types_(EntryTypes(layout_, key_types)),
       table_(std::move(key_types), layout_.payload_bytes()),
       copied_(identity_.name()) {}
 
 AggregateState::~AggregateState() { layout_.DestroyAll(&table_); }
 
-void AggregateState::FindOrAdd(const std::vector<ColumnPtr>& keys, const uint64_t* hashes,
-                               RowSet rows, int64_t now_us, uint32_t* groups) {
-  AddGroups(table_.FindOrAdd(keys, hashes, rows, groups), now_us);
+absl::Status AggregateState::FindOrAdd(const std::vector<ColumnPtr>& keys, const uint64_t* hashes,
+                                       RowSet rows, int64_t now_us, uint32_t* groups) {
+  const std::vector<GroupTable::Added>& added = table_.FindOrAdd(keys, hashes, rows, groups);
+  AddGroups(added, now_us);
+  if (store_ != nullptr) {
+    return Load(keys, hashes, added);
+  }
   if (marks_.open()) {
     std::vector<uint32_t> owed;
     marks_.TakeOwed(groups, rows.count, &owed);
     CopyEntries(std::move(owed));
   }
+  return absl::OkStatus();
 }
 
 void AggregateState::AddGroups(const std::vector<GroupTable::Added>& added, int64_t now_us) {
@@ -54,6 +61,8 @@ void AggregateState::AddGroups(const std::vector<GroupTable::Added>& added, int6
     visible_.resize(table_.limit());
     touched_at_us_.resize(table_.limit());
     owned_bytes_.resize(layout_.needs_destroy() ? table_.limit() : 0);
+    stored_.resize(store_ != nullptr ? table_.limit() : 0);
+    noted_since_.resize(stored_.size());
   }
   for (const GroupTable::Added& group : added) {
     marks_.Add(group.group);
@@ -92,10 +101,15 @@ void AggregateState::EndTouch(uint32_t group, bool visible, int64_t now_us) {
   oldest_us_ = std::min(oldest_us_, now_us);
   marks_.Change(group);
   CountOwnedBytes(group);
+  if (store_ != nullptr) {
+    ended_.push_back(group);
+  }
 }
 
 void AggregateState::Remove(uint32_t group) {
-  if (marks_.Remove(group)) {
+  if (store_ != nullptr) {
+    removed_.push_back(group);
+  } else if (marks_.Remove(group)) {
     Erase(group);
   } else {
     Reset(group);
@@ -109,6 +123,17 @@ void AggregateState::Erase(uint32_t group) {
   }
   marks_.Erase(group);
   table_.Erase(group);
+}
+
+absl::Status AggregateState::EndBatch(int64_t now_us) {
+  if (store_ == nullptr) {
+    Sweep(now_us);
+    return absl::OkStatus();
+  }
+  RETURN_IF_ERROR(WriteBack());
+  RETURN_IF_ERROR(SweepStore(now_us));
+  DropOldGroups();
+  return absl::OkStatus();
 }
 
 void AggregateState::Sweep(int64_t now_us) {
@@ -150,7 +175,8 @@ void AggregateState::Clear() {
 size_t AggregateState::Bytes() const {
   return table_.Bytes() + visible_.capacity() + touched_at_us_.capacity() * sizeof(int64_t) +
          owned_bytes_.capacity() * sizeof(uint32_t) + static_cast<size_t>(total_owned_bytes_) +
-         marks_.Bytes() + copied_.Bytes();
+         marks_.Bytes() + copied_.Bytes() + stored_.capacity() +
+         noted_since_.capacity() * sizeof(uint32_t);
 }
 
 int64_t AggregateState::wake_at_us() const {
@@ -163,10 +189,19 @@ void AggregateState::BeginSnapshot(bool full) {
   copied_.Clear();
   full_ = full;
   taken_ = false;
-  marks_.Cut(full);
+  if (store_ != nullptr) {
+    store_->BeginCut(full);
+    cut_read_ = false;
+    ++cuts_;
+  } else {
+    marks_.Cut(full);
+  }
 }
 
-bool AggregateState::ContinueSnapshot(size_t* max_entries) {
+absl::StatusOr<bool> AggregateState::ContinueSnapshot(size_t* max_entries) {
+  if (store_ != nullptr) {
+    return ContinueStoreSnapshot(max_entries);
+  }
   while (marks_.open() && *max_entries > 0) {
     std::vector<uint32_t> groups;
     marks_.TakeOwed(std::min(*max_entries, StateBlockBuilder::kBlockEntries), &groups);
@@ -182,8 +217,12 @@ bool AggregateState::ContinueSnapshot(size_t* max_entries) {
 }
 
 std::vector<StateBlock> AggregateState::TakeSnapshot() {
-  MILLRACE_CHECK(!marks_.open()) << "a snapshot was taken before all of it had been copied";
+  MILLRACE_CHECK(!marks_.open() && cut_read_)
+      << "a snapshot was taken before all of it had been copied";
   taken_ = true;
+  if (store_ != nullptr) {
+    store_->EndCut();
+  }
   return copied_.Take();
 }
 
@@ -239,9 +278,16 @@ absl::Status AggregateState::CheckShape(const Batch& rows) const {
   return absl::OkStatus();
 }
 
+absl::Status AggregateState::UnknownRemoval() {
+  return absl::DataLossError("the snapshot removes a key that no layer before has put in");
+}
+
 absl::Status AggregateState::Restore(const StateBlock& block) {
   const Batch& rows = block.rows;
   RETURN_IF_ERROR(CheckShape(rows));
+  if (store_ != nullptr) {
+    return RestoreStore(rows);
+  }
   std::vector<ColumnPtr> keys(rows.columns().begin(),
                               rows.columns().begin() + static_cast<ptrdiff_t>(table_.key_count()));
   RowSet selected = rows.rows();
@@ -264,7 +310,7 @@ absl::Status AggregateState::Restore(const StateBlock& block) {
     } else if (marks_.restored(group)) {
       erased.push_back(group);
     } else {
-      return absl::DataLossError("the snapshot removes a key that no layer before has put in");
+      return UnknownRemoval();
     }
   }
   RETURN_IF_ERROR(Put(rows, put, put_groups));

@@ -9,26 +9,38 @@
 // time to live counts as not there when it is touched again, whether or not a sweep has freed it
 // meanwhile. REQUIRES: batch times never fall.
 //
+// With a StateStore the store has all entries and the table only some, as a cache: groups that a
+// batch finds new are looked up there, a block's at a time; at the batch's end what it has touched
+// is written, and groups that were not touched lately are dropped beyond the cache's bound. Between
+// batches no group differs from its entry, so that snapshots read the store alone. Groups, and thus
+// results, are the same either way. Without a store, and in the names below, the table is all.
+//
 // Thread-compatible.
 #ifndef MILLRACE_EXECUTOR_OPERATORS_AGGREGATE_STATE_H_
 #define MILLRACE_EXECUTOR_OPERATORS_AGGREGATE_STATE_H_
 
 #include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
 #include <vector>
 
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "executor/operators/aggregate_layout.h"
 #include "executor/operators/operator_state.h"
 #include "executor/operators/state_block_builder.h"
 #include "executor/state/group_table.h"
 #include "executor/state/snapshot_marks.h"
+#include "executor/state/state_store.h"
 
 namespace millrace {
 
 class AggregateState : public OperatorState {
  public:
-  // `ttl_us` 0 = entries do not expire.
+  // `ttl_us` 0 = entries do not expire. `store` null = all entries are in memory.
   AggregateState(AggregateLayout layout, std::vector<SqlType> key_types,
-                 proto::StateIdentity identity, int64_t ttl_us);
+                 proto::StateIdentity identity, int64_t ttl_us, std::unique_ptr<StateStore> store);
   AggregateState(const AggregateState&) = delete;
   AggregateState& operator=(const AggregateState&) = delete;
   ~AggregateState() override;
@@ -46,9 +58,10 @@ class AggregateState : public OperatorState {
   bool visible(uint32_t group) const { return visible_[group] != 0; }
 
   // Finds or adds the groups of rows that a batch at `now_us` is about to touch, each followed by
-  // BeginTouch; new ones are empty. Copies what a snapshot under way is owed of them.
-  void FindOrAdd(const std::vector<ColumnPtr>& keys, const uint64_t* hashes, RowSet rows,
-                 int64_t now_us, uint32_t* groups);
+  // BeginTouch; new ones are empty. Copies what a snapshot under way is owed of them. Errors are
+  // the store's.
+  absl::Status FindOrAdd(const std::vector<ColumnPtr>& keys, const uint64_t* hashes, RowSet rows,
+                         int64_t now_us, uint32_t* groups);
   // At a batch's first touch of the group: what has expired or is only kept for snapshots begins
   // anew, under the form of its key that it had.
   void BeginTouch(uint32_t group, int64_t now_us) {
@@ -60,19 +73,22 @@ class AggregateState : public OperatorState {
   void EndTouch(uint32_t group, bool visible, int64_t now_us);
   // The same for a group that is no more.
   void Remove(uint32_t group);
-  // Frees some of what has expired by `now_us`. REQUIRES: no group is being touched.
-  void Sweep(int64_t now_us);
+  // At the end of a batch, after that of all touches: frees some of what has expired by `now_us`.
+  // Errors are the store's.
+  absl::Status EndBatch(int64_t now_us);
 
   // Forgets everything, for state that ends with its batch. REQUIRES: never in a snapshot.
   void Clear();
 
   // Entries there are, and memory held.
-  size_t rows() const { return table_.size() - marks_.gone_count(); }
+  size_t rows() const {
+    return store_ == nullptr ? table_.size() - marks_.gone_count() : stored_rows_ + new_groups_;
+  }
   size_t Bytes() const;
 
   const proto::StateIdentity& identity() const override { return identity_; }
   void BeginSnapshot(bool full) override;
-  bool ContinueSnapshot(size_t* max_entries) override;
+  absl::StatusOr<bool> ContinueSnapshot(size_t* max_entries) override;
   std::vector<StateBlock> TakeSnapshot() override;
   absl::Status Restore(const StateBlock& block) override;
   int64_t wake_at_us() const override;
@@ -87,17 +103,37 @@ class AggregateState : public OperatorState {
   void Reset(uint32_t group);
   void CountOwnedBytes(uint32_t group);
   void Erase(uint32_t group);
+  void Sweep(int64_t now_us);
 
   // Copies entries of groups that are no longer owed for that.
   void CopyEntries(std::vector<uint32_t> groups);
   Batch Entries(const uint32_t* groups, size_t count);
   absl::Status CheckShape(const Batch& rows) const;
+  static absl::Status UnknownRemoval();
   absl::Status Put(const Batch& rows, const std::vector<uint32_t>& put,
                    const std::vector<uint32_t>& groups);
+
+  // --- aggregate_state_store.cc
+  // Gives groups that were added the states that the store has of them.
+  absl::Status Load(const std::vector<ColumnPtr>& keys, const uint64_t* hashes,
+                    const std::vector<GroupTable::Added>& added);
+  absl::Status WriteBack();
+  void WriteEntries(const uint32_t* groups, size_t count);
+  void EraseEntries();
+  absl::Status SweepStore(int64_t now_us);
+  void DropExpiredGroups(int64_t now_us);
+  void DropOldGroups();
+  size_t CachedBytes() const;
+  absl::StatusOr<bool> ContinueStoreSnapshot(size_t* max_entries);
+  absl::Status CopyCut(const std::vector<StateStore::CutEntry>& entries);
+  absl::Status CopyRows(std::vector<std::string_view> rows, std::vector<uint64_t> hashes,
+                        int64_t sign);
+  absl::Status RestoreStore(const Batch& rows);
 
   const AggregateLayout layout_;
   const proto::StateIdentity identity_;
   const int64_t ttl_us_;
+  const std::unique_ptr<StateStore> store_;
   std::vector<SqlType> entry_types_;  // of the columns of an entry
   GroupTable table_;
   // By group.
@@ -116,6 +152,19 @@ class AggregateState : public OperatorState {
   int64_t oldest_us_ = INT64_MAX;
   uint32_t sweep_next_ = 0;
   int64_t sweep_oldest_us_ = 0;
+
+  // With a store. By group: whether the store has an entry of it, and the cut since which its
+  // change has been noted.
+  std::vector<uint8_t> stored_;
+  std::vector<uint32_t> noted_since_;
+  uint32_t cuts_ = 1;
+  bool cut_read_ = true;
+  size_t stored_rows_ = 0;
+  size_t new_groups_ = 0;  // that are not in the store
+  // Touches that have ended since the last batch's end.
+  std::vector<uint32_t> ended_;
+  std::vector<uint32_t> removed_;
+  std::string sweep_from_;  // instead of sweep_next_
 };
 
 }  // namespace millrace

@@ -12,6 +12,7 @@
 #include "common/expr/state_identity.h"
 #include "executor/operators/held_rows.h"
 #include "executor/operators/stage_context.h"
+#include "executor/state/state_store.h"
 
 namespace millrace {
 namespace {
@@ -27,7 +28,10 @@ FinalAggregate::FinalAggregate(const proto::Operator& plan, StageContext* contex
       per_batch_(plan.final_aggregate().per_batch()),
       global_(plan.final_aggregate().global() && !per_batch_),
       state_(std::move(layout), std::move(key_types), std::move(identity),
-             global_ || per_batch_ ? 0 : context->settings().state_ttl_us),
+             global_ || per_batch_ ? 0 : context->settings().state_ttl_us,
+             per_batch_ || context->settings().state_backend == nullptr
+                 ? nullptr
+                 : context->settings().state_backend->OpenStore()),
       old_results_(state_.layout().entries().size()) {}
 
 absl::StatusOr<std::unique_ptr<FinalAggregate>> FinalAggregate::Create(
@@ -67,7 +71,7 @@ absl::Status FinalAggregate::Apply(const Batch& block, std::span<const InputRun>
   std::vector<ColumnPtr> keys(
       block.columns().begin(),
       block.columns().begin() + static_cast<ptrdiff_t>(state_.table().key_count()));
-  FindGroups(keys, block.hashes()->data(), rows);
+  RETURN_IF_ERROR(FindGroups(keys, block.hashes()->data(), rows));
   size_t next = 0;
   for (const InputRun& run : runs) {
     for (uint32_t i = 0; i < run.rows; ++i, ++next) {
@@ -79,13 +83,14 @@ absl::Status FinalAggregate::Apply(const Batch& block, std::span<const InputRun>
   return Merge(block);
 }
 
-void FinalAggregate::FindGroups(const std::vector<ColumnPtr>& keys, const uint64_t* hashes,
-                                RowSet rows) {
+absl::Status FinalAggregate::FindGroups(const std::vector<ColumnPtr>& keys, const uint64_t* hashes,
+                                        RowSet rows) {
   groups_.resize(rows.count);
-  state_.FindOrAdd(keys, hashes, rows, context().batch_time_us(), groups_.data());
+  RETURN_IF_ERROR(state_.FindOrAdd(keys, hashes, rows, context().batch_time_us(), groups_.data()));
   if (touch_of_.size() < state_.table().limit()) {
     touch_of_.resize(state_.table().limit(), kNone);
   }
+  return absl::OkStatus();
 }
 
 void FinalAggregate::TouchRow(const std::vector<ColumnPtr>& keys, uint32_t row, uint32_t group,
@@ -158,15 +163,16 @@ absl::Status FinalAggregate::Merge(const Batch& block) {
   return absl::OkStatus();
 }
 
-void FinalAggregate::SeedGlobalRow() {
+absl::Status FinalAggregate::SeedGlobalRow() {
   // Once there, its group stays for good, in snapshots too.
   if (!global_ || context().settings().shard != 0 || state_.rows() != 0) {
-    return;
+    return absl::OkStatus();
   }
   uint64_t hash = 0;
-  FindGroups({}, &hash, RowSet{nullptr, 1});
+  RETURN_IF_ERROR(FindGroups({}, &hash, RowSet{nullptr, 1}));
   touch_of_[groups_[0]] = static_cast<uint32_t>(touched_.size());
   touched_.push_back({groups_[0], UINT32_MAX, UINT64_MAX, 0, kNone, kNone});
+  return absl::OkStatus();
 }
 
 bool FinalAggregate::IsLive(uint32_t group) { return global_ || state_.weight(group) > 0; }
@@ -194,14 +200,11 @@ absl::Status FinalAggregate::CheckWeights() {
 }
 
 absl::Status FinalAggregate::Flush() {
-  SeedGlobalRow();
+  RETURN_IF_ERROR(SeedGlobalRow());
   if (!touched_.empty()) {
     RETURN_IF_ERROR(FlushTouched());
   }
-  if (!per_batch_) {
-    state_.Sweep(context().batch_time_us());
-  }
-  return absl::OkStatus();
+  return per_batch_ ? absl::OkStatus() : state_.EndBatch(context().batch_time_us());
 }
 
 absl::Status FinalAggregate::FlushTouched() {

@@ -58,13 +58,13 @@ class FinalAggregate : public KeyedOperator {
   FinalAggregate(const proto::Operator& plan, StageContext* context, AggregateLayout layout,
                  std::vector<SqlType> key_types, proto::StateIdentity identity);
 
-  void FindGroups(const std::vector<ColumnPtr>& keys, const uint64_t* hashes, RowSet rows);
+  absl::Status FindGroups(const std::vector<ColumnPtr>& keys, const uint64_t* hashes, RowSet rows);
   void TouchRow(const std::vector<ColumnPtr>& keys, uint32_t row, uint32_t group,
                 const InputRun& run, uint64_t position);
   void ShowKeyAs(const std::vector<ColumnPtr>& keys, uint32_t row, uint32_t group);
   absl::Status SaveOldResults();
   absl::Status Merge(const Batch& block);
-  void SeedGlobalRow();
+  absl::Status SeedGlobalRow();
   absl::Status FlushTouched();
   absl::Status CheckWeights();
   absl::StatusOr<std::vector<ColumnPtr>> NewResults();

@@ -81,14 +81,15 @@ KeyedPipeline::KeyedPipeline(std::unique_ptr<Impl> impl) : impl_(std::move(impl)
 KeyedPipeline::~KeyedPipeline() = default;
 
 absl::StatusOr<std::unique_ptr<KeyedPipeline>> KeyedPipeline::Create(
-    const proto::JobPlan& plan, uint32_t stage_id, uint32_t shard,
-    const FunctionRegistry& registry) {
+    const proto::JobPlan& plan, uint32_t stage_id, uint32_t shard, const FunctionRegistry& registry,
+    StateBackend* backend) {
   if (stage_id >= static_cast<uint32_t>(plan.stages_size()) ||
       !plan.stages(static_cast<int>(stage_id)).has_exchange()) {
     return absl::InternalError(
         absl::StrCat("the plan has no stage ", stage_id, " that reads an exchange"));
   }
-  ASSIGN_OR_RETURN(const StageContext::Settings settings, StageSettings(plan, stage_id, shard));
+  ASSIGN_OR_RETURN(StageContext::Settings settings, StageSettings(plan, stage_id, shard));
+  settings.state_backend = backend;
   auto impl = std::make_unique<Impl>(settings);
   ASSIGN_OR_RETURN(impl->stage, CompiledStage::Create(plan, stage_id, &impl->context, registry));
   impl->SortRoots();
@@ -137,9 +138,14 @@ void KeyedPipeline::BeginSnapshot(bool full) {
   }
 }
 
-bool KeyedPipeline::ContinueSnapshot(size_t max_entries) {
-  return std::all_of(impl_->stage.states.begin(), impl_->stage.states.end(),
-                     [&](OperatorState* state) { return state->ContinueSnapshot(&max_entries); });
+absl::StatusOr<bool> KeyedPipeline::ContinueSnapshot(size_t max_entries) {
+  for (OperatorState* state : impl_->stage.states) {
+    ASSIGN_OR_RETURN(const bool all, state->ContinueSnapshot(&max_entries));
+    if (!all) {
+      return false;
+    }
+  }
+  return true;
 }
 
 std::vector<StateBlock> KeyedPipeline::TakeSnapshot() {

@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/columnar/row_hash.h"
+#include "executor/operators/testing/backends.h"
 #include "executor/operators/testing/keyed_jobs.h"
 #include "executor/operators/testing/local_job.h"
 #include "gtest/gtest.h"
@@ -55,14 +56,22 @@ std::string MustRun(LocalJob* job, const Splits& splits) {
   return text;
 }
 
+using KeyedStateTest = BackendTest;
+INSTANTIATE_TEST_SUITE_P(All, KeyedStateTest, AllBackends(), BackendName);
+
 // ---- any cuts, any crashes, any shards ----
 
 // Runs batches with snapshots now and then and falls over now and then: a new job, of any number of
-// shards, is restored from the newest snapshot and runs the batches since then again.
+// shards and over any of the given back ends, is restored from the newest snapshot and runs the
+// batches since then again. The reference is in memory.
 class InterruptedRun {
  public:
-  InterruptedRun(std::string ttl, bool ordered, uint32_t seed)
-      : ttl_(std::move(ttl)), ordered_(ordered), random_(seed), batches_(RandomBatches(60, seed)) {
+  InterruptedRun(std::string ttl, bool ordered, uint32_t seed, std::vector<StateBackend*> backends)
+      : ttl_(std::move(ttl)),
+        ordered_(ordered),
+        backends_(std::move(backends)),
+        random_(seed),
+        batches_(RandomBatches(60, seed)) {
     LocalJob reference(KeyedPlan(ttl_, ordered_, 4), {});
     for (const Splits& splits : batches_) {
       expected_.push_back(MustRun(&reference, splits));
@@ -99,7 +108,8 @@ class InterruptedRun {
     uint32_t shards = 1 + random_() % 6;
     LocalJob::Variation variation{.chunk_rows = 1 + random_() % 10,
                                   .shuffle = true,
-                                  .seed = static_cast<uint32_t>(random_())};
+                                  .seed = static_cast<uint32_t>(random_()),
+                                  .backend = backends_[random_() % backends_.size()]};
     job_ = std::make_unique<LocalJob>(KeyedPlan(ttl_, ordered_, shards), variation,
                                       static_cast<int64_t>(batch) + 1);
     for (const LocalJob::StateLayer& layer : layers_) {
@@ -136,6 +146,7 @@ class InterruptedRun {
 
   const std::string ttl_;
   const bool ordered_;
+  const std::vector<StateBackend*> backends_;
   std::mt19937 random_;
   const std::vector<Splits> batches_;
   std::vector<std::string> expected_;  // of each batch
@@ -150,13 +161,14 @@ class InterruptedRun {
   size_t removals_ = 0;
 };
 
-void RunInterrupted(const std::string& ttl, bool ordered) {
+void RunInterrupted(const std::string& ttl, bool ordered,
+                    const std::vector<StateBackend*>& backends) {
   int restarts = 0;
   size_t longest_chain = 0;
   size_t removals = 0;
   for (uint32_t seed = 1; seed <= 12; ++seed) {
     SCOPED_TRACE(absl::StrCat("seed ", seed));
-    InterruptedRun run(ttl, ordered, seed);
+    InterruptedRun run(ttl, ordered, seed, backends);
     run.Run();
     if (testing::Test::HasFatalFailure()) {
       return;
@@ -171,16 +183,23 @@ void RunInterrupted(const std::string& ttl, bool ordered) {
   EXPECT_GT(removals, 20u);
 }
 
-TEST(KeyedStateTest, ARestoredJobGoesOnByteForByte) { RunInterrupted("0", false); }
+TEST_P(KeyedStateTest, ARestoredJobGoesOnByteForByte) { RunInterrupted("0", false, {backend()}); }
 
-TEST(KeyedStateTest, SoDoesOneWithAggregatesThatDependOnOrder) { RunInterrupted("0", true); }
+TEST_P(KeyedStateTest, SoDoesOneWithAggregatesThatDependOnOrder) {
+  RunInterrupted("0", true, {backend()});
+}
 
-TEST(KeyedStateTest, SoDoesOneWhoseStateExpires) { RunInterrupted("2 s", false); }
+TEST_P(KeyedStateTest, SoDoesOneWhoseStateExpires) { RunInterrupted("2 s", false, {backend()}); }
+
+TEST_P(KeyedStateTest, SoDoesOneThatComesFromAnotherBackEndAndGoesBack) {
+  RunInterrupted("2 s", false, {nullptr, backend()});
+  RunInterrupted("0", true, {nullptr, backend()});
+}
 
 // ---- what snapshots hold ----
 
-TEST(KeyedStateTest, LayersHoldWhatChangedSinceTheOneBefore) {
-  LocalJob job(KeyedPlan("0", false, 2), {});
+TEST_P(KeyedStateTest, LayersHoldWhatChangedSinceTheOneBefore) {
+  LocalJob job(KeyedPlan("0", false, 2), {.backend = backend()});
   SinkRows(&job, {{0, 0, {"1|1|a", "2|2|b", "3|3|c"}}});
   LocalJob::StateLayer all = TakeAll(&job, false);  // before any other: all there is
   EXPECT_EQ(EntryCount(all, 1), 7u);                // 3 keys, 3 sums, the total
@@ -195,8 +214,8 @@ TEST(KeyedStateTest, LayersHoldWhatChangedSinceTheOneBefore) {
   EXPECT_EQ(EntryCount(full, -1), 0u);
 }
 
-TEST(KeyedStateTest, BlocksAreBoundedAndInOrderOfKeyGroup) {
-  LocalJob job(KeyedPlan("0", false, 1), {.chunk_rows = 100000});
+TEST_P(KeyedStateTest, BlocksAreBoundedAndInOrderOfKeyGroup) {
+  LocalJob job(KeyedPlan("0", false, 1), {.chunk_rows = 100000, .backend = backend()});
   LocalJob::Split split{0, 0, {}};
   for (int key = 0; key < 40000; ++key) {
     split.rows.push_back(absl::StrCat(key, "|1|a"));
@@ -216,12 +235,27 @@ TEST(KeyedStateTest, BlocksAreBoundedAndInOrderOfKeyGroup) {
   }
 }
 
-TEST(KeyedStateTest, TheRowOfAnEmptyGlobalAggregateIsShownOnce) {
-  LocalJob job(KeyedPlan("0", false, 3), {});
+TEST_P(KeyedStateTest, GroupsThatNoBatchTouchesAreKept) {
+  LocalJob job(KeyedPlan("0", true, 2), {.chunk_rows = 1000, .backend = backend()});
+  LocalJob reference(KeyedPlan("0", true, 2), {.chunk_rows = 1000});
+  for (int batch = 0; batch < 12; ++batch) {
+    LocalJob::Split split{0, 0, {}};
+    for (int i = 0; i < 2000; ++i) {  // keys of this batch, and some of each of the earlier ones
+      const int key = i % 4 == 0 ? i * 6 : batch * 2000 + i;
+      split.rows.push_back(absl::StrCat(key, i % 3 == 0 ? ".0|" : "|", i % 50, "|t", batch));
+    }
+    ASSERT_EQ(MustRun(&job, {split}), MustRun(&reference, {split})) << "batch " << batch;
+    EXPECT_EQ(job.state_rows(), reference.state_rows());
+  }
+  EXPECT_GT(job.state_rows(), 15000);
+}
+
+TEST_P(KeyedStateTest, TheRowOfAnEmptyGlobalAggregateIsShownOnce) {
+  LocalJob job(KeyedPlan("0", false, 3), {.backend = backend()});
   absl::StatusOr<Sinks> first = job.RunBatch({});
   ASSERT_TRUE(first.ok());
   EXPECT_EQ((*first)[std::make_pair(2u, 0u)], std::vector<std::string>{"+1 0|NULL"});
-  LocalJob restored(KeyedPlan("0", false, 2), {}, 2);
+  LocalJob restored(KeyedPlan("0", false, 2), {.backend = backend()}, 2);
   ASSERT_TRUE(restored.Restore(TakeAll(&job, true)).ok());
   EXPECT_EQ(MustRun(&restored, {}), "");
   absl::StatusOr<Sinks> second = restored.RunBatch({{0, 0, {"1|1|a", "1|1|a"}}});
@@ -229,12 +263,12 @@ TEST(KeyedStateTest, TheRowOfAnEmptyGlobalAggregateIsShownOnce) {
   EXPECT_EQ((*second)[std::make_pair(2u, 0u)], (std::vector<std::string>{"-1 0|NULL", "+1 1|2"}));
 }
 
-TEST(KeyedStateTest, EntriesThatDoNotFitNameTheOperator) {
-  LocalJob job(KeyedPlan("0", false, 1), {});
+TEST_P(KeyedStateTest, EntriesThatDoNotFitNameTheOperator) {
+  LocalJob job(KeyedPlan("0", false, 1), {.backend = backend()});
   SinkRows(&job, {{0, 0, {"1|1|a"}}});
   const LocalJob::StateLayer layer = TakeAll(&job, true);
 
-  LocalJob other(KeyedPlan("0", true, 1), {});
+  LocalJob other(KeyedPlan("0", true, 1), {.backend = backend()});
   absl::Status shape = other.Restore(layer);
   EXPECT_EQ(shape.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_NE(shape.message().find("\"by_key\""), absl::string_view::npos) << shape;
@@ -242,24 +276,24 @@ TEST(KeyedStateTest, EntriesThatDoNotFitNameTheOperator) {
 
   LocalJob::StateLayer renamed = layer;
   renamed[1][0].operator_name = "elsewhere";
-  LocalJob again(KeyedPlan("0", false, 1), {});
+  LocalJob again(KeyedPlan("0", false, 1), {.backend = backend()});
   absl::Status name = again.Restore(renamed);
   EXPECT_EQ(name.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_NE(name.message().find("\"elsewhere\""), absl::string_view::npos) << name;
 
   SinkRows(&job, {{0, 0, {"1|9|a"}}});
-  LocalJob fresh(KeyedPlan("0", false, 1), {});
+  LocalJob fresh(KeyedPlan("0", false, 1), {.backend = backend()});
   absl::Status removal = fresh.Restore(TakeAll(&job, false));  // without the layer it follows
   EXPECT_EQ(removal.code(), absl::StatusCode::kDataLoss);
   EXPECT_NE(removal.message().find("\"by_sum\""), absl::string_view::npos) << removal;
 }
 
-TEST(KeyedStateTest, AKeyWithoutARowShowsAsInTheBatchThatGivesItOne) {
+TEST_P(KeyedStateTest, AKeyWithoutARowShowsAsInTheBatchThatGivesItOne) {
   const std::string large = absl::StrCat("5", std::string(37, '0'));
   proto::JobPlan plan = KeyedPlan("0", false, 2);
   plan.mutable_sources(0)->set_on_error(proto::ON_ERROR_SKIP);
   for (uint32_t seed = 0; seed < 6; ++seed) {
-    LocalJob job(plan, {.chunk_rows = 1, .shuffle = true, .seed = seed});
+    LocalJob job(plan, {.chunk_rows = 1, .shuffle = true, .seed = seed, .backend = backend()});
     const std::string row = absl::StrCat("1|", large, "|a");
     EXPECT_EQ(SinkRows(&job, {{0, 0, {row, row}}}), std::vector<std::string>());  // overflows
     EXPECT_EQ(SinkRows(&job, {{0, 0, {absl::StrCat("1.00|-", large, "|a")}}, {0, 1, {"1.0|0|a"}}}),

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "executor/state/state_block.h"
 #include "proto/checkpoint.pb.h"
 
@@ -23,7 +24,7 @@ class OperatorState {
   // As in KeyedPipeline.
   virtual void BeginSnapshot(bool full) = 0;
   // Copies up to *max_entries and lowers it by what it copied; true when all have been.
-  virtual bool ContinueSnapshot(size_t* max_entries) = 0;
+  virtual absl::StatusOr<bool> ContinueSnapshot(size_t* max_entries) = 0;
   virtual std::vector<StateBlock> TakeSnapshot() = 0;
   virtual absl::Status Restore(const StateBlock& block) = 0;
   virtual int64_t wake_at_us() const = 0;

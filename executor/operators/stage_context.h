@@ -21,6 +21,8 @@
 
 namespace millrace {
 
+class StateBackend;
+
 // The rows that Batch::origin counts: a chunk of a source, or what a stateful operator emits at a
 // time.
 struct RootRows {
@@ -42,7 +44,8 @@ class StageContext {
     uint32_t key_groups = 1;
     uint32_t shard = 0;  // of a keyed stage
     bool keyed = false;
-    int64_t state_ttl_us = 0;  // 0 = state does not expire
+    int64_t state_ttl_us = 0;               // 0 = state does not expire
+    StateBackend* state_backend = nullptr;  // null = state is in memory
   };
 
   explicit StageContext(const Settings& settings) : settings_(settings) {}

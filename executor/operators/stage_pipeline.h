@@ -36,6 +36,8 @@
 
 namespace millrace {
 
+class StateBackend;
+
 // Records (behind an exchange: rows) that on_error = 'skip' or 'table:…' left out.
 struct SkipReport {
   int64_t records = 0;
@@ -87,10 +89,12 @@ class SourcePipeline {
 
 class KeyedPipeline {
  public:
-  // For keyed shard `shard` of the stage's exchange. REQUIRES: the stage reads an exchange.
+  // For keyed shard `shard` of the stage's exchange. State is in `backend`, which outlives the
+  // pipeline, or in memory when that is null. REQUIRES: the stage reads an exchange.
   static absl::StatusOr<std::unique_ptr<KeyedPipeline>> Create(const proto::JobPlan& plan,
                                                                uint32_t stage_id, uint32_t shard,
-                                                               const FunctionRegistry& registry);
+                                                               const FunctionRegistry& registry,
+                                                               StateBackend* backend = nullptr);
   KeyedPipeline(const KeyedPipeline&) = delete;
   KeyedPipeline& operator=(const KeyedPipeline&) = delete;
   ~KeyedPipeline();
@@ -120,8 +124,8 @@ class KeyedPipeline {
   // `full`.
   void BeginSnapshot(bool full);
   // Copies about `max_entries` more; true when all have been. Between any two calls, also while a
-  // batch is under way.
-  bool ContinueSnapshot(size_t max_entries);
+  // batch is under way. Errors are the back end's.
+  absl::StatusOr<bool> ContinueSnapshot(size_t max_entries);
   // What was cut: no key twice, blocks of at most 16 k entries with hashes, in order of key group
   // within a block. REQUIRES: ContinueSnapshot has returned true.
   std::vector<StateBlock> TakeSnapshot();

@@ -6,10 +6,6 @@
 // keys lie by group number, so that a probe costs one slot and one key. Group numbers are dense
 // from 0 until groups are erased, then reused.
 //
-// What the operators use of it is what a store on disk could give as well: look up keys by their
-// hash, read and write a payload, erase, enumerate; a RocksDB table would take this class's place
-// and keep it as its cache.
-//
 // Thread-compatible. Failure to allocate ends the process.
 #ifndef MILLRACE_EXECUTOR_STATE_GROUP_TABLE_H_
 #define MILLRACE_EXECUTOR_STATE_GROUP_TABLE_H_
@@ -78,6 +74,10 @@ class GroupTable {
 
   // Memory held.
   size_t Bytes() const;
+  // What of it the groups take that there are.
+  size_t LiveBytes() const {
+    return size() * (stride_ + 3 * sizeof(uint64_t) + keys_.row_bytes()) + keys_.text_bytes();
+  }
 
  private:
   static constexpr size_t kMinSlots = 1024;

@@ -8,6 +8,7 @@ namespace millrace {
 
 KeyStore::KeyStore(std::vector<SqlType> types) : types_(std::move(types)) {
   for (const SqlType& type : types_) {
+    row_bytes_ += static_cast<size_t>(type.ByteWidth());
     has_equal_forms_ |=
         type.IsFloat() || type.id == TypeId::kNumeric || type.id == TypeId::kInterval;
   }

@@ -51,6 +51,9 @@ class KeyStore {
   void Clear();
 
   size_t Bytes() const;
+  // Of a group without its text, and of all text outside of views.
+  size_t row_bytes() const { return row_bytes_; }
+  size_t text_bytes() const { return arena_.allocated() - released_; }
 
  private:
   static constexpr size_t kMinReleased = 1 << 20;
@@ -61,6 +64,7 @@ class KeyStore {
 
   const std::vector<SqlType> types_;
   bool has_equal_forms_ = false;
+  size_t row_bytes_ = 0;
   std::vector<std::shared_ptr<Column>>
       columns_;  // capacity_ rows each; which are in use, the table knows
   size_t capacity_ = 0;

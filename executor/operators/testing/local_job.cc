@@ -86,7 +86,8 @@ LocalJob::LocalJob(proto::JobPlan plan, Variation variation, int64_t next_batch)
       continue;
     }
     for (uint32_t shard = 0; shard < plan_.parallelism(); ++shard) {
-      auto pipeline = KeyedPipeline::Create(plan_, stage.id(), shard, TestRegistry());
+      auto pipeline =
+          KeyedPipeline::Create(plan_, stage.id(), shard, TestRegistry(), variation_.backend);
       EXPECT_TRUE(pipeline.ok()) << pipeline.status();
       keyed_[{stage.id(), shard}] = *std::move(pipeline);
     }
@@ -184,7 +185,7 @@ absl::Status LocalJob::RunKeyedStage(uint32_t stage, RecordedOutputs* outputs) {
     for (size_t i = 0; i < blocks.size(); ++i) {
       RETURN_IF_ERROR(pipeline.Apply(blocks[i].rows, blocks[i].runs));
       if (snapshot_step_ != 0) {
-        pipeline.ContinueSnapshot(snapshot_step_);
+        RETURN_IF_ERROR(pipeline.ContinueSnapshot(snapshot_step_).status());
       }
       uint32_t done = UINT32_MAX;  // origins below have come completely
       for (size_t later = i + 1; later < blocks.size(); ++later) {
@@ -210,7 +211,9 @@ void LocalJob::BeginSnapshot(bool full) {
 bool LocalJob::ContinueSnapshot(size_t max_entries) {
   bool done = true;
   for (const auto& [key, pipeline] : keyed_) {
-    done &= pipeline->ContinueSnapshot(max_entries);
+    const absl::StatusOr<bool> all = pipeline->ContinueSnapshot(max_entries);
+    EXPECT_TRUE(all.ok()) << all.status();
+    done &= !all.ok() || *all;
   }
   return done;
 }

@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "common/expr/function_registry.h"
 #include "executor/operators/stage_pipeline.h"
+#include "executor/state/state_store.h"
 #include "proto/plan.pb.h"
 
 namespace millrace {
@@ -49,11 +50,12 @@ class RecordedOutputs : public PipelineOutputs {
 
 class LocalJob {
  public:
-  // How a run is cut and shuffled: nothing of it may show in the result.
+  // How a run is cut and shuffled and where its state is: nothing of it may show in the result.
   struct Variation {
     size_t chunk_rows = 1000;
     bool shuffle = false;
     uint32_t seed = 0;
+    StateBackend* backend = nullptr;  // outlives the job; null = memory
   };
   struct Split {
     uint32_t stage;

@@ -147,7 +147,7 @@ std::vector<StateBlock> Copy(KeyedPipeline* pipeline, uint32_t shard) {
   std::vector<double> steps;
   for (bool all = false; !all;) {
     const Stopwatch step;
-    all = pipeline->ContinueSnapshot(kStepEntries);
+    all = *pipeline->ContinueSnapshot(kStepEntries);
     steps.push_back(step.Ms());
   }
   const Stopwatch take;

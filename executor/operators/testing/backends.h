@@ -1,0 +1,37 @@
+// The back ends of keyed state that tests are run over.
+#ifndef MILLRACE_EXECUTOR_OPERATORS_TESTING_BACKENDS_H_
+#define MILLRACE_EXECUTOR_OPERATORS_TESTING_BACKENDS_H_
+
+#include <memory>
+#include <string>
+
+#include "executor/state/state_store.h"
+#include "gtest/gtest.h"
+
+namespace millrace {
+
+enum class BackendKind {
+  kMemory,
+  kRocksdb,         // that keeps no group beyond a batch
+  kRocksdbCaching,  // that keeps a few: some are found in memory, some are not
+};
+
+// In a directory of the test's. Null for memory.
+std::unique_ptr<StateBackend> OpenBackend(BackendKind kind);
+
+// For tests over all of them.
+class BackendTest : public testing::TestWithParam<BackendKind> {
+ protected:
+  StateBackend* backend() { return backend_.get(); }
+
+ private:
+  const std::unique_ptr<StateBackend> backend_ = OpenBackend(GetParam());
+};
+std::string BackendName(const testing::TestParamInfo<BackendKind>& info);
+inline auto AllBackends() {
+  return testing::Values(BackendKind::kMemory, BackendKind::kRocksdb, BackendKind::kRocksdbCaching);
+}
+
+}  // namespace millrace
+
+#endif  // MILLRACE_EXECUTOR_OPERATORS_TESTING_BACKENDS_H_

@@ -1,0 +1,34 @@
+// Keyed state on disk: one RocksDB database per epoch, in a directory of its own below the given
+// one, which goes away with the back end. What a process that was killed has left there is removed
+// when the next back end is opened below the same directory.
+//
+// Nothing is logged or synced, since the database never outlives its epoch. Two column families:
+//   entries  u32 store, key                  → entry
+//   changes  u32 store, u64 interval, key    → the first note of the key in that interval between
+//                                              two cuts
+// Stores share caches and background threads.
+#ifndef MILLRACE_EXECUTOR_STATE_ROCKSDB_BACKEND_H_
+#define MILLRACE_EXECUTOR_STATE_ROCKSDB_BACKEND_H_
+
+#include <cstddef>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "executor/state/state_store.h"
+
+namespace millrace {
+
+struct RocksdbOptions {
+  std::string directory;  // created if missing; empty = the system's for temporary files
+  // Of all stores together: groups that operators keep, and RocksDB's blocks and write buffers.
+  size_t cache_bytes = size_t{128} << 20;
+  size_t block_cache_bytes = size_t{128} << 20;
+};
+
+// Errors as in state_store.h.
+absl::StatusOr<std::unique_ptr<StateBackend>> OpenRocksdbBackend(const RocksdbOptions& options);
+
+}  // namespace millrace
+
+#endif  // MILLRACE_EXECUTOR_STATE_ROCKSDB_BACKEND_H_
