@@ -29,7 +29,7 @@ struct JobSettings {
   std::string isolation_level = "read_committed";  // or read_uncommitted
   absl::Duration idle_timeout = absl::Seconds(10);
   absl::Duration max_future = absl::Hours(1);
-  std::string state_backend = "memory";  // or rocksdb
+  std::string state_backend = "memory";             // or rocksdb
   absl::Duration state_ttl = absl::ZeroDuration();  // 0 = none
 
   // Sets one setting from text. NOT_FOUND lists the names; INVALID_ARGUMENT says the allowed

@@ -14,8 +14,8 @@ extern "C" const char* __tsan_default_suppressions() {
   // parse is not recorded at all, else every byte of a message that our code copies out of gRPC's
   // buffers is a suppressed report of its own, at a megabyte a minute. The errors that it passes
   // around and prints are absl::Status with Cord and Time payloads; the pool behind absl's random
-  // numbers is guarded by a spin lock that TSan does not see. Over the in-process channel one of our
-  // threads parses what another has serialised; the slices change hands inside of gRPC.
+  // numbers is guarded by a spin lock that TSan does not see. Over the in-process channel one of
+  // our threads parses what another has serialised; the slices change hands inside of gRPC.
   return "race:libgrpc.so\n"
          "race:libgrpc++.so\n"
          "race:libgpr.so\n"
