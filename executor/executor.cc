@@ -32,7 +32,7 @@ namespace {
 
 constexpr char kEngineVersion[] = "0.1.0";
 // Opening, preparing and committing writers: mostly waiting for somebody else's servers.
-constexpr size_t kBlockingThreads = 32;
+constexpr size_t kBlockingThreads = 128;
 constexpr absl::Duration kLastWords = absl::Seconds(2);
 
 int64_t ResidentBytes() {

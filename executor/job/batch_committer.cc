@@ -108,6 +108,7 @@ void BatchCommitter::StartNext() {
     return;
   }
   round->start_ns = clock_->MonotonicNs();
+  round->deadline = clock_->Now() + options_.commit_timeout;
   if (round->through != BatchId()) {
     MILLRACE_FAILPOINT("executor.before_commit");
   }
@@ -176,14 +177,15 @@ void BatchCommitter::RunTask(const std::shared_ptr<Round>& round, size_t index) 
   Task& task = round->tasks[index];
   absl::Status status;
   if (task.settle) {
-    status =
-        Try([&](absl::Time deadline) { return task.writer->Settle(round->durable, deadline); });
+    status = Try(round->deadline, [&](absl::Time deadline) {
+      return task.writer->Settle(round->durable, deadline);
+    });
   }
   if (task.finish && status.ok()) {
     task.writer->Finish();
   }
   if (task.commit && status.ok() && !host_->ended()) {
-    status = Try([&](absl::Time deadline) {
+    status = Try(round->deadline, [&](absl::Time deadline) {
       absl::StatusOr<std::string> marker = task.writer->Commit(round->through, deadline);
       if (marker.ok()) {
         task.marker = *std::move(marker);
@@ -196,8 +198,8 @@ void BatchCommitter::RunTask(const std::shared_ptr<Round>& round, size_t index) 
   }
 }
 
-absl::Status BatchCommitter::Try(absl::FunctionRef<absl::Status(absl::Time deadline)> call) {
-  const absl::Time deadline = clock_->Now() + options_.commit_timeout;
+absl::Status BatchCommitter::Try(absl::Time deadline,
+                                 absl::FunctionRef<absl::Status(absl::Time deadline)> call) {
   for (int tries = 1;; ++tries) {
     if (host_->ended()) {
       return absl::OkStatus();

@@ -71,6 +71,7 @@ class BatchCommitter {
     BatchId through;  // 0 = settles only
     BatchId durable;
     std::vector<Task> tasks;
+    absl::Time deadline;  // of all its calls: they may have to wait for a thread
     int64_t start_ns = 0;
   };
   struct Progress {
@@ -90,7 +91,7 @@ class BatchCommitter {
   bool WantsSettling(ShardWriter* writer) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RunTask(const std::shared_ptr<Round>& round, size_t index);
   // Calls again what fails for a reason that may pass.
-  absl::Status Try(absl::FunctionRef<absl::Status(absl::Time deadline)> call);
+  absl::Status Try(absl::Time deadline, absl::FunctionRef<absl::Status(absl::Time deadline)> call);
   void Finish(const std::shared_ptr<Round>& round);
   void NoteProgress(const Round& round) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   proto::BatchCommitted Report(const Round& round) const;

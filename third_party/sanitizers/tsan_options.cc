@@ -24,6 +24,7 @@ extern "C" const char* __tsan_default_suppressions() {
          "race:grpc::SerializationTraits\n"
          "race:libabsl_status.so\n"
          "race:libabsl_cord.so\n"
+         "race:libabsl_graphcycles_internal.so\n"
          "race:libabsl_time.so\n"
          "race:libabsl_random_internal_pool_urbg.so\n";
 }
