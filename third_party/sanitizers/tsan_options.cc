@@ -22,6 +22,7 @@ extern "C" const char* __tsan_default_suppressions() {
          "called_from_lib:libgrpc.so\n"
          "called_from_lib:libupb.so\n"
          "race:grpc::SerializationTraits\n"
+         "race:spdlog::details::registry::registry\n"
          "race:libabsl_status.so\n"
          "race:libabsl_cord.so\n"
          "race:libabsl_graphcycles_internal.so\n"
