@@ -16,6 +16,8 @@ extern "C" const char* __tsan_default_suppressions() {
   // around and prints are absl::Status with Cord and Time payloads; the pool behind absl's random
   // numbers is guarded by a spin lock that TSan does not see. Over the in-process channel one of
   // our threads parses what another has serialised; the slices change hands inside of gRPC.
+  // absl::Mutex looks for deadlocks in a graph of its own, behind another spin lock. spdlog's
+  // registry is made once, by whoever logs first, behind a guard inside of the library.
   return "race:libgrpc.so\n"
          "race:libgrpc++.so\n"
          "race:libgpr.so\n"
