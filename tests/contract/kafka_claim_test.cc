@@ -2,8 +2,6 @@
 // answer never came. docs/exactly-once.md §3.
 #include <gtest/gtest.h>
 
-#include <csignal>
-
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -229,9 +227,9 @@ TEST_F(KafkaClaim, ACommitInDoubtThatWentThroughIsNotMadeAgain) {
   auto writer = Open();
   WriteAndCommit(*writer, 1, "one");
   Write(*writer, 2, "two");
-  At("kafka_sink.before_commit", [] { kill(Broker().pid(), SIGSTOP); });
+  At("kafka_sink.before_commit", [] { Broker().Pause(); });
   absl::Status status = writer->Commit(BatchId(2), absl::Now() + absl::Milliseconds(500)).status();
-  kill(Broker().pid(), SIGCONT);
+  Broker().Resume();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
   EXPECT_EQ(StableEnd(topic_), 4) << "the broker has carried out what it had been sent";
   EXPECT_EQ(writer->committed(), BatchId(1)) << "which the writer does not know";
@@ -248,9 +246,9 @@ TEST_F(KafkaClaim, ACommitInDoubtThatWentThroughIsNotMadeAgain) {
 TEST_F(KafkaClaim, DoubtEndsWithTheMarkerOfAHigherEpoch) {
   auto writer = Open();
   Write(*writer, 1, "one");
-  At("kafka_sink.before_commit", [] { kill(Broker().pid(), SIGSTOP); });
+  At("kafka_sink.before_commit", [] { Broker().Pause(); });
   absl::Status status = writer->Commit(BatchId(1), absl::Now() + absl::Milliseconds(500)).status();
-  kill(Broker().pid(), SIGCONT);
+  Broker().Resume();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
   EXPECT_EQ(StableEnd(topic_), 2);
   auto owner = Open();

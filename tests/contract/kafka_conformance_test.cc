@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <csignal>
 #include <functional>
 #include <memory>
 
@@ -85,9 +84,9 @@ class BrokerLog : public TransactionalLog {
         return client_->Commit(kTimeout);
       }
       if (fate == Fate::kCarriedOut) {
-        kill(Broker().pid(), SIGSTOP);
+        Broker().Pause();
         const absl::Status status = client_->Commit(kShort);
-        kill(Broker().pid(), SIGCONT);
+        Broker().Resume();
         return status;
       }
       Broker().Kill();

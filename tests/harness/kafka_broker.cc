@@ -218,6 +218,16 @@ void KafkaBroker::Kill() {
   }
 }
 
+void KafkaBroker::Pause() {
+  MILLRACE_CHECK(pid_ > 0) << "no broker";
+  kill(pid_, SIGSTOP);
+  int status = 0;
+  MILLRACE_CHECK(waitpid(pid_, &status, WUNTRACED) == pid_ && WIFSTOPPED(status))
+      << "the broker has ended: " << LogTail();
+}
+
+void KafkaBroker::Resume() { kill(pid_, SIGCONT); }
+
 void KafkaBroker::Shutdown() {
   if (pid_ > 0) {
     kill(pid_, SIGTERM);

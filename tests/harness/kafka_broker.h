@@ -35,10 +35,12 @@ class KafkaBroker {
 
   // "127.0.0.1:12345"; the same after Restart.
   const std::string& bootstrap_servers() const { return bootstrap_servers_; }
-  pid_t pid() const { return pid_; }
-
   // Ends the process as a crash would.
   void Kill();
+  // Stops every thread of it and returns once they stand still: it answers nothing that is sent
+  // from now on before Resume. REQUIRES: it runs.
+  void Pause();
+  void Resume();
   // Ends it in order; waits.
   void Shutdown();
   // Starts it again with the data it had; waits until it answers. REQUIRES: killed or shut down.
