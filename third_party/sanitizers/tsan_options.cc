@@ -17,12 +17,15 @@ extern "C" const char* __tsan_default_suppressions() {
   // numbers is guarded by a spin lock that TSan does not see. Over the in-process channel one of
   // our threads parses what another has serialised; the slices change hands inside of gRPC.
   // absl::Mutex looks for deadlocks in a graph of its own, behind another spin lock. spdlog's
-  // registry is made once, by whoever logs first, behind a guard inside of the library.
+  // registry is made once, by whoever logs first, behind a guard inside of the library. RocksDB
+  // counts the references to its files, blocks and versions in atomics of its own.
   return "race:libgrpc.so\n"
          "race:libgrpc++.so\n"
          "race:libgpr.so\n"
          "called_from_lib:libgrpc.so\n"
          "called_from_lib:libupb.so\n"
+         "race:librocksdb.so\n"
+         "called_from_lib:librocksdb.so\n"
          "race:grpc::SerializationTraits\n"
          "race:spdlog::details::registry::registry\n"
          "race:libabsl_status.so\n"
