@@ -21,6 +21,7 @@ def python_tool(name, src, data = [], **kwargs):
     """A Python 3 program to be run with `bazel run`; it may import from tests/."""
     native.sh_binary(
         name = name,
+        testonly = True,
         srcs = ["//tests/harness:run_python.sh"],
         args = ["$(rootpath %s)" % src],
         data = [src, "//tests/harness:python"] + data,
