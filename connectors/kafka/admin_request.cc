@@ -10,16 +10,21 @@
 namespace millrace {
 namespace {
 
-absl::StatusOr<std::vector<KafkaGroupOffset>> ReadGroupOffsets(KafkaClient* client,
-                                                               const std::string& group,
-                                                               absl::Duration timeout) {
+absl::StatusOr<std::vector<KafkaGroupOffset>> ReadGroupOffsets(
+    KafkaClient* client, const std::string& group, const std::optional<KafkaPartitionId>& only,
+    absl::Duration timeout) {
   std::string what = absl::StrCat("reading the offsets of group ", group);
   KafkaPtr<rd_kafka_queue_t> queue(rd_kafka_queue_new(client->get()));
   auto options = KafkaAdminOptions(client, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, timeout);
   KafkaPtr<rd_kafka_error_t> ignored(
       rd_kafka_AdminOptions_set_require_stable_offsets(options.get(), 1));
+  KafkaPtr<rd_kafka_topic_partition_list_t> partitions;
+  if (only.has_value()) {
+    partitions.reset(rd_kafka_topic_partition_list_new(1));
+    rd_kafka_topic_partition_list_add(partitions.get(), only->topic.c_str(), only->partition);
+  }
   rd_kafka_ListConsumerGroupOffsets_t* request =
-      rd_kafka_ListConsumerGroupOffsets_new(group.c_str(), nullptr);
+      rd_kafka_ListConsumerGroupOffsets_new(group.c_str(), partitions.get());
   rd_kafka_ListConsumerGroupOffsets(client->get(), &request, 1, options.get(), queue.get());
   rd_kafka_ListConsumerGroupOffsets_destroy(request);
   ASSIGN_OR_RETURN(KafkaPtr<rd_kafka_event_t> event,
@@ -131,11 +136,11 @@ absl::Status CreateKafkaTopic(KafkaClient* client, const std::string& name, int3
   }
 }
 
-absl::StatusOr<std::vector<KafkaGroupOffset>> GroupKafkaOffsets(KafkaClient* client,
-                                                                const std::string& group,
-                                                                absl::Duration timeout) {
+absl::StatusOr<std::vector<KafkaGroupOffset>> GroupKafkaOffsets(
+    KafkaClient* client, const std::string& group, const std::optional<KafkaPartitionId>& only,
+    absl::Duration timeout) {
   return RetryWhileUnavailable(
-      timeout, [&](absl::Duration left) { return ReadGroupOffsets(client, group, left); });
+      timeout, [&](absl::Duration left) { return ReadGroupOffsets(client, group, only, left); });
 }
 
 }  // namespace millrace

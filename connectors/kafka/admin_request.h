@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -43,10 +44,12 @@ struct KafkaGroupOffset {
   std::string metadata;
 };
 // What any group has committed, transactions that are ending waited for: without that a read right
-// after a commit is often old. Empty if there is no such group.
-absl::StatusOr<std::vector<KafkaGroupOffset>> GroupKafkaOffsets(KafkaClient* client,
-                                                                const std::string& group,
-                                                                absl::Duration timeout);
+// after a commit is often old. Empty if there is no such group. Asked for everything, a broker
+// leaves out a partition whose first offset is in a transaction that is ending; asked for `only`
+// one, it makes us wait for that too.
+absl::StatusOr<std::vector<KafkaGroupOffset>> GroupKafkaOffsets(
+    KafkaClient* client, const std::string& group, const std::optional<KafkaPartitionId>& only,
+    absl::Duration timeout);
 
 }  // namespace millrace
 

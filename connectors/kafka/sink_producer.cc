@@ -118,8 +118,10 @@ absl::Status KafkaSinkProducer::EnsureMarkerTopic(absl::Time deadline) {
 }
 
 absl::StatusOr<std::optional<KafkaSinkMarker>> KafkaSinkProducer::ReadMarker(absl::Time deadline) {
-  ASSIGN_OR_RETURN(std::vector<KafkaGroupOffset> offsets,
-                   GroupKafkaOffsets(client_.get(), shard_, deadline - absl::Now()));
+  ASSIGN_OR_RETURN(
+      std::vector<KafkaGroupOffset> offsets,
+      GroupKafkaOffsets(client_.get(), shard_, KafkaPartitionId{settings_.marker_topic, 0},
+                        deadline - absl::Now()));
   for (const KafkaGroupOffset& one : offsets) {
     if (one.partition.topic == settings_.marker_topic && one.partition.partition == 0) {
       absl::StatusOr<KafkaSinkMarker> marker = ParseKafkaSinkMarker(one.metadata);

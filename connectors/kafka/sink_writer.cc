@@ -194,6 +194,7 @@ class KafkaSinkWriter : public SinkWriter {
     RETURN_IF_ERROR(HandOver(deadline));
     if (!round_->marker_sent) {
       MILLRACE_FAILPOINT("kafka_sink.produced");
+      RETURN_IF_ERROR(AwaitMarker(deadline));
       RETURN_IF_ERROR(producer_->SendMarker(MarkerOf(round_->through), deadline));
       round_->marker_sent = true;
       MILLRACE_FAILPOINT("kafka_sink.offsets_sent");
@@ -206,6 +207,24 @@ class KafkaSinkWriter : public SinkWriter {
     held_.DropUpto(round_->through);
     round_.reset();
     return absl::OkStatus();
+  }
+
+  // Brokers before 3.9.1 (KAFKA-17507) take a committed offset over into their cache some time
+  // after the transaction is over. The offset of the next transaction would replace one that still
+  // waits for that: were the next one aborted, the marker would be that of the transaction before,
+  // and the batches in between would be written twice. A stable read waits until nothing waits.
+  absl::Status AwaitMarker(absl::Time deadline) {
+    if (!settings_.exactly_once) {
+      return absl::OkStatus();
+    }
+    ASSIGN_OR_RETURN(std::optional<KafkaSinkMarker> found, producer_->ReadMarker(deadline));
+    if (!found.has_value() || (found->epoch == context_.epoch && found->batch == marked_)) {
+      return absl::OkStatus();  // one that has expired is missed by the next claim, if any
+    }
+    return absl::AbortedError(absl::StrCat(
+        "topic ", settings_.topic, ", shard ", context_.shard, ": the marker is ",
+        FormatKafkaSinkMarker(*found), ", expected was ", FormatKafkaSinkMarker(MarkerOf(marked_)),
+        "; the shard must be claimed again"));
   }
 
   absl::Status HandOver(absl::Time deadline) {
