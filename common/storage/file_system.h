@@ -35,12 +35,6 @@ class AppendFile {
   virtual absl::Status Close() = 0;
 };
 
-// Held until destroyed or until the process ends.
-class FileLock {
- public:
-  virtual ~FileLock() = default;
-};
-
 // Thread-safe.
 class FileSystem {
  public:
@@ -65,9 +59,6 @@ class FileSystem {
   // With its parents, their names durable; OK if it is there.
   virtual absl::Status MakeDirectory(const std::string& directory) = 0;
   virtual absl::Status SyncDirectory(const std::string& directory) = 0;
-  // ALREADY_EXISTS when another process (or another lock in this one) holds it. The file stays
-  // behind.
-  virtual absl::StatusOr<std::unique_ptr<FileLock>> Lock(const std::string& path) = 0;
 
   // The machine's; lives for ever.
   static FileSystem* Real();

@@ -113,15 +113,6 @@ TEST(PosixFileSystemTest, RenamesByLinkWithoutReplacing) {
   EXPECT_EQ(*files.Read(directory + "/final"), "/first");
 }
 
-TEST_P(FileSystemTest, LocksOnce) {
-  ASSERT_TRUE(files().MakeDirectory(directory_).ok());
-  auto first = files().Lock(Path("LOCK"));
-  ASSERT_TRUE(first.ok()) << first.status();
-  EXPECT_EQ(files().Lock(Path("LOCK")).status().code(), absl::StatusCode::kAlreadyExists);
-  first->reset();
-  EXPECT_TRUE(files().Lock(Path("LOCK")).ok());
-}
-
 INSTANTIATE_TEST_SUITE_P(Both, FileSystemTest, ::testing::Values(false, true),
                          [](const auto& info) { return info.param ? "Posix" : "Memory"; });
 

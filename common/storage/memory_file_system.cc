@@ -74,24 +74,7 @@ class MemoryFileSystem::OpenFile : public AppendFile {
   std::shared_ptr<File> file_;
 };
 
-class MemoryFileSystem::HeldLock : public FileLock {
- public:
-  HeldLock(MemoryFileSystem* owner, std::string path)
-      : owner_(owner), path_(std::move(path)), crashes_(owner->crashes_) {}
-  ~HeldLock() override {
-    std::lock_guard<std::mutex> lock(owner_->mutex_);
-    if (owner_->crashes_ == crashes_) {
-      owner_->locks_->erase(path_);
-    }
-  }
-
- private:
-  MemoryFileSystem* owner_;
-  std::string path_;
-  int64_t crashes_;
-};
-
-MemoryFileSystem::MemoryFileSystem() : locks_(std::make_shared<std::set<std::string>>()) {}
+MemoryFileSystem::MemoryFileSystem() = default;
 MemoryFileSystem::~MemoryFileSystem() = default;
 
 absl::Status MemoryFileSystem::Check(Operation operation, const std::string& path) {
@@ -222,15 +205,6 @@ absl::Status MemoryFileSystem::SyncDirectory(const std::string& directory) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::unique_ptr<FileLock>> MemoryFileSystem::Lock(const std::string& path) {
-  RETURN_IF_ERROR(Check(Operation::kLock, path));
-  std::lock_guard<std::mutex> lock(mutex_);
-  if (!locks_->insert(path).second) {
-    return absl::AlreadyExistsError(absl::StrCat(path, " is locked by another process"));
-  }
-  return std::make_unique<HeldLock>(this, path);
-}
-
 void MemoryFileSystem::SetFault(Fault fault) {
   std::lock_guard<std::mutex> lock(mutex_);
   fault_ = std::move(fault);
@@ -243,7 +217,6 @@ void MemoryFileSystem::SetCapacity(int64_t bytes) {
 
 void MemoryFileSystem::Crash(size_t torn_bytes, bool keep_names) {
   std::lock_guard<std::mutex> lock(mutex_);
-  ++crashes_;
   Names survivors;
   for (const auto& [path, file] : keep_names ? names_ : durable_names_) {
     auto survivor = std::make_shared<File>();
@@ -258,7 +231,6 @@ void MemoryFileSystem::Crash(size_t torn_bytes, bool keep_names) {
   }
   names_ = survivors;
   durable_names_ = std::move(survivors);
-  locks_->clear();
 }
 
 void MemoryFileSystem::Overwrite(const std::string& path, std::string contents) {

@@ -28,8 +28,7 @@ class MemoryFileSystem : public FileSystem {
     kRemove,
     kList,
     kMakeDirectory,
-    kSyncDirectory,
-    kLock
+    kSyncDirectory
   };
 
   // Asked before every operation; a status that is not OK becomes its result, and nothing happens,
@@ -53,7 +52,6 @@ class MemoryFileSystem : public FileSystem {
   absl::StatusOr<std::vector<std::string>> List(const std::string& directory) override;
   absl::Status MakeDirectory(const std::string& directory) override;
   absl::Status SyncDirectory(const std::string& directory) override;
-  absl::StatusOr<std::unique_ptr<FileLock>> Lock(const std::string& path) override;
 
   void SetFault(Fault fault);
   // Room for this many bytes in all files together; an Append beyond it writes what fits and fails
@@ -63,7 +61,7 @@ class MemoryFileSystem : public FileSystem {
   // The machine loses power: names and bytes go back to what was durable, except that each file
   // keeps up to `torn_bytes` of what it had beyond that. Names are also kept as they are with
   // `keep_names`: a kernel may have written a directory before it was asked to, and a file may have
-  // its name without its bytes. Open files are dead (their calls fail), locks are free.
+  // its name without its bytes. Open files are dead (their calls fail).
   void Crash(size_t torn_bytes = 0, bool keep_names = false);
 
   // Replaces a file's contents as if they had always been there and durable (bit flips, cuts).
@@ -80,7 +78,6 @@ class MemoryFileSystem : public FileSystem {
     bool dead = false;         // opened before a crash
   };
   class OpenFile;
-  class HeldLock;
   using Names = std::map<std::string, std::shared_ptr<File>>;
 
   absl::Status Check(Operation operation, const std::string& path);
@@ -91,11 +88,9 @@ class MemoryFileSystem : public FileSystem {
   Fault fault_;
   int64_t capacity_ = INT64_MAX;
   int64_t sync_count_ = 0;
-  int64_t crashes_ = 0;
   Names names_;          // as a running program sees them
   Names durable_names_;  // as they are after a crash
   std::set<std::string> directories_;
-  std::shared_ptr<std::set<std::string>> locks_;
 };
 
 }  // namespace millrace

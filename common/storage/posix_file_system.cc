@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/fs.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -78,15 +77,6 @@ class PosixAppendFile : public AppendFile {
  private:
   int fd_;
   std::string path_;
-};
-
-class PosixFileLock : public FileLock {
- public:
-  explicit PosixFileLock(int fd) : fd_(fd) {}
-  ~PosixFileLock() override { close(fd_); }
-
- private:
-  int fd_;
 };
 
 class PosixFileSystem : public FileSystem {
@@ -231,22 +221,6 @@ class PosixFileSystem : public FileSystem {
     const int error = errno;
     close(fd);
     return result == 0 ? absl::OkStatus() : Error(error, "syncing directory", directory);
-  }
-
-  absl::StatusOr<std::unique_ptr<FileLock>> Lock(const std::string& path) override {
-    const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    if (fd < 0) {
-      return Error(errno, "creating", path);
-    }
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-      const int error = errno;
-      close(fd);
-      if (error == EWOULDBLOCK) {
-        return absl::AlreadyExistsError(absl::StrCat(path, " is locked by another process"));
-      }
-      return Error(error, "locking", path);
-    }
-    return std::make_unique<PosixFileLock>(fd);
   }
 };
 
