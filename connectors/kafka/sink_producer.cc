@@ -122,16 +122,14 @@ absl::StatusOr<std::optional<KafkaSinkMarker>> KafkaSinkProducer::ReadMarker(abs
       std::vector<KafkaGroupOffset> offsets,
       GroupKafkaOffsets(client_.get(), shard_, KafkaPartitionId{settings_.marker_topic, 0},
                         deadline - absl::Now()));
-  for (const KafkaGroupOffset& one : offsets) {
-    if (one.partition.topic == settings_.marker_topic && one.partition.partition == 0) {
-      absl::StatusOr<KafkaSinkMarker> marker = ParseKafkaSinkMarker(one.metadata);
-      if (!marker.ok()) {
-        return Annotate(marker.status(), absl::StrCat("group ", shard_));
-      }
-      return *std::move(marker);
-    }
+  if (offsets.empty()) {
+    return std::nullopt;
   }
-  return std::nullopt;
+  absl::StatusOr<KafkaSinkMarker> marker = ParseKafkaSinkMarker(offsets[0].metadata);
+  if (!marker.ok()) {
+    return Annotate(marker.status(), absl::StrCat("group ", shard_));
+  }
+  return *std::move(marker);
 }
 
 absl::Status KafkaSinkProducer::Begin() {
