@@ -51,9 +51,7 @@ class ChangeTest(unittest.TestCase):
         wait_until(lambda: self.cli.records(job) == before + len(lines), 60, "the lines are counted")
 
     def expect_counts(self, sink=None):
-        expected = {word: str(count) for word, count in streams.count_words(self.lines).items()}
-        wait_until(lambda: self.kafka.latest_by_key(sink or self.sink) == expected, 60, "the counts equal the reference",
-                   interval=0.2)
+        streams.expect_counts(self, self.kafka, sink or self.sink, self.lines)
 
     def submit(self, text, *arguments):
         return self.cli.json("submit", self.script(text), "--name", self.name, *arguments)

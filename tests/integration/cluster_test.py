@@ -62,17 +62,7 @@ class ClusterTest(unittest.TestCase):
 
     def expect_counts(self, lines):
         """The sink holds the reference's counts, now or soon."""
-        expected = {word: str(count) for word, count in streams.count_words(lines).items()}
-        actual = {}
-
-        def equal():
-            nonlocal actual
-            actual = self.kafka.latest_by_key(self.sink)
-            return actual == expected
-        try:
-            wait_until(equal, 60, "the counts equal the reference", interval=0.3)
-        except AssertionError:
-            self.assertEqual(actual, expected)
+        streams.expect_counts(self, self.kafka, self.sink, lines)
 
     def feed_around(self, job, lines, event):
         """Produces `lines`; `event` happens when half of them are counted and the next ones are on their way."""

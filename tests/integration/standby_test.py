@@ -95,18 +95,7 @@ class StandbyTest(unittest.TestCase):
 
     def expect_reference(self):
         self.feed.stop()
-        lines = self.feed.lines + self.markers
-        expected = {word: str(count) for word, count in streams.count_words(lines).items()}
-        actual = {}
-
-        def equal():
-            nonlocal actual
-            actual = self.kafka.latest_by_key(self.sink)
-            return actual == expected
-        try:
-            wait_until(equal, 60, "the counts equal the reference", interval=0.3)
-        except AssertionError:
-            self.assertEqual(actual, expected)
+        streams.expect_counts(self, self.kafka, self.sink, self.feed.lines + self.markers)
         self.assertEqual(self.cli.phase(self.name), "running")
         self.assertEqual(sorted(self.cluster.executor_names()), ["executor-1", "executor-2"])
 

@@ -3,6 +3,8 @@
 import collections
 import random
 
+from tests.harness.processes import wait_until
+
 _WORDS = [f"{a}{b}" for a in ("al", "be", "cor", "dun", "ez", "fi", "gro", "ha") for b in
           ("ma", "ne", "pi", "ro", "su", "ta", "ük", "水", "x'y", 'q"z')]
 
@@ -16,6 +18,22 @@ def make_lines(count, seed):
 def count_words(lines):
     """The reference: word -> count."""
     return dict(collections.Counter(word for line in lines for word in line.split(" ")))
+
+
+def expect_counts(test, kafka, topic, lines, seconds=60):
+    """The upsert topic of a word_count_job holds the reference's counts, now or soon."""
+    expected = {word: str(count) for word, count in count_words(lines).items()}
+    actual = {}
+
+    def equal():
+        nonlocal actual
+        actual = kafka.latest_by_key(topic)
+        return actual == expected
+    try:
+        wait_until(equal, seconds, "the counts equal the reference", interval=0.3)
+    except AssertionError:
+        test.assertEqual(actual, expected)  # shows the difference
+        raise
 
 
 def lines_table(bootstrap, topic):

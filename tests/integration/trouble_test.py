@@ -274,8 +274,7 @@ class ClusterTroubleTest(TroubleCase):
         cluster.start_driver()
         if cli.phase("words") in ("failed", "stopped"):
             cli.ok("submit", script, "--name", "words")
-        expected = {word: str(count) for word, count in streams.count_words(lines).items()}
-        wait_until(lambda: self.cli.latest_by_key(sink) == expected, 60, "the counts equal the reference", interval=0.3)
+        streams.expect_counts(self, self.cli, sink, lines)
 
 
 class BrokerRestartTest(unittest.TestCase):
@@ -299,8 +298,7 @@ class BrokerRestartTest(unittest.TestCase):
         broker.kill()
         broker.start()
         kafka.produce("in", lines[1000:])
-        expected = {word: str(count) for word, count in streams.count_words(lines).items()}
-        wait_until(lambda: kafka.latest_by_key("out") == expected, 90, "the counts equal the reference", interval=0.3)
+        streams.expect_counts(self, kafka, "out", lines, seconds=90)
         cli.wait_for_phase("words", "running")
 
 
