@@ -32,6 +32,10 @@ def millrace_path():
     return find_file("cli/millrace", "bazel-bin/cli/millrace")
 
 
+class NotYet(Exception):
+    """What a condition of wait_until() has seen instead; the failure repeats the last one."""
+
+
 def wait_until(condition, seconds, what, interval=0.05):
     """Calls `condition` until it returns something true, which is returned; after `seconds` the test fails."""
     deadline = time.monotonic() + seconds
@@ -42,10 +46,10 @@ def wait_until(condition, seconds, what, interval=0.05):
             if result:
                 return result
             last_error = None
-        except (OSError, CommandFailed) as error:
+        except (OSError, CommandFailed, NotYet) as error:
             last_error = error
         if time.monotonic() > deadline:
-            detail = f" (last error: {last_error})" if last_error else ""
+            detail = f" (last seen: {last_error})" if last_error else ""
             raise AssertionError(f"not within {seconds} s: {what}{detail}")
         time.sleep(interval)
 
