@@ -153,7 +153,7 @@ absl::Status KafkaAdmin::DeleteRecords(const std::string& topic, int32_t partiti
 absl::StatusOr<std::vector<KafkaGroupPartition>> KafkaAdmin::GroupOffsets(const std::string& group,
                                                                           absl::Duration timeout) {
   ASSIGN_OR_RETURN(std::vector<KafkaGroupOffset> committed,
-                   GroupKafkaOffsets(client_.get(), group, std::nullopt, timeout));
+                   GroupKafkaOffsets(client_.get(), group, {}, timeout));
   std::vector<KafkaGroupPartition> out;
   std::vector<KafkaOffsetQuery> queries;
   out.reserve(committed.size());

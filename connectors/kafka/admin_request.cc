@@ -11,7 +11,7 @@ namespace millrace {
 namespace {
 
 absl::StatusOr<std::vector<KafkaGroupOffset>> ReadGroupOffsets(
-    KafkaClient* client, const std::string& group, const std::optional<KafkaPartitionId>& only,
+    KafkaClient* client, const std::string& group, const std::vector<KafkaPartitionId>& only,
     absl::Duration timeout) {
   std::string what = absl::StrCat("reading the offsets of group ", group);
   KafkaPtr<rd_kafka_queue_t> queue(rd_kafka_queue_new(client->get()));
@@ -19,9 +19,11 @@ absl::StatusOr<std::vector<KafkaGroupOffset>> ReadGroupOffsets(
   KafkaPtr<rd_kafka_error_t> ignored(
       rd_kafka_AdminOptions_set_require_stable_offsets(options.get(), 1));
   KafkaPtr<rd_kafka_topic_partition_list_t> partitions;
-  if (only.has_value()) {
-    partitions.reset(rd_kafka_topic_partition_list_new(1));
-    rd_kafka_topic_partition_list_add(partitions.get(), only->topic.c_str(), only->partition);
+  if (!only.empty()) {
+    partitions.reset(rd_kafka_topic_partition_list_new(static_cast<int>(only.size())));
+    for (const KafkaPartitionId& one : only) {
+      rd_kafka_topic_partition_list_add(partitions.get(), one.topic.c_str(), one.partition);
+    }
   }
   rd_kafka_ListConsumerGroupOffsets_t* request =
       rd_kafka_ListConsumerGroupOffsets_new(group.c_str(), partitions.get());
@@ -136,8 +138,31 @@ absl::Status CreateKafkaTopic(KafkaClient* client, const std::string& name, int3
   }
 }
 
+absl::Status GrowKafkaTopic(KafkaClient* client, const std::string& name, int32_t partitions,
+                            absl::Duration timeout) {
+  std::string what = absl::StrCat("adding partitions to topic ", name);
+  char reason[256] = "";
+  KafkaPtr<rd_kafka_NewPartitions_t> grown(rd_kafka_NewPartitions_new(
+      name.c_str(), static_cast<size_t>(partitions), reason, sizeof(reason)));
+  if (grown == nullptr) {
+    return absl::InvalidArgumentError(absl::StrCat(what, ": ", reason));
+  }
+  KafkaPtr<rd_kafka_queue_t> queue(rd_kafka_queue_new(client->get()));
+  auto options = KafkaAdminOptions(client, RD_KAFKA_ADMIN_OP_CREATEPARTITIONS, timeout);
+  rd_kafka_AdminOptions_set_operation_timeout(options.get(), MillisecondsOf(timeout), reason,
+                                              sizeof(reason));
+  rd_kafka_NewPartitions_t* topics[] = {grown.get()};
+  rd_kafka_CreatePartitions(client->get(), topics, 1, options.get(), queue.get());
+  ASSIGN_OR_RETURN(KafkaPtr<rd_kafka_event_t> event,
+                   KafkaAdminAnswer(client, queue.get(), what, timeout));
+  size_t count = 0;
+  const rd_kafka_topic_result_t** results = rd_kafka_CreatePartitions_result_topics(
+      rd_kafka_event_CreatePartitions_result(event.get()), &count);
+  return FirstKafkaTopicError(results, count, what);
+}
+
 absl::StatusOr<std::vector<KafkaGroupOffset>> GroupKafkaOffsets(
-    KafkaClient* client, const std::string& group, const std::optional<KafkaPartitionId>& only,
+    KafkaClient* client, const std::string& group, const std::vector<KafkaPartitionId>& only,
     absl::Duration timeout) {
   return RetryWhileUnavailable(
       timeout, [&](absl::Duration left) { return ReadGroupOffsets(client, group, only, left); });

@@ -5,7 +5,6 @@
 
 #include <cstdint>
 #include <map>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -38,6 +37,10 @@ absl::Status CreateKafkaTopic(KafkaClient* client, const std::string& name, int3
                               int32_t replication, const std::map<std::string, std::string>& config,
                               absl::Duration timeout);
 
+// Adds partitions until the topic has `partitions`. INVALID_ARGUMENT if it has more.
+absl::Status GrowKafkaTopic(KafkaClient* client, const std::string& name, int32_t partitions,
+                            absl::Duration timeout);
+
 struct KafkaGroupOffset {
   KafkaPartitionId partition;
   int64_t offset = 0;
@@ -45,10 +48,10 @@ struct KafkaGroupOffset {
 };
 // What any group has committed, transactions that are ending waited for: without that a read right
 // after a commit is often old. Empty if there is no such group. Asked for everything, a broker
-// leaves out a partition whose first offset is in a transaction that is ending; asked for `only`
-// one, it makes us wait for that too.
+// leaves out a partition whose first offset is in a transaction that is ending; asked for it by name
+// (`only`, all partitions if empty), it makes us wait for that too.
 absl::StatusOr<std::vector<KafkaGroupOffset>> GroupKafkaOffsets(
-    KafkaClient* client, const std::string& group, const std::optional<KafkaPartitionId>& only,
+    KafkaClient* client, const std::string& group, const std::vector<KafkaPartitionId>& only,
     absl::Duration timeout);
 
 }  // namespace millrace

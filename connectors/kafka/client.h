@@ -115,6 +115,7 @@ struct KafkaDeleter {
   void operator()(rd_kafka_TopicCollection_t* topics) const {
     rd_kafka_TopicCollection_destroy(topics);
   }
+  void operator()(rd_kafka_NewPartitions_t* grown) const { rd_kafka_NewPartitions_destroy(grown); }
   void operator()(rd_kafka_DeleteTopic_t* topic) const { rd_kafka_DeleteTopic_destroy(topic); }
   void operator()(rd_kafka_consumer_group_metadata_t* group) const {
     rd_kafka_consumer_group_metadata_destroy(group);

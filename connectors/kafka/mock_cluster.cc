@@ -15,6 +15,8 @@
 #include "common/base/status.h"
 #include "connectors/kafka/admin.h"
 #include "connectors/kafka/client.h"
+#include "connectors/kafka/sink_marker.h"
+#include "connectors/kafka/sink_settings.h"
 
 namespace millrace {
 namespace {
@@ -36,7 +38,8 @@ class Cluster : public MockKafkaCluster {
     }
     // It has none by itself, and admin requests would wait for one.
     rd_kafka_mock_set_controller_id(cluster_, 1);
-    return absl::OkStatus();
+    // It makes topics by itself with few partitions, and cannot add any.
+    return CreateTopic(kDefaultKafkaMarkerTopic, kKafkaMarkerPartitions);
   }
 
   std::string bootstrap_servers() const override {

@@ -85,6 +85,22 @@ std::string FormatKafkaSinkMarker(const KafkaSinkMarker& marker) {
                       marker.batch.value());
 }
 
+int32_t KafkaMarkerPartition(Epoch epoch) {
+  return static_cast<int32_t>(epoch.value() % kKafkaMarkerPartitions);
+}
+
+absl::StatusOr<std::optional<KafkaSinkMarker>> LastKafkaSinkMarker(
+    const std::vector<std::string>& texts) {
+  std::optional<KafkaSinkMarker> last;
+  for (const std::string& text : texts) {
+    ASSIGN_OR_RETURN(KafkaSinkMarker marker, ParseKafkaSinkMarker(text));
+    if (!last.has_value() || marker.epoch > last->epoch) {
+      last = std::move(marker);
+    }
+  }
+  return last;
+}
+
 absl::StatusOr<KafkaSinkMarker> ParseKafkaSinkMarker(std::string_view text) {
   std::vector<absl::string_view> parts = absl::StrSplit(ToAbsl(text), ':');
   int64_t epoch = 0;

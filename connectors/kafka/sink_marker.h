@@ -1,12 +1,15 @@
 // The marker of a Kafka sink shard: the last batch that is out, written in one transaction with the
 // batch. It is the metadata of an offset, always 0, that a consumer group of the shard's own has
-// committed for partition 0 of an empty topic. docs/exactly-once.md §3 is the protocol.
+// committed for a partition of an empty topic, which partition depends on the epoch. Of the markers
+// of all partitions the highest counts. docs/exactly-once.md §3 is the protocol.
 #ifndef MILLRACE_CONNECTORS_KAFKA_SINK_MARKER_H_
 #define MILLRACE_CONNECTORS_KAFKA_SINK_MARKER_H_
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "common/base/ids.h"
@@ -22,6 +25,16 @@ struct KafkaSinkMarker {
 
   friend bool operator==(const KafkaSinkMarker&, const KafkaSinkMarker&) = default;
 };
+
+// How many partitions the topic of the markers has, and the one of an epoch. A broker up to Kafka
+// 3.9 that refuses the marker of a fenced producer forgets what its successor has just sent for the
+// same partition: so the two must not share one, and epochs that do are far from each other.
+constexpr int32_t kKafkaMarkerPartitions = 16;
+int32_t KafkaMarkerPartition(Epoch epoch);
+
+// The highest epoch's; none of none. DATA_LOSS as ParseKafkaSinkMarker.
+absl::StatusOr<std::optional<KafkaSinkMarker>> LastKafkaSinkMarker(
+    const std::vector<std::string>& texts);
 
 // "1:<incarnation>:<epoch>:<batch>", the first number being the version of the form. DATA_LOSS for
 // text that is no marker, or one of a version that is not known.

@@ -36,6 +36,15 @@ TEST(KafkaSinkMarker, ReadsWhatItWrites) {
   }
 }
 
+TEST(KafkaSinkMarker, OfAllPartitionsTheHighestEpochCounts) {
+  EXPECT_EQ(*LastKafkaSinkMarker({}), std::nullopt);
+  // Its batch is not the highest where a claim was followed by a withdrawal.
+  EXPECT_EQ(*LastKafkaSinkMarker({"1:me:16:40", "1:me:17:39", "1:me:2:7"}), Marker(17, 39));
+  EXPECT_EQ(LastKafkaSinkMarker({"1:me:16:40", "?"}).status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_NE(KafkaMarkerPartition(Epoch(16)), KafkaMarkerPartition(Epoch(17)));
+  EXPECT_LT(KafkaMarkerPartition(Epoch(1'000'001)), kKafkaMarkerPartitions);
+}
+
 TEST(KafkaSinkMarker, TheJournalsIsOfEpochAndBatchOrOfABatch) {
   auto with_epoch = ParseJournaledKafkaMarker(Context("3:42", 0, 0));
   EXPECT_EQ(with_epoch->epoch, Epoch(3));

@@ -25,14 +25,18 @@ constexpr int kDrainMs = 10;
 constexpr absl::Duration kSlice = absl::Milliseconds(100);
 constexpr absl::Duration kPause = absl::Milliseconds(10);
 constexpr absl::Duration kSocketTimeout = absl::Seconds(10);
+// After a broker was restarted, librdkafka may wait for an answer, or for a coordinator, that does
+// not come before the deadline, while a new producer gets on at once.
+constexpr absl::Duration kStandstill = absl::Seconds(5);
 
 int MillisecondsUntil(absl::Time deadline) { return MillisecondsOf(deadline - absl::Now()); }
 
 KafkaPtr<rd_kafka_topic_partition_list_t> MarkerOffset(const std::string& topic,
-                                                       const std::string& text) {
+                                                       const KafkaSinkMarker& marker) {
+  const std::string text = FormatKafkaSinkMarker(marker);
   KafkaPtr<rd_kafka_topic_partition_list_t> list(rd_kafka_topic_partition_list_new(1));
-  rd_kafka_topic_partition_t* partition =
-      rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), 0);
+  rd_kafka_topic_partition_t* partition = rd_kafka_topic_partition_list_add(
+      list.get(), topic.c_str(), KafkaMarkerPartition(marker.epoch));
   partition->offset = 0;
   partition->metadata = std::malloc(text.size());  // the list frees it
   std::memcpy(partition->metadata, text.data(), text.size());
@@ -95,41 +99,61 @@ absl::Status KafkaSinkProducer::Init(absl::Time deadline) {
   }
 }
 
-// A broker that creates topics by itself has created it when asked.
+// A broker that creates topics by itself has created it when asked, with too few partitions perhaps.
 absl::Status KafkaSinkProducer::EnsureMarkerTopic(absl::Time deadline) {
   while (true) {
-    absl::Status found =
-        FindKafkaTopic(client_.get(), settings_.marker_topic, deadline - absl::Now()).status();
-    if (!absl::IsNotFound(found)) {
-      return Annotate(found, "the topic of the sinks' markers");
+    absl::StatusOr<KafkaTopicMetadata> found =
+        FindKafkaTopic(client_.get(), settings_.marker_topic, deadline - absl::Now());
+    if (!found.ok() && !absl::IsNotFound(found.status())) {
+      return Annotate(found.status(), "the topic of the sinks' markers");
     }
-    absl::Status created =
-        CreateKafkaTopic(client_.get(), settings_.marker_topic, 1, -1, {}, deadline - absl::Now());
-    if (created.ok()) {
-      return created;
+    if (found.ok() && found->partitions.size() >= kKafkaMarkerPartitions) {
+      return absl::OkStatus();
     }
-    // Another shard may have been faster; then it will be found in a moment.
-    if (!absl::IsAlreadyExists(created) || absl::Now() + kPause >= deadline) {
-      return Annotate(created,
-                      "the topic of the sinks' markers is missing (marker_topic names another)");
+    absl::Status made = found.ok() ? GrowKafkaTopic(client_.get(), settings_.marker_topic,
+                                                    kKafkaMarkerPartitions, deadline - absl::Now())
+                                   : CreateKafkaTopic(client_.get(), settings_.marker_topic,
+                                                      kKafkaMarkerPartitions, -1, {},
+                                                      deadline - absl::Now());
+    // Another shard may have been faster; then all will be found in a moment.
+    if (!made.ok() && !absl::IsAlreadyExists(made) &&
+        !(found.ok() && absl::IsInvalidArgument(made))) {
+      return Annotate(made, absl::StrCat("the topic of the sinks' markers needs ",
+                                         kKafkaMarkerPartitions,
+                                         " partitions (marker_topic names another)"));
+    }
+    if (absl::Now() + kPause >= deadline) {
+      return absl::UnavailableError(absl::StrCat("topic ", settings_.marker_topic,
+                                                 " of the sinks' markers does not appear"));
     }
     absl::SleepFor(kPause);
   }
 }
 
+absl::Status KafkaSinkProducer::StandsStill(const absl::Status& status) {
+  health_ = std::max(health_, Health::kFatal);
+  return absl::UnavailableError(
+      absl::StrCat(status.message(), "; nothing has moved for ", DurationToString(kStandstill)));
+}
+
 absl::StatusOr<std::optional<KafkaSinkMarker>> KafkaSinkProducer::ReadMarker(absl::Time deadline) {
-  ASSIGN_OR_RETURN(
-      std::vector<KafkaGroupOffset> offsets,
-      GroupKafkaOffsets(client_.get(), shard_, KafkaPartitionId{settings_.marker_topic, 0},
-                        deadline - absl::Now()));
-  if (offsets.empty()) {
-    return std::nullopt;
+  std::vector<KafkaPartitionId> partitions;
+  for (int32_t partition = 0; partition < kKafkaMarkerPartitions; ++partition) {
+    partitions.push_back({settings_.marker_topic, partition});
   }
-  absl::StatusOr<KafkaSinkMarker> marker = ParseKafkaSinkMarker(offsets[0].metadata);
-  if (!marker.ok()) {
-    return Annotate(marker.status(), absl::StrCat("group ", shard_));
+  const absl::Time until = std::min(deadline, absl::Now() + kStandstill);
+  absl::StatusOr<std::vector<KafkaGroupOffset>> offsets =
+      GroupKafkaOffsets(client_.get(), shard_, partitions, until - absl::Now());
+  if (!offsets.ok()) {
+    return absl::IsUnavailable(offsets.status()) && until < deadline ? StandsStill(offsets.status())
+                                                                     : offsets.status();
   }
-  return *std::move(marker);
+  std::vector<std::string> texts;
+  for (KafkaGroupOffset& offset : *offsets) {
+    texts.push_back(std::move(offset.metadata));
+  }
+  absl::StatusOr<std::optional<KafkaSinkMarker>> marker = LastKafkaSinkMarker(texts);
+  return marker.ok() ? marker : Annotate(marker.status(), absl::StrCat("group ", shard_));
 }
 
 absl::Status KafkaSinkProducer::Begin() {
@@ -223,21 +247,26 @@ absl::Status KafkaSinkProducer::SendMarker(const KafkaSinkMarker& marker, absl::
   if (!settings_.exactly_once) {
     return absl::OkStatus();
   }
-  auto offset = MarkerOffset(settings_.marker_topic, FormatKafkaSinkMarker(marker));
+  auto offset = MarkerOffset(settings_.marker_topic, marker);
+  const absl::Time until = std::min(deadline, absl::Now() + kStandstill);
   while (true) {
     absl::Status status = TransactionStatus(
         rd_kafka_send_offsets_to_transaction(client_->get(), offset.get(), group_.get(),
-                                             MillisecondsUntil(deadline)),
+                                             MillisecondsUntil(until)),
         "writing the marker");
-    if (!absl::IsUnavailable(status) || health_ != Health::kGood ||
-        absl::Now() + kPause >= deadline) {
+    if (!absl::IsUnavailable(status) || health_ != Health::kGood) {
       return status;
+    }
+    if (absl::Now() + kPause >= until) {
+      return until < deadline ? StandsStill(status) : status;
     }
     rd_kafka_poll(client_->get(), kDrainMs);
   }
 }
 
 absl::Status KafkaSinkProducer::Flush(absl::Time deadline) {
+  int left = rd_kafka_outq_len(client_->get());
+  absl::Time moved = absl::Now();
   while (true) {
     const absl::Time until = std::min(deadline, absl::Now() + kSlice);
     rd_kafka_resp_err_t error = rd_kafka_flush(client_->get(), MillisecondsUntil(until));
@@ -249,10 +278,16 @@ absl::Status KafkaSinkProducer::Flush(absl::Time deadline) {
       return absl::OkStatus();
     }
     RETURN_IF_ERROR(CheckTransaction());
-    if (absl::Now() >= deadline) {
-      return absl::UnavailableError(absl::StrCat(
+    const absl::Time now = absl::Now();
+    if (const int left_now = rd_kafka_outq_len(client_->get()); left_now != left) {
+      left = left_now;
+      moved = now;
+    }
+    if (now >= std::min(deadline, moved + kStandstill)) {
+      const absl::Status status = absl::UnavailableError(absl::StrCat(
           What("records were not acknowledged in time"), " at bootstrap.servers = '",
-          client_->bootstrap_servers(), "': ", rd_kafka_outq_len(client_->get()), " are left"));
+          client_->bootstrap_servers(), "': ", left, " are left"));
+      return now < deadline ? StandsStill(status) : status;
     }
   }
 }
@@ -275,14 +310,15 @@ absl::Status KafkaSinkProducer::Commit(absl::Time deadline) {
   if (!settings_.exactly_once) {
     return absl::OkStatus();
   }
+  const absl::Time until = std::min(deadline, absl::Now() + kStandstill);
   while (true) {
     absl::Status status =
-        TransactionStatus(rd_kafka_commit_transaction(client_->get(), MillisecondsUntil(deadline)),
+        TransactionStatus(rd_kafka_commit_transaction(client_->get(), MillisecondsUntil(until)),
                           "committing the transaction");
     if (status.ok() || health_ != Health::kGood) {
       return status;
     }
-    if (!absl::IsUnavailable(status) || absl::Now() + kPause >= deadline) {
+    if (!absl::IsUnavailable(status) || absl::Now() + kPause >= until) {
       health_ = Health::kInDoubt;
       return status;
     }

@@ -4,7 +4,8 @@
 //
 // A call that gives UNAVAILABLE while health() is kGood has run out of time and may be made again,
 // or gone on with. After any other error the transaction cannot be committed any more, or nobody
-// knows whether it is: Abort, drop the producer, and read the marker with the next one.
+// knows whether it is: Abort, drop the producer, and read the marker with the next one. That also
+// happens when nothing moves for 5 s.
 #ifndef MILLRACE_CONNECTORS_KAFKA_SINK_PRODUCER_H_
 #define MILLRACE_CONNECTORS_KAFKA_SINK_PRODUCER_H_
 
@@ -42,7 +43,8 @@ class KafkaSinkProducer {
   // sees that the topic of the markers is there. Nothing to do at least once.
   absl::Status Init(absl::Time deadline);
 
-  // The marker as no open transaction can change it any more. REQUIRES: exactly once, Init.
+  // The shard's last marker, as no open transaction can change it any more. REQUIRES: exactly once,
+  // Init.
   absl::StatusOr<std::optional<KafkaSinkMarker>> ReadMarker(absl::Time deadline);
 
   absl::Status Begin();
@@ -69,6 +71,8 @@ class KafkaSinkProducer {
       : settings_(std::move(settings)), shard_(std::move(shard)) {}
 
   absl::Status EnsureMarkerTopic(absl::Time deadline);
+  // `status`, after which the producer is of no more use.
+  absl::Status StandsStill(const absl::Status& status);
   absl::Status CheckTransaction();
   void OnDelivery(const rd_kafka_message_t* message);
   // Of a transactional call, which `what` names; takes `error`.

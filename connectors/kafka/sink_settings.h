@@ -12,6 +12,9 @@
 
 namespace millrace {
 
+// Of the option marker_topic.
+constexpr char kDefaultKafkaMarkerTopic[] = "millrace-markers";
+
 // What a claim does about batches in doubt when the broker has expired the shard's marker.
 enum class OnLostMarker {
   kFail,

@@ -35,6 +35,7 @@ struct Round {
   size_t batch = 0;   // the next one to hand over
   size_t record = 0;  // the next one in it
   bool begun = false;
+  bool last_marker_seen = false;
   bool marker_sent = false;
 };
 
@@ -194,7 +195,10 @@ class KafkaSinkWriter : public SinkWriter {
     RETURN_IF_ERROR(HandOver(deadline));
     if (!round_->marker_sent) {
       MILLRACE_FAILPOINT("kafka_sink.produced");
-      RETURN_IF_ERROR(AwaitMarker(deadline));
+      if (!round_->last_marker_seen) {
+        RETURN_IF_ERROR(AwaitMarker(deadline));
+        round_->last_marker_seen = true;
+      }
       RETURN_IF_ERROR(producer_->SendMarker(MarkerOf(round_->through), deadline));
       round_->marker_sent = true;
       MILLRACE_FAILPOINT("kafka_sink.offsets_sent");
@@ -209,22 +213,20 @@ class KafkaSinkWriter : public SinkWriter {
     return absl::OkStatus();
   }
 
-  // Brokers before 3.9.1 (KAFKA-17507) take a committed offset over into their cache some time
+  // Brokers up to Kafka 3.9 (KAFKA-17507) take a committed offset over into their cache some time
   // after the transaction is over. The offset of the next transaction would replace one that still
   // waits for that: were the next one aborted, the marker would be that of the transaction before,
   // and the batches in between would be written twice. A stable read waits until nothing waits.
+  // Should the marker be lost nevertheless, the one that is sent now makes up for it.
   absl::Status AwaitMarker(absl::Time deadline) {
     if (!settings_.exactly_once) {
       return absl::OkStatus();
     }
     ASSIGN_OR_RETURN(std::optional<KafkaSinkMarker> found, producer_->ReadMarker(deadline));
-    if (!found.has_value() || (found->epoch == context_.epoch && found->batch == marked_)) {
-      return absl::OkStatus();  // one that has expired is missed by the next claim, if any
+    if (found.has_value() && found->epoch > context_.epoch) {
+      superseded_ = ClaimedByHigherEpoch(*found, context_, settings_);
     }
-    return absl::AbortedError(absl::StrCat(
-        "topic ", settings_.topic, ", shard ", context_.shard, ": the marker is ",
-        FormatKafkaSinkMarker(*found), ", expected was ", FormatKafkaSinkMarker(MarkerOf(marked_)),
-        "; the shard must be claimed again"));
+    return superseded_;
   }
 
   absl::Status HandOver(absl::Time deadline) {

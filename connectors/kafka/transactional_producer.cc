@@ -14,9 +14,10 @@ namespace {
 
 constexpr int kTimeoutMs = 30000;
 
-KafkaPtr<rd_kafka_topic_partition_list_t> FirstPartitionOf(const std::string& topic) {
+KafkaPtr<rd_kafka_topic_partition_list_t> ListOf(const KafkaPartitionId& partition) {
   KafkaPtr<rd_kafka_topic_partition_list_t> list(rd_kafka_topic_partition_list_new(1));
-  rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), 0)->offset = 0;
+  rd_kafka_topic_partition_list_add(list.get(), partition.topic.c_str(), partition.partition)
+      ->offset = 0;
   return list;
 }
 
@@ -44,9 +45,9 @@ class Producer : public TransactionalProducer {
     return KafkaStatus(rd_kafka_flush(client_->get(), kTimeoutMs), "flush");
   }
 
-  absl::Status SendOffset(const std::string& group, const std::string& topic,
+  absl::Status SendOffset(const std::string& group, const KafkaPartitionId& partition,
                           std::string_view metadata) override {
-    KafkaPtr<rd_kafka_topic_partition_list_t> list = FirstPartitionOf(topic);
+    KafkaPtr<rd_kafka_topic_partition_list_t> list = ListOf(partition);
     list->elems[0].metadata = std::malloc(metadata.size());  // the list frees it
     std::memcpy(list->elems[0].metadata, metadata.data(), metadata.size());
     list->elems[0].metadata_size = metadata.size();
@@ -105,8 +106,8 @@ absl::StatusOr<std::unique_ptr<TransactionalProducer>> NewTransactionalProducer(
 
 absl::StatusOr<std::optional<std::string>> ReadOffsetMetadata(const std::string& bootstrap_servers,
                                                               const std::string& group,
-                                                              const std::string& topic, bool stable,
-                                                              absl::Duration timeout) {
+                                                              const KafkaPartitionId& partition,
+                                                              bool stable, absl::Duration timeout) {
   OptionMap options;
   options["bootstrap.servers"] = bootstrap_servers;
   ASSIGN_OR_RETURN(
@@ -114,7 +115,7 @@ absl::StatusOr<std::optional<std::string>> ReadOffsetMetadata(const std::string&
       KafkaClient::Create(KafkaRole::kConsumer, options,
                           {{"group.id", group},
                            {"isolation.level", stable ? "read_committed" : "read_uncommitted"}}));
-  KafkaPtr<rd_kafka_topic_partition_list_t> list = FirstPartitionOf(topic);
+  KafkaPtr<rd_kafka_topic_partition_list_t> list = ListOf(partition);
   rd_kafka_resp_err_t error =
       rd_kafka_committed(client->get(), list.get(), MillisecondsOf(timeout));
   const rd_kafka_topic_partition_t& found = list->elems[0];

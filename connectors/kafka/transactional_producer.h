@@ -14,6 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "connectors/kafka/offsets.h"
 
 namespace millrace {
 
@@ -25,8 +26,8 @@ class TransactionalProducer {
                             std::string_view value) = 0;
   // Returns when all that was sent is in the log.
   virtual absl::Status Flush() = 0;
-  // Offset 0 of partition 0 of `topic`, with `metadata`, for a group.
-  virtual absl::Status SendOffset(const std::string& group, const std::string& topic,
+  // Offset 0 of `partition`, with `metadata`, for a group.
+  virtual absl::Status SendOffset(const std::string& group, const KafkaPartitionId& partition,
                                   std::string_view metadata) = 0;
   virtual absl::Status Commit(absl::Duration timeout = absl::Seconds(30)) = 0;
   virtual absl::Status Abort() = 0;
@@ -40,8 +41,8 @@ absl::StatusOr<std::unique_ptr<TransactionalProducer>> NewTransactionalProducer(
 // is open or ending.
 absl::StatusOr<std::optional<std::string>> ReadOffsetMetadata(const std::string& bootstrap_servers,
                                                               const std::string& group,
-                                                              const std::string& topic, bool stable,
-                                                              absl::Duration timeout);
+                                                              const KafkaPartitionId& partition,
+                                                              bool stable, absl::Duration timeout);
 
 }  // namespace millrace
 

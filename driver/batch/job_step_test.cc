@@ -20,7 +20,7 @@ TEST_P(JobStepTest, LosesNothing) {
   PlannedInterruption planned = std::get<1>(GetParam()).second;
   planned.step = static_cast<SimulatedStep>(std::get<0>(GetParam()));
   int interrupted = 0;
-  for (uint64_t seed = 1; seed <= 1000 && interrupted < 8; ++seed) {
+  for (uint64_t seed = 1; seed <= 10000 && interrupted < 8; ++seed) {
     SCOPED_TRACE(absl::StrCat("seed ", seed));
     JobSimulation simulation(seed, /*running_state=*/seed % 4 != 0);
     planned.skip = interrupted % 4;

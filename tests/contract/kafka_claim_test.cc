@@ -144,6 +144,29 @@ TEST_F(KafkaClaim, AZombieThatInitsLastGivesUpAndTheOwnerClaimsAgain) {
   EXPECT_EQ(Visible(), (Strings{"one", "two", "three"}));
 }
 
+// As a broker makes it that creates topics by itself.
+TEST_F(KafkaClaim, AMarkerTopicWithTooFewPartitionsIsGrown) {
+  (*sink_.mutable_options())["marker_topic"] = NewTopic(1);
+  auto writer = Open();
+  WriteAndCommit(*writer, 1, "one");
+  auto next = Open();
+  EXPECT_EQ(next->committed(), BatchId(1));
+  WriteAndCommit(*next, 2, "two");
+  EXPECT_EQ(Visible(), (Strings{"one", "two"}));
+}
+
+// Epochs share partitions of the marker topic, and the markers of old ones stay in the others.
+TEST_F(KafkaClaim, FindsTheLastMarkerThroughManyEpochs) {
+  Strings expected;
+  for (int64_t batch = 1; batch <= 20; ++batch) {
+    auto writer = Open();
+    EXPECT_EQ(writer->committed(), BatchId(batch - 1));
+    expected.push_back(absl::StrCat(batch));
+    WriteAndCommit(*writer, batch, expected.back());
+  }
+  EXPECT_EQ(Visible(), expected);
+}
+
 TEST_F(KafkaClaim, EndsWhatACrashedWriterLeftOpen) {
   auto writer = Open();
   WriteAndCommit(*writer, 1, "one");

@@ -21,7 +21,7 @@ constexpr absl::Duration kShort = absl::Milliseconds(500);  // for what gets no 
 // The broker of this test program through librdkafka. Topics must have been made.
 class BrokerLog : public TransactionalLog {
  public:
-  BrokerLog() : offsets_topic_(NewTopic(1)) {}
+  BrokerLog() : offsets_topic_(NewTopic(2)) {}
 
   std::unique_ptr<Producer> NewProducer(const std::string& transactional_id,
                                         absl::Duration transaction_timeout) override {
@@ -44,10 +44,10 @@ class BrokerLog : public TransactionalLog {
     return values;
   }
 
-  absl::StatusOr<std::optional<std::string>> ReadOffset(const std::string& group,
+  absl::StatusOr<std::optional<std::string>> ReadOffset(const OffsetName& offset,
                                                         bool stable) override {
-    return ReadOffsetMetadata(Broker().bootstrap_servers(), group, offsets_topic_, stable,
-                              read_timeout_);
+    return ReadOffsetMetadata(Broker().bootstrap_servers(), offset.group,
+                              {offsets_topic_, offset.partition}, stable, read_timeout_);
   }
   absl::Status ExpireGroup(const std::string& group) override {
     return Admin().DeleteGroup(group, kTimeout);
@@ -75,8 +75,8 @@ class BrokerLog : public TransactionalLog {
       absl::Status sent = client_->Send(topic, 0, value);
       return sent.ok() ? client_->Flush() : sent;
     }
-    absl::Status SendOffset(const std::string& group, const std::string& metadata) override {
-      return client_->SendOffset(group, offsets_topic_, metadata);
+    absl::Status SendOffset(const OffsetName& offset, const std::string& metadata) override {
+      return client_->SendOffset(offset.group, {offsets_topic_, offset.partition}, metadata);
     }
     absl::Status Commit() override {
       const std::optional<Fate> fate = std::exchange(fate_, std::nullopt);
@@ -144,7 +144,8 @@ class KafkaConformance : public testing::TestWithParam<Place> {
   void Prepare(Producer& producer, const std::string& value) {
     ASSERT_OK(producer.Begin());
     ASSERT_OK(producer.Produce(topic_, value));
-    ASSERT_OK(producer.SendOffset(group_, "with " + value));
+    ASSERT_OK(log_->ReadOffset({group_}, /*stable=*/true));  // as is required
+    ASSERT_OK(producer.SendOffset({group_}, "with " + value));
   }
   void Write(Producer& producer, const std::string& value) {
     Prepare(producer, value);
@@ -168,20 +169,20 @@ class KafkaConformance : public testing::TestWithParam<Place> {
     EXPECT_EQ(*found, expected);
   }
   void ExpectOffset(const std::optional<std::string>& expected, bool stable = true) {
-    auto found = log_->ReadOffset(group_, stable);
+    auto found = log_->ReadOffset({group_}, stable);
     ASSERT_OK(found);
     EXPECT_EQ(*found, expected);
   }
   void ExpectUnstable() {
     GetParam().set_read_timeout(*log_, kShort);
-    const absl::Status status = log_->ReadOffset(group_, /*stable=*/true).status();
+    const absl::Status status = log_->ReadOffset({group_}, /*stable=*/true).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
     GetParam().set_read_timeout(*log_, kTimeout);
   }
 
   // REQUIRES: a transaction.
   void ExpectFenced(Producer& producer) {
-    const absl::Status sent = producer.SendOffset(group_, "of the fenced");
+    const absl::Status sent = producer.SendOffset({group_}, "of the fenced");
     EXPECT_TRUE(absl::IsAborted(sent)) << sent;
     EXPECT_FALSE(producer.Commit().ok());
   }
@@ -229,10 +230,24 @@ TEST_P(KafkaConformance, WhatIsAbortedIsNotSeen) {
 TEST_P(KafkaConformance, AMarkerAloneIsATransaction) {
   auto producer = Open();
   ASSERT_OK(producer->Begin());
-  ASSERT_OK(producer->SendOffset(group_, "claimed"));
+  ASSERT_OK(producer->SendOffset({group_}, "claimed"));
   ASSERT_OK(producer->Commit());
   ExpectOffset("claimed");
   ExpectEnds({0, 0});
+}
+
+TEST_P(KafkaConformance, OffsetsOfTwoPartitionsAreApart) {
+  auto producer = Open();
+  Write(*producer, "a");
+  ExpectOffset("with a");
+  ASSERT_OK(producer->Begin());
+  ASSERT_OK(producer->SendOffset({group_, 1}, "of another"));
+  ExpectOffset("with a");  // not held up by the open one
+  ASSERT_OK(producer->Commit());
+  ExpectOffset("with a");
+  auto found = log_->ReadOffset({group_, 1}, /*stable=*/true);
+  ASSERT_OK(found);
+  EXPECT_EQ(*found, "of another");
 }
 
 TEST_P(KafkaConformance, AnOpenTransactionHoldsTheStableOffsetAndTheReaders) {

@@ -37,16 +37,22 @@ class SimulatedKafka::SimulatedProducer : public Producer {
     return absl::OkStatus();
   }
 
-  absl::Status SendOffset(const std::string& group, const std::string& metadata) override {
+  absl::Status SendOffset(const OffsetName& offset, const std::string& metadata) override {
     if (phase_ != Phase::kBegun) {
       return absl::FailedPreconditionError("send offset: no transaction");
     }
+    KeptOffset& kept = kafka_.offsets_[offset];
     if (fenced()) {
+      if (owner_.open != nullptr) {
+        owner_.open->offsets.erase(offset);
+        kept.open.erase(owner_.open.get());
+      }
       return Fenced();
     }
     Transaction& transaction = kafka_.OpenTransaction(owner_, timeout_);
-    transaction.offsets[group] = metadata;
-    kafka_.groups_[group].open.insert(&transaction);
+    transaction.offsets[offset] = metadata;
+    kept.late.reset();
+    kept.open.insert(&transaction);
     return absl::OkStatus();
   }
 
@@ -129,10 +135,10 @@ void SimulatedKafka::End(Owner& owner, State state) {
     topics_[topic].push_back({ended, std::nullopt});
   }
   for (const auto& [name, metadata] : ended->offsets) {
-    Group& group = groups_[name];
-    group.open.erase(ended.get());
+    KeptOffset& kept = offsets_[name];
+    kept.open.erase(ended.get());
     if (state == State::kCommitted) {
-      group.late = metadata;
+      kept.late = metadata;
     }
   }
 }
@@ -161,30 +167,50 @@ absl::StatusOr<std::vector<std::string>> SimulatedKafka::ReadCommitted(const std
   return values;
 }
 
-absl::StatusOr<std::optional<std::string>> SimulatedKafka::ReadOffset(const std::string& group,
+absl::StatusOr<std::optional<std::string>> SimulatedKafka::ReadOffset(const OffsetName& offset,
                                                                       bool stable) {
-  Group& found = groups_[group];
+  KeptOffset& kept = offsets_[offset];
   if (stable) {
-    if (!found.open.empty()) {
-      return absl::UnavailableError("an open transaction has an offset of the group");
+    if (!kept.open.empty()) {
+      return absl::UnavailableError("an open transaction has this offset");
     }
-    found.committed = CommittedOffset(group);
-    found.late.reset();
+    if (kept.late.has_value()) {
+      kept.committed = std::exchange(kept.late, std::nullopt);
+    }
   }
-  return found.committed;
+  return kept.committed;
 }
 
-std::optional<std::string> SimulatedKafka::CommittedOffset(const std::string& group) const {
-  const auto found = groups_.find(group);
-  if (found == groups_.end()) {
-    return std::nullopt;
+absl::StatusOr<std::map<int32_t, std::string>> SimulatedKafka::ReadOffsets(
+    const std::string& group) {
+  for (const auto& [name, kept] : offsets_) {
+    if (name.group == group) {
+      if (absl::Status status = ReadOffset(name, /*stable=*/true).status(); !status.ok()) {
+        return status;
+      }
+    }
   }
-  return found->second.late.has_value() ? found->second.late : found->second.committed;
+  return CommittedOffsets(group);
+}
+
+std::map<int32_t, std::string> SimulatedKafka::CommittedOffsets(const std::string& group) const {
+  std::map<int32_t, std::string> found;
+  for (const auto& [name, kept] : offsets_) {
+    const std::optional<std::string>& last = kept.late.has_value() ? kept.late : kept.committed;
+    if (name.group == group && last.has_value()) {
+      found[name.partition] = *last;
+    }
+  }
+  return found;
 }
 
 absl::Status SimulatedKafka::ExpireGroup(const std::string& group) {
-  groups_[group].committed.reset();
-  groups_[group].late.reset();
+  for (auto& [name, kept] : offsets_) {
+    if (name.group == group) {
+      kept.committed.reset();
+      kept.late.reset();
+    }
+  }
   return absl::OkStatus();
 }
 

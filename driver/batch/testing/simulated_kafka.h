@@ -18,13 +18,19 @@
 
 namespace millrace {
 
-// A cluster with topics of one partition and groups with one offset, of which only the metadata
-// matters. Thread-compatible, like its producers, which it must outlive.
+// A cluster with topics of one partition, and groups with an offset for each partition of a topic
+// of which only the metadata matters. Thread-compatible, like its producers, which it must outlive.
 //
 // Errors: ABORTED = fenced, for good. UNAVAILABLE = of a commit: in doubt; of a read: an open
 // transaction is in the way. FAILED_PRECONDITION = not the time for this call.
 class TransactionalLog {
  public:
+  struct OffsetName {
+    std::string group;
+    int32_t partition = 0;
+    friend auto operator<=>(const OffsetName&, const OffsetName&) = default;
+  };
+
   // What becomes of a commit that is not answered.
   enum class Fate {
     kCarriedOut,  // may be asked for again
@@ -42,7 +48,10 @@ class TransactionalLog {
     virtual absl::Status Begin() = 0;
     // Only SendOffset and Commit are bound to find out that the producer is fenced.
     virtual absl::Status Produce(const std::string& topic, const std::string& value) = 0;
-    virtual absl::Status SendOffset(const std::string& group, const std::string& metadata) = 0;
+    // REQUIRES: a stable read of that offset since the last commit that set it. Without, an abort
+    // may take the offset of that commit along. From a fenced producer, the call is refused and may
+    // take along what the open transaction of its successor has set for the same offset.
+    virtual absl::Status SendOffset(const OffsetName& offset, const std::string& metadata) = 0;
     virtual absl::Status Commit() = 0;
     virtual absl::Status Abort() = 0;
     // The next commit is not answered: UNAVAILABLE.
@@ -66,30 +75,34 @@ class TransactionalLog {
   virtual absl::StatusOr<std::vector<std::string>> ReadCommitted(const std::string& topic) = 0;
 
   // The offset's metadata, none if there is none. `stable`: waits for transactions that are ending,
-  // UNAVAILABLE while one with this group is open. Else it may be older.
-  virtual absl::StatusOr<std::optional<std::string>> ReadOffset(const std::string& group,
+  // UNAVAILABLE while one with this offset is open. Else it may be older.
+  virtual absl::StatusOr<std::optional<std::string>> ReadOffset(const OffsetName& offset,
                                                                 bool stable) = 0;
   // As after offsets.retention.minutes without members.
   virtual absl::Status ExpireGroup(const std::string& group) = 0;
 };
 
 // As late and as forgetful as Kafka may be: a fenced producer hears of it only from SendOffset and
-// Commit, and only a stable read ends the delay of a committed offset. Time is virtual.
+// Commit, only a stable read ends the delay of a committed offset, and offsets that can be lost are.
+// Time is virtual.
 class SimulatedKafka : public TransactionalLog {
  public:
   std::unique_ptr<Producer> NewProducer(const std::string& transactional_id,
                                         absl::Duration transaction_timeout) override;
   absl::StatusOr<Ends> EndsOf(const std::string& topic) override;
   absl::StatusOr<std::vector<std::string>> ReadCommitted(const std::string& topic) override;
-  absl::StatusOr<std::optional<std::string>> ReadOffset(const std::string& group,
+  absl::StatusOr<std::optional<std::string>> ReadOffset(const OffsetName& offset,
                                                         bool stable) override;
   absl::Status ExpireGroup(const std::string& group) override;
 
   // Transactions time out.
   void PassTime(absl::Duration duration);
 
-  // What a stable read gives once the open transactions have been aborted.
-  std::optional<std::string> CommittedOffset(const std::string& group) const;
+  // Stable reads of all offsets of a group at once, by partition.
+  absl::StatusOr<std::map<int32_t, std::string>> ReadOffsets(const std::string& group);
+
+  // What ReadOffsets gives once the open transactions have been aborted.
+  std::map<int32_t, std::string> CommittedOffsets(const std::string& group) const;
 
  private:
   class SimulatedProducer;
@@ -99,7 +112,7 @@ class SimulatedKafka : public TransactionalLog {
     State state = State::kOpen;
     absl::Duration ends_at = absl::InfiniteDuration();
     std::set<std::string> topics;
-    std::map<std::string, std::string> offsets;  // by group
+    std::map<OffsetName, std::string> offsets;
   };
   // Of one transactional id.
   struct Owner {
@@ -110,7 +123,7 @@ class SimulatedKafka : public TransactionalLog {
     std::shared_ptr<const Transaction> transaction;
     std::optional<std::string> value;  // none: the end of the transaction
   };
-  struct Group {
+  struct KeptOffset {
     std::optional<std::string> committed;
     std::optional<std::string> late;  // committed, and not seen by plain reads yet
     std::set<const Transaction*> open;
@@ -123,7 +136,7 @@ class SimulatedKafka : public TransactionalLog {
   absl::Duration now_;
   std::map<std::string, Owner> owners_;
   std::map<std::string, std::vector<Record>> topics_;
-  std::map<std::string, Group> groups_;
+  std::map<OffsetName, KeptOffset> offsets_;
 };
 
 }  // namespace millrace

@@ -32,17 +32,26 @@ std::string Text(int64_t batch, const SimulatedState& state) {
 struct Marker {
   int64_t epoch = 0;
   int64_t batch = 0;
+  friend auto operator<=>(const Marker&, const Marker&) = default;
 };
+// One for each epoch: a zombie may take along what is sent for the same one (TransactionalLog).
+int32_t PartitionOf(int64_t epoch) { return static_cast<int32_t>(epoch); }
+
 std::string Text(const Marker& marker) { return absl::StrCat(marker.epoch, ":", marker.batch); }
-Marker Parse(const std::optional<std::string>& text) {
+Marker Parse(const std::string& text) {
   Marker marker;
-  if (text.has_value()) {
-    const size_t colon = text->find(':');
-    EXPECT_TRUE(absl::SimpleAtoi(text->substr(0, colon), &marker.epoch) &&
-                absl::SimpleAtoi(text->substr(colon + 1), &marker.batch))
-        << *text;
-  }
+  const size_t colon = text.find(':');
+  EXPECT_TRUE(absl::SimpleAtoi(text.substr(0, colon), &marker.epoch) &&
+              absl::SimpleAtoi(text.substr(colon + 1), &marker.batch))
+      << text;
   return marker;
+}
+Marker Last(const std::map<int32_t, std::string>& by_partition) {
+  Marker last;
+  for (const auto& [partition, text] : by_partition) {
+    last = std::max(last, Parse(text));
+  }
+  return last;
 }
 
 }  // namespace
@@ -57,6 +66,7 @@ std::string SimulatedStepName(SimulatedStep step) {
       "BatchRun",
       "CommitTold",
       "Produced",
+      "LastMarkerSeen",
       "MarkerSent",
       "ClaimInDoubt",
       "CommitInDoubt",
@@ -85,7 +95,7 @@ std::string SimulatedStepName(SimulatedStep step) {
 }
 
 int64_t SimulatedWorld::MarkerBatch(uint32_t shard) const {
-  return Parse(kafka.CommittedOffset(NameOf(shard))).batch;
+  return Last(kafka.CommittedOffsets(NameOf(shard))).batch;
 }
 
 void SimulatedWorld::CheckOutput(bool running_state) {
@@ -246,26 +256,40 @@ void SimulatedExecutor::Init(uint32_t shard) {
   Reached(SimulatedStep::kInitialized);
 }
 
-void SimulatedExecutor::ReadMarker(uint32_t shard) {
-  const auto found = world_.kafka.ReadOffset(NameOf(shard), /*stable=*/true);
+// The batch of the last one, unless it gives up.
+std::optional<int64_t> SimulatedExecutor::LastMarker(uint32_t shard) {
+  const auto found = world_.kafka.ReadOffsets(NameOf(shard));
   if (!found.ok()) {
     // Somebody has taken the shard meanwhile, and writes.
     GiveUp(std::string(found.status().message()));
-    return;
+    return std::nullopt;
   }
-  const Marker marker = Parse(*found);
-  if (marker.epoch > epoch_) {
+  const Marker last = Last(*found);
+  if (last.epoch > epoch_) {
     GiveUp("a higher epoch has claimed the shard");
-    return;
+    return std::nullopt;
   }
-  ASSERT_GE(marker.batch, suppress_until_) << "the journal knows a later batch to be out";
-  shards_[shard].out = marker.batch;
-  Reached(SimulatedStep::kMarkerRead);
+  return last.batch;
+}
+
+void SimulatedExecutor::ReadMarker(uint32_t shard) {
+  if (const std::optional<int64_t> batch = LastMarker(shard); batch.has_value()) {
+    ASSERT_GE(*batch, suppress_until_) << "the journal knows a later batch to be out";
+    shards_[shard].out = *batch;
+    Reached(SimulatedStep::kMarkerRead);
+  }
+}
+
+void SimulatedExecutor::AwaitMarker(uint32_t shard) {
+  if (LastMarker(shard).has_value()) {
+    Reached(SimulatedStep::kLastMarkerSeen);
+  }
 }
 
 void SimulatedExecutor::SendMarker(uint32_t shard, int64_t batch) {
   const absl::Status sent =
-      shards_[shard].producer->SendOffset(NameOf(shard), Text(Marker{epoch_, batch}));
+      shards_[shard].producer->SendOffset({NameOf(shard), PartitionOf(epoch_)},
+                                          Text(Marker{epoch_, batch}));
   if (!sent.ok()) {
     GiveUp("fenced");
   }
@@ -277,10 +301,10 @@ void SimulatedExecutor::EndTransaction(uint32_t shard, int64_t through, const Wo
   if (const std::optional<TransactionalLog::Fate> fate = world_.lose_answer(); fate.has_value()) {
     shards_[shard].producer->LoseAnswerOfCommit(*fate);
   }
-  const auto before = world_.kafka.CommittedOffset(NameOf(shard));
+  const auto before = world_.kafka.CommittedOffsets(NameOf(shard));
   const absl::Status status = shards_[shard].producer->Commit();
   int64_t& claimed_by = world_.claimed_by[shard];
-  ASSERT_TRUE(epoch_ >= claimed_by || world_.kafka.CommittedOffset(NameOf(shard)) == before)
+  ASSERT_TRUE(epoch_ >= claimed_by || world_.kafka.CommittedOffsets(NameOf(shard)) == before)
       << NameOf(shard) << ": " << id_ << " has written although epoch " << claimed_by
       << " has claimed it";
   if (absl::IsUnavailable(status)) {
@@ -289,6 +313,8 @@ void SimulatedExecutor::EndTransaction(uint32_t shard, int64_t through, const Wo
   } else if (!status.ok()) {
     GiveUp("fenced");
   } else {
+    const auto markers = world_.kafka.CommittedOffsets(NameOf(shard));
+    ASSERT_EQ(Last(markers), (Marker{epoch_, through})) << NameOf(shard) << ": output without marker";
     shards_[shard].out = through;
     claimed_by = epoch_;
     Reached(claims ? SimulatedStep::kClaimed : SimulatedStep::kCommitted);
@@ -386,7 +412,7 @@ void SimulatedExecutor::CommitShard(uint32_t shard, int64_t through) {
   if (through <= shards_[shard].out) {
     return;
   }
-  DoNext({[=, this] { Produce(shard, through); },
+  DoNext({[=, this] { Produce(shard, through); }, [=, this] { AwaitMarker(shard); },
           [=, this] {
             SendMarker(shard, through);
             Reached(SimulatedStep::kMarkerSent);

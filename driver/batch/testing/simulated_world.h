@@ -38,6 +38,7 @@ enum class SimulatedStep {
   kBatchRun,
   kCommitTold,
   kProduced,
+  kLastMarkerSeen,  // stable, before the next one is sent
   kMarkerSent,
   kClaimInDoubt,
   kCommitInDoubt,
@@ -93,7 +94,7 @@ struct SimulatedWorld {
   std::function<SimulatedInterruption(SimulatedStep)> interrupt;
   std::function<std::optional<TransactionalLog::Fate>()> lose_answer;
 
-  // The last batch that is out, by the marker of the shard.
+  // The last batch that is out, by the markers of the shard.
   int64_t MarkerBatch(uint32_t shard) const;
   // Every shard must have the output of every planned batch, in order and once.
   void CheckOutput(bool running_state);
@@ -145,6 +146,8 @@ class SimulatedExecutor {
   void Claim(uint32_t shard);
   void Init(uint32_t shard);
   void ReadMarker(uint32_t shard);
+  std::optional<int64_t> LastMarker(uint32_t shard);
+  void AwaitMarker(uint32_t shard);
   void SendMarker(uint32_t shard, int64_t batch);
   void Commit(const proto::CommitBatch& commit);
   void CommitShard(uint32_t shard, int64_t through);
