@@ -25,8 +25,8 @@ constexpr int kDrainMs = 10;
 constexpr absl::Duration kSlice = absl::Milliseconds(100);
 constexpr absl::Duration kPause = absl::Milliseconds(10);
 constexpr absl::Duration kSocketTimeout = absl::Seconds(10);
-// After a broker was restarted, librdkafka may wait for an answer, or for a coordinator, that does
-// not come before the deadline, while a new producer gets on at once.
+// After a broker was restarted, a producer may wait for what does not come before the deadline, while
+// a new one gets on at once.
 constexpr absl::Duration kStandstill = absl::Seconds(5);
 
 int MillisecondsUntil(absl::Time deadline) { return MillisecondsOf(deadline - absl::Now()); }

@@ -43,5 +43,46 @@ TEST(Rdkafka, RunsAMockCluster) {
   rd_kafka_destroy(producer);
 }
 
+// Upstream issue 5456: without repository.bzl's patch this call does not return.
+TEST(Rdkafka, SendingOffsetsEndsInTimeWhenTheCoordinatorIsDown) {
+  char error[256];
+  rd_kafka_t* host = rd_kafka_new(RD_KAFKA_PRODUCER, rd_kafka_conf_new(), error, sizeof(error));
+  rd_kafka_mock_cluster_t* cluster = rd_kafka_mock_cluster_new(host, 3);
+  rd_kafka_mock_topic_create(cluster, "topic", 1, 3);
+  rd_kafka_mock_coordinator_set(cluster, "transaction", "id", 1);
+  rd_kafka_mock_coordinator_set(cluster, "group", "group", 2);
+  rd_kafka_mock_partition_set_leader(cluster, "topic", 0, 3);
+  rd_kafka_conf_t* conf = rd_kafka_conf_new();
+  rd_kafka_conf_set(conf, "bootstrap.servers", rd_kafka_mock_cluster_bootstraps(cluster), error,
+                    sizeof(error));
+  rd_kafka_conf_set(conf, "transactional.id", "id", error, sizeof(error));
+  rd_kafka_t* producer = rd_kafka_new(RD_KAFKA_PRODUCER, conf, error, sizeof(error));
+  ASSERT_NE(producer, nullptr) << error;
+  ASSERT_EQ(rd_kafka_init_transactions(producer, 10000), nullptr);
+  ASSERT_EQ(rd_kafka_begin_transaction(producer), nullptr);
+
+  rd_kafka_mock_broker_set_down(cluster, 2);
+  rd_kafka_topic_partition_list_t* offsets = rd_kafka_topic_partition_list_new(1);
+  rd_kafka_topic_partition_list_add(offsets, "topic", 0)->offset = 0;
+  rd_kafka_consumer_group_metadata_t* group = rd_kafka_consumer_group_metadata_new("group");
+  rd_kafka_error_t* sent = rd_kafka_send_offsets_to_transaction(producer, offsets, group, 1000);
+  ASSERT_NE(sent, nullptr);
+  EXPECT_EQ(rd_kafka_error_code(sent), RD_KAFKA_RESP_ERR__TIMED_OUT)
+      << rd_kafka_error_string(sent);
+  rd_kafka_error_destroy(sent);
+
+  // And goes on by itself once the coordinator is back.
+  rd_kafka_mock_broker_set_up(cluster, 2);
+  ASSERT_EQ(rd_kafka_abort_transaction(producer, 10000), nullptr);
+  ASSERT_EQ(rd_kafka_begin_transaction(producer), nullptr);
+  EXPECT_EQ(rd_kafka_send_offsets_to_transaction(producer, offsets, group, 10000), nullptr);
+  EXPECT_EQ(rd_kafka_commit_transaction(producer, 10000), nullptr);
+  rd_kafka_consumer_group_metadata_destroy(group);
+  rd_kafka_topic_partition_list_destroy(offsets);
+  rd_kafka_destroy(producer);
+  rd_kafka_mock_cluster_destroy(cluster);
+  rd_kafka_destroy(host);
+}
+
 }  // namespace
 }  // namespace millrace

@@ -5,6 +5,41 @@ _TARBALL = "confluentinc-kafka-javascript-1.10.1.tgz"
 _SHA256 = "ada7d703bb1d3237e2292bfabf438d663b6160c9f1ac2a2406b5dc4257c81b66"
 _SOURCES = "package/deps/librdkafka"
 
+# A request to a group's coordinator has a timeout that nobody looks at, and is gone on with only when some broker
+# changes its state: after a broker was restarted rd_kafka_send_offsets_to_transaction may block for ever (upstream
+# issue 5456, open in 2.15.1). So it looks every 200 ms, for the coordinator and at the time. The timer is armed
+# before each look since a look may free it.
+_COORDINATOR_TIMEOUT = [
+    ("src/rdkafka_coord.h", "        rd_ts_t creq_ts_timeout; ", "        rd_kafka_timer_t creq_poll_tmr;\n        rd_ts_t creq_ts_timeout; ", 1),
+    ("src/rdkafka_coord.c", "        TAILQ_INSERT_TAIL(&rk->rk_coord_reqs, creq, creq_link);\n", """\
+        TAILQ_INSERT_TAIL(&rk->rk_coord_reqs, creq, creq_link);
+        rd_kafka_coord_req_poll_start(&rk->rk_timers, creq);
+""", 1),
+    ("src/rdkafka_coord.c", "static void rd_kafka_coord_req_tmr_cb(rd_kafka_timers_t *rkts, void *arg) {\n", """\
+static void rd_kafka_coord_req_poll_start(rd_kafka_timers_t *rkts, rd_kafka_coord_req_t *creq);
+static void rd_kafka_coord_req_poll_cb(rd_kafka_timers_t *rkts, void *arg) {
+        rd_kafka_coord_req_poll_start(rkts, arg);
+        rd_kafka_coord_req_fsm(rkts->rkts_rk, arg);
+}
+static void rd_kafka_coord_req_poll_start(rd_kafka_timers_t *rkts, rd_kafka_coord_req_t *creq) {
+        rd_kafka_timer_start_oneshot(rkts, &creq->creq_poll_tmr, rd_true, 200 * 1000, rd_kafka_coord_req_poll_cb, creq);
+}
+static void rd_kafka_coord_req_tmr_cb(rd_kafka_timers_t *rkts, void *arg) {
+""", 1),
+    ("src/rdkafka_coord.c", "                rd_kafka_timer_stop(&rk->rk_timers, &creq->creq_tmr,\n", """\
+                rd_kafka_timer_stop(&rk->rk_timers, &creq->creq_poll_tmr, RD_DO_LOCK);
+                rd_kafka_timer_stop(&rk->rk_timers, &creq->creq_tmr,
+""", 1),
+    ("src/rdkafka_coord.c", "        /* Check cache first */\n", """\
+        if (rd_timeout_expired(rd_timeout_remains(creq->creq_ts_timeout))) {
+                rd_kafka_coord_req_fail(rk, creq, RD_KAFKA_RESP_ERR__TIMED_OUT);
+                return;
+        }
+
+        /* Check cache first */
+""", 1),
+]
+
 # Constants that no configuration reaches: (file, what it says, what it shall say, how often it must be found).
 # Together they bring a 10 ms batch with a transaction from runaway to p99 < 40 ms, and init_transactions from
 # 505 ms to about 70.
@@ -14,7 +49,7 @@ _PATCHES = [
     # The two timers that init_transactions waits for, in ms.
     ("src/rdkafka_idempotence.c", "500 /*500ms*/", "10 /*10ms*/", 1),
     ("src/rdkafka_txnmgr.c", "rd_kafka_txn_coord_timer_start(rk, 500)", "rd_kafka_txn_coord_timer_start(rk, 10)", 5),
-]
+] + _COORDINATOR_TIMEOUT
 
 # configure takes what it happens to find on the machine: these lines must be in config.h, the others must not.
 _EXPECTED = [

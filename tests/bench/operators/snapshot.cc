@@ -30,7 +30,13 @@ constexpr size_t kBlockRows = 8 << 10;
 
 constexpr char kPlan[] = R"pb(
   sources { table: "words" }
-  stages { source: 0 }
+  stages {
+    source: 0
+    operators {
+      id: 3
+      exchange_write { exchange: 0 keys: 0 }
+    }
+  }
   stages {
     exchange: 0
     operators {
@@ -71,6 +77,10 @@ constexpr char kPlan[] = R"pb(
       name: "count"
       type { kind: TYPE_INT64 }
     }
+    columns {
+      name: "weight"
+      type { kind: TYPE_INT64 }
+    }
   }
   sinks { table: "out" }
   key_groups: 4096
@@ -105,7 +115,8 @@ Batch Words(size_t first, size_t count) {
   }
   auto hashes = std::make_shared<std::vector<uint64_t>>(count);
   HashRows({words}, RowSet{nullptr, count}, hashes->data());
-  Batch batch({std::move(words), std::move(counts)}, count);
+  ColumnPtr weights = counts;  // a record each
+  Batch batch({std::move(words), std::move(counts), std::move(weights)}, count);
   batch.set_hashes(std::move(hashes));
   return batch;
 }
