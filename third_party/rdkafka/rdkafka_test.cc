@@ -43,6 +43,34 @@ TEST(Rdkafka, RunsAMockCluster) {
   rd_kafka_destroy(producer);
 }
 
+// A producer's, which is in no group: without repository.bzl's patch it crashes.
+TEST(Rdkafka, ReadsTheOffsetsOfAGroupWhoseCoordinatorHasMoved) {
+  char error[256];
+  rd_kafka_t* client = rd_kafka_new(RD_KAFKA_PRODUCER, rd_kafka_conf_new(), error, sizeof(error));
+  rd_kafka_mock_cluster_t* cluster = rd_kafka_mock_cluster_new(client, 1);
+  rd_kafka_brokers_add(client, rd_kafka_mock_cluster_bootstraps(cluster));
+  constexpr int16_t kOffsetFetch = 9;
+  rd_kafka_mock_push_request_errors(cluster, kOffsetFetch, 1, RD_KAFKA_RESP_ERR_NOT_COORDINATOR);
+  rd_kafka_queue_t* queue = rd_kafka_queue_new(client);
+  for (bool answered = false; !answered;) {
+    rd_kafka_ListConsumerGroupOffsets_t* request =
+        rd_kafka_ListConsumerGroupOffsets_new("group", nullptr);
+    rd_kafka_ListConsumerGroupOffsets(client, &request, 1, nullptr, queue);
+    rd_kafka_event_t* event = rd_kafka_queue_poll(queue, 30000);
+    ASSERT_NE(event, nullptr);
+    size_t groups = 0;
+    const rd_kafka_group_result_t** results = rd_kafka_ListConsumerGroupOffsets_result_groups(
+        rd_kafka_event_ListConsumerGroupOffsets_result(event), &groups);
+    answered = rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_NO_ERROR && groups == 1 &&
+               rd_kafka_group_result_error(results[0]) == nullptr;
+    rd_kafka_event_destroy(event);
+    rd_kafka_ListConsumerGroupOffsets_destroy(request);
+  }
+  rd_kafka_queue_destroy(queue);
+  rd_kafka_mock_cluster_destroy(cluster);
+  rd_kafka_destroy(client);
+}
+
 // Upstream issue 5456: without repository.bzl's patch this call does not return.
 TEST(Rdkafka, SendingOffsetsEndsInTimeWhenTheCoordinatorIsDown) {
   char error[256];

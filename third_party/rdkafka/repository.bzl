@@ -40,6 +40,25 @@ static void rd_kafka_coord_req_tmr_cb(rd_kafka_timers_t *rkts, void *arg) {
 """, 1),
 ]
 
+# Reading a group's offsets, which consumers ask their own group for and all others a coordinator.
+_GROUP_OFFSETS = [
+    # One who is not in a group crashed when the coordinator had moved. It shall ask for the new one instead.
+    ("src/rdkafka_request.c", "rd_kafka_cgrp_op(rkb->rkb_rk->rk_cgrp, NULL, RD_KAFKA_NO_REPLYQ,\n", """\
+if (!rkb->rkb_rk->rk_cgrp)
+                        rd_kafka_coord_cache_evict(&rkb->rkb_rk->rk_coord_cache, rkb);
+                else
+                        rd_kafka_cgrp_op(rkb->rkb_rk->rk_cgrp, NULL, RD_KAFKA_NO_REPLYQ,
+""", 1),
+    # A request that ran out of time before the coordinator was found was answered after it had been freed.
+    ("src/rdkafka_coord.c", "                                rd_kafka_coord_req_fail(rk, creq, err);\n                        } else {\n", """\
+                                if (err == RD_KAFKA_RESP_ERR__DESTROY)
+                                        rd_kafka_coord_req_destroy(rk, creq, rd_true);
+                                else
+                                        rd_kafka_coord_req_fail(rk, creq, err);
+                        } else {
+""", 1),
+]
+
 # Constants that no configuration reaches: (file, what it says, what it shall say, how often it must be found).
 # Together they bring a 10 ms batch with a transaction from runaway to p99 < 40 ms, and init_transactions from
 # 505 ms to about 70.
@@ -49,7 +68,7 @@ _PATCHES = [
     # The two timers that init_transactions waits for, in ms.
     ("src/rdkafka_idempotence.c", "500 /*500ms*/", "10 /*10ms*/", 1),
     ("src/rdkafka_txnmgr.c", "rd_kafka_txn_coord_timer_start(rk, 500)", "rd_kafka_txn_coord_timer_start(rk, 10)", 5),
-] + _COORDINATOR_TIMEOUT
+] + _COORDINATOR_TIMEOUT + _GROUP_OFFSETS
 
 # configure takes what it happens to find on the machine: these lines must be in config.h, the others must not.
 _EXPECTED = [
