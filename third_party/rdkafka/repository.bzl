@@ -59,6 +59,12 @@ if (!rkb->rkb_rk->rk_cgrp)
 """, 1),
 ]
 
+# A broker that is starting up answers with topics and without any broker, and a client that believes it forgets all
+# brokers, those of bootstrap.servers too, and never connects again (upstream issue 5301, open in 2.15.1).
+_NO_BROKERS = [
+    ("src/rdkafka_metadata.c", "        if (!has_learned_brokers) {\n", "        if (!has_learned_brokers || md->broker_cnt == 0) {\n", 1),
+]
+
 # Constants that no configuration reaches: (file, what it says, what it shall say, how often it must be found).
 # Together they bring a 10 ms batch with a transaction from runaway to p99 < 40 ms, and init_transactions from
 # 505 ms to about 70.
@@ -68,7 +74,7 @@ _PATCHES = [
     # The two timers that init_transactions waits for, in ms.
     ("src/rdkafka_idempotence.c", "500 /*500ms*/", "10 /*10ms*/", 1),
     ("src/rdkafka_txnmgr.c", "rd_kafka_txn_coord_timer_start(rk, 500)", "rd_kafka_txn_coord_timer_start(rk, 10)", 5),
-] + _COORDINATOR_TIMEOUT + _GROUP_OFFSETS
+] + _COORDINATOR_TIMEOUT + _GROUP_OFFSETS + _NO_BROKERS
 
 # configure takes what it happens to find on the machine: these lines must be in config.h, the others must not.
 _EXPECTED = [
