@@ -22,6 +22,8 @@ namespace millrace {
 namespace {
 
 constexpr absl::Duration kClaimTimeout = absl::Seconds(30);
+constexpr absl::Duration kOpenPatience = absl::Seconds(10);
+constexpr absl::Duration kOpenPause = absl::Milliseconds(100);
 constexpr absl::Duration kAbortTimeout = absl::Seconds(5);
 // Well below any sensible offsets.retention.minutes, so that no marker of a running job expires.
 constexpr absl::Duration kRenewal = absl::Hours(1);
@@ -139,10 +141,18 @@ class KafkaSinkWriter : public SinkWriter {
                      "; make batches smaller"));
   }
 
+  // One that does not get on, as may happen to a client that was made while the broker started, is
+  // followed by another.
   absl::Status OpenProducer(absl::Time deadline) {
-    ASSIGN_OR_RETURN(producer_,
-                     KafkaSinkProducer::Create(options_, settings_, KafkaSinkShardName(context_)));
-    return producer_->Init(deadline);
+    while (true) {
+      ASSIGN_OR_RETURN(producer_, KafkaSinkProducer::Create(options_, settings_,
+                                                            KafkaSinkShardName(context_)));
+      absl::Status opened = producer_->Init(std::min(deadline, absl::Now() + kOpenPatience));
+      if (!absl::IsUnavailable(opened) || absl::Now() + kOpenPause >= deadline) {
+        return opened;
+      }
+      absl::SleepFor(kOpenPause);
+    }
   }
 
   // All batches up to `batch` are out, and a marker that says so.
