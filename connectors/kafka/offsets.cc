@@ -3,6 +3,7 @@
 #include <map>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "common/base/status.h"
 #include "connectors/kafka/topics.h"
 
@@ -43,6 +44,23 @@ KafkaOffsetRequest::KafkaOffsetRequest(KafkaClient* client, std::vector<KafkaOff
 }
 
 absl::StatusOr<std::vector<int64_t>> KafkaOffsetRequest::Wait() {
+  absl::StatusOr<std::vector<int64_t>> answer = Answer();
+  absl::Status status = answer.status();
+  const absl::Time deadline = absl::Now() + timeout_;
+  for (const KafkaOffsetQuery& query : queries_) {
+    if (!absl::IsNotFound(answer.status())) {
+      return answer;
+    }
+    status = ConfirmKafkaTopicGone(client_, answer.status(), query.partition.topic,
+                                   query.partition.partition, deadline - absl::Now());
+    if (absl::IsNotFound(status)) {
+      return status;
+    }
+  }
+  return status;
+}
+
+absl::StatusOr<std::vector<int64_t>> KafkaOffsetRequest::Answer() {
   if (queries_.empty()) {
     return std::vector<int64_t>();
   }

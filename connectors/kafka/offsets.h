@@ -54,6 +54,8 @@ class KafkaOffsetRequest {
   absl::StatusOr<std::vector<int64_t>> Wait();
 
  private:
+  absl::StatusOr<std::vector<int64_t>> Answer();
+
   KafkaClient* client_;
   std::vector<KafkaOffsetQuery> queries_;
   absl::Duration timeout_;

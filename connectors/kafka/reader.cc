@@ -24,6 +24,7 @@ namespace {
 // top.
 constexpr int64_t kLibraryBytesPerPartition = 3 << 19;
 constexpr int64_t kLeastStageBytes = 256 << 10;
+constexpr absl::Duration kConfirmTimeout = absl::Seconds(5);
 constexpr auto kPollInterval = std::chrono::milliseconds(100);
 
 class KafkaReader : public SourceReader {
@@ -92,9 +93,13 @@ class KafkaReader : public SourceReader {
           absl::StrCat("partition ", partition, " is not assigned"));
     }
     FetchedPartition* fetched = assigned->fetched.get();
-    ASSIGN_OR_RETURN(
-        FetchedPartition::Taken taken,
-        fetched->Take(end.value(), std::max<size_t>(max_rows, 1), stage_limit_.load(), deadline));
+    absl::StatusOr<FetchedPartition::Taken> took =
+        fetched->Take(end.value(), std::max<size_t>(max_rows, 1), stage_limit_.load(), deadline);
+    if (absl::IsNotFound(took.status())) {
+      return ConfirmKafkaTopicGone(client_.get(), took.status(), fetched->id().topic,
+                                   fetched->id().partition, kConfirmTimeout);
+    }
+    ASSIGN_OR_RETURN(FetchedPartition::Taken taken, std::move(took));
     if (taken.wants_drain && !fetched->signalled.exchange(true)) {
       Wake(assigned->fetched);
     }

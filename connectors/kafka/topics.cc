@@ -45,6 +45,11 @@ absl::Status Fetch(KafkaClient* client, rd_kafka_topic_t* handle, absl::Duration
   if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
     return client->ErrorOf(error, "reading the cluster's metadata", timeout);
   }
+  // It knows neither brokers nor topics yet.
+  if (metadata->broker_cnt == 0) {
+    rd_kafka_metadata_destroy(metadata);
+    return absl::UnavailableError("reading the cluster's metadata: the broker is starting");
+  }
   for (int i = 0; i < metadata->topic_cnt; ++i) {
     out->emplace_back(FromLibrary(metadata->topics[i]), metadata->topics[i].err);
   }
@@ -106,6 +111,23 @@ absl::StatusOr<KafkaTopicMetadata> FindKafkaTopic(KafkaClient* client, const std
     }
     absl::SleepFor(absl::Milliseconds(20));
   }
+}
+
+absl::Status ConfirmKafkaTopicGone(KafkaClient* client, const absl::Status& gone,
+                                   const std::string& topic, int32_t partition,
+                                   absl::Duration timeout) {
+  const absl::StatusOr<KafkaTopicMetadata> found = FindKafkaTopic(client, topic, timeout);
+  if (absl::IsNotFound(found.status())) {
+    return gone;
+  }
+  if (!found.ok()) {
+    return absl::UnavailableError(found.status().message());
+  }
+  const bool there = std::any_of(found->partitions.begin(), found->partitions.end(),
+                                 [&](const auto& one) { return one.id == partition; });
+  return there ? absl::UnavailableError(absl::StrCat(KafkaPartitionName(topic, partition),
+                                                     ": a broker did not know it for a moment"))
+               : gone;
 }
 
 absl::StatusOr<std::vector<std::string>> KafkaTopicIds(KafkaClient* client,

@@ -35,6 +35,12 @@ absl::StatusOr<std::vector<KafkaTopicMetadata>> ListKafkaTopics(KafkaClient* cli
 absl::StatusOr<KafkaTopicMetadata> FindKafkaTopic(KafkaClient* client, const std::string& topic,
                                                   absl::Duration timeout);
 
+// `gone`, which is NOT_FOUND, if the cluster says so too; UNAVAILABLE if not: a broker that is
+// starting answers before it has heard of its topics.
+absl::Status ConfirmKafkaTopicGone(KafkaClient* client, const absl::Status& gone,
+                                   const std::string& topic, int32_t partition,
+                                   absl::Duration timeout);
+
 // Ids of topics, in order: a topic that is deleted and created again has another one. Empty from a
 // cluster that has none (before Kafka 2.8). NOT_FOUND names the topic.
 absl::StatusOr<std::vector<std::string>> KafkaTopicIds(KafkaClient* client,
