@@ -275,9 +275,16 @@ class World:
         self.cli.wait_for_phase(JOB, "stopped", seconds)
 
     def resume_job(self, seconds=60):
-        """Submits the job again if it has failed or stopped: what a person does once the cause is gone."""
-        if wait_until(self.job_message, seconds, "").split()[0] in ("PHASE_FAILED", "PHASE_STOPPED"):
-            self.submit(seconds)
+        """Submits the job again if it has failed or stopped: what a person does once the cause is gone.
+
+        Asked each time: a driver that takes over may have gone on with it by itself.
+        """
+        def goes_on():
+            phase = self.job_message().split()[0]
+            if phase == "unknown:":
+                return False
+            return phase not in ("PHASE_FAILED", "PHASE_STOPPED") or self.try_submit()
+        wait_until(goes_on, seconds, "the job goes on", 0.2)
 
     def job_message(self):
         """Phase and message of the job, for people."""
