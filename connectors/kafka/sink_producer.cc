@@ -25,8 +25,8 @@ constexpr int kDrainMs = 10;
 constexpr absl::Duration kSlice = absl::Milliseconds(100);
 constexpr absl::Duration kPause = absl::Milliseconds(10);
 constexpr absl::Duration kSocketTimeout = absl::Seconds(10);
-// After a broker was restarted, a producer may wait for what does not come before the deadline, while
-// a new one gets on at once.
+// After a broker was restarted, a producer may wait for what does not come before the deadline,
+// while a new one gets on at once.
 constexpr absl::Duration kStandstill = absl::Seconds(5);
 
 int MillisecondsUntil(absl::Time deadline) { return MillisecondsOf(deadline - absl::Now()); }
@@ -99,7 +99,8 @@ absl::Status KafkaSinkProducer::Init(absl::Time deadline) {
   }
 }
 
-// A broker that creates topics by itself has created it when asked, with too few partitions perhaps.
+// A broker that creates topics by itself has created it when asked, with too few partitions
+// perhaps.
 absl::Status KafkaSinkProducer::EnsureMarkerTopic(absl::Time deadline) {
   while (true) {
     absl::StatusOr<KafkaTopicMetadata> found =
@@ -110,21 +111,21 @@ absl::Status KafkaSinkProducer::EnsureMarkerTopic(absl::Time deadline) {
     if (found.ok() && found->partitions.size() >= kKafkaMarkerPartitions) {
       return absl::OkStatus();
     }
-    absl::Status made = found.ok() ? GrowKafkaTopic(client_.get(), settings_.marker_topic,
-                                                    kKafkaMarkerPartitions, deadline - absl::Now())
-                                   : CreateKafkaTopic(client_.get(), settings_.marker_topic,
-                                                      kKafkaMarkerPartitions, -1, {},
-                                                      deadline - absl::Now());
+    absl::Status made =
+        found.ok() ? GrowKafkaTopic(client_.get(), settings_.marker_topic, kKafkaMarkerPartitions,
+                                    deadline - absl::Now())
+                   : CreateKafkaTopic(client_.get(), settings_.marker_topic, kKafkaMarkerPartitions,
+                                      -1, {}, deadline - absl::Now());
     // Another shard may have been faster; then all will be found in a moment.
     if (!made.ok() && !absl::IsAlreadyExists(made) &&
         !(found.ok() && absl::IsInvalidArgument(made))) {
-      return Annotate(made, absl::StrCat("the topic of the sinks' markers needs ",
-                                         kKafkaMarkerPartitions,
-                                         " partitions (marker_topic names another)"));
+      return Annotate(made,
+                      absl::StrCat("the topic of the sinks' markers needs ", kKafkaMarkerPartitions,
+                                   " partitions (marker_topic names another)"));
     }
     if (absl::Now() + kPause >= deadline) {
-      return absl::UnavailableError(absl::StrCat("topic ", settings_.marker_topic,
-                                                 " of the sinks' markers does not appear"));
+      return absl::UnavailableError(
+          absl::StrCat("topic ", settings_.marker_topic, " of the sinks' markers does not appear"));
     }
     absl::SleepFor(kPause);
   }
@@ -250,10 +251,10 @@ absl::Status KafkaSinkProducer::SendMarker(const KafkaSinkMarker& marker, absl::
   auto offset = MarkerOffset(settings_.marker_topic, marker);
   const absl::Time until = std::min(deadline, absl::Now() + kStandstill);
   while (true) {
-    absl::Status status = TransactionStatus(
-        rd_kafka_send_offsets_to_transaction(client_->get(), offset.get(), group_.get(),
-                                             MillisecondsUntil(until)),
-        "writing the marker");
+    absl::Status status =
+        TransactionStatus(rd_kafka_send_offsets_to_transaction(
+                              client_->get(), offset.get(), group_.get(), MillisecondsUntil(until)),
+                          "writing the marker");
     if (!absl::IsUnavailable(status) || health_ != Health::kGood) {
       return status;
     }
@@ -284,9 +285,9 @@ absl::Status KafkaSinkProducer::Flush(absl::Time deadline) {
       moved = now;
     }
     if (now >= std::min(deadline, moved + kStandstill)) {
-      const absl::Status status = absl::UnavailableError(absl::StrCat(
-          What("records were not acknowledged in time"), " at bootstrap.servers = '",
-          client_->bootstrap_servers(), "': ", left, " are left"));
+      const absl::Status status = absl::UnavailableError(
+          absl::StrCat(What("records were not acknowledged in time"), " at bootstrap.servers = '",
+                       client_->bootstrap_servers(), "': ", left, " are left"));
       return now < deadline ? StandsStill(status) : status;
     }
   }

@@ -32,9 +32,10 @@ absl::StatusOr<KafkaSinkSettings> ParseKafkaSinkSettings(const proto::Sink& sink
   KafkaSinkSettings settings{.table = sink.table()};
   ASSIGN_OR_RETURN(std::string topic, RequiredOption(options, "kafka", "topic", "'counts'"));
   ASSIGN_OR_RETURN(settings.topic, OneTopic("topic", topic, sink.table()));
-  ASSIGN_OR_RETURN(settings.marker_topic,
-                   OneTopic("marker_topic", OptionOr(options, "marker_topic", kDefaultKafkaMarkerTopic),
-                            sink.table()));
+  ASSIGN_OR_RETURN(
+      settings.marker_topic,
+      OneTopic("marker_topic", OptionOr(options, "marker_topic", kDefaultKafkaMarkerTopic),
+               sink.table()));
   ASSIGN_OR_RETURN(std::string delivery, ChoiceOption(options, "delivery", "exactly_once",
                                                       {"exactly_once", "at_least_once"}));
   settings.exactly_once = delivery == "exactly_once";

@@ -145,8 +145,8 @@ class KafkaSinkWriter : public SinkWriter {
   // followed by another.
   absl::Status OpenProducer(absl::Time deadline) {
     while (true) {
-      ASSIGN_OR_RETURN(producer_, KafkaSinkProducer::Create(options_, settings_,
-                                                            KafkaSinkShardName(context_)));
+      ASSIGN_OR_RETURN(
+          producer_, KafkaSinkProducer::Create(options_, settings_, KafkaSinkShardName(context_)));
       absl::Status opened = producer_->Init(std::min(deadline, absl::Now() + kOpenPatience));
       if (!absl::IsUnavailable(opened) || absl::Now() + kOpenPause >= deadline) {
         return opened;

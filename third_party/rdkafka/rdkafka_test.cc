@@ -95,8 +95,7 @@ TEST(Rdkafka, SendingOffsetsEndsInTimeWhenTheCoordinatorIsDown) {
   rd_kafka_consumer_group_metadata_t* group = rd_kafka_consumer_group_metadata_new("group");
   rd_kafka_error_t* sent = rd_kafka_send_offsets_to_transaction(producer, offsets, group, 1000);
   ASSERT_NE(sent, nullptr);
-  EXPECT_EQ(rd_kafka_error_code(sent), RD_KAFKA_RESP_ERR__TIMED_OUT)
-      << rd_kafka_error_string(sent);
+  EXPECT_EQ(rd_kafka_error_code(sent), RD_KAFKA_RESP_ERR__TIMED_OUT) << rd_kafka_error_string(sent);
   rd_kafka_error_destroy(sent);
 
   // And goes on by itself once the coordinator is back.

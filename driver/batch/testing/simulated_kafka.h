@@ -83,8 +83,8 @@ class TransactionalLog {
 };
 
 // As late and as forgetful as Kafka may be: a fenced producer hears of it only from SendOffset and
-// Commit, only a stable read ends the delay of a committed offset, and offsets that can be lost are.
-// Time is virtual.
+// Commit, only a stable read ends the delay of a committed offset, and offsets that can be lost
+// are. Time is virtual.
 class SimulatedKafka : public TransactionalLog {
  public:
   std::unique_ptr<Producer> NewProducer(const std::string& transactional_id,

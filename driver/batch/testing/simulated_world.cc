@@ -58,36 +58,21 @@ Marker Last(const std::map<int32_t, std::string>& by_partition) {
 
 std::string SimulatedStepName(SimulatedStep step) {
   static constexpr const char* kNames[] = {
-      "Restored",
-      "Initialized",
-      "MarkerRead",
-      "ClaimSent",
-      "Claimed",
-      "BatchRun",
-      "CommitTold",
-      "Produced",
-      "LastMarkerSeen",
-      "MarkerSent",
-      "ClaimInDoubt",
-      "CommitInDoubt",
-      "Committed",
-      "SnapshotCut",
-      "SnapshotWritten",
-      "BeforeEpochStarted",
-      "EpochStarted",
-      "BeforeEpochOpened",
-      "EpochOpened",
-      "BeforeBatchPlanned",
-      "BatchPlanned",
-      "BeforeBatchCommitted",
-      "BatchCommitted",
-      "BeforeSnapshotCompleted",
-      "SnapshotCompleted",
-      "BeforeSnapshotDropped",
-      "SnapshotDropped",
-      "BeforeBatchesAbandoned",
-      "BatchesAbandoned",
-      "BeforeJobEnded",
+      "Restored",          "Initialized",
+      "MarkerRead",        "ClaimSent",
+      "Claimed",           "BatchRun",
+      "CommitTold",        "Produced",
+      "LastMarkerSeen",    "MarkerSent",
+      "ClaimInDoubt",      "CommitInDoubt",
+      "Committed",         "SnapshotCut",
+      "SnapshotWritten",   "BeforeEpochStarted",
+      "EpochStarted",      "BeforeEpochOpened",
+      "EpochOpened",       "BeforeBatchPlanned",
+      "BatchPlanned",      "BeforeBatchCommitted",
+      "BatchCommitted",    "BeforeSnapshotCompleted",
+      "SnapshotCompleted", "BeforeSnapshotDropped",
+      "SnapshotDropped",   "BeforeBatchesAbandoned",
+      "BatchesAbandoned",  "BeforeJobEnded",
       "JobEnded",
   };
   static_assert(std::size(kNames) == kSimulatedSteps);
@@ -287,9 +272,8 @@ void SimulatedExecutor::AwaitMarker(uint32_t shard) {
 }
 
 void SimulatedExecutor::SendMarker(uint32_t shard, int64_t batch) {
-  const absl::Status sent =
-      shards_[shard].producer->SendOffset({NameOf(shard), PartitionOf(epoch_)},
-                                          Text(Marker{epoch_, batch}));
+  const absl::Status sent = shards_[shard].producer->SendOffset(
+      {NameOf(shard), PartitionOf(epoch_)}, Text(Marker{epoch_, batch}));
   if (!sent.ok()) {
     GiveUp("fenced");
   }
@@ -314,7 +298,8 @@ void SimulatedExecutor::EndTransaction(uint32_t shard, int64_t through, const Wo
     GiveUp("fenced");
   } else {
     const auto markers = world_.kafka.CommittedOffsets(NameOf(shard));
-    ASSERT_EQ(Last(markers), (Marker{epoch_, through})) << NameOf(shard) << ": output without marker";
+    ASSERT_EQ(Last(markers), (Marker{epoch_, through}))
+        << NameOf(shard) << ": output without marker";
     shards_[shard].out = through;
     claimed_by = epoch_;
     Reached(claims ? SimulatedStep::kClaimed : SimulatedStep::kCommitted);
