@@ -88,11 +88,11 @@ class SmallDisk:
 
     def fill(self):
         """Leaves nothing free."""
-        with open(self._filler, "wb") as filler:
+        # Unbuffered: what is left in a buffer would fail once more when the file is closed.
+        with open(self._filler, "wb", buffering=0) as filler:
             try:
                 while True:
                     filler.write(bytes(1 << 16))
-                    filler.flush()
             except OSError:
                 pass
 
