@@ -7,28 +7,14 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/check.h"
+#include "common/base/little_endian.h"
 #include "common/base/status.h"
 
 namespace millrace {
 namespace {
 
-static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
-              "the journal's integers are little-endian");
-
 constexpr std::string_view kMagic = "MRJ1";
 constexpr size_t kHashOffset = 8;
-
-template <typename T>
-void AppendInteger(T value, std::string* out) {
-  out->append(reinterpret_cast<const char*>(&value), sizeof(value));
-}
-
-template <typename T>
-T ReadInteger(std::string_view bytes, size_t offset) {
-  T value;
-  std::memcpy(&value, bytes.data() + offset, sizeof(value));
-  return value;
-}
 
 // The length is the seed, so that a damaged one does not pass by luck.
 uint64_t HashOf(std::string_view payload) {
@@ -40,12 +26,12 @@ std::optional<std::string_view> WholePayload(std::string_view bytes) {
   if (bytes.size() < kFrameHeaderBytes || bytes.substr(0, kMagic.size()) != kMagic) {
     return std::nullopt;
   }
-  const auto length = ReadInteger<uint32_t>(bytes, kMagic.size());
+  const auto length = ReadLittleEndian<uint32_t>(bytes, kMagic.size());
   if (length > bytes.size() - kFrameHeaderBytes) {
     return std::nullopt;
   }
   const std::string_view payload = bytes.substr(kFrameHeaderBytes, length);
-  if (HashOf(payload) != ReadInteger<uint64_t>(bytes, kHashOffset)) {
+  if (HashOf(payload) != ReadLittleEndian<uint64_t>(bytes, kHashOffset)) {
     return std::nullopt;
   }
   return payload;
@@ -66,7 +52,8 @@ absl::Status ReadRecords(
     const std::function<absl::Status(const proto::JournalRecord&)>& on_record) {
   proto::JournalRecord record;
   while (!payload.empty()) {
-    const uint32_t length = payload.size() < 4 ? UINT32_MAX : ReadInteger<uint32_t>(payload, 0);
+    const uint32_t length =
+        payload.size() < 4 ? UINT32_MAX : ReadLittleEndian<uint32_t>(payload, 0);
     if (payload.size() < 4 || length > payload.size() - 4 ||
         !record.ParseFromArray(payload.data() + 4, static_cast<int>(length))) {
       return absl::DataLossError(absl::StrCat(where, ": a record cannot be read"));
@@ -88,7 +75,7 @@ absl::Status DamagedAt(const std::string& name, size_t offset) {
 size_t FrameLength(std::string_view bytes) {
   return bytes.size() < kFrameHeaderBytes || bytes.substr(0, kMagic.size()) != kMagic
              ? 0
-             : kFrameHeaderBytes + ReadInteger<uint32_t>(bytes, kMagic.size());
+             : kFrameHeaderBytes + ReadLittleEndian<uint32_t>(bytes, kMagic.size());
 }
 
 void AppendFrame(const std::vector<proto::JournalRecord>& records, std::string* out) {
@@ -96,7 +83,7 @@ void AppendFrame(const std::vector<proto::JournalRecord>& records, std::string* 
   out->append(kMagic);
   out->append(kFrameHeaderBytes - kMagic.size(), '\0');
   for (const proto::JournalRecord& record : records) {
-    AppendInteger(static_cast<uint32_t>(record.ByteSizeLong()), out);
+    AppendLittleEndian(static_cast<uint32_t>(record.ByteSizeLong()), out);
     record.AppendToString(out);
   }
   const std::string_view payload = std::string_view(*out).substr(start + kFrameHeaderBytes);

@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/check.h"
+#include "common/base/little_endian.h"
 #include "common/base/status.h"
 #include "common/columnar/batch_codec.h"
 #include "common/columnar/row_hash.h"
@@ -22,19 +23,6 @@ constexpr size_t kTrailerBytes = 3 * sizeof(uint64_t) + kMagic.size();
 constexpr int kCompressionLevel = 1;
 
 uint64_t Checksum(std::string_view bytes) { return XXH3_64bits(bytes.data(), bytes.size()); }
-
-template <typename T>
-void Put(T value, std::string* out) {
-  out->append(reinterpret_cast<const char*>(&value), sizeof(value));
-}
-
-// REQUIRES: they are there.
-template <typename T>
-T Get(std::string_view bytes, size_t offset) {
-  T value;
-  std::memcpy(&value, bytes.data() + offset, sizeof(value));
-  return value;
-}
 
 absl::Status DataLoss(std::string_view name, std::string_view how) {
   return absl::DataLossError(absl::StrCat("snapshot file ", ToAbsl(name), " ", ToAbsl(how)));
@@ -97,7 +85,7 @@ void AppendPiece(const Batch& batch, std::vector<uint32_t> rows, std::string* ou
   Batch piece = batch;
   piece.set_selection(std::make_shared<const std::vector<uint32_t>>(std::move(rows)));
   const size_t length_at = out->size();
-  Put<uint32_t>(0, out);
+  AppendLittleEndian<uint32_t>(0, out);
   EncodeBatch(piece, out);
   const auto length = static_cast<uint32_t>(out->size() - length_at - sizeof(uint32_t));
   std::memcpy(out->data() + length_at, &length, sizeof(length));
@@ -131,10 +119,10 @@ SnapshotFileBuilder::SnapshotFileBuilder(proto::SnapshotHeader header, size_t se
   }
   const std::string header_bytes = header_.SerializeAsString();
   bytes_.append(kMagic);
-  Put<uint32_t>(kSnapshotFormatVersion, &bytes_);
-  Put<uint32_t>(static_cast<uint32_t>(header_bytes.size()), &bytes_);
+  AppendLittleEndian<uint32_t>(kSnapshotFormatVersion, &bytes_);
+  AppendLittleEndian<uint32_t>(static_cast<uint32_t>(header_bytes.size()), &bytes_);
   bytes_.append(header_bytes);
-  Put<uint64_t>(Checksum(bytes_), &bytes_);
+  AppendLittleEndian<uint64_t>(Checksum(bytes_), &bytes_);
 }
 
 absl::Status SnapshotFileBuilder::Add(const std::vector<StateBlock>& blocks) {
@@ -201,9 +189,9 @@ std::string SnapshotFileBuilder::Finish(const std::string& name,
   const std::string index = index_.SerializeAsString();
   const uint64_t offset = bytes_.size();
   bytes_.append(index);
-  Put<uint64_t>(offset, &bytes_);
-  Put<uint64_t>(index.size(), &bytes_);
-  Put<uint64_t>(Checksum(index), &bytes_);
+  AppendLittleEndian<uint64_t>(offset, &bytes_);
+  AppendLittleEndian<uint64_t>(index.size(), &bytes_);
+  AppendLittleEndian<uint64_t>(Checksum(index), &bytes_);
   bytes_.append(kMagic);
   file->set_name(name);
   file->set_bytes(bytes_.size());
@@ -266,13 +254,13 @@ absl::Status SnapshotFileReader::ParseHeader(uint32_t format_version, size_t* en
   if (bytes.size() < kFixed + sizeof(uint64_t) + kTrailerBytes || !bytes.starts_with(kMagic)) {
     return Damaged("it does not begin as a snapshot file does");
   }
-  const size_t header_bytes = Get<uint32_t>(bytes, kMagic.size() + sizeof(uint32_t));
+  const size_t header_bytes = ReadLittleEndian<uint32_t>(bytes, kMagic.size() + sizeof(uint32_t));
   if (header_bytes > bytes.size() - kFixed - sizeof(uint64_t) - kTrailerBytes) {
     return Damaged("its header does not fit in it");
   }
   const size_t checksum_at = kFixed + header_bytes;
-  if (Checksum(bytes.substr(0, checksum_at)) != Get<uint64_t>(bytes, checksum_at) ||
-      Get<uint32_t>(bytes, kMagic.size()) != format_version ||
+  if (Checksum(bytes.substr(0, checksum_at)) != ReadLittleEndian<uint64_t>(bytes, checksum_at) ||
+      ReadLittleEndian<uint32_t>(bytes, kMagic.size()) != format_version ||
       !header_.ParseFromArray(bytes.data() + kFixed, static_cast<int>(header_bytes))) {
     return Damaged("its header does not match its checksum");
   }
@@ -283,14 +271,14 @@ absl::Status SnapshotFileReader::ParseHeader(uint32_t format_version, size_t* en
 absl::Status SnapshotFileReader::ParseIndex(size_t header_end) {
   const std::string_view bytes = bytes_;
   const size_t trailer = bytes.size() - kTrailerBytes;
-  const auto offset = Get<uint64_t>(bytes, trailer);
-  const auto length = Get<uint64_t>(bytes, trailer + sizeof(uint64_t));
+  const auto offset = ReadLittleEndian<uint64_t>(bytes, trailer);
+  const auto length = ReadLittleEndian<uint64_t>(bytes, trailer + sizeof(uint64_t));
   if (!bytes.ends_with(kMagic) || offset < header_end || offset > trailer ||
       length != trailer - offset) {
     return Damaged("it does not end as a snapshot file does");
   }
   const std::string_view index = bytes.substr(offset, length);
-  if (Checksum(index) != Get<uint64_t>(bytes, trailer + 2 * sizeof(uint64_t)) ||
+  if (Checksum(index) != ReadLittleEndian<uint64_t>(bytes, trailer + 2 * sizeof(uint64_t)) ||
       !index_.ParseFromArray(index.data(), static_cast<int>(index.size()))) {
     return Damaged("its index does not match its checksum");
   }
@@ -348,7 +336,7 @@ absl::Status SnapshotFileReader::ReadSection(
   uint64_t rows = 0;
   for (std::string_view left = raw; !left.empty();) {
     const size_t room = left.size() - std::min(left.size(), sizeof(uint32_t));
-    const size_t length = room == 0 ? 1 : Get<uint32_t>(left, 0);
+    const size_t length = room == 0 ? 1 : ReadLittleEndian<uint32_t>(left, 0);
     if (length > room) {
       return damaged("ends early");
     }
