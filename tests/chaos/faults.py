@@ -11,10 +11,12 @@ from tests.harness.processes import wait_until
 
 
 class Fault:
-    """Attributes: `kind` for the table, `words` for people, `seconds` that it lasts, `alone`: not together with others."""
+    """Attributes: `kind` for the table, `words` for people, `seconds` that it lasts, `alone`: not together with others,
+    `heals_last`: when whatever comes together with it is over."""
 
     kind = ""
     alone = False
+    heals_last = False
 
     def __init__(self, source, executors, drivers):
         self.executors, self.drivers = executors, drivers
@@ -120,9 +122,10 @@ class HangExecutorAndDriver(HangExecutor):
 
 
 class ExecutorLeaves(_OnExecutor):
-    """In order, and joins again."""
+    """In order, and joins again. That cannot end while Kafka, say, is away."""
 
     kind = "executor leaves"
+    heals_last = True
 
     def draw(self, source):
         super().draw(source)

@@ -75,7 +75,7 @@ class Schedule:
                 fault.inject(self._world)
             pause(max(fault.seconds for fault in faults))
         finally:
-            for fault in reversed(faults):
+            for fault in sorted(reversed(faults), key=lambda fault: fault.heals_last):
                 fault.heal(self._world)
         ledger.mark(f"{outcome.number} healed")
         self._await(f"{outcome.number} healed")
