@@ -105,6 +105,14 @@ absl::StatusOr<std::vector<int64_t>> KafkaOffsetRequest::Answer() {
           "the cluster says nothing of partition ",
           KafkaPartitionName(query.partition.topic, query.partition.partition), ": it is gone"));
     }
+    // No record is as late as a timestamp; all else that is below zero is no answer, which
+    // librdkafka gives without an error after a broker was killed.
+    const bool none = one->second == -1 && query.spec >= 0;
+    if (one->second < 0 && !none) {
+      return absl::UnavailableError(absl::StrCat(
+          "asking for offsets of ",
+          KafkaPartitionName(query.partition.topic, query.partition.partition), ": no answer"));
+    }
     offsets.push_back(one->second);
   }
   return offsets;
