@@ -12,10 +12,12 @@ from tests.harness.processes import wait_until
 
 class Fault:
     """Attributes: `kind` for the table, `words` for people, `seconds` that it lasts, `alone`: not together with others,
-    `heals_last`: when whatever comes together with it is over."""
+    `on`: nor with another on the same thing (a disk that is read-only cannot be filled), `heals_last`: when whatever comes
+    together with it is over."""
 
     kind = ""
     alone = False
+    on = ""
     heals_last = False
 
     def __init__(self, source, executors, drivers):
@@ -159,6 +161,7 @@ class DriverLeaves(ExecutorLeaves):
 
 class StopBroker(Fault):
     kind = "restart broker"
+    on = "broker"
 
     def inject(self, world):
         world.broker.stop()
@@ -248,6 +251,7 @@ class SlowNetwork(Fault):
 
 class SnapshotsFull(Fault):
     kind = "snapshot disk full"
+    on = "snapshot disk"
 
     def draw(self, source):
         self.seconds = source.uniform(1, 4)

@@ -55,7 +55,7 @@ class Schedule:
         breath = self._source.uniform(0, 0.8)
         if together and self._deck and not faults[0].alone:
             second = self._deal()
-            if second.alone:
+            if second.alone or (second.on and second.on == faults[0].on):
                 self._deck.append(second.kind)
             else:
                 faults.append(second)
