@@ -13,6 +13,7 @@ ExecutorDirectory::ExecutorDirectory(std::string driver_id, absl::Duration heart
     : driver_id_(std::move(driver_id)),
       heartbeat_interval_(heartbeat_interval),
       heartbeat_timeout_(heartbeat_timeout),
+      broken_grace_(heartbeat_timeout / 4),
       listener_(std::move(listener)) {}
 
 void ExecutorDirectory::Connected(const proto::Register& registration,
@@ -68,7 +69,7 @@ void ExecutorDirectory::Disconnected(const ExecutorId& id, const ExecutorLink* l
     Remove(id, "left");
   } else {
     spdlog::info("the connection of executor {} broke; it has {} to come back",
-                 found->second.registration.name(), absl::FormatDuration(heartbeat_timeout_));
+                 found->second.registration.name(), absl::FormatDuration(broken_grace_));
     listener_.members_changed();
   }
 }
@@ -90,9 +91,10 @@ void ExecutorDirectory::OnLeaving(const ExecutorId& id) {
 
 void ExecutorDirectory::CheckTimeouts(int64_t now_us) {
   const int64_t timeout_us = absl::ToInt64Microseconds(heartbeat_timeout_);
+  const int64_t grace_us = absl::ToInt64Microseconds(broken_grace_);
   std::vector<std::pair<ExecutorId, std::string>> lost;
   for (const auto& [id, member] : members_) {
-    if (member.link == nullptr && now_us - member.broken_since_us >= timeout_us) {
+    if (member.link == nullptr && now_us - member.broken_since_us >= grace_us) {
       lost.emplace_back(id, "its connection broke and it did not come back");
     } else if (member.link != nullptr && now_us - member.link->last_heard_us() >= timeout_us) {
       lost.emplace_back(id, absl::StrCat("silent for ", absl::FormatDuration(heartbeat_timeout_)));

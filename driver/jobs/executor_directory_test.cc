@@ -78,7 +78,7 @@ TEST_F(ExecutorDirectoryTest, BrokenStreamHasAGrace) {
   directory_.Disconnected(ExecutorId("a"), first.get(), 1'000'000);
   ASSERT_EQ(directory_.Members().members.size(), 1u);
   EXPECT_TRUE(directory_.Members().members[0].away);
-  directory_.CheckTimeouts(2'999'999);
+  directory_.CheckTimeouts(1'499'999);
   EXPECT_EQ(directory_.all().size(), 1u);
   const auto second = Connect("a");
   EXPECT_THAT(back_, ElementsAre("a"));
@@ -89,7 +89,7 @@ TEST_F(ExecutorDirectoryTest, BrokenStreamHasAGrace) {
   EXPECT_FALSE(directory_.Members().members[0].away)
       << "the old stream's end does not concern the new one";
   directory_.Disconnected(ExecutorId("a"), second.get(), 5'000'000);
-  directory_.CheckTimeouts(7'000'000);
+  directory_.CheckTimeouts(5'500'000);
   EXPECT_TRUE(directory_.all().empty());
 }
 
