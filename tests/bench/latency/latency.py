@@ -1,6 +1,6 @@
 """How long a batch takes from its tick to its commit at 10 ms batches, and what an idle job costs. A report, not a test.
 
-  bazel run //tests/bench/latency -- [--seconds 60] [--rate 1000] [--batch-duration '10 ms']
+  bazel run //tests/bench/latency -- [--seconds 60] [--rate 1000] [--batch-duration '10 ms'] [--delivery at_least_once]
 
 Starts a broker, a driver and an executor. Each batch's time is the driver's own (jobs show), from the tick that planned
 it to the journal's word that it is committed; the last 20 are asked for every 50 ms, so that hardly one is missed.
@@ -22,7 +22,7 @@ JOB = """SET batch_duration = '{batch_duration}';
 CREATE TABLE lines (value text)
   WITH (connector = 'kafka', "bootstrap.servers" = '{bootstrap}', topic = 'lines', format = 'raw');
 CREATE TABLE counts (word text PRIMARY KEY, count text)
-  WITH (connector = 'kafka', "bootstrap.servers" = '{bootstrap}', topic = 'counts', format = 'raw');
+  WITH (connector = 'kafka', "bootstrap.servers" = '{bootstrap}', topic = 'counts', format = 'raw', delivery = '{delivery}');
 INSERT INTO counts
   SELECT word, count(*)::text FROM lines, regexp_split_to_table(value, '\\s+') AS word GROUP BY word;
 """
@@ -54,6 +54,7 @@ def main():
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--rate", type=int, default=1000)
     parser.add_argument("--batch-duration", default="10 ms")
+    parser.add_argument("--delivery", choices=["exactly_once", "at_least_once"], default="exactly_once")
     parser.add_argument("--idle-seconds", type=int, default=20)
     arguments = parser.parse_args()
     broker = KafkaBroker(heap="1g")
@@ -63,7 +64,7 @@ def main():
         cli.create_topic("lines", PARTITIONS)
         cli.create_topic("counts", PARTITIONS)
         job = pathlib.Path(cluster.directory) / "latency.sql"
-        job.write_text(JOB.format(bootstrap=broker.bootstrap, batch_duration=arguments.batch_duration))
+        job.write_text(JOB.format(bootstrap=broker.bootstrap, batch_duration=arguments.batch_duration, delivery=arguments.delivery))
         cli.ok("submit", job, "--name", "latency")
         cli.wait_for_phase("latency", "running")
         idle = idle_share(cluster, arguments.idle_seconds)
@@ -79,7 +80,7 @@ def main():
         caught_up = time.monotonic() - begun
         times = [ms for ms, records in batches.values() if records > 0]
         print(f"machine: {machine()}")
-        print(f"load:    {arguments.rate:,} lines/s of 12 words for {arguments.seconds} s, "
+        print(f"load:    {arguments.rate:,} lines/s of 12 words for {arguments.seconds} s, delivery = '{arguments.delivery}', "
               f"batch_duration = '{arguments.batch_duration}', 1 driver, 1 executor\n")
         print("| batches seen | p50 ms | p90 ms | p99 ms | p99.9 ms | max ms | lag p50 | lag max | caught up after s | idle CPU % |")
         print("|---|---|---|---|---|---|---|---|---|---|")
