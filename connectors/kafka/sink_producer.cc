@@ -139,6 +139,7 @@ absl::Status KafkaSinkProducer::StandsStill(const absl::Status& status) {
 
 absl::StatusOr<std::optional<KafkaSinkMarker>> KafkaSinkProducer::ReadMarker(absl::Time deadline) {
   std::vector<KafkaPartitionId> partitions;
+  partitions.reserve(kKafkaMarkerPartitions);
   for (int32_t partition = 0; partition < kKafkaMarkerPartitions; ++partition) {
     partitions.push_back({settings_.marker_topic, partition});
   }
@@ -150,6 +151,7 @@ absl::StatusOr<std::optional<KafkaSinkMarker>> KafkaSinkProducer::ReadMarker(abs
                                                                      : offsets.status();
   }
   std::vector<std::string> texts;
+  texts.reserve(offsets->size());
   for (KafkaGroupOffset& offset : *offsets) {
     texts.push_back(std::move(offset.metadata));
   }

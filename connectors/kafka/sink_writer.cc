@@ -276,7 +276,7 @@ class KafkaSinkWriter : public SinkWriter {
     producer_->Abort(std::min(deadline, absl::Now() + kAbortTimeout));
     if (producer_->health() == KafkaSinkProducer::Health::kFenced) {
       superseded_ = FencedBy(absl::IsAborted(status)
-                                 ? std::move(status)
+                                 ? status
                                  : absl::AbortedError(absl::StrCat(
                                        status.message(), "; another writer has taken the shard")));
       status = superseded_;
@@ -286,7 +286,7 @@ class KafkaSinkWriter : public SinkWriter {
   }
 
   // Why a producer was fenced: for a higher epoch, if that has left its marker already.
-  absl::Status FencedBy(absl::Status status) {
+  absl::Status FencedBy(const absl::Status& status) {
     absl::StatusOr<std::optional<KafkaSinkMarker>> found =
         producer_->ReadMarker(absl::Now() + kAbortTimeout);
     return found.ok() && found->has_value() && (*found)->epoch > context_.epoch

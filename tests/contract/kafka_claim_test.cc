@@ -27,7 +27,7 @@ class KafkaClaim : public testing::Test {
     sink_ = TextSink("kafka", "raw",
                      {{"bootstrap.servers", Broker().bootstrap_servers()}, {"topic", topic_}});
   }
-  ~KafkaClaim() override { SetFailpointHandler(nullptr); }
+  void TearDown() override { SetFailpointHandler(nullptr); }
 
   absl::StatusOr<std::unique_ptr<SinkWriter>> TryOpen(const SinkContext& context) {
     return (*Connectors().Sink("kafka"))->CreateWriter(sink_, context);

@@ -200,6 +200,7 @@ void Run(size_t keys) {
               static_cast<double>(bytes.size()) * 1e-6, encode.Ms());
 
   std::vector<std::unique_ptr<KeyedPipeline>> restored;
+  restored.reserve(kShards);
   for (uint32_t shard = 0; shard < kShards; ++shard) {
     restored.push_back(MakeShard(plan, shard, registry));
   }
@@ -209,6 +210,7 @@ void Run(size_t keys) {
   MILLRACE_CHECK(reader.ok()) << reader.status();
   const double verified_ms = restore.Ms();
   std::vector<std::thread> threads;
+  threads.reserve(kShards);
   for (uint32_t shard = 0; shard < kShards; ++shard) {
     threads.emplace_back([&, shard] {
       const absl::Status status =
