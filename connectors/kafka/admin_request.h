@@ -48,9 +48,8 @@ struct KafkaGroupOffset {
 };
 // What any group has committed, transactions that are ending waited for: without that a read right
 // after a commit is often old. Empty if there is no such group. Asked for everything, a broker
-// leaves out a partition whose first offset is in a transaction that is ending; asked for it by
-// name
-// (`only`, all partitions if empty), it makes us wait for that too.
+// leaves out a partition whose first offset is in a transaction that is ending; for one that is
+// named (`only`; all partitions if empty) it makes us wait for that too.
 absl::StatusOr<std::vector<KafkaGroupOffset>> GroupKafkaOffsets(
     KafkaClient* client, const std::string& group, const std::vector<KafkaPartitionId>& only,
     absl::Duration timeout);

@@ -45,12 +45,12 @@ KafkaOffsetRequest::KafkaOffsetRequest(KafkaClient* client, std::vector<KafkaOff
 
 absl::StatusOr<std::vector<int64_t>> KafkaOffsetRequest::Wait() {
   absl::StatusOr<std::vector<int64_t>> answer = Answer();
+  if (!absl::IsNotFound(answer.status())) {
+    return answer;
+  }
   absl::Status status = answer.status();
   const absl::Time deadline = absl::Now() + timeout_;
   for (const KafkaOffsetQuery& query : queries_) {
-    if (!absl::IsNotFound(answer.status())) {
-      return answer;
-    }
     status = ConfirmKafkaTopicGone(client_, answer.status(), query.partition.topic,
                                    query.partition.partition, deadline - absl::Now());
     if (absl::IsNotFound(status)) {
