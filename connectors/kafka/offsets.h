@@ -3,6 +3,7 @@
 #ifndef MILLRACE_CONNECTORS_KAFKA_OFFSETS_H_
 #define MILLRACE_CONNECTORS_KAFKA_OFFSETS_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -28,18 +29,21 @@ struct KafkaOffsetQuery {
 };
 
 // Runs `fn(time left)` again while it gives UNAVAILABLE and there is time: partitions change
-// leaders, and a new one has none at first.
+// leaders, and a new one has none at first. Quickly at first, since an offset that waits for the end
+// of its transaction is there in a moment.
 template <typename Fn>
 auto RetryWhileUnavailable(absl::Duration timeout, Fn&& fn) {
-  constexpr absl::Duration kPause = absl::Milliseconds(20);
+  constexpr absl::Duration kLongestPause = absl::Milliseconds(20);
+  absl::Duration pause = absl::Milliseconds(1);
   absl::Time deadline = absl::Now() + timeout;
   while (true) {
     auto result = fn(deadline - absl::Now());
     if (result.status().code() != absl::StatusCode::kUnavailable ||
-        absl::Now() + kPause >= deadline) {
+        absl::Now() + pause >= deadline) {
       return result;
     }
-    absl::SleepFor(kPause);
+    absl::SleepFor(pause);
+    pause = std::min(pause * 2, kLongestPause);
   }
 }
 
