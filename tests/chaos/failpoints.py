@@ -4,26 +4,26 @@ twice, or hangs there and wakes when others have taken its place; the ledger mus
   bazel run //tests/chaos:failpoints -- [--only kafka_sink.before_commit] [--modes crash,zombie]
 
 The names come from the binaries (--list-failpoints), so that a new one cannot be forgotten. One that no case reaches is a
-failure too: a crash point that is never reached is never tested.
+failure too: a crash point that is never reached is never tested. One world goes through many cases: after each of them all
+that is sent must come out, and the ledger must have seen nothing wrong; when the world ends, it judges everything.
 """
 
 import argparse
 import pathlib
-import subprocess
+import signal
 import sys
 import time
 
 from tests.chaos.world import JOB, World, copy_logs, driver_binary, executor_binary, pause
-from tests.harness.processes import KafkaBroker, run
+from tests.harness.processes import KafkaBroker, run, wait_until
 
 MODES = ("crash", "crash twice", "zombie")
-NEVER_HIT = "never hit"
 OUTPUTS = ("plain", "running", "joined", "histogram", "plain_files", "parts_files")
+CASES_PER_WORLD = 24
 
-# What else happens, one after the other, until the failpoint is hit: a start of an epoch, a takeover, a drain, a new plan.
-# The armed process survives all of them.
 _WAIT_SECONDS = 3.0
-_HIT_AT = 2  # the second time: the first is often the very start, when there is nothing to lose yet
+_TRIES = 5  # of the usual occasion, which may miss its moment
+_ZOMBIE_SECONDS = 3.5  # long enough for others to have taken its place
 
 
 def list_failpoints():
@@ -38,144 +38,278 @@ def list_failpoints():
     return found
 
 
-class Case:
-    """One failpoint in one mode, in a world of its own."""
+class Occasions:
+    """What brings a process to its failpoint, if going on does not: each does something to the others, or asks for it.
+    `hit` tells that it is there; nobody waits for an answer of a process that is."""
 
-    def __init__(self, broker, name, who, mode, seed):
-        self._name, self._mode = name, mode
-        self.label = f"{name} in the {who}: {mode}"
-        self._world = World(OUTPUTS, seed=seed, rate=400, executors=2, proxied=False, broker=broker,
-                            settings={"checkpoint_interval": "500 ms"})
-        self._place = self._world.drivers[0] if who == "driver" else self._world.executors[0]
+    def __init__(self, world, place, hit):
+        self._world, self._place, self._hit = world, place, hit
 
-    def run(self):
-        """What went wrong; empty if nothing. Raises what the world raises."""
-        world = self._world
-        world.wait_for_members()
-        world.submit()
-        world.ledger.mark("begin")
-        if not world.ledger.wait_for_mark("begin", 60):
-            return f"the job does not run: {world.job_message()}"
-        hit = self._provoke(_HIT_AT) or self._provoke(1)
-        if not hit:
-            return NEVER_HIT
-        self._recover()
-        world.ledger.mark("recovered")
-        if not world.ledger.wait_for_mark("recovered", 60):
-            return f"no recovery: the job is {world.job_message()}\n{world.logs()}"
-        result = world.finish(60)
-        if result["right"]:
-            return ""
-        return result["stuck"] or "\n".join(map(str, [*world.ledger.violations[:10], *result["journal"]["problems"]])) or str(result)
+    def go_on(self):
+        pass
 
-    def _arm(self, times):
-        """Starts the process again, armed for the `times`-th time; the world goes on until it is there."""
-        action = "hang" if self._mode == "zombie" else "crash"
-        self._place.kill()
-        self._place.close()
-        self._place.start({"MILLRACE_FAILPOINT": f"{self._name}:{action}@{times}"})
-
-    def _hit(self):
-        return self._place.stopped() if self._mode == "zombie" else not self._place.running()
-
-    def _wait_for_hit(self):
-        deadline = time.monotonic() + _WAIT_SECONDS
-        while time.monotonic() < deadline:
-            if self._hit():
-                return True
-            pause(0.01)
-        return False
-
-    def _provoke(self, times):
-        """Arms, and then does to the others what may bring the process to its failpoint."""
-        self._arm(times)
-        for what in (None, self._lose_another, self._lose_another_driver, self._save, self._lose_the_broker,
-                     self._stop_and_resume, self._drain):
-            if what and not self._hit():
-                what()
-            if self._wait_for_hit():
-                return True
-        return False
-
-    def _lose_another(self):
+    def lose_an_executor(self):
         other = next(place for place in self._world.executors if place is not self._place)
         other.kill()
         other.start()
 
-    def _lose_another_driver(self):
+    def lose_the_driver(self):
+        """Of two; the armed one takes over."""
         for place in self._world.drivers:
             if place is not self._place:
                 place.kill()
-                place.close()
                 place.start()
 
-    def _ask(self, *command):
-        """Whether or not it works: the process may die or hang in it."""
-        try:
-            self._world.cli.run(*command, seconds=20)
-        except subprocess.TimeoutExpired:
-            pass
-
-    def _save(self):
+    def save(self):
         self._ask("jobs", "savepoint", JOB)
 
-    def _lose_the_broker(self):
+    def lose_the_broker(self):
         """Commits that are under way are in doubt."""
         self._world.broker.kill()
         self._world.broker.start()
 
-    def _stop_and_resume(self):
+    def stop_and_resume(self):
         """A drain, and an epoch of a job that goes on."""
         self._ask("jobs", "stop", JOB)
-        self._world.try_submit()
+        self._submit()
 
-    def _drain(self):
-        if self._place.running():
-            self._place.process.signal(15)
+    def withdraw(self):
+        """A batch is planned that nobody can run any more; the job is stopped over it, and submitted changed."""
+        ledger, mark = self._world.ledger, f"withdraw-{time.monotonic()}"
+        ledger.mark(mark)
+        self._until(lambda: mark in ledger.marks)  # the job runs
+        for place in self._world.executors:
+            place.hang()
+        pause(0.3)
+        for place in self._world.executors:
+            place.kill()
+        self._ask("jobs", "stop", JOB)
+        for place in self._world.executors:
+            place.start()
+        self._world.settings["parallelism"] ^= 1
+        self._submit()
 
-    def _recover(self):
-        """As an operator would: what died is started again; twice into the same failpoint, if that is the mode."""
-        if self._mode == "crash twice":
-            self._place.close()
-            self._place.start({"MILLRACE_FAILPOINT": f"{self._name}:crash@1"})
-            self._wait_for_hit()
-        elif self._mode == "zombie":
-            # Long enough for others to have taken its place.
-            pause(3.5)
+    def tear_a_snapshot(self):
+        """The newest, while nobody writes another."""
+        for place in self._world.executors:
+            place.kill()
+        files = [path for path in self._world.snapshot_disk.path.glob("*/*.state") if path.parent.name != "savepoints"]
+        newest = max(files, key=lambda path: path.stat().st_mtime_ns)
+        with open(newest, "r+b") as file:
+            file.truncate(newest.stat().st_size - 1)
+        for place in self._world.executors:
+            place.start()
+
+    def drain(self):
+        self._place.process.signal(signal.SIGTERM)
+
+    ALL = (go_on, lose_an_executor, lose_the_driver, save, lose_the_broker, stop_and_resume, withdraw, tear_a_snapshot, drain)
+
+    def _ask(self, *command):
+        process = self._world.cli.start("ask", self._world.directory, *command)
+        self._until(lambda: not process.running())
+        process.close()
+
+    def _submit(self):
+        self._until(self._world.try_submit)
+
+    def _until(self, condition, seconds=20):
+        """Whether or not it comes true: the process may die or hang in it."""
+        deadline = time.monotonic() + seconds
+        while not self._hit() and not condition() and time.monotonic() < deadline:
+            pause(0.02)
+
+
+# What does it at once, for failpoints that are not come to by going on, or once in a process only; by the beginnings of
+# their names. A new failpoint need not be here: all occasions are tried.
+USUAL = {
+    "driver.before_submitted": Occasions.stop_and_resume,
+    "driver.submitted": Occasions.stop_and_resume,
+    "driver.before_ended": Occasions.stop_and_resume,
+    "driver.ended": Occasions.stop_and_resume,
+    "driver.before_abandoned": Occasions.withdraw,
+    "driver.abandoned": Occasions.withdraw,
+    "driver.before_snapshot_dropped": Occasions.tear_a_snapshot,
+    "driver.snapshot_dropped": Occasions.tear_a_snapshot,
+    "savepoint": Occasions.save,
+    "kafka_sink.doubt_resolved": Occasions.lose_the_broker,
+    "file_sink.copied": Occasions.lose_an_executor,
+    "lease.before_released": Occasions.drain,
+    "lease.released": Occasions.drain,
+}
+ONCE = ("journal.segment", "journal.header", "lease.before_taken", "lease.taken")
+BY_THE_DRIVER = ("store.before_remove", "store.removed")
+
+
+def usual_occasion(name):
+    """(The occasion to try first, the hit to act at): the second, since the first is often the very start."""
+    for beginning, occasion in USUAL.items():
+        if name.startswith(beginning):
+            return occasion, 1
+    return Occasions.go_on, 1 if name.startswith(ONCE) else 2
+
+
+class Case:
+    """One failpoint in one mode."""
+
+    def __init__(self, world, name, who, mode):
+        self._world, self._name, self._mode = world, name, mode
+        self._place = world.drivers[0] if who == "driver" else world.executors[0]
+        self.label = f"{name} in the {who}: {mode}"
+
+    def run(self):
+        """Whether the failpoint was reached. Raises what is wrong."""
+        occasion = self._provoke()
+        if occasion and self._mode == "crash twice":
+            self._arm(1)
+            if not self._after(Occasions.go_on):
+                self._world.resume_job()
+                if not self._after(occasion, _TRIES):
+                    raise AssertionError("it did not come there twice")
+        if self._mode == "zombie":
+            pause(_ZOMBIE_SECONDS)
+        if not occasion and self._place.running():
+            self._place.kill()
         self._world.start_all()
         self._world.resume_job()
+        return occasion is not None
 
-    def close(self, failed, keep):
-        if failed and keep:
-            copy_logs(self._world, keep / self.label.replace(" ", "-").replace(":", ""))
-        self._world.close()
+    def _provoke(self):
+        """Arms, and looks for the occasion that brings the process to its failpoint."""
+        usual, times = usual_occasion(self._name)
+        self._arm(times)
+        if self._after(usual, _TRIES):
+            return usual
+        if self._place.running():
+            self._arm(1)
+        for occasion in Occasions.ALL:
+            if self._after(occasion):
+                return occasion
+            if not self._place.running():  # has drained, or failed
+                self._arm(1)
+        return None
+
+    def _arm(self, times):
+        """Starts the process again, armed for the `times`-th time. A driver then drives, if it comes so far."""
+        action = "hang" if self._mode == "zombie" else "crash"
+        places = self._world.drivers if self._place in self._world.drivers else [self._place]
+        for place in places:
+            if place.running():
+                place.kill()
+            place.close()
+        self._place.start({"MILLRACE_FAILPOINT": f"{self._name}:{action}@{times}"})
+        if len(places) > 1:
+            wait_until(lambda: self._hit() or self._world.leader() is self._place, 30, f"{self._place.name} drives")
+            self._world.start_all_but(self._place)
+
+    def _after(self, occasion, tries=1):
+        """Whether it is there, some time after that at the latest."""
+        for _ in range(tries):
+            occasion(Occasions(self._world, self._place, self._hit))
+            deadline = time.monotonic() + _WAIT_SECONDS
+            while not self._hit() and time.monotonic() < deadline:
+                pause(0.01)
+            if self._hit():
+                return True
+            if not self._place.running():
+                return False
+        return False
+
+    def _hit(self):
+        if self._mode == "zombie":
+            return self._place.stopped()
+        return not self._place.running() and self._place.process.wait(1) == -signal.SIGKILL
 
 
-def run_case(broker, name, kinds, mode, seed, keep, tell):
-    """What went wrong, tried with each kind of process until one reaches the failpoint; empty if nothing."""
-    wrong = ""
-    for who in kinds:
-        begin = time.monotonic()
-        case = Case(broker, name, who, mode, seed)
+class Worlds:
+    """Makes worlds, each for many cases, and judges what came out of them."""
+
+    def __init__(self, seed, keep):
+        self._seed, self._keep = seed, keep
+        self._broker = KafkaBroker()
+        self._world, self._done = None, []
+
+    def run_case(self, name, kinds, mode, tell):
+        """What went wrong; empty if nothing."""
+        kinds = sorted(kinds, key=lambda who: (who == "driver") != name.startswith(BY_THE_DRIVER))
+        wrong = ""
+        for who in kinds:
+            begin = time.monotonic()
+            label = f"{name} in the {who}: {mode}"
+            try:
+                reached = self._try(name, who, mode, label)
+                wrong = "" if reached else "never reached"
+            except Exception as error:  # the next case still tells something
+                wrong, reached = f"{type(error).__name__}: {error}", True
+                self._leave(label)
+            tell(f"{wrong.splitlines()[0] if wrong else 'ok'}: {label} ({time.monotonic() - begin:.1f} s)", flush=True)
+            if reached:
+                break
+        return wrong
+
+    def _try(self, name, who, mode, label):
+        if self._world is None:
+            self._start()
+        case = Case(self._world, name, who, mode)
+        reached = case.run()
+        self._expect_output(f"case-{len(self._done) + 1}")
+        self._done.append(label)
+        return reached
+
+    def _expect_output(self, mark):
+        """That what is sent from now on comes out, and that nothing was wrong until then."""
+        ledger = self._world.ledger
+        ledger.mark(mark)
+        if not ledger.wait_for_mark(mark, 60):
+            raise AssertionError(f"no recovery: the job is {self._world.job_message()}\n{self._world.logs()}")
+        if ledger.violations:
+            raise AssertionError("\n".join(map(str, ledger.violations[:10])))
+
+    def _start(self):
+        self._world = World(OUTPUTS, seed=self._seed, rate=400, executors=2, proxied=False, broker=self._broker,
+                            settings={"checkpoint_interval": "500 ms"})
+        self._seed += 1
+        self._world.wait_for_members()
+        self._world.submit()
+        self._expect_output("begin")
+
+    def judge(self, at_least=1):
+        """What is wrong with all that the world of at least so many cases has put out; empty if nothing."""
+        if self._world is None or len(self._done) < at_least:
+            return ""
+        label = f"{self._done[0]} … {self._done[-1]}"
         try:
-            wrong = case.run()
-        except Exception as error:  # the next case still tells something
+            result = self._world.finish(60)
+            wrong = "" if result["right"] else result["stuck"] or str(result)
+        except Exception as error:
             wrong = f"{type(error).__name__}: {error}"
-        case.close(wrong not in ("", NEVER_HIT), keep)
-        tell(f"{wrong.splitlines()[0] if wrong else 'ok':10} {case.label} ({time.monotonic() - begin:.1f} s)", flush=True)
-        if wrong != NEVER_HIT:
-            break
-    return wrong
+        self._leave(label if wrong else "")
+        return wrong and f"{label}: {wrong}"
+
+    def _leave(self, failed=""):
+        """Ends the world; what is known of it is kept under the name of the case that failed."""
+        if self._world:
+            if failed and self._keep:
+                copy_logs(self._world, self._keep / failed.replace(" ", "-").replace(":", "").replace("…", "to"))
+            self._world.close()
+        self._world, self._done = None, []
+
+    def close(self):
+        self._leave()
+        self._broker.close()
 
 
 def run_cases(failpoints, modes, seed, keep=None, tell=print):
     """{"failpoint: mode": what went wrong} of the cases that failed."""
-    broker = KafkaBroker()
+    worlds, outcomes = Worlds(seed, keep), {}
     try:
-        outcomes = {f"{name}: {mode}": run_case(broker, name, kinds, mode, seed, keep, tell)
-                    for name, kinds in sorted(failpoints.items()) for mode in modes}
+        for name, kinds in sorted(failpoints.items()):
+            for mode in modes:
+                outcomes[f"{name}: {mode}"] = worlds.run_case(name, kinds, mode, tell)
+                outcomes[f"the world after {name}: {mode}"] = worlds.judge(at_least=CASES_PER_WORLD)
+        outcomes["the last world"] = worlds.judge()
     finally:
-        broker.close()
+        worlds.close()
     return {label: wrong for label, wrong in outcomes.items() if wrong}
 
 

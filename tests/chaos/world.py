@@ -224,7 +224,12 @@ class World:
 
     def start_all(self):
         """Starts what does not run, and wakes what sleeps."""
+        self.start_all_but(None)
+
+    def start_all_but(self, one):
         for place in self.places:
+            if place is one:
+                continue
             if not place.running():
                 place.close()
                 place.start()
