@@ -29,8 +29,8 @@ struct KafkaOffsetQuery {
 };
 
 // Runs `fn(time left)` again while it gives UNAVAILABLE and there is time: partitions change
-// leaders, and a new one has none at first. Quickly at first, since an offset that waits for the end
-// of its transaction is there in a moment.
+// leaders, and a new one has none at first. Quickly at first, since an offset that waits for the
+// end of its transaction is there in a moment.
 template <typename Fn>
 auto RetryWhileUnavailable(absl::Duration timeout, Fn&& fn) {
   constexpr absl::Duration kLongestPause = absl::Milliseconds(20);

@@ -1,0 +1,161 @@
+// Aggregates and keyed operators as whole plans over a few rows.
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "executor/operators/testing/local_job.h"
+#include "executor/operators/testing/pipeline_runs.h"
+#include "gtest/gtest.h"
+
+namespace millrace {
+namespace {
+
+constexpr char kSumOfK[] =
+    "aggregates { function: \"sum\" args { type { kind: TYPE_NUMERIC } column: 0 } result { kind: "
+    "TYPE_NUMERIC } }";
+constexpr char kStringAgg[] =
+    "aggregates { function: \"string_agg\" args { type { kind: TYPE_TEXT } column: 2 } "
+    "args { type { kind: TYPE_TEXT } literal { text: \",\" } } result { kind: TYPE_TEXT } }";
+
+TEST(AggregateStageTest, EqualKeysShowAsTheFirstRowHasThem) {
+  std::vector<Splits> batches = {{{0, 0, {"2.0|1|a", "NULL|1|a"}},
+                                  {0, 1, {"1.00|1|a", "2|1|a"}},
+                                  {0, 2, {"1.0|1|a", "2.000|1|a", "NULL|1|b"}}},
+                                 {{0, 0, {"1|1|a"}}}};
+  std::vector<Sinks> results = RunEveryWay(GroupedPlan(kCount, "", true), batches);
+  EXPECT_EQ(Sorted(AllRows(results[0])),
+            (std::vector<std::string>{"+1 1.00|2", "+1 2.0|3", "+1 NULL|2"}));
+  EXPECT_EQ(AllRows(results[1]), (std::vector<std::string>{"-1 1.00|2", "+1 1.00|3"}));
+}
+
+TEST(AggregateStageTest, DistinctIsGroupingWithoutAggregates) {
+  std::vector<Splits> batches = {{{0, 0, {"1|1|a", "2|1|a", "1|1|a"}}},
+                                 {{0, 1, {"2|1|a", "3|1|a"}}}};
+  std::vector<Sinks> results = RunEveryWay(GroupedPlan("", "", true), batches);
+  EXPECT_EQ(Sorted(AllRows(results[0])), (std::vector<std::string>{"+1 1", "+1 2"}));
+  EXPECT_EQ(AllRows(results[1]), std::vector<std::string>{"+1 3"});
+}
+
+TEST(AggregateStageTest, OrderSensitiveAggregatesSeeSplitOrder) {
+  std::vector<Splits> batches = {
+      {{0, 0, {"1|1|a", "1|1|b", "2|1|x"}}, {0, 1, {"1|1|c"}}, {0, 2, {"2|1|y", "1|1|d"}}},
+      {{0, 2, {"1|1|f"}}, {0, 1, {"1|1|e"}}}};
+  std::vector<Sinks> results = RunEveryWay(GroupedPlan(kStringAgg, "", true), batches);
+  EXPECT_EQ(Sorted(AllRows(results[0])), (std::vector<std::string>{"+1 1|a,b,c,d", "+1 2|x,y"}));
+  EXPECT_EQ(AllRows(results[1]), (std::vector<std::string>{"-1 1|a,b,c,d", "+1 1|a,b,c,d,e,f"}));
+}
+
+TEST(AggregateStageTest, GlobalAggregateHasARowEvenOverNothing) {
+  std::string aggregates = absl::StrCat(kCount, kSumOfK);
+  std::vector<Splits> batches = {
+      {}, {{0, 0, {"1.5|1|a"}}, {0, 1, {"2|1|a"}}}, {}, {{0, 1, {"NULL|1|a"}}}};
+  std::vector<Sinks> results = RunEveryWay(GroupedPlan(aggregates, "global: true", false), batches);
+  EXPECT_EQ(AllRows(results[0]), std::vector<std::string>{"+1 0|NULL"});
+  EXPECT_EQ(AllRows(results[1]), (std::vector<std::string>{"-1 0|NULL", "+1 2|3.5"}));
+  EXPECT_EQ(AllRows(results[2]), std::vector<std::string>());
+  EXPECT_EQ(AllRows(results[3]), (std::vector<std::string>{"-1 2|3.5", "+1 3|3.5"}));
+}
+
+TEST(AggregateStageTest, PerBatchWithoutKeysHasARowPerBatchWithInput) {
+  std::vector<Splits> batches = {{}, {{0, 0, {"1.5|1|a"}}}, {}, {{0, 1, {"2|1|a", "3|1|a"}}}};
+  std::vector<Sinks> results = RunEveryWay(GroupedPlan(kCount, "per_batch: true", false), batches);
+  EXPECT_EQ(AllRows(results[0]), std::vector<std::string>());
+  EXPECT_EQ(AllRows(results[1]), std::vector<std::string>{"+1 1"});
+  EXPECT_EQ(AllRows(results[2]), std::vector<std::string>());
+  EXPECT_EQ(AllRows(results[3]), std::vector<std::string>{"+1 2"});
+}
+
+TEST(AggregateStageTest, AResultThatOverflowsNamesItsKeyOrIsSkipped) {
+  std::string large = absl::StrCat("5", std::string(37, '0'));
+  Splits splits = {{0, 0, {absl::StrCat(large, "|1|a"), "7|1|a"}},
+                   {0, 1, {absl::StrCat(large, "|1|a")}}};
+  LocalJob failing(GroupedPlan(kSumOfK, "", true), {});
+  absl::Status status = failing.RunBatch(splits).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kOutOfRange);
+  EXPECT_NE(status.message().find(absl::StrCat("key (k = ", large, "): ")), absl::string_view::npos)
+      << status;
+
+  LocalJob skipping(GroupedPlan(kSumOfK, "", true, true), {});
+  EXPECT_EQ(AllRows(MustRun(&skipping, splits)), std::vector<std::string>{"+1 7|7"});
+  EXPECT_EQ(skipping.skipped().records, 1);
+  // The good row of a key goes when its new one cannot be had.
+  LocalJob later(GroupedPlan(kSumOfK, "", true, true), {});
+  EXPECT_EQ(AllRows(MustRun(&later, {splits[0]})).size(), 2u);
+  EXPECT_EQ(AllRows(MustRun(&later, {splits[1]})),
+            std::vector<std::string>{absl::StrCat("-1 ", large, "|", large)});
+}
+
+TEST(AggregateStageTest, StateIsCountedWhileItOutlivesTheBatch) {
+  LocalJob running(GroupedPlan(kCount, "", true), {});
+  MustRun(&running, {{0, 0, {"1|1|a", "2|1|a", "NULL|1|a"}}});
+  EXPECT_EQ(running.state_rows(), 3);
+  LocalJob per_batch(GroupedPlan(kCount, "per_batch: true", true), {});
+  MustRun(&per_batch, {{0, 0, {"1|1|a", "2|1|a"}}});
+  EXPECT_EQ(per_batch.state_rows(), 0);
+}
+
+// ---- a keyed stage without an aggregate ----
+
+constexpr char kUpsertRows[] = R"pb(
+  stages {
+    id: 0
+    source: 0
+    operators {
+      id: 1
+      exchange_write { exchange: 0 keys: 2 }
+    }
+  }
+  exchanges {
+    id: 0
+    columns {
+      name: "k"
+      type { kind: TYPE_NUMERIC }
+    }
+    columns {
+      name: "v"
+      type { kind: TYPE_INT64 }
+    }
+    columns {
+      name: "t"
+      type { kind: TYPE_TEXT }
+    }
+  }
+  stages { id: 1 exchange: 0 OPERATORS }
+)pb";
+
+TEST(ConsolidateTest, TwoLiveRowsOfAKeyAreAnErrorThatNamesIt) {
+  proto::JobPlan plan = RowsPlan(
+      absl::StrReplaceAll(kUpsertRows, {{"OPERATORS",
+                                         "operators { id: 2 consolidate { keys: 2 upsert: true } } "
+                                         "operators { id: 3 inputs: 2 sink_write { sink: 0 } }"}}));
+  LocalJob job(plan, {});
+  EXPECT_EQ(Sorted(AllRows(MustRun(&job, {{0, 0, {"1|1|a", "1|2|b"}}}))),
+            (std::vector<std::string>{"+1 1|1|a", "+1 1|2|b"}));
+  for (const char* second : {"1.0|1|a", "1|1|a"}) {
+    LocalJob again(plan, {});
+    absl::Status status = again.RunBatch({{0, 0, {"1|1|a", second}}}).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_NE(status.message().find("PRIMARY key (t = a)"), absl::string_view::npos) << status;
+  }
+}
+
+TEST(KeyedStageTest, OperatorsWithoutStateSeeRowsInOrderOfOriginWithinAKeyGroup) {
+  proto::JobPlan plan = RowsPlan(absl::StrReplaceAll(
+      kUpsertRows, {{"OPERATORS", "operators { id: 2 sink_write { sink: 0 } }"}}));
+  std::vector<Splits> batches = {{{0, 0, {"1|1|a", "1|2|b", "1|3|a"}},
+                                  {0, 1, {"1|4|a", "1|5|c"}},
+                                  {0, 2, {"1|6|b", "1|7|a"}}}};
+  std::vector<Sinks> results = RunEveryWay(plan, batches);
+  std::vector<std::string> of_a;
+  for (const std::string& row : AllRows(results[0])) {
+    if (row.back() == 'a') {
+      of_a.push_back(row);
+    }
+  }
+  EXPECT_EQ(of_a, (std::vector<std::string>{"+1 1|1|a", "+1 1|3|a", "+1 1|4|a", "+1 1|7|a"}));
+  EXPECT_EQ(AllRows(results[0]).size(), 7u);
+}
+
+}  // namespace
+}  // namespace millrace

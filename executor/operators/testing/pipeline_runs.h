@@ -1,0 +1,46 @@
+// What tests of pipelines ask of a LocalJob, and plans over a small table.
+#ifndef MILLRACE_EXECUTOR_OPERATORS_TESTING_PIPELINE_RUNS_H_
+#define MILLRACE_EXECUTOR_OPERATORS_TESTING_PIPELINE_RUNS_H_
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "executor/operators/testing/local_job.h"
+#include "proto/plan.pb.h"
+
+namespace millrace {
+
+using Sinks = std::map<std::pair<uint32_t, uint32_t>, std::vector<std::string>>;
+using Splits = std::vector<LocalJob::Split>;
+
+// Runs a batch that must succeed.
+Sinks MustRun(LocalJob* job, const Splits& splits);
+
+// Runs `batches` under every variation and expects the same bytes each time; returns what came of
+// each batch.
+std::vector<Sinks> RunEveryWay(const proto::JobPlan& plan, const std::vector<Splits>& batches);
+
+// Of all sinks and shards, in their order.
+std::vector<std::string> AllRows(const Sinks& sinks);
+std::vector<std::string> Sorted(std::vector<std::string> rows);
+
+// `stages` over rows (k numeric, v bigint, t text), with 64 key groups in two shards. `skip`: what
+// on_error says; the default is fail.
+proto::JobPlan RowsPlan(const std::string& stages, bool skip = false);
+
+// Stages that write checked(v), which fails for 13.
+extern const char kCheckedRows[];
+
+// GROUP BY k if `keyed`, else one group; `flags` are the final aggregate's.
+proto::JobPlan GroupedPlan(const std::string& aggregates, const std::string& flags, bool keyed,
+                           bool skip = false);
+
+// count(*), for GroupedPlan.
+extern const char kCount[];
+
+}  // namespace millrace
+
+#endif  // MILLRACE_EXECUTOR_OPERATORS_TESTING_PIPELINE_RUNS_H_
