@@ -313,6 +313,15 @@ def run_cases(failpoints, modes, seed, keep=None, tell=print):
     return {label: wrong for label, wrong in outcomes.items() if wrong}
 
 
+def report_cases(failpoints, modes, seed, keep):
+    """Runs and prints them; whether all went well."""
+    failed = run_cases(failpoints, modes, seed, keep)
+    for label, wrong in failed.items():
+        print(f"\n{label}: {wrong}")
+    print(f"\n{len(failpoints)} failpoints, {len(failpoints) * len(modes)} cases, {len(failed)} failed", flush=True)
+    return bool(failpoints) and not failed
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="failpoints whose names begin so; several with commas")
@@ -322,11 +331,7 @@ def main():
     arguments = parser.parse_args()
     modes = arguments.modes.split(",")
     chosen = {name: kinds for name, kinds in list_failpoints().items() if name.startswith(tuple(arguments.only.split(",")))}
-    failed = run_cases(chosen, modes, arguments.seed, arguments.keep)
-    for label, wrong in failed.items():
-        print(f"\n{label}: {wrong}")
-    print(f"\n{len(chosen)} failpoints, {len(chosen) * len(modes)} cases, {len(failed)} failed")
-    return 1 if failed or not chosen else 0
+    return 0 if report_cases(chosen, modes, arguments.seed, arguments.keep) else 1
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 """Faults from a seeded schedule, for as long as asked, against real processes and a real Kafka.
 
-  bazel run //tests/chaos:soak -- --minutes 30 [--seed S] [--pipelines plain,running] [--faults 'kill driver,kill all']
+  bazel run //tests/chaos:soak -- --minutes 30 [--failpoints] [--seed S] [--pipelines plain,running]
+                                  [--faults 'kill driver,kill all']
 
 Prints every fault with its time as it happens, and a table at the end. Exit code 1: something was lost, came twice, went
 backwards, or did not recover; logs, journal and ledger events are then kept in the directory that is named. The same
-seed deals the same faults again.
+seed deals the same faults again. With --failpoints every failpoint in every mode follows (failpoints.py, 17 minutes).
 """
 
 import argparse
@@ -15,6 +16,7 @@ import sys
 import time
 import traceback
 
+from tests.chaos import failpoints
 from tests.chaos.faults import FAULTS
 from tests.chaos.pipelines import PIPELINES
 from tests.chaos.schedule import Schedule, Violation, table
@@ -27,6 +29,7 @@ def parse():
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     parser.add_argument("--pipelines", default=",".join(PIPELINES), help="outputs, by name")
     parser.add_argument("--faults", default=",".join(FAULTS), help="kinds, by name")
+    parser.add_argument("--failpoints", action="store_true", help="afterwards every failpoint, in every mode")
     parser.add_argument("--count", type=int, default=0, help="end after so many faults, whatever the time")
     parser.add_argument("--rate", type=int, default=1000, help="records per second")
     parser.add_argument("--executors", type=int, default=3)
@@ -88,6 +91,8 @@ def main():
             copy_logs(world, keep)
             print(f"logs, journal and events: {keep}")
         world.close()
+    if arguments.failpoints:
+        right = failpoints.report_cases(failpoints.list_failpoints(), failpoints.MODES, arguments.seed, keep) and right
     return 0 if right else 1
 
 
