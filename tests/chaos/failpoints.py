@@ -155,7 +155,6 @@ class Case:
     def __init__(self, world, name, who, mode):
         self._world, self._name, self._mode = world, name, mode
         self._place = world.drivers[0] if who == "driver" else world.executors[0]
-        self.label = f"{name} in the {who}: {mode}"
 
     def run(self):
         """Whether the failpoint was reached. Raises what is wrong."""

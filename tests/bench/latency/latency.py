@@ -44,26 +44,27 @@ def idle_share(cluster, seconds):
 
 
 class BatchTimes:
-    """The driver's histogram of batch times at one moment: (upper bound in ms, batches up to it), in order."""
+    """How long batches took between two moments: (upper bound in ms, batches up to it), in order."""
 
-    def __init__(self, page):
+    def __init__(self, before, after):
+        """Of the driver's metrics at both."""
+        earlier = dict(self._histogram(before))
+        self._counts = [(bound, count - earlier.get(bound, 0)) for bound, count in self._histogram(after)]
+
+    @staticmethod
+    def _histogram(page):
         found = re.findall(r'millrace_job_batch_seconds_bucket{job="latency",stage="total",le="([^"]+)"} (\d+)', page)
-        self.counts = [(float(bound) * 1000, int(count)) for bound, count in found]
-
-    def since(self, earlier):
-        before = dict(earlier.counts)
-        self.counts = [(bound, count - before.get(bound, 0)) for bound, count in self.counts]
-        return self
+        return [(float(bound) * 1000, int(count)) for bound, count in found]
 
     def batches(self):
-        return self.counts[-1][1]
+        return self._counts[-1][1]
 
     def share_within(self, ms):
-        return dict(self.counts)[ms] / self.batches()
+        return dict(self._counts)[ms] / self.batches()
 
     def percentile(self, share):
         wanted, low, below = share * self.batches(), 0.0, 0
-        for bound, count in self.counts:
+        for bound, count in self._counts:
             if count >= wanted:
                 return low + (bound - low) * (wanted - below) / (count - below)
             low, below = bound, count
@@ -79,11 +80,11 @@ def collect(cluster, producer, warm_up):
     deadline = time.monotonic() + warm_up
     while time.monotonic() < deadline and producer.poll() is None:
         time.sleep(0.1)
-    before, lags = BatchTimes(cluster.metrics()), []
+    before, lags = cluster.metrics(), []
     while producer.poll() is None:
         lags.append(lag_of(cluster.metrics()))
         time.sleep(0.25)
-    return BatchTimes(cluster.metrics()).since(before), lags
+    return BatchTimes(before, cluster.metrics()), lags
 
 
 def main():
