@@ -1,5 +1,6 @@
 // The pipeline of batches within an epoch: planning, running, committing.
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/check.h"
@@ -453,16 +454,15 @@ void JobState::OnCommitted(size_t member, const proto::BatchCommitted& committed
   if (wave_->answers < members_.size()) {
     return;
   }
-  // The markers are those after the last batch of the wave, and it is the last whose record counts:
-  // the records of a wave are durable together or the shards' own markers tell.
+  // The markers are those after the last batch of the wave, and go with the record of its first:
+  // whatever part of the records becomes durable, no batch counts as committed before the journal
+  // knows where it is. Shards suppress what their markers cover of the batches that are run again.
   std::vector<proto::SinkMarker> markers = std::move(wave_->markers);
   const BatchId through = wave_->through;
   finish_committed_ = wave_->finish;
   wave_.reset();
   while (!in_flight_.empty() && in_flight_.front().plan.batch <= through) {
-    const bool last = in_flight_.front().plan.batch == through;
-    JournalCommitted(&in_flight_.front(),
-                     last ? std::move(markers) : std::vector<proto::SinkMarker>());
+    JournalCommitted(&in_flight_.front(), std::exchange(markers, {}));
   }
 }
 

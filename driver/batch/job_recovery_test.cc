@@ -64,6 +64,28 @@ TEST(JobRecoveryTest, WhatWaitsForACommitGoesOutTogether) {
   EXPECT_EQ(play.state().history().markers().at({0, 0}).marker(), "m4");
 }
 
+TEST(JobRecoveryTest, TheFirstRecordOfACommitSaysWhereSinksAre) {
+  Play play(Submitted(1), Play::Settings(0));
+  play.Start();
+  for (int64_t batch = 1; batch <= 4; ++batch) {
+    play.Ends(100 + batch * 10);
+    play.Prepared("e", batch);
+  }
+  play.Committed("e", 1, "m1");
+  play.Committed("e", 4, "m4");
+  // A disk that is full, say, takes some of the records of a commit only. From batch 3 on all is
+  // run again, and the sink that keeps its marker in the journal has to know that it has it.
+  JobHistory history(Submitted(1));
+  for (const proto::JournalRecord& record : play.journal) {
+    ASSERT_TRUE(history.Apply(record).ok());
+    if (history.last_committed() == BatchId(2)) {
+      break;
+    }
+  }
+  EXPECT_EQ(history.last_committed(), BatchId(2));
+  EXPECT_EQ(history.markers().at({0, 0}).marker(), "m4");
+}
+
 TEST(JobRecoveryTest, SinksThatHoldMuchBoundWhatWaits) {
   Play play(Submitted(1), Play::Settings(0));
   play.Start();
