@@ -349,9 +349,9 @@ def standby_supported():
 
 
 def copy_logs(world, target):
-    """What a person needs after a failure: logs, journal, and what the broker has of outputs and markers."""
+    """What a person needs after a failure: logs, journal, outputs, and what the broker has of them and of markers."""
     shutil.copytree(world.directory, target, dirs_exist_ok=True,
-                    ignore=shutil.ignore_patterns("*_files", "snapshots", "logs"))
+                    ignore=shutil.ignore_patterns("snapshots", "logs"))
     shutil.copytree(world.broker.directory, target / "kafka", dirs_exist_ok=True,
                     ignore=shutil.ignore_patterns(f"{world.source}-*"), ignore_dangling_symlinks=True)
 
