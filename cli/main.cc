@@ -4,9 +4,39 @@
 
 #include <csignal>
 #include <cstdio>
+#include <string>
+#include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "cli/command.h"
 #include "common/base/failpoint.h"
+
+namespace {
+
+// What is wrong with the line. Of a command that is missing or unknown the parser says only that one
+// is required: here also which word was none, and which there are.
+std::string Explain(const CLI::App& app, const CLI::ParseError& error) {
+  const CLI::App* command = &app;
+  while (!command->get_subcommands().empty()) {
+    command = command->get_subcommands().back();
+  }
+  if (error.get_exit_code() != static_cast<int>(CLI::ExitCodes::RequiredError) ||
+      command->get_require_subcommand_min() == 0) {
+    return error.what();
+  }
+  std::vector<std::string> names;
+  for (const CLI::App* one : command->get_subcommands([](const CLI::App*) { return true; })) {
+    names.push_back(one->get_name());
+  }
+  const std::vector<std::string> unknown = app.remaining(/*recurse=*/true);
+  return absl::StrCat(unknown.empty() ? "a command is missing"
+                                      : absl::StrCat("there is no command '", unknown[0], "'"),
+                      " after '", command == &app ? "" : "millrace ", command->get_name(),
+                      "'; there are: ", absl::StrJoin(names, ", "));
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   // A reader that goes away (| head) ends a write with an error instead of the process without a
@@ -54,7 +84,7 @@ int main(int argc, char** argv) {
   } catch (const CLI::Success& help) {
     return app.exit(help, context.console.out, context.console.err);
   } catch (const CLI::ParseError& error) {
-    return context.console.Misuse(std::string(error.what()) +
+    return context.console.Misuse(Explain(app, error) +
                                   "\nRun millrace --help, or millrace COMMAND --help.");
   }
   return context.action();

@@ -119,6 +119,11 @@ class BadInputTest(TroubleCase):
             with self.subTest(arguments=arguments):
                 self.expect_failure(self.cli.run(*arguments), 2, "--help")
 
+    def test_unknown_command_lists_those_there_are(self):
+        self.expect_failure(self.cli.run("rnu"), 2, "no command 'rnu' after 'millrace'", "run, replay")
+        self.expect_failure(self.cli.run("jobs", "strop", "x"), 2, "no command 'strop' after 'millrace jobs'", "stop, cancel")
+        self.expect_failure(self.cli.run("topics"), 2, "a command is missing after 'millrace topics'", "create")
+
     def test_retracting_query_into_an_append_only_sink_is_refused_with_the_reason(self):
         self.cli.create_topic("append.only")
         result = self.run_script(f"""
