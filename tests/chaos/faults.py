@@ -36,6 +36,9 @@ class Fault:
         """Afterwards everything runs again, or is about to."""
         world.start_all()
 
+    def afterwards(self, world):
+        """What a person does once this and whatever came together with it is healed."""
+
     @staticmethod
     def possible(world):
         """Whether this world can have the fault."""
@@ -291,6 +294,8 @@ class JournalFull(Fault):
     def heal(self, world):
         world.journal_disk.make_room()
         super().heal(world)
+
+    def afterwards(self, world):
         world.resume_job()
 
     @staticmethod

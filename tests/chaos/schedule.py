@@ -9,7 +9,7 @@ from tests.chaos.faults import FAULTS
 from tests.chaos.world import pause
 
 RECOVERY_SECONDS = 90  # longer is no recovery
-TOGETHER = 0.75        # share of faults that come two at once
+TOGETHER = 0.9        # share of faults that come two at once
 
 
 @dataclasses.dataclass
@@ -77,6 +77,8 @@ class Schedule:
         finally:
             for fault in sorted(reversed(faults), key=lambda fault: fault.heals_last):
                 fault.heal(self._world)
+        for fault in faults:
+            fault.afterwards(self._world)
         ledger.mark(f"{outcome.number} healed")
         self._await(f"{outcome.number} healed")
         mark = ledger.wait_for_mark(f"{outcome.number}", 1)
