@@ -14,8 +14,8 @@
 
 namespace {
 
-// What is wrong with the line. Of a command that is missing or unknown the parser says only that one
-// is required: here also which word was none, and which there are.
+// What is wrong with the line. Of a command that is missing or unknown the parser says only that
+// one is required: here also which word was none, and which there are.
 std::string Explain(const CLI::App& app, const CLI::ParseError& error) {
   const CLI::App* command = &app;
   while (!command->get_subcommands().empty()) {
