@@ -48,13 +48,18 @@ JobHistory HistoryOf(proto::JobSubmitted submitted, const Play& play) {
   return history;
 }
 
+// The first is then being committed, and the others wait for that.
+void PrepareFourBatches(Play* play) {
+  play->Start();
+  for (int64_t batch = 1; batch <= 4; ++batch) {
+    play->Ends(100 + batch * 10);
+    play->Prepared("e", batch);
+  }
+}
+
 TEST(JobRecoveryTest, WhatWaitsForACommitGoesOutTogether) {
   Play play(Submitted(1), Play::Settings(0));
-  play.Start();
-  for (int64_t batch = 1; batch <= 4; ++batch) {
-    play.Ends(100 + batch * 10);
-    play.Prepared("e", batch);
-  }
+  PrepareFourBatches(&play);
   EXPECT_THAT(play.commits, ElementsAre(1)) << "one wave at a time";
   play.Committed("e", 1);
   EXPECT_THAT(play.commits, ElementsAre(1, 4));
@@ -66,11 +71,7 @@ TEST(JobRecoveryTest, WhatWaitsForACommitGoesOutTogether) {
 
 TEST(JobRecoveryTest, TheFirstRecordOfACommitSaysWhereSinksAre) {
   Play play(Submitted(1), Play::Settings(0));
-  play.Start();
-  for (int64_t batch = 1; batch <= 4; ++batch) {
-    play.Ends(100 + batch * 10);
-    play.Prepared("e", batch);
-  }
+  PrepareFourBatches(&play);
   play.Committed("e", 1, "m1");
   play.Committed("e", 4, "m4");
   // A disk that is full, say, takes some of the records of a commit only. From batch 3 on all is

@@ -9,7 +9,7 @@ from tests.chaos.faults import FAULTS
 from tests.chaos.world import pause
 
 RECOVERY_SECONDS = 90  # longer is no recovery
-TOGETHER = 0.9        # share of faults that come two at once
+TOGETHER = 0.9         # share of faults that come two at once
 
 
 @dataclasses.dataclass

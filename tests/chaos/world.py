@@ -222,13 +222,10 @@ class World:
     def places(self):
         return [*self.drivers, *self.executors]
 
-    def start_all(self):
-        """Starts what does not run, and wakes what sleeps."""
-        self.start_all_but(None)
-
-    def start_all_but(self, one):
+    def start_all(self, but=None):
+        """Starts what does not run, and wakes what sleeps, all or all but one place."""
         for place in self.places:
-            if place is one:
+            if place is but:
                 continue
             if not place.running():
                 place.close()
