@@ -35,8 +35,9 @@ struct PartitionOffset {
 // Ends of a partition as seen at one moment.
 struct PartitionEnd {
   PartitionName partition;
-  Offset stable_end;      // LSO: every offset below may be planned
-  Offset high_watermark;  // ≥ stable_end; what lies between belongs to open transactions
+  Offset stable_end;            // LSO: every offset below may be planned
+  Offset high_watermark;        // ≥ stable_end; what lies between belongs to open transactions
+  double bytes_per_offset = 0;  // of what lies before it, where the source can tell; 0 = not known
 };
 
 // FAILED_PRECONDITION unless `now` may be the topic that `before` was: ids as
@@ -137,6 +138,13 @@ class SourceReader {
   // Per assigned partition, the offset below which everything stable has been fetched (or read).
   // For partitions that cannot tell, the position. Thread-safe.
   virtual std::vector<PartitionOffset> FetchedTo() = 0;
+
+  // Bytes of payload that an offset of the partition stands for, by what was fetched of it lately,
+  // so that a plan can be cut by bytes before anything is read; 0 = not known. Thread-safe.
+  virtual double BytesPerOffset(const PartitionName& partition) {
+    (void)partition;
+    return 0;
+  }
 };
 
 // What a reader or enumerator may use and must respect.
@@ -144,6 +152,9 @@ struct SourceContext {
   std::string job_name;
   std::string incarnation;
   int64_t prefetch_bytes = 64 << 20;  // bound for all partitions of this reader
+  // Whether records of open and aborted transactions are read too (the setting isolation_level);
+  // sources without transactions have nothing to heed.
+  bool read_uncommitted = false;
   // Called from any thread whenever FetchedTo may have advanced; cheap, may be null.
   std::function<void()> on_progress;
 };

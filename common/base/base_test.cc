@@ -1,6 +1,8 @@
 #include <set>
 
+#include "common/base/failure_kind.h"
 #include "common/base/ids.h"
+#include "common/base/status.h"
 #include "common/base/units.h"
 #include "common/base/uuid.h"
 #include "gtest/gtest.h"
@@ -37,6 +39,22 @@ TEST(UnitsTest, ParsesAndFormatsBytes) {
   EXPECT_EQ(*ParseBytes("17"), 17);
   EXPECT_FALSE(ParseBytes("1 furlong").ok());
   EXPECT_EQ(FormatBytes(1536), "1.5 KiB");
+}
+
+TEST(FailureKindTest, FollowsFromTheCodeUnlessTheErrorSaysOtherwise) {
+  EXPECT_EQ(FailureKindOf(absl::UnavailableError("broker away")), FailureKind::kEnvironment);
+  EXPECT_EQ(FailureKindOf(absl::DeadlineExceededError("slow")), FailureKind::kEnvironment);
+  EXPECT_EQ(FailureKindOf(absl::AbortedError("fenced")), FailureKind::kUndecided);
+  EXPECT_EQ(FailureKindOf(absl::InternalError("odd")), FailureKind::kUndecided);
+  EXPECT_EQ(FailureKindOf(absl::InvalidArgumentError("bad record")), FailureKind::kCertain);
+  EXPECT_EQ(FailureKindOf(absl::ResourceExhaustedError("too many rows")), FailureKind::kCertain);
+}
+
+TEST(FailureKindTest, StaysWithAnErrorThatIsPassedOn) {
+  const absl::Status full = WithFailureKind(absl::ResourceExhaustedError("no space left on device"),
+                                            FailureKind::kEnvironment);
+  EXPECT_EQ(FailureKindOf(Annotate(Annotate(full, "writing"), "table out")),
+            FailureKind::kEnvironment);
 }
 
 TEST(UuidTest, IsVersion4AndDiffers) {

@@ -18,8 +18,10 @@ namespace millrace {
 inline std::string_view ToStd(absl::string_view text) { return {text.data(), text.size()}; }
 inline absl::string_view ToAbsl(std::string_view text) { return {text.data(), text.size()}; }
 
-// `status` with "`context`: " in front of its message; OK stays OK.
+// `status` with "`context`: " in front of its message, and its payloads; OK stays OK.
 absl::Status Annotate(const absl::Status& status, std::string_view context);
+// The same status in other words.
+absl::Status Reworded(const absl::Status& status, std::string_view message);
 
 }  // namespace millrace
 

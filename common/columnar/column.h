@@ -120,8 +120,8 @@ ColumnPtr Take(const Column& column, const uint32_t* rows, size_t count);
 // All rows of `columns` one after another. REQUIRES: at least one; all of one type.
 ColumnPtr Concatenate(const std::vector<ColumnPtr>& columns);
 
-// Whether two values of columns of one type are equal as SQL's IS NOT DISTINCT FROM (numeric by
-// value, −0 = 0, NaN = NaN).
+// Whether two values of columns of one type are equal as SQL's IS NOT DISTINCT FROM (numeric and
+// the numbers in jsonb by value, −0 = 0, NaN = NaN).
 bool ValuesEqual(const Column& a, size_t row_a, const Column& b, size_t row_b);
 
 // SQL order of two values of one type, NULLs last. <0, 0, >0.

@@ -26,9 +26,7 @@ struct JobSettings {
   absl::Duration target_batch_time =
       absl::ZeroDuration();  // 0 = batch_duration, or 1 s when that is 0
   uint32_t key_groups = 4096;
-  std::string isolation_level = "read_committed";  // or read_uncommitted
-  absl::Duration idle_timeout = absl::Seconds(10);
-  absl::Duration max_future = absl::Hours(1);
+  std::string isolation_level = "read_committed";   // or read_uncommitted
   std::string state_backend = "memory";             // or rocksdb
   absl::Duration state_ttl = absl::ZeroDuration();  // 0 = none
 
@@ -36,12 +34,13 @@ struct JobSettings {
   // values.
   absl::Status Set(std::string_view name, std::string_view value);
 
-  // All settings as canonical text, and back (unknown names are an error, so that a newer plan is
-  // refused).
+  // All settings as canonical text, and back. Unknown names are an error, so that a newer plan is
+  // refused; those that plans of earlier versions carried and nothing ever read are passed over.
   std::map<std::string, std::string> ToMap() const;
   static absl::StatusOr<JobSettings> FromMap(const std::map<std::string, std::string>& map);
 
   absl::Duration EffectiveTargetBatchTime() const;
+  bool ReadsUncommitted() const { return isolation_level == "read_uncommitted"; }
 };
 
 // For --help and messages: every setting with its default and meaning, in the order above.

@@ -61,6 +61,18 @@ TEST(JobSettingsTest, UnknownNamesInAPlanAreRefused) {
   EXPECT_FALSE(JobSettings::FromMap({{"from_the_future", "1"}}).ok());
 }
 
+// A setting that nothing reads is not taken in silence, and yet the plans in today's journals,
+// which carry its default, are read.
+TEST(JobSettingsTest, SettingsOfEventTimeAreRefusedUntilSomethingHeedsThem) {
+  JobSettings settings;
+  for (const char* name : {"idle_timeout", "max_future", "max_drift"}) {
+    const absl::Status status = settings.Set(name, "10 s");
+    EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented) << name;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(name));
+  }
+  EXPECT_TRUE(JobSettings::FromMap({{"idle_timeout", "10 s"}, {"max_future", "1 h"}}).ok());
+}
+
 TEST(JobSettingsTest, TargetBatchTimeFollowsTheBatchDuration) {
   JobSettings settings;
   EXPECT_EQ(settings.EffectiveTargetBatchTime(), absl::Seconds(2));

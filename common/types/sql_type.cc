@@ -56,7 +56,7 @@ int32_t SqlType::ByteWidth() const { return Row(id).byte_width; }
 
 std::string SqlType::ToString() const {
   if (id == TypeId::kArray) {
-    return absl::StrCat(Row(element).name, "[]");
+    return absl::StrCat(ElementType().ToString(), "[]");
   }
   if (id == TypeId::kNumeric && precision > 0) {
     return absl::StrCat("numeric(", precision, ",", scale, ")");

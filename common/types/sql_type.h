@@ -32,14 +32,15 @@ enum class TypeId : uint8_t {
   kTimestamp = 11,    // int64_t, microseconds since 1970-01-01 00:00
   kTimestampTz = 12,  // int64_t, microseconds since 1970-01-01 00:00 UTC
   kInterval = 13,     // Interval (common/types/interval.h), 16 bytes
-  kJsonb = 14,        // TextView: canonical text as PostgreSQL prints jsonb
+  kJsonb = 14,        // TextView: text as PostgreSQL prints jsonb; equality: jsonb_order.h
   kArray = 15,        // ListView (common/columnar/column.h) into a child column
 };
 
 // A type with its modifiers.
 struct SqlType {
   TypeId id = TypeId::kUnknown;
-  int32_t precision = 0;  // numeric(precision, scale); 0 = unconstrained
+  // numeric(precision, scale), or an array's elements of that type; 0 = unconstrained.
+  int32_t precision = 0;
   int32_t scale = 0;
   TypeId element = TypeId::kUnknown;  // of kArray
 
@@ -54,15 +55,29 @@ struct SqlType {
   bool IsFloat() const { return id == TypeId::kFloat32 || id == TypeId::kFloat64; }
   bool IsNumber() const { return IsInteger() || IsFloat() || id == TypeId::kNumeric; }
 
+  // What an array of this type holds. REQUIRES: kArray.
+  SqlType ElementType() const {
+    return SqlType{.id = element, .precision = precision, .scale = scale};
+  }
+
   // Bytes per row in a column's values buffer.
   int32_t ByteWidth() const;
 
-  // As PostgreSQL names it in messages: "bigint", "double precision", "numeric(10,2)", "text[]".
+  // As PostgreSQL names it in messages: "bigint", "double precision", "numeric(10,2)", "text[]",
+  // "numeric(10,2)[]".
   std::string ToString() const;
 };
 
 // Short names for the unmodified types.
 constexpr SqlType MakeType(TypeId id) { return SqlType{.id = id}; }
+
+// element[]. REQUIRES: `element` is no array.
+constexpr SqlType ArrayOf(const SqlType& element) {
+  return SqlType{.id = TypeId::kArray,
+                 .precision = element.precision,
+                 .scale = element.scale,
+                 .element = element.id};
+}
 
 // A type by PostgreSQL's internal or SQL name without modifiers ("int8", "bigint", "float8",
 // "varchar", "timestamptz"). NOT_FOUND lists the supported ones.

@@ -28,9 +28,19 @@ const std::string& JobIdOf(const proto::JournalRecord& record) {
       return record.snapshot_dropped().job_id();
     case proto::JournalRecord::kBatchesAbandoned:
       return record.batches_abandoned().job_id();
+    case proto::JournalRecord::kPartitionsChanged:
+      return record.partitions_changed().job_id();
+    case proto::JournalRecord::kJobCheckpoint:
+      return record.job_checkpoint().submitted().job_id();
+    case proto::JournalRecord::kCheckpointPlans:
+      return record.checkpoint_plans().job_id();
+    case proto::JournalRecord::kJobForgotten:
+      return record.job_forgotten().job_id();
     case proto::JournalRecord::kHeader:
-    case proto::JournalRecord::RECORD_NOT_SET:
+    case proto::JournalRecord::kCheckpointEnd:
       break;
+    case proto::JournalRecord::RECORD_NOT_SET:
+      return record.about_job();
   }
   return *none;
 }

@@ -13,6 +13,7 @@
 #include "executor/operators/exchange_write.h"
 #include "executor/operators/filter.h"
 #include "executor/operators/final_aggregate.h"
+#include "executor/operators/not_null.h"
 #include "executor/operators/partial_aggregate.h"
 #include "executor/operators/project.h"
 #include "executor/operators/sink_write.h"
@@ -161,6 +162,8 @@ class StageBuilder {
         return MakeFinalAggregate(op, input);
       case proto::Operator::kConsolidate:
         return MakeConsolidate(op, input);
+      case proto::Operator::kNotNull:
+        return MakeNotNull(op, input);
       case proto::Operator::kExchangeWrite:
         return MakeExchangeWrite(op, input);
       case proto::Operator::kSinkWrite:
@@ -229,6 +232,16 @@ class StageBuilder {
       out_.keyed_roots.push_back(built.get());
     }
     return built;
+  }
+
+  absl::StatusOr<std::unique_ptr<Operator>> MakeNotNull(const proto::Operator& op,
+                                                        const Input& input) {
+    for (const uint32_t column : op.not_null().columns()) {
+      if (column >= static_cast<uint32_t>(op.output_size())) {
+        return absl::InternalError(absl::StrCat("it has no column ", column));
+      }
+    }
+    return std::make_unique<NotNull>(op, context_, input.hashed);
   }
 
   absl::StatusOr<std::unique_ptr<Operator>> MakeExchangeWrite(const proto::Operator& op,

@@ -2,6 +2,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "executor/operators/testing/local_job.h"
@@ -74,6 +75,41 @@ TEST(RowErrorTest, RecordsThatCouldNotBeDecodedFollowOnError) {
   EXPECT_EQ(skipping.skipped().records, 1);
   LocalJob failing(RowsPlan(kCheckedRows), {});
   EXPECT_EQ(failing.RunBatch({split}).status().message(), "table \"rows\", record p0@1: no JSON");
+}
+
+// A table whose PRIMARY KEY is t takes the rows.
+constexpr char kKeyed[] = R"pb(
+  stages {
+    id: 0
+    source: 0
+    operators {
+      id: 1
+      output { name: "k" }
+      output { name: "v" }
+      output { name: "t" }
+      not_null { columns: 2 table: "latest" }
+    }
+    operators {
+      id: 2
+      inputs: 1
+      sink_write { sink: 0 }
+    }
+  }
+  sinks { table: "latest" }
+)pb";
+
+TEST(RowErrorTest, NullInAPrimaryKeyIsAnErrorOfTheRecord) {
+  LocalJob failing(RowsPlan(kKeyed), {});
+  const absl::Status status = failing.RunBatch({{0, 0, {"1|1|a", "1|2|NULL"}}}).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_TRUE(absl::StartsWith(status.message(),
+                               "table \"rows\", record p0@1: null value in column \"t\" of "
+                               "table \"latest\""))
+      << status;
+  LocalJob skipping(RowsPlan(kKeyed, true), {});
+  EXPECT_EQ(AllRows(MustRun(&skipping, {{0, 0, {"1|1|a", "1|2|NULL", "NULL|NULL|b"}}})),
+            (std::vector<std::string>{"+1 1|1|a", "+1 NULL|NULL|b"}));
+  EXPECT_EQ(skipping.skipped().records, 1);
 }
 
 // repeat(v) in FROM, then an error in one of the rows of a record.

@@ -166,6 +166,8 @@ class StagePrinter {
       case proto::Operator::kConsolidate:
         return absl::StrCat("Consolidate", By(JoinColumns(op.consolidate().keys(), names)),
                             op.consolidate().upsert() ? ", upsert" : "");
+      case proto::Operator::kNotNull:
+        return absl::StrCat("Not null ", JoinColumns(op.not_null().columns(), names));
       case proto::Operator::kExchangeWrite:
         return absl::StrCat("Exchange ", op.exchange_write().exchange(),
                             By(JoinColumns(op.exchange_write().keys(), names)),

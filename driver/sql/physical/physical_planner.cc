@@ -302,6 +302,10 @@ class PhysicalPlanner {
         std::all_of(stream->shard_by->begin(), stream->shard_by->end(), [&keys](uint32_t column) {
           return std::find(keys.begin(), keys.end(), column) != keys.end();
         });
+    // Before the exchange, where a row is still the record that on_error speaks of.
+    proto::NotNull* not_null = Append(stream, "not-null", stream->fields)->mutable_not_null();
+    not_null->mutable_columns()->Add(keys.begin(), keys.end());
+    not_null->set_table(insert.sink.table());
     if (!together) {
       AppendExchange(stream, keys, false);
     }
