@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <optional>
 #include <vector>
 
 #include "absl/strings/ascii.h"
@@ -11,6 +12,7 @@
 #include "absl/strings/str_format.h"
 #include "common/base/status.h"
 #include "common/types/calendar.h"
+#include "common/types/iso_time.h"
 #include "common/types/number_text.h"
 
 namespace millrace {
@@ -429,6 +431,9 @@ void AppendTime(int64_t micros, std::string* out) {
 }
 
 absl::StatusOr<int32_t> ParseDate(std::string_view text) {
+  if (std::optional<int32_t> days = ReadIsoDate(text); days.has_value()) {
+    return *days;
+  }
   ASSIGN_OR_RETURN(DateTimeFields fields, DateTimeReader(text, "date").Read());
   if (fields.infinite) {
     return fields.negative_infinite ? kDateMinusInfinity : kDateInfinity;
@@ -441,11 +446,17 @@ absl::StatusOr<int32_t> ParseDate(std::string_view text) {
 }
 
 absl::StatusOr<int64_t> ParseTimestamp(std::string_view text) {
+  if (std::optional<int64_t> micros = ReadIsoTimestamp(text, false); micros.has_value()) {
+    return *micros;
+  }
   ASSIGN_OR_RETURN(DateTimeFields fields, DateTimeReader(text, "timestamp").Read());
   return ToMicros(text, fields, /*with_zone=*/false);
 }
 
 absl::StatusOr<int64_t> ParseTimestampTz(std::string_view text) {
+  if (std::optional<int64_t> micros = ReadIsoTimestamp(text, true); micros.has_value()) {
+    return *micros;
+  }
   ASSIGN_OR_RETURN(DateTimeFields fields, DateTimeReader(text, "timestamp with time zone").Read());
   return ToMicros(text, fields, /*with_zone=*/true);
 }

@@ -1,9 +1,13 @@
 #include "common/types/text_format.h"
 
 #include <memory>
+#include <random>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "absl/strings/str_format.h"
+#include "common/types/iso_time.h"
 #include "gtest/gtest.h"
 
 namespace millrace {
@@ -65,6 +69,34 @@ TEST(TextFormatTest, ErrorsNameTypeAndValue) {
 TEST(TextFormatTest, ZonesOtherThanUtcAreRefused) {
   EXPECT_EQ(RoundTrip(TypeId::kTimestampTz, "2024-05-06 07:08:09 Europe/Berlin"),
             "time zone \"europe/berlin\" is not supported: use UTC or an offset such as +02:00");
+}
+
+// A space in front leads to the reader of everything.
+TEST(TextFormatTest, TheShortWayForTimesAgreesWithTheLongOne) {
+  std::mt19937_64 random(5);
+  int read = 0;
+  for (int i = 0; i < 20000; ++i) {
+    auto below = [&random](uint64_t end) { return static_cast<int>(random() % end); };
+    const std::string date = absl::StrFormat("%04d-%02d-%02d", below(10000), below(14), below(33));
+    std::string time = absl::StrFormat("%s%c%02d:%02d:%02d", date, below(2) == 0 ? 'T' : ' ',
+                                       below(25), below(61), below(61));
+    if (below(2) == 0) {
+      absl::StrAppendFormat(&time, ".%0*d", 1 + below(6), below(10));
+    }
+    const std::vector<std::string> zones = {"",       "Z",      "+02", "-11:30",
+                                            "+14:59", "+02:60", "+1",  "z"};
+    time += zones[random() % zones.size()];
+    for (TypeId type : {TypeId::kDate, TypeId::kTimestamp, TypeId::kTimestampTz}) {
+      const std::string text = type == TypeId::kDate ? date : time;
+      Column quick(MakeType(type), 1);
+      Column slow(MakeType(type), 1);
+      const bool ok = ParseValue(text, &quick, 0).ok();
+      ASSERT_EQ(ok, ParseValue(" " + text, &slow, 0).ok()) << text;
+      ASSERT_EQ(ok ? ValueToString(quick, 0) : "", ok ? ValueToString(slow, 0) : "") << text;
+    }
+    read += ReadIsoTimestamp(time, true).has_value() ? 1 : 0;
+  }
+  EXPECT_GT(read, 5000);
 }
 
 TEST(TextFormatTest, NumericModifiersRoundAndLimit) {
