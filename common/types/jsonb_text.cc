@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -46,6 +47,12 @@ void AppendUtf8(uint32_t code, std::string* out) {
   }
 }
 
+void Append(std::string_view text, std::string* out) {
+  if (out != nullptr) {
+    out->append(text);
+  }
+}
+
 // A member of an object: its unescaped key and where its canonical "key": value lies in a buffer.
 struct Member {
   std::string key;
@@ -53,10 +60,15 @@ struct Member {
   size_t end;
 };
 
-// Recursive descent over one text. Functions return false on malformed input.
-class JsonbReader {
+// Recursive descent over one text. Functions append canonical text to `out` unless it is null, and
+// return false where the text breaks a rule.
+class JsonReader {
  public:
-  explicit JsonbReader(std::string_view text) : at_(text.data()), end_(text.data() + text.size()) {}
+  JsonReader(std::string_view text, JsonRules rules)
+      : begin_(text.data()),
+        at_(text.data()),
+        end_(text.data() + text.size()),
+        jsonb_(rules == JsonRules::kJsonb) {}
 
   bool ReadDocument(std::string* out) {
     SkipSpace();
@@ -64,10 +76,14 @@ class JsonbReader {
       return false;
     }
     SkipSpace();
-    return at_ == end_;
+    return at_ == end_ || Fail("there is text after its end");
   }
   // Set when the text is JSON, but not something jsonb can hold.
   const absl::Status& refusal() const { return refusal_; }
+  // REQUIRES: ReadDocument returned false.
+  JsonFault fault() const {
+    return {.offset = static_cast<size_t>(fault_at_ - begin_), .reason = std::string(reason_)};
+  }
 
  private:
   void SkipSpace() {
@@ -82,30 +98,50 @@ class JsonbReader {
     ++at_;
     return true;
   }
-  bool Refuse(std::string_view message) {
-    refusal_ = absl::InvalidArgumentError(ToAbsl(message));
+  std::string_view Digits() {
+    const char* begin = at_;
+    while (at_ != end_ && IsDigit(*at_)) {
+      ++at_;
+    }
+    return {begin, static_cast<size_t>(at_ - begin)};
+  }
+  bool FailAt(const char* at, std::string reason) {
+    fault_at_ = at;
+    reason_ = std::move(reason);
     return false;
+  }
+  bool Fail(std::string reason) { return FailAt(at_, std::move(reason)); }
+  bool Refuse(std::string message) {
+    refusal_ = absl::InvalidArgumentError(message);
+    return Fail(std::move(message));
   }
 
   bool ReadValue(int depth, std::string* out);
   bool ReadWord(std::string_view word, std::string* out);
   bool ReadObject(int depth, std::string* out);
   bool ReadArray(int depth, std::string* out);
+  bool ReadMember(int depth, Member* member, std::string* rendered);
   bool ReadString(std::string* out);
   bool ReadEscape(std::string* out);
+  bool ReadUnicodeEscape(std::string* out);
   bool ReadHex(uint32_t* code);
   bool ReadNumber(std::string* out);
+  bool ReadExponent(int64_t* exponent);
   bool AppendNumeric(bool negative, std::string_view whole, std::string_view fraction,
                      int64_t exponent, std::string* out);
 
+  const char* const begin_;
   const char* at_;
-  const char* end_;
+  const char* const end_;
+  const bool jsonb_;
   absl::Status refusal_;
+  const char* fault_at_ = nullptr;
+  std::string reason_;
 };
 
-bool JsonbReader::ReadValue(int depth, std::string* out) {
+bool JsonReader::ReadValue(int depth, std::string* out) {
   if (at_ == end_) {
-    return false;
+    return Fail("it ends where a value is expected");
   }
   if (depth > kMaxDepth) {
     return Refuse(absl::StrCat("JSON is nested deeper than ", kMaxDepth, " levels"));
@@ -117,10 +153,12 @@ bool JsonbReader::ReadValue(int depth, std::string* out) {
       return ReadArray(depth, out);
     case '"': {
       std::string text;
-      if (!ReadString(&text)) {
+      if (!ReadString(out == nullptr ? nullptr : &text)) {
         return false;
       }
-      AppendJsonString(text, out);
+      if (out != nullptr) {
+        AppendJsonString(text, out);
+      }
       return true;
     }
     case 't':
@@ -134,12 +172,12 @@ bool JsonbReader::ReadValue(int depth, std::string* out) {
   }
 }
 
-bool JsonbReader::ReadWord(std::string_view word, std::string* out) {
+bool JsonReader::ReadWord(std::string_view word, std::string* out) {
   if (!std::string_view(at_, static_cast<size_t>(end_ - at_)).starts_with(word)) {
-    return false;
+    return Fail("a value is expected");
   }
   at_ += word.size();
-  out->append(word);
+  Append(word, out);
   return true;
 }
 
@@ -159,49 +197,61 @@ void AppendMembers(std::vector<Member> members, std::string_view rendered, std::
   }
 }
 
-bool JsonbReader::ReadObject(int depth, std::string* out) {
+bool JsonReader::ReadMember(int depth, Member* member, std::string* rendered) {
+  SkipSpace();
+  if (at_ == end_ || *at_ != '"') {
+    return Fail("a name in quotes is expected");
+  }
+  if (!ReadString(rendered == nullptr ? nullptr : &member->key)) {
+    return false;
+  }
+  if (rendered != nullptr) {
+    AppendJsonString(member->key, rendered);
+    rendered->append(": ");
+  }
+  SkipSpace();
+  if (!Take(':')) {
+    return Fail("':' is expected");
+  }
+  SkipSpace();
+  return ReadValue(depth + 1, rendered);
+}
+
+bool JsonReader::ReadObject(int depth, std::string* out) {
   ++at_;
   std::vector<Member> members;
   std::string rendered;
   SkipSpace();
   if (!Take('}')) {
     while (true) {
-      SkipSpace();
-      Member member;
-      member.begin = rendered.size();
-      if (at_ == end_ || *at_ != '"' || !ReadString(&member.key)) {
+      Member member{.key = {}, .begin = rendered.size(), .end = 0};
+      if (!ReadMember(depth, &member, out == nullptr ? nullptr : &rendered)) {
         return false;
       }
-      AppendJsonString(member.key, &rendered);
-      rendered.append(": ");
-      SkipSpace();
-      if (!Take(':')) {
-        return false;
+      if (out != nullptr) {
+        member.end = rendered.size();
+        members.push_back(std::move(member));
       }
-      SkipSpace();
-      if (!ReadValue(depth + 1, &rendered)) {
-        return false;
-      }
-      member.end = rendered.size();
-      members.push_back(std::move(member));
       SkipSpace();
       if (Take('}')) {
         break;
       }
       if (!Take(',')) {
-        return false;
+        return Fail("',' or '}' is expected");
       }
     }
   }
-  out->push_back('{');
-  AppendMembers(std::move(members), rendered, out);
-  out->push_back('}');
+  if (out != nullptr) {
+    out->push_back('{');
+    AppendMembers(std::move(members), rendered, out);
+    out->push_back('}');
+  }
   return true;
 }
 
-bool JsonbReader::ReadArray(int depth, std::string* out) {
+bool JsonReader::ReadArray(int depth, std::string* out) {
   ++at_;
-  out->push_back('[');
+  Append("[", out);
   SkipSpace();
   if (!Take(']')) {
     while (true) {
@@ -214,17 +264,18 @@ bool JsonbReader::ReadArray(int depth, std::string* out) {
         break;
       }
       if (!Take(',')) {
-        return false;
+        return Fail("',' or ']' is expected");
       }
-      out->append(", ");
+      Append(", ", out);
     }
   }
-  out->push_back(']');
+  Append("]", out);
   return true;
 }
 
 // Unescapes into `out`.
-bool JsonbReader::ReadString(std::string* out) {
+bool JsonReader::ReadString(std::string* out) {
+  const char* quote = at_;
   ++at_;
   while (at_ != end_) {
     auto c = static_cast<unsigned char>(*at_);
@@ -233,51 +284,50 @@ bool JsonbReader::ReadString(std::string* out) {
       return true;
     }
     if (c < 0x20) {
-      return false;
+      return Fail("a control character stands in a string without an escape");
     }
     if (c != '\\') {
-      out->push_back(*at_++);
+      if (out != nullptr) {
+        out->push_back(*at_);
+      }
+      ++at_;
       continue;
     }
     ++at_;
-    if (at_ == end_ || !ReadEscape(out)) {
+    if (at_ == end_) {
+      break;
+    }
+    if (!ReadEscape(out)) {
       return false;
     }
   }
-  return false;
+  return FailAt(quote, "a string has no end");
 }
 
-bool JsonbReader::ReadEscape(std::string* out) {
-  char c = *at_++;
-  switch (c) {
-    case '"':
-    case '\\':
-    case '/':
-      out->push_back(c);
-      return true;
-    case 'b':
-      out->push_back('\b');
-      return true;
-    case 'f':
-      out->push_back('\f');
-      return true;
-    case 'n':
-      out->push_back('\n');
-      return true;
-    case 'r':
-      out->push_back('\r');
-      return true;
-    case 't':
-      out->push_back('\t');
-      return true;
-    case 'u':
-      break;
-    default:
-      return false;
+bool JsonReader::ReadEscape(std::string* out) {
+  constexpr std::string_view kEscapes = "\"\\/bfnrt";
+  constexpr std::string_view kMeanings = "\"\\/\b\f\n\r\t";
+  if (*at_ == 'u') {
+    return ReadUnicodeEscape(out);
   }
+  size_t known = kEscapes.find(*at_);
+  if (known == std::string_view::npos) {
+    return FailAt(at_ - 1, "a backslash begins no escape");
+  }
+  Append(kMeanings.substr(known, 1), out);
+  ++at_;
+  return true;
+}
+
+bool JsonReader::ReadUnicodeEscape(std::string* out) {
+  const char* backslash = at_ - 1;
+  ++at_;
   uint32_t code = 0;
   if (!ReadHex(&code)) {
-    return false;
+    return FailAt(backslash, "\\u is not followed by four hexadecimal digits");
+  }
+  if (!jsonb_) {
+    return true;
   }
   if (code == 0) {
     return Refuse("unsupported Unicode escape sequence: \\u0000 cannot be converted to text");
@@ -286,17 +336,19 @@ bool JsonbReader::ReadEscape(std::string* out) {
   if (high) {
     uint32_t low = 0;
     if (!Take('\\') || !Take('u') || !ReadHex(&low) || low < 0xDC00 || low >= 0xE000) {
-      return false;
+      return FailAt(backslash, "the escape of a high surrogate is not followed by a low one");
     }
     code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00);
   } else if (code >= 0xDC00 && code < 0xE000) {
-    return false;
+    return FailAt(backslash, "the escape of a low surrogate does not follow a high one");
   }
-  AppendUtf8(code, out);
+  if (out != nullptr) {
+    AppendUtf8(code, out);
+  }
   return true;
 }
 
-bool JsonbReader::ReadHex(uint32_t* code) {
+bool JsonReader::ReadHex(uint32_t* code) {
   for (int i = 0; i < 4; ++i) {
     int digit = at_ == end_ ? -1 : HexDigit(*at_);
     if (digit < 0) {
@@ -308,49 +360,54 @@ bool JsonbReader::ReadHex(uint32_t* code) {
   return true;
 }
 
-bool JsonbReader::ReadNumber(std::string* out) {
+bool JsonReader::ReadNumber(std::string* out) {
+  const char* begin = at_;
   bool negative = Take('-');
-  auto digits = [this] {
-    const char* begin = at_;
-    while (at_ != end_ && IsDigit(*at_)) {
-      ++at_;
-    }
-    return std::string_view(begin, static_cast<size_t>(at_ - begin));
-  };
-  std::string_view whole = digits();
+  std::string_view whole = Digits();
+  if (whole.empty() && !negative) {
+    return Fail("a value is expected");
+  }
   if (whole.empty() || (whole.size() > 1 && whole[0] == '0')) {
-    return false;
+    return FailAt(begin, "a number is malformed");
   }
   std::string_view fraction;
   if (Take('.')) {
-    fraction = digits();
+    fraction = Digits();
     if (fraction.empty()) {
-      return false;
+      return FailAt(begin, "a number is malformed");
     }
   }
   int64_t exponent = 0;
-  if (at_ != end_ && (*at_ == 'e' || *at_ == 'E')) {
-    ++at_;
-    bool negative_exponent = at_ != end_ && *at_ == '-';
-    if (negative_exponent || (at_ != end_ && *at_ == '+')) {
-      ++at_;
-    }
-    std::string_view text = digits();
-    if (text.empty()) {
-      return false;
-    }
-    auto [last, error] = std::from_chars(text.data(), text.data() + text.size(), exponent);
-    if (error != std::errc() || exponent > 2 * kMaxWholeDigits) {
-      return Refuse("value overflows numeric format");
-    }
-    exponent = negative_exponent ? -exponent : exponent;
+  if (at_ != end_ && (*at_ == 'e' || *at_ == 'E') && !ReadExponent(&exponent)) {
+    return refusal_.ok() ? FailAt(begin, "a number is malformed") : false;
   }
-  return AppendNumeric(negative, whole, fraction, exponent, out);
+  return !jsonb_ || AppendNumeric(negative, whole, fraction, exponent, out);
+}
+
+bool JsonReader::ReadExponent(int64_t* exponent) {
+  ++at_;
+  bool negative = at_ != end_ && *at_ == '-';
+  if (negative || (at_ != end_ && *at_ == '+')) {
+    ++at_;
+  }
+  std::string_view text = Digits();
+  if (text.empty()) {
+    return false;
+  }
+  if (!jsonb_) {
+    return true;
+  }
+  auto [last, error] = std::from_chars(text.data(), text.data() + text.size(), *exponent);
+  if (error != std::errc() || *exponent > 2 * kMaxWholeDigits) {
+    return Refuse("value overflows numeric format");
+  }
+  *exponent = negative ? -*exponent : *exponent;
+  return true;
 }
 
 // whole.fraction · 10^exponent as numeric prints it: no exponent, the scale that was written.
-bool JsonbReader::AppendNumeric(bool negative, std::string_view whole, std::string_view fraction,
-                                int64_t exponent, std::string* out) {
+bool JsonReader::AppendNumeric(bool negative, std::string_view whole, std::string_view fraction,
+                               int64_t exponent, std::string* out) {
   std::string digits = absl::StrCat(ToAbsl(whole), ToAbsl(fraction));
   int64_t scale = static_cast<int64_t>(fraction.size()) - exponent;
   size_t zeros = std::min(digits.find_first_not_of('0'), digits.size());
@@ -367,6 +424,9 @@ bool JsonbReader::AppendNumeric(bool negative, std::string_view whole, std::stri
   }
   if (scale > kMaxFractionDigits || static_cast<int64_t>(digits.size()) - scale > kMaxWholeDigits) {
     return Refuse("value overflows numeric format");
+  }
+  if (out == nullptr) {
+    return true;
   }
   if (static_cast<int64_t>(digits.size()) <= scale) {
     digits.insert(0, static_cast<size_t>(scale) + 1 - digits.size(), '0');
@@ -385,7 +445,7 @@ bool JsonbReader::AppendNumeric(bool negative, std::string_view whole, std::stri
 
 absl::Status AppendCanonicalJsonb(std::string_view json, std::string* out) {
   size_t size_before = out->size();
-  JsonbReader reader(json);
+  JsonReader reader(json, JsonRules::kJsonb);
   if (reader.ReadDocument(out)) {
     return absl::OkStatus();
   }
@@ -395,6 +455,11 @@ absl::Status AppendCanonicalJsonb(std::string_view json, std::string* out) {
   }
   return absl::InvalidArgumentError(
       absl::StrCat("invalid input syntax for type json: \"", ToAbsl(json), "\""));
+}
+
+std::optional<JsonFault> FindJsonFault(std::string_view json, JsonRules rules) {
+  JsonReader reader(json, rules);
+  return reader.ReadDocument(nullptr) ? std::nullopt : std::make_optional(reader.fault());
 }
 
 void AppendJsonString(std::string_view text, std::string* out) {

@@ -5,12 +5,26 @@
 #ifndef MILLRACE_COMMON_TYPES_JSONB_TEXT_H_
 #define MILLRACE_COMMON_TYPES_JSONB_TEXT_H_
 
+#include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "absl/status/status.h"
 
 namespace millrace {
+
+// kJson: RFC 8259. kJsonb: what AppendCanonicalJsonb takes; in a string no \u0000 and no half of a
+// surrogate pair, numbers within numeric's limits.
+enum class JsonRules { kJson, kJsonb };
+
+struct JsonFault {
+  size_t offset = 0;  // bytes before it
+  std::string reason;
+};
+
+// The first place where `json` breaks a rule; none if it is JSON. REQUIRES: valid UTF-8.
+std::optional<JsonFault> FindJsonFault(std::string_view json, JsonRules rules);
 
 // Appends the canonical text of `json`. On error `out` is left as it was.
 absl::Status AppendCanonicalJsonb(std::string_view json, std::string* out);

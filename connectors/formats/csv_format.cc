@@ -7,6 +7,7 @@
 #include "common/base/status.h"
 #include "common/types/text_format.h"
 #include "connectors/formats/csv_record.h"
+#include "connectors/formats/declared_columns.h"
 #include "connectors/formats/encoded_text.h"
 #include "connectors/formats/utf8.h"
 #include "connectors/options.h"
@@ -33,76 +34,81 @@ absl::StatusOr<CsvOptions> OptionsOf(const OptionMap& options) {
   }
   out.delimiter = delimiter[0];
   out.null_string = OptionOr(options, "null_string", "");
+  const char special[] = {out.delimiter, '"', '\n', '\r'};
+  if (out.null_string.find_first_of(special, 0, sizeof(special)) != std::string::npos) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "option null_string = '", out.null_string,
+        "': it may hold no delimiter, quote or line end, or it would not be read as it "
+        "is written"));
+  }
   RETURN_IF_ERROR(BoolOption(options, "header", false).status());
   return out;
+}
+
+// A record is one line; some producers send its end along.
+std::string_view WithoutLineEnd(std::string_view record) {
+  if (record.ends_with('\n')) {
+    record.remove_suffix(1);
+  }
+  if (record.ends_with('\r')) {
+    record.remove_suffix(1);
+  }
+  return record;
 }
 
 class CsvDecoder : public FormatDecoder {
  public:
   CsvDecoder(const proto::Source& source, CsvOptions options)
-      : options_(std::move(options)), field_count_(source.declared_size()) {
-    for (const proto::SourceColumn& column : source.columns()) {
-      if (column.declared() >= 0) {
-        outputs_.push_back(
-            {TypeFromProto(column.type()), static_cast<size_t>(column.declared()), column.name()});
-      }
-    }
-  }
+      : options_(std::move(options)), columns_(source) {}
 
   absl::StatusOr<std::vector<ColumnPtr>> Decode(const PayloadSpan& payloads,
                                                 RowErrors* errors) override {
-    std::vector<std::shared_ptr<Column>> columns;
-    for (const Output& output : outputs_) {
-      columns.push_back(std::make_shared<Column>(output.type, payloads.count));
-      columns.back()->AddOwner(payloads.owner);
-    }
+    columns_.Begin(payloads);
     for (size_t row = 0; row < payloads.count; ++row) {
-      if (absl::Status status = DecodeRecord(payloads.values[row], row, &columns); !status.ok()) {
-        for (auto& column : columns) {
-          column->SetNull(row);
-        }
+      if (payloads.values[row].data() == nullptr) {  // a tombstone has no fields
+        SetNulls(row);
+      } else if (absl::Status status = DecodeRecord(payloads.values[row], row); !status.ok()) {
+        SetNulls(row);
         errors->Add(static_cast<uint32_t>(row), std::move(status));
       }
     }
-    return std::vector<ColumnPtr>(columns.begin(), columns.end());
+    return columns_.Finish();
   }
 
  private:
-  struct Output {
-    SqlType type;
-    size_t field;
-    std::string name;
-  };
-
-  absl::Status DecodeRecord(std::string_view record, size_t row,
-                            std::vector<std::shared_ptr<Column>>* columns) {
-    if (record.data() == nullptr) {  // a tombstone has no fields
-      for (auto& column : *columns) {
-        column->SetNull(row);
-      }
-      return absl::OkStatus();
+  void SetNulls(size_t row) {
+    for (size_t i = 0; i < columns_.size(); ++i) {
+      columns_.SetNull(i, row);
     }
-    if (!IsValidUtf8(record)) {
-      return NotUtf8("the record");
+  }
+
+  absl::Status DecodeRecord(std::string_view payload, size_t row) {
+    std::string_view record = WithoutLineEnd(payload);
+    if (!IsText(record)) {
+      return NotText("the record", record);
     }
     RETURN_IF_ERROR(SplitCsvRecord(record, options_.delimiter, &fields_));
-    if (fields_.size() != field_count_) {
+    if (fields_.size() != columns_.size()) {
       return absl::InvalidArgumentError(absl::StrCat(
-          "the record has ", fields_.size(), " fields, the table ", field_count_, " columns: \"",
+          "the record has ", fields_.size(), " fields, the table ", columns_.size(), " columns: \"",
           ToAbsl(record.substr(0, 100)), record.size() > 100 ? "…" : "", "\""));
     }
-    for (size_t i = 0; i < outputs_.size(); ++i) {
-      if (absl::Status status = Set(fields_[outputs_[i].field], row, (*columns)[i].get());
-          !status.ok()) {
-        return Annotate(status, absl::StrCat("column ", outputs_[i].name));
+    for (size_t i = 0; i < fields_.size(); ++i) {
+      if (absl::Status status = Set(i, row); !status.ok()) {
+        return absl::Status(
+            status.code(),
+            absl::StrCat("column ", columns_.name(i), ": ", status.message(), " (field ", i + 1,
+                         ", at byte ", fields_[i].text.data() - record.data() + 1,
+                         " of the record)"));
       }
     }
     return absl::OkStatus();
   }
 
-  absl::Status Set(const CsvField& field, size_t row, Column* column) {
+  absl::Status Set(size_t column, size_t row) {
+    const CsvField& field = fields_[column];
     if (!field.quoted && field.text == options_.null_string) {
-      column->SetNull(row);
+      columns_.SetNull(column, row);
       return absl::OkStatus();
     }
     std::string_view text = field.text;
@@ -111,20 +117,19 @@ class CsvDecoder : public FormatDecoder {
       AppendUnescaped(field, &unescaped_);
       text = unescaped_;
     }
-    if (column->type().id != TypeId::kText) {
-      return ParseValue(text, column, row);
+    if (columns_.type(column).id != TypeId::kText) {
+      return columns_.Parse(column, row, text);
     }
     if (field.escaped) {
-      column->SetTextCopy(row, text);
+      columns_.SetTextCopy(column, row, text);
     } else {
-      column->mutable_values<TextView>()[row] = TextView(text);
+      columns_.SetTextView(column, row, text);
     }
     return absl::OkStatus();
   }
 
-  CsvOptions options_;
-  size_t field_count_;
-  std::vector<Output> outputs_;
+  const CsvOptions options_;
+  DeclaredColumns columns_;
   std::vector<CsvField> fields_;
   std::string unescaped_;
 };

@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
+#include "connectors/formats/utf8.h"
 
 namespace millrace {
 namespace {
@@ -32,6 +33,8 @@ absl::Status ReadQuoted(std::string_view record, size_t number, size_t* at, CsvF
 absl::Status SplitCsvRecord(std::string_view record, char delimiter,
                             std::vector<CsvField>* fields) {
   fields->clear();
+  const bool has_line_end =
+      record.find('\n') != std::string_view::npos || record.find('\r') != std::string_view::npos;
   size_t at = 0;
   while (true) {
     CsvField field;
@@ -48,6 +51,10 @@ absl::Status SplitCsvRecord(std::string_view record, char delimiter,
       if (field.text.find('"') != std::string_view::npos) {
         return absl::InvalidArgumentError(absl::StrCat(
             "field ", fields->size() + 1, ": a quote inside a field that does not begin with one"));
+      }
+      if (has_line_end && field.text.find_first_of("\r\n") != std::string_view::npos) {
+        return absl::InvalidArgumentError(absl::StrCat(
+            "field ", fields->size() + 1, ": a line end outside of quotes; a record is one line"));
       }
       at = end;
     }
@@ -74,7 +81,8 @@ void AppendUnescaped(const CsvField& field, std::string* out) {
 
 void AppendCsvField(std::string_view text, char delimiter, bool force, std::string* out) {
   const char special[] = {delimiter, '"', '\n', '\r'};
-  if (!force &&
+  // At the start of a file a byte order mark would be passed over.
+  if (!force && !text.starts_with(kByteOrderMark) &&
       text.find_first_of(std::string_view(special, sizeof(special))) == std::string_view::npos) {
     out->append(text);
     return;

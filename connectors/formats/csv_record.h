@@ -18,7 +18,7 @@ struct CsvField {
 };
 
 // Splits one record (without its line end) into `fields`, which view `record`. INVALID_ARGUMENT
-// says what is wrong with the quotes and in which field.
+// says what is wrong with quotes or line ends, and in which field.
 absl::Status SplitCsvRecord(std::string_view record, char delimiter, std::vector<CsvField>* fields);
 
 // Appends a field's text with doubled quotes made single.

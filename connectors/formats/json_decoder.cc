@@ -3,6 +3,7 @@
 #include <simdjson.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 #include <optional>
 #include <string>
@@ -11,36 +12,17 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
-#include "common/types/text_format.h"
+#include "common/types/jsonb_text.h"
+#include "connectors/formats/declared_columns.h"
 #include "connectors/formats/json_options.h"
+#include "connectors/formats/json_tree.h"
+#include "connectors/formats/json_value.h"
 #include "connectors/formats/utf8.h"
 
 namespace millrace {
 namespace {
 
 namespace ondemand = simdjson::ondemand;
-
-// A name in the document: leads to a column, to further names, or both ways are shut (it is
-// skipped).
-struct JsonNode {
-  std::string name;
-  int output = -1;
-  std::vector<JsonNode> children;
-
-  JsonNode* Child(std::string_view child) {
-    for (JsonNode& node : children) {
-      if (node.name == child) {
-        return &node;
-      }
-    }
-    return nullptr;
-  }
-};
-
-absl::Status JsonError(simdjson::error_code error) {
-  return absl::InvalidArgumentError(
-      absl::StrCat("not a JSON object: ", simdjson::error_message(error)));
-}
 
 std::string_view TrimRight(std::string_view text) {
   while (!text.empty() && (text.back() == ' ' || text.back() == '\n' || text.back() == '\r' ||
@@ -50,293 +32,317 @@ std::string_view TrimRight(std::string_view text) {
   return text;
 }
 
+// Whether a name or string holds an escape; most are short, which a call would cost more than.
+// REQUIRES: eight bytes behind the text can be read.
+inline bool HasEscape(std::string_view text) {
+  constexpr uint64_t kOnes = 0x0101010101010101ULL;
+  constexpr size_t kShort = 32;
+  if (text.size() > kShort) {
+    return text.find('\\') != std::string_view::npos;
+  }
+  for (size_t at = 0; at < text.size(); at += 8) {
+    uint64_t word;
+    std::memcpy(&word, text.data() + at, sizeof(word));
+    word ^= kOnes * '\\';
+    uint64_t zeros = (word - kOnes) & ~word & (kOnes << 7);
+    if (size_t left = text.size() - at; left < 8) {
+      zeros &= (uint64_t{1} << (8 * left)) - 1;
+    }
+    if (zeros != 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
+absl::Status NotAnObject(std::string_view reason, size_t offset) {
+  return absl::InvalidArgumentError(
+      absl::StrCat("not a JSON object: ", ToAbsl(reason), ", at byte ", offset + 1));
+}
+
+// What is wrong with a record that simdjson does not take, in our words.
+absl::Status Malformed(std::string_view record) {
+  if (!IsText(record)) {
+    return NotText("the record", record);
+  }
+  if (std::optional<JsonFault> fault = FindJsonFault(record, JsonRules::kJson); fault.has_value()) {
+    return NotAnObject(fault->reason, fault->offset);
+  }
+  size_t begin = record.find_first_not_of(" \n\r\t");
+  if (record[begin] != '{') {
+    return NotAnObject("it begins with another kind of value", begin);
+  }
+  const std::optional<JsonFault> fault = FindJsonFault(record, JsonRules::kJsonb);
+  return fault.has_value() ? NotAnObject(fault->reason, fault->offset)
+                           : absl::InvalidArgumentError("not a JSON object");
+}
+
 class JsonDecoder : public FormatDecoder {
  public:
-  JsonDecoder(const proto::Source& source, JsonOptions options) : options_(options) {
-    for (const proto::SourceColumn& column : source.columns()) {
-      if (column.declared() < 0) {
-        continue;
-      }
-      int output = static_cast<int>(outputs_.size());
-      outputs_.push_back({TypeFromProto(column.type()), column.name()});
-      AddPath(JsonPath(source.options(), column.name()), output, &value_root_);
-      const auto& keys = source.primary_key();
-      if (std::find(keys.begin(), keys.end(), column.name()) != keys.end()) {
-        AddPath({column.name()}, output, &key_root_);
-        key_output_ = output;
+  JsonDecoder(const proto::Source& source, const JsonOptions& options)
+      : raw_key_(options.raw_key), unit_us_(options.unit_us), columns_(source) {
+    const auto& keys = source.primary_key();
+    for (size_t i = 0; i < columns_.size(); ++i) {
+      value_tree_.Add(options.paths[i], i);
+      if (std::find(keys.begin(), keys.end(), columns_.name(i)) != keys.end()) {
+        key_tree_.Add({columns_.name(i)}, i);
+        key_column_ = i;
       }
     }
   }
 
   absl::StatusOr<std::vector<ColumnPtr>> Decode(const PayloadSpan& payloads,
                                                 RowErrors* errors) override {
-    columns_.clear();
-    for (const Output& output : outputs_) {
-      columns_.push_back(std::make_shared<Column>(output.type, payloads.count));
-      columns_.back()->AddOwner(payloads.owner);
-    }
+    columns_.Begin(payloads);
     for (size_t row = 0; row < payloads.count; ++row) {
-      seen_.assign(outputs_.size(), 0);
-      if (absl::Status status = DecodeRecord(payloads, row); !status.ok()) {
-        seen_.assign(outputs_.size(), 0);
+      states_.assign(columns_.size(), State::kMissing);
+      failures_.clear();
+      absl::Status status = DecodeRecord(payloads, row);
+      if (status.ok() && !failures_.empty()) {
+        status = LastingFailure();
+      }
+      if (!status.ok()) {
+        states_.assign(columns_.size(), State::kMissing);
         errors->Add(static_cast<uint32_t>(row), std::move(status));
       }
-      for (size_t i = 0; i < outputs_.size(); ++i) {
-        if (seen_[i] == 0) {
-          columns_[i]->SetNull(row);
+      for (size_t i = 0; i < columns_.size(); ++i) {
+        if (states_[i] == State::kMissing) {
+          columns_.SetNull(i, row);
         }
       }
     }
-    return std::vector<ColumnPtr>(columns_.begin(), columns_.end());
+    return columns_.Finish();
   }
 
  private:
-  struct Output {
-    SqlType type;
-    std::string name;
+  // Of a name that appears twice the last value counts, whatever the one before was.
+  enum class State : uint8_t { kMissing, kSet, kFailed };
+
+  struct Failure {
+    size_t column;
+    absl::Status status;
   };
 
-  static void AddPath(const std::vector<std::string>& path, int output, JsonNode* root) {
-    JsonNode* node = root;
-    for (const std::string& name : path) {
-      JsonNode* child = node->Child(name);
-      if (child == nullptr) {
-        node->children.push_back({.name = name});
-        child = &node->children.back();
+  // The newest failure of the first column that no later value has mended.
+  absl::Status LastingFailure() {
+    auto failed = std::find(states_.begin(), states_.end(), State::kFailed);
+    for (size_t i = failures_.size(); i-- > 0 && failed != states_.end();) {
+      if (failures_[i].column == static_cast<size_t>(failed - states_.begin())) {
+        return failures_[i].status;
       }
-      node = child;
     }
-    node->output = output;
+    return absl::OkStatus();
   }
 
   absl::Status DecodeRecord(const PayloadSpan& payloads, size_t row) {
     if (payloads.values[row].data() != nullptr) {
-      return DecodeDocument(payloads.values[row], value_root_, row);
+      return DecodeDocument(payloads.values[row], &value_tree_, row);
     }
     std::string_view key = payloads.keys == nullptr ? std::string_view() : payloads.keys[row];
-    if (key.data() == nullptr || key_output_ < 0) {
+    if (key.data() == nullptr || !key_column_.has_value()) {
       return absl::OkStatus();
     }
-    if (!options_.raw_key) {
-      return Annotate(DecodeDocument(key, key_root_, row), "key");
+    if (!raw_key_) {
+      return Annotate(DecodeDocument(key, &key_tree_, row), "key");
     }
-    if (!IsValidUtf8(key)) {
-      return NotUtf8("the key");
+    if (!IsText(key)) {
+      return NotText("the key", key);
     }
-    seen_[key_output_] = 1;
-    return Annotate(ParseValue(key, columns_[key_output_].get(), row), "key");
+    states_[*key_column_] = State::kSet;
+    return Annotate(columns_.Parse(*key_column_, row, key),
+                    absl::StrCat("key: column ", columns_.name(*key_column_)));
   }
 
-  absl::Status DecodeDocument(std::string_view text, JsonNode& root, size_t row) {
+  absl::Status DecodeDocument(std::string_view record, JsonTree* tree, size_t row) {
     // simdjson reads past the end: it needs padding that payloads lack.
-    if (padded_.size() < text.size() + simdjson::SIMDJSON_PADDING) {
-      padded_.resize(2 * text.size() + simdjson::SIMDJSON_PADDING);
+    if (padded_.size() < record.size() + simdjson::SIMDJSON_PADDING) {
+      padded_.resize(2 * record.size() + simdjson::SIMDJSON_PADDING);
     }
-    std::memcpy(padded_.data(), text.data(), text.size());
-    std::memset(padded_.data() + text.size(), 0, simdjson::SIMDJSON_PADDING);
-    payload_ = text.data();
+    std::memcpy(padded_.data(), record.data(), record.size());
+    std::memset(padded_.data() + record.size(), 0, simdjson::SIMDJSON_PADDING);
+    record_ = record;
     ondemand::document document;
-    if (auto error = parser_.iterate(padded_.data(), text.size(), padded_.size()).get(document);
-        error) {
-      return JsonError(error);
-    }
     ondemand::object object;
-    if (auto error = document.get_object().get(object); error) {
-      return JsonError(error);
-    }
-    RETURN_IF_ERROR(DecodeObject(object, &root, row));
-    const char* after = nullptr;
-    if (document.current_location().get(after) == simdjson::SUCCESS) {
-      return absl::InvalidArgumentError("not a JSON object: text after its end");
+    if (parser_.iterate(padded_.data(), record.size(), padded_.size()).get(document) !=
+            simdjson::SUCCESS ||
+        document.get_object().get(object) != simdjson::SUCCESS ||
+        !DecodeObject(object, tree, row) || !document.at_end()) {
+      return Malformed(record);
     }
     return absl::OkStatus();
   }
 
-  absl::Status DecodeObject(ondemand::object object, JsonNode* node, size_t row) {
+  // This and what it calls: false if the record is not JSON. A value that is only not what its
+  // column takes becomes a failure of the column.
+  bool DecodeObject(ondemand::object object, JsonTree* tree, size_t row) {
     for (simdjson::simdjson_result<ondemand::field> item : object) {
       ondemand::field field;
-      if (auto error = std::move(item).get(field); error) {
-        return JsonError(error);
-      }
       std::string_view name;
-      if (auto error = field.unescaped_key().get(name); error) {
-        return JsonError(error);
+      if (std::move(item).get(field) != simdjson::SUCCESS || !NameOf(field, &name)) {
+        return false;
       }
-      JsonNode* child = node->Child(name);
+      JsonTree* child = tree->Find(name);
       ondemand::value value = field.value();
-      RETURN_IF_ERROR(child == nullptr ? Skip(value) : DecodeField(value, child, row));
+      if (child == nullptr ? !Skip(value) : !DecodeField(value, child, row)) {
+        return false;
+      }
     }
-    return absl::OkStatus();
+    return true;
   }
 
-  // Values nobody asked for must still be JSON.
-  static absl::Status Skip(ondemand::value value) {
+  static bool NameOf(ondemand::field& field, std::string_view* name) {
+    std::string_view quoted = TrimRight(field.key_raw_json_token());
+    if (quoted.size() < 2) {
+      return false;
+    }
+    *name = quoted.substr(1, quoted.size() - 2);
+    return !HasEscape(*name) || field.unescaped_key().get(*name) == simdjson::SUCCESS;
+  }
+
+  // Values of names that the table does not have must begin like a value.
+  static bool Skip(ondemand::value value) {
     ondemand::json_type type;
-    if (auto error = value.type().get(type); error) {
-      return JsonError(error);
-    }
-    return absl::OkStatus();
+    return value.type().get(type) == simdjson::SUCCESS;
   }
 
-  absl::Status DecodeField(ondemand::value value, JsonNode* node, size_t row) {
+  bool DecodeField(ondemand::value value, JsonTree* tree, size_t row) {
+    for (size_t column : tree->beneath()) {
+      states_[column] = State::kMissing;
+    }
     ondemand::json_type type;
-    if (auto error = value.type().get(type); error) {
-      return JsonError(error);
+    if (value.type().get(type) != simdjson::SUCCESS) {
+      return false;
     }
-    if (node->output >= 0) {
-      if (absl::Status status = SetValue(value, type, node->output, row); !status.ok()) {
-        return Annotate(status, absl::StrCat("column ", outputs_[node->output].name));
-      }
-      return absl::OkStatus();
-    }
-    if (type != ondemand::json_type::object) {
-      return absl::OkStatus();  // the path ends early: missing
-    }
-    ondemand::object object;
-    if (auto error = value.get_object().get(object); error) {
-      return JsonError(error);
-    }
-    return DecodeObject(object, node, row);
-  }
-
-  absl::Status SetValue(ondemand::value value, ondemand::json_type type, int output, size_t row) {
-    if (type == ondemand::json_type::null) {
-      bool is_null = false;
-      if (auto error = value.is_null().get(is_null); error || !is_null) {
-        return absl::InvalidArgumentError("not a JSON value");
-      }
-      seen_[output] = 0;  // of a name that appears twice the last value counts
-      return absl::OkStatus();
-    }
-    seen_[output] = 1;
-    Column* column = columns_[output].get();
-    if (column->type().id == TypeId::kJsonb) {
-      return ParseRaw(value, type, column, row);
-    }
-    switch (type) {
-      case ondemand::json_type::string:
-        return SetString(value, column, row);
-      case ondemand::json_type::number:
-        return SetNumber(value, column, row);
-      default:
-        return ParseRaw(value, type, column, row);
-    }
-  }
-
-  absl::Status SetString(ondemand::value value, Column* column, size_t row) {
-    std::string_view token = value.raw_json_token();
-    std::string_view text;
-    if (auto error = value.get_string().get(text); error) {
-      return JsonError(error);
-    }
-    if (column->type().id != TypeId::kText) {
-      return ParseValue(text, column, row);
-    }
-    std::string_view quoted = TrimRight(token);
-    if (quoted.size() == text.size() + 2) {  // no escapes: the text stands in the payload as it is
-      const char* begin = payload_ + (token.data() + 1 - padded_.data());
-      column->mutable_values<TextView>()[row] = TextView(begin, text.size());
-    } else {
-      column->SetTextCopy(row, text);
-    }
-    return absl::OkStatus();
-  }
-
-  absl::Status SetNumber(ondemand::value value, Column* column, size_t row) {
-    switch (column->type().id) {
-      case TypeId::kInt64:
-        if (int64_t number; value.get_int64().get(number) == simdjson::SUCCESS) {
-          column->mutable_values<int64_t>()[row] = number;
-          return absl::OkStatus();
-        }
-        break;
-      case TypeId::kFloat64:
-        if (double number; value.get_double().get(number) == simdjson::SUCCESS) {
-          column->mutable_values<double>()[row] = number;
-          return absl::OkStatus();
-        }
-        break;
-      case TypeId::kTimestamp:
-      case TypeId::kTimestampTz:
-        return SetEpoch(value, column, row);
-      case TypeId::kDate:
-      case TypeId::kInterval:
-        return absl::InvalidArgumentError(
-            absl::StrCat("a number is no ", column->type().ToString(), "; a string is expected"));
-      default:
-        break;
-    }
-    return ParseRaw(value, ondemand::json_type::number, column, row);
-  }
-
-  absl::Status SetEpoch(ondemand::value value, Column* column, size_t row) const {
-    int64_t whole = 0;
-    int64_t micros = 0;
-    if (value.get_int64().get(whole) == simdjson::SUCCESS) {
-      if (__builtin_mul_overflow(whole, options_.unit_us, &micros)) {
-        return absl::OutOfRangeError("timestamp out of range");
-      }
-    } else {
-      double number = 0;
-      if (value.get_double().get(number) != simdjson::SUCCESS ||
-          !(std::abs(number) < 9e18 / options_.unit_us)) {
-        return absl::OutOfRangeError("timestamp out of range");
-      }
-      micros = static_cast<int64_t>(std::llround(number * static_cast<double>(options_.unit_us)));
-    }
-    column->mutable_values<int64_t>()[row] = micros;
-    return absl::OkStatus();
-  }
-
-  // Reads the value's own text as the column's type, once it is known to be JSON.
-  static absl::Status ParseRaw(ondemand::value value, ondemand::json_type type, Column* column,
-                               size_t row) {
-    std::string_view text = value.raw_json_token();
     if (type == ondemand::json_type::object) {
-      ondemand::object object;
-      if (auto error = value.get_object().get(object); error) {
-        return JsonError(error);
-      }
-      if (auto error = object.raw_json().get(text); error) {
-        return JsonError(error);
-      }
-    } else if (type == ondemand::json_type::array) {
-      ondemand::array array;
-      if (auto error = value.get_array().get(array); error) {
-        return JsonError(error);
-      }
-      if (auto error = array.raw_json().get(text); error) {
-        return JsonError(error);
-      }
-    } else if (type == ondemand::json_type::boolean) {
-      bool ignored = false;
-      if (auto error = value.get_bool().get(ignored); error) {
-        return JsonError(error);
-      }
-    } else if (type == ondemand::json_type::number) {
-      double ignored = 0;
-      if (auto error = value.get_double().get(ignored); error) {
-        return JsonError(error);
-      }
+      return DecodeNested(value, tree, row);
     }
-    text = TrimRight(text);
-    if (column->type().id == TypeId::kText) {
-      column->SetTextCopy(row, text);
-      return absl::OkStatus();
+    if (type == ondemand::json_type::array) {
+      return DecodeArray(value, tree, row);
     }
-    return ParseValue(text, column, row);
+    return DecodeScalar(value, type, tree, row);
   }
 
-  JsonOptions options_;
-  std::vector<Output> outputs_;
-  JsonNode value_root_;
-  JsonNode key_root_;
-  int key_output_ = -1;  // of the last key column: the only one with a raw key
+  bool DecodeScalar(ondemand::value value, ondemand::json_type type, const JsonTree* tree,
+                    size_t row) {
+    JsonValue found;
+    found.token = TrimRight(value.raw_json_token());
+    switch (type) {
+      case ondemand::json_type::null:
+        return found.token == "null";
+      case ondemand::json_type::boolean:
+        found.kind = JsonValue::Kind::kBool;
+        if (found.token != "true" && found.token != "false") {
+          return false;
+        }
+        break;
+      case ondemand::json_type::number:
+        found.kind = JsonValue::Kind::kNumber;
+        if (!IsJsonNumber(found.token)) {
+          return false;
+        }
+        break;
+      default:
+        if (!ReadString(value, &found)) {
+          return FailString(found.token, tree);
+        }
+    }
+    Store(&found, tree, row);
+    return true;
+  }
+
+  bool DecodeArray(ondemand::value value, const JsonTree* tree, size_t row) {
+    if (tree->columns().empty()) {
+      return true;  // the path ends early: missing
+    }
+    ondemand::array array;
+    JsonValue found;
+    found.kind = JsonValue::Kind::kArray;
+    return value.get_array().get(array) == simdjson::SUCCESS &&
+           array.raw_json().get(found.token) == simdjson::SUCCESS && StoreNested(&found, tree, row);
+  }
+
+  bool DecodeNested(ondemand::value value, JsonTree* tree, size_t row) {
+    ondemand::object object;
+    if (value.get_object().get(object) != simdjson::SUCCESS) {
+      return false;
+    }
+    if (!tree->columns().empty()) {
+      JsonValue found;
+      found.kind = JsonValue::Kind::kObject;
+      if (object.raw_json().get(found.token) != simdjson::SUCCESS ||
+          !StoreNested(&found, tree, row) || object.reset().error() != simdjson::SUCCESS) {
+        return false;
+      }
+    }
+    return !tree->has_children() || DecodeObject(object, tree, row);
+  }
+
+  // simdjson only looks for the end of objects and arrays whose text is asked for.
+  bool StoreNested(JsonValue* value, const JsonTree* tree, size_t row) {
+    value->token = TrimRight(value->token);
+    if (FindJsonFault(value->token, JsonRules::kJson).has_value()) {
+      return false;
+    }
+    Store(value, tree, row);
+    return true;
+  }
+
+  // False if an escape stands for nothing that text can hold.
+  static bool ReadString(ondemand::value value, JsonValue* found) {
+    found->kind = JsonValue::Kind::kString;
+    found->text = found->token.substr(1, found->token.size() - 2);
+    found->escaped = HasEscape(found->text);
+    return !found->escaped || (value.get_string().get(found->text) == simdjson::SUCCESS &&
+                               found->text.find('\0') == std::string_view::npos);
+  }
+
+  bool FailString(std::string_view token, const JsonTree* tree) {
+    if (FindJsonFault(token, JsonRules::kJson).has_value()) {
+      return false;
+    }
+    std::optional<JsonFault> fault = FindJsonFault(token, JsonRules::kJsonb);
+    for (size_t column : tree->columns()) {
+      Fail(column, token,
+           absl::InvalidArgumentError(fault.has_value() ? fault->reason : "it cannot be text"));
+    }
+    return true;
+  }
+
+  void Store(JsonValue* value, const JsonTree* tree, size_t row) {
+    value->in_payload = record_.data() + OffsetOf(value->token);
+    for (size_t column : tree->columns()) {
+      if (absl::Status status = StoreJsonValue(*value, unit_us_, column, row, &columns_);
+          status.ok()) {
+        states_[column] = State::kSet;
+      } else {
+        Fail(column, value->token, status);
+      }
+    }
+  }
+
+  void Fail(size_t column, std::string_view token, const absl::Status& status) {
+    states_[column] = State::kFailed;
+    failures_.push_back(
+        {column, absl::Status(status.code(),
+                              absl::StrCat("column ", columns_.name(column), ": ", status.message(),
+                                           " (at byte ", OffsetOf(token) + 1, " of the record)"))});
+  }
+
+  size_t OffsetOf(std::string_view token) const {
+    return static_cast<size_t>(token.data() - padded_.data());
+  }
+
+  const bool raw_key_;
+  const int64_t unit_us_;
+  DeclaredColumns columns_;
+  JsonTree value_tree_;
+  JsonTree key_tree_;
+  std::optional<size_t> key_column_;  // the last of the key: the only one with a raw key
   ondemand::parser parser_;
   std::vector<char> padded_;
-  const char* payload_ = nullptr;  // what padded_ is a copy of
-  std::vector<std::shared_ptr<Column>> columns_;
-  std::vector<uint8_t> seen_;
+  std::string_view record_;  // what padded_ is a copy of
+  std::vector<State> states_;
+  std::vector<Failure> failures_;
 };
 
 }  // namespace

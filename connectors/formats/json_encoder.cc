@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
+#include "common/types/json_value_text.h"
 #include "common/types/jsonb_text.h"
 #include "common/types/text_format.h"
 #include "connectors/formats/encoded_text.h"
@@ -12,27 +13,6 @@
 
 namespace millrace {
 namespace {
-
-// As PostgreSQL's to_json prints them: a T between date and time, the zone with its minutes.
-void AppendTimestamp(const Column& column, size_t row, std::string* out) {
-  size_t begin = out->size();
-  AppendValue(column, row, out);
-  if (size_t space = out->find(' ', begin); space != std::string::npos) {
-    (*out)[space] = 'T';
-  }
-  size_t zone = out->find('+', begin);
-  if (zone != std::string::npos && out->size() == zone + 3) {
-    *out += ":00";
-  }
-}
-
-// NaN and infinities are no JSON numbers: they become strings.
-void AppendNumber(const Column& column, size_t row, std::string* out) {
-  std::string text;
-  AppendValue(column, row, &text);
-  bool is_number = text.back() >= '0' && text.back() <= '9';
-  absl::StrAppend(out, is_number ? "" : "\"", text, is_number ? "" : "\"");
-}
 
 std::vector<std::string> NamesOf(const proto::Sink& sink) {
   std::vector<std::string> names;
@@ -45,16 +25,16 @@ std::vector<std::string> NamesOf(const proto::Sink& sink) {
 // A column's place in the object: the object it is in must be open when it is written.
 struct Member {
   uint32_t column;
-  std::vector<std::string> path;
+  JsonPath path;
 };
 
 class JsonEncoder : public FormatEncoder {
  public:
-  JsonEncoder(const proto::Sink& sink, JsonOptions options) : options_(options) {
-    upsert_ = sink.mode() == proto::SINK_UPSERT;
+  JsonEncoder(const proto::Sink& sink, JsonOptions options)
+      : raw_key_(options.raw_key), upsert_(sink.mode() == proto::SINK_UPSERT) {
     for (int i = 0; i < sink.columns_size(); ++i) {
       value_.push_back(
-          {static_cast<uint32_t>(i), JsonPath(sink.options(), sink.columns(i).name())});
+          {static_cast<uint32_t>(i), std::move(options.paths[static_cast<size_t>(i)])});
     }
     for (uint32_t key : sink.key_columns()) {
       key_.push_back({key, {sink.columns(static_cast<int>(key)).name()}});
@@ -67,7 +47,7 @@ class JsonEncoder : public FormatEncoder {
     batch.rows().ForEach([&](uint32_t row) {
       EncodedRecords::Record record;
       if (upsert_) {
-        record.key = options_.raw_key ? RawKey(batch, row) : Object(batch, key_, row);
+        record.key = raw_key_ ? RawKey(batch, row) : Object(batch, key_, row);
       }
       if (!(upsert_ && batch.weight(row) < 0)) {
         record.value = Object(batch, value_, row);
@@ -91,7 +71,7 @@ class JsonEncoder : public FormatEncoder {
 
   std::string_view Object(const Batch& batch, const std::vector<Member>& members, uint32_t row) {
     line_.assign(1, '{');
-    const std::vector<std::string>* open = nullptr;  // path whose parents are open
+    const JsonPath* open = nullptr;  // path whose parents are open
     for (const Member& member : members) {
       MoveTo(open, member.path);
       open = &member.path;
@@ -105,7 +85,7 @@ class JsonEncoder : public FormatEncoder {
 
   // Closes the objects that `to` is not in and opens those that it is in. Columns of one object
   // that do not stand together in the table would open it twice: validation refuses that.
-  void MoveTo(const std::vector<std::string>* from, const std::vector<std::string>& to) {
+  void MoveTo(const JsonPath* from, const JsonPath& to) {
     size_t depth = 0;
     if (from != nullptr) {
       while (depth + 1 < from->size() && depth + 1 < to.size() && (*from)[depth] == to[depth]) {
@@ -120,8 +100,8 @@ class JsonEncoder : public FormatEncoder {
     }
   }
 
-  JsonOptions options_;
-  bool upsert_ = false;
+  const bool raw_key_;
+  const bool upsert_;
   std::vector<Member> value_;
   std::vector<Member> key_;
   EncodedText text_;
@@ -130,46 +110,9 @@ class JsonEncoder : public FormatEncoder {
 
 }  // namespace
 
-void AppendJsonValue(const Column& column, size_t row, std::string* out) {
-  if (column.IsNull(row)) {
-    *out += "null";
-    return;
-  }
-  switch (column.type().id) {
-    case TypeId::kBool:
-      *out += column.value<uint8_t>(row) != 0 ? "true" : "false";
-      return;
-    case TypeId::kText:
-      AppendJsonString(column.value<TextView>(row).view(), out);
-      return;
-    case TypeId::kJsonb:
-      AppendValue(column, row, out);
-      return;
-    case TypeId::kInt16:
-    case TypeId::kInt32:
-    case TypeId::kInt64:
-    case TypeId::kFloat32:
-    case TypeId::kFloat64:
-    case TypeId::kNumeric:
-      AppendNumber(column, row, out);
-      return;
-    default:
-      out->push_back('"');
-      if (column.type().id == TypeId::kBytea) {
-        out->push_back('\\');  // of the \x that follows
-      }
-      if (column.type().id == TypeId::kTimestamp || column.type().id == TypeId::kTimestampTz) {
-        AppendTimestamp(column, row, out);
-      } else {
-        AppendValue(column, row, out);
-      }
-      out->push_back('"');
-  }
-}
-
 absl::StatusOr<std::unique_ptr<FormatEncoder>> NewJsonEncoder(const proto::Sink& sink) {
   ASSIGN_OR_RETURN(JsonOptions options, ParseJsonOptions(sink.options(), NamesOf(sink)));
-  return std::make_unique<JsonEncoder>(sink, options);
+  return std::make_unique<JsonEncoder>(sink, std::move(options));
 }
 
 }  // namespace millrace

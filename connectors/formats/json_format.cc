@@ -1,10 +1,10 @@
 #include "connectors/formats/json_format.h"
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "common/base/status.h"
 #include "connectors/formats/json_decoder.h"
 #include "connectors/formats/json_encoder.h"
@@ -14,34 +14,36 @@ namespace millrace {
 namespace {
 
 // Columns of one nested object must stand together, so that it is written once.
-absl::Status CheckTogether(const proto::Sink& sink) {
-  std::vector<std::string> finished;  // objects that were left
-  std::vector<std::string> open;
-  for (const proto::Field& column : sink.columns()) {
-    std::vector<std::string> path = JsonPath(sink.options(), column.name());
-    path.pop_back();
-    size_t common = 0;
-    while (common < open.size() && common < path.size() && open[common] == path[common]) {
-      ++common;
+absl::Status CheckTogether(const std::vector<JsonPath>& paths, const proto::Sink& sink) {
+  std::vector<JsonPath> finished;  // objects that were left
+  JsonPath open;
+  for (size_t column = 0; column < paths.size(); ++column) {
+    const JsonPath object(paths[column].begin(), paths[column].end() - 1);
+    auto [left, entered] = std::mismatch(open.begin(), open.end(), object.begin(), object.end());
+    for (; left != open.end(); ++left) {
+      finished.emplace_back(open.begin(), left + 1);
     }
-    for (size_t depth = common; depth < open.size(); ++depth) {
-      finished.push_back(
-          absl::StrJoin(open.begin(), open.begin() + static_cast<long>(depth) + 1, "."));
-    }
-    for (size_t depth = common; depth < path.size(); ++depth) {
-      std::string opened =
-          absl::StrJoin(path.begin(), path.begin() + static_cast<long>(depth) + 1, ".");
-      for (const std::string& done : finished) {
-        if (done == opened) {
-          return absl::InvalidArgumentError(
-              absl::StrCat("the columns of table ", sink.table(), " in the object ", opened,
-                           " must stand together; ", column.name(), " is apart from the others"));
-        }
+    for (; entered != object.end(); ++entered) {
+      const JsonPath opened(object.begin(), entered + 1);
+      if (std::find(finished.begin(), finished.end(), opened) != finished.end()) {
+        return absl::InvalidArgumentError(absl::StrCat(
+            "the columns of table ", sink.table(), " in the object ", JsonPathText(opened),
+            " must stand together; ", sink.columns(static_cast<int>(column)).name(),
+            " is apart from the others"));
       }
     }
-    open = std::move(path);
+    open = object;
   }
   return absl::OkStatus();
+}
+
+template <typename Fields>
+std::vector<std::string> NamesOf(const Fields& fields) {
+  std::vector<std::string> names;
+  for (const proto::Field& field : fields) {
+    names.push_back(field.name());
+  }
+  return names;
 }
 
 class JsonFormat : public Format {
@@ -52,22 +54,17 @@ class JsonFormat : public Format {
   }
 
   absl::Status ValidateSource(const proto::Source& source) const override {
-    std::vector<std::string> names;
-    for (const proto::Field& column : source.declared()) {
-      names.push_back(column.name());
-    }
-    ASSIGN_OR_RETURN(JsonOptions options, ParseJsonOptions(source.options(), names));
+    ASSIGN_OR_RETURN(JsonOptions options,
+                     ParseJsonOptions(source.options(), NamesOf(source.declared())));
     return CheckRawKey(options, source.primary_key_size(), source.table());
   }
 
   absl::Status ValidateSink(const proto::Sink& sink) const override {
-    std::vector<std::string> names;
-    for (const proto::Field& column : sink.columns()) {
-      names.push_back(column.name());
-    }
+    const std::vector<std::string> names = NamesOf(sink.columns());
     ASSIGN_OR_RETURN(JsonOptions options, ParseJsonOptions(sink.options(), names));
     RETURN_IF_ERROR(CheckRawKey(options, sink.key_columns_size(), sink.table()));
-    return CheckTogether(sink);
+    RETURN_IF_ERROR(CheckPathsApart(options.paths, names));
+    return CheckTogether(options.paths, sink);
   }
 
   absl::StatusOr<std::unique_ptr<FormatDecoder>> CreateDecoder(

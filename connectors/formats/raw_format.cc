@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
+#include "connectors/formats/declared_columns.h"
 #include "connectors/formats/encoded_text.h"
 #include "connectors/formats/utf8.h"
 
@@ -77,51 +78,46 @@ absl::StatusOr<RawLayout> LayoutOf(const proto::Sink& sink) {
 
 class RawDecoder : public FormatDecoder {
  public:
-  struct Output {
-    SqlType type;
-    bool is_key;
-    std::string name;
-  };
-
-  explicit RawDecoder(std::vector<Output> outputs) : outputs_(std::move(outputs)) {}
+  RawDecoder(const proto::Source& source, RawLayout layout) : layout_(layout), columns_(source) {}
 
   absl::StatusOr<std::vector<ColumnPtr>> Decode(const PayloadSpan& payloads,
                                                 RowErrors* errors) override {
-    std::vector<ColumnPtr> columns;
-    columns.reserve(outputs_.size());
-    for (const Output& output : outputs_) {
-      columns.push_back(DecodeColumn(output, payloads, errors));
+    columns_.Begin(payloads);
+    if (layout_.key >= 0) {
+      DecodeColumn(static_cast<size_t>(layout_.key), "key", payloads.keys, payloads.count, errors);
     }
-    return columns;
+    if (layout_.value >= 0) {
+      DecodeColumn(static_cast<size_t>(layout_.value), "value", payloads.values, payloads.count,
+                   errors);
+    }
+    return columns_.Finish();
   }
 
  private:
-  static ColumnPtr DecodeColumn(const Output& output, const PayloadSpan& payloads,
-                                RowErrors* errors) {
-    const std::string_view* texts = output.is_key ? payloads.keys : payloads.values;
-    auto column = std::make_shared<Column>(output.type, payloads.count);
-    column->AddOwner(payloads.owner);
-    auto* views = column->mutable_values<TextView>();
-    bool check = output.type.id == TypeId::kText;
-    for (size_t i = 0; i < payloads.count; ++i) {
-      std::string_view text = texts[i];
+  void DecodeColumn(size_t column, const char* part, const std::string_view* texts, size_t count,
+                    RowErrors* errors) {
+    const bool check = columns_.type(column).id == TypeId::kText;
+    for (size_t row = 0; row < count; ++row) {
+      std::string_view text = texts[row];
       if (text.data() == nullptr) {
-        views[i] = TextView();
-        column->SetNull(i);
+        columns_.SetTextView(column, row, {});
+        columns_.SetNull(column, row);
         continue;
       }
-      if (check && !IsValidUtf8(text)) {
-        errors->Add(static_cast<uint32_t>(i),
-                    NotUtf8(absl::StrCat("the ", output.is_key ? "key" : "value", " (column ",
-                                         output.name, ")")));
+      if (check && !IsText(text)) {
+        absl::Status status =
+            NotText(absl::StrCat("the ", part, " (column ", columns_.name(column), ")"), text);
+        errors->Add(static_cast<uint32_t>(row),
+                    absl::InvalidArgumentError(absl::StrCat(
+                        status.message(), "; declare the column as bytea to take any bytes")));
         text = std::string_view();
       }
-      views[i] = TextView(text);
+      columns_.SetTextView(column, row, text);
     }
-    return column;
   }
 
-  std::vector<Output> outputs_;
+  const RawLayout layout_;
+  DeclaredColumns columns_;
 };
 
 class RawEncoder : public FormatEncoder {
@@ -178,16 +174,8 @@ class RawFormat : public Format {
   absl::StatusOr<std::unique_ptr<FormatDecoder>> CreateDecoder(
       const proto::Source& source) const override {
     ASSIGN_OR_RETURN(RawLayout layout, LayoutOf(source));
-    std::vector<RawDecoder::Output> outputs;
-    for (const proto::SourceColumn& column : source.columns()) {
-      if (column.declared() >= 0) {
-        outputs.push_back(
-            {TypeFromProto(column.type()), column.declared() == layout.key, column.name()});
-      }
-    }
-    return std::make_unique<RawDecoder>(std::move(outputs));
+    return std::make_unique<RawDecoder>(source, layout);
   }
-
   absl::StatusOr<std::unique_ptr<FormatEncoder>> CreateEncoder(
       const proto::Sink& sink) const override {
     ASSIGN_OR_RETURN(RawLayout layout, LayoutOf(sink));

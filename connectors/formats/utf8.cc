@@ -2,18 +2,67 @@
 
 #include <simdjson.h>
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 
 namespace millrace {
+namespace {
 
-bool IsValidUtf8NonAscii(std::string_view bytes) {
-  return simdjson::validate_utf8(bytes.data(), bytes.size());
+bool IsUtf8(std::string_view bytes) {
+  bool ascii = bytes.size() == 1 && static_cast<unsigned char>(bytes[0]) < 0x80;
+  return ascii || simdjson::validate_utf8(bytes.data(), bytes.size());
 }
 
-absl::Status NotUtf8(std::string_view what) {
-  return absl::InvalidArgumentError(absl::StrCat(
-      ToAbsl(what), " is not valid UTF-8; declare the column as bytea to take any bytes"));
+// UTF-16, by its byte order mark or, in a record behind the first, by the NUL in every second byte
+// of what is mostly ASCII.
+bool LooksLikeUtf16(std::string_view bytes) {
+  if (bytes.starts_with("\xFF\xFE") || bytes.starts_with("\xFE\xFF")) {
+    return true;
+  }
+  size_t nuls[2] = {0, 0};
+  std::string_view begin = bytes.substr(0, 64);
+  for (size_t i = 0; i < begin.size(); ++i) {
+    nuls[i % 2] += begin[i] == '\0' ? 1 : 0;
+  }
+  return begin.size() >= 4 && (nuls[0] == 0) != (nuls[1] == 0) &&
+         std::max(nuls[0], nuls[1]) * 4 >= begin.size();
+}
+
+// The length of the longest beginning of `bytes` that is UTF-8.
+size_t Utf8Prefix(std::string_view bytes) {
+  constexpr size_t kLongestCharacter = 4;
+  size_t at = 0;
+  while (at < bytes.size()) {
+    size_t size = 1;
+    while (size <= kLongestCharacter && !IsUtf8(bytes.substr(at, size))) {
+      ++size;
+    }
+    if (size > kLongestCharacter) {
+      break;
+    }
+    at += size;
+  }
+  return at;
+}
+
+}  // namespace
+
+bool IsTextNonAscii(std::string_view bytes) {
+  return bytes.find('\0') == std::string_view::npos && IsUtf8(bytes);
+}
+
+absl::Status NotText(std::string_view what, std::string_view bytes) {
+  if (LooksLikeUtf16(bytes)) {
+    return absl::InvalidArgumentError(absl::StrCat(ToAbsl(what), " is UTF-16; it must be UTF-8"));
+  }
+  if (!IsUtf8(bytes)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(ToAbsl(what), " is not valid UTF-8, at byte ", Utf8Prefix(bytes) + 1));
+  }
+  return absl::InvalidArgumentError(absl::StrCat(ToAbsl(what), " holds a NUL, at byte ",
+                                                 bytes.find('\0') + 1, ", which text cannot"));
 }
 
 }  // namespace millrace

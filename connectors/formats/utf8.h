@@ -1,4 +1,4 @@
-// Whether bytes may become a text value. Pure function.
+// Whether bytes may become a text value: UTF-8 without a NUL, as in PostgreSQL. Pure functions.
 #ifndef MILLRACE_CONNECTORS_FORMATS_UTF8_H_
 #define MILLRACE_CONNECTORS_FORMATS_UTF8_H_
 
@@ -10,27 +10,33 @@
 
 namespace millrace {
 
-// The general case, for bytes that are not all ASCII.
-bool IsValidUtf8NonAscii(std::string_view bytes);
+// What Windows puts in front of UTF-8 files.
+inline constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
-// Whether `bytes` are UTF-8. ASCII, the common case, is decided inline, eight bytes at a time.
-inline bool IsValidUtf8(std::string_view bytes) {
+// The general case, for bytes that are not all ASCII or hold a NUL.
+bool IsTextNonAscii(std::string_view bytes);
+
+// Whether `bytes` are text. ASCII, the common case, is decided inline, eight bytes at a time.
+inline bool IsText(std::string_view bytes) {
+  // Takes one from each byte: a NUL borrows and sets its highest bit.
+  constexpr uint64_t kOnes = 0x0101010101010101ULL;
   const char* at = bytes.data();
   size_t left = bytes.size();
   uint64_t seen = 0;
   for (; left >= 8; at += 8, left -= 8) {
     uint64_t word;
     std::memcpy(&word, at, sizeof(word));
-    seen |= word;
+    seen |= word | (word - kOnes);
   }
   for (; left > 0; ++at, --left) {
-    seen |= static_cast<unsigned char>(*at);
+    uint64_t byte = static_cast<unsigned char>(*at);
+    seen |= byte | ((byte - 1) & 0x80);
   }
-  return (seen & 0x8080808080808080ULL) == 0 || IsValidUtf8NonAscii(bytes);
+  return (seen & 0x8080808080808080ULL) == 0 || IsTextNonAscii(bytes);
 }
 
-// What to tell about a record whose bytes are not text.
-absl::Status NotUtf8(std::string_view what);
+// What to tell about bytes that are not text: what and where. REQUIRES: !IsText(bytes).
+absl::Status NotText(std::string_view what, std::string_view bytes);
 
 }  // namespace millrace
 

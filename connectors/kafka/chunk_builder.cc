@@ -36,8 +36,13 @@ RawRecord RawRecordOf(const rd_kafka_message_t& message, std::string_view topic,
   return record;
 }
 
-// Headers as a JSON object; of a name that appears twice the last counts. Values that are no text
-// become hexadecimal.
+std::string TextOrHex(std::string_view bytes) {
+  return IsText(bytes) ? std::string(bytes)
+                       : absl::StrCat("\\x", absl::BytesToHexString(ToAbsl(bytes)));
+}
+
+// Headers as a JSON object; of a name that appears twice the last counts. Names and values that are
+// no text become hexadecimal.
 std::string HeadersAsJson(const rd_kafka_message_t* message) {
   std::map<std::string, std::string> members;
   rd_kafka_headers_t* headers = nullptr;
@@ -53,10 +58,8 @@ std::string HeadersAsJson(const rd_kafka_message_t* message) {
       std::string_view text = View(value, size);
       if (value == nullptr) {
         member = "null";
-      } else if (IsValidUtf8(text)) {
-        AppendJsonString(text, &member);
       } else {
-        member = absl::StrCat("\"\\\\x", absl::BytesToHexString(ToAbsl(text)), "\"");
+        AppendJsonString(TextOrHex(text), &member);
       }
     }
   }
@@ -65,7 +68,7 @@ std::string HeadersAsJson(const rd_kafka_message_t* message) {
     if (json.size() > 1) {
       json += ",";
     }
-    AppendJsonString(name, &json);
+    AppendJsonString(TextOrHex(name), &json);
     json += ":";
     json += value;
   }
@@ -195,14 +198,15 @@ ColumnPtr KafkaChunkBuilder::KeyColumn(const std::shared_ptr<MessageBlock>& bloc
     views[i] = TextView();
     if (keys_[i].data() == nullptr) {
       column->SetNull(i);
-    } else if (IsValidUtf8(keys_[i])) {
+    } else if (IsText(keys_[i])) {
       views[i] = TextView(keys_[i]);
     } else {
       column->SetNull(i);
       errors->Add(static_cast<uint32_t>(i),
-                  absl::InvalidArgumentError(
-                      "the key (_key) is not valid UTF-8; leave _key out or use format raw "
-                      "with a PRIMARY KEY column of type bytea"));
+                  absl::InvalidArgumentError(absl::StrCat(
+                      NotText("the key (_key)", keys_[i]).message(),
+                      "; leave _key out or use format raw with a PRIMARY KEY column of type "
+                      "bytea")));
     }
   }
   return column;

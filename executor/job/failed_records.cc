@@ -27,11 +27,11 @@ void Set(const std::optional<T>& value, size_t row, Column* column) {
   }
 }
 
-// Text must be UTF-8; other bytes become hexadecimal, as in the column _headers.
+// Bytes that are no text become hexadecimal, as in the column _headers.
 void SetBytes(const std::optional<std::string_view>& bytes, size_t row, Column* column) {
   if (!bytes.has_value()) {
     column->SetNull(row);
-  } else if (column->type().id == TypeId::kBytea || IsValidUtf8(*bytes)) {
+  } else if (column->type().id == TypeId::kBytea || IsText(*bytes)) {
     column->SetTextCopy(row, *bytes);
   } else {
     column->SetTextCopy(row, absl::StrCat("\\x", absl::BytesToHexString(ToAbsl(*bytes))));
