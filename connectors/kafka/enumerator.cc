@@ -255,20 +255,25 @@ std::string KafkaGroupOf(const proto::Source& source, const std::string& job_nam
   return OptionOr(source.options(), "group", absl::StrCat("millrace-", job_name));
 }
 
+bool ReadsCommitted(const proto::Source& source, const SourceContext& context) {
+  const std::string level =
+      OptionOr(source.options(), "isolation.level",
+               context.read_uncommitted ? "read_uncommitted" : "read_committed");
+  return level == "read_committed";
+}
+
 absl::StatusOr<std::unique_ptr<SourceEnumerator>> NewKafkaEnumerator(const proto::Source& source,
                                                                      const SourceContext& context) {
   ASSIGN_OR_RETURN(KafkaTopicSelection topics,
                    ParseKafkaTopics(OptionOr(source.options(), "topic", "")));
   ASSIGN_OR_RETURN(KafkaStart start,
                    ParseKafkaStart(OptionOr(source.options(), "start", "earliest")));
-  bool committed =
-      OptionOr(source.options(), "isolation.level", "read_committed") == "read_committed";
   ASSIGN_OR_RETURN(std::shared_ptr<KafkaClient> client,
                    KafkaClient::Create(KafkaRole::kConsumer, source.options(),
                                        {{"group.id", KafkaGroupOf(source, context.job_name)},
                                         {"enable.auto.commit", "false"}}));
   return std::make_unique<KafkaEnumerator>(std::move(client), std::move(topics), std::move(start),
-                                           committed);
+                                           ReadsCommitted(source, context));
 }
 
 }  // namespace millrace

@@ -13,6 +13,10 @@ namespace millrace {
 // The consumer group that a table of a job reports its progress to.
 std::string KafkaGroupOf(const proto::Source& source, const std::string& job_name);
 
+// Whether readers of the table leave out what is not committed: by the table's own property
+// isolation.level, else by the job's setting.
+bool ReadsCommitted(const proto::Source& source, const SourceContext& context);
+
 // REQUIRES: the source was validated.
 absl::StatusOr<std::unique_ptr<SourceEnumerator>> NewKafkaEnumerator(const proto::Source& source,
                                                                      const SourceContext& context);

@@ -13,6 +13,7 @@
 #include "common/base/status.h"
 #include "connectors/kafka/chunk_builder.h"
 #include "connectors/kafka/client.h"
+#include "connectors/kafka/enumerator.h"
 #include "connectors/kafka/fetched_partition.h"
 #include "connectors/kafka/topics.h"
 #include "connectors/options.h"
@@ -207,6 +208,8 @@ absl::StatusOr<std::unique_ptr<SourceReader>> NewKafkaReader(const proto::Source
   // A response is read into one buffer, which stays until its last message is gone.
   options.insert(
       {"fetch.max.bytes", absl::StrCat(std::max<int64_t>(1 << 20, context.prefetch_bytes / 4))});
+  options["isolation.level"] =
+      ReadsCommitted(source, context) ? "read_committed" : "read_uncommitted";
   ASSIGN_OR_RETURN(std::shared_ptr<KafkaClient> client,
                    KafkaClient::Create(KafkaRole::kConsumer, options,
                                        {{"group.id", absl::StrCat("millrace-", context.job_name)},

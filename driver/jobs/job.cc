@@ -96,7 +96,8 @@ void Job::Start(std::vector<std::unique_ptr<SourceEnumerator>> enumerators, bool
 absl::Status Job::OpenSources(std::vector<std::unique_ptr<SourceEnumerator>> enumerators) {
   const proto::JobPlan& plan = history().plan();
   const SourceContext source_context{.job_name = name(),
-                                     .incarnation = history().submitted().incarnation()};
+                                     .incarnation = history().submitted().incarnation(),
+                                     .read_uncommitted = settings_.ReadsUncommitted()};
   for (int i = 0; i < plan.sources_size(); ++i) {
     const auto index = static_cast<size_t>(i);
     std::unique_ptr<SourceEnumerator> enumerator;

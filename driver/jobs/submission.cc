@@ -343,7 +343,11 @@ absl::StatusOr<ResolvedSources> ResolveSources(const proto::JobPlan& plan, const
                                                const ConnectorRegistry& connectors,
                                                absl::Duration timeout) {
   ResolvedSources resolved;
-  const SourceContext context{.job_name = name, .incarnation = incarnation};
+  ASSIGN_OR_RETURN(const JobSettings settings,
+                   JobSettings::FromMap({plan.settings().begin(), plan.settings().end()}));
+  const SourceContext context{.job_name = name,
+                              .incarnation = incarnation,
+                              .read_uncommitted = settings.ReadsUncommitted()};
   if (known != nullptr) {
     for (const JobPartition& partition : known->partitions()) {
       AddPartition(partition.source, partition.name, partition.start, partition.topic_id,

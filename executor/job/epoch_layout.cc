@@ -52,6 +52,8 @@ absl::StatusOr<StageLayout> LayoutStage(const proto::Stage& stage, const EpochLa
 
 absl::Status LayoutPlan(EpochLayout* layout) {
   const proto::JobPlan& plan = layout->plan;
+  ASSIGN_OR_RETURN(layout->settings,
+                   JobSettings::FromMap({plan.settings().begin(), plan.settings().end()}));
   layout->exchanges.resize(plan.exchanges_size());
   layout->stages_of_source.resize(plan.sources_size());
   layout->sources_of_sink.resize(plan.sinks_size());

@@ -12,6 +12,7 @@
 
 #include "absl/status/statusor.h"
 #include "common/base/ids.h"
+#include "common/config/settings.h"
 #include "executor/shuffle/shuffle_hub.h"
 #include "executor/state/snapshot_file.h"
 #include "proto/cluster.pb.h"
@@ -44,6 +45,7 @@ struct EpochLayout {
   proto::Snapshot restore;        // without layers: begins with nothing
 
   proto::JobPlan plan;
+  JobSettings settings;  // of the plan
   std::vector<StageLayout> stages;
   std::vector<ExchangeLayout> exchanges;
   std::vector<std::vector<uint32_t>> stages_of_source;

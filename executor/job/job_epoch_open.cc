@@ -4,7 +4,6 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/failpoint.h"
 #include "common/base/status.h"
-#include "common/config/settings.h"
 #include "executor/job/job_epoch.h"
 #include "executor/job/state_restorer.h"
 #include "executor/state/rocksdb_backend.h"
@@ -115,10 +114,7 @@ absl::Status JobEpoch::OpenSources() {
 }
 
 absl::Status JobEpoch::OpenStateBackend() {
-  const auto& plan_settings = layout_.plan.settings();
-  ASSIGN_OR_RETURN(const JobSettings settings,
-                   JobSettings::FromMap({plan_settings.begin(), plan_settings.end()}));
-  if (settings.state_backend == "rocksdb") {
+  if (layout_.settings.state_backend == "rocksdb") {
     ASSIGN_OR_RETURN(state_backend_, OpenRocksdbBackend({.directory = runtime_.state_directory}));
   }
   return absl::OkStatus();

@@ -23,6 +23,7 @@ absl::Status SourceSet::Open(std::function<void()> on_progress) {
     context.job_name = layout_.job_name;
     context.incarnation = layout_.incarnation.value();
     context.prefetch_bytes = memory_->Take();
+    context.read_uncommitted = layout_.settings.ReadsUncommitted();
     context.on_progress = on_progress;
     shares_.push_back(context.prefetch_bytes);
     absl::StatusOr<std::unique_ptr<SourceReader>> reader = connector->CreateReader(source, context);

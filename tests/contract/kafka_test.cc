@@ -167,6 +167,25 @@ TEST(KafkaEnds, StopAtAnOpenTransaction) {
   auto all = Enumerate(uncommitted)->Ends({topic + "/0"}, kTimeout);
   ASSERT_OK(all);
   EXPECT_EQ((*all)[0].stable_end.value(), 3);
+  // The job's setting isolation_level says the same where the table is silent.
+  SourceContext dirty{.job_name = "job", .read_uncommitted = true};
+  auto by_setting = KafkaSource().CreateEnumerator(Table(topic), dirty);
+  ASSERT_OK(by_setting);
+  all = (*by_setting)->Ends({topic + "/0"}, kTimeout);
+  ASSERT_OK(all);
+  EXPECT_EQ((*all)[0].stable_end.value(), 3);
+  auto reader = Read(Table(topic), dirty);
+  ASSERT_OK(reader->Assign(topic + "/0", Offset(0)));
+  auto chunk = reader->Read(topic + "/0", Offset(3), 10, 0, Soon());
+  ASSERT_OK(chunk);
+  EXPECT_EQ(Texts(chunk->batch), (std::vector<std::string>{"a", "b", "hidden"}));
+  proto::Source committed = Table(topic);
+  (*committed.mutable_options())["isolation.level"] = "read_committed";
+  auto by_table = KafkaSource().CreateEnumerator(committed, dirty);
+  ASSERT_OK(by_table);
+  ends = (*by_table)->Ends({topic + "/0"}, kTimeout);
+  ASSERT_OK(ends);
+  EXPECT_EQ((*ends)[0].stable_end.value(), 2);
   ASSERT_OK((*producer)->Commit());
   // The coordinator answers before the marker is in the log.
   absl::Time deadline = Soon();
