@@ -1,15 +1,13 @@
 #include "connectors/kafka/chunk_builder.h"
 
 #include <algorithm>
-#include <map>
+#include <optional>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/check.h"
 #include "common/base/status.h"
-#include "common/types/jsonb_text.h"
-#include "common/types/text_format.h"
 #include "connectors/formats/utf8.h"
+#include "connectors/kafka/headers.h"
 #include "connectors/record_hash.h"
 
 namespace millrace {
@@ -36,15 +34,9 @@ RawRecord RawRecordOf(const rd_kafka_message_t& message, std::string_view topic,
   return record;
 }
 
-std::string TextOrHex(std::string_view bytes) {
-  return IsText(bytes) ? std::string(bytes)
-                       : absl::StrCat("\\x", absl::BytesToHexString(ToAbsl(bytes)));
-}
-
-// Headers as a JSON object; of a name that appears twice the last counts. Names and values that are
-// no text become hexadecimal.
-std::string HeadersAsJson(const rd_kafka_message_t* message) {
-  std::map<std::string, std::string> members;
+// The headers of a message as the jsonb of _headers.
+absl::Status HeadersAsJsonb(const rd_kafka_message_t* message, std::string* out) {
+  *out = "[";
   rd_kafka_headers_t* headers = nullptr;
   if (rd_kafka_message_headers(message, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR) {
     const char* name = nullptr;
@@ -53,26 +45,13 @@ std::string HeadersAsJson(const rd_kafka_message_t* message) {
     for (size_t i = 0;
          rd_kafka_header_get_all(headers, i, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR;
          ++i) {
-      std::string& member = members[name];
-      member.clear();
-      std::string_view text = View(value, size);
-      if (value == nullptr) {
-        member = "null";
-      } else {
-        AppendJsonString(TextOrHex(text), &member);
-      }
+      *out += i == 0 ? "" : ", ";
+      RETURN_IF_ERROR(AppendKafkaHeader(
+          name, value == nullptr ? std::nullopt : std::make_optional(View(value, size)), out));
     }
   }
-  std::string json = "{";
-  for (const auto& [name, value] : members) {
-    if (json.size() > 1) {
-      json += ",";
-    }
-    AppendJsonString(TextOrHex(name), &json);
-    json += ":";
-    json += value;
-  }
-  return json + "}";
+  *out += "]";
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -168,6 +147,7 @@ ColumnPtr KafkaChunkBuilder::MetadataColumn(const std::string& name,
   } else if (name == "_partition") {
     std::fill_n(column->mutable_values<int32_t>(), messages.size(), id_.partition);
   }
+  std::string headers;
   for (size_t i = 0; i < messages.size(); ++i) {
     if (name == "_offset") {
       column->mutable_values<int64_t>()[i] = messages[i]->offset;
@@ -179,8 +159,9 @@ ColumnPtr KafkaChunkBuilder::MetadataColumn(const std::string& name,
         column->SetNull(i);
       }
     } else if (name == "_headers") {
-      if (absl::Status status = ParseValue(HeadersAsJson(messages[i]), column.get(), i);
-          !status.ok()) {
+      if (absl::Status status = HeadersAsJsonb(messages[i], &headers); status.ok()) {
+        column->SetTextCopy(i, headers);
+      } else {
         column->SetNull(i);
         errors->Add(static_cast<uint32_t>(i), Annotate(status, "_headers"));
       }

@@ -1,40 +1,10 @@
 #include "connectors/kafka/record_encoder.h"
 
-#include <simdjson.h>
-
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 #include "connectors/formats/encoded_text.h"
 
 namespace millrace {
-namespace {
-
-// {"name": "text", "other": 7, "none": null} as headers; what is no string is written as it stands
-// in the document.
-absl::StatusOr<std::unique_ptr<KafkaHeaders>> ParseHeaders(std::string_view json) {
-  auto headers = std::make_unique<KafkaHeaders>();
-  simdjson::dom::parser parser;
-  simdjson::dom::object object;
-  if (parser.parse(json.data(), json.size()).get_object().get(object) != simdjson::SUCCESS) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("_headers must be a JSON object of header names and values, not ",
-                     ToAbsl(json.substr(0, 100))));
-  }
-  for (auto member : object) {
-    std::string_view text;
-    if (member.value.is_null()) {
-      headers->emplace_back(std::string(member.key), std::nullopt);
-    } else if (member.value.get_string().get(text) == simdjson::SUCCESS) {
-      headers->emplace_back(std::string(member.key), std::string(text));
-    } else {
-      headers->emplace_back(std::string(member.key), simdjson::minify(member.value));
-    }
-  }
-  return headers;
-}
-
-}  // namespace
-
 std::vector<std::pair<std::string, SqlType>> KafkaSinkMetadataColumns() {
   return {{"_key", MakeType(TypeId::kText)},
           {"_headers", MakeType(TypeId::kJsonb)},
@@ -129,9 +99,10 @@ absl::Status KafkaRecordEncoder::AddMetadata(const Batch& rows, Encoded* encoded
     }
     if (columns_.headers >= 0 && !rows.column(static_cast<size_t>(columns_.headers))->IsNull(row)) {
       ASSIGN_OR_RETURN(
-          record.headers,
-          ParseHeaders(
+          KafkaHeaders headers,
+          ParseKafkaHeaders(
               rows.column(static_cast<size_t>(columns_.headers))->value<TextView>(row).view()));
+      record.headers = std::make_unique<KafkaHeaders>(std::move(headers));
     }
     if (columns_.partition >= 0 &&
         !rows.column(static_cast<size_t>(columns_.partition))->IsNull(row)) {

@@ -13,6 +13,7 @@
 
 #include "absl/status/statusor.h"
 #include "connectors/format.h"
+#include "connectors/kafka/headers.h"
 
 namespace millrace {
 
@@ -29,8 +30,6 @@ struct KafkaSinkColumns {
   int partition = -1;
 };
 absl::StatusOr<KafkaSinkColumns> SplitKafkaSinkColumns(const proto::Sink& sink);
-
-using KafkaHeaders = std::vector<std::pair<std::string, std::optional<std::string>>>;
 
 // A record to be produced. Views live as long as the owners of the batch it is in.
 struct KafkaRecord {

@@ -23,6 +23,10 @@ BIN = pathlib.Path("/usr/lib/postgresql/15/bin")
 PRELUDE = """
 SET TIME ZONE 'UTC'; SET extra_float_digits = 1; SET bytea_output = 'hex'; SET IntervalStyle = 'postgres';
 CREATE FUNCTION batch_time() RETURNS timestamptz LANGUAGE sql STABLE AS 'SELECT now()';
+CREATE FUNCTION kafka_header(headers jsonb, name text) RETURNS text LANGUAGE sql IMMUTABLE AS
+  $$SELECT coalesce(one ->> 'value', one ->> 'bytes')
+    FROM jsonb_array_elements(CASE jsonb_typeof(headers) WHEN 'array' THEN headers ELSE '[]' END) WITH ORDINALITY t (one, i)
+    WHERE one ->> 'key' = name ORDER BY i DESC LIMIT 1$$;
 """
 QUERY = re.compile(r"query (?P<columns>\(.*\))(?: error (?P<error>.+))?$")
 

@@ -24,6 +24,7 @@ absl::Status RegisterAllFunctions(FunctionRegistry* registry) {
   AddSplitTables(&list);
   AddSeries(&list);
   AddJsonbTables(&list);
+  AddKafkaHeader(&list);
   return list.status();
 }
 

@@ -24,6 +24,7 @@ void AddArrays(FunctionList* list);
 void AddSplitTables(FunctionList* list);
 void AddSeries(FunctionList* list);
 void AddJsonbTables(FunctionList* list);
+void AddKafkaHeader(FunctionList* list);
 
 }  // namespace millrace
 
