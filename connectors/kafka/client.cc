@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 #include "common/base/units.h"
@@ -118,6 +119,7 @@ absl::StatusCode CodeOf(rd_kafka_resp_err_t error) {
     case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
     case RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE:
     case RD_KAFKA_RESP_ERR_INVALID_RECORD:
+    case RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP:
     case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION:
     case RD_KAFKA_RESP_ERR_INVALID_PARTITIONS:
     case RD_KAFKA_RESP_ERR_INVALID_REPLICATION_FACTOR:
@@ -283,6 +285,68 @@ absl::Status KafkaStatus(rd_kafka_resp_err_t error, std::string_view what) {
     return absl::OkStatus();
   }
   return absl::Status(CodeOf(error), absl::StrCat(ToAbsl(what), ": ", rd_kafka_err2str(error)));
+}
+
+namespace {
+
+// What is in the way of a record that was refused, and the way out; empty for other errors.
+std::string RefusalAdvice(rd_kafka_resp_err_t error, bool by_broker) {
+  switch (error) {
+    case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
+    case RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE:
+      return by_broker ? "larger than the topic takes: raise its max.message.bytes"
+                       : "larger than the producer's property message.max.bytes allows: raise it, "
+                         "and the topic's max.message.bytes";
+    case RD_KAFKA_RESP_ERR_INVALID_RECORD:
+      return "the broker takes no such record: a topic with cleanup.policy = compact wants a key, "
+             "and message.timestamp.before.max.ms and .after.max.ms bound timestamps";
+    case RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP:
+      return "its timestamp is out of the topic's bounds, message.timestamp.before.max.ms and "
+             ".after.max.ms";
+    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+      return "the principal needs the operation Write on the topic";
+    case RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
+      return "the principal needs Write and Describe on transactional ids that begin with "
+             "millrace-";
+    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+    case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
+    case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
+      return "does the topic still exist, with that many partitions?";
+    default:
+      return "";
+  }
+}
+
+}  // namespace
+
+KafkaUndelivered UndeliveredOf(const rd_kafka_message_t& message, std::string_view topic) {
+  KafkaUndelivered record{
+      .topic = topic, .partition = message.partition, .bytes = message.len + message.key_len};
+  if (message.key != nullptr) {
+    record.key = std::string_view(static_cast<const char*>(message.key), message.key_len);
+  }
+  return record;
+}
+
+absl::Status KafkaDeliveryStatus(rd_kafka_resp_err_t error, const KafkaUndelivered& record,
+                                 bool by_broker) {
+  constexpr size_t kShownKeyBytes = 100;
+  std::string what = absl::StrCat("writing to topic ", ToAbsl(record.topic));
+  if (record.partition >= 0) {
+    absl::StrAppend(&what, " partition ", record.partition);
+  }
+  const std::string advice = RefusalAdvice(error, by_broker);
+  if (!advice.empty()) {
+    absl::StrAppend(&what, " a record of ", record.bytes, " bytes");
+    if (record.key.has_value()) {
+      absl::StrAppend(&what, ", key \"",
+                      absl::CHexEscape(ToAbsl(record.key->substr(0, kShownKeyBytes))),
+                      record.key->size() > kShownKeyBytes ? "…" : "", "\"");
+    }
+  }
+  const absl::Status status = KafkaStatus(error, what);
+  return advice.empty() ? status
+                        : absl::Status(status.code(), absl::StrCat(status.message(), "; ", advice));
 }
 
 bool IsKafkaFencing(rd_kafka_resp_err_t error) {

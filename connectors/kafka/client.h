@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -91,6 +92,22 @@ absl::Status CheckKafkaPropertyValues(KafkaRole role, const OptionMap& options);
 
 // An error code as a Status: "`what`: text".
 absl::Status KafkaStatus(rd_kafka_resp_err_t error, std::string_view what);
+
+// What could not be written. Views live as long as the call.
+struct KafkaUndelivered {
+  std::string_view topic;
+  int32_t partition = -1;  // −1: not chosen yet
+  std::optional<std::string_view> key;
+  size_t bytes = 0;  // of key and value
+};
+
+KafkaUndelivered UndeliveredOf(const rd_kafka_message_t& message, std::string_view topic);
+
+// Why a record could not be written, from a delivery report (`by_broker`) or from producing it:
+// names topic, partition, key (an excerpt) and size, and for a refusal the setting that is in the
+// way.
+absl::Status KafkaDeliveryStatus(rd_kafka_resp_err_t error, const KafkaUndelivered& record,
+                                 bool by_broker);
 
 // Whether an error says that another producer has taken the transactional id.
 bool IsKafkaFencing(rd_kafka_resp_err_t error);

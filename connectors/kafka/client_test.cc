@@ -136,10 +136,38 @@ TEST(NoSuchTopic, ShowsWhatIsNearAndLeavesOutKafkasOwn) {
   std::vector<KafkaTopicMetadata> topics = {
       {.name = "__consumer_offsets"}, {.name = "orders"}, {.name = "payments"}};
   EXPECT_EQ(NoSuchTopic("order", topics).message(),
-            "there is no topic \"order\"; did you mean orders? There are: orders, payments. Create "
-            "it with: millrace "
-            "topics create order");
+            "there is no topic \"order\"; did you mean orders? There are: orders, payments");
   EXPECT_TRUE(absl::StrContains(NoSuchTopic("x", {}).message(), "the cluster has no topics yet"));
+  // Who deletes or reads a topic is not told to create it; who writes to it is.
+  EXPECT_EQ(WithCreationAdvice(NoSuchTopic("x", {}), "x").message(),
+            "there is no topic \"x\"; the cluster has no topics yet. Create it with: millrace "
+            "topics create x");
+  EXPECT_TRUE(WithCreationAdvice(absl::OkStatus(), "x").ok());
+  EXPECT_EQ(WithCreationAdvice(absl::UnavailableError("away"), "x").message(), "away");
+}
+
+TEST(KafkaDelivery, ARefusalNamesRecordAndLimit) {
+  const std::string key(300, 'k');
+  const KafkaUndelivered record{.topic = "t", .partition = 3, .key = key, .bytes = 2000000};
+  const absl::Status by_broker =
+      KafkaDeliveryStatus(RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, record, /*by_broker=*/true);
+  EXPECT_EQ(by_broker.code(), absl::StatusCode::kInvalidArgument);
+  for (const char* part : {"topic t partition 3", "2000000 bytes", "key \"kkk", "…\"",
+                           "raise its max.message.bytes"}) {
+    EXPECT_TRUE(absl::StrContains(by_broker.message(), part)) << by_broker;
+  }
+  EXPECT_LT(by_broker.message().size(), 400u);
+  EXPECT_TRUE(absl::StrContains(
+      KafkaDeliveryStatus(RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, record, false).message(),
+      "property message.max.bytes"));
+  const absl::Status no_key = KafkaDeliveryStatus(RD_KAFKA_RESP_ERR_INVALID_RECORD,
+                                                  {.topic = "t", .partition = 0, .bytes = 5}, true);
+  EXPECT_TRUE(absl::StrContains(no_key.message(), "cleanup.policy = compact wants a key"))
+      << no_key;
+  EXPECT_EQ(KafkaDeliveryStatus(RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, record, true).code(),
+            absl::StatusCode::kPermissionDenied);
+  EXPECT_EQ(KafkaDeliveryStatus(RD_KAFKA_RESP_ERR__MSG_TIMED_OUT, record, true).message(),
+            "writing to topic t partition 3: Local: Message timed out");
 }
 
 }  // namespace

@@ -64,9 +64,10 @@ class KafkaEnumerator : public SourceEnumerator {
     }
     absl::Time deadline = absl::Now() + timeout;
     for (const std::string& name : topics_.names) {
-      ASSIGN_OR_RETURN(KafkaTopicMetadata topic,
-                       FindKafkaTopic(client_.get(), name, deadline - absl::Now()));
-      AddPartitions(topic, &names);
+      const absl::StatusOr<KafkaTopicMetadata> topic =
+          FindKafkaTopic(client_.get(), name, deadline - absl::Now());
+      RETURN_IF_ERROR(WithCreationAdvice(topic.status(), name));
+      AddPartitions(*topic, &names);
     }
     return names;
   }

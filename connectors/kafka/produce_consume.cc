@@ -52,8 +52,16 @@ class RecordProducer : public KafkaRecordProducer {
           RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
           RD_KAFKA_V_KEY(key_bytes.data(), key_bytes.size()),
           RD_KAFKA_V_VALUE(const_cast<char*>(bytes.data()), bytes.size()), RD_KAFKA_V_END);
+      if (error == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return absl::OkStatus();
+      }
       if (error != RD_KAFKA_RESP_ERR__QUEUE_FULL) {
-        return KafkaStatus(error, absl::StrCat("writing to topic ", topic_));
+        return KafkaDeliveryStatus(error,
+                                   {.topic = topic_,
+                                    .partition = partition,
+                                    .key = key,
+                                    .bytes = key_bytes.size() + bytes.size()},
+                                   /*by_broker=*/false);
       }
       rd_kafka_poll(client_->get(), kPollMs);
       if (!failure_.ok()) {
@@ -72,8 +80,11 @@ class RecordProducer : public KafkaRecordProducer {
  private:
   void OnDelivery(const rd_kafka_message_t* message) {
     if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR && failure_.ok()) {
-      failure_ = client_->ErrorOf(message->err, absl::StrCat("writing to topic ", topic_),
-                                  absl::Seconds(30));
+      const absl::Status refused =
+          KafkaDeliveryStatus(message->err, UndeliveredOf(*message, topic_), /*by_broker=*/true);
+      failure_ = absl::IsUnavailable(refused) ? Annotate(client_->Unreachable(absl::Seconds(30)),
+                                                         absl::StrCat("writing to topic ", topic_))
+                                              : refused;
     }
   }
 
@@ -208,7 +219,7 @@ absl::StatusOr<std::unique_ptr<KafkaRecordProducer>> NewKafkaRecordProducer(
     }
   }
   ASSIGN_OR_RETURN(std::unique_ptr<KafkaAdmin> admin, KafkaAdmin::Create(common));
-  RETURN_IF_ERROR(admin->DescribeTopic(topic, timeout).status());
+  RETURN_IF_ERROR(WithCreationAdvice(admin->DescribeTopic(topic, timeout).status(), topic));
   auto producer = std::make_unique<RecordProducer>(topic);
   RETURN_IF_ERROR(producer->Open(options));
   return producer;

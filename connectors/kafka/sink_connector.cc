@@ -44,7 +44,8 @@ class KafkaSinkConnector : public SinkConnector {
     ASSIGN_OR_RETURN(std::shared_ptr<KafkaClient> client,
                      KafkaClient::Create(KafkaRole::kConsumer, sink.options(),
                                          {{"group.id", "millrace-probe"}}));
-    return FindKafkaTopic(client.get(), settings.topic, timeout).status();
+    return WithCreationAdvice(FindKafkaTopic(client.get(), settings.topic, timeout).status(),
+                              settings.topic);
   }
 
   std::vector<std::pair<std::string, SqlType>> MetadataColumns() const override {

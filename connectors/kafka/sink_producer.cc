@@ -44,6 +44,13 @@ KafkaPtr<rd_kafka_topic_partition_list_t> MarkerOffset(const std::string& topic,
   return list;
 }
 
+// Whether the producer is fenced is for FatalStatus to say.
+absl::Status Undelivered(rd_kafka_resp_err_t error, const KafkaUndelivered& record,
+                         bool by_broker) {
+  absl::Status status = KafkaDeliveryStatus(error, record, by_broker);
+  return absl::IsAborted(status) ? absl::UnavailableError(status.message()) : status;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<KafkaSinkProducer>> KafkaSinkProducer::Create(
@@ -168,25 +175,8 @@ absl::Status KafkaSinkProducer::Begin() {
 
 void KafkaSinkProducer::OnDelivery(const rd_kafka_message_t* message) {
   if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR && failure_.ok()) {
-    failure_ = DeliveryStatus(message->err, message->partition);
+    failure_ = Undelivered(message->err, UndeliveredOf(*message, settings_.topic), true);
     health_ = std::max(health_, Health::kMustAbort);
-  }
-}
-
-absl::Status KafkaSinkProducer::DeliveryStatus(rd_kafka_resp_err_t error, int32_t partition) const {
-  std::string where = absl::StrCat("writing to topic ", settings_.topic);
-  if (partition >= 0) {
-    absl::StrAppend(&where, " partition ", partition);
-  }
-  absl::Status status = KafkaStatus(error, where);
-  switch (status.code()) {
-    case absl::StatusCode::kNotFound:
-      return absl::NotFoundError(absl::StrCat(
-          status.message(), "; does the topic still exist, with that many partitions?"));
-    case absl::StatusCode::kAborted:  // whether it is fenced is for FatalStatus to say
-      return absl::UnavailableError(status.message());
-    default:
-      return status;
   }
 }
 
@@ -208,7 +198,13 @@ absl::Status KafkaSinkProducer::Produce(const KafkaRecord& record, int32_t parti
                              : failure_;
       default:
         health_ = std::max(health_, Health::kMustAbort);
-        return DeliveryStatus(error, partition);
+        return Undelivered(
+            error,
+            {.topic = settings_.topic,
+             .partition = partition,
+             .key = record.key.data() == nullptr ? std::nullopt : std::make_optional(record.key),
+             .bytes = record.size()},
+            false);
     }
     rd_kafka_poll(client_->get(), kDrainMs);
     RETURN_IF_ERROR(failure_);

@@ -78,7 +78,6 @@ class KafkaSinkProducer {
   // Of a transactional call, which `what` names; takes `error`.
   absl::Status TransactionStatus(rd_kafka_error_t* error, std::string_view what);
   absl::Status FatalStatus(std::string_view what);
-  absl::Status DeliveryStatus(rd_kafka_resp_err_t error, int32_t partition) const;
   rd_kafka_resp_err_t Enqueue(const KafkaRecord& record, int32_t partition, int64_t timestamp_ms);
   std::string What(std::string_view doing) const;
 

@@ -204,8 +204,14 @@ absl::Status NoSuchTopic(const std::string& topic,
         absl::StrJoin(names.begin(), names.begin() + static_cast<long>(shown), ", "),
         shown < names.size() ? absl::StrCat(" and ", names.size() - shown, " more") : "");
   }
-  absl::StrAppend(&message, ". Create it with: millrace topics create ", topic);
   return absl::NotFoundError(message);
+}
+
+absl::Status WithCreationAdvice(const absl::Status& status, const std::string& topic) {
+  return absl::IsNotFound(status)
+             ? absl::NotFoundError(absl::StrCat(status.message(),
+                                                ". Create it with: millrace topics create ", topic))
+             : status;
 }
 
 PartitionName KafkaPartitionName(std::string_view topic, int32_t partition) {

@@ -50,6 +50,9 @@ absl::StatusOr<std::vector<std::string>> KafkaTopicIds(KafkaClient* client,
 // NOT_FOUND with names near `topic` and, up to a limit, those there are.
 absl::Status NoSuchTopic(const std::string& topic, const std::vector<KafkaTopicMetadata>& existing);
 
+// The same status; a NOT_FOUND also says how to make the topic, for whoever wants it to be there.
+absl::Status WithCreationAdvice(const absl::Status& status, const std::string& topic);
+
 // "topic/3" and back. Topic names hold no slash.
 PartitionName KafkaPartitionName(std::string_view topic, int32_t partition);
 absl::StatusOr<std::pair<std::string, int32_t>> ParseKafkaPartition(const PartitionName& name);
