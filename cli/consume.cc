@@ -3,6 +3,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "cli/command.h"
@@ -10,6 +11,7 @@
 #include "cli/kafka_options.h"
 #include "cli/text_table.h"
 #include "common/base/status.h"
+#include "connectors/formats/utf8.h"
 
 namespace millrace {
 namespace {
@@ -135,16 +137,25 @@ void Consumption::Print(const KafkaRecordView& record) {
                << (record.value ? Printable(*record.value) : "") << '\n';
 }
 
+// A member for text; for bytes that are none, "NAME_base64" instead, so that nothing is lost.
+void AddBytes(const std::string& name, const std::optional<std::string_view>& bytes,
+              nlohmann::ordered_json* json) {
+  if (!bytes.has_value()) {
+    (*json)[name] = nullptr;
+  } else if (IsText(*bytes)) {
+    (*json)[name] = std::string(*bytes);
+  } else {
+    (*json)[name + "_base64"] = absl::Base64Escape(ToAbsl(*bytes));
+  }
+}
+
 void Consumption::PrintJson(const KafkaRecordView& record) {
-  const auto text = [](const std::optional<std::string_view>& bytes) {
-    return bytes ? nlohmann::ordered_json(std::string(*bytes)) : nlohmann::ordered_json(nullptr);
-  };
-  const nlohmann::ordered_json json = {{"partition", record.partition},
-                                       {"offset", record.offset},
-                                       {"timestamp_ms", record.timestamp_ms},
-                                       {"key", text(record.key)},
-                                       {"value", text(record.value)}};
-  console_.out << json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
+  nlohmann::ordered_json json = {{"partition", record.partition},
+                                 {"offset", record.offset},
+                                 {"timestamp_ms", record.timestamp_ms}};
+  AddBytes("key", record.key, &json);
+  AddBytes("value", record.value, &json);
+  console_.out << json.dump() << '\n';
 }
 
 int RunConsume(const ConsumeOptions& options, const Console& console) {
