@@ -88,6 +88,7 @@ class Follower {
           absl::StrCat("job ", job_,
                        phase_ == proto::PHASE_FAILED ? " failed: " : " was cancelled ", message_)));
     }
+    NoteLeftOut();
     if (options_.summary) {
       const double seconds = std::max(absl::ToDoubleSeconds(absl::Now() - start_), 1e-3);
       console_.Note(absl::StrFormat("%s: %s records in %.1f s (%s records/s)", PhaseName(phase_),
@@ -95,6 +96,16 @@ class Follower {
                                     WithThousands(static_cast<int64_t>(total_records_ / seconds))));
     }
     return kExitOk;
+  }
+
+  // on_error = 'skip' and 'table:…' let a job go on; nobody should have to ask to hear of it.
+  void NoteLeftOut() {
+    const auto detail = client_.Show(job_);
+    if (detail.ok() && detail->summary().skipped_records() > 0) {
+      console_.Note(
+          absl::StrCat("left out by on_error: ", WithThousands(detail->summary().skipped_records()),
+                       " records; the first: ", detail->first_skipped()));
+    }
   }
 
   DriverClient& client_;
