@@ -10,6 +10,7 @@
 #include "common/base/check.h"
 #include "common/base/status.h"
 #include "common/base/uuid.h"
+#include "common/base/version.h"
 #include "common/metrics/metrics.h"
 #include "common/rpc/address.h"
 #include "common/rpc/rpc.h"
@@ -22,11 +23,7 @@
 #include "driver/services/jobs_service.h"
 
 namespace millrace {
-namespace {
-
-constexpr char kEngineVersion[] = "0.1.0";
-
-}  // namespace
+namespace {}  // namespace
 
 // Members in order of construction; Shutdown takes them apart in the reverse one.
 class Driver::Impl {

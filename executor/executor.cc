@@ -15,6 +15,7 @@
 #include "absl/synchronization/notification.h"
 #include "common/base/status.h"
 #include "common/base/uuid.h"
+#include "common/base/version.h"
 #include "common/expr/function_registry.h"
 #include "common/metrics/metrics.h"
 #include "common/rpc/address.h"
@@ -30,7 +31,6 @@
 namespace millrace {
 namespace {
 
-constexpr char kEngineVersion[] = "0.1.0";
 // Opening, preparing and committing writers: mostly waiting for somebody else's servers.
 constexpr size_t kBlockingThreads = 128;
 constexpr absl::Duration kLastWords = absl::Seconds(2);

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/check.h"
 #include "common/base/status.h"
+#include "common/base/version.h"
 #include "common/config/settings.h"
 #include "driver/sql/ast.h"
 #include "driver/sql/catalog.h"
@@ -268,6 +269,7 @@ class ScriptPlanner {
 
   void FillJob(proto::JobPlan* plan) const {
     plan->set_format_version(kPlanFormatVersion);
+    plan->set_engine_version(kEngineVersion);
     plan->set_sql(source_.text());
     for (const auto& [name, value] : settings_.ToMap()) {
       (*plan->mutable_settings())[name] = value;
