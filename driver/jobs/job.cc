@@ -27,20 +27,28 @@ absl::Duration EndsInterval(const JobSettings& settings) {
 // And while they do; then only the lag needs it.
 constexpr absl::Duration kLagInterval = absl::Seconds(1);
 
+// Whether some sink's rows go to a person.
+bool ShowsRows(const proto::JobPlan& plan, const ConnectorRegistry& connectors) {
+  return std::any_of(plan.sinks().begin(), plan.sinks().end(), [&](const proto::Sink& sink) {
+    const auto connector = connectors.Sink(sink.connector());
+    return connector.ok() && (*connector)->gathered();
+  });
+}
+
 }  // namespace
 
 std::shared_ptr<Job> Job::Create(const JobContext* context, JobHistory history,
                                  const JobSettings& settings) {
   std::shared_ptr<Job> job(new Job(context, std::move(history), settings));
-  job->results_ =
-      std::make_shared<ResultBuffer>(context->results_buffer_bytes, context->hold_for_followers,
-                                     [context, weak = std::weak_ptr<Job>(job)](bool held) {
-                                       context->loop->Post([weak, held] {
-                                         if (const std::shared_ptr<Job> self = weak.lock()) {
-                                           self->Handle(ResultsHeld{held});
-                                         }
-                                       });
-                                     });
+  job->results_ = std::make_shared<ResultBuffer>(
+      context->results_buffer_bytes, ShowsRows(job->history().plan(), *context->connectors),
+      context->hold_for_followers, [context, weak = std::weak_ptr<Job>(job)](bool held) {
+        context->loop->Post([weak, held] {
+          if (const std::shared_ptr<Job> self = weak.lock()) {
+            self->Handle(ResultsHeld{held});
+          }
+        });
+      });
   return job;
 }
 

@@ -5,13 +5,24 @@
 
 namespace millrace {
 
-ResultBuffer::ResultBuffer(int64_t max_bytes, bool hold, std::function<void(bool)> on_held)
-    : max_bytes_(max_bytes), hold_(hold), on_held_(std::move(on_held)) {}
+namespace {
+
+// Of a shared entry, besides the message: its control block and its place in the queue.
+constexpr int64_t kEntryOverheadBytes = 64;
+
+}  // namespace
+
+ResultBuffer::ResultBuffer(int64_t max_bytes, bool rows, bool hold,
+                           std::function<void(bool)> on_held)
+    : max_bytes_(max_bytes), rows_(rows), hold_(hold), on_held_(std::move(on_held)) {}
 
 void ResultBuffer::Add(proto::BatchResults results) {
-  const auto bytes = static_cast<int64_t>(results.ByteSizeLong());
+  const auto bytes = static_cast<int64_t>(results.SpaceUsedLong()) + kEntryOverheadBytes;
   {
     std::lock_guard<std::mutex> lock(mutex_);
+    while (!rows_ && !kept_.empty()) {
+      DropFirst();
+    }
     kept_.push_back({std::make_shared<const proto::BatchResults>(std::move(results)), bytes});
     bytes_ += bytes;
     Trim();
@@ -38,12 +49,16 @@ int64_t ResultBuffer::Untaken() const {
   return readers_.empty() ? first_ : *readers_.begin();
 }
 
+void ResultBuffer::DropFirst() {
+  bytes_ -= kept_.front().bytes;
+  kept_.pop_front();
+  ++first_;
+}
+
 void ResultBuffer::Trim() {
   const int64_t untaken = Untaken();
   while (bytes_ > max_bytes_ && kept_.size() > 1 && first_ < untaken) {
-    bytes_ -= kept_.front().bytes;
-    kept_.pop_front();
-    ++first_;
+    DropFirst();
   }
   int64_t untaken_bytes = 0;
   for (size_t i = kept_.size(); i > 0 && first_ + static_cast<int64_t>(i) > untaken; --i) {

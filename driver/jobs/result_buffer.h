@@ -1,5 +1,6 @@
-// The committed results of one job that are kept for those who ask: bounded in bytes, the oldest go
-// first. Thread-safe.
+// The committed results of one job that are kept for those who ask: bounded in the memory that they
+// take, the oldest go first. A job that shows no rows has only its progress to tell, of which the
+// newest entry is kept. Thread-safe.
 #ifndef MILLRACE_DRIVER_JOBS_RESULT_BUFFER_H_
 #define MILLRACE_DRIVER_JOBS_RESULT_BUFFER_H_
 
@@ -21,11 +22,11 @@ class ResultBuffer {
  public:
   using Entry = std::shared_ptr<const proto::BatchResults>;
 
-  // With `hold`, what the follower has not taken (or, before the first one comes, nobody has)
-  // stays, and `on_held` says when that is more than `max_bytes` (true) and when there is room
-  // again (false). Otherwise the oldest are dropped, except the newest one. `on_held` is called
-  // without locks held.
-  ResultBuffer(int64_t max_bytes, bool hold, std::function<void(bool)> on_held);
+  // `rows`: whether entries hold rows for a person. With `hold`, what the follower has not taken
+  // (or, before the first one comes, nobody has) stays, and `on_held` says when that is more than
+  // `max_bytes` (true) and when there is room again (false). Otherwise the oldest are dropped,
+  // except the newest one. `on_held` is called without locks held.
+  ResultBuffer(int64_t max_bytes, bool rows, bool hold, std::function<void(bool)> on_held);
 
   void Add(proto::BatchResults results);
 
@@ -61,11 +62,13 @@ class ResultBuffer {
     int64_t bytes;
   };
 
+  void DropFirst();         // REQUIRES: mutex_ held
   void Trim();              // REQUIRES: mutex_ held
   int64_t Untaken() const;  // REQUIRES: mutex_ held; number of the first entry that must stay
   void TellHeld();          // REQUIRES: mutex_ not held
 
   const int64_t max_bytes_;
+  const bool rows_;
   const bool hold_;
   const std::function<void(bool)> on_held_;
 
@@ -73,7 +76,7 @@ class ResultBuffer {
   std::condition_variable changed_;
   std::deque<Kept> kept_;
   int64_t first_ = 0;  // number of kept_.front()
-  int64_t bytes_ = 0;
+  int64_t bytes_ = 0;  // of memory, in kept_
   Entry last_;
   std::multiset<int64_t> readers_;  // the next entry of each
   bool ever_read_ = false;

@@ -14,7 +14,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-proto::BatchResults Results(int64_t batch, size_t bytes = 100) {
+proto::BatchResults Results(int64_t batch, size_t bytes = 10000) {
   proto::BatchResults results;
   results.set_batch(batch);
   results.add_tables()->set_rows(std::string(bytes, 'x'));
@@ -38,7 +38,7 @@ std::vector<int64_t> ReadNow(ResultBuffer::Reader& reader, bool* end) {
 class ResultBufferTest : public ::testing::Test {
  protected:
   std::shared_ptr<ResultBuffer> New(int64_t max_bytes, bool hold) {
-    return std::make_shared<ResultBuffer>(max_bytes, hold,
+    return std::make_shared<ResultBuffer>(max_bytes, /*rows=*/true, hold,
                                           [this](bool held) { held_.push_back(held); });
   }
   std::vector<bool> held_;
@@ -57,13 +57,13 @@ TEST_F(ResultBufferTest, GivesWhatIsKeptFromTheBatchAskedFor) {
 }
 
 TEST_F(ResultBufferTest, DropsTheOldestButNeverTheNewest) {
-  const auto buffer = New(350, false);
+  const auto buffer = New(35000, false);
   const auto slow = ResultBuffer::NewReader(buffer, 0);
   for (int64_t batch = 1; batch <= 9; ++batch) {
     buffer->Add(Results(batch));
   }
   EXPECT_THAT(ReadNow(*slow, &end_), ElementsAre(7, 8, 9)) << "a slow follower misses batches";
-  buffer->Add(Results(10, 5000));
+  buffer->Add(Results(10, 500000));
   EXPECT_THAT(ReadNow(*slow, &end_), ElementsAre(10));
   EXPECT_THAT(held_, IsEmpty());
 }
@@ -92,7 +92,7 @@ TEST_F(ResultBufferTest, WakesAFollower) {
 }
 
 TEST_F(ResultBufferTest, HoldsUntilTheFollowerHasTaken) {
-  const auto buffer = New(350, true);
+  const auto buffer = New(35000, true);
   for (int64_t batch = 1; batch <= 4; ++batch) {
     buffer->Add(Results(batch));
   }
@@ -109,6 +109,35 @@ TEST_F(ResultBufferTest, HoldsUntilTheFollowerHasTaken) {
   EXPECT_THAT(held_, ElementsAre(true, false, true, false)) << "nobody is left to wait for";
   buffer->Add(Results(10));
   EXPECT_EQ(held_.size(), 4u);
+}
+
+// A batch without rows takes a hundred bytes of memory for ten on the wire, a million times a day.
+TEST_F(ResultBufferTest, AJobWithoutRowsKeepsItsNewestEntryOnly) {
+  const auto buffer =
+      std::make_shared<ResultBuffer>(1 << 20, /*rows=*/false, /*hold=*/false, [](bool) {});
+  const auto reader = ResultBuffer::NewReader(buffer, 0);
+  for (int64_t batch = 1; batch <= 100000; ++batch) {
+    proto::BatchResults progress;
+    progress.set_batch(batch);
+    buffer->Add(progress);
+  }
+  EXPECT_THAT(ReadNow(*reader, &end_), ElementsAre(100000));
+  proto::BatchResults progress;
+  progress.set_batch(100001);
+  buffer->Add(progress);
+  EXPECT_THAT(ReadNow(*reader, &end_), ElementsAre(100001));
+  EXPECT_THAT(ReadNow(*ResultBuffer::NewReader(buffer, 0), &end_), ElementsAre(100001));
+}
+
+TEST_F(ResultBufferTest, SmallEntriesCountWithTheMemoryTheyTake) {
+  const auto buffer = New(1 << 20, false);
+  for (int64_t batch = 1; batch <= 100000; ++batch) {
+    proto::BatchResults empty;
+    empty.set_batch(batch);
+    buffer->Add(empty);
+  }
+  // By their few bytes on the wire more than 100,000 would fit.
+  EXPECT_LT(ReadNow(*ResultBuffer::NewReader(buffer, 0), &end_).size(), 10000u);
 }
 
 }  // namespace
