@@ -127,7 +127,8 @@ void JobState::SendCommits() {
   }
   Wave wave;
   for (InFlight& batch : in_flight_) {
-    if (batch.step != InFlight::Step::kPrepared || history_.last_planned() < batch.plan.batch) {
+    if (batch.step != InFlight::Step::kPrepared || history_.last_planned() < batch.plan.batch ||
+        !IsDurable(batch.claims_record)) {
       break;
     }
     batch.step = InFlight::Step::kCommitting;
@@ -429,10 +430,14 @@ void JobState::OnPrepared(size_t member, const proto::BatchPrepared& prepared) {
       done.first_error = report.first_error();
     }
   }
+  batch->claimed.insert(batch->claimed.end(), prepared.claimed().begin(), prepared.claimed().end());
   done.state_rows += prepared.state_rows();
   done.state_bytes += prepared.state_bytes();
   if (batch->answers == members_.size()) {
     batch->step = InFlight::Step::kPrepared;
+    if (!batch->claimed.empty()) {
+      batch->claims_record = JournalClaims(std::exchange(batch->claimed, {}));
+    }
     done.prepared_us = now_.mono_us;
     if (batch->budget > 0) {
       controller_.OnBatch(batch->budget, done.records, done.bytes,

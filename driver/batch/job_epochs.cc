@@ -165,18 +165,21 @@ void JobState::OpenEpoch() {
       return;
     }
   }
-  proto::JournalRecord record;
-  record.mutable_epoch_opened()->set_job_id(history_.job_id());
-  record.mutable_epoch_opened()->set_epoch(epoch_.value());
-  record.mutable_epoch_opened()->mutable_markers()->Add(claimed_.begin(), claimed_.end());
-  claimed_.clear();
-  Append(std::move(record));
+  JournalClaims(std::exchange(claimed_, {}));
   if (options_.settle && furthest <= history_.last_committed() &&
       history_.last_planned() > history_.last_committed()) {
     AbandonBatches();
   } else {
     EnterRunning();
   }
+}
+
+int64_t JobState::JournalClaims(const std::vector<proto::SinkMarker>& claimed) {
+  proto::JournalRecord record;
+  record.mutable_epoch_opened()->set_job_id(history_.job_id());
+  record.mutable_epoch_opened()->set_epoch(epoch_.value());
+  record.mutable_epoch_opened()->mutable_markers()->Add(claimed.begin(), claimed.end());
+  return Append(std::move(record));
 }
 
 // Nobody has committed what is in doubt, and since all shards are claimed nobody will. The epoch

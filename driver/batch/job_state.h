@@ -161,6 +161,8 @@ class JobState {
     std::vector<bool> answered;  // by member, in this step
     size_t answers = 0;
     std::map<uint32_t, proto::SplitReport> reports;  // by ordinal
+    std::vector<proto::SinkMarker> claimed;          // for partitions that came with this batch
+    int64_t claims_record = 0;  // says so in the journal, before the commit; 0 = nothing to say
     int64_t budget = 0;
     int64_t step_since_us = 0;
     BatchDone done;
@@ -213,6 +215,9 @@ class JobState {
   proto::StartEpoch StartEpochMessage() const;
   void OnEpochReady(size_t member, const proto::EpochReady& ready);
   void OpenEpoch();
+  // Journals that shards were claimed: whoever finds one without a marker later knows that there
+  // was one. Returns the record's id.
+  int64_t JournalClaims(const std::vector<proto::SinkMarker>& claimed);
   void AbandonBatches();
   void EnterRunning();
 
@@ -228,6 +233,9 @@ class JobState {
   bool InEpoch() const;
   std::optional<size_t> MemberIndex(const ExecutorId& id) const;
   int64_t Append(proto::JournalRecord record);
+  bool IsDurable(int64_t record) const {
+    return undurable_.empty() || undurable_.front().first > record;
+  }
   void Send(size_t member, proto::DriverMessage message);
   void StopEpochOnMembers();
   void SendStop(size_t member);

@@ -514,6 +514,32 @@ TEST(JobStateTest, NewPartitionEntersWithItsFirstRecords) {
   EXPECT_EQ(play.state().history().partitions().size(), 2u);
 }
 
+// A shard that has committed and of which no durable record says that it was claimed would look,
+// once the broker has expired its marker, like one that has never written: its batch would come
+// twice.
+TEST(JobStateTest, ClaimsForNewPartitionsAreDurableBeforeTheirFirstCommit) {
+  Play play(Submitted(1), Play::Settings(0));
+  play.Start();
+  play.Do(PartitionsDiscovered{0, {{"t/0", 0}, {"t/1", 5}}});
+  play.Do(EndsKnown{0, {{"t/1", 9, 9}}});
+  ASSERT_EQ(play.runs.size(), 1u);
+  play.MakeDurable();
+  play.journal_works = false;
+  proto::ExecutorMessage message;
+  proto::BatchPrepared* prepared = message.mutable_batch_prepared();
+  prepared->set_epoch(play.state().epoch().value());
+  prepared->set_batch(1);
+  prepared->add_claimed()->set_shard(1);
+  prepared->mutable_claimed(0)->set_marker("claimed");
+  play.Report("e", std::move(message));
+  EXPECT_THAT(play.commits, IsEmpty()) << "nobody would know that shard 1 was claimed";
+  ASSERT_TRUE(play.journal.back().has_epoch_opened());
+  EXPECT_EQ(play.journal.back().epoch_opened().markers(0).marker(), "claimed");
+  play.MakeDurable();
+  EXPECT_THAT(play.commits, ElementsAre(1));
+  EXPECT_EQ(play.state().history().markers().at({0, 1}).marker(), "claimed");
+}
+
 TEST(JobStateTest, LostTopicFailsTheJobWithItsName) {
   Play play(Submitted(1));
   play.Start();

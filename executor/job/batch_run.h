@@ -54,6 +54,9 @@ class BatchRun {
   void AddSkipped(const SkipReport& report);
   void AddRowsOut(int64_t rows) { rows_out_.fetch_add(rows, std::memory_order_relaxed); }
   void AddWriter(ShardWriter* writer);
+  // Writers that were opened for this batch. Before its tasks begin.
+  void AddClaimed(const ShardWriter* writer) { claimed_.push_back(writer); }
+  const std::vector<const ShardWriter*>& claimed() const { return claimed_; }
   // Encoded rows for a person, in order per sink and shard.
   void AddResult(uint32_t sink, uint32_t shard, std::string rows);
 
@@ -78,6 +81,7 @@ class BatchRun {
   const int64_t time_us_;
   const int64_t start_ns_;
   const bool suppressed_;
+  std::vector<const ShardWriter*> claimed_;
   std::vector<std::atomic<uint64_t>> sent_;  // [exchange · members + member]
   std::atomic<int64_t> rows_out_ = 0;
   std::atomic<int64_t> read_us_ = 0;

@@ -135,6 +135,11 @@ void JobEpoch::StartBatch(const proto::RunBatch& message) {
     }
   }
   auto run = std::make_shared<BatchRun>(layout_, message, runtime_.clock->MonotonicNs());
+  for (const proto::PartitionStart& partition : message.new_partitions()) {
+    for (const auto& [sink, shard] : sinks_->WritersFor(partition)) {
+      run->AddClaimed(sinks_->Find(sink, shard));
+    }
+  }
   {
     absl::MutexLock lock(&mutex_);
     run_ = run;
@@ -327,6 +332,9 @@ void JobEpoch::ReportPrepared(const std::shared_ptr<BatchRun>& run, int64_t proc
   run->FillPrepared(prepared);
   prepared->set_state_rows(state_rows);
   prepared->set_state_bytes(state_bytes);
+  for (const ShardWriter* writer : run->claimed()) {
+    *prepared->add_claimed() = writer->ClaimedMarker();
+  }
   prepared->set_held_bytes(sinks_->held_bytes());
   prepared->set_wake_at_us(WakeAtUs());
   prepared->set_total_us(MicrosSince(run->start_ns()));
