@@ -36,7 +36,7 @@ RawRecord RawRecordOf(const rd_kafka_message_t& message, std::string_view topic,
 
 // The headers of a message as the jsonb of _headers.
 absl::Status HeadersAsJsonb(const rd_kafka_message_t* message, std::string* out) {
-  *out = "[";
+  out->assign(1, '[');
   rd_kafka_headers_t* headers = nullptr;
   if (rd_kafka_message_headers(message, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR) {
     const char* name = nullptr;
@@ -45,12 +45,12 @@ absl::Status HeadersAsJsonb(const rd_kafka_message_t* message, std::string* out)
     for (size_t i = 0;
          rd_kafka_header_get_all(headers, i, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR;
          ++i) {
-      *out += i == 0 ? "" : ", ";
+      out->append(i == 0 ? "" : ", ");
       RETURN_IF_ERROR(AppendKafkaHeader(
           name, value == nullptr ? std::nullopt : std::make_optional(View(value, size)), out));
     }
   }
-  *out += "]";
+  out->push_back(']');
   return absl::OkStatus();
 }
 
