@@ -42,7 +42,7 @@ int RunList(const JobsOptions& options, const Console& console) {
     table.AddRow({job.name(), PhaseName(job.phase()), int64_t{job.committed_batch()},
                   int64_t{job.records()}, job.records_per_second(), int64_t{job.lag_records()},
                   int64_t{job.skipped_records()}, int64_t{job.lost_records()},
-                  int64_t{job.restarts()}, TimeText(job.submitted_at_us()),
+                  int64_t{job.restarts()}, TimeText(job.submitted_at_us(), options.output),
                   Printable(job.message())});
   }
   table.Print(options.output, console.out);
@@ -56,9 +56,9 @@ void PrintSummary(const proto::JobDetail& detail, std::ostream& out) {
   if (!job.message().empty()) {
     out << " (" << job.message() << ")";
   }
-  out << "\nsubmitted  " << TimeText(job.submitted_at_us()) << "\nepoch      " << job.epoch()
-      << "\nrestarts   " << job.restarts() << "\nbatch      " << job.committed_batch()
-      << "\nrecords    " << WithThousands(job.records()) << " ("
+  out << "\nsubmitted  " << TimeText(job.submitted_at_us(), OutputFormat::kTable) << "\nepoch      "
+      << job.epoch() << "\nrestarts   " << job.restarts() << "\nbatch      "
+      << job.committed_batch() << "\nrecords    " << WithThousands(job.records()) << " ("
       << WithThousands(static_cast<int64_t>(job.records_per_second())) << "/s)\nlag        "
       << WithThousands(job.lag_records()) << "\nskipped    "
       << WithThousands(job.skipped_records());
@@ -82,8 +82,8 @@ void PrintRecentBatches(const proto::JobDetail& detail, std::ostream& out) {
                    {"plan to prepared ms", "plan_to_prepared_ms"},
                    {"tick to committed ms", "tick_to_committed_ms"}});
   for (const proto::BatchSummary& batch : detail.recent()) {
-    table.AddRow({int64_t{batch.batch()}, TimeText(batch.batch_time_us()), int64_t{batch.records()},
-                  static_cast<double>(batch.plan_to_prepared_us()) / 1000,
+    table.AddRow({int64_t{batch.batch()}, TimeText(batch.batch_time_us(), OutputFormat::kTable),
+                  int64_t{batch.records()}, static_cast<double>(batch.plan_to_prepared_us()) / 1000,
                   static_cast<double>(batch.tick_to_committed_us()) / 1000});
   }
   out << "\nlast batches\n";

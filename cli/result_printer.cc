@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -10,14 +9,17 @@
 #include "cli/text_table.h"
 #include "common/base/status.h"
 #include "common/columnar/batch_codec.h"
+#include "common/types/json_value_text.h"
+#include "common/types/jsonb_text.h"
 #include "common/types/text_format.h"
 
 namespace millrace {
 namespace {
 
 std::string JsonText(std::string_view text) {
-  return nlohmann::json(std::string(text))
-      .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  std::string quoted;
+  AppendJsonString(text, &quoted);
+  return quoted;
 }
 
 // Weight of a row as so many lines; a removed one starts with "-".
@@ -26,27 +28,10 @@ const char* SignOf(const Batch& rows, uint32_t row) { return rows.weight(row) < 
 
 }  // namespace
 
-std::string TimeText(int64_t micros) {
-  return absl::FormatTime("%Y-%m-%d %H:%M:%S+00", absl::FromUnixMicros(micros),
-                          absl::UTCTimeZone());
-}
-
-void AppendJsonValue(const Column& column, size_t row, std::string* out) {
-  if (column.IsNull(row)) {
-    *out += "null";
-    return;
-  }
-  const std::string text = ValueToString(column, row);
-  const SqlType& type = column.type();
-  if (type.id == TypeId::kBool) {
-    *out += column.value<uint8_t>(row) != 0 ? "true" : "false";
-  } else if (type.id == TypeId::kJsonb) {
-    *out += text;
-  } else if (type.IsNumber() && text != "NaN" && text.find("Inf") == std::string::npos) {
-    *out += text;
-  } else {
-    *out += JsonText(text);
-  }
+std::string TimeText(int64_t micros, OutputFormat format) {
+  return absl::FormatTime(
+      format == OutputFormat::kJson ? "%Y-%m-%dT%H:%M:%S+00:00" : "%Y-%m-%d %H:%M:%S+00",
+      absl::FromUnixMicros(micros), absl::UTCTimeZone());
 }
 
 absl::Status ResultPrinter::Print(const proto::BatchResults& results) {
@@ -79,9 +64,9 @@ absl::Status ResultPrinter::Print(const proto::BatchResults& results) {
 }
 
 void ResultPrinter::PrintHeader(const proto::BatchResults& results) {
-  const std::string header =
-      absl::StrCat("-- batch ", results.batch(), ", ", TimeText(results.batch_time_us()), ", ",
-                   WithThousands(results.records_per_second()), " records/s");
+  const std::string header = absl::StrCat(
+      "-- batch ", results.batch(), ", ", TimeText(results.batch_time_us(), OutputFormat::kTable),
+      ", ", WithThousands(results.records_per_second()), " records/s");
   if (console_.out_is_terminal) {
     console_.out << "\033[1m" << header << "\033[0m\n";
   } else {
@@ -142,7 +127,8 @@ void ResultPrinter::PrintJson(const proto::BatchResults& results,
                               const proto::BatchResults::Table& table, const Batch& rows) {
   rows.rows().ForEach([&](uint32_t row) {
     std::string line = absl::StrCat(
-        "{\"batch\":", results.batch(), ",\"time\":", JsonText(TimeText(results.batch_time_us())),
+        "{\"batch\":", results.batch(),
+        ",\"time\":", JsonText(TimeText(results.batch_time_us(), OutputFormat::kJson)),
         ",\"table\":", JsonText(table.table()), ",\"weight\":", rows.weight(row), ",\"row\":{");
     for (size_t c = 0; c < rows.column_count(); ++c) {
       absl::StrAppend(&line, c == 0 ? "" : ",", JsonText(table.columns(static_cast<int>(c))), ":");

@@ -39,12 +39,9 @@ class ResultPrinter {
   bool printed_any_ = false;
 };
 
-// The value of a row as JSON: numbers and booleans as such, jsonb as it is, NULL as null,
-// everything else as its text.
-void AppendJsonValue(const Column& column, size_t row, std::string* out);
-
-// UTC microseconds as PostgreSQL prints a timestamptz, to the second: 2025-03-01 12:00:04+00.
-std::string TimeText(int64_t micros);
+// UTC microseconds to the second: as PostgreSQL prints a timestamptz, 2025-03-01 12:00:04+00, or in
+// JSON as ISO 8601, 2025-03-01T12:00:04+00:00.
+std::string TimeText(int64_t micros, OutputFormat format);
 
 }  // namespace millrace
 

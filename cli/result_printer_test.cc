@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "common/columnar/batch_codec.h"
 #include "common/types/sql_type.h"
 
@@ -97,24 +98,29 @@ TEST(ResultPrinterTest, JsonIsOneObjectPerRow) {
   words->SetNull(1);
   const Batch rows({words, Numbers({7, 2})}, 2);
   EXPECT_EQ(Printed(ResultsOf(rows, {"word", "count"}), OutputFormat::kJson),
-            "{\"batch\":3,\"time\":\"2025-03-01 12:00:04+00\",\"table\":\"counts\",\"weight\":1,"
+            "{\"batch\":3,\"time\":\"2025-03-01T12:00:04+00:00\",\"table\":\"counts\",\"weight\":1,"
             "\"row\":{\"word\":\"say \\\"hi\\\"\",\"count\":7}}\n"
-            "{\"batch\":3,\"time\":\"2025-03-01 12:00:04+00\",\"table\":\"counts\",\"weight\":1,"
+            "{\"batch\":3,\"time\":\"2025-03-01T12:00:04+00:00\",\"table\":\"counts\",\"weight\":1,"
             "\"row\":{\"word\":null,\"count\":2}}\n");
 }
 
-TEST(ResultPrinterTest, NumbersThatJsonDoesNotKnowAreText) {
-  auto column = std::make_shared<Column>(MakeType(TypeId::kFloat64), 3);
-  double* values = column->mutable_values<double>();
+TEST(ResultPrinterTest, JsonHasNumbersThatItDoesNotKnowAndTimesAsStrings) {
+  auto numbers = std::make_shared<Column>(MakeType(TypeId::kFloat64), 3);
+  double* values = numbers->mutable_values<double>();
   values[0] = 1.5;
   values[1] = std::numeric_limits<double>::quiet_NaN();
   values[2] = -std::numeric_limits<double>::infinity();
-  std::string json;
-  for (size_t row = 0; row < 3; ++row) {
-    AppendJsonValue(*column, row, &json);
-    json += ' ';
+  auto times = std::make_shared<Column>(MakeType(TypeId::kTimestampTz), 3);
+  times->mutable_values<int64_t>()[0] = 1700000000500000;
+  times->SetNull(1);
+  times->mutable_values<int64_t>()[2] = std::numeric_limits<int64_t>::max();
+  const std::string printed =
+      Printed(ResultsOf(Batch({numbers, times}, 3), {"d", "at"}), OutputFormat::kJson);
+  for (const char* row :
+       {R"("row":{"d":1.5,"at":"2023-11-14T22:13:20.5+00:00"}})", R"("row":{"d":"NaN","at":null}})",
+        R"("row":{"d":"-Infinity","at":"infinity"}})"}) {
+    EXPECT_TRUE(absl::StrContains(printed, row)) << printed;
   }
-  EXPECT_EQ(json, "1.5 \"NaN\" \"-Infinity\" ");
 }
 
 TEST(ResultPrinterTest, BytesThatAreNoRowsAreAnError) {
