@@ -58,11 +58,8 @@ class FileWriter : public SinkWriter {
     held.time_us = batch_time_us;
     const size_t before = held.lines.size();
     for (const EncodedRecords::Record& record : encoded.records) {
-      if (is_raw_ && record.value.find('\n') != std::string_view::npos) {
-        return absl::InvalidArgumentError(
-            absl::StrCat("writing to ", directory_,
-                         ": a value holds a line end, which format raw cannot write to a file; use "
-                         "json or csv"));
+      if (is_raw_) {
+        RETURN_IF_ERROR(CheckLine(record.value));
       }
       held.lines.append(record.value);
       held.lines.push_back('\n');
@@ -142,6 +139,18 @@ class FileWriter : public SinkWriter {
   }
 
  private:
+  // What would not be read from the file as it was written.
+  absl::Status CheckLine(std::string_view value) const {
+    const char* what = value.data() == nullptr                      ? "is NULL"
+                       : value.find('\n') != std::string_view::npos ? "holds a line end"
+                       : value.ends_with('\r')                      ? "ends with a carriage return"
+                                                                    : nullptr;
+    return what == nullptr ? absl::OkStatus()
+                           : absl::InvalidArgumentError(absl::StrCat(
+                                 "writing to ", directory_, ": a value ", what,
+                                 ", which format raw cannot write to a file; use json or csv"));
+  }
+
   struct Held {
     std::string lines;
     int64_t time_us = 0;

@@ -65,6 +65,20 @@ class FileSinkTest : public FileSinkFixture {
   MemoryFileSystem files_;
 };
 
+TEST_F(FileSinkTest, RawRefusesWhatWouldNotBeReadAsItWasWritten) {
+  auto writer = Open(Target("raw"));
+  for (const char* value : {"two\nlines", "end\n", "end\r"}) {
+    const absl::Status status = Write(writer.get(), 1, {value});
+    EXPECT_THAT(std::string(status.message()),
+                HasSubstr("which format raw cannot write to a file"));
+  }
+  auto null = std::make_shared<Column>(MakeType(TypeId::kText), 1);
+  null->SetNull(0);
+  EXPECT_THAT(std::string(writer->Write(BatchId(1), 0, Batch({null}, 1)).message()),
+              HasSubstr("a value is NULL"));
+  EXPECT_TRUE(Write(writer.get(), 1, {"in\rside", "", " "}).ok());
+}
+
 TEST_F(FileSinkTest, AFileIsHiddenUntilItsLastCommitIsInTheJournal) {
   auto writer = Open(Target("raw", "8 B"));
   CommitRow(writer.get(), 1, "one");

@@ -11,6 +11,7 @@
 #include "common/base/status.h"
 #include "connectors/file/file.h"
 #include "connectors/file/file_access.h"
+#include "connectors/formats/utf8.h"
 #include "connectors/options.h"
 #include "connectors/record_hash.h"
 
@@ -44,7 +45,8 @@ absl::StatusOr<FileOptions> ParseOptions(const proto::Source& source) {
   }
   out.csv = source.format() == "csv";
   ASSIGN_OR_RETURN(out.header, BoolOption(options, "header", false));
-  out.skip_blank = source.format() != "raw";
+  // In CSV of one column an empty line is a record: its NULL.
+  out.skip_blank = source.format() == "json" || (out.csv && source.declared_size() > 1);
   return out;
 }
 
@@ -199,6 +201,12 @@ class FilePartition {
   }
 
   void Add(std::string_view line, int64_t offset, SourceChunk* chunk) {
+    if (offset == 0 && line.starts_with(kByteOrderMark)) {
+      line.remove_prefix(kByteOrderMark.size());
+      if (line.empty()) {
+        return;
+      }
+    }
     if (!line.empty() && line.back() == '\n') {
       line.remove_suffix(1);
     }

@@ -117,6 +117,34 @@ TEST_F(FileTest, RecordsLongerThanABlockAreRead) {
   EXPECT_EQ(ReadAll(Table(Path("f"), "raw"), Path("f")), (Values{"a", big, "b"}));
 }
 
+TEST_F(FileTest, AByteOrderMarkAtTheStartIsPassedOver) {
+  const std::string mark = "\xEF\xBB\xBF";
+  Append("raw", mark + "one\ntwo\n");
+  EXPECT_EQ(ReadAll(Table(Path("raw"), "raw"), Path("raw")), (Values{"one", "two"}));
+  Append("only", mark);
+  EXPECT_EQ(ReadAll(Table(Path("only"), "raw"), Path("only")), Values{});
+  Append("json", mark + "{\"value\": \"a\"}\n{\"value\": \"b\"}\n");
+  EXPECT_EQ(ReadAll(Table(Path("json"), "json"), Path("json")), (Values{"a", "b"}));
+  Append("csv", mark + "\"a\nb\"\nc\n");
+  EXPECT_EQ(ReadAll(Table(Path("csv"), "csv"), Path("csv")), (Values{"a\nb", "c"}));
+  proto::Source header = Table(Path("csv"), "csv");
+  (*header.mutable_options())["header"] = "true";
+  EXPECT_EQ(ReadAll(header, Path("csv")), Values{"c"});
+  // Elsewhere it is a character like any other.
+  Append("later", "one\n" + mark + "two\n");
+  EXPECT_EQ(ReadAll(Table(Path("later"), "raw"), Path("later")), (Values{"one", mark + "two"}));
+}
+
+TEST_F(FileTest, AnEmptyLineOfOneCsvColumnIsItsNull) {
+  Append("f.csv", "\n\"\"\na\n\n");
+  EXPECT_EQ(ReadAll(Table(Path("f.csv"), "csv"), Path("f.csv")), (Values{"NULL", "", "a", "NULL"}));
+  proto::Source two = Table(Path("g.csv"), "csv");
+  *two.add_declared() = two.declared(0);
+  two.mutable_declared(1)->set_name("other");
+  Append("g.csv", "a,b\n\nc,d\n");
+  EXPECT_EQ(ReadAll(two, Path("g.csv")), (Values{"a", "c"}));
+}
+
 TEST_F(FileTest, ErrorsNameFileAndOffset) {
   Append("f", "{\"value\": \"a\"}\n\nnonsense\n");
   auto connector = NewFileSourceConnector(&registry_);
