@@ -130,7 +130,7 @@ class ArrayReader {
 };
 
 absl::Status StoreArray(std::string_view text, Column* out, size_t row) {
-  ASSIGN_OR_RETURN(ColumnPtr elements, ParseArray(text, out->type().element));
+  ASSIGN_OR_RETURN(ColumnPtr elements, ParseArray(text, out->type().ElementType()));
   auto begin = static_cast<uint32_t>(out->child() == nullptr ? 0 : out->child()->size());
   out->mutable_values<ListView>()[row] = {.begin = begin,
                                           .size = static_cast<uint32_t>(elements->size())};
@@ -249,13 +249,13 @@ absl::StatusOr<std::string> ParseBytea(std::string_view text) {
   return bytes;
 }
 
-absl::StatusOr<ColumnPtr> ParseArray(std::string_view text, TypeId element) {
+absl::StatusOr<ColumnPtr> ParseArray(std::string_view text, const SqlType& element) {
   std::vector<ArrayReader::Element> elements;
   if (!ArrayReader(text).Read(&elements)) {
     return absl::InvalidArgumentError(
         absl::StrCat("malformed array literal: \"", ToAbsl(text), "\""));
   }
-  auto column = std::make_shared<Column>(MakeType(element), elements.size());
+  auto column = std::make_shared<Column>(element, elements.size());
   for (size_t i = 0; i < elements.size(); ++i) {
     if (elements[i].null) {
       column->SetNull(i);

@@ -26,7 +26,7 @@ void AppendValue(const Column& column, size_t row, std::string* out);
 std::string ValueToString(const Column& column, size_t row, std::string_view null_text = "NULL");
 
 // The elements of an array's text form, '{a,"b c",NULL}', as a column of the element type.
-absl::StatusOr<ColumnPtr> ParseArray(std::string_view text, TypeId element);
+absl::StatusOr<ColumnPtr> ParseArray(std::string_view text, const SqlType& element);
 
 // Appends the elements [list.begin, list.begin + list.size) of `child` as an array's text form.
 void AppendArray(const Column& child, const ListView& list, std::string* out);

@@ -185,7 +185,7 @@ absl::StatusOr<SqlType> BindTypeName(const pg_query::TypeName& name, std::string
   if (name.array_bounds_size() > 1) {
     return Unsupported("an array of several dimensions", position);
   }
-  return name.array_bounds().empty() ? result : SqlType{.id = TypeId::kArray, .element = result.id};
+  return name.array_bounds().empty() ? result : ArrayOf(result);
 }
 
 std::string ConstructName(const pg_query::Node& node) {

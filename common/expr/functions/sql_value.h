@@ -153,9 +153,7 @@ template <typename T>
 constexpr SqlType SqlTypeOf() {
   return MakeType(SqlValue<T>::kTypeId);
 }
-constexpr SqlType ArrayOf(TypeId element) {
-  return SqlType{.id = TypeId::kArray, .element = element};
-}
+constexpr SqlType ArrayOf(TypeId element) { return ArrayOf(MakeType(element)); }
 
 // What a lambda's result says about the function.
 template <typename R>
