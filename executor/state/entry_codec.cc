@@ -10,6 +10,7 @@
 #include "common/base/status.h"
 #include "common/columnar/text_view.h"
 #include "common/types/interval.h"
+#include "common/types/jsonb_order.h"
 #include "common/types/numeric.h"
 
 namespace millrace {
@@ -58,9 +59,12 @@ void AppendCanonical(const Column& column, uint32_t row, std::string* out) {
       return AppendText(column.value<Numeric>(row).Canonical().ToString(), out);
     case TypeId::kInterval:
       return Append(column.value<Interval>(row).SortKey(), out);
+    case TypeId::kJsonb: {
+      std::string storage;
+      return AppendText(JsonbKey(column.value<TextView>(row).view(), &storage), out);
+    }
     case TypeId::kText:
     case TypeId::kBytea:
-    case TypeId::kJsonb:
       return AppendText(column.value<TextView>(row).view(), out);
     case TypeId::kArray:
       MILLRACE_CHECK(false) << "arrays are never keys";

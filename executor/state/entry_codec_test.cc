@@ -39,6 +39,8 @@ TEST(EntryCodecTest, KeysAreEqualWhereSqlSaysSoAndNowhereElse) {
       {TypeId::kFloat64, {"0", "-0", "1", "NaN", "Infinity", "NULL"}},
       {TypeId::kNumeric, {"0", "0.00", "-1", "1", "1.0", "1.00", "1.01", "10", "NaN", "NULL"}},
       {TypeId::kText, {"", "a", "a-text-that-no-view-holds", "a-text-that-no-view-holds!", "NULL"}},
+      {TypeId::kJsonb,
+       {"1", "1.0", "1.00", "[1, {\"a\": 0.50}]", "[1.0, {\"a\": 0.5}]", "\"1.0\"", "NULL"}},
       {TypeId::kBytea, {"\\x", "\\x00", "\\x0000", "NULL"}},
       {TypeId::kDate, {"2026-01-01", "2026-01-02", "NULL"}},
       {TypeId::kTimestamp, {"2026-01-01 00:00:00", "2026-01-01 00:00:01", "NULL"}},

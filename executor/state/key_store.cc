@@ -9,8 +9,8 @@ namespace millrace {
 KeyStore::KeyStore(std::vector<SqlType> types) : types_(std::move(types)) {
   for (const SqlType& type : types_) {
     row_bytes_ += static_cast<size_t>(type.ByteWidth());
-    has_equal_forms_ |=
-        type.IsFloat() || type.id == TypeId::kNumeric || type.id == TypeId::kInterval;
+    has_equal_forms_ |= type.IsFloat() || type.id == TypeId::kNumeric ||
+                        type.id == TypeId::kInterval || type.id == TypeId::kJsonb;
   }
   Grow(kMinCapacity);
 }
@@ -48,25 +48,53 @@ void KeyStore::Store(uint32_t group, const std::vector<ColumnPtr>& keys, uint32_
     Grow(std::max<size_t>(capacity_ * 2, group + 1));
   }
   for (size_t i = 0; i < columns_.size(); ++i) {
-    Column& column = *columns_[i];
-    if (keys[i]->IsNull(row)) {
-      column.SetNull(group);
-      continue;
+    StoreValue(i, group, *keys[i], row);
+  }
+}
+
+void KeyStore::StoreValue(size_t column, uint32_t group, const Column& key, uint32_t row) {
+  Column& stored = *columns_[column];
+  if (key.IsNull(row)) {
+    stored.SetNull(group);
+    return;
+  }
+  stored.SetValid(group);
+  if (types_[column].IsText()) {
+    stored.mutable_values<TextView>()[group] = Copy(key.value<TextView>(row));
+  } else {
+    auto width = static_cast<size_t>(types_[column].ByteWidth());
+    std::memcpy(stored.mutable_values<uint8_t>() + group * width,
+                key.values<uint8_t>() + row * width, width);
+  }
+}
+
+void KeyStore::Replace(uint32_t group, const std::vector<ColumnPtr>& keys, uint32_t row) {
+  for (size_t i = 0; i < columns_.size(); ++i) {
+    const bool is_text = types_[i].IsText() && !columns_[i]->IsNull(group) && !keys[i]->IsNull(row);
+    if (is_text) {
+      const TextView& text = columns_[i]->value<TextView>(group);
+      if (text == keys[i]->value<TextView>(row)) {
+        continue;
+      }
+      released_ += text.is_inline() ? 0 : text.size();
     }
-    column.SetValid(group);
-    if (types_[i].IsText()) {
-      column.mutable_values<TextView>()[group] = Copy(keys[i]->value<TextView>(row));
-    } else {
-      auto width = static_cast<size_t>(types_[i].ByteWidth());
-      std::memcpy(column.mutable_values<uint8_t>() + group * width,
-                  keys[i]->values<uint8_t>() + row * width, width);
-    }
+    StoreValue(i, group, *keys[i], row);
   }
 }
 
 bool KeyStore::Equals(uint32_t group, const std::vector<ColumnPtr>& keys, uint32_t row) const {
   for (size_t i = 0; i < columns_.size(); ++i) {
     if (!ValuesEqual(*columns_[i], group, *keys[i], row)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+bool KeyStore::HasBytes(uint32_t group, const std::vector<ColumnPtr>& keys, uint32_t row) const {
+  for (size_t i = 0; i < columns_.size(); ++i) {
+    if (types_[i].IsText() && !columns_[i]->IsNull(group) && !keys[i]->IsNull(row) &&
+        !(columns_[i]->value<TextView>(group) == keys[i]->value<TextView>(row))) {
       return false;
     }
   }
