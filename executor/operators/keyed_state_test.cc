@@ -326,7 +326,8 @@ TEST_P(KeyedStateTest, JsonbKeysOfAnOldSnapshotThatAreOneNowAreRefused) {
 }
 
 TEST_P(KeyedStateTest, AKeyWithoutARowShowsAsInTheBatchThatGivesItOne) {
-  const std::string large = absl::StrCat("5", std::string(37, '0'));
+  const std::string large =
+      absl::StrCat("5", std::string(131071, '0'));  // twice as much is too much
   proto::JobPlan plan = KeyedPlan("0", false, 2);
   plan.mutable_sources(0)->set_on_error(proto::ON_ERROR_SKIP);
   for (uint32_t seed = 0; seed < 6; ++seed) {

@@ -8,6 +8,7 @@
 
 #include "common/base/check.h"
 #include "common/base/status.h"
+#include "common/columnar/owned_values.h"
 #include "common/columnar/text_view.h"
 #include "common/types/interval.h"
 #include "common/types/jsonb_order.h"
@@ -87,6 +88,8 @@ void AppendValue(const Column& column, uint32_t row, std::string* out) {
     for (uint32_t i = 0; i < list.size; ++i) {
       AppendValue(*column.child(), list.begin + i, out);
     }
+  } else if (column.type().id == TypeId::kNumeric) {
+    column.value<Numeric>(row).AppendBytes(out);
   } else {
     AppendFixed(column, row, out);
   }
@@ -125,6 +128,11 @@ absl::Status DecodeValue(std::string_view* row, Column* column, uint32_t at) {
     ASSIGN_OR_RETURN(const uint32_t size, Cut<uint32_t>(row));
     ASSIGN_OR_RETURN(const std::string_view text, Cut(size, row));
     column->SetTextCopy(at, text);
+    return absl::OkStatus();
+  }
+  if (column->type().id == TypeId::kNumeric) {
+    ASSIGN_OR_RETURN(const Numeric number, Numeric::CutBytes(row));
+    SetNumeric(number, column, at);
     return absl::OkStatus();
   }
   const auto width = static_cast<size_t>(column->type().ByteWidth());

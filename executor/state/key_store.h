@@ -42,7 +42,7 @@ class KeyStore {
   }
   bool has_nulls(size_t column) const { return columns_[column]->has_nulls(); }
 
-  // Key column `column` of the listed groups, text copied.
+  // Key column `column` of the listed groups, text and digits copied.
   ColumnPtr Gather(size_t column, const uint32_t* groups, size_t count) const;
 
   // Counts the text of a group that goes away, to know when Compact is due.
@@ -62,6 +62,8 @@ class KeyStore {
   size_t text_bytes() const { return arena_.allocated() - released_; }
 
  private:
+  // Copies what a cell points at into the arena.
+  void CopyOutside(Column* column, uint32_t group);
   void StoreValue(size_t column, uint32_t group, const Column& key, uint32_t row);
 
   static constexpr size_t kMinReleased = 1 << 20;
