@@ -1,7 +1,8 @@
 // Form, version 1, little-endian: u8 version, u8 flags (1 = weights, 2 = hashes), u32 columns, u32
 // rows, the columns, then weights (8 bytes a row), then hashes (8 bytes a row). A column: u8 type,
 // i32 precision, i32 scale, u8 element, u8 has_nulls, [bitmap]; then fixed-width values as they
-// are; or for text the u32 lengths and the bytes one after another; or for arrays the u32 sizes,
+// are (behind numerics the digits of the wide ones, one after another; their cells say how many
+// bytes); or for text the u32 lengths and the bytes one after another; or for arrays the u32 sizes,
 // u32 child rows and the child.
 #include "common/columnar/batch_codec.h"
 
@@ -11,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
+#include "common/types/numeric.h"
 
 namespace millrace {
 namespace {
@@ -59,6 +61,39 @@ void EncodeText(const Column& column, RowSet rows, std::string* out) {
   }
 }
 
+void EncodeFixed(const Column& column, RowSet rows, std::string* out) {
+  auto width = static_cast<size_t>(column.type().ByteWidth());
+  const auto* values = column.values<char>();
+  if (rows.rows == nullptr) {
+    out->append(values, rows.count * width);
+    return;
+  }
+  for (size_t i = 0; i < rows.count; ++i) {
+    out->append(values + rows[i] * width, width);
+  }
+}
+
+// Cells, then the digits of the wide ones.
+void EncodeNumerics(const Column& column, RowSet rows, std::string* out) {
+  static_assert(sizeof(Numeric) == 32);
+  const auto* values = column.values<Numeric>();
+  size_t wide = 0;
+  for (size_t i = 0; i < rows.count; ++i) {
+    wide += values[rows[i]].IsWide() ? 1 : 0;
+  }
+  if (wide == 0) {
+    return EncodeFixed(column, rows, out);
+  }
+  for (size_t i = 0; i < rows.count; ++i) {
+    const Numeric& value = values[rows[i]];
+    const Numeric cell = value.IsWide() ? value.WithDigitsAt(nullptr) : value;
+    out->append(reinterpret_cast<const char*>(&cell), sizeof(cell));
+  }
+  for (size_t i = 0; i < rows.count; ++i) {
+    out->append(values[rows[i]].digits());
+  }
+}
+
 void EncodeLists(const Column& column, RowSet rows, std::string* out) {
   std::vector<uint32_t> elements;
   for (size_t i = 0; i < rows.count; ++i) {
@@ -84,15 +119,10 @@ void EncodeColumn(const Column& column, RowSet rows, std::string* out) {
   if (column.type().id == TypeId::kArray) {
     return EncodeLists(column, rows, out);
   }
-  auto width = static_cast<size_t>(column.type().ByteWidth());
-  const auto* values = column.values<char>();
-  if (rows.rows == nullptr) {
-    out->append(values, rows.count * width);
-    return;
+  if (column.type().id == TypeId::kNumeric) {
+    return EncodeNumerics(column, rows, out);
   }
-  for (size_t i = 0; i < rows.count; ++i) {
-    out->append(values + rows[i] * width, width);
-  }
+  EncodeFixed(column, rows, out);
 }
 
 // Reads from the front of a string; every read is checked.
@@ -163,6 +193,32 @@ absl::Status DecodeText(Reader* reader, Column* column) {
   return absl::OkStatus();
 }
 
+// Every cell is checked: a scale or a count of bytes from outside would lead anywhere.
+absl::Status DecodeNumerics(Reader* reader, Column* column) {
+  const size_t rows = column->size();
+  ASSIGN_OR_RETURN(std::string_view cells, reader->Bytes(rows * sizeof(Numeric)));
+  auto* values = column->mutable_values<Numeric>();
+  std::memcpy(values, cells.data(), cells.size());
+  size_t wide_bytes = 0;
+  for (size_t row = 0; row < rows; ++row) {
+    RETURN_IF_ERROR(values[row].Check());
+    wide_bytes += values[row].digit_bytes();
+  }
+  if (wide_bytes == 0) {
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(std::string_view digits, reader->Bytes(wide_bytes));
+  char* copy = column->AllocateText(wide_bytes);
+  std::memcpy(copy, digits.data(), wide_bytes);
+  for (size_t row = 0; row < rows; ++row) {
+    if (const size_t bytes = values[row].digit_bytes(); bytes != 0) {
+      values[row] = values[row].WithDigitsAt(copy);
+      copy += bytes;
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status DecodeLists(Reader* reader, Column* column) {
   uint64_t begin = 0;
   for (size_t row = 0; row < column->size(); ++row) {
@@ -192,6 +248,8 @@ absl::StatusOr<ColumnPtr> DecodeColumn(Reader* reader, uint32_t rows) {
   auto column = std::make_shared<Column>(type, rows);
   if (type.IsText()) {
     RETURN_IF_ERROR(DecodeText(reader, column.get()));
+  } else if (type.id == TypeId::kNumeric) {
+    RETURN_IF_ERROR(DecodeNumerics(reader, column.get()));
   } else if (type.id == TypeId::kArray) {
     RETURN_IF_ERROR(DecodeLists(reader, column.get()));
   } else {

@@ -8,6 +8,7 @@
 
 #include "common/base/check.h"
 #include "common/types/interval.h"
+#include "common/types/jsonb_order.h"
 #include "common/types/numeric.h"
 
 namespace millrace {
@@ -69,9 +70,10 @@ int CompareNonNull(const Column& a, size_t row_a, const Column& b, size_t row_b)
       auto order = Numeric::Compare(a.value<Numeric>(row_a), b.value<Numeric>(row_b));
       return order < 0 ? -1 : (order > 0 ? 1 : 0);
     }
+    case TypeId::kJsonb:
+      return CompareJsonb(a.value<TextView>(row_a).view(), b.value<TextView>(row_b).view());
     case TypeId::kText:
-    case TypeId::kBytea:
-    case TypeId::kJsonb: {
+    case TypeId::kBytea: {
       int order = a.value<TextView>(row_a).view().compare(b.value<TextView>(row_b).view());
       return order < 0 ? -1 : (order > 0 ? 1 : 0);
     }
@@ -264,6 +266,9 @@ bool ValuesEqual(const Column& a, size_t row_a, const Column& b, size_t row_b) {
   bool b_null = b.IsNull(row_b);
   if (a_null || b_null) {
     return a_null == b_null;
+  }
+  if (a.type().id == TypeId::kJsonb) {
+    return JsonbEqual(a.value<TextView>(row_a).view(), b.value<TextView>(row_b).view());
   }
   if (a.type().IsText()) {
     return a.value<TextView>(row_a) == b.value<TextView>(row_b);

@@ -9,6 +9,7 @@
 
 #include "common/base/check.h"
 #include "common/types/interval.h"
+#include "common/types/jsonb_order.h"
 #include "common/types/numeric.h"
 
 namespace millrace {
@@ -55,6 +56,11 @@ uint64_t HashText(const TextView& value) {
                            : HashBytes(value.bytes(), value.size());
 }
 
+uint64_t HashJsonb(const TextView& value) {
+  std::string storage;
+  return HashText(TextView(JsonbKey(value.view(), &storage)));
+}
+
 // Order matters: (a, b) and (b, a) are different keys.
 uint64_t Combine(uint64_t seed, uint64_t hash) {
   return XXH3_64bits_withSeed(&hash, sizeof(hash), seed);
@@ -96,9 +102,11 @@ void HashColumn(const Column& column, RowSet rows, bool first, uint64_t* out) {
     case TypeId::kNumeric:
       return HashColumn<Numeric>(column, rows, first, out,
                                  [](const Numeric& v) { return HashNumeric(v); });
+    case TypeId::kJsonb:
+      return HashColumn<TextView>(column, rows, first, out,
+                                  [](const TextView& v) { return HashJsonb(v); });
     case TypeId::kText:
     case TypeId::kBytea:
-    case TypeId::kJsonb:
       return HashColumn<TextView>(column, rows, first, out,
                                   [](const TextView& v) { return HashText(v); });
     case TypeId::kInterval:

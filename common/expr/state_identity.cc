@@ -40,10 +40,13 @@ bool HasState(const proto::Operator& op) {
 proto::StateIdentity StateIdentityOf(const proto::Operator& op, const FunctionRegistry& registry) {
   const proto::FinalAggregate& aggregate = op.final_aggregate();
   std::vector<SqlType> keys;
+  proto::StateIdentity identity;
   for (const proto::Field& key : aggregate.keys()) {
     keys.push_back(TypeFromProto(key.type()));
+    if (keys.back().id == TypeId::kJsonb) {
+      identity.set_jsonb_key_columns(static_cast<uint32_t>(aggregate.keys_size()));
+    }
   }
-  proto::StateIdentity identity;
   identity.set_name(op.name());
   std::string* shape = identity.mutable_shape();
   absl::StrAppend(shape, "keys (", Names(keys), ")");

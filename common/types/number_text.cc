@@ -3,6 +3,9 @@
 #include <charconv>
 #include <cmath>
 #include <limits>
+#include <optional>
+#include <string>
+#include <string_view>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -94,6 +97,77 @@ absl::StatusOr<T> ParseFloat(std::string_view text) {
   return value;
 }
 
+// An integer from its scientific form; nothing if it is no integer or needs more than 125 bits.
+std::optional<__int128> ReadInteger(std::string_view scientific) {
+  const size_t mark = scientific.find('e');
+  int exponent = 0;
+  std::string_view written = scientific.substr(mark + 1);
+  written.remove_prefix(written[0] == '+' ? 1 : 0);
+  std::from_chars(written.data(), written.data() + written.size(), exponent);
+  __int128 integer = 0;
+  bool behind_point = false;
+  for (char c : scientific.substr(0, mark)) {
+    if (c == '.') {
+      behind_point = true;
+    } else if (c != '-') {
+      integer = integer * 10 + (c - '0');
+      exponent -= behind_point ? 1 : 0;
+    }
+  }
+  constexpr __int128 kMost = static_cast<__int128>(1) << 125;
+  for (; exponent > 0; --exponent) {
+    if (integer > kMost / 10) {
+      return std::nullopt;
+    }
+    integer *= 10;
+  }
+  return exponent < 0 ? std::nullopt : std::optional<__int128>(integer);
+}
+
+// Whether a decimal lies half way between `value`, an integer, and a neighbour. It reads back as
+// `value` when that is the even one of the two; PostgreSQL does not rely on that and writes more
+// digits.
+template <typename T>
+bool IsHalfWay(T value, std::string_view scientific) {
+  const std::optional<__int128> integer = ReadInteger(scientific);
+  if (!integer.has_value()) {
+    return false;
+  }
+  const T magnitude = std::fabs(value);
+  const auto is_half_way_to = [&](T end) {
+    return *integer * 2 ==
+           static_cast<__int128>(magnitude) + static_cast<__int128>(std::nextafter(magnitude, end));
+  };
+  return is_half_way_to(std::numeric_limits<T>::infinity()) || is_half_way_to(0);
+}
+
+template <typename T>
+bool ReadsBackAs(T value, std::string_view decimal) {
+  T read = 0;
+  std::from_chars(decimal.data(), decimal.data() + decimal.size(), read);
+  return read == value;
+}
+
+// The shortest decimal that tells the number from its neighbours, with an exponent.
+template <typename T>
+std::string_view ShortestScientific(T value, char* begin, char* end) {
+  const auto shortest = std::to_chars(begin, end, value, std::chars_format::scientific);
+  std::string_view text(begin, static_cast<size_t>(shortest.ptr - begin));
+  // What is half way to a neighbour of a smaller number has more digits than the shortest.
+  constexpr T kLeastInteger = static_cast<T>(int64_t{1} << (std::numeric_limits<T>::digits - 1));
+  if (std::fabs(value) < kLeastInteger || !IsHalfWay(value, text)) {
+    return text;
+  }
+  // The digits that round to the value itself, as many as it takes.
+  int behind_point = 0;
+  do {
+    const auto longer =
+        std::to_chars(begin, end, value, std::chars_format::scientific, ++behind_point);
+    text = {begin, static_cast<size_t>(longer.ptr - begin)};
+  } while (IsHalfWay(value, text) || !ReadsBackAs(value, text));
+  return text;
+}
+
 // PostgreSQL switches to exponents outside of 10^-4 … 10^digits10, and writes at least two exponent
 // digits.
 template <typename T>
@@ -109,9 +183,7 @@ void AppendFloat(T value, std::string* out) {
     return;
   }
   char buffer[400];
-  auto scientific =
-      std::to_chars(buffer, buffer + sizeof(buffer), value, std::chars_format::scientific);
-  std::string_view text(buffer, static_cast<size_t>(scientific.ptr - buffer));
+  const std::string_view text = ShortestScientific(value, buffer, buffer + sizeof(buffer));
   size_t mark = text.find('e');
   int exponent = 0;
   std::string_view digits = text.substr(mark + 1);

@@ -8,6 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
+#include "common/columnar/owned_values.h"
 #include "common/types/datetime_text.h"
 #include "common/types/interval_text.h"
 #include "common/types/jsonb_text.h"
@@ -27,9 +28,11 @@ absl::Status Store(absl::StatusOr<T> value, Column* out, size_t row) {
 }
 
 absl::Status StoreNumeric(std::string_view text, Column* out, size_t row) {
-  ASSIGN_OR_RETURN(Numeric value, Numeric::Parse(text));
-  ASSIGN_OR_RETURN(value, FitNumeric(value, out->type()));
-  out->mutable_values<Numeric>()[row] = value;
+  ASSIGN_OR_RETURN(NumericValue value, Numeric::Parse(text));
+  if (out->type().precision != 0) {
+    ASSIGN_OR_RETURN(value, FitNumeric(value, out->type()));
+  }
+  SetNumeric(value, out, row);
   return absl::OkStatus();
 }
 
@@ -130,7 +133,7 @@ class ArrayReader {
 };
 
 absl::Status StoreArray(std::string_view text, Column* out, size_t row) {
-  ASSIGN_OR_RETURN(ColumnPtr elements, ParseArray(text, out->type().element));
+  ASSIGN_OR_RETURN(ColumnPtr elements, ParseArray(text, out->type().ElementType()));
   auto begin = static_cast<uint32_t>(out->child() == nullptr ? 0 : out->child()->size());
   out->mutable_values<ListView>()[row] = {.begin = begin,
                                           .size = static_cast<uint32_t>(elements->size())};
@@ -200,23 +203,17 @@ absl::StatusOr<std::string> ParseHexBytea(std::string_view text) {
 
 }  // namespace
 
-absl::StatusOr<Numeric> FitNumeric(const Numeric& value, const SqlType& type) {
-  if (type.precision == 0 || value.kind == Numeric::Kind::kNaN) {
-    return value;
+absl::StatusOr<NumericValue> FitNumeric(const Numeric& value, const SqlType& type) {
+  if (type.precision == 0 || value.IsNaN()) {
+    return NumericValue(value);
   }
   auto overflow = [] { return absl::OutOfRangeError("numeric field overflow"); };
   if (!value.IsFinite()) {
     return overflow();
   }
-  absl::StatusOr<Numeric> fitted = value.Rescale(type.scale);
-  if (!fitted.ok()) {
-    return overflow();
-  }
-  __int128 limit = 1;
-  for (int i = 0; i < type.precision; ++i) {
-    limit *= 10;
-  }
-  if (fitted->unscaled >= limit || fitted->unscaled <= -limit) {
+  absl::StatusOr<NumericValue> fitted = value.Rescale(type.scale);
+  if (!fitted.ok() || (!fitted->view().IsZero() &&
+                       fitted->view().LeadingExponent() >= type.precision - type.scale)) {
     return overflow();
   }
   return fitted;
@@ -249,13 +246,13 @@ absl::StatusOr<std::string> ParseBytea(std::string_view text) {
   return bytes;
 }
 
-absl::StatusOr<ColumnPtr> ParseArray(std::string_view text, TypeId element) {
+absl::StatusOr<ColumnPtr> ParseArray(std::string_view text, const SqlType& element) {
   std::vector<ArrayReader::Element> elements;
   if (!ArrayReader(text).Read(&elements)) {
     return absl::InvalidArgumentError(
         absl::StrCat("malformed array literal: \"", ToAbsl(text), "\""));
   }
-  auto column = std::make_shared<Column>(MakeType(element), elements.size());
+  auto column = std::make_shared<Column>(element, elements.size());
   for (size_t i = 0; i < elements.size(); ++i) {
     if (elements[i].null) {
       column->SetNull(i);

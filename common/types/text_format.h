@@ -26,7 +26,7 @@ void AppendValue(const Column& column, size_t row, std::string* out);
 std::string ValueToString(const Column& column, size_t row, std::string_view null_text = "NULL");
 
 // The elements of an array's text form, '{a,"b c",NULL}', as a column of the element type.
-absl::StatusOr<ColumnPtr> ParseArray(std::string_view text, TypeId element);
+absl::StatusOr<ColumnPtr> ParseArray(std::string_view text, const SqlType& element);
 
 // Appends the elements [list.begin, list.begin + list.size) of `child` as an array's text form.
 void AppendArray(const Column& child, const ListView& list, std::string* out);
@@ -34,9 +34,10 @@ void AppendArray(const Column& child, const ListView& list, std::string* out);
 // bytea: '\x' and hexadecimal digits, or the older form with \ooo escapes.
 absl::StatusOr<std::string> ParseBytea(std::string_view text);
 
-// `value` as numeric(p, s) holds it: rounded to s. OUT_OF_RANGE, as PostgreSQL words it, when it
-// has more than p digits. Unconstrained numeric takes all.
-absl::StatusOr<Numeric> FitNumeric(const Numeric& value, const SqlType& type);
+// `value` as numeric(p, s) holds it: rounded to s digits behind the point, or before it where s is
+// negative. OUT_OF_RANGE, as PostgreSQL words it, when it has more than p − s digits before the
+// point. Unconstrained numeric takes all.
+absl::StatusOr<NumericValue> FitNumeric(const Numeric& value, const SqlType& type);
 
 }  // namespace millrace
 

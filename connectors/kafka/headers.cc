@@ -6,7 +6,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
-#include "common/expr/functions/jsonb_scan.h"
+#include "common/types/jsonb_scan.h"
 #include "common/types/jsonb_text.h"
 #include "connectors/formats/utf8.h"
 

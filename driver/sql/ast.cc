@@ -19,6 +19,8 @@ const std::map<int, std::string>& IntervalFields() {
 }
 
 constexpr int kIntervalFullRange = 0x7FFF;
+// Of numeric(p, s); without it numbers are wider.
+constexpr int kMaxNumericPrecision = 1000;
 
 absl::StatusOr<int> IntegerModifier(const pg_query::Node& node, int32_t position) {
   if (!node.has_a_const() || !node.a_const().has_ival()) {
@@ -33,14 +35,14 @@ absl::StatusOr<SqlType> NumericWithModifiers(const pg_query::TypeName& name) {
   if (name.typmods_size() > 1) {
     ASSIGN_OR_RETURN(scale, IntegerModifier(name.typmods(1), name.location()));
   }
-  if (precision < 1 || precision > 38) {
-    return ErrorAt(name.location(),
-                   absl::StrCat("numeric precision must be between 1 and 38, not ", precision));
+  if (precision < 1 || precision > kMaxNumericPrecision) {
+    return ErrorAt(name.location(), absl::StrCat("NUMERIC precision ", precision,
+                                                 " must be between 1 and ", kMaxNumericPrecision));
   }
-  if (scale < 0 || scale > precision) {
+  if (scale < -kMaxNumericPrecision || scale > kMaxNumericPrecision) {
     return ErrorAt(name.location(),
-                   absl::StrCat("numeric scale must be between 0 and the precision ", precision,
-                                ", not ", scale));
+                   absl::StrCat("NUMERIC scale ", scale, " must be between ", -kMaxNumericPrecision,
+                                " and ", kMaxNumericPrecision));
   }
   return SqlType{.id = TypeId::kNumeric, .precision = precision, .scale = scale};
 }
@@ -185,7 +187,7 @@ absl::StatusOr<SqlType> BindTypeName(const pg_query::TypeName& name, std::string
   if (name.array_bounds_size() > 1) {
     return Unsupported("an array of several dimensions", position);
   }
-  return name.array_bounds().empty() ? result : SqlType{.id = TypeId::kArray, .element = result.id};
+  return name.array_bounds().empty() ? result : ArrayOf(result);
 }
 
 std::string ConstructName(const pg_query::Node& node) {

@@ -116,7 +116,7 @@ absl::StatusOr<proto::Expr> ExprBinder::BindCast(const pg_query::TypeCast& cast)
   std::string interval_field;
   ASSIGN_OR_RETURN(const SqlType type, BindTypeName(cast.type_name(), &interval_field));
   if (cast.arg().has_a_array_expr() && type.id == TypeId::kArray) {
-    const SqlType element = MakeType(type.element);
+    const SqlType element = type.ElementType();
     return BindArray(cast.arg().a_array_expr(), &element);
   }
   ASSIGN_OR_RETURN(proto::Expr expr, Bind(cast.arg()));
@@ -169,8 +169,7 @@ absl::StatusOr<proto::Expr> ExprBinder::BindArray(const pg_query::A_ArrayExpr& a
   if (type.id == TypeId::kArray) {
     return Unsupported("an array of arrays", array.location());
   }
-  return MakeForm(Form::ARRAY, std::move(exprs), SqlType{.id = TypeId::kArray, .element = type.id},
-                  array.location());
+  return MakeForm(Form::ARRAY, std::move(exprs), ArrayOf(type), array.location());
 }
 
 absl::StatusOr<proto::Expr> ExprBinder::BindIndirection(

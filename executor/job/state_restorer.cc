@@ -33,6 +33,10 @@ void StateRestorer::StartLayer() {
   files_.clear();
   for (const proto::SnapshotFile& file : layout_.restore.layers(layer_).files()) {
     const auto has_some_of = [&](const KeyedShard* shard) {
+      if (std::any_of(shard->identities().begin(), shard->identities().end(),
+                      [&](const auto& identity) { return IsHashedAnew(file, identity); })) {
+        return true;
+      }
       const KeyGroups wanted = layout_.KeyGroupsOf(shard->shard());
       return std::any_of(file.key_groups().begin(), file.key_groups().end(),
                          [&](const proto::KeyGroupRange& range) { return wanted.Overlaps(range); });
@@ -110,7 +114,7 @@ absl::Status StateRestorer::ApplyFile(const SnapshotFileReader& file,
                        "): start from a savepoint without it, or keep the query as it was"));
     }
   }
-  return file.Read(identity.name(), layout_.KeyGroupsOf(shard->shard()),
+  return file.Read(identity, layout_.KeyGroupsOf(shard->shard()),
                    [shard](const StateBlock& block) { return shard->Restore(block); });
 }
 

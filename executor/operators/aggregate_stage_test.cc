@@ -67,14 +67,15 @@ TEST(AggregateStageTest, PerBatchWithoutKeysHasARowPerBatchWithInput) {
 }
 
 TEST(AggregateStageTest, AResultThatOverflowsNamesItsKeyOrIsSkipped) {
-  std::string large = absl::StrCat("5", std::string(37, '0'));
+  std::string large = absl::StrCat("5", std::string(131071, '0'));
   Splits splits = {{0, 0, {absl::StrCat(large, "|1|a"), "7|1|a"}},
                    {0, 1, {absl::StrCat(large, "|1|a")}}};
   LocalJob failing(GroupedPlan(kSumOfK, "", true), {});
   absl::Status status = failing.RunBatch(splits).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kOutOfRange);
-  EXPECT_NE(status.message().find(absl::StrCat("key (k = ", large, "): ")), absl::string_view::npos)
-      << status;
+  EXPECT_NE(status.message().find(absl::StrCat("key (k = ", large.substr(0, 64), "…): ")),
+            absl::string_view::npos)
+      << status.message().substr(0, 200);
 
   LocalJob skipping(GroupedPlan(kSumOfK, "", true, true), {});
   EXPECT_EQ(AllRows(MustRun(&skipping, splits)), std::vector<std::string>{"+1 7|7"});

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/check.h"
 #include "common/base/status.h"
+#include "executor/operators/held_rows.h"
 
 namespace millrace {
 namespace {
@@ -282,11 +283,21 @@ absl::Status AggregateState::UnknownRemoval() {
   return absl::DataLossError("the snapshot removes a key that no layer before has put in");
 }
 
+absl::Status AggregateState::EqualKeysApart(const std::vector<ColumnPtr>& keys, uint32_t row) {
+  return absl::FailedPreconditionError(absl::StrCat(
+      "the snapshot was written when jsonb numbers with other zeros behind the point were other "
+      "keys, and has ",
+      DescribeKey({}, keys, row),
+      " beside an equal one: their states cannot be told apart any more; submit the job without "
+      "its "
+      "state (--drop-state), so that it is rebuilt from the source"));
+}
+
 absl::Status AggregateState::Restore(const StateBlock& block) {
   const Batch& rows = block.rows;
   RETURN_IF_ERROR(CheckShape(rows));
   if (store_ != nullptr) {
-    return RestoreStore(rows);
+    return RestoreStore(block);
   }
   std::vector<ColumnPtr> keys(rows.columns().begin(),
                               rows.columns().begin() + static_cast<ptrdiff_t>(table_.key_count()));
@@ -298,6 +309,9 @@ absl::Status AggregateState::Restore(const StateBlock& block) {
   std::vector<uint32_t> erased;
   for (size_t i = 0; i < selected.count; ++i) {
     uint32_t group = groups[i];
+    if (block.equal_keys_apart && !table_.HasKeyBytes(group, keys, selected[i])) {
+      return EqualKeysApart(keys, selected[i]);
+    }
     if (rows.weight(selected[i]) > 0) {
       if (marks_.restored(group)) {
         Reset(group);

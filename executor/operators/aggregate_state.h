@@ -110,6 +110,7 @@ class AggregateState : public OperatorState {
   Batch Entries(const uint32_t* groups, size_t count);
   absl::Status CheckShape(const Batch& rows) const;
   static absl::Status UnknownRemoval();
+  static absl::Status EqualKeysApart(const std::vector<ColumnPtr>& keys, uint32_t row);
   absl::Status Put(const Batch& rows, const std::vector<uint32_t>& put,
                    const std::vector<uint32_t>& groups);
 
@@ -128,7 +129,7 @@ class AggregateState : public OperatorState {
   absl::Status CopyCut(const std::vector<StateStore::CutEntry>& entries);
   absl::Status CopyRows(std::vector<std::string_view> rows, std::vector<uint64_t> hashes,
                         int64_t sign);
-  absl::Status RestoreStore(const Batch& rows);
+  absl::Status RestoreStore(const StateBlock& block);
 
   const AggregateLayout layout_;
   const proto::StateIdentity identity_;

@@ -213,7 +213,8 @@ absl::Status AggregateState::CopyRows(std::vector<std::string_view> rows,
   return absl::OkStatus();
 }
 
-absl::Status AggregateState::RestoreStore(const Batch& rows) {
+absl::Status AggregateState::RestoreStore(const StateBlock& block) {
+  const Batch& rows = block.rows;
   const std::span<const ColumnPtr> columns = rows.columns();
   const RowSet selected = rows.rows();
   std::vector<std::string> keys;
@@ -224,6 +225,13 @@ absl::Status AggregateState::RestoreStore(const Batch& rows) {
   }
   ASSIGN_OR_RETURN(const std::vector<std::optional<std::string>> before, store_->Get(keys));
   for (size_t i = 0; i < selected.count; ++i) {
+    if (block.equal_keys_apart && before[i].has_value() &&
+        KeyRowOfEntry(*before[i]) !=
+            EncodeRow(columns.subspan(0, table_.key_count()), selected[i])) {
+      return EqualKeysApart(
+          {columns.begin(), columns.begin() + static_cast<std::ptrdiff_t>(table_.key_count())},
+          selected[i]);
+    }
     if (rows.weight(selected[i]) > 0) {
       const std::string entry = EncodeEntry(columns, table_.key_count(), selected[i]);
       oldest_us_ = std::min(oldest_us_, TouchedAtOfEntry(entry));

@@ -2,9 +2,11 @@
 
 #include <cstring>
 #include <memory>
+#include <numeric>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/columnar/owned_values.h"
 #include "common/types/interval.h"
 #include "common/types/numeric.h"
 #include "common/types/text_format.h"
@@ -13,21 +15,6 @@ namespace millrace {
 namespace {
 
 constexpr size_t kMaxValueBytes = 64;
-
-ColumnPtr CopyText(const ColumnPtr& column) {
-  if (!column->type().IsText()) {
-    return column;
-  }
-  auto out = std::make_shared<Column>(column->type(), column->size());
-  for (size_t row = 0; row < column->size(); ++row) {
-    if (column->IsNull(row)) {
-      out->SetNull(row);
-    } else {
-      out->SetTextCopy(row, column->value<TextView>(row).view());
-    }
-  }
-  return out;
-}
 
 ColumnPtr ConcatenateWeights(const std::vector<Batch>& batches, size_t rows) {
   auto weights = std::make_shared<Column>(MakeType(TypeId::kInt64), rows);
@@ -66,7 +53,9 @@ bool SameValue(const Column& a, size_t row_a, const Column& b, size_t row_b) {
   if (a.type().id == TypeId::kNumeric) {  // has padding
     const auto& left = a.value<Numeric>(row_a);
     const auto& right = b.value<Numeric>(row_b);
-    return left.unscaled == right.unscaled && left.scale == right.scale && left.kind == right.kind;
+    return left.kind == right.kind && left.scale == right.scale &&
+           (left.IsWide() ? left.exponent() == right.exponent() && left.digits() == right.digits()
+                          : left.unscaled == right.unscaled);
   }
   auto width = static_cast<size_t>(a.type().ByteWidth());
   return std::memcmp(a.values<uint8_t>() + row_a * width, b.values<uint8_t>() + row_b * width,
@@ -75,9 +64,12 @@ bool SameValue(const Column& a, size_t row_a, const Column& b, size_t row_b) {
 
 Batch CopyRows(const Batch& batch) {
   Batch dense = batch.Compact();
+  std::vector<uint32_t> all(dense.physical_rows());
+  std::iota(all.begin(), all.end(), 0);
   std::vector<ColumnPtr> columns;
   for (const ColumnPtr& column : dense.columns()) {
-    columns.push_back(CopyText(column));
+    const bool points = column->type().IsText() || column->type().id == TypeId::kNumeric;
+    columns.push_back(points ? TakeOwned(*column, all.data(), all.size()) : column);
   }
   return dense.WithColumns(std::move(columns));
 }

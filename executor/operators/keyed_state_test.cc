@@ -1,5 +1,7 @@
 // State that is cut, copied while batches run, restored and expired: against runs of the same
 // batches that never stopped, compared byte for byte.
+#include <google/protobuf/text_format.h>
+
 #include <algorithm>
 #include <map>
 #include <memory>
@@ -9,10 +11,12 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "common/columnar/row_hash.h"
 #include "executor/operators/testing/backends.h"
 #include "executor/operators/testing/keyed_jobs.h"
 #include "executor/operators/testing/local_job.h"
+#include "executor/operators/testing/pipeline_runs.h"
 #include "gtest/gtest.h"
 
 namespace millrace {
@@ -46,7 +50,7 @@ std::vector<Splits> RandomBatches(int count, uint32_t seed) {
   return batches;
 }
 
-std::string MustRun(LocalJob* job, const Splits& splits) {
+std::string TextOfBatch(LocalJob* job, const Splits& splits) {
   absl::StatusOr<Sinks> sinks = job->RunBatch(splits);
   EXPECT_TRUE(sinks.ok()) << sinks.status();
   std::string text;
@@ -74,7 +78,7 @@ class InterruptedRun {
         batches_(RandomBatches(60, seed)) {
     LocalJob reference(KeyedPlan(ttl_, ordered_, 4), {});
     for (const Splits& splits : batches_) {
-      expected_.push_back(MustRun(&reference, splits));
+      expected_.push_back(TextOfBatch(&reference, splits));
     }
   }
 
@@ -84,7 +88,7 @@ class InterruptedRun {
       if (under_way_ == kNone && random_() % 3 == 0) {
         Cut(batch);
       }
-      ASSERT_EQ(MustRun(job_.get(), batches_[batch]), expected_[batch]) << "batch " << batch;
+      ASSERT_EQ(TextOfBatch(job_.get(), batches_[batch]), expected_[batch]) << "batch " << batch;
       ++batch;
       if (under_way_ != kNone && random_() % 2 == 0) {
         Finish();
@@ -244,7 +248,7 @@ TEST_P(KeyedStateTest, GroupsThatNoBatchTouchesAreKept) {
       const int key = i % 4 == 0 ? i * 6 : batch * 2000 + i;
       split.rows.push_back(absl::StrCat(key, i % 3 == 0 ? ".0|" : "|", i % 50, "|t", batch));
     }
-    ASSERT_EQ(MustRun(&job, {split}), MustRun(&reference, {split})) << "batch " << batch;
+    ASSERT_EQ(TextOfBatch(&job, {split}), TextOfBatch(&reference, {split})) << "batch " << batch;
     EXPECT_EQ(job.state_rows(), reference.state_rows());
   }
   EXPECT_GT(job.state_rows(), 15000);
@@ -257,7 +261,7 @@ TEST_P(KeyedStateTest, TheRowOfAnEmptyGlobalAggregateIsShownOnce) {
   EXPECT_EQ((*first)[std::make_pair(2u, 0u)], std::vector<std::string>{"+1 0|NULL"});
   LocalJob restored(KeyedPlan("0", false, 2), {.backend = backend()}, 2);
   ASSERT_TRUE(restored.Restore(TakeAll(&job, true)).ok());
-  EXPECT_EQ(MustRun(&restored, {}), "");
+  EXPECT_EQ(TextOfBatch(&restored, {}), "");
   absl::StatusOr<Sinks> second = restored.RunBatch({{0, 0, {"1|1|a", "1|1|a"}}});
   ASSERT_TRUE(second.ok());
   EXPECT_EQ((*second)[std::make_pair(2u, 0u)], (std::vector<std::string>{"-1 0|NULL", "+1 1|2"}));
@@ -288,8 +292,42 @@ TEST_P(KeyedStateTest, EntriesThatDoNotFitNameTheOperator) {
   EXPECT_NE(removal.message().find("\"by_sum\""), absl::string_view::npos) << removal;
 }
 
+// Over rows (k jsonb, …): count by k.
+proto::JobPlan JsonbKeyPlan() {
+  proto::JobPlan plan;
+  const std::string text = absl::StrReplaceAll(GroupedPlan(kCount, "", true).DebugString(),
+                                               {{"TYPE_NUMERIC", "TYPE_JSONB"}});
+  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &plan));
+  return plan;
+}
+
+TEST_P(KeyedStateTest, JsonbKeysOfAnOldSnapshotThatAreOneNowAreRefused) {
+  const auto old_state = [&](const std::string& key) {
+    LocalJob job(JsonbKeyPlan(), {.backend = backend()});
+    SinkRows(&job, {{0, 0, {absl::StrCat(key, "|1|a")}}});
+    LocalJob::StateLayer layer = TakeAll(&job, true);
+    for (auto& [shard, blocks] : layer) {
+      for (StateBlock& block : blocks) {
+        block.equal_keys_apart = true;
+      }
+    }
+    return layer;
+  };
+  LocalJob restored(JsonbKeyPlan(), {.backend = backend()});
+  ASSERT_TRUE(restored.Restore(old_state("1.0")).ok());
+  EXPECT_EQ(SinkRows(&restored, {{0, 0, {"1|1|a", "1.00|1|a"}}}),
+            (std::vector<std::string>{"+1 1.0|3", "-1 1.0|1"}));
+
+  LocalJob two(JsonbKeyPlan(), {.backend = backend()});
+  ASSERT_TRUE(two.Restore(old_state("1.0")).ok());
+  const absl::Status refused = two.Restore(old_state("1"));
+  EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_NE(refused.message().find("--drop-state"), absl::string_view::npos) << refused;
+}
+
 TEST_P(KeyedStateTest, AKeyWithoutARowShowsAsInTheBatchThatGivesItOne) {
-  const std::string large = absl::StrCat("5", std::string(37, '0'));
+  const std::string large =
+      absl::StrCat("5", std::string(131071, '0'));  // twice as much is too much
   proto::JobPlan plan = KeyedPlan("0", false, 2);
   plan.mutable_sources(0)->set_on_error(proto::ON_ERROR_SKIP);
   for (uint32_t seed = 0; seed < 6; ++seed) {

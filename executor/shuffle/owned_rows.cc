@@ -1,44 +1,14 @@
 #include "executor/shuffle/owned_rows.h"
 
 #include <algorithm>
-#include <cstring>
 #include <memory>
 #include <utility>
 
 #include "common/base/check.h"
-#include "common/columnar/text_view.h"
+#include "common/columnar/owned_values.h"
 
 namespace millrace {
 namespace {
-
-ColumnPtr GatherText(const Column& column, const uint32_t* rows, size_t count) {
-  auto gathered = std::make_shared<Column>(column.type(), count);
-  const TextView* from = column.values<TextView>();
-  TextView* to = gathered->mutable_values<TextView>();
-  size_t long_bytes = 0;
-  for (size_t i = 0; i < count; ++i) {
-    if (column.IsNull(rows[i])) {
-      to[i] = TextView();
-      gathered->SetNull(i);
-      continue;
-    }
-    to[i] = from[rows[i]];
-    long_bytes += to[i].is_inline() ? 0 : to[i].size();
-  }
-  if (long_bytes == 0) {
-    return gathered;
-  }
-  char* text = gathered->AllocateText(long_bytes);
-  for (size_t i = 0; i < count; ++i) {
-    if (!to[i].is_inline()) {
-      const size_t size = to[i].size();
-      std::memcpy(text, to[i].bytes(), size);
-      to[i] = TextView(text, size);
-      text += size;
-    }
-  }
-  return gathered;
-}
 
 ColumnPtr WeightsOf(const Batch& batch) {
   if (batch.weight_column() != nullptr) {
@@ -56,8 +26,7 @@ Batch GatherOwned(const Batch& batch, const uint32_t* rows, size_t count) {
   columns.reserve(batch.column_count());
   for (const ColumnPtr& column : batch.columns()) {
     MILLRACE_CHECK(column->type().id != TypeId::kArray) << "an array column in an exchange";
-    columns.push_back(column->type().IsText() ? GatherText(*column, rows, count)
-                                              : Take(*column, rows, count));
+    columns.push_back(TakeOwned(*column, rows, count));
   }
   Batch gathered(std::move(columns), count);
   if (batch.weight_column() != nullptr) {

@@ -8,8 +8,10 @@
 
 #include "common/base/check.h"
 #include "common/base/status.h"
+#include "common/columnar/owned_values.h"
 #include "common/columnar/text_view.h"
 #include "common/types/interval.h"
+#include "common/types/jsonb_order.h"
 #include "common/types/numeric.h"
 
 namespace millrace {
@@ -58,9 +60,12 @@ void AppendCanonical(const Column& column, uint32_t row, std::string* out) {
       return AppendText(column.value<Numeric>(row).Canonical().ToString(), out);
     case TypeId::kInterval:
       return Append(column.value<Interval>(row).SortKey(), out);
+    case TypeId::kJsonb: {
+      std::string storage;
+      return AppendText(JsonbKey(column.value<TextView>(row).view(), &storage), out);
+    }
     case TypeId::kText:
     case TypeId::kBytea:
-    case TypeId::kJsonb:
       return AppendText(column.value<TextView>(row).view(), out);
     case TypeId::kArray:
       MILLRACE_CHECK(false) << "arrays are never keys";
@@ -83,6 +88,8 @@ void AppendValue(const Column& column, uint32_t row, std::string* out) {
     for (uint32_t i = 0; i < list.size; ++i) {
       AppendValue(*column.child(), list.begin + i, out);
     }
+  } else if (column.type().id == TypeId::kNumeric) {
+    column.value<Numeric>(row).AppendBytes(out);
   } else {
     AppendFixed(column, row, out);
   }
@@ -121,6 +128,11 @@ absl::Status DecodeValue(std::string_view* row, Column* column, uint32_t at) {
     ASSIGN_OR_RETURN(const uint32_t size, Cut<uint32_t>(row));
     ASSIGN_OR_RETURN(const std::string_view text, Cut(size, row));
     column->SetTextCopy(at, text);
+    return absl::OkStatus();
+  }
+  if (column->type().id == TypeId::kNumeric) {
+    ASSIGN_OR_RETURN(const Numeric number, Numeric::CutBytes(row));
+    SetNumeric(number, column, at);
     return absl::OkStatus();
   }
   const auto width = static_cast<size_t>(column->type().ByteWidth());

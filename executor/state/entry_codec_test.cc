@@ -38,7 +38,12 @@ TEST(EntryCodecTest, KeysAreEqualWhereSqlSaysSoAndNowhereElse) {
       {TypeId::kFloat32, {"0", "-0", "1", "NaN", "NULL"}},
       {TypeId::kFloat64, {"0", "-0", "1", "NaN", "Infinity", "NULL"}},
       {TypeId::kNumeric, {"0", "0.00", "-1", "1", "1.0", "1.00", "1.01", "10", "NaN", "NULL"}},
+      {TypeId::kNumeric,
+       {"1", "1.0000000000000000000000000000000000000000", "1e60", "-1e60", "1e60",
+        "1000000000000000000000000000000000000000000000000000000000000.00"}},
       {TypeId::kText, {"", "a", "a-text-that-no-view-holds", "a-text-that-no-view-holds!", "NULL"}},
+      {TypeId::kJsonb,
+       {"1", "1.0", "1.00", "[1, {\"a\": 0.50}]", "[1.0, {\"a\": 0.5}]", "\"1.0\"", "NULL"}},
       {TypeId::kBytea, {"\\x", "\\x00", "\\x0000", "NULL"}},
       {TypeId::kDate, {"2026-01-01", "2026-01-02", "NULL"}},
       {TypeId::kTimestamp, {"2026-01-01 00:00:00", "2026-01-01 00:00:01", "NULL"}},
@@ -85,7 +90,7 @@ TEST(EntryCodecTest, EntriesComeBackAsTheyWere) {
   arrays->SetNull(2);
   arrays->set_child(Values(TypeId::kText, {"unused", "NULL", "another-text-that-no-view-holds"}));
   const std::vector<ColumnPtr> columns = {
-      Values(TypeId::kNumeric, {"1.00", "NULL", "-12345678901234567890.5"}),
+      Values(TypeId::kNumeric, {"1e200", "NULL", "-12345678901234567890.5"}),
       Values(TypeId::kText, texts),
       arrays,
       Values(TypeId::kBool, {"true", "false", "NULL"}),

@@ -78,7 +78,7 @@ const std::vector<GroupTable::Added>& GroupTable::FindOrAdd(const std::vector<Co
   }
   bool single = keys.size() == 1 && !keys[0]->has_nulls() && !keys_.has_nulls(0);
   TypeId type = keys[0]->type().id;
-  if (single && keys[0]->type().IsText()) {
+  if (single && (type == TypeId::kText || type == TypeId::kBytea)) {
     Probe(keys, hashes, rows, groups, SingleKey<TextView>(keys_, *keys[0]));
   } else if (single && (type == TypeId::kInt64 || type == TypeId::kTimestamp ||
                         type == TypeId::kTimestampTz)) {
@@ -186,6 +186,13 @@ size_t GroupTable::FindSlot(uint32_t group) const {
     position = (position + 1) & mask_;
   }
   return position;
+}
+
+void GroupTable::ReplaceKey(uint32_t group, const std::vector<ColumnPtr>& keys, uint32_t row) {
+  keys_.Replace(group, keys, row);
+  if (keys_.wants_compaction()) {
+    keys_.Compact(Groups());
+  }
 }
 
 void GroupTable::Erase(uint32_t group) {

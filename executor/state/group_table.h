@@ -46,11 +46,12 @@ class GroupTable {
   void Erase(uint32_t group);
 
   // Takes the key's form (1.0 or 1.00) from another row with an equal key.
-  void ReplaceKey(uint32_t group, const std::vector<ColumnPtr>& keys, uint32_t row) {
-    keys_.Release(group);
-    keys_.Store(group, keys, row);
-  }
+  void ReplaceKey(uint32_t group, const std::vector<ColumnPtr>& keys, uint32_t row);
   bool has_equal_forms() const { return keys_.has_equal_forms(); }
+  // Whether the group's key is that of the row in its bytes too. REQUIRES: it is equal.
+  bool HasKeyBytes(uint32_t group, const std::vector<ColumnPtr>& keys, uint32_t row) const {
+    return keys_.HasBytes(group, keys, row);
+  }
 
   // Forgets all groups; keeps the memory for the next batch, but not much more than it needed
   // lately.

@@ -6,6 +6,8 @@
 #include <random>
 #include <string>
 
+#include "absl/strings/str_cat.h"
+#include "common/columnar/owned_values.h"
 #include "common/columnar/row_hash.h"
 #include "common/types/interval.h"
 #include "common/types/numeric.h"
@@ -91,6 +93,32 @@ TEST(GroupTableTest, KeysGroupBySqlEquality) {
   EXPECT_EQ(Find(&intervals, {FixedColumn<Interval>(TypeId::kInterval,
                                                     {{.months = 1}, {.days = 30}, {.days = 31}})}),
             (std::vector<uint32_t>{0, 0, 1}));
+}
+
+TEST(GroupTableTest, WideNumericKeysAreKeptAndGivenBack) {
+  GroupTable table({MakeType(TypeId::kNumeric)}, 8);
+  const auto key = [](int exponent) {
+    auto column = std::make_shared<Column>(MakeType(TypeId::kNumeric), 1);
+    // Digits of about 4 KB, so that arenas fill and are compacted.
+    const absl::StatusOr<NumericValue> value =
+        Numeric::Parse(absl::StrCat("1", std::string(10000, '7'), "e", exponent));
+    SetNumeric(*value, column.get(), 0);
+    return ColumnPtr(column);
+  };
+  for (int i = 0; i < 2000; ++i) {
+    const uint32_t group = Find(&table, {key(i)})[0];
+    EXPECT_EQ(Find(&table, {key(i)})[0], group);
+    if (i % 10 != 0) {
+      table.Erase(group);
+    }
+  }
+  EXPECT_EQ(table.size(), 200u);
+  for (int i = 0; i < 2000; i += 10) {
+    const uint32_t group = Find(&table, {key(i)})[0];
+    const ColumnPtr back = table.KeyColumn(0, &group, 1);
+    EXPECT_TRUE(ValuesEqual(*back, 0, *key(i), 0)) << i;
+  }
+  EXPECT_EQ(table.size(), 200u);
 }
 
 TEST(GroupTableTest, SeveralKeysWithNulls) {

@@ -4,13 +4,14 @@
 #include <cstring>
 #include <utility>
 
+#include "common/columnar/owned_values.h"
 namespace millrace {
 
 KeyStore::KeyStore(std::vector<SqlType> types) : types_(std::move(types)) {
   for (const SqlType& type : types_) {
     row_bytes_ += static_cast<size_t>(type.ByteWidth());
-    has_equal_forms_ |=
-        type.IsFloat() || type.id == TypeId::kNumeric || type.id == TypeId::kInterval;
+    has_equal_forms_ |= type.IsFloat() || type.id == TypeId::kNumeric ||
+                        type.id == TypeId::kInterval || type.id == TypeId::kJsonb;
   }
   Grow(kMinCapacity);
 }
@@ -48,18 +49,45 @@ void KeyStore::Store(uint32_t group, const std::vector<ColumnPtr>& keys, uint32_
     Grow(std::max<size_t>(capacity_ * 2, group + 1));
   }
   for (size_t i = 0; i < columns_.size(); ++i) {
-    Column& column = *columns_[i];
-    if (keys[i]->IsNull(row)) {
-      column.SetNull(group);
-      continue;
-    }
-    column.SetValid(group);
-    if (types_[i].IsText()) {
-      column.mutable_values<TextView>()[group] = Copy(keys[i]->value<TextView>(row));
-    } else {
-      auto width = static_cast<size_t>(types_[i].ByteWidth());
-      std::memcpy(column.mutable_values<uint8_t>() + group * width,
-                  keys[i]->values<uint8_t>() + row * width, width);
+    StoreValue(i, group, *keys[i], row);
+  }
+}
+
+void KeyStore::StoreValue(size_t column, uint32_t group, const Column& key, uint32_t row) {
+  Column& stored = *columns_[column];
+  if (key.IsNull(row)) {
+    stored.SetNull(group);
+    return;
+  }
+  stored.SetValid(group);
+  if (types_[column].IsText()) {
+    stored.mutable_values<TextView>()[group] = Copy(key.value<TextView>(row));
+    return;
+  }
+  auto width = static_cast<size_t>(types_[column].ByteWidth());
+  std::memcpy(stored.mutable_values<uint8_t>() + group * width, key.values<uint8_t>() + row * width,
+              width);
+  if (types_[column].id == TypeId::kNumeric) {
+    CopyOutside(&stored, group);
+  }
+}
+
+void KeyStore::CopyOutside(Column* column, uint32_t group) {
+  if (const std::string_view outside = OutsideOf(*column, group); !outside.empty()) {
+    char* bytes = arena_.Allocate(outside.size());
+    std::memcpy(bytes, outside.data(), outside.size());
+    MoveOutside(bytes, column, group);
+  }
+}
+
+void KeyStore::Replace(uint32_t group, const std::vector<ColumnPtr>& keys, uint32_t row) {
+  for (size_t i = 0; i < columns_.size(); ++i) {
+    const bool same_text = types_[i].IsText() && !columns_[i]->IsNull(group) &&
+                           !keys[i]->IsNull(row) &&
+                           columns_[i]->value<TextView>(group) == keys[i]->value<TextView>(row);
+    if (!same_text) {
+      released_ += OutsideOf(*columns_[i], group).size();
+      StoreValue(i, group, *keys[i], row);
     }
   }
 }
@@ -73,33 +101,23 @@ bool KeyStore::Equals(uint32_t group, const std::vector<ColumnPtr>& keys, uint32
   return true;
 }
 
+bool KeyStore::HasBytes(uint32_t group, const std::vector<ColumnPtr>& keys, uint32_t row) const {
+  for (size_t i = 0; i < columns_.size(); ++i) {
+    if (types_[i].IsText() && !columns_[i]->IsNull(group) && !keys[i]->IsNull(row) &&
+        !(columns_[i]->value<TextView>(group) == keys[i]->value<TextView>(row))) {
+      return false;
+    }
+  }
+  return true;
+}
+
 ColumnPtr KeyStore::Gather(size_t column, const uint32_t* groups, size_t count) const {
-  const Column& from = *columns_[column];
-  if (!types_[column].IsText()) {
-    return Take(from, groups, count);
-  }
-  auto out = std::make_shared<Column>(types_[column], count);
-  for (size_t i = 0; i < count; ++i) {
-    if (from.IsNull(groups[i])) {
-      out->SetNull(i);
-      continue;
-    }
-    const auto& text = from.value<TextView>(groups[i]);
-    if (text.is_inline()) {
-      out->mutable_values<TextView>()[i] = text;
-    } else {
-      out->SetTextCopy(i, text.view());
-    }
-  }
-  return out;
+  return TakeOwned(*columns_[column], groups, count);
 }
 
 void KeyStore::Release(uint32_t group) {
-  for (size_t i = 0; i < columns_.size(); ++i) {
-    if (types_[i].IsText() && !columns_[i]->IsNull(group) &&
-        !columns_[i]->value<TextView>(group).is_inline()) {
-      released_ += columns_[i]->value<TextView>(group).size();
-    }
+  for (const auto& column : columns_) {
+    released_ += OutsideOf(*column, group).size();
   }
 }
 
@@ -107,13 +125,9 @@ void KeyStore::Compact(const std::vector<uint32_t>& groups) {
   ByteArena old = std::exchange(arena_, ByteArena());
   released_ = 0;
   for (size_t i = 0; i < columns_.size(); ++i) {
-    if (!types_[i].IsText()) {
-      continue;
-    }
-    for (uint32_t group : groups) {
-      if (!columns_[i]->IsNull(group)) {
-        auto& text = columns_[i]->mutable_values<TextView>()[group];
-        text = Copy(text);
+    if (types_[i].IsText() || types_[i].id == TypeId::kNumeric) {
+      for (uint32_t group : groups) {
+        CopyOutside(columns_[i].get(), group);
       }
     }
   }

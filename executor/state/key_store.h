@@ -25,8 +25,14 @@ class KeyStore {
   // SQL equality, NULLs equal to each other.
   bool Equals(uint32_t group, const std::vector<ColumnPtr>& keys, uint32_t row) const;
 
-  // Whether equal keys can print differently (numeric 1.0 and 1.00, interval '1 month' and '30
-  // days', −0).
+  // Whether the bytes are the same too, where text prints as it is.
+  bool HasBytes(uint32_t group, const std::vector<ColumnPtr>& keys, uint32_t row) const;
+
+  // As Store, over the key that the group has; text that stays as it is is not copied again.
+  void Replace(uint32_t group, const std::vector<ColumnPtr>& keys, uint32_t row);
+
+  // Whether equal keys can print differently (numeric 1.0 and 1.00, in jsonb too, interval '1
+  // month' and '30 days', −0).
   bool has_equal_forms() const { return has_equal_forms_; }
 
   // Key column `column` by group; moves when Store grows it. REQUIRES: T is the type's value type.
@@ -36,7 +42,7 @@ class KeyStore {
   }
   bool has_nulls(size_t column) const { return columns_[column]->has_nulls(); }
 
-  // Key column `column` of the listed groups, text copied.
+  // Key column `column` of the listed groups, text and digits copied.
   ColumnPtr Gather(size_t column, const uint32_t* groups, size_t count) const;
 
   // Counts the text of a group that goes away, to know when Compact is due.
@@ -56,6 +62,10 @@ class KeyStore {
   size_t text_bytes() const { return arena_.allocated() - released_; }
 
  private:
+  // Copies what a cell points at into the arena.
+  void CopyOutside(Column* column, uint32_t group);
+  void StoreValue(size_t column, uint32_t group, const Column& key, uint32_t row);
+
   static constexpr size_t kMinReleased = 1 << 20;
   static constexpr size_t kMinCapacity = 256;
 

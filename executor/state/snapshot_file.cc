@@ -21,6 +21,10 @@ namespace {
 constexpr std::string_view kMagic = "MRSTATE\n";
 constexpr size_t kTrailerBytes = 3 * sizeof(uint64_t) + kMagic.size();
 constexpr int kCompressionLevel = 1;
+// The format that came with key hash version 2, and the oldest hashes that we know how to make
+// anew.
+constexpr uint32_t kHashVersion2Format = 2;
+constexpr uint32_t kOldestHashVersion = 1;
 
 uint64_t Checksum(std::string_view bytes) { return XXH3_64bits(bytes.data(), bytes.size()); }
 
@@ -38,11 +42,13 @@ absl::Status CheckOrigin(const std::string& name, const proto::SnapshotHeader& h
                            origin.batch, " of epoch ", origin.epoch, " of incarnation ",
                            origin.incarnation));
   }
-  if (header.key_groups() != origin.key_groups || header.key_hash_version() != kRowHashVersion) {
+  const uint32_t hash_version = header.key_hash_version();
+  if (header.key_groups() != origin.key_groups || hash_version > kRowHashVersion ||
+      hash_version < kOldestHashVersion) {
     return absl::FailedPreconditionError(absl::StrCat(
         "snapshot file ", name, " has ", header.key_groups(), " key groups by key hash version ",
-        header.key_hash_version(), "; the job has ", origin.key_groups, " by version ",
-        kRowHashVersion, ": its state can only be rebuilt from the source"));
+        hash_version, "; the job has ", origin.key_groups, " by version ", kRowHashVersion,
+        ": its state can only be rebuilt from the source"));
   }
   return absl::OkStatus();
 }
@@ -91,6 +97,16 @@ void AppendPiece(const Batch& batch, std::vector<uint32_t> rows, std::string* ou
   std::memcpy(out->data() + length_at, &length, sizeof(length));
 }
 
+// The batch with the hashes that its first `key_columns` columns have now.
+Batch HashAnew(Batch batch, uint32_t key_columns) {
+  const auto end = batch.columns().begin() + static_cast<std::ptrdiff_t>(key_columns);
+  const std::vector<ColumnPtr> keys(batch.columns().begin(), end);
+  auto hashes = std::make_shared<std::vector<uint64_t>>(batch.physical_rows());
+  HashRows(keys, batch.rows(), hashes->data());
+  batch.set_hashes(std::move(hashes));
+  return batch;
+}
+
 Batch RowsIn(const Batch& batch, KeyGroups wanted, uint32_t key_groups) {
   std::vector<uint32_t> rows;
   for (uint32_t row = 0; row < batch.physical_rows(); ++row) {
@@ -103,6 +119,10 @@ Batch RowsIn(const Batch& batch, KeyGroups wanted, uint32_t key_groups) {
 }
 
 }  // namespace
+
+bool IsHashedAnew(const proto::SnapshotFile& file, const proto::StateIdentity& identity) {
+  return file.format_version() < kHashVersion2Format && identity.jsonb_key_columns() != 0;
+}
 
 KeyGroups KeyGroupsOfShard(uint32_t shard, uint32_t key_groups, uint32_t shards) {
   // The least key group k with k · shards / key_groups ≥ shard.
@@ -294,13 +314,15 @@ absl::Status SnapshotFileReader::ParseIndex(size_t header_end) {
 }
 
 absl::Status SnapshotFileReader::Read(
-    const std::string& operator_name, KeyGroups key_groups,
+    const proto::StateIdentity& identity, KeyGroups key_groups,
     absl::FunctionRef<absl::Status(const StateBlock&)> take) const {
+  const uint32_t hash_anew =
+      header_.key_hash_version() < kRowHashVersion ? identity.jsonb_key_columns() : 0;
   for (const proto::SnapshotIndex::Section& section : index_.sections()) {
     const int op = static_cast<int>(section.operator_index());
-    if (header_.operators(op).name() == operator_name &&
-        key_groups.Overlaps(section.key_groups())) {
-      RETURN_IF_ERROR(ReadSection(section, key_groups, take));
+    if (header_.operators(op).name() == identity.name() &&
+        (hash_anew != 0 || key_groups.Overlaps(section.key_groups()))) {
+      RETURN_IF_ERROR(ReadSection(section, key_groups, hash_anew, take));
     }
   }
   return absl::OkStatus();
@@ -323,15 +345,16 @@ absl::StatusOr<std::string> SnapshotFileReader::Decompress(
 }
 
 absl::Status SnapshotFileReader::ReadSection(
-    const proto::SnapshotIndex::Section& section, KeyGroups key_groups,
+    const proto::SnapshotIndex::Section& section, KeyGroups key_groups, uint32_t hash_anew,
     absl::FunctionRef<absl::Status(const StateBlock&)> take) const {
   const auto damaged = [&](std::string_view how) {
     return Damaged(absl::StrCat("the section at ", section.offset(), " ", ToAbsl(how)));
   };
   ASSIGN_OR_RETURN(const std::string raw, Decompress(section));
-  const bool whole = key_groups.begin <= section.key_groups().begin() &&
+  const bool whole = hash_anew == 0 && key_groups.begin <= section.key_groups().begin() &&
                      section.key_groups().end() <= key_groups.end;
   StateBlock block;
+  block.equal_keys_apart = hash_anew != 0;
   block.operator_name = header_.operators(static_cast<int>(section.operator_index())).name();
   uint64_t rows = 0;
   for (std::string_view left = raw; !left.empty();) {
@@ -342,8 +365,11 @@ absl::Status SnapshotFileReader::ReadSection(
     }
     absl::StatusOr<Batch> batch = DecodeBatch(left.substr(sizeof(uint32_t), length));
     left.remove_prefix(sizeof(uint32_t) + length);
-    if (!batch.ok() || batch->hashes() == nullptr) {
+    if (!batch.ok() || batch->hashes() == nullptr || batch->column_count() < hash_anew) {
       return damaged("cannot be decoded");
+    }
+    if (hash_anew != 0) {
+      batch = HashAnew(*std::move(batch), hash_anew);
     }
     rows += batch->row_count();
     block.rows = whole ? *std::move(batch) : RowsIn(*batch, key_groups, header_.key_groups());

@@ -1,6 +1,6 @@
 // The state of one executor's keyed shards in one file of a snapshot.
 //
-// Form, version 1, little-endian:
+// Form, version 2, little-endian:
 //   "MRSTATE\n", u32 format version, u32 bytes of the header, proto::SnapshotHeader, u64 XXH3 of
 //   all
 //     of this before it
@@ -9,6 +9,10 @@
 //   u64 offset of the index, u64 bytes of it, u64 XXH3 of it, "MRSTATE\n"
 // A section has the entries of one operator in a range of key groups, so that a restore on other
 // shards decodes only what it needs.
+//
+// Version 1 had the same form, with keys hashed by version 1 (common/columnar/row_hash.h). That
+// differs for jsonb alone: where an operator has such a key, all sections are read, and each entry
+// goes where its key belongs now.
 //
 // No byte is outside of a checksum, and the journal lists length and checksum of the whole: a file
 // that is torn, damaged, swapped or gone is DATA_LOSS with its name, never other entries.
@@ -32,7 +36,7 @@
 
 namespace millrace {
 
-inline constexpr uint32_t kSnapshotFormatVersion = 1;
+inline constexpr uint32_t kSnapshotFormatVersion = 2;
 
 // Key groups [begin, end).
 struct KeyGroups {
@@ -43,6 +47,10 @@ struct KeyGroups {
     return begin < range.end() && range.begin() < end;
   }
 };
+
+// Whether entries of the operator may be in another key group than their keys belong to now, so
+// that any shard may find some of its own in the file.
+bool IsHashedAnew(const proto::SnapshotFile& file, const proto::StateIdentity& identity);
 
 // The key groups of a keyed shard (common/columnar/row_hash.h).
 KeyGroups KeyGroupsOfShard(uint32_t shard, uint32_t key_groups, uint32_t shards);
@@ -102,8 +110,8 @@ class SnapshotFileReader {
   const proto::SnapshotHeader& header() const { return header_; }
 
   // Calls `take` with all entries of an operator in a range of key groups, some at a time. Errors
-  // of `take` end it and come with the file's name.
-  absl::Status Read(const std::string& operator_name, KeyGroups key_groups,
+  // of `take` end it and come with the file's name. `identity` is the operator's in the plan.
+  absl::Status Read(const proto::StateIdentity& identity, KeyGroups key_groups,
                     absl::FunctionRef<absl::Status(const StateBlock&)> take) const;
 
  private:
@@ -113,7 +121,9 @@ class SnapshotFileReader {
   absl::Status ParseHeader(uint32_t format_version, size_t* end);
   absl::Status ParseIndex(size_t header_end);
   absl::StatusOr<std::string> Decompress(const proto::SnapshotIndex::Section& section) const;
+  // `hash_anew`: the columns of keys whose hashes do not stand any more; 0 if they do.
   absl::Status ReadSection(const proto::SnapshotIndex::Section& section, KeyGroups key_groups,
+                           uint32_t hash_anew,
                            absl::FunctionRef<absl::Status(const StateBlock&)> take) const;
   absl::Status Damaged(std::string_view how) const;
 

@@ -6,6 +6,7 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <cstring>
 #include <memory>
 #include <string>
 #include <vector>
@@ -96,10 +97,16 @@ Written Write(const std::vector<StateBlock>& blocks, size_t section_rows,
   return written;
 }
 
+proto::StateIdentity Named(const std::string& name) {
+  proto::StateIdentity identity;
+  identity.set_name(name);
+  return identity;
+}
+
 absl::Status ReadAll(const SnapshotFileReader& reader, KeyGroups key_groups,
                      std::vector<std::string>* out) {
   for (const char* name : {"counts", "sums"}) {
-    const absl::Status status = reader.Read(name, key_groups, [&](const StateBlock& block) {
+    const absl::Status status = reader.Read(Named(name), key_groups, [&](const StateBlock& block) {
       AppendAsText(block, out);
       return absl::OkStatus();
     });
@@ -231,7 +238,7 @@ TEST(SnapshotFileTest, NewerVersionIsRefusedByName) {
   const auto reader = SnapshotFileReader::Open(store.get(), written.file, kOrigin);
   EXPECT_TRUE(absl::IsFailedPrecondition(reader.status())) << reader.status();
   EXPECT_THAT(std::string(reader.status().message()),
-              HasSubstr(absl::StrCat(kName, " has format version 2, this executor reads up to 1")));
+              HasSubstr(absl::StrCat(kName, " has format version 3, this executor reads up to 2")));
 }
 
 TEST(SnapshotFileTest, KeysHashedInAnotherWayAreRefused) {
@@ -240,7 +247,7 @@ TEST(SnapshotFileTest, KeysHashedInAnotherWayAreRefused) {
   const Written written = Write(Blocks(), 100, other);
   const auto reader = SnapshotFileReader::Parse(written.bytes, written.file, kOrigin);
   EXPECT_TRUE(absl::IsFailedPrecondition(reader.status())) << reader.status();
-  EXPECT_THAT(std::string(reader.status().message()), HasSubstr("key hash version 2"));
+  EXPECT_THAT(std::string(reader.status().message()), HasSubstr("key hash version 3"));
 }
 
 TEST(SnapshotFileTest, GoneAndUnreadableFilesAreDataLoss) {
@@ -261,11 +268,68 @@ TEST(SnapshotFileTest, GoneAndUnreadableFilesAreDataLoss) {
       SnapshotFileReader::Open(store.get(), written.file, kOrigin).status()));
 }
 
+// As ad1ebd1 wrote it: format 1, hash version 1, jsonb keys hashed as their text.
+Written WriteVersionOne(const std::vector<std::string>& values) {
+  auto keys = std::make_shared<Column>(MakeType(TypeId::kJsonb), values.size());
+  auto texts = std::make_shared<Column>(MakeType(TypeId::kText), values.size());
+  auto counts = std::make_shared<Column>(MakeType(TypeId::kInt64), values.size());
+  for (size_t i = 0; i < values.size(); ++i) {
+    keys->SetTextCopy(i, values[i]);
+    texts->SetTextCopy(i, values[i]);
+    counts->mutable_values<int64_t>()[i] = static_cast<int64_t>(i);
+  }
+  auto hashes = std::make_shared<std::vector<uint64_t>>(values.size());
+  HashRows({texts}, RowSet{nullptr, values.size()}, hashes->data());
+  StateBlock block{.operator_name = "counts", .rows = Batch({keys, counts}, values.size())};
+  block.rows.set_hashes(std::move(hashes));
+  proto::SnapshotHeader header = Header();
+  header.set_key_hash_version(1);
+  Written written = Write({block}, 4, header);
+  // The format's number, and the checksum of the header that it is in.
+  written.bytes[8] = 1;
+  const size_t checksum_at = 16 + static_cast<uint8_t>(written.bytes[12]);
+  const uint64_t header_checksum = XXH3_64bits(written.bytes.data(), checksum_at);
+  std::memcpy(written.bytes.data() + checksum_at, &header_checksum, sizeof(header_checksum));
+  written.file.set_format_version(1);
+  written.file.set_checksum(XXH3_64bits(written.bytes.data(), written.bytes.size()));
+  return written;
+}
+
+TEST(SnapshotFileTest, JsonbKeysOfVersionOneGoWhereTheyBelongNow) {
+  std::vector<std::string> values;
+  for (int i = 0; i < 200; ++i) {
+    values.push_back(absl::StrCat(i, i % 2 == 0 ? ".0" : ""));
+  }
+  const Written written = WriteVersionOne(values);
+  const auto reader = SnapshotFileReader::Parse(written.bytes, written.file, kOrigin);
+  ASSERT_TRUE(reader.ok()) << reader.status();
+  proto::StateIdentity identity = Named("counts");
+  identity.set_jsonb_key_columns(1);
+  EXPECT_TRUE(IsHashedAnew(written.file, identity));
+  size_t found = 0;
+  for (uint32_t group = 0; group < kKeyGroups; ++group) {
+    const absl::Status status =
+        reader->Read(identity, {group, group + 1}, [&](const StateBlock& block) {
+          EXPECT_TRUE(block.equal_keys_apart);
+          std::vector<uint64_t> now(block.rows.physical_rows());
+          HashRows({block.rows.column(0)}, block.rows.rows(), now.data());
+          block.rows.rows().ForEach([&](uint32_t row) {
+            EXPECT_EQ((*block.rows.hashes())[row], now[row]);
+            EXPECT_EQ(KeyGroupOf(now[row], kKeyGroups), group);
+            ++found;
+          });
+          return absl::OkStatus();
+        });
+    EXPECT_TRUE(status.ok()) << status;
+  }
+  EXPECT_EQ(found, values.size());
+}
+
 TEST(SnapshotFileTest, ErrorsOfTheTakerCarryTheFilesName) {
   const Written written = Write(Blocks(), 100);
   const auto reader = SnapshotFileReader::Parse(written.bytes, written.file, kOrigin);
   ASSERT_TRUE(reader.ok());
-  const absl::Status status = reader->Read("sums", {0, kKeyGroups}, [](const StateBlock&) {
+  const absl::Status status = reader->Read(Named("sums"), {0, kKeyGroups}, [](const StateBlock&) {
     return absl::InvalidArgumentError("does not fit");
   });
   EXPECT_TRUE(absl::IsInvalidArgument(status));

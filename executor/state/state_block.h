@@ -14,6 +14,8 @@ namespace millrace {
 struct StateBlock {
   std::string operator_name;  // proto::Operator.name
   Batch rows;
+  // From a snapshot in which keys that are equal now (jsonb 1 and 1.0) were two.
+  bool equal_keys_apart = false;
 };
 
 }  // namespace millrace

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "common/base/status.h"
+#include "common/columnar/owned_values.h"
 #include "common/expr/aggregates/aggregate_base.h"
 #include "common/expr/aggregates/all.h"
 #include "common/types/numeric.h"
@@ -83,11 +84,11 @@ class IntegerSum : public TypedAggregate<IntegerSumState> {
       out->mutable_values<int64_t>()[row] = static_cast<int64_t>(state.sum);
       return absl::OkStatus();
     }
-    Numeric sum{.unscaled = state.sum};
+    NumericValue sum = Numeric::FromInt128(state.sum);
     if (result_ == SumResult::kAverage) {
       ASSIGN_OR_RETURN(sum, Numeric::Divide(sum, Numeric::FromInt64(state.count)));
     }
-    out->mutable_values<Numeric>()[row] = sum;
+    SetNumeric(sum, out, row);
     return absl::OkStatus();
   }
 

@@ -29,9 +29,14 @@ class Best {
     value_ = value;
     present_ = true;
   }
+  size_t OwnedBytes() const
+    requires std::is_same_v<T, Numeric>
+  {
+    return value_.OwnedBytes();
+  }
 
  private:
-  T value_{};
+  typename OrderedValue<T>::Owned value_{};
   bool present_ = false;
 };
 

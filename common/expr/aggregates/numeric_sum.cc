@@ -1,18 +1,28 @@
 // sum and avg of numeric: exact sums kept apart by display scale, because the result shows the
 // largest scale among the rows that are there (1.5 + 2.25 = 3.75; without the second row 1.5
-// again).
-#include <boost/multiprecision/cpp_int.hpp>
+// again). Sums of integers, so that no order of rows shows. Those of narrow values have a fixed
+// width; wide values have sums of their own.
+//
+// The partial column: three int64 counts of specials; per scale of narrow values int32 scale, int64
+// count, the sum as 32 bytes; if there are wide ones int32 −1, then per scale int32 scale, int64
+// count, uint8 1 if negative, uint32 bytes of the sum, its bytes.
+#include <gmpxx.h>
+
+#include <map>
 #include <memory>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include "common/base/status.h"
+#include "common/columnar/owned_values.h"
 #include "common/expr/aggregates/aggregate_base.h"
 #include "common/expr/aggregates/all.h"
 #include "common/types/numeric.h"
+#include "common/types/wide_numeric.h"
 
 namespace millrace {
 namespace {
-
-using boost::multiprecision::cpp_int;
 
 // The values of one scale. The sum is a 256-bit two's complement number: 127 bits of a value times
 // 63 of a weight leave room for 2^65 rows.
@@ -40,8 +50,20 @@ struct ScaleSum {
   }
   bool FitsInt128() const { return high == (static_cast<__int128>(low) < 0 ? -1 : 0); }
   bool IsZero() const { return low == 0 && high == 0; }
-  cpp_int ToBig() const { return (cpp_int(high) << 128) + cpp_int(low); }
+  mpz_class ToBig() const {
+    const auto upper = static_cast<__int128>(low >> 127);
+    return (WideNumeric::FromInt128(high + upper) << 128) +
+           WideNumeric::FromInt128(static_cast<__int128>(low));
+  }
 };
+
+// The wide values of one scale.
+struct WideSum {
+  mpz_class sum;
+  int64_t count = 0;
+};
+
+constexpr int32_t kWideSumsFollow = -1;
 
 class NumericSumState {
  public:
@@ -51,7 +73,11 @@ class NumericSumState {
   ~NumericSumState() { delete more_; }
 
   void Add(const Numeric& value, int64_t weight) {
-    if (value.IsFinite()) {
+    if (value.IsWide()) {
+      WideSum& sum = GetMore().wide[value.scale];
+      sum.sum += WideNumeric::From(value).unscaled * WideNumeric::FromInt128(weight);
+      sum.count += weight;
+    } else if (value.IsFinite()) {
       ScaleSum& sum = SumOf(value.scale);
       sum.AddTimes(value.unscaled, weight);
       sum.count += weight;
@@ -65,15 +91,24 @@ class NumericSumState {
 
   int64_t count() const;
   // REQUIRES: count() ≠ 0.
-  absl::StatusOr<Numeric> Sum() const;
+  absl::StatusOr<NumericValue> Sum() const;
 
   size_t OwnedBytes() const {
-    return more_ == nullptr ? 0 : sizeof(More) + more_->sums.capacity() * sizeof(ScaleSum);
+    if (more_ == nullptr) {
+      return 0;
+    }
+    size_t bytes = sizeof(More) + more_->sums.capacity() * sizeof(ScaleSum);
+    for (const auto& [scale, wide] : more_->wide) {
+      bytes +=
+          sizeof(wide) + 4 * sizeof(void*) + mpz_size(wide.sum.get_mpz_t()) * sizeof(mp_limb_t);
+    }
+    return bytes;
   }
 
  private:
   struct More {
     std::vector<ScaleSum> sums;
+    std::map<int32_t, WideSum> wide;  // by scale
     int64_t nans = 0;
     int64_t infinities = 0;
     int64_t negative_infinities = 0;
@@ -92,6 +127,10 @@ class NumericSumState {
                                               : more.negative_infinities;
   }
   ScaleSum& SumOf(int32_t scale);
+  void EncodeWide(std::string* out) const;
+  absl::Status AddEncodedWide(std::string_view encoded);
+  // The sum of one scale without rows of others, as most are; nothing when it is not narrow.
+  std::optional<NumericValue> NarrowSum() const;
   template <typename Fn>
   void ForEachSum(Fn&& fn) const {
     if (first_.scale >= 0) {
@@ -129,6 +168,11 @@ int64_t NumericSumState::count() const {
   int64_t count =
       more_ == nullptr ? 0 : more_->nans + more_->infinities + more_->negative_infinities;
   ForEachSum([&](const ScaleSum& sum) { count += sum.count; });
+  if (more_ != nullptr) {
+    for (const auto& [scale, wide] : more_->wide) {
+      count += wide.count;
+    }
+  }
   return count;
 }
 
@@ -143,14 +187,33 @@ std::string NumericSumState::Encode() const {
     AppendRaw(sum.low, &out);
     AppendRaw(sum.high, &out);
   });
+  if (more_ != nullptr && !more_->wide.empty()) {
+    EncodeWide(&out);
+  }
   return out;
 }
+
+void NumericSumState::EncodeWide(std::string* out) const {
+  AppendRaw(kWideSumsFollow, out);
+  for (const auto& [scale, wide] : more_->wide) {
+    std::string bytes((mpz_sizeinbase(wide.sum.get_mpz_t(), 2) + 7) / 8, '\0');
+    size_t count = 0;
+    mpz_export(bytes.data(), &count, -1, 1, 0, 0, wide.sum.get_mpz_t());
+    AppendRaw(scale, out);
+    AppendRaw(wide.count, out);
+    AppendRaw(static_cast<uint8_t>(sgn(wide.sum) < 0 ? 1 : 0), out);
+    AppendRaw(static_cast<uint32_t>(count), out);
+    out->append(bytes, 0, count);
+  }
+}
+
+absl::Status Damaged() { return absl::DataLossError("a partial sum of numerics is damaged"); }
 
 absl::Status NumericSumState::AddEncoded(std::string_view encoded) {
   constexpr size_t kHeader = 3 * sizeof(int64_t);
   constexpr size_t kEntry = sizeof(int32_t) + sizeof(int64_t) + 2 * sizeof(__int128);
-  if (encoded.size() < kHeader || (encoded.size() - kHeader) % kEntry != 0) {
-    return absl::DataLossError("a partial sum of numerics is damaged");
+  if (encoded.size() < kHeader) {
+    return Damaged();
   }
   int64_t specials[3];
   std::memcpy(specials, encoded.data(), sizeof(specials));
@@ -159,53 +222,85 @@ absl::Status NumericSumState::AddEncoded(std::string_view encoded) {
     more_->infinities += specials[1];
     more_->negative_infinities += specials[2];
   }
-  for (const char* entry = encoded.data() + kHeader; entry != encoded.data() + encoded.size();
-       entry += kEntry) {
-    ScaleSum& sum = SumOf(ReadRaw<int32_t>(entry));
-    sum.count += ReadRaw<int64_t>(entry + 4);
-    sum.Add(ReadRaw<unsigned __int128>(entry + 12), ReadRaw<__int128>(entry + 28));
+  encoded.remove_prefix(kHeader);
+  while (!encoded.empty()) {
+    if (encoded.size() < sizeof(int32_t)) {
+      return Damaged();
+    }
+    const auto scale = ReadRaw<int32_t>(encoded.data());
+    if (scale == kWideSumsFollow) {
+      return AddEncodedWide(encoded.substr(sizeof(scale)));
+    }
+    if (encoded.size() < kEntry || scale < 0 || scale > Numeric::kMaxNarrowDigits) {
+      return Damaged();
+    }
+    ScaleSum& sum = SumOf(scale);
+    sum.count += ReadRaw<int64_t>(encoded.data() + 4);
+    sum.Add(ReadRaw<unsigned __int128>(encoded.data() + 12),
+            ReadRaw<__int128>(encoded.data() + 28));
+    encoded.remove_prefix(kEntry);
   }
   return absl::OkStatus();
 }
 
-// Digits that a Numeric cannot hold.
-absl::Status Overflow() {
-  return absl::OutOfRangeError("value overflows numeric format: more than 38 digits");
-}
-
-absl::StatusOr<Numeric> FromBig(const cpp_int& value, int32_t scale) {
-  static const cpp_int kLimit = boost::multiprecision::pow(cpp_int(10), Numeric::kMaxDigits);
-  if (abs(value) >= kLimit) {
-    return Overflow();
+absl::Status NumericSumState::AddEncodedWide(std::string_view encoded) {
+  constexpr size_t kHead = sizeof(int32_t) + sizeof(int64_t) + sizeof(uint8_t) + sizeof(uint32_t);
+  while (!encoded.empty()) {
+    if (encoded.size() < kHead) {
+      return Damaged();
+    }
+    const auto scale = ReadRaw<int32_t>(encoded.data());
+    const auto bytes = ReadRaw<uint32_t>(encoded.data() + 13);
+    if (scale < 0 || scale > Numeric::kMaxScale || bytes > encoded.size() - kHead) {
+      return Damaged();
+    }
+    mpz_class sum;
+    mpz_import(sum.get_mpz_t(), bytes, -1, 1, 0, 0, encoded.data() + kHead);
+    WideSum& wide = GetMore().wide[scale];
+    wide.count += ReadRaw<int64_t>(encoded.data() + 4);
+    wide.sum += encoded[12] != 0 ? mpz_class(-sum) : sum;
+    encoded.remove_prefix(kHead + bytes);
   }
-  return Numeric{.unscaled = value.convert_to<__int128>(), .scale = scale};
+  return absl::OkStatus();
 }
 
-absl::StatusOr<Numeric> NumericSumState::Sum() const {
+std::optional<NumericValue> NumericSumState::NarrowSum() const {
+  if (more_ != nullptr || !first_.FitsInt128()) {
+    return std::nullopt;
+  }
+  const Numeric sum{.unscaled = static_cast<__int128>(first_.low),
+                    .scale = first_.count == 0 && first_.IsZero() ? 0 : first_.scale};
+  return sum.Check().ok() ? std::optional<NumericValue>(sum) : std::nullopt;
+}
+
+absl::StatusOr<NumericValue> NumericSumState::Sum() const {
+  if (std::optional<NumericValue> narrow = NarrowSum(); narrow.has_value()) {
+    return *std::move(narrow);
+  }
   if (more_ != nullptr) {
     if (more_->nans != 0 || (more_->infinities != 0 && more_->negative_infinities != 0)) {
-      return Numeric{.kind = Numeric::Kind::kNaN};
+      return NumericValue(Numeric::NaN());
     }
     if (more_->infinities != 0 || more_->negative_infinities != 0) {
-      return Numeric{.kind = more_->infinities != 0 ? Numeric::Kind::kInfinity
-                                                    : Numeric::Kind::kNegativeInfinity};
+      return NumericValue(more_->infinities != 0 ? Numeric::Infinity()
+                                                 : Numeric::Infinity().Negate());
     }
   }
   // A scale whose rows have all been taken back no longer shows.
-  int32_t scale = 0;
+  WideNumeric total;
   ForEachSum([&](const ScaleSum& sum) {
     if (sum.count != 0 || !sum.IsZero()) {
-      scale = std::max(scale, sum.scale);
+      total = WideNumeric::Add(total, {.unscaled = sum.ToBig(), .scale = sum.scale});
     }
   });
-  cpp_int total = 0;
-  ForEachSum([&](const ScaleSum& sum) {
-    if (!sum.IsZero()) {
-      total += sum.ToBig() *
-               boost::multiprecision::pow(cpp_int(10), static_cast<unsigned>(scale - sum.scale));
+  if (more_ != nullptr) {
+    for (const auto& [scale, wide] : more_->wide) {
+      if (wide.count != 0 || sgn(wide.sum) != 0) {
+        total = WideNumeric::Add(total, {.unscaled = wide.sum, .scale = scale});
+      }
     }
-  });
-  return FromBig(total, scale);
+  }
+  return total.ToNumeric();
 }
 
 class NumericSum : public TypedAggregate<NumericSumState> {
@@ -252,11 +347,11 @@ class NumericSum : public TypedAggregate<NumericSumState> {
         out->SetNull(i);
         continue;
       }
-      ASSIGN_OR_RETURN(Numeric sum, state.Sum());
+      ASSIGN_OR_RETURN(NumericValue sum, state.Sum());
       if (average_) {
         ASSIGN_OR_RETURN(sum, Numeric::Divide(sum, Numeric::FromInt64(rows)));
       }
-      out->mutable_values<Numeric>()[i] = sum;
+      SetNumeric(sum, out.get(), i);
     }
     return ColumnPtr(std::move(out));
   }

@@ -14,6 +14,7 @@
 #include <type_traits>
 
 #include "common/columnar/column.h"
+#include "common/columnar/owned_values.h"
 #include "common/columnar/text_view.h"
 #include "common/expr/aggregates/aggregate_base.h"
 #include "common/types/interval.h"
@@ -55,15 +56,7 @@ struct OrderedValue {
     out->mutable_values<T>()[row] = value;
   }
 
-  static void Append(const Owned& value, std::string* out) {
-    size_t begin = out->size();
-    AppendRaw(value, out);
-    if constexpr (std::is_same_v<T, Numeric>) {
-      // Bytes behind the last field are padding and hold anything.
-      constexpr size_t kUsed = offsetof(Numeric, kind) + sizeof(Numeric::kind);
-      std::memset(out->data() + begin + kUsed, 0, sizeof(Numeric) - kUsed);
-    }
-  }
+  static void Append(const Owned& value, std::string* out) { AppendRaw(value, out); }
   // Reads a value at *position and moves on; false when the bytes end too early.
   static bool Read(std::string_view bytes, size_t* position, View* value) {
     if (bytes.size() - *position < sizeof(T)) {
@@ -72,6 +65,25 @@ struct OrderedValue {
     *value = ReadRaw<T>(bytes.data() + *position);
     *position += sizeof(T);
     return true;
+  }
+};
+
+template <>
+struct OrderedValue<Numeric> {
+  using View = Numeric;
+  using Owned = NumericValue;
+  static View Load(const Column& column, uint32_t row) { return column.value<Numeric>(row); }
+  static void Store(const View& value, size_t row, Column* out) { SetNumeric(value, out, row); }
+
+  static void Append(const Owned& value, std::string* out) { value->AppendBytes(out); }
+  static bool Read(std::string_view bytes, size_t* position, View* value) {
+    std::string_view rest = bytes.substr(*position);
+    const absl::StatusOr<Numeric> cut = Numeric::CutBytes(&rest);
+    if (cut.ok()) {
+      *value = *cut;
+      *position = bytes.size() - rest.size();
+    }
+    return cut.ok();
   }
 };
 

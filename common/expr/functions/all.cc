@@ -12,6 +12,7 @@ absl::Status RegisterAllFunctions(FunctionRegistry* registry) {
   AddTextCasts(&list);  // after the number casts: arrays are cast by their elements' casts
   AddMath(&list);
   AddNumericMath(&list);
+  AddNumericPowers(&list);
   AddDateTimeArithmetic(&list);
   AddDateTimeFields(&list);
   AddText(&list);

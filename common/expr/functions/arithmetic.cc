@@ -164,9 +164,7 @@ void AddNumeric(FunctionList* list) {
   list->Add("-", [](const Numeric& value) { return value.Negate(); });
   list->Add("+", [](const Numeric& value) { return value; });
   for (const char* name : {"abs", "@"}) {
-    list->Add(name, [](const Numeric& value) {
-      return Numeric::Compare(value, Numeric{}) < 0 ? value.Negate() : value;
-    });
+    list->Add(name, [](const Numeric& value) { return value.Sign() < 0 ? value.Negate() : value; });
   }
 }
 

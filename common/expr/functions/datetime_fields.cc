@@ -229,7 +229,7 @@ std::optional<Numeric> InfiniteField(Field field, bool negative) {
   }
 }
 
-using Extracted = absl::StatusOr<std::optional<Numeric>>;
+using Extracted = absl::StatusOr<std::optional<NumericValue>>;
 
 Extracted ExtractFrom(std::string_view name, Date date) {
   ASSIGN_OR_RETURN(Field field, ParseField<Date>(name));
@@ -267,8 +267,9 @@ Extracted ExtractFromMoment(std::string_view name, T moment) {
     return Decimal(moment.micros, 6);
   }
   if (field == Field::kJulian) {
-    ASSIGN_OR_RETURN(Numeric part, Numeric::Divide(Decimal(time, 0), Decimal(kMicrosPerDay, 0)));
-    ASSIGN_OR_RETURN(Numeric sum, Numeric::Add(Decimal(days + kJulianOfEpoch, 0), part));
+    ASSIGN_OR_RETURN(const NumericValue part,
+                     Numeric::Divide(Decimal(time, 0), Decimal(kMicrosPerDay, 0)));
+    ASSIGN_OR_RETURN(const NumericValue sum, Numeric::Add(Decimal(days + kJulianOfEpoch, 0), part));
     return sum;
   }
   if (std::optional<Numeric> value = TimeField(field, time)) {
@@ -325,11 +326,11 @@ void AddExtract(FunctionList* list) {
             [](std::string_view field, const T& value) { return ExtractFrom(field, value); });
   list->Add("date_part",
             [](std::string_view field, const T& value) -> absl::StatusOr<std::optional<double>> {
-              ASSIGN_OR_RETURN(std::optional<Numeric> part, ExtractFrom(field, value));
+              ASSIGN_OR_RETURN(std::optional<NumericValue> part, ExtractFrom(field, value));
               if (!part.has_value()) {
                 return std::optional<double>();
               }
-              return std::optional<double>(part->ToDouble());
+              return std::optional<double>((*part)->ToDouble());
             });
 }
 

@@ -12,6 +12,7 @@ void AddNumberCasts(FunctionList* list);
 void AddTextCasts(FunctionList* list);
 void AddMath(FunctionList* list);
 void AddNumericMath(FunctionList* list);
+void AddNumericPowers(FunctionList* list);
 void AddDateTimeArithmetic(FunctionList* list);
 void AddDateTimeFields(FunctionList* list);
 void AddText(FunctionList* list);

@@ -11,8 +11,8 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 #include "common/expr/functions/families.h"
-#include "common/expr/functions/jsonb_scan.h"
 #include "common/types/datetime_text.h"
+#include "common/types/jsonb_scan.h"
 #include "common/types/jsonb_text.h"
 #include "common/types/number_text.h"
 

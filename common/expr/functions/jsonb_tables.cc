@@ -8,7 +8,7 @@
 
 #include "absl/status/status.h"
 #include "common/expr/functions/families.h"
-#include "common/expr/functions/jsonb_scan.h"
+#include "common/types/jsonb_scan.h"
 
 namespace millrace {
 namespace {

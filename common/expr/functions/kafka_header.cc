@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "common/expr/functions/families.h"
-#include "common/expr/functions/jsonb_scan.h"
+#include "common/types/jsonb_scan.h"
 
 namespace millrace {
 namespace {

@@ -1,4 +1,5 @@
 // Casts between numbers, and from jsonb to numbers.
+#include <charconv>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -69,21 +70,47 @@ absl::StatusOr<float> NarrowFloat(double value) {
   return narrow;
 }
 
-// A cast to numeric: the result is rounded to the scale of the call's type, numeric(p, s).
-template <typename Fn>
-void AddNumericCast(FunctionList* list, Fn fn) {
-  ScalarFunction function = FunctionList::MakeFunction("cast", fn);
-  function.infallible = false;
-  function.kernel = [inner = std::move(function.kernel)](const std::vector<FunctionArg>& args,
-                                                         const FunctionCallContext& context,
-                                                         Column* out) {
-    inner(args, context, out);
-    if (out->type().precision == 0) {
-      return;
+// The nearest, or an error where that would be infinite, or zero for what is not.
+template <typename To>
+absl::StatusOr<To> NumericToFloat(const Numeric& value) {
+  To result = static_cast<To>(value.ToDouble());
+  if constexpr (std::is_same_v<To, float>) {
+    if (value.IsFinite()) {  // by way of a double it would be rounded twice
+      const std::string text = value.ToString();
+      if (std::from_chars(text.data(), text.data() + text.size(), result).ec != std::errc()) {
+        result = value.LeadingExponent() > 0 ? std::numeric_limits<float>::infinity() : 0.0F;
+      }
     }
-    auto* values = out->mutable_values<Numeric>();
+  }
+  if (value.IsFinite() && (std::isinf(result) || (result == 0 && !value.IsZero()))) {
+    constexpr size_t kShownDigits = 64;
+    std::string text = value.ToString();
+    if (text.size() > kShownDigits) {
+      text = absl::StrCat(text.substr(0, kShownDigits), "…");
+    }
+    return absl::OutOfRangeError(absl::StrCat("\"", text, "\" is out of range for type ",
+                                              MakeType(SqlValue<To>::kTypeId).ToString()));
+  }
+  return result;
+}
+
+// The value as the call's type has it: numeric(p, s) rounds.
+absl::StatusOr<NumericValue> Fit(const absl::StatusOr<NumericValue>& value, const SqlType& type) {
+  return value.ok() && type.precision != 0 ? FitNumeric(*value, type) : value;
+}
+
+// A cast of `From` to numeric.
+template <typename From, typename Fn>
+void AddNumericCast(FunctionList* list, Fn fn) {
+  ScalarFunction function;
+  function.name = "cast";
+  function.arg_types = {SqlTypeOf<From>()};
+  function.result = MakeType(TypeId::kNumeric);
+  function.kernel = [fn](const std::vector<FunctionArg>& args, const FunctionCallContext& context,
+                         Column* out) {
+    ArgReader<From> values(args[0]);
     context.rows.ForEach([&](uint32_t row) {
-      StoreResult(FitNumeric(values[row], out->type()), row, context.errors, out);
+      StoreResult(Fit(fn(values[row]), out->type()), row, context.errors, out);
     });
   };
   list->Add(std::move(function));
@@ -93,7 +120,7 @@ template <typename T>
 void AddIntegerTo(FunctionList* list) {
   list->Add("cast", [](T value) { return static_cast<float>(value); });
   list->Add("cast", [](T value) { return static_cast<double>(value); });
-  AddNumericCast(list, [](T value) { return Numeric::FromInt64(value); });
+  AddNumericCast<T>(list, [](T value) { return NumericValue(Numeric::FromInt64(value)); });
 }
 
 template <typename T>
@@ -122,7 +149,7 @@ const char* KindOfJsonb(std::string_view json) {
   }
 }
 
-absl::StatusOr<Numeric> JsonbToNumeric(std::string_view json, const std::string& type_name) {
+absl::StatusOr<NumericValue> JsonbToNumeric(std::string_view json, const std::string& type_name) {
   const char* kind = KindOfJsonb(json);
   if (kind != std::string_view("numeric")) {
     return absl::InvalidArgumentError(
@@ -132,26 +159,27 @@ absl::StatusOr<Numeric> JsonbToNumeric(std::string_view json, const std::string&
 }
 
 void AddFromJsonb(FunctionList* list) {
-  AddNumericCast(list, [](JsonbView json) { return JsonbToNumeric(json.text, "numeric"); });
+  AddNumericCast<JsonbView>(list,
+                            [](JsonbView json) { return JsonbToNumeric(json.text, "numeric"); });
   list->Add("cast", [](JsonbView json) -> absl::StatusOr<int16_t> {
-    ASSIGN_OR_RETURN(Numeric value, JsonbToNumeric(json.text, "smallint"));
+    ASSIGN_OR_RETURN(const NumericValue value, JsonbToNumeric(json.text, "smallint"));
     return NumericToInteger<int16_t>(value);
   });
   list->Add("cast", [](JsonbView json) -> absl::StatusOr<int32_t> {
-    ASSIGN_OR_RETURN(Numeric value, JsonbToNumeric(json.text, "integer"));
+    ASSIGN_OR_RETURN(const NumericValue value, JsonbToNumeric(json.text, "integer"));
     return NumericToInteger<int32_t>(value);
   });
   list->Add("cast", [](JsonbView json) -> absl::StatusOr<int64_t> {
-    ASSIGN_OR_RETURN(Numeric value, JsonbToNumeric(json.text, "bigint"));
+    ASSIGN_OR_RETURN(const NumericValue value, JsonbToNumeric(json.text, "bigint"));
     return NumericToInteger<int64_t>(value);
   });
   list->Add("cast", [](JsonbView json) -> absl::StatusOr<float> {
-    ASSIGN_OR_RETURN(Numeric value, JsonbToNumeric(json.text, "real"));
-    return NarrowFloat(value.ToDouble());
+    ASSIGN_OR_RETURN(const NumericValue value, JsonbToNumeric(json.text, "real"));
+    return NumericToFloat<float>(value);
   });
   list->Add("cast", [](JsonbView json) -> absl::StatusOr<double> {
-    ASSIGN_OR_RETURN(Numeric value, JsonbToNumeric(json.text, "double precision"));
-    return value.ToDouble();
+    ASSIGN_OR_RETURN(const NumericValue value, JsonbToNumeric(json.text, "double precision"));
+    return NumericToFloat<double>(value);
   });
   list->Add("cast", [](JsonbView json) -> absl::StatusOr<bool> {
     if (json.text != "true" && json.text != "false") {
@@ -182,14 +210,14 @@ void AddNumberCasts(FunctionList* list) {
   AddToInteger<int32_t>(list);
   AddToInteger<int64_t>(list);
   // real is good for six digits, double precision for fifteen.
-  AddNumericCast(list, [](float value) -> absl::StatusOr<Numeric> {
+  AddNumericCast<float>(list, [](float value) -> absl::StatusOr<NumericValue> {
     return std::isfinite(value) ? Numeric::Parse(absl::StrFormat("%.6g", value))
                                 : Numeric::FromDouble(value);
   });
-  AddNumericCast(list, [](double value) { return Numeric::FromDouble(value); });
-  AddNumericCast(list, [](const Numeric& value) { return value; });
-  list->Add("cast", [](const Numeric& value) { return NarrowFloat(value.ToDouble()); });
-  list->Add("cast", [](const Numeric& value) { return value.ToDouble(); });
+  AddNumericCast<double>(list, [](double value) { return Numeric::FromDouble(value); });
+  AddNumericCast<Numeric>(list, [](const Numeric& value) { return NumericValue(value); });
+  list->Add("cast", [](const Numeric& value) { return NumericToFloat<float>(value); });
+  list->Add("cast", [](const Numeric& value) { return NumericToFloat<double>(value); });
   AddFromJsonb(list);
 }
 

@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -43,15 +44,15 @@ absl::Status AppendSeries(T start, T stop, T step, size_t most, std::vector<T>* 
 }
 
 absl::Status AppendSeries(const Numeric& start, const Numeric& stop, const Numeric& step,
-                          size_t most, std::vector<Numeric>* out) {
+                          size_t most, std::vector<NumericValue>* out) {
   if (!start.IsFinite() || !stop.IsFinite() || !step.IsFinite()) {
     return absl::InvalidArgumentError("start, stop and step of generate_series must be finite");
   }
-  auto direction = Numeric::Compare(step, Numeric{});
+  const int direction = step.Sign();
   if (direction == 0) {
     return ZeroStep();
   }
-  Numeric value = start;
+  NumericValue value = start;
   while (direction > 0 ? Numeric::Compare(value, stop) <= 0 : Numeric::Compare(value, stop) >= 0) {
     if (out->size() >= most) {
       return TooManyRows();
@@ -93,7 +94,8 @@ void AddSeriesOf(FunctionList* list, std::vector<SqlType> arg_types, Step unit) 
                            std::vector<uint32_t>* parents, std::vector<ColumnPtr>* out) {
     ArgReader<T> start(args[0]);
     ArgReader<T> stop(args[1]);
-    std::vector<T> values;
+    // Of numerics the values own their digits.
+    std::vector<std::conditional_t<std::is_same_v<T, Numeric>, NumericValue, T>> values;
     context.rows.ForEach([&](uint32_t row) {
       size_t begin = values.size();
       Step step = args.size() > 2 ? ArgReader<Step>(args[2])[row] : unit;
@@ -106,7 +108,7 @@ void AddSeriesOf(FunctionList* list, std::vector<SqlType> arg_types, Step unit) 
     });
     auto column = std::make_shared<Column>(SqlTypeOf<T>(), values.size());
     for (size_t i = 0; i < values.size(); ++i) {
-      SqlValue<T>::Store(values[i], column.get(), i);
+      SqlValue<std::remove_cvref_t<decltype(values[i])>>::Store(values[i], column.get(), i);
     }
     out->push_back(std::move(column));
   };

@@ -21,6 +21,7 @@
 
 #include "absl/status/statusor.h"
 #include "common/columnar/column.h"
+#include "common/columnar/owned_values.h"
 #include "common/expr/function.h"
 #include "common/expr/function_registry.h"
 #include "common/types/interval.h"
@@ -77,8 +78,18 @@ template <>
 struct SqlValue<float> : PlainSqlValue<float, TypeId::kFloat32> {};
 template <>
 struct SqlValue<double> : PlainSqlValue<double, TypeId::kFloat64> {};
+// The digits of wide results are copied, whether they are an argument's or new.
 template <>
-struct SqlValue<Numeric> : PlainSqlValue<Numeric, TypeId::kNumeric> {};
+struct SqlValue<Numeric> : PlainSqlValue<Numeric, TypeId::kNumeric> {
+  static void Store(const Numeric& value, Column* out, size_t row) { SetNumeric(value, out, row); }
+};
+template <>
+struct SqlValue<NumericValue> {
+  static constexpr TypeId kTypeId = TypeId::kNumeric;
+  static void Store(const NumericValue& value, Column* out, size_t row) {
+    SetNumeric(value, out, row);
+  }
+};
 template <>
 struct SqlValue<Interval> : PlainSqlValue<Interval, TypeId::kInterval> {};
 template <>
@@ -153,9 +164,7 @@ template <typename T>
 constexpr SqlType SqlTypeOf() {
   return MakeType(SqlValue<T>::kTypeId);
 }
-constexpr SqlType ArrayOf(TypeId element) {
-  return SqlType{.id = TypeId::kArray, .element = element};
-}
+constexpr SqlType ArrayOf(TypeId element) { return ArrayOf(MakeType(element)); }
 
 // What a lambda's result says about the function.
 template <typename R>

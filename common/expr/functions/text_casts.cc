@@ -58,11 +58,11 @@ void ParseKernel(const std::vector<FunctionArg>& args, const FunctionCallContext
 void ParseArrayKernel(const std::vector<FunctionArg>& args, const FunctionCallContext& context,
                       Column* out) {
   ArgReader<std::string_view> text(args[0]);
-  std::vector<ColumnPtr> children = {std::make_shared<Column>(MakeType(out->type().element), 0)};
+  std::vector<ColumnPtr> children = {std::make_shared<Column>(out->type().ElementType(), 0)};
   uint32_t begin = 0;
   auto* lists = out->mutable_values<ListView>();
   context.rows.ForEach([&](uint32_t row) {
-    absl::StatusOr<ColumnPtr> elements = ParseArray(text[row], out->type().element);
+    absl::StatusOr<ColumnPtr> elements = ParseArray(text[row], out->type().ElementType());
     if (!elements.ok()) {
       context.errors->Add(row, std::move(elements).status());
       return;
@@ -79,7 +79,7 @@ void CastArrayKernel(const ScalarFunction& cast, const std::vector<FunctionArg>&
                      const FunctionCallContext& context, Column* out) {
   const FunctionArg& arg = args[0];
   ColumnPtr child = arg.column->child();
-  auto converted = std::make_shared<Column>(MakeType(out->type().element), child->size());
+  auto converted = std::make_shared<Column>(out->type().ElementType(), child->size());
   converted->ShareOwners(*child);
   auto* lists = out->mutable_values<ListView>();
   context.rows.ForEach([&](uint32_t row) {
@@ -135,7 +135,7 @@ void AddTextCasts(FunctionList* list) {
        {TypeId::kInt16, TypeId::kInt32, TypeId::kInt64, TypeId::kFloat64, TypeId::kNumeric}) {
     for (TypeId to :
          {TypeId::kInt16, TypeId::kInt32, TypeId::kInt64, TypeId::kFloat64, TypeId::kNumeric}) {
-      if (from != to) {
+      if (from != to || from == TypeId::kNumeric) {  // numeric[] to numeric(p,s)[]
         AddArrayCast(list, from, to);
       }
     }

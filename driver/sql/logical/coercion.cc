@@ -99,6 +99,10 @@ bool IsPreferred(const SqlType& type) {
 
 bool SameType(const SqlType& a, const SqlType& b) { return a.id == b.id && a.element == b.element; }
 
+SqlType WithoutModifiers(const SqlType& type) {
+  return SqlType{.id = type.id, .element = type.element};
+}
+
 bool CanCast(const SqlType& from, const SqlType& to, CastContext context) {
   if (from.id == TypeId::kUnknown || SameType(from, to)) {
     return true;
@@ -141,11 +145,10 @@ std::optional<SqlType> CommonType(const std::vector<SqlType>& types) {
     if (!CanCast(type, common, CastContext::kImplicit)) {
       return std::nullopt;
     }
-    if (SameType(type, common) && type != common) {
-      common.precision = common.scale = 0;  // numeric(10,2) and numeric(5,1) meet in numeric
-    }
   }
-  return common;
+  const bool all_alike =
+      std::all_of(types.begin(), types.end(), [&](const SqlType& type) { return type == common; });
+  return all_alike ? common : WithoutModifiers(common);
 }
 
 }  // namespace millrace

@@ -197,7 +197,8 @@ OverloadResolution ResolveOverload(const std::vector<Signature>& signatures,
 OverloadResolution ResolveOperator(const std::vector<Signature>& signatures,
                                    const std::vector<SqlType>& arguments) {
   if (arguments.size() == 2 && IsUnknown(arguments[0]) != IsUnknown(arguments[1])) {
-    const SqlType& known = IsUnknown(arguments[0]) ? arguments[1] : arguments[0];
+    // Without its modifiers: a literal beside a numeric(5,2) is not rounded to two digits.
+    const SqlType known = WithoutModifiers(IsUnknown(arguments[0]) ? arguments[1] : arguments[0]);
     for (size_t i = 0; i < signatures.size(); ++i) {
       const std::vector<SqlType>& parameters = signatures[i].parameters;
       if (parameters.size() == 2 && SameType(parameters[0], known) &&

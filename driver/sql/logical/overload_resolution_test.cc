@@ -157,5 +157,21 @@ TEST(CoercionTest, FindsTheCommonType) {
             "numeric");
 }
 
+TEST(CoercionTest, AModifierOutlivesItsColumnOnlyWhereAllAgree) {
+  const SqlType modified{.id = TypeId::kNumeric, .precision = 5, .scale = 2};
+  const auto common = [](const std::vector<SqlType>& types) {
+    return CommonType(types)->ToString();
+  };
+  EXPECT_EQ(common({modified, modified}), "numeric(5,2)");
+  EXPECT_EQ(common({modified, kNumeric}), "numeric");
+  EXPECT_EQ(common({modified, kInt4}), "numeric");
+  EXPECT_EQ(common({kUnknown, modified}), "numeric");
+  EXPECT_EQ(common({modified, kFloat8}), "double precision");
+  const std::vector<Signature> equal = {Of({kNumeric, kNumeric})};
+  const OverloadResolution literal = ResolveOperator(equal, {modified, kUnknown});
+  ASSERT_EQ(literal.outcome, OverloadResolution::Outcome::kFound);
+  EXPECT_EQ(literal.arguments[1].ToString(), "numeric");
+}
+
 }  // namespace
 }  // namespace millrace

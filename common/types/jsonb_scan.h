@@ -1,7 +1,8 @@
 // Reads canonical jsonb text (common/types/jsonb_text.h) in place: members and elements are views
-// into it. The text is trusted to be canonical; nothing is checked. Pure functions.
-#ifndef MILLRACE_COMMON_EXPR_FUNCTIONS_JSONB_SCAN_H_
-#define MILLRACE_COMMON_EXPR_FUNCTIONS_JSONB_SCAN_H_
+// into it. The text is trusted to be canonical; nothing is checked. Pure functions. Which values
+// are equal and which comes first: jsonb_order.h.
+#ifndef MILLRACE_COMMON_TYPES_JSONB_SCAN_H_
+#define MILLRACE_COMMON_TYPES_JSONB_SCAN_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -63,4 +64,4 @@ bool JsonbContains(std::string_view json, std::string_view part);
 
 }  // namespace millrace
 
-#endif  // MILLRACE_COMMON_EXPR_FUNCTIONS_JSONB_SCAN_H_
+#endif  // MILLRACE_COMMON_TYPES_JSONB_SCAN_H_

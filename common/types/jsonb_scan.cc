@@ -1,7 +1,6 @@
-#include "common/expr/functions/jsonb_scan.h"
+#include "common/types/jsonb_scan.h"
 
-#include "common/expr/text/utf8.h"
-#include "common/types/numeric.h"
+#include "common/types/jsonb_order.h"
 
 namespace millrace {
 namespace {
@@ -67,26 +66,14 @@ void Unescape(std::string_view text, std::string* out) {
       case 't':
         out->push_back('\t');
         break;
-      case 'u':
-        AppendChar(HexValue(text.substr(i + 1, 4)), out);
+      case 'u':  // canonical text escapes nothing that takes more than a byte
+        out->push_back(static_cast<char>(HexValue(text.substr(i + 1, 4))));
         i += 4;
         break;
       default:
         out->push_back(c);
     }
   }
-}
-
-bool ScalarsEqual(std::string_view a, std::string_view b) {
-  if (a == b) {
-    return true;
-  }
-  if (KindOf(a) != JsonbKind::kNumber || KindOf(b) != JsonbKind::kNumber) {
-    return false;
-  }
-  absl::StatusOr<Numeric> left = Numeric::Parse(a);
-  absl::StatusOr<Numeric> right = Numeric::Parse(b);
-  return left.ok() && right.ok() && Numeric::Compare(*left, *right) == 0;
 }
 
 bool IsNested(JsonbKind kind) { return kind == JsonbKind::kObject || kind == JsonbKind::kArray; }
@@ -232,7 +219,7 @@ bool JsonbContains(std::string_view json, std::string_view part) {
     });
     return contains;
   }
-  return ScalarsEqual(json, part);
+  return JsonbEqual(json, part);
 }
 
 }  // namespace millrace

@@ -1,0 +1,30 @@
+// Values of columns with the memory that their cells point at: text of more than 12 bytes, digits
+// of wide numerics. Thread-compatible, as columns are.
+#ifndef MILLRACE_COMMON_COLUMNAR_OWNED_VALUES_H_
+#define MILLRACE_COMMON_COLUMNAR_OWNED_VALUES_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "common/columnar/column.h"
+#include "common/types/numeric.h"
+
+namespace millrace {
+
+// Writes a numeric; the digits of a wide one are copied to memory of the column.
+void SetNumeric(const Numeric& value, Column* column, size_t row);
+
+// What the row's cell points at. Empty when it points at nothing, and for types that never do.
+std::string_view OutsideOf(const Column& column, size_t row);
+
+// Points the cell at a copy of OutsideOf(column, row) that lives as long as the column.
+void MoveOutside(const char* copy, Column* column, size_t row);
+
+// The rows of `column` at `rows[0, count)` with all that cells point at copied to memory of the new
+// column alone. REQUIRES: no array.
+ColumnPtr TakeOwned(const Column& column, const uint32_t* rows, size_t count);
+
+}  // namespace millrace
+
+#endif  // MILLRACE_COMMON_COLUMNAR_OWNED_VALUES_H_
