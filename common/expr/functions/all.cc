@@ -14,6 +14,8 @@ absl::Status RegisterAllFunctions(FunctionRegistry* registry) {
   AddNumericMath(&list);
   AddDateTimeArithmetic(&list);
   AddDateTimeFields(&list);
+  AddDateTimeZones(&list);
+  AddFormatting(&list);
   AddText(&list);
   AddTextPadding(&list);
   AddTextEncoding(&list);

@@ -14,6 +14,8 @@ void AddMath(FunctionList* list);
 void AddNumericMath(FunctionList* list);
 void AddDateTimeArithmetic(FunctionList* list);
 void AddDateTimeFields(FunctionList* list);
+void AddDateTimeZones(FunctionList* list);
+void AddFormatting(FunctionList* list);
 void AddText(FunctionList* list);
 void AddTextPadding(FunctionList* list);
 void AddTextEncoding(FunctionList* list);
