@@ -24,6 +24,17 @@ std::string JsonText(std::string_view text) {
 
 // Weight of a row as so many lines; a removed one starts with "-".
 int64_t Copies(const Batch& rows, uint32_t row) { return std::abs(rows.weight(row)); }
+// Columns of the table; the rows may have one more (IsReplaced).
+size_t ColumnsOf(const proto::BatchResults::Table& table) {
+  return static_cast<size_t>(table.columns_size());
+}
+
+// A removal whose key has a new value in this batch: nothing that a person need see.
+bool IsReplaced(const proto::BatchResults::Table& table, const Batch& rows, uint32_t row) {
+  const size_t mark = ColumnsOf(table);
+  return rows.column_count() > mark && rows.column(mark)->value<uint8_t>(row) != 0;
+}
+
 const char* SignOf(const Batch& rows, uint32_t row) { return rows.weight(row) < 0 ? "-" : ""; }
 
 }  // namespace
@@ -39,6 +50,11 @@ absl::Status ResultPrinter::Print(const proto::BatchResults& results) {
   bool has_rows = false;
   for (const auto& table : results.tables()) {
     ASSIGN_OR_RETURN(Batch rows, DecodeBatch(table.rows()));
+    if (!rows.empty() && rows.column_count() < ColumnsOf(table)) {
+      return absl::DataLossError(absl::StrCat("table ", table.table(), ": rows of ",
+                                              rows.column_count(), " columns, not of ",
+                                              ColumnsOf(table)));
+    }
     has_rows |= !rows.empty();
     tables.push_back(std::move(rows));
   }
@@ -76,13 +92,16 @@ void ResultPrinter::PrintHeader(const proto::BatchResults& results) {
 }
 
 void ResultPrinter::PrintText(const proto::BatchResults::Table& table, const Batch& rows) {
-  if (rows.column_count() > 2) {
+  if (table.columns_size() > 2) {
     PrintWide(table, rows);
     return;
   }
   rows.rows().ForEach([&](uint32_t row) {
+    if (IsReplaced(table, rows, row)) {
+      return;
+    }
     std::string line = SignOf(rows, row);
-    for (size_t c = 0; c < rows.column_count(); ++c) {
+    for (size_t c = 0; c < ColumnsOf(table); ++c) {
       absl::StrAppend(&line, c == 0 ? "" : ": ", Printable(ValueToString(*rows.column(c), row)));
     }
     for (int64_t copy = 0; copy < Copies(rows, row); ++copy) {
@@ -94,8 +113,11 @@ void ResultPrinter::PrintText(const proto::BatchResults::Table& table, const Bat
 void ResultPrinter::PrintWide(const proto::BatchResults::Table& table, const Batch& rows) {
   if (!console_.out_is_terminal) {
     rows.rows().ForEach([&](uint32_t row) {
+      if (IsReplaced(table, rows, row)) {
+        return;
+      }
       std::string line = SignOf(rows, row);
-      for (size_t c = 0; c < rows.column_count(); ++c) {
+      for (size_t c = 0; c < ColumnsOf(table); ++c) {
         absl::StrAppend(&line, c == 0 ? "" : "\t", Printable(ValueToString(*rows.column(c), row)));
       }
       for (int64_t copy = 0; copy < Copies(rows, row); ++copy) {
@@ -110,9 +132,12 @@ void ResultPrinter::PrintWide(const proto::BatchResults::Table& table, const Bat
   }
   TextTable text(std::move(names));
   rows.rows().ForEach([&](uint32_t row) {
+    if (IsReplaced(table, rows, row)) {
+      return;
+    }
     std::vector<Cell> cells;
-    cells.reserve(rows.column_count());
-    for (size_t c = 0; c < rows.column_count(); ++c) {
+    cells.reserve(ColumnsOf(table));
+    for (size_t c = 0; c < ColumnsOf(table); ++c) {
       cells.emplace_back(absl::StrCat(c == 0 ? SignOf(rows, row) : "",
                                       Printable(ValueToString(*rows.column(c), row))));
     }
@@ -130,7 +155,7 @@ void ResultPrinter::PrintJson(const proto::BatchResults& results,
         "{\"batch\":", results.batch(),
         ",\"time\":", JsonText(TimeText(results.batch_time_us(), OutputFormat::kJson)),
         ",\"table\":", JsonText(table.table()), ",\"weight\":", rows.weight(row), ",\"row\":{");
-    for (size_t c = 0; c < rows.column_count(); ++c) {
+    for (size_t c = 0; c < ColumnsOf(table); ++c) {
       absl::StrAppend(&line, c == 0 ? "" : ",", JsonText(table.columns(static_cast<int>(c))), ":");
       AppendJsonValue(*rows.column(c), row, &line);
     }

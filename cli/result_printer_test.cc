@@ -73,6 +73,24 @@ TEST(ResultPrinterTest, RemovedRowsAfterAMinusAndRepeatedRowsRepeated) {
             "pear: 2\n\n");
 }
 
+// A count that goes from 1 to 2: a person sees the new one, a program both changes.
+TEST(ResultPrinterTest, JsonHasTheRowsThatAreReplacedAndTextHasNot) {
+  auto replaced = std::make_shared<Column>(MakeType(TypeId::kBool), 2);
+  replaced->mutable_values<uint8_t>()[0] = 1;
+  replaced->mutable_values<uint8_t>()[1] = 0;
+  Batch rows({Texts({"apple", "apple"}), Numbers({1, 2}), replaced}, 2);
+  rows.set_weights(Numbers({-1, 1}));
+  const auto results = ResultsOf(rows, {"word", "count"});
+  EXPECT_EQ(Printed(results, OutputFormat::kTable),
+            "-- batch 3, 2025-03-01 12:00:04+00, 1,000 records/s\n"
+            "apple: 2\n\n");
+  EXPECT_EQ(Printed(results, OutputFormat::kJson),
+            "{\"batch\":3,\"time\":\"2025-03-01 12:00:04+00\",\"table\":\"counts\",\"weight\":-1,"
+            "\"row\":{\"word\":\"apple\",\"count\":1}}\n"
+            "{\"batch\":3,\"time\":\"2025-03-01 12:00:04+00\",\"table\":\"counts\",\"weight\":1,"
+            "\"row\":{\"word\":\"apple\",\"count\":2}}\n");
+}
+
 TEST(ResultPrinterTest, MoreColumnsByTabsElseAlignedUnderTheirNames) {
   const Batch rows({Texts({"apple", "fig"}), Numbers({7, 20}), Texts({"a\tb", "c"})}, 2);
   const auto results = ResultsOf(rows, {"word", "count", "note"});

@@ -91,6 +91,7 @@ struct SinkContext {
   // doubt: a shard may or may not have committed them.
   BatchId committed_batch;
   BatchId planned_batch;
+  int64_t batch_time_us = 0;           // when the epoch began: the time of what the claim writes
   int64_t max_held_bytes = 256 << 20;  // of prepared and unprepared rows together
 };
 

@@ -207,6 +207,18 @@ TEST(ExecutorCommitTest, WriterWhoseTimeHasComeIsCommittedWithoutRows) {
   EXPECT_THAT(Markers(job.Commit(3)), ElementsAre("0/0 m3 @3"));
 }
 
+// A writer that does not do what it woke for must not be all that the driver hears of.
+TEST(ExecutorCommitTest, AnOverdueWakeHidesNoLaterOne) {
+  TestCluster cluster(1);
+  AppendLines(&cluster, 3);
+  TestJob job(&cluster, CopyPlan({}), {"t/0", "t/1"});
+  job.Start(1);
+  cluster.output.WakeOneAt("0/0", 1);
+  cluster.output.WakeOneAt("0/1", 7000000);
+  job.SendRun(1, {{"t/0", {0, 1}}});
+  EXPECT_EQ(job.WaitPrepared(1)[0].wake_at_us(), 7000000);
+}
+
 TEST(ExecutorCommitTest, LastCommitOfAJobIsEveryWritersAndSettledBeforeTheEnd) {
   TestCluster cluster(1);
   AppendLines(&cluster, 3);

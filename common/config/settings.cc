@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 #include "common/base/units.h"
+#include "common/types/time_zone.h"
 
 namespace millrace {
 namespace {
@@ -53,6 +54,14 @@ std::string FormatDuration(const JobSettings& settings) {
   return DurationToString(settings.*kMember);
 }
 
+bool ParseTimeZone(std::string_view value, JobSettings* settings) {
+  const absl::StatusOr<TimeZone> zone = TimeZone::FindSetting(value);
+  if (zone.ok()) {
+    settings->timezone = zone->name();
+  }
+  return zone.ok();
+}
+
 template <std::string JobSettings::* kMember>
 bool TakeText(std::string_view value, JobSettings* settings) {
   settings->*kMember = std::string(value);
@@ -66,8 +75,8 @@ std::string FormatText(const JobSettings& settings) {
 
 constexpr std::string_view kDurationForm = "a duration such as '2 s' or '10 ms'";
 
-const std::array<Setting, 11>& Settings() {
-  static const std::array<Setting, 11> kSettings = {{
+const std::array<Setting, 13>& Settings() {
+  static const std::array<Setting, 13> kSettings = {{
       {"job_name", "a name", "name of the job in lists and metrics; made up when empty",
        TakeText<&JobSettings::job_name>, FormatText<&JobSettings::job_name>},
       {"batch_duration", kDurationForm,
@@ -122,6 +131,14 @@ const std::array<Setting, 11>& Settings() {
       {"state_ttl", kDurationForm,
        "state of keys that saw no rows for so long is dropped; 0 = never",
        ParseDurationInto<&JobSettings::state_ttl>, FormatDuration<&JobSettings::state_ttl>},
+      {"max_clock_step", kDurationForm,
+       "batch times do not follow a step of the driver's clock of more than this; 0 = any",
+       ParseDurationInto<&JobSettings::max_clock_step>,
+       FormatDuration<&JobSettings::max_clock_step>},
+      {"timezone", "a time zone such as 'Europe/Berlin' or 'UTC'",
+       "time zone of the script: of times whose text names none, of days and hours of a "
+       "timestamptz",
+       ParseTimeZone, [](const JobSettings& settings) { return settings.timezone; }},
   }};
   return kSettings;
 }

@@ -29,6 +29,8 @@ struct JobSettings {
   std::string isolation_level = "read_committed";   // or read_uncommitted
   std::string state_backend = "memory";             // or rocksdb
   absl::Duration state_ttl = absl::ZeroDuration();  // 0 = none
+  absl::Duration max_clock_step = absl::Hours(12);  // of batch times; 0 = any
+  std::string timezone = "UTC";                     // as the time zone data write it
 
   // Sets one setting from text. NOT_FOUND lists the names; INVALID_ARGUMENT says the allowed
   // values.

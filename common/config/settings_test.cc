@@ -57,6 +57,19 @@ TEST(JobSettingsTest, AWrongValueSaysTheAllowedOnesAndChangesNothing) {
   EXPECT_EQ(settings.state_backend, "memory");
 }
 
+TEST(JobSettingsTest, TimeZonesAreThoseOfTheSystemsDataInAnyCase) {
+  JobSettings settings;
+  EXPECT_EQ(settings.timezone, "UTC");
+  EXPECT_TRUE(settings.Set("timezone", "europe/BERLIN").ok());
+  EXPECT_EQ(settings.timezone, "Europe/Berlin");
+  EXPECT_TRUE(settings.Set("timezone", "2").ok());
+  EXPECT_EQ(settings.timezone, "<+02:00:00>-02:00:00") << "east, unlike POSIX";
+  for (const char* name : {"Europe/Atlantis", "../../etc/passwd", "/etc/localtime", "localtime",
+                           "right/UTC", "zone.tab", "", "Europe", "Europe/", "200"}) {
+    EXPECT_FALSE(settings.Set("timezone", name).ok()) << name;
+  }
+}
+
 TEST(JobSettingsTest, UnknownNamesInAPlanAreRefused) {
   EXPECT_FALSE(JobSettings::FromMap({{"from_the_future", "1"}}).ok());
 }

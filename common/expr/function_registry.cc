@@ -7,6 +7,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
+#include "common/expr/in_zone.h"
 
 namespace millrace {
 namespace {
@@ -52,7 +53,7 @@ bool AcceptsArguments(const ScalarFunction& function, const std::vector<SqlType>
   return true;
 }
 
-bool IsCast(std::string_view name) { return name == "cast"; }
+bool IsCast(std::string_view name) { return name == "cast" || name == kCastInZone; }
 
 std::string Signature(std::string_view name, const std::vector<SqlType>& args) {
   std::string text = absl::StrCat(ToAbsl(name), "(");
@@ -162,7 +163,8 @@ std::vector<std::string> FunctionRegistry::Names() const {
   std::set<std::string> names;
   auto collect = [&names](const auto& map) {
     for (const auto& [name, function] : map) {
-      if (absl::ascii_isalpha(static_cast<unsigned char>(name[0])) && !IsCast(name)) {
+      if (absl::ascii_isalpha(static_cast<unsigned char>(name[0])) &&
+          name.find(' ') == std::string::npos && !IsCast(name)) {
         names.insert(name);
       }
     }

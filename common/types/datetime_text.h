@@ -1,6 +1,5 @@
-// Dates and timestamps as PostgreSQL reads and prints them (DateStyle ISO, MDY; time zone UTC). Of
-// zone names only UTC, GMT and Z are known; offsets are. 'now', 'today' and the like are refused: a
-// value must not depend on when it is read. Pure functions.
+// Dates and timestamps as PostgreSQL reads and prints them (DateStyle ISO, MDY). Pure functions,
+// but for the time zone data that names in a text are looked up in.
 #ifndef MILLRACE_COMMON_TYPES_DATETIME_TEXT_H_
 #define MILLRACE_COMMON_TYPES_DATETIME_TEXT_H_
 
@@ -9,25 +8,25 @@
 #include <string_view>
 
 #include "absl/status/statusor.h"
+#include "common/types/time_zone.h"
 
 namespace millrace {
 
-absl::StatusOr<int32_t> ParseDate(std::string_view text);  // days since 1970-01-01
+// Days since 1970-01-01. What `session` is for: 'today' and the like; without a time they are
+// errors (FAILED_PRECONDITION), as in data, which must not depend on when they are read.
+absl::StatusOr<int32_t> ParseDate(std::string_view text, const SessionTime& session = {});
 // Microseconds since 1970-01-01 00:00. A zone in the text counts for timestamptz and is ignored for
 // timestamp.
-absl::StatusOr<int64_t> ParseTimestamp(std::string_view text);
-absl::StatusOr<int64_t> ParseTimestampTz(std::string_view text);
+absl::StatusOr<int64_t> ParseTimestamp(std::string_view text, const SessionTime& session = {});
+absl::StatusOr<int64_t> ParseTimestampTz(std::string_view text, const SessionTime& session = {});
 
 void AppendDate(int32_t days, std::string* out);
 void AppendTimestamp(int64_t micros, std::string* out);
-void AppendTimestampTz(int64_t micros, std::string* out);
+void AppendTimestampTz(int64_t micros, std::string* out);  // in UTC
+void AppendTimestampTz(int64_t micros, const TimeZone& zone, std::string* out);
 
 // hh:mm:ss[.ffffff] of a non-negative duration; hours may have more than two digits.
 void AppendTime(int64_t micros, std::string* out);
-
-// What stands behind the point of a number of seconds, as microseconds (".5" is 500000), rounded
-// half to even. REQUIRES: digits only.
-int64_t FractionToMicros(std::string_view digits);
 
 }  // namespace millrace
 

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 #include "common/types/calendar.h"
+#include "common/types/datetime_number.h"
 #include "common/types/datetime_text.h"
 #include "common/types/number_text.h"
 

@@ -2,16 +2,52 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/check.h"
 #include "common/base/status.h"
+#include "common/types/calendar.h"
 #include "connectors/formats/utf8.h"
 #include "connectors/kafka/headers.h"
 #include "connectors/record_hash.h"
 
 namespace millrace {
 namespace {
+
+int64_t MillisecondsOf(const rd_kafka_message_t& message, bool* available) {
+  rd_kafka_timestamp_type_t type;
+  const int64_t milliseconds = rd_kafka_message_timestamp(&message, &type);
+  *available =
+      type != RD_KAFKA_TIMESTAMP_NOT_AVAILABLE && milliseconds != -1;  // as Kafka says none
+  return milliseconds;
+}
+
+// Microseconds since 1970 of a record's timestamp; nothing if it has none, or one that no
+// timestamptz holds.
+std::optional<int64_t> MicrosOf(const rd_kafka_message_t& message) {
+  bool available = false;
+  int64_t micros = 0;
+  if (__builtin_mul_overflow(MillisecondsOf(message, &available), int64_t{1000}, &micros) ||
+      !available || !IsValidTimestamp(micros)) {
+    return std::nullopt;
+  }
+  return micros;
+}
+
+// OK if there is none. Producers that count in micro- or nanoseconds, where Kafka means
+// milliseconds, write timestamps that are out of range.
+absl::Status CheckTimestamp(const rd_kafka_message_t& message) {
+  bool available = false;
+  const int64_t milliseconds = MillisecondsOf(message, &available);
+  if (!available || MicrosOf(message).has_value()) {
+    return absl::OkStatus();
+  }
+  return absl::OutOfRangeError(
+      absl::StrCat("the record's timestamp, ", milliseconds,
+                   ", is out of range: Kafka's timestamps are milliseconds since 1970; leave "
+                   "_timestamp out to read the record without it"));
+}
 
 std::string_view View(const void* bytes, size_t size) {
   return {static_cast<const char*>(bytes), size};
@@ -20,11 +56,8 @@ std::string_view View(const void* bytes, size_t size) {
 RawRecord RawRecordOf(const rd_kafka_message_t& message, std::string_view topic,
                       int32_t partition) {
   RawRecord record{.topic = topic, .partition = partition};
-  rd_kafka_timestamp_type_t type;
-  const int64_t milliseconds = rd_kafka_message_timestamp(&message, &type);
-  if (type != RD_KAFKA_TIMESTAMP_NOT_AVAILABLE) {
-    record.timestamp_us = milliseconds * 1000;
-  }
+  // That it is out of range is no reason to lose a record that failed for another.
+  record.timestamp_us = MicrosOf(message);
   if (message.key != nullptr) {
     record.key = View(message.key, message.key_len);
   }
@@ -107,7 +140,6 @@ void KafkaChunkBuilder::ScanMessages(const MessageBlock& block, uint64_t hash_se
   chunk->offsets.resize(count);
   RecordHash hash(hash_seed);
   int64_t bytes = 0;
-  int64_t max_timestamp_ms = INT64_MIN / 1000;
   // Messages were touched by another thread and lie scattered: ask for them ahead of time.
   constexpr size_t kAhead = 8;
   for (size_t i = 0; i < count; ++i) {
@@ -120,12 +152,11 @@ void KafkaChunkBuilder::ScanMessages(const MessageBlock& block, uint64_t hash_se
     keys_[i] = View(message.key, message.key == nullptr ? 0 : message.key_len);
     chunk->offsets[i] = message.offset;
     bytes += static_cast<int64_t>(message.len + message.key_len);
-    rd_kafka_timestamp_type_t type;
-    max_timestamp_ms = std::max(max_timestamp_ms, rd_kafka_message_timestamp(&message, &type));
+    chunk->max_timestamp_us =
+        std::max(chunk->max_timestamp_us, MicrosOf(message).value_or(INT64_MIN));
     hash.Add(message.offset, keys_[i], values_[i]);
   }
   chunk->bytes = bytes;
-  chunk->max_timestamp_us = count == 0 ? INT64_MIN : max_timestamp_ms * 1000;
   chunk->input_hash = hash.value();
 }
 
@@ -152,11 +183,13 @@ ColumnPtr KafkaChunkBuilder::MetadataColumn(const std::string& name,
     if (name == "_offset") {
       column->mutable_values<int64_t>()[i] = messages[i]->offset;
     } else if (name == "_timestamp") {
-      rd_kafka_timestamp_type_t type;
-      int64_t milliseconds = rd_kafka_message_timestamp(messages[i], &type);
-      column->mutable_values<int64_t>()[i] = milliseconds * 1000;
-      if (type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE) {
+      const std::optional<int64_t> micros = MicrosOf(*messages[i]);
+      column->mutable_values<int64_t>()[i] = micros.value_or(0);
+      if (!micros.has_value()) {
         column->SetNull(i);
+        if (absl::Status status = CheckTimestamp(*messages[i]); !status.ok()) {
+          errors->Add(static_cast<uint32_t>(i), std::move(status));
+        }
       }
     } else if (name == "_headers") {
       if (absl::Status status = HeadersAsJsonb(messages[i], &headers); status.ok()) {

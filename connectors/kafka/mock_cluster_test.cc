@@ -2,11 +2,17 @@
 // the Kafka sink writing.
 #include "connectors/kafka/mock_cluster.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <librdkafka/rdkafka.h>
 
+#include <limits>
+#include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -17,6 +23,28 @@ namespace millrace {
 namespace {
 
 constexpr absl::Duration kTimeout = absl::Seconds(30);
+
+// One record with each of these timestamps, in milliseconds.
+void ProduceAt(const std::string& bootstrap_servers, const std::string& topic,
+               const std::vector<int64_t>& timestamps) {
+  char reason[256];
+  rd_kafka_conf_t* conf = rd_kafka_conf_new();
+  ASSERT_EQ(rd_kafka_conf_set(conf, "bootstrap.servers", bootstrap_servers.c_str(), reason,
+                              sizeof(reason)),
+            RD_KAFKA_CONF_OK);
+  rd_kafka_t* producer = rd_kafka_new(RD_KAFKA_PRODUCER, conf, reason, sizeof(reason));
+  ASSERT_NE(producer, nullptr) << reason;
+  for (const int64_t timestamp : timestamps) {
+    EXPECT_EQ(rd_kafka_producev(producer, RD_KAFKA_V_TOPIC(topic.c_str()), RD_KAFKA_V_PARTITION(0),
+                                RD_KAFKA_V_VALUE(const_cast<char*>("x"), 1),
+                                RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+                                RD_KAFKA_V_TIMESTAMP(timestamp), RD_KAFKA_V_END),
+              RD_KAFKA_RESP_ERR_NO_ERROR);
+  }
+  EXPECT_EQ(rd_kafka_flush(producer, absl::ToInt64Milliseconds(kTimeout)),
+            RD_KAFKA_RESP_ERR_NO_ERROR);
+  rd_kafka_destroy(producer);
+}
 
 TEST(MockKafkaCluster, CarriesLinesFromTheSteadyProducerToTheSource) {
   auto cluster = StartMockKafkaCluster();
@@ -115,6 +143,101 @@ TEST(MockKafkaCluster, TakesWhatTheSinkWrites) {
       [] { return false; });
   ASSERT_TRUE(read.ok()) << read;
   EXPECT_EQ(lines, (std::vector<std::string>{"line 1", "line 2"}));
+}
+
+// Of clocks there is the driver's alone: the executor's may be days off.
+TEST(MockKafkaCluster, MarkersAreRenewedByBatchTime) {
+  constexpr int64_t kHourUs = 3'600'000'000;
+  auto cluster = StartMockKafkaCluster();
+  ASSERT_TRUE(cluster.ok()) << cluster.status();
+  ASSERT_TRUE((*cluster)->CreateTopic("out", 1).ok());
+  auto registry = BuiltInConnectors();
+  proto::Sink sink;
+  sink.set_table("out");
+  sink.set_connector("kafka");
+  sink.set_format("raw");
+  (*sink.mutable_options())["bootstrap.servers"] = (*cluster)->bootstrap_servers();
+  (*sink.mutable_options())["topic"] = "out";
+  proto::Field* column = sink.add_columns();
+  column->set_name("value");
+  column->mutable_type()->set_kind(proto::TYPE_TEXT);
+  auto writer =
+      (*registry->Sink("kafka"))
+          ->CreateWriter(sink,
+                         {.incarnation = "demo", .epoch = Epoch(1), .batch_time_us = 5 * kHourUs});
+  ASSERT_TRUE(writer.ok()) << writer.status();
+  EXPECT_EQ((*writer)->wake_at_us(), 6 * kHourUs);
+  (*writer)->NoteBatch(BatchId(1), 5 * kHourUs + 1);
+  ASSERT_TRUE((*writer)->Commit(BatchId(1), absl::Now() + kTimeout).ok());
+  EXPECT_EQ((*writer)->wake_at_us(), 6 * kHourUs) << "not yet";
+  (*writer)->NoteBatch(BatchId(2), 6 * kHourUs);
+  ASSERT_TRUE((*writer)->Commit(BatchId(2), absl::Now() + kTimeout).ok());
+  EXPECT_EQ((*writer)->wake_at_us(), 7 * kHourUs);
+}
+
+// Nanoseconds where Kafka means milliseconds, and what a clock that was never set writes.
+TEST(MockKafkaCluster, ARecordWhoseTimestampIsOutOfRangeIsAnErrorOnlyIfItsTimeIsRead) {
+  auto cluster = StartMockKafkaCluster();
+  ASSERT_TRUE(cluster.ok()) << cluster.status();
+  ASSERT_TRUE((*cluster)->CreateTopic("test", 1).ok());
+  const std::vector<int64_t> timestamps = {1'700'000'000'000, 1'700'000'000'000'000'000,
+                                           std::numeric_limits<int64_t>::max(),
+                                           9'223'372'036'854'775, 9'223'372'036'854'776};
+  ProduceAt((*cluster)->bootstrap_servers(), "test", timestamps);
+
+  auto registry = BuiltInConnectors();
+  const SourceConnector* connector = *registry->Source("kafka");
+  for (const char* name : {"value", "_timestamp"}) {
+    proto::Source source;
+    source.set_table("lines");
+    source.set_connector("kafka");
+    source.set_format("raw");
+    (*source.mutable_options())["bootstrap.servers"] = (*cluster)->bootstrap_servers();
+    (*source.mutable_options())["topic"] = "test";
+    proto::Field* declared = source.add_declared();
+    declared->set_name("value");
+    declared->mutable_type()->set_kind(proto::TYPE_TEXT);
+    proto::SourceColumn* column = source.add_columns();
+    const bool reads_time = name[0] == '_';
+    column->set_name(name);
+    column->set_declared(reads_time ? -1 : 0);
+    column->mutable_type()->set_kind(reads_time ? proto::TYPE_TIMESTAMPTZ : proto::TYPE_TEXT);
+    SourceContext context{.job_name = "demo"};
+    auto partitions = (*connector->CreateEnumerator(source, context))->Discover(kTimeout);
+    ASSERT_TRUE(partitions.ok()) << partitions.status();
+    auto reader = *connector->CreateReader(source, context);
+    ASSERT_TRUE(reader->Assign((*partitions)[0].partition, Offset(0)).ok());
+    std::map<int64_t, std::string> errors;
+    std::map<int64_t, std::optional<int64_t>> dead_letter_times;
+    const Offset end(static_cast<int64_t>(timestamps.size()));
+    for (Offset position(0); position < end;) {
+      auto chunk = reader->Read((*partitions)[0].partition, end, 1000, 0, absl::Now() + kTimeout);
+      ASSERT_TRUE(chunk.ok()) << chunk.status();
+      for (const RowError& error : chunk->errors) {
+        errors[chunk->offsets[error.row]] = std::string(error.status.message());
+      }
+      for (uint32_t row = 0; row < chunk->offsets.size(); ++row) {
+        dead_letter_times[chunk->offsets[row]] = chunk->raw(row).timestamp_us;
+        if (reads_time && chunk->offsets[row] == 0) {
+          EXPECT_EQ(chunk->batch.column(0)->value<int64_t>(row), 1'700'000'000'000'000);
+        }
+      }
+      EXPECT_LE(chunk->max_timestamp_us, 9'223'372'036'854'775'000);
+      position = chunk->next;
+    }
+    if (!reads_time) {
+      EXPECT_THAT(errors, ::testing::IsEmpty());
+    } else {
+      ASSERT_EQ(errors.size(), 3u);
+      EXPECT_THAT(errors[1], ::testing::HasSubstr("1700000000000000000, is out of range"));
+      EXPECT_THAT(errors[2], ::testing::HasSubstr("topic test partition 0 offset 2"));
+      EXPECT_EQ(errors.count(4), 1u);
+    }
+    EXPECT_EQ(dead_letter_times[0], 1'700'000'000'000'000);
+    EXPECT_EQ(dead_letter_times[1], std::nullopt);
+    EXPECT_EQ(dead_letter_times[2], std::nullopt);
+    EXPECT_EQ(dead_letter_times[3], 9'223'372'036'854'775'000);
+  }
 }
 
 }  // namespace

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <iterator>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <utility>
@@ -25,7 +27,8 @@ constexpr absl::Duration kClaimTimeout = absl::Seconds(30);
 constexpr absl::Duration kOpenPatience = absl::Seconds(10);
 constexpr absl::Duration kOpenPause = absl::Milliseconds(100);
 constexpr absl::Duration kAbortTimeout = absl::Seconds(5);
-// Well below any sensible offsets.retention.minutes, so that no marker of a running job expires.
+// Of batch time. Well below any sensible offsets.retention.minutes, so that no marker of a running
+// job expires.
 constexpr absl::Duration kRenewal = absl::Hours(1);
 constexpr int kAttempts = 3;  // at one Commit, where time is left
 
@@ -65,8 +68,13 @@ class KafkaSinkWriter : public SinkWriter {
       RETURN_IF_ERROR(producer_->Commit(deadline));
       MILLRACE_FAILPOINT("kafka_sink.claimed");
     }
-    SetCommitted(batch, absl::ToUnixMicros(absl::Now()));
+    SetCommitted(batch, context_.batch_time_us);
     return absl::OkStatus();
+  }
+
+  void NoteBatch(BatchId batch, int64_t batch_time_us) override {
+    std::lock_guard<std::mutex> lock(mutex_);
+    noted_[batch] = batch_time_us;
   }
 
   absl::Status Write(BatchId batch, int64_t batch_time_us, const Batch& rows) override {
@@ -161,6 +169,7 @@ class KafkaSinkWriter : public SinkWriter {
     committed_ = std::max(committed_, batch);
     marked_ = batch;
     marked_at_us_ = time_us;
+    noted_.erase(noted_.begin(), noted_.upper_bound(batch));
   }
 
   absl::Status CommitOnce(BatchId through, absl::Time deadline) {
@@ -177,6 +186,7 @@ class KafkaSinkWriter : public SinkWriter {
     }
     std::lock_guard<std::mutex> lock(mutex_);
     committed_ = std::max(committed_, through);
+    noted_.erase(noted_.begin(), noted_.upper_bound(through));
     return absl::OkStatus();
   }
 
@@ -188,12 +198,20 @@ class KafkaSinkWriter : public SinkWriter {
       return;
     }
     std::vector<const HeldBatch*> batches = held_.Upto(through);
-    const int64_t now_us = absl::ToUnixMicros(absl::Now());
-    if (batches.empty() && (!settings_.exactly_once || now_us < wake_at_us())) {
+    const int64_t noted_us = NotedUpto(through);
+    if (batches.empty() && (!settings_.exactly_once || noted_us < wake_at_us())) {
       return;
     }
-    const int64_t time_us = batches.empty() ? now_us : batches.back()->time_us;
+    const int64_t time_us =
+        batches.empty() ? noted_us : std::max(noted_us, batches.back()->time_us);
     round_ = {.through = through, .time_us = time_us, .batches = std::move(batches)};
+  }
+
+  // The time of the last batch up to `through` that was noted without rows; 0 = there was none.
+  int64_t NotedUpto(BatchId through) const {
+    std::lock_guard<std::mutex> lock(mutex_);
+    const auto behind = noted_.upper_bound(through);
+    return behind == noted_.begin() ? 0 : std::prev(behind)->second;
   }
 
   absl::Status RunRound(absl::Time deadline) {
@@ -324,7 +342,7 @@ class KafkaSinkWriter : public SinkWriter {
     }
     MILLRACE_FAILPOINT("kafka_sink.doubt_resolved");
     if (found->batch > marked_) {
-      SetCommitted(found->batch, absl::ToUnixMicros(absl::Now()));
+      SetCommitted(found->batch, marked_at_us_);  // or later: then it is renewed too early
     }
     return absl::OkStatus();
   }
@@ -334,10 +352,11 @@ class KafkaSinkWriter : public SinkWriter {
   const KafkaSinkSettings settings_;
   std::unique_ptr<KafkaRecordEncoder> encoder_;  // Write's
 
-  mutable std::mutex mutex_;  // the next three are Commit's to change
+  mutable std::mutex mutex_;  // the first three are Commit's to change
   BatchId committed_;
-  BatchId marked_;  // by the marker: not what came without rows later
-  int64_t marked_at_us_ = 0;
+  BatchId marked_;                    // by the marker: not what came without rows later
+  int64_t marked_at_us_ = 0;          // in batch time, as all that comes and goes with it
+  std::map<BatchId, int64_t> noted_;  // times of batches without rows; NoteBatch's to add
 
   HeldBatches held_;
 

@@ -47,6 +47,7 @@ void JobState::AdvanceBatches() {
   }
   SendCommits();
   NoteInput();
+  TellClockTrouble();
   SnapshotIfDue();
   if (HasRoom() && (!Quiescing() || Settling()) && !RunNextReplay() && !Quiescing()) {
     PlanNext();
@@ -200,16 +201,34 @@ void JobState::NoteInput() {
   }
 }
 
-int64_t JobState::NextLaunchUs() const { return replays_.empty() ? TickDueUs() : now_.mono_us; }
+// Once for each time that the clock goes wrong.
+void JobState::TellClockTrouble() {
+  const std::string trouble = clock_.Trouble(now_);
+  if (!trouble.empty() && !clock_trouble_told_) {
+    actions_.push_back(ClockDistrusted{trouble});
+  }
+  clock_trouble_told_ = !trouble.empty();
+}
+
+int64_t JobState::NextLaunchUs() const {
+  if (!replays_.empty()) {
+    return now_.mono_us;
+  }
+  const int64_t due_us = TickDueUs();
+  // Until the wall clock is set right, which nobody reports.
+  return due_us == kNever || clock_.MayPlan(now_) ? due_us
+                                                  : std::max(due_us, now_.mono_us + kSecondUs);
+}
 
 // When an executor wants a batch although there is no input. What it wants by the time of the last
 // batch planned, that batch sees to.
 int64_t JobState::WakeDueUs() const {
   int64_t due_us = kNever;
+  const int64_t batch_time_us = clock_.Read(now_);
   for (const Member& member : members_) {
-    if (member.wake_at_us > last_batch_time_us_) {
+    if (member.wake_at_us > clock_.last_us()) {
       // In the past once it is overdue: it must not move on with the clock.
-      due_us = std::min(due_us, now_.mono_us + (member.wake_at_us - now_.wall_us));
+      due_us = std::min(due_us, now_.mono_us + (member.wake_at_us - batch_time_us));
     }
   }
   return due_us;
@@ -244,7 +263,7 @@ int64_t JobState::AllowedPerPartition() const {
 
 bool JobState::PlanNext() {
   const int64_t due_us = TickDueUs();
-  if (due_us == kNever || now_.mono_us < due_us) {
+  if (due_us == kNever || now_.mono_us < due_us || !clock_.MayPlan(now_)) {
     return false;
   }
   PlanBatch(due_us);
@@ -254,7 +273,7 @@ bool JobState::PlanNext() {
 void JobState::PlanBatch(int64_t due_us) {
   InFlight batch;
   batch.plan.batch = last_planned_.Next();
-  batch.plan.batch_time_us = std::max(now_.wall_us, last_batch_time_us_ + 1);
+  batch.plan.batch_time_us = clock_.Read(now_);
   batch.done.tick_us = due_us;
   bool backlog = false;
   if (batch.plan.batch != finish_batch_) {
@@ -262,7 +281,7 @@ void JobState::PlanBatch(int64_t due_us) {
     AddSplits(&batch, &backlog);
   }
   last_planned_ = batch.plan.batch;
-  last_batch_time_us_ = batch.plan.batch_time_us;
+  clock_.NotePlanned(now_, batch.plan.batch_time_us);
 
   proto::JournalRecord record;
   proto::BatchPlanned* planned = record.mutable_batch_planned();

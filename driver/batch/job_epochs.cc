@@ -106,6 +106,7 @@ proto::StartEpoch JobState::StartEpochMessage() const {
   start.set_suppress_until(suppress_until_.value());
   start.set_committed_batch(history_.last_committed().value());
   start.set_planned_batch(history_.last_planned().value());
+  start.set_batch_time_us(clock_.Read(now_));
   start.set_first_batch(replays_.empty() ? history_.last_planned().Next().value()
                                          : replays_.front().batch.value());
   if (!chain_.layers().empty() && chain_.operators_size() > 0) {

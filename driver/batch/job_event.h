@@ -171,8 +171,13 @@ struct SnapshotFailed {
   std::string why;
 };
 
+// Batch times do not follow the wall clock (any more), and why: for the log.
+struct ClockDistrusted {
+  std::string why;
+};
+
 using JobAction = std::variant<AppendRecord, SendToExecutor, EpochBegan, BatchDone, SnapshotDone,
-                               SnapshotFailed, JobOver>;
+                               SnapshotFailed, ClockDistrusted, JobOver>;
 
 }  // namespace millrace
 

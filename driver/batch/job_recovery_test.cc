@@ -342,6 +342,44 @@ TEST(JobRecoveryTest, JoiningExecutorFindsASnapshotInsteadOfReplays) {
   EXPECT_EQ(play.starts[1].first_batch(), 2);
 }
 
+TEST(JobRecoveryTest, AClockADayAheadMovesNoBatchOfARunningJobAndIsTold) {
+  Play play(Submitted(1), Play::Settings(0));
+  play.Start();
+  play.Ends(110);
+  play.RunBatch(1);
+  play.clock_step_us = 86'400'000'000;
+  play.now_us = 1000;
+  play.Ends(120);
+  ASSERT_EQ(play.runs.size(), 2u);
+  EXPECT_EQ(play.runs[1].batch_time_us(), play.runs[0].batch_time_us() + 1000);
+  EXPECT_THAT(play.state().clock_trouble(), HasSubstr("24h ahead"));
+}
+
+TEST(JobRecoveryTest, AClockADayAheadAtTheStartPlansNothingThatExpiresState) {
+  JobSettings settings = Play::Settings(10);
+  settings.state_ttl = absl::Hours(1);
+  Play before(Submitted(1), settings);
+  before.Start();
+  before.Ends(110);
+  before.RunBatch(1);
+  JobHistory history(Submitted(1));
+  for (const proto::JournalRecord& record : before.journal) {
+    ASSERT_TRUE(history.Apply(record).ok());
+  }
+  Play play(std::move(history), settings, {});
+  play.clock_step_us = 86'400'000'000;
+  play.Start();
+  play.Ends(120);
+  play.At(5'000'000);
+  EXPECT_THAT(play.runs, IsEmpty());
+  EXPECT_THAT(play.state().clock_trouble(), HasSubstr("no batch is planned"));
+  EXPECT_EQ(play.state().next_wakeup_us(), 6'000'000) << "nobody reports that it was set right";
+  play.clock_step_us = 0;
+  play.At(6'000'000);
+  ASSERT_EQ(play.runs.size(), 1u);
+  EXPECT_EQ(play.state().clock_trouble(), "");
+}
+
 TEST(JobRecoveryTest, ExecutorsAreWokenWithoutInput) {
   Play play(Submitted(1));
   play.Start();

@@ -39,7 +39,9 @@ JobState::JobState(JobHistory history, const JobSettings& settings, JobStateOpti
       runs_empty_first_(HasGlobalAggregate(history_.plan())),
       epoch_(history_.last_epoch()),
       controller_(
-          std::max<int64_t>(absl::ToInt64Microseconds(settings.EffectiveTargetBatchTime()), 1)) {
+          std::max<int64_t>(absl::ToInt64Microseconds(settings.EffectiveTargetBatchTime()), 1)),
+      clock_(absl::ToInt64Microseconds(settings.max_clock_step),
+             settings.state_ttl > absl::ZeroDuration()) {
   if (epoch_ > Epoch(0)) {
     epoch_reason_ = "resumed";
   }
@@ -81,7 +83,7 @@ void JobState::LoadPartitions() {
     partitions_.push_back(std::move(partition));
   }
   last_planned_ = history_.last_planned();
-  last_batch_time_us_ = history_.last_batch_time_us();
+  clock_.Restore(history_.last_batch_time_us());
 }
 
 std::vector<JobAction> JobState::Handle(const JobEvent& event, Moment now) {

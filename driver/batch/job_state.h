@@ -42,6 +42,7 @@
 #include "absl/status/status.h"
 #include "common/base/ids.h"
 #include "common/config/settings.h"
+#include "driver/batch/batch_clock.h"
 #include "driver/batch/job_event.h"
 #include "driver/batch/job_history.h"
 #include "driver/batch/rate_controller.h"
@@ -96,6 +97,8 @@ class JobState {
   const std::string& message() const { return message_; }
   // Why the newest state is in no snapshot; empty while all is well.
   const std::string& snapshot_trouble() const { return snapshot_trouble_; }
+  // What keeps batch times from following the wall clock; empty while they do.
+  std::string clock_trouble() const { return clock_.Trouble(now_); }
   Epoch epoch() const { return epoch_; }
   int64_t restarts() const { return restarts_; }
   std::vector<PartitionView> Partitions() const;
@@ -258,6 +261,7 @@ class JobState {
   int64_t AllowedPerPartition() const;
   void AddSplits(InFlight* batch, bool* backlog);
   void NoteInput();
+  void TellClockTrouble();
   void Launch(InFlight batch);
   void ScheduleNextTick(int64_t tick_us, bool backlog);
   void AdmitNewPartitions(InFlight* batch);
@@ -347,7 +351,8 @@ class JobState {
   std::deque<BatchDone>
       journaling_;  // committed everywhere, not yet durably so; outlive their epoch
   BatchId last_planned_;
-  int64_t last_batch_time_us_ = 0;
+  BatchClock clock_;
+  bool clock_trouble_told_ = false;
   int64_t grid_us_ = 0;       // origin of the ticks
   int64_t next_tick_us_ = 0;  // a multiple of batch_duration after it
   int64_t last_plan_us_ = 0;

@@ -276,6 +276,8 @@ void Job::Do(SnapshotFailed& action) {
   TellSecured(absl::UnavailableError(action.why));
 }
 
+void Job::Do(ClockDistrusted& action) { spdlog::warn("job {}: {}", name(), action.why); }
+
 void Job::TellSecured(const absl::Status& status) {
   for (const auto& callback : std::exchange(when_secured_, {})) {
     callback(status);
@@ -451,7 +453,8 @@ std::string Job::message() const {
       return std::string(ToStd(trouble.message()));
     }
   }
-  return state_->snapshot_trouble();
+  std::string clock_trouble = state_->clock_trouble();
+  return clock_trouble.empty() ? state_->snapshot_trouble() : std::move(clock_trouble);
 }
 
 void Job::WhenOver(std::function<void()> callback) {

@@ -110,6 +110,7 @@ class Job : public std::enable_shared_from_this<Job> {
   void Do(BatchDone& action);
   void Do(SnapshotDone& action);
   void Do(SnapshotFailed& action);
+  void Do(ClockDistrusted& action);
   void Do(JobOver& action);
   void KeepRows(const ExecutorId& from, proto::ResultRows rows);
   void PublishOffsets(const BatchDone& done);

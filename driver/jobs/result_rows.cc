@@ -69,26 +69,40 @@ int CompareColumns(const Batch& batch, const std::vector<uint32_t>& columns, uin
   return 0;
 }
 
-// Removals of keys that also have an addition go; `rows` are sorted by key.
-void DropReplaced(const Batch& batch, const std::vector<uint32_t>& keys,
-                  std::vector<uint32_t>* rows) {
-  std::vector<uint32_t> kept;
-  for (size_t begin = 0; begin < rows->size();) {
+// Whether each of `rows`, which are sorted by key, is a removal whose key also has an addition.
+std::vector<bool> FindReplaced(const Batch& batch, const std::vector<uint32_t>& keys,
+                               const std::vector<uint32_t>& rows) {
+  std::vector<bool> replaced(rows.size());
+  for (size_t begin = 0; begin < rows.size();) {
     size_t end = begin + 1;
-    while (end < rows->size() && CompareColumns(batch, keys, (*rows)[begin], (*rows)[end]) == 0) {
+    while (end < rows.size() && CompareColumns(batch, keys, rows[begin], rows[end]) == 0) {
       ++end;
     }
-    const bool added = std::any_of(rows->begin() + static_cast<long>(begin),
-                                   rows->begin() + static_cast<long>(end),
-                                   [&](uint32_t row) { return batch.weight(row) > 0; });
+    const bool added =
+        std::any_of(rows.begin() + static_cast<long>(begin), rows.begin() + static_cast<long>(end),
+                    [&](uint32_t row) { return batch.weight(row) > 0; });
     for (size_t i = begin; i < end; ++i) {
-      if (!added || batch.weight((*rows)[i]) > 0) {
-        kept.push_back((*rows)[i]);
-      }
+      replaced[i] = added && batch.weight(rows[i]) < 0;
     }
     begin = end;
   }
-  *rows = std::move(kept);
+  return replaced;
+}
+
+// `batch` with one more column, which says for each row whether it is replaced.
+Batch WithReplaced(const Batch& batch, const std::vector<bool>& replaced) {
+  auto marks = std::make_shared<Column>(MakeType(TypeId::kBool), replaced.size());
+  for (size_t i = 0; i < replaced.size(); ++i) {
+    marks->mutable_values<uint8_t>()[i] = replaced[i] ? 1 : 0;
+  }
+  std::vector<ColumnPtr> columns;
+  for (size_t c = 0; c < batch.column_count(); ++c) {
+    columns.push_back(batch.column(c));
+  }
+  columns.push_back(std::move(marks));
+  Batch marked(std::move(columns), replaced.size());
+  marked.set_weights(batch.weight_column());
+  return marked;
 }
 
 // Equal rows are summed into the first of them; what comes to nothing goes. `rows` are sorted by
@@ -136,15 +150,19 @@ absl::StatusOr<std::string> MergeResultRows(const std::vector<uint32_t>& keys,
     const int by_value = CompareColumns(batch, order, a, b);
     return by_value != 0 ? by_value < 0 : batch.weight(a) < batch.weight(b);
   });
+  std::vector<bool> replaced;
   if (batch.weights() != nullptr) {
-    if (keys.empty()) {
-      DropCancelled(all_columns, &batch, &rows);
-    } else {
-      DropReplaced(batch, keys, &rows);
+    DropCancelled(all_columns, &batch, &rows);
+    if (!keys.empty()) {
+      replaced = FindReplaced(batch, keys, rows);
     }
   }
+  Batch kept = batch.TakeRows(rows.data(), rows.size());
+  if (std::find(replaced.begin(), replaced.end(), true) != replaced.end()) {
+    kept = WithReplaced(kept, replaced);
+  }
   std::string merged;
-  EncodeBatch(batch.TakeRows(rows.data(), rows.size()), &merged);
+  EncodeBatch(kept, &merged);
   return merged;
 }
 

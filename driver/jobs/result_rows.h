@@ -11,9 +11,10 @@
 namespace millrace {
 
 // All rows of `pieces` (columnar/batch_codec) as one piece, ordered by the columns `keys`, then by
-// all columns, removals before additions of equal rows. A removal whose key has an addition in the
-// same batch is left out: the addition shows the key's new value. Without keys only rows that
-// cancel each other out are left out.
+// all columns, removals before additions of equal rows; rows that cancel each other out are left
+// out. Weights add up to what the sink's table holds. If there are removals whose key has an
+// addition in the same batch, a boolean column behind the table's own says which they are: to a
+// person the addition alone shows the key's new value.
 absl::StatusOr<std::string> MergeResultRows(const std::vector<uint32_t>& keys,
                                             const std::vector<std::string>& pieces);
 

@@ -53,8 +53,11 @@ std::vector<std::string> Merged(const std::vector<uint32_t>& keys,
     const std::string word = batch->column(0)->IsNull(i)
                                  ? "NULL"
                                  : std::string(batch->column(0)->value<TextView>(i).view());
+    const bool replaced =
+        batch->column_count() > 2 && batch->column(2)->value<uint8_t>(i) != 0;
     rows.push_back(absl::StrCat(batch->weight(i) == 1 ? "" : absl::StrCat(batch->weight(i), "*"),
-                                word, "=", batch->column(1)->value<int64_t>(i)));
+                                word, "=", batch->column(1)->value<int64_t>(i),
+                                replaced ? " replaced" : ""));
   }
   return rows;
 }
@@ -67,10 +70,13 @@ TEST(MergeResultRowsTest, OrdersAllPiecesByKeyThenByAllColumns) {
   EXPECT_THAT(Merged({}, pieces), ElementsAre("apple=-2", "apple=9", "fig=3", "pear=3", "NULL=1"));
 }
 
-TEST(MergeResultRowsTest, AdditionShowsAKeysNewValueAlone) {
-  const std::vector<std::string> pieces = {Piece({{"apple", 6, -1}, {"gone", 2, -1}}, true),
-                                           Piece({{"apple", 7, 1}, {"new", 1, 1}}, true)};
-  EXPECT_THAT(Merged({0}, pieces), ElementsAre("apple=7", "-1*gone=2", "new=1"));
+TEST(MergeResultRowsTest, WhatAnAdditionReplacesStaysAndIsMarked) {
+  const std::vector<std::string> pieces = {
+      Piece({{"apple", 6, -1}, {"gone", 2, -1}, {"same", 3, -1}}, true),
+      Piece({{"apple", 7, 1}, {"new", 1, 1}, {"same", 3, 1}}, true)};
+  EXPECT_THAT(Merged({0}, pieces),
+              ElementsAre("-1*apple=6 replaced", "apple=7", "-1*gone=2", "new=1"));
+  EXPECT_THAT(Merged({0}, {Piece({{"gone", 2, -1}}, true)}), ElementsAre("-1*gone=2"));
 }
 
 TEST(MergeResultRowsTest, WithoutKeysWhatCancelsOutIsLeftOut) {

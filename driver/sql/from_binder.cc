@@ -159,7 +159,7 @@ absl::StatusOr<TableFunctionNode> SelectBinder::BindTableFunction(const std::str
   ASSIGN_OR_RETURN(ResolvedCall<TableFunctionDef> resolved,
                    builder_.TableFunction(name, std::move(args), call.location()));
   TableFunctionNode node;
-  node.function = name;
+  node.function = resolved.function->name;
   node.kept.resize(from.node->output.size());
   std::iota(node.kept.begin(), node.kept.end(), 0);
   node.columns = FunctionColumns(resolved, alias);

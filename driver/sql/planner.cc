@@ -40,8 +40,18 @@ class ScriptPlanner {
 
   absl::StatusOr<PlannedScript> Plan() {
     ASSIGN_OR_RETURN(const ParsedScript script, ParseScript(source_));
+    // Settings hold for the whole script, wherever they stand in it.
     for (const ParsedStatement& statement : script.statements) {
-      RETURN_IF_ERROR(WithPosition(Add(statement), statement.begin));
+      if (statement.node->has_variable_set_stmt()) {
+        RETURN_IF_ERROR(WithPosition(AddSetting(statement.node->variable_set_stmt(), statement),
+                                     statement.begin));
+      }
+    }
+    RETURN_IF_ERROR(ApplySettings());
+    for (const ParsedStatement& statement : script.statements) {
+      if (!statement.node->has_variable_set_stmt()) {
+        RETURN_IF_ERROR(WithPosition(Add(statement), statement.begin));
+      }
     }
     return Finish();
   }
@@ -52,8 +62,6 @@ class ScriptPlanner {
   absl::Status Add(const ParsedStatement& statement) {
     const pg_query::Node& node = *statement.node;
     switch (node.node_case()) {
-      case pg_query::Node::kVariableSetStmt:
-        return AddSetting(node.variable_set_stmt(), statement);
       case pg_query::Node::kCreateStmt:
         return AddTable(node.create_stmt());
       case pg_query::Node::kViewStmt:
@@ -199,11 +207,18 @@ class ScriptPlanner {
     return absl::OkStatus();
   }
 
-  absl::StatusOr<PlannedScript> Finish() {
+  // Those of the script have been taken; those beside it win.
+  absl::Status ApplySettings() {
     for (const auto& [name, value] : options_.settings) {
       RETURN_IF_ERROR(
           Annotate(settings_.Set(name, value), absl::StrCat("--set ", name, "=", value)));
     }
+    ASSIGN_OR_RETURN(TimeZone zone, TimeZone::FindRegion(settings_.timezone));
+    builder_.set_time_zone(std::move(zone));
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<PlannedScript> Finish() {
     PlannedScript script;
     script.explain_only = !explained_.empty();
     if (script.explain_only && !inserts_.empty()) {
@@ -280,7 +295,7 @@ class ScriptPlanner {
 
   const SourceText& source_;
   const PlanOptions& options_;
-  const ExprBuilder builder_;
+  ExprBuilder builder_;
   Catalog catalog_;
   JobSettings settings_;
   std::vector<LogicalInsert> inserts_;

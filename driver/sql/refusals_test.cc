@@ -241,6 +241,45 @@ TEST(RefusalsTest, Expressions) {
   });
 }
 
+// What would fail at every record is known before the first one.
+TEST(RefusalsTest, ConstantsThatCannotBeRight) {
+  const auto of = [](const std::string& expr) {
+    return absl::StrCat("INSERT INTO out SELECT (", expr, ")::text FROM lines");
+  };
+  ExpectRefusals({
+      {of("ts AT TIME ZONE 'Europe/Atlantis'"), 2, 28,
+       "time zone \"Europe/Atlantis\" not recognized"},
+      {of("date_trunc('day', ts, 'Nowhere')"), 2, 25, "time zone \"Nowhere\" not recognized"},
+      {of("date_trunc('fortnight', ts)"), 2, 25, "unit \"fortnight\" not recognized"},
+      {of("date_trunc('fortnight', n * interval '1 day')"), 2, 25, "not recognized"},
+      {of("extract(moon FROM ts)"), 2, 25, "unit \"moon\" not recognized"},
+      {of("date_part('timezone', ts::timestamp)"), 2, 25, "unit \"timezone\" not supported"},
+      {of("date_bin('1 month', ts, '2024-01-01')"), 2, 25, "months or years"},
+      {of("date_bin('0 s', ts, '2024-01-01')"), 2, 25, "stride must be greater than zero"},
+      {of("to_char(n, '9.9.9')"), 2, 25, "multiple decimal points"},
+      {of("to_char(n * interval '1 s', 'Month')"), 2, 25, "invalid format specification"},
+      {of("to_timestamp(value, 'YYYY IW')"), 2, 25, "invalid combination of date conventions"},
+      {of("to_date(value, 'YYYY TZ')"), 2, 25, "only supported in to_char"},
+      {of("to_number(value, 'RN')"), 2, 25, "\"RN\" not supported for input"},
+      {of("encode(value::bytea, 'base65')"), 2, 25, "unrecognized encoding: \"base65\""},
+      {of("split_part(value, ',', 0)"), 2, 25, "field position must not be zero"},
+      {of("n / 0"), 2, 27, "division by zero"},
+      {of("n % 0"), 2, 27, "division by zero"},
+      {of("value ~ '('"), 2, 31, "invalid regular expression"},
+      {of("'x'::int + n"), 2, 25, "invalid input syntax for type integer"},
+      {of("'2024-02-30'::date"), 2, 25, "date/time field value out of range"},
+      {of("ts > '2024-01-01 Nowhere/Land'"), 2, 30, "time zone \"nowhere/land\" not recognized"},
+      {"INSERT INTO out SELECT value FROM lines, generate_series(1, n, 0)", 2, 41,
+       "step size cannot equal zero"},
+      {"SET timezone = 'Mars'; INSERT INTO out SELECT value FROM lines", 2, 16, "'Mars'"},
+  });
+  // Where only some rows come, perhaps none, a name must be right all the same, a number need not.
+  EXPECT_EQ(Refuse(absl::StrCat(kTables, of("CASE WHEN n > 0 THEN 1 ELSE 1 / 0 END"))), "accepted");
+  EXPECT_EQ(Refuse(absl::StrCat(kTables, of("CASE WHEN n > 0 THEN 1 ELSE n / 0 END"))), "accepted");
+  EXPECT_NE(Refuse(absl::StrCat(kTables, of("CASE WHEN n > 0 THEN date_trunc('x', ts) END"))),
+            "accepted");
+}
+
 TEST(RefusalsTest, Aggregates) {
   ExpectRefusals({
       {"INSERT INTO shown SELECT value, count(*) FROM lines", 2, 26,

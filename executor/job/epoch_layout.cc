@@ -171,6 +171,7 @@ absl::StatusOr<EpochLayout> EpochLayout::Make(proto::StartEpoch start, const std
   layout.suppress_until = BatchId(start.suppress_until());
   layout.committed_batch = BatchId(start.committed_batch());
   layout.planned_batch = BatchId(start.planned_batch());
+  layout.batch_time_us = start.batch_time_us();
   layout.snapshot_location = start.snapshot_location();
   layout.restore = std::move(*start.mutable_restore());
   layout.plan = std::move(*start.mutable_plan());

@@ -41,6 +41,7 @@ struct EpochLayout {
   BatchId suppress_until;
   BatchId committed_batch;  // by the journal
   BatchId planned_batch;
+  int64_t batch_time_us = 0;      // when the epoch began
   std::string snapshot_location;  // empty = none are taken
   proto::Snapshot restore;        // without layers: begins with nothing
 

@@ -42,6 +42,7 @@ void JobEpoch::RunBatch(const proto::RunBatch& message) {
       return;
     }
     last_batch_ = BatchId(message.batch());
+    last_time_us_.store(message.batch_time_us(), std::memory_order_relaxed);
     waiting_.push_back(message);
   }
   // It comes once everybody has prepared the batch before.
@@ -309,9 +310,10 @@ std::vector<ShardWriter*> JobEpoch::WritersToCommit(BatchRun* run) {
 }
 
 int64_t JobEpoch::WakeAtUs() const {
-  int64_t wake_at_us = sinks_->wake_at_us();
+  const int64_t after_us = last_time_us_.load(std::memory_order_relaxed);
+  int64_t wake_at_us = sinks_->WakeAfter(after_us);
   for (const KeyedShard* shard : OwnShards()) {
-    wake_at_us = EarlierWake(wake_at_us, shard->wake_at_us());
+    wake_at_us = EarlierWake(wake_at_us, LaterWake(shard->wake_at_us(), after_us));
   }
   return wake_at_us;
 }

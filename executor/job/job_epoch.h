@@ -212,6 +212,7 @@ class JobEpoch : public TaskHost,
   std::shared_ptr<BatchRun> run_ ABSL_GUARDED_BY(mutex_);  // from its start until it is prepared
   bool starting_ ABSL_GUARDED_BY(mutex_) = false;
   BatchId last_batch_ ABSL_GUARDED_BY(mutex_);
+  std::atomic<int64_t> last_time_us_ = 0;  // batch time of last_batch_
   std::deque<proto::RunBatch> waiting_
       ABSL_GUARDED_BY(mutex_);  // the driver sends at most one ahead
   std::optional<proto::EpochFailed> failure_ ABSL_GUARDED_BY(mutex_);

@@ -92,6 +92,7 @@ absl::StatusOr<std::unique_ptr<ShardWriter>> SinkSet::OpenWriter(uint32_t sink,
   }
   context.committed_batch = layout_.committed_batch;
   context.planned_batch = layout_.planned_batch;
+  context.batch_time_us = layout_.batch_time_us;
   std::string name = absl::StrCat("table ", table.table(), ", shard ", shard);
   absl::StatusOr<std::unique_ptr<SinkWriter>> writer =
       connectors_of_sink_[sink]->CreateWriter(table, context);
@@ -132,10 +133,10 @@ int64_t SinkSet::held_bytes() const {
   return bytes;
 }
 
-int64_t SinkSet::wake_at_us() const {
+int64_t SinkSet::WakeAfter(int64_t batch_time_us) const {
   int64_t least = 0;
   for (const auto& [key, writer] : writers_) {
-    least = EarlierWake(least, writer->wake_at_us());
+    least = EarlierWake(least, LaterWake(writer->wake_at_us(), batch_time_us));
   }
   return least;
 }

@@ -29,6 +29,12 @@ inline int64_t EarlierWake(int64_t a, int64_t b) {
   return a == 0 || b == 0 ? a + b : std::min(a, b);
 }
 
+// What a batch of that time does not see to: a wake that is overdue, whatever the reason, must not
+// stand in front of those that come.
+inline int64_t LaterWake(int64_t wake_at_us, int64_t batch_time_us) {
+  return wake_at_us > batch_time_us ? wake_at_us : 0;
+}
+
 // One writer and the batches it has rows of.
 class ShardWriter {
  public:
@@ -95,7 +101,8 @@ class SinkSet {
   std::vector<proto::SinkMarker> ClaimedMarkers() const;
   std::vector<ShardWriter*> All() const;
   int64_t held_bytes() const;
-  int64_t wake_at_us() const;  // the least; 0 = none
+  // The least batch time behind this one at which a writer wants a commit; 0 = none.
+  int64_t WakeAfter(int64_t batch_time_us) const;
 
   // Null when it has not been opened.
   ShardWriter* Find(uint32_t sink, uint32_t shard) const;

@@ -266,7 +266,8 @@ class TestWriter : public SinkWriter {
   }
   int64_t wake_at_us() const override {
     absl::MutexLock lock(&output_->mutex_);
-    return output_->wake_at_us_;
+    const auto own = output_->wakes_.find(name_);
+    return own == output_->wakes_.end() ? output_->wake_at_us_ : own->second;
   }
   int64_t held_bytes() const override {
     absl::MutexLock lock(&mutex_);
@@ -357,6 +358,11 @@ void TestOutput::FailOpening(absl::Status status) {
 void TestOutput::WakeAt(int64_t batch_time_us) {
   absl::MutexLock lock(&mutex_);
   wake_at_us_ = batch_time_us;
+}
+
+void TestOutput::WakeOneAt(const std::string& writer, int64_t batch_time_us) {
+  absl::MutexLock lock(&mutex_);
+  wakes_[writer] = batch_time_us;
 }
 
 void TestOutput::OnCommit(std::function<void()> callback) {

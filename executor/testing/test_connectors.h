@@ -64,8 +64,9 @@ class TestOutput {
   void FailCommits(int times, absl::Status status);
   void FailSettling(absl::Status status);
   void FailOpening(absl::Status status);
-  // What all writers say from now on; 0 = never.
+  // What all writers say from now on, or that of one "sink/shard"; 0 = never.
   void WakeAt(int64_t batch_time_us);
+  void WakeOneAt(const std::string& writer, int64_t batch_time_us);
   // Called in Commit, without a lock.
   void OnCommit(std::function<void()> callback);
 
@@ -80,6 +81,7 @@ class TestOutput {
   // By "sink/shard": what is out, which the next writer of the shard finds.
   std::map<std::string, BatchId> committed_ ABSL_GUARDED_BY(mutex_);
   int64_t wake_at_us_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::map<std::string, int64_t> wakes_ ABSL_GUARDED_BY(mutex_);
   absl::Status settle_failure_ ABSL_GUARDED_BY(mutex_);
   absl::Status open_failure_ ABSL_GUARDED_BY(mutex_);
   int failures_ ABSL_GUARDED_BY(mutex_) = 0;

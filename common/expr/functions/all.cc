@@ -15,6 +15,8 @@ absl::Status RegisterAllFunctions(FunctionRegistry* registry) {
   AddNumericPowers(&list);
   AddDateTimeArithmetic(&list);
   AddDateTimeFields(&list);
+  AddDateTimeZones(&list);
+  AddFormatting(&list);
   AddText(&list);
   AddTextPadding(&list);
   AddTextEncoding(&list);

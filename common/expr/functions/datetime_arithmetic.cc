@@ -17,18 +17,6 @@ absl::Status TimestampOutOfRange() { return absl::OutOfRangeError("timestamp out
 absl::Status DateOutOfRange() { return absl::OutOfRangeError("date out of range"); }
 absl::Status IntervalOutOfRange() { return absl::OutOfRangeError("interval out of range"); }
 
-absl::StatusOr<int64_t> DateToMicros(Date date) {
-  if (!IsFiniteDate(date.days)) {
-    return date.days == kDateInfinity ? kTimestampInfinity : kTimestampMinusInfinity;
-  }
-  int64_t micros = 0;
-  if (__builtin_mul_overflow(int64_t{date.days}, kMicrosPerDay, &micros) ||
-      !IsValidTimestamp(micros)) {
-    return absl::OutOfRangeError("date out of range for timestamp");
-  }
-  return micros;
-}
-
 Date MicrosToDate(int64_t micros) {
   if (!IsFiniteTimestamp(micros)) {
     return {micros == kTimestampInfinity ? kDateInfinity : kDateMinusInfinity};
@@ -45,15 +33,6 @@ absl::StatusOr<Date> AddDays(Date date, int64_t days) {
     return DateOutOfRange();
   }
   return Date{static_cast<int32_t>(result)};
-}
-
-absl::StatusOr<Interval> Negate(const Interval& interval) {
-  constexpr int32_t kLeast = std::numeric_limits<int32_t>::min();
-  if (interval.months == kLeast || interval.days == kLeast ||
-      interval.micros == std::numeric_limits<int64_t>::min()) {
-    return IntervalOutOfRange();
-  }
-  return Interval{.months = -interval.months, .days = -interval.days, .micros = -interval.micros};
 }
 
 absl::StatusOr<Interval> AddIntervals(const Interval& a, const Interval& b) {
@@ -139,6 +118,20 @@ absl::StatusOr<Interval> Divide(const Interval& interval, double divisor) {
                        static_cast<double>(interval.micros) / divisor);
 }
 
+// The moment at which the zone's clock shows the same time on another day.
+template <typename MoveDay>
+absl::StatusOr<int64_t> MoveOnClock(int64_t micros, const TimeZone& zone, MoveDay move) {
+  ASSIGN_OR_RETURN(const int64_t local_us, zone.ToLocal(micros));
+  const int64_t days = move(FloorDiv(local_us, kMicrosPerDay));
+  int64_t moved_us = 0;
+  if (__builtin_mul_overflow(days, kMicrosPerDay, &moved_us) ||
+      __builtin_add_overflow(moved_us, FloorMod(local_us, kMicrosPerDay), &moved_us) ||
+      !IsValidTimestamp(moved_us)) {
+    return TimestampOutOfRange();
+  }
+  return zone.ToUtc(moved_us);
+}
+
 template <typename T>
 absl::StatusOr<T> Moment(absl::StatusOr<int64_t> micros) {
   if (!micros.ok()) {
@@ -156,12 +149,12 @@ void AddMoment(FunctionList* list) {
     return Moment<T>(AddInterval(moment.micros, interval));
   });
   list->Add("-", [](T moment, const Interval& interval) -> absl::StatusOr<T> {
-    ASSIGN_OR_RETURN(Interval negative, Negate(interval));
+    ASSIGN_OR_RETURN(Interval negative, NegateInterval(interval));
     return Moment<T>(AddInterval(moment.micros, negative));
   });
   list->Add("-", [](T a, T b) { return Difference(a.micros, b.micros); });
   list->Add("cast", [](T moment) { return MicrosToDate(moment.micros); });
-  list->Add("cast", [](Date date) { return Moment<T>(DateToMicros(date)); });
+  list->Add("cast", [](Date date) { return Moment<T>(StartOfDay(date)); });
   list->Add("isfinite", [](T moment) { return IsFiniteTimestamp(moment.micros); });
 }
 
@@ -176,21 +169,23 @@ void AddDates(FunctionList* list) {
     return a.days - b.days;
   });
   auto add = [](Date date, const Interval& interval) -> absl::StatusOr<Timestamp> {
-    ASSIGN_OR_RETURN(int64_t micros, DateToMicros(date));
+    ASSIGN_OR_RETURN(int64_t micros, StartOfDay(date));
     return Moment<Timestamp>(AddInterval(micros, interval));
   };
   list->Add("+", add);
   list->Add("+", [add](const Interval& interval, Date date) { return add(date, interval); });
   list->Add("-", [add](Date date, const Interval& interval) -> absl::StatusOr<Timestamp> {
-    ASSIGN_OR_RETURN(Interval negative, Negate(interval));
+    ASSIGN_OR_RETURN(Interval negative, NegateInterval(interval));
     return add(date, negative);
   });
   list->Add("isfinite", [](Date date) { return IsFiniteDate(date.days); });
 }
 
 // Whole days of 24 hours out of the time, and whole months of 30 days out of the days.
-Interval JustifyHours(Interval interval) {
-  interval.days += static_cast<int32_t>(interval.micros / kMicrosPerDay);
+absl::StatusOr<Interval> JustifyHours(Interval interval) {
+  if (__builtin_add_overflow(interval.days, interval.micros / kMicrosPerDay, &interval.days)) {
+    return IntervalOutOfRange();
+  }
   interval.micros %= kMicrosPerDay;
   if (interval.days > 0 && interval.micros < 0) {
     interval.micros += kMicrosPerDay;
@@ -202,9 +197,11 @@ Interval JustifyHours(Interval interval) {
   return interval;
 }
 
-Interval JustifyDays(Interval interval) {
+absl::StatusOr<Interval> JustifyDays(Interval interval) {
   constexpr int32_t kDaysPerMonth = 30;
-  interval.months += interval.days / kDaysPerMonth;
+  if (__builtin_add_overflow(interval.months, interval.days / kDaysPerMonth, &interval.months)) {
+    return IntervalOutOfRange();
+  }
   interval.days %= kDaysPerMonth;
   if (interval.months > 0 && interval.days < 0) {
     interval.days += kDaysPerMonth;
@@ -218,21 +215,45 @@ Interval JustifyDays(Interval interval) {
 
 }  // namespace
 
-absl::StatusOr<int64_t> AddInterval(int64_t micros, const Interval& interval) {
+absl::StatusOr<int64_t> StartOfDay(Date date) {
+  if (!IsFiniteDate(date.days)) {
+    return date.days == kDateInfinity ? kTimestampInfinity : kTimestampMinusInfinity;
+  }
+  int64_t micros = 0;
+  if (__builtin_mul_overflow(int64_t{date.days}, kMicrosPerDay, &micros) ||
+      !IsValidTimestamp(micros)) {
+    return absl::OutOfRangeError("date out of range for timestamp");
+  }
+  return micros;
+}
+
+absl::StatusOr<Interval> NegateInterval(const Interval& interval) {
+  constexpr int32_t kLeast = std::numeric_limits<int32_t>::min();
+  if (interval.months == kLeast || interval.days == kLeast ||
+      interval.micros == std::numeric_limits<int64_t>::min()) {
+    return IntervalOutOfRange();
+  }
+  return Interval{.months = -interval.months, .days = -interval.days, .micros = -interval.micros};
+}
+
+absl::StatusOr<int64_t> AddInterval(int64_t micros, const Interval& interval,
+                                    const TimeZone& zone) {
   if (!IsFiniteTimestamp(micros)) {
     return micros;
   }
-  int64_t days = FloorDiv(micros, kMicrosPerDay);
-  int64_t time = FloorMod(micros, kMicrosPerDay);
+  // Months and days are what the clock shows; each step must be a time by itself.
   if (interval.months != 0) {
-    CivilDate date = AddMonths(CivilFromDays(days), interval.months);
-    days = DaysFromCivil(date.year, date.month, date.day);
+    ASSIGN_OR_RETURN(micros, MoveOnClock(micros, zone, [&](int64_t days) {
+                       const CivilDate date = AddMonths(CivilFromDays(days), interval.months);
+                       return DaysFromCivil(date.year, date.month, date.day);
+                     }));
   }
-  days += interval.days;
+  if (interval.days != 0) {
+    ASSIGN_OR_RETURN(micros,
+                     MoveOnClock(micros, zone, [&](int64_t days) { return days + interval.days; }));
+  }
   int64_t result = 0;
-  if (__builtin_mul_overflow(days, kMicrosPerDay, &result) ||
-      __builtin_add_overflow(result, time, &result) ||
-      __builtin_add_overflow(result, interval.micros, &result) || !IsValidTimestamp(result)) {
+  if (__builtin_add_overflow(micros, interval.micros, &result) || !IsValidTimestamp(result)) {
     return TimestampOutOfRange();
   }
   return result;
@@ -246,7 +267,7 @@ void AddDateTimeArithmetic(FunctionList* list) {
   list->Add("cast", [](TimestampTz moment) { return Timestamp{moment.micros}; });
   list->Add("+", [](const Interval& a, const Interval& b) { return AddIntervals(a, b); });
   list->Add("-", [](const Interval& a, const Interval& b) { return SubtractIntervals(a, b); });
-  list->Add("-", [](const Interval& interval) { return Negate(interval); });
+  list->Add("-", [](const Interval& interval) { return NegateInterval(interval); });
   list->Add("*",
             [](const Interval& interval, double factor) { return Multiply(interval, factor); });
   list->Add("*",

@@ -1,6 +1,5 @@
 // Parts of dates, timestamps and intervals: extract, date_part, date_trunc, date_bin, and how to
 // make them from parts.
-#include <array>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -9,152 +8,25 @@
 #include <string_view>
 
 #include "absl/status/status.h"
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "common/base/status.h"
+#include "common/expr/format/iso_week.h"
+#include "common/expr/functions/datetime.h"
+#include "common/expr/functions/datetime_units.h"
 #include "common/expr/functions/families.h"
 #include "common/types/calendar.h"
 
 namespace millrace {
 namespace {
 
-enum class Field {
-  kMicroseconds,
-  kMilliseconds,
-  kSecond,
-  kMinute,
-  kHour,
-  kDay,
-  kWeek,
-  kMonth,
-  kQuarter,
-  kYear,
-  kDecade,
-  kCentury,
-  kMillennium,
-  kDow,
-  kIsodow,
-  kDoy,
-  kIsoyear,
-  kJulian,
-  kEpoch,
-  kTimezone,
-  kTimezoneHour,
-  kTimezoneMinute,
-};
-
-struct FieldName {
-  std::string_view name;
-  Field field;
-};
-
-constexpr std::array<FieldName, 58> kFieldNames = {{
-    {"microseconds", Field::kMicroseconds},
-    {"microsecond", Field::kMicroseconds},
-    {"us", Field::kMicroseconds},
-    {"usec", Field::kMicroseconds},
-    {"usecs", Field::kMicroseconds},
-    {"milliseconds", Field::kMilliseconds},
-    {"millisecond", Field::kMilliseconds},
-    {"ms", Field::kMilliseconds},
-    {"msec", Field::kMilliseconds},
-    {"msecs", Field::kMilliseconds},
-    {"second", Field::kSecond},
-    {"seconds", Field::kSecond},
-    {"sec", Field::kSecond},
-    {"secs", Field::kSecond},
-    {"s", Field::kSecond},
-    {"minute", Field::kMinute},
-    {"minutes", Field::kMinute},
-    {"min", Field::kMinute},
-    {"mins", Field::kMinute},
-    {"m", Field::kMinute},
-    {"hour", Field::kHour},
-    {"hours", Field::kHour},
-    {"hr", Field::kHour},
-    {"hrs", Field::kHour},
-    {"h", Field::kHour},
-    {"day", Field::kDay},
-    {"days", Field::kDay},
-    {"d", Field::kDay},
-    {"week", Field::kWeek},
-    {"weeks", Field::kWeek},
-    {"w", Field::kWeek},
-    {"month", Field::kMonth},
-    {"months", Field::kMonth},
-    {"mon", Field::kMonth},
-    {"mons", Field::kMonth},
-    {"quarter", Field::kQuarter},
-    {"qtr", Field::kQuarter},
-    {"year", Field::kYear},
-    {"years", Field::kYear},
-    {"yr", Field::kYear},
-    {"yrs", Field::kYear},
-    {"y", Field::kYear},
-    {"decade", Field::kDecade},
-    {"decades", Field::kDecade},
-    {"century", Field::kCentury},
-    {"centuries", Field::kCentury},
-    {"millennium", Field::kMillennium},
-    {"millennia", Field::kMillennium},
-    {"dow", Field::kDow},
-    {"isodow", Field::kIsodow},
-    {"doy", Field::kDoy},
-    {"isoyear", Field::kIsoyear},
-    {"julian", Field::kJulian},
-    {"j", Field::kJulian},
-    {"epoch", Field::kEpoch},
-    {"timezone", Field::kTimezone},
-    {"timezone_hour", Field::kTimezoneHour},
-    {"timezone_minute", Field::kTimezoneMinute},
-}};
-
-template <typename T>
-absl::Status Unrecognized(std::string_view text) {
-  return absl::InvalidArgumentError(absl::StrCat("unit \"", absl::AsciiStrToLower(ToAbsl(text)),
-                                                 "\" not recognized for type ",
-                                                 SqlTypeOf<T>().ToString()));
-}
-
-template <typename T>
-absl::StatusOr<Field> ParseField(std::string_view text) {
-  std::string lower = absl::AsciiStrToLower(ToAbsl(text));
-  for (const FieldName& candidate : kFieldNames) {
-    if (candidate.name == lower) {
-      return candidate.field;
-    }
-  }
-  return Unrecognized<T>(text);
-}
-
-template <typename T>
-absl::Status Unsupported(std::string_view text) {
-  return absl::InvalidArgumentError(absl::StrCat("unit \"", absl::AsciiStrToLower(ToAbsl(text)),
-                                                 "\" not supported for type ",
-                                                 SqlTypeOf<T>().ToString()));
-}
+using Field = DateTimeField;
 
 Numeric Decimal(int64_t unscaled, int32_t scale) {
   return Numeric{.unscaled = unscaled, .scale = scale};
 }
 
 constexpr int64_t kJulianOfEpoch = 2440588;
-
-// Monday = 1 … Sunday = 7.
-int IsoWeekday(int64_t days) { return static_cast<int>(FloorMod(days + 3, 7)) + 1; }
-
-struct IsoWeek {
-  int64_t year;
-  int64_t week;
-};
-
-// The week belongs to the year of its Thursday.
-IsoWeek IsoWeekOf(int64_t days) {
-  int64_t thursday = days - IsoWeekday(days) + 4;
-  int64_t year = CivilFromDays(thursday).year;
-  return {year, (thursday - DaysFromCivil(year, 1, 1)) / 7 + 1};
-}
 
 // Year numbers as people say them: there is no year 0.
 int64_t SpokenYear(int64_t year) { return year > 0 ? year : year - 1; }
@@ -232,10 +104,8 @@ std::optional<Numeric> InfiniteField(Field field, bool negative) {
 using Extracted = absl::StatusOr<std::optional<NumericValue>>;
 
 Extracted ExtractFrom(std::string_view name, Date date) {
-  ASSIGN_OR_RETURN(Field field, ParseField<Date>(name));
-  if (field <= Field::kHour || field >= Field::kTimezone) {
-    return Unsupported<Date>(name);
-  }
+  RETURN_IF_ERROR(CheckExtract(name, SqlTypeOf<Date>()));
+  ASSIGN_OR_RETURN(Field field, ParseDateTimeField(name, SqlTypeOf<Date>()));
   if (!IsFiniteDate(date.days)) {
     return InfiniteField(field, date.days == kDateMinusInfinity);
   }
@@ -248,24 +118,27 @@ Extracted ExtractFrom(std::string_view name, Date date) {
   return Decimal(*DateField(field, date.days), 0);
 }
 
+// What the zone's clock shows at the moment.
 template <typename T>
-Extracted ExtractFromMoment(std::string_view name, T moment) {
-  ASSIGN_OR_RETURN(Field field, ParseField<T>(name));
-  bool zone = field >= Field::kTimezone;
-  if (zone && std::is_same_v<T, Timestamp>) {
-    return Unsupported<T>(name);
-  }
+Extracted ExtractFromMoment(std::string_view name, T moment, const TimeZone& zone) {
+  RETURN_IF_ERROR(CheckExtract(name, SqlTypeOf<T>()));
+  ASSIGN_OR_RETURN(Field field, ParseDateTimeField(name, SqlTypeOf<T>()));
   if (!IsFiniteTimestamp(moment.micros)) {
     return InfiniteField(field, moment.micros == kTimestampMinusInfinity);
   }
-  if (zone) {
-    return Decimal(0, 0);
-  }
-  int64_t days = FloorDiv(moment.micros, kMicrosPerDay);
-  int64_t time = FloorMod(moment.micros, kMicrosPerDay);
   if (field == Field::kEpoch) {
     return Decimal(moment.micros, 6);
   }
+  const int64_t offset_s = zone.OffsetAt(moment.micros);
+  if (field >= Field::kTimezone) {
+    return Decimal(field == Field::kTimezone       ? offset_s
+                   : field == Field::kTimezoneHour ? offset_s / 3600
+                                                   : offset_s / 60 % 60,
+                   0);
+  }
+  ASSIGN_OR_RETURN(const int64_t local_us, zone.ToLocal(moment.micros));
+  int64_t days = FloorDiv(local_us, kMicrosPerDay);
+  int64_t time = FloorMod(local_us, kMicrosPerDay);
   if (field == Field::kJulian) {
     ASSIGN_OR_RETURN(const NumericValue part,
                      Numeric::Divide(Decimal(time, 0), Decimal(kMicrosPerDay, 0)));
@@ -279,14 +152,14 @@ Extracted ExtractFromMoment(std::string_view name, T moment) {
 }
 
 Extracted ExtractFrom(std::string_view name, Timestamp moment) {
-  return ExtractFromMoment(name, moment);
+  return ExtractFromMoment(name, moment, TimeZone());
 }
 Extracted ExtractFrom(std::string_view name, TimestampTz moment) {
-  return ExtractFromMoment(name, moment);
+  return ExtractFromMoment(name, moment, TimeZone());
 }
 
 Extracted ExtractFrom(std::string_view name, const Interval& interval) {
-  ASSIGN_OR_RETURN(Field field, ParseField<Interval>(name));
+  ASSIGN_OR_RETURN(Field field, ParseDateTimeField(name, SqlTypeOf<Interval>()));
   int32_t years = interval.months / 12;
   int32_t months = interval.months % 12;
   switch (field) {
@@ -317,7 +190,7 @@ Extracted ExtractFrom(std::string_view name, const Interval& interval) {
   if (std::optional<Numeric> value = TimeField(field, interval.micros)) {
     return value;
   }
-  return Unsupported<Interval>(name);
+  return UnsupportedField(name, SqlTypeOf<Interval>());
 }
 
 template <typename T>
@@ -379,30 +252,29 @@ int64_t MicrosOf(Field field) {
 }
 
 template <typename T>
-absl::StatusOr<T> Truncate(std::string_view name, T moment) {
-  ASSIGN_OR_RETURN(Field field, ParseField<T>(name));
-  if (field >= Field::kDow) {
-    return field >= Field::kTimezone ? Unsupported<T>(name) : Unrecognized<T>(name);
-  }
+absl::StatusOr<T> Truncate(std::string_view name, T moment, const TimeZone& zone) {
+  RETURN_IF_ERROR(CheckTruncate(name, SqlTypeOf<T>()));
+  ASSIGN_OR_RETURN(Field field, ParseDateTimeField(name, SqlTypeOf<T>()));
   if (!IsFiniteTimestamp(moment.micros)) {
     return moment;
   }
+  ASSIGN_OR_RETURN(const int64_t local_us, zone.ToLocal(moment.micros));
   if (int64_t unit = MicrosOf(field); unit != 0) {
-    return T{FloorDiv(moment.micros, unit) * unit};
+    // Within the hour, the clock is not changed: of a time that is shown twice the same one is
+    // meant.
+    return T{moment.micros - FloorMod(local_us, unit)};
   }
-  int64_t micros = TruncateDays(field, FloorDiv(moment.micros, kMicrosPerDay)) * kMicrosPerDay;
+  int64_t micros = TruncateDays(field, FloorDiv(local_us, kMicrosPerDay)) * kMicrosPerDay;
   if (!IsValidTimestamp(micros)) {
     return absl::OutOfRangeError("timestamp out of range");
   }
+  ASSIGN_OR_RETURN(micros, zone.ToUtc(micros));
   return T{micros};
 }
 
 absl::StatusOr<Interval> TruncateInterval(std::string_view name, Interval interval) {
-  ASSIGN_OR_RETURN(Field field, ParseField<Interval>(name));
-  if (field == Field::kWeek || field >= Field::kDow) {
-    bool recognized = field == Field::kWeek || field >= Field::kTimezone;
-    return recognized ? Unsupported<Interval>(name) : Unrecognized<Interval>(name);
-  }
+  RETURN_IF_ERROR(CheckTruncate(name, SqlTypeOf<Interval>()));
+  ASSIGN_OR_RETURN(Field field, ParseDateTimeField(name, SqlTypeOf<Interval>()));
   if (int64_t unit = MicrosOf(field); unit != 0) {
     interval.micros -= interval.micros % unit;
     return interval;
@@ -444,10 +316,7 @@ absl::StatusOr<T> Bin(const Interval& stride, T source, T origin) {
   if (!IsFiniteTimestamp(origin.micros)) {
     return absl::OutOfRangeError("origin out of range");
   }
-  if (stride.months != 0) {
-    return absl::InvalidArgumentError(
-        "timestamps cannot be binned into intervals containing months or years");
-  }
+  RETURN_IF_ERROR(CheckStride(stride));
   int64_t stride_us = 0;
   int64_t distance = 0;
   if (__builtin_mul_overflow(int64_t{stride.days}, kMicrosPerDay, &stride_us) ||
@@ -455,10 +324,13 @@ absl::StatusOr<T> Bin(const Interval& stride, T source, T origin) {
       __builtin_sub_overflow(source.micros, origin.micros, &distance)) {
     return absl::OutOfRangeError("interval out of range");
   }
-  if (stride_us <= 0) {
-    return absl::OutOfRangeError("stride must be greater than zero");
+  // At most a stride before `source`, which may be before all time.
+  int64_t binned_us = 0;
+  if (__builtin_sub_overflow(source.micros, FloorMod(distance, stride_us), &binned_us) ||
+      !IsValidTimestamp(binned_us)) {
+    return absl::OutOfRangeError("timestamp out of range");
   }
-  return T{origin.micros + FloorDiv(distance, stride_us) * stride_us};
+  return T{binned_us};
 }
 
 absl::StatusOr<Date> MakeDate(int32_t year, int32_t month, int32_t day) {
@@ -506,28 +378,38 @@ absl::StatusOr<TimestampTz> FromEpoch(double seconds) {
   return TimestampTz{static_cast<int64_t>(micros)};
 }
 
-// AT TIME ZONE, where the zone is UTC.
-absl::Status CheckZone(std::string_view zone) {
-  std::string lower = absl::AsciiStrToLower(ToAbsl(zone));
-  if (lower == "utc" || lower == "gmt" || lower == "z" || lower == "zulu" || lower == "etc/utc" ||
-      lower == "+00") {
-    return absl::OkStatus();
-  }
-  return absl::InvalidArgumentError(
-      absl::StrCat("time zone \"", ToAbsl(zone), "\" is not supported: only UTC is"));
+}  // namespace
+
+absl::StatusOr<std::optional<Numeric>> ExtractInZone(std::string_view field, TimestampTz moment,
+                                                     const TimeZone& zone) {
+  return ExtractFromMoment(field, moment, zone);
 }
 
-}  // namespace
+absl::Status CheckStride(const Interval& stride) {
+  if (stride.months != 0) {
+    return absl::InvalidArgumentError(
+        "timestamps cannot be binned into intervals containing months or years");
+  }
+  return stride.SortKey() > 0 ? absl::OkStatus()
+                              : absl::OutOfRangeError("stride must be greater than zero");
+}
+
+absl::StatusOr<TimestampTz> TruncateInZone(std::string_view field, TimestampTz moment,
+                                           const TimeZone& zone) {
+  return Truncate(field, moment, zone);
+}
 
 void AddDateTimeFields(FunctionList* list) {
   AddExtract<Date>(list);
   AddExtract<Timestamp>(list);
   AddExtract<TimestampTz>(list);
   AddExtract<Interval>(list);
-  list->Add("date_trunc",
-            [](std::string_view field, Timestamp moment) { return Truncate(field, moment); });
-  list->Add("date_trunc",
-            [](std::string_view field, TimestampTz moment) { return Truncate(field, moment); });
+  list->Add("date_trunc", [](std::string_view field, Timestamp moment) {
+    return Truncate(field, moment, TimeZone());
+  });
+  list->Add("date_trunc", [](std::string_view field, TimestampTz moment) {
+    return Truncate(field, moment, TimeZone());
+  });
   list->Add("date_trunc", [](std::string_view field, const Interval& interval) {
     return TruncateInterval(field, interval);
   });
@@ -543,14 +425,6 @@ void AddDateTimeFields(FunctionList* list) {
             [](int32_t year, int32_t month, int32_t day, int32_t hour, int32_t minute,
                double second) { return MakeTimestamp(year, month, day, hour, minute, second); });
   list->Add("to_timestamp", [](double seconds) { return FromEpoch(seconds); });
-  list->Add("timezone", [](std::string_view zone, Timestamp moment) -> absl::StatusOr<TimestampTz> {
-    RETURN_IF_ERROR(CheckZone(zone));
-    return TimestampTz{moment.micros};
-  });
-  list->Add("timezone", [](std::string_view zone, TimestampTz moment) -> absl::StatusOr<Timestamp> {
-    RETURN_IF_ERROR(CheckZone(zone));
-    return Timestamp{moment.micros};
-  });
 }
 
 }  // namespace millrace

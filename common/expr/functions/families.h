@@ -15,6 +15,8 @@ void AddNumericMath(FunctionList* list);
 void AddNumericPowers(FunctionList* list);
 void AddDateTimeArithmetic(FunctionList* list);
 void AddDateTimeFields(FunctionList* list);
+void AddDateTimeZones(FunctionList* list);
+void AddFormatting(FunctionList* list);
 void AddText(FunctionList* list);
 void AddTextPadding(FunctionList* list);
 void AddTextEncoding(FunctionList* list);

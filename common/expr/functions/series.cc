@@ -11,6 +11,7 @@
 #include "common/base/status.h"
 #include "common/expr/functions/datetime.h"
 #include "common/expr/functions/families.h"
+#include "common/expr/in_zone.h"
 #include "common/types/calendar.h"
 
 namespace millrace {
@@ -64,7 +65,8 @@ absl::Status AppendSeries(const Numeric& start, const Numeric& stop, const Numer
 }
 
 template <typename T>
-absl::Status AppendSeries(T start, T stop, const Interval& step, size_t most, std::vector<T>* out) {
+absl::Status AppendSeries(T start, T stop, const Interval& step, const TimeZone& zone, size_t most,
+                          std::vector<T>* out) {
   __int128 direction = step.SortKey();
   if (direction == 0) {
     return ZeroStep();
@@ -77,9 +79,14 @@ absl::Status AppendSeries(T start, T stop, const Interval& step, size_t most, st
       return TooManyRows();
     }
     out->push_back(T{value});
-    ASSIGN_OR_RETURN(value, AddInterval(value, step));
+    ASSIGN_OR_RETURN(value, AddInterval(value, step, zone));
   }
   return absl::OkStatus();
+}
+
+template <typename T>
+absl::Status AppendSeries(T start, T stop, const Interval& step, size_t most, std::vector<T>* out) {
+  return AppendSeries(start, stop, step, TimeZone(), most, out);
 }
 
 // `T` is what is counted, `Step` its step; without a step argument it is `unit`.
@@ -128,6 +135,42 @@ void AddMoments(FunctionList* list) {
   AddSeriesOf<T, Interval>(list, {type, type, MakeType(TypeId::kInterval)}, Interval{});
 }
 
+// By the days of the script's time zone, which is the last argument.
+void AddMomentsInZone(FunctionList* list) {
+  TableFunctionDef function;
+  function.name = absl::StrCat("generate_series", kInZone);
+  const SqlType type = SqlTypeOf<TimestampTz>();
+  function.arg_types = {type, type, MakeType(TypeId::kInterval), MakeType(TypeId::kText)};
+  function.column_types = {type};
+  function.column_names = {"generate_series"};
+  function.kernel = [](const std::vector<FunctionArg>& args, const FunctionCallContext& context,
+                       std::vector<uint32_t>* parents, std::vector<ColumnPtr>* out) {
+    ArgReader<TimestampTz> start(args[0]);
+    ArgReader<TimestampTz> stop(args[1]);
+    ArgReader<Interval> step(args[2]);
+    ArgReader<std::string_view> zone_name(args[3]);
+    std::vector<TimestampTz> values;
+    context.rows.ForEach([&](uint32_t row) {
+      const size_t begin = values.size();
+      const absl::StatusOr<const TimeZone*> zone = SessionZoneOf(zone_name[row]);
+      absl::Status status = zone.ok() ? AppendSeries(start[row], stop[row], step[row], **zone,
+                                                     begin + kMostRows, &values)
+                                      : zone.status();
+      if (!status.ok()) {
+        values.resize(begin);
+        context.errors->Add(row, std::move(status));
+      }
+      parents->resize(values.size(), row);
+    });
+    auto column = std::make_shared<Column>(SqlTypeOf<TimestampTz>(), values.size());
+    for (size_t i = 0; i < values.size(); ++i) {
+      SqlValue<TimestampTz>::Store(values[i], column.get(), i);
+    }
+    out->push_back(std::move(column));
+  };
+  list->Add(std::move(function));
+}
+
 }  // namespace
 
 void AddSeries(FunctionList* list) {
@@ -136,6 +179,7 @@ void AddSeries(FunctionList* list) {
   AddCounted<Numeric>(list, Numeric::FromInt64(1));
   AddMoments<Timestamp>(list);
   AddMoments<TimestampTz>(list);
+  AddMomentsInZone(list);
 }
 
 }  // namespace millrace

@@ -1,4 +1,6 @@
 // Codes, digests and encodings: ascii, chr, to_hex, md5, sha256, encode, decode, quote_literal.
+#include "common/expr/functions/text_encoding.h"
+
 #include <openssl/evp.h>
 
 #include <array>
@@ -134,6 +136,12 @@ std::string QuoteLiteral(std::string_view text) {
 }
 
 }  // namespace
+
+absl::Status CheckBinaryEncoding(std::string_view name) {
+  const std::string lower = absl::AsciiStrToLower(ToAbsl(name));
+  return lower == "hex" || lower == "base64" || lower == "escape" ? absl::OkStatus()
+                                                                  : UnknownEncoding(name);
+}
 
 void AddTextEncoding(FunctionList* list) {
   list->Add("ascii", [](std::string_view text) { return Ascii(text); });

@@ -55,7 +55,7 @@ class Play {
 
   // Handles the event; with `journal_works`, everything appended becomes durable at once.
   void Do(const JobEvent& event) {
-    std::vector<JobAction> actions = state_.Handle(event, {now_us, 1'000'000'000 + now_us});
+    std::vector<JobAction> actions = state_.Handle(event, Now());
     Take(std::move(actions));
   }
 
@@ -159,7 +159,7 @@ class Play {
     while (!unacknowledged.empty()) {
       const int64_t id = unacknowledged.front();
       unacknowledged.erase(unacknowledged.begin());
-      Take(state_.Handle(RecordDurable{id}, {now_us, 1'000'000'000 + now_us}));
+      Take(state_.Handle(RecordDurable{id}, Now()));
     }
   }
 
@@ -174,7 +174,10 @@ class Play {
 
   JobState& state() { return state_; }
 
+  Moment Now() const { return {now_us, 1'000'000'000 + now_us + clock_step_us}; }
+
   int64_t now_us = 0;
+  int64_t clock_step_us = 0;  // by which the wall clock has been set
   bool journal_works = true;
   std::vector<int64_t> unacknowledged;
   std::vector<proto::JournalRecord> journal;

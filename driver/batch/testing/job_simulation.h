@@ -99,6 +99,7 @@ class JobSimulation {
   void Take(BatchDone& done);
   void Take(SnapshotDone&) {}
   void Take(SnapshotFailed&) {}
+  void Take(ClockDistrusted&) {}
 
   // Only a job that was settled may end, and the next driver goes on with it.
   void Take(JobOver& over);

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
+#include "common/expr/functions/constant_checks.h"
 #include "driver/sql/logical/expr_tree.h"
 #include "driver/sql/logical/sql_error.h"
 
@@ -143,7 +144,8 @@ absl::StatusOr<BindArguments> PrepareArguments(const Exprs& args) {
   return prepared;
 }
 
-absl::Status CheckCall(const proto::Expr& expr, const FunctionRegistry& functions) {
+absl::Status CheckCall(const proto::Expr& expr, const FunctionRegistry& functions,
+                       bool conditional) {
   ASSIGN_OR_RETURN(const BindArguments args, PrepareArguments(expr.call().args()));
   const ScalarFunction* function =
       functions.FindScalar(expr.call().function(), args.types, TypeOf(expr));
@@ -151,15 +153,22 @@ absl::Status CheckCall(const proto::Expr& expr, const FunctionRegistry& function
     return absl::InvalidArgumentError(
         absl::StrCat("function ", expr.call().function(), " does not exist"));
   }
+  RETURN_IF_ERROR(
+      CheckConstantArguments(expr.call().function(), args.types, args.constants, conditional));
   return function->bind == nullptr ? absl::OkStatus()
                                    : function->bind(args.constants, TypeOf(expr)).status();
 }
 
-absl::Status CheckExpr(const proto::Expr& expr, const FunctionRegistry& functions) {
+// `conditional`: evaluated for some rows only.
+absl::Status CheckExpr(const proto::Expr& expr, const FunctionRegistry& functions,
+                       bool conditional) {
+  const bool guards = GuardsArguments(expr);
+  bool first = true;
   for (const proto::Expr& arg : ArgsOf(expr)) {
-    RETURN_IF_ERROR(CheckExpr(arg, functions));
+    RETURN_IF_ERROR(CheckExpr(arg, functions, conditional || (guards && !first)));
+    first = false;
   }
-  return expr.has_call() ? WithPosition(CheckCall(expr, functions), expr.position())
+  return expr.has_call() ? WithPosition(CheckCall(expr, functions, conditional), expr.position())
                          : absl::OkStatus();
 }
 
@@ -170,6 +179,8 @@ absl::Status CheckTableFunction(const TableFunctionNode& node, const FunctionReg
     return absl::InvalidArgumentError(
         absl::StrCat("table function ", node.function, " does not exist"));
   }
+  RETURN_IF_ERROR(CheckConstantArguments(node.function, args.types, args.constants,
+                                         /*conditional=*/false));
   return function->bind == nullptr ? absl::OkStatus() : function->bind(args.constants).status();
 }
 
@@ -199,7 +210,7 @@ absl::Status CheckExpressions(const LogicalNode& node, const FunctionRegistry& f
                      absl::StrCat("expression is nested more than ", kMaxExprDepth,
                                   " levels deep; compute parts of it in a view"));
     }
-    RETURN_IF_ERROR(CheckExpr(*expr, functions));
+    RETURN_IF_ERROR(CheckExpr(*expr, functions, /*conditional=*/false));
   }
   const auto* function = std::get_if<TableFunctionNode>(&node.op);
   return function == nullptr

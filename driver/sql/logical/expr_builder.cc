@@ -6,6 +6,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
+#include "common/expr/expr_evaluator.h"
+#include "common/expr/in_zone.h"
 #include "driver/sql/logical/expr_tree.h"
 #include "driver/sql/logical/spelling.h"
 #include "driver/sql/logical/sql_error.h"
@@ -95,7 +97,7 @@ absl::StatusOr<proto::Expr> ExprBuilder::Coerce(proto::Expr expr, const SqlType&
     if (IsNullLiteral(expr)) {
       return MakeNull(target, position);
     }
-    absl::StatusOr<proto::Expr> literal = ParseLiteral(expr.literal().text(), target, position);
+    absl::StatusOr<proto::Expr> literal = Literal(expr.literal().text(), target, position);
     return literal.ok() ? std::move(literal) : WithPosition(literal.status(), position);
   }
   const bool modifiers_differ =
@@ -111,7 +113,50 @@ absl::StatusOr<proto::Expr> ExprBuilder::Coerce(proto::Expr expr, const SqlType&
                                     ? " without an explicit cast"
                                     : ""));
   }
-  return MakeCall("cast", {std::move(expr)}, target, position);
+  return CallInZone("cast", {std::move(expr)}, target, position);
+}
+
+proto::Expr ExprBuilder::ZoneLiteral(int32_t position) const {
+  return MakeLiteral(zone_.name(), kText, position);
+}
+
+proto::Expr ExprBuilder::CallInZone(const std::string& name, std::vector<proto::Expr> args,
+                                    const SqlType& result, int32_t position) const {
+  if (zone_.is_utc()) {
+    return MakeCall(name, std::move(args), result, position);
+  }
+  std::vector<SqlType> types = TypesOf(args);
+  types.push_back(kText);
+  const std::string in_zone = absl::StrCat(name, kInZone);
+  if (functions_.FindScalar(in_zone, types, result) == nullptr) {
+    return MakeCall(name, std::move(args), result, position);
+  }
+  args.push_back(ZoneLiteral(position));
+  return MakeCall(in_zone, std::move(args), result, position);
+}
+
+absl::StatusOr<proto::Expr> ExprBuilder::Literal(const std::string& text, const SqlType& target,
+                                                 int32_t position) const {
+  const bool moment = target.id == TypeId::kDate || target.id == TypeId::kTimestamp ||
+                      target.id == TypeId::kTimestampTz;
+  if (!moment) {
+    return ParseLiteral(text, target, position);
+  }
+  const proto::Expr read =
+      MakeCall(std::string(kCastInZone),
+               {MakeLiteral(text, kText, position), ZoneLiteral(position)}, target, position);
+  absl::StatusOr<ColumnPtr> value = EvaluateConstant(read, functions_);
+  if (value.ok()) {
+    return ColumnToLiteral(**value, target, position);
+  }
+  if (!absl::IsFailedPrecondition(value.status())) {
+    return value.status();
+  }
+  proto::Expr now =
+      MakeForm(proto::Expr::SpecialForm::BATCH_TIME, {}, MakeType(TypeId::kTimestampTz), position);
+  return MakeCall(std::string(kCastInZone),
+                  {MakeLiteral(text, kText, position), ZoneLiteral(position), std::move(now)},
+                  target, position);
 }
 
 absl::StatusOr<proto::Expr> ExprBuilder::CoerceToBoolean(proto::Expr expr,
@@ -187,7 +232,7 @@ absl::StatusOr<proto::Expr> ExprBuilder::Operator(const std::string& symbol,
                      candidates.empty() ? "" : "; an explicit cast of one side may help"));
   }
   ASSIGN_OR_RETURN(args, CoerceAll(std::move(args), resolution.arguments));
-  return MakeCall(symbol, std::move(args), candidates[resolution.index]->result, position);
+  return CallInZone(symbol, std::move(args), candidates[resolution.index]->result, position);
 }
 
 absl::StatusOr<proto::Expr> ExprBuilder::Function(const std::string& name,
@@ -211,7 +256,7 @@ absl::StatusOr<proto::Expr> ExprBuilder::Function(const std::string& name,
     return UnknownFunction(name, args, position);
   }
   ASSIGN_OR_RETURN(args, CoerceAll(std::move(args), resolution.arguments));
-  return MakeCall(name, std::move(args), candidates[resolution.index]->result, position);
+  return CallInZone(name, std::move(args), candidates[resolution.index]->result, position);
 }
 
 absl::StatusOr<ResolvedCall<AggregateFunction>> ExprBuilder::Aggregate(
@@ -241,6 +286,13 @@ absl::StatusOr<ResolvedCall<TableFunctionDef>> ExprBuilder::TableFunction(
   }
   ResolvedCall<TableFunctionDef> call{.function = candidates[resolution.index], .args = {}};
   ASSIGN_OR_RETURN(call.args, CoerceAll(std::move(args), resolution.arguments));
+  std::vector<SqlType> types = TypesOf(call.args);
+  types.push_back(kText);
+  const TableFunctionDef* in_zone = functions_.FindTable(absl::StrCat(name, kInZone), types);
+  if (in_zone != nullptr && !zone_.is_utc()) {
+    call.function = in_zone;
+    call.args.push_back(ZoneLiteral(position));
+  }
   return call;
 }
 

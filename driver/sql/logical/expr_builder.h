@@ -7,10 +7,12 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "common/expr/function_registry.h"
+#include "common/types/time_zone.h"
 #include "driver/sql/logical/coercion.h"
 #include "driver/sql/logical/overload_resolution.h"
 #include "proto/plan.pb.h"
@@ -28,6 +30,10 @@ struct ResolvedCall {
 class ExprBuilder {
  public:
   explicit ExprBuilder(const FunctionRegistry& functions) : functions_(functions) {}
+
+  // The script's time zone: that of times whose text names none, and of what a timestamptz is
+  // called by the clock. UTC unless it is set, before anything is built.
+  void set_time_zone(TimeZone zone) { zone_ = std::move(zone); }
 
   const FunctionRegistry& functions() const { return functions_; }
 
@@ -61,10 +67,18 @@ class ExprBuilder {
  private:
   absl::StatusOr<std::vector<proto::Expr>> CoerceAll(std::vector<proto::Expr> args,
                                                      const std::vector<SqlType>& targets) const;
+  // A literal of an untyped text; an expression if it means the time of the batch ('now').
+  absl::StatusOr<proto::Expr> Literal(const std::string& text, const SqlType& target,
+                                      int32_t position) const;
+  // The call, by the clock of the script's time zone if it makes a difference.
+  proto::Expr CallInZone(const std::string& name, std::vector<proto::Expr> args,
+                         const SqlType& result, int32_t position) const;
+  proto::Expr ZoneLiteral(int32_t position) const;
   absl::Status UnknownFunction(const std::string& name, const std::vector<proto::Expr>& args,
                                int32_t position) const;
 
   const FunctionRegistry& functions_;
+  TimeZone zone_;
 };
 
 // "name(integer, text)" for messages.

@@ -241,6 +241,12 @@ void SplitConjuncts(const proto::Expr& predicate, std::vector<proto::Expr>* out)
   }
 }
 
+bool GuardsArguments(const proto::Expr& expr) {
+  using Form = proto::Expr::SpecialForm;
+  return IsForm(expr, Form::AND) || IsForm(expr, Form::OR) || IsForm(expr, Form::CASE) ||
+         IsForm(expr, Form::COALESCE);
+}
+
 bool IsInfallible(const proto::Expr& expr, const FunctionRegistry& functions) {
   return !AnyExpr(expr, [&functions](const proto::Expr& e) {
     if (!e.has_call()) {

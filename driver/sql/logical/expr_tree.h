@@ -76,6 +76,9 @@ bool CanSubstituteColumns(const proto::Expr& expr, const std::vector<proto::Expr
 // Splits nested ANDs into their parts, in order of evaluation.
 void SplitConjuncts(const proto::Expr& predicate, std::vector<proto::Expr>* out);
 
+// Whether arguments behind the first are evaluated for some rows only.
+bool GuardsArguments(const proto::Expr& expr);
+
 // Whether evaluation can never add a row error.
 bool IsInfallible(const proto::Expr& expr, const FunctionRegistry& functions);
 // Whether two evaluations may differ (random()).

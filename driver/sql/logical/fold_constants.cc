@@ -19,7 +19,7 @@ class ConstantFolder {
   // `conditional`: evaluated for some rows only, so that an error must wait until such a row comes.
   absl::Status Fold(proto::Expr* expr, bool conditional) const {
     if (ExprList* args = MutableArgsOf(expr); args != nullptr) {
-      const bool guards = expr->has_form() && GuardsArguments(expr->form().kind());
+      const bool guards = GuardsArguments(*expr);
       for (int i = 0; i < args->size(); ++i) {
         RETURN_IF_ERROR(Fold(args->Mutable(i), conditional || (guards && i > 0)));
       }
@@ -31,10 +31,6 @@ class ConstantFolder {
   }
 
  private:
-  static bool GuardsArguments(Form::Kind kind) {
-    return kind == Form::AND || kind == Form::OR || kind == Form::CASE || kind == Form::COALESCE;
-  }
-
   absl::Status Evaluate(proto::Expr* expr, bool conditional) const {
     if (expr->node_case() == proto::Expr::kLiteral || expr->type().kind() == proto::TYPE_ARRAY ||
         !IsConstant(*expr) || IsVolatile(*expr, functions_)) {

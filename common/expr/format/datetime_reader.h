@@ -1,0 +1,33 @@
+// to_timestamp and to_date: a text read by a pattern. Pure functions.
+#ifndef MILLRACE_COMMON_EXPR_FORMAT_DATETIME_READER_H_
+#define MILLRACE_COMMON_EXPR_FORMAT_DATETIME_READER_H_
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "common/expr/format/datetime_pattern.h"
+#include "common/types/calendar.h"
+
+namespace millrace {
+
+struct ReadTime {
+  CivilDate date;                   // what the text does not say: 1 BC, January, 1
+  int64_t time_us = 0;              // since midnight
+  std::optional<int64_t> offset_s;  // east of UTC, if the text says it
+};
+
+// Errors as PostgreSQL words them, with the way out behind.
+absl::StatusOr<ReadTime> ReadDateTime(std::string_view text,
+                                      const std::vector<DateTimePiece>& pattern);
+
+// What is wrong with a pattern whatever the text: fields that cannot be read, or that belong to
+// two ways of counting years.
+absl::Status CheckReadPattern(const std::vector<DateTimePiece>& pattern);
+
+}  // namespace millrace
+
+#endif  // MILLRACE_COMMON_EXPR_FORMAT_DATETIME_READER_H_

@@ -1,0 +1,24 @@
+// to_number: a text read by a pattern. Pure functions.
+#ifndef MILLRACE_COMMON_EXPR_FORMAT_NUMBER_READER_H_
+#define MILLRACE_COMMON_EXPR_FORMAT_NUMBER_READER_H_
+
+#include <string>
+#include <string_view>
+
+#include "common/expr/format/number_pattern.h"
+
+namespace millrace {
+
+struct ReadDecimal {
+  std::string text;  // to be read as numeric; what is no number shows there
+  int precision = 0;
+  int scale = 0;
+  int shift = 0;  // to be divided by ten to this power
+};
+
+// REQUIRES: a pattern that can be read.
+ReadDecimal ReadNumber(std::string_view text, const NumberPattern& pattern);
+
+}  // namespace millrace
+
+#endif  // MILLRACE_COMMON_EXPR_FORMAT_NUMBER_READER_H_

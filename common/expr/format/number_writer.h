@@ -1,0 +1,19 @@
+// to_char of numbers. Pure functions.
+#ifndef MILLRACE_COMMON_EXPR_FORMAT_NUMBER_WRITER_H_
+#define MILLRACE_COMMON_EXPR_FORMAT_NUMBER_WRITER_H_
+
+#include <string>
+#include <string_view>
+
+#include "common/expr/format/number_pattern.h"
+
+namespace millrace {
+
+// Of a number as decimal text ('-12.50', 'NaN', 'Infinity').
+std::string WriteDecimal(std::string_view number, const NumberPattern& pattern);
+// `digits`: as many as the type holds for sure, 15 of a double and 6 of a float.
+std::string WriteFloat(double value, int digits, const NumberPattern& pattern);
+
+}  // namespace millrace
+
+#endif  // MILLRACE_COMMON_EXPR_FORMAT_NUMBER_WRITER_H_

@@ -1,0 +1,31 @@
+// The pieces of a text that says a date or a time: what belongs together is decided by characters
+// alone. Pure functions.
+#ifndef MILLRACE_COMMON_TYPES_DATETIME_TOKENS_H_
+#define MILLRACE_COMMON_TYPES_DATETIME_TOKENS_H_
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace millrace {
+
+struct DateTimeToken {
+  enum class Kind {
+    kNumber,      // 2024, 20240506, 040506.5
+    kDate,        // 2024-05-06, 5/nov/2023, 2023-309, nov-05-2023, europe/berlin, 040506-08
+    kTime,        // 01:40, 01:40:00.5
+    kZone,        // +0100, -08:00
+    kWord,        // nov, pm, cet, t
+    kSignedWord,  // -infinity
+  };
+  Kind kind = Kind::kNumber;
+  std::string text;  // letters in lower case
+};
+
+// Nothing if a character fits nowhere, or there is more than any date has.
+std::optional<std::vector<DateTimeToken>> SplitDateTime(std::string_view text);
+
+}  // namespace millrace
+
+#endif  // MILLRACE_COMMON_TYPES_DATETIME_TOKENS_H_

@@ -1,0 +1,28 @@
+// The names in the system's time zone data, whatever their case. Thread-safe; each zone is read
+// once and stays for the life of the process.
+#ifndef MILLRACE_COMMON_TYPES_ZONE_NAMES_H_
+#define MILLRACE_COMMON_TYPES_ZONE_NAMES_H_
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "absl/time/time.h"
+
+namespace millrace {
+
+struct ZoneName {
+  std::string name;  // as the data write it
+  absl::TimeZone zone;
+};
+
+// Nothing if there is no such zone. Names that only this machine gives a meaning ('localtime') are
+// none: executors on other machines would see another time.
+std::optional<ZoneName> FindZoneName(std::string_view name);
+
+// Whether there are time zone data at all.
+bool HasZoneNames();
+
+}  // namespace millrace
+
+#endif  // MILLRACE_COMMON_TYPES_ZONE_NAMES_H_
