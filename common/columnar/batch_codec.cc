@@ -3,14 +3,20 @@
 // i32 precision, i32 scale, u8 element, u8 has_nulls, [bitmap]; then fixed-width values as they
 // are; or for text the u32 lengths and the bytes one after another; or for arrays the u32 sizes,
 // u32 child rows and the child.
+//
+// The decoder believes nothing: what a length promises is compared with the bytes that are there
+// before memory is asked for, the type of an array's elements before they are read, and each value
+// with what its type can hold.
 #include "common/columnar/batch_codec.h"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
+#include "common/types/numeric.h"
 
 namespace millrace {
 namespace {
@@ -116,6 +122,13 @@ class Reader {
     bytes_.remove_prefix(count);
     return result;
   }
+  // What is there without taking it, so that a promise of more costs no memory.
+  absl::Status Expect(uint64_t count) const {
+    return count <= bytes_.size()
+               ? absl::OkStatus()
+               : absl::DataLossError(absl::StrCat("encoded batch promises ", count, " bytes where ",
+                                                  bytes_.size(), " are left"));
+  }
   bool AtEnd() const { return bytes_.empty(); }
 
  private:
@@ -123,6 +136,7 @@ class Reader {
 };
 
 absl::StatusOr<ColumnPtr> DecodeColumn(Reader* reader, uint32_t rows);
+absl::StatusOr<ColumnPtr> DecodeValues(Reader* reader, const SqlType& type, uint32_t rows);
 
 absl::StatusOr<SqlType> DecodeType(Reader* reader) {
   SqlType type;
@@ -138,6 +152,41 @@ absl::StatusOr<SqlType> DecodeType(Reader* reader) {
   type.id = static_cast<TypeId>(id);
   type.element = static_cast<TypeId>(element);
   return type;
+}
+
+// Bytes that a row of the type takes at least, encoded.
+uint64_t LeastBytes(const SqlType& type) {
+  const bool sized = type.IsText() || type.id == TypeId::kArray;
+  return sized ? sizeof(uint32_t) : static_cast<uint64_t>(type.ByteWidth());
+}
+
+constexpr __int128 PowerOfTen(int exponent) {
+  return exponent == 0 ? 1 : 10 * PowerOfTen(exponent - 1);
+}
+
+// Whether arithmetic and printing can take it: scales bound loops and the length of its text.
+bool IsWellFormed(const Numeric& value) {
+  const bool known = value.kind == Numeric::Kind::kFinite || value.kind == Numeric::Kind::kNaN ||
+                     value.kind == Numeric::Kind::kInfinity ||
+                     value.kind == Numeric::Kind::kNegativeInfinity;
+  constexpr __int128 kLimit = PowerOfTen(Numeric::kMaxDigits);
+  return known && value.scale >= 0 && value.scale <= Numeric::kMaxDigits &&
+         -kLimit < value.unscaled && value.unscaled < kLimit;
+}
+
+// Values that no column of ours holds and that code behind would stumble over.
+absl::Status CheckValues(const Column& column) {
+  for (size_t row = 0; column.type().id == TypeId::kBool && row < column.size(); ++row) {
+    if (column.value<uint8_t>(row) > 1) {
+      return absl::DataLossError("encoded batch has a boolean that is neither true nor false");
+    }
+  }
+  for (size_t row = 0; column.type().id == TypeId::kNumeric && row < column.size(); ++row) {
+    if (!IsWellFormed(column.value<Numeric>(row))) {
+      return absl::DataLossError("encoded batch has a numeric that is no number");
+    }
+  }
+  return absl::OkStatus();
 }
 
 absl::Status DecodeText(Reader* reader, Column* column) {
@@ -174,21 +223,28 @@ absl::Status DecodeLists(Reader* reader, Column* column) {
   if (begin != child_rows || child_rows > kMaxRows) {
     return absl::DataLossError("encoded batch has array sizes that do not add up");
   }
-  ASSIGN_OR_RETURN(ColumnPtr child, DecodeColumn(reader, child_rows));
-  if (child->type().id != column->type().element) {
+  ASSIGN_OR_RETURN(const SqlType type, DecodeType(reader));
+  // Before the elements are read: arrays in arrays would be as deep as the bytes are long.
+  if (type.id == TypeId::kArray || type.id != column->type().element) {
     return absl::DataLossError("encoded batch has array elements of another type");
   }
+  ASSIGN_OR_RETURN(ColumnPtr child, DecodeValues(reader, type, child_rows));
   column->set_child(std::move(child));
   return absl::OkStatus();
 }
 
 absl::StatusOr<ColumnPtr> DecodeColumn(Reader* reader, uint32_t rows) {
-  ASSIGN_OR_RETURN(SqlType type, DecodeType(reader));
+  ASSIGN_OR_RETURN(const SqlType type, DecodeType(reader));
+  return DecodeValues(reader, type, rows);
+}
+
+absl::StatusOr<ColumnPtr> DecodeValues(Reader* reader, const SqlType& type, uint32_t rows) {
   ASSIGN_OR_RETURN(uint8_t has_nulls, reader->Get<uint8_t>());
   std::string_view bitmap;
   if (has_nulls != 0) {
     ASSIGN_OR_RETURN(bitmap, reader->Bytes((rows + 7) / 8));
   }
+  RETURN_IF_ERROR(reader->Expect(rows * LeastBytes(type)));
   auto column = std::make_shared<Column>(type, rows);
   if (type.IsText()) {
     RETURN_IF_ERROR(DecodeText(reader, column.get()));
@@ -204,6 +260,7 @@ absl::StatusOr<ColumnPtr> DecodeColumn(Reader* reader, uint32_t rows) {
       column->SetNull(row);
     }
   }
+  RETURN_IF_ERROR(CheckValues(*column));
   return column;
 }
 
@@ -230,7 +287,7 @@ absl::StatusOr<Batch> DecodeBody(Reader* reader) {
   if ((flags & kHasHashes) != 0) {
     ASSIGN_OR_RETURN(std::string_view raw, reader->Bytes(rows * sizeof(uint64_t)));
     auto hashes = std::make_shared<std::vector<uint64_t>>(rows);
-    std::memcpy(hashes->data(), raw.data(), raw.size());
+    std::copy_n(raw.data(), raw.size(), reinterpret_cast<char*>(hashes->data()));
     batch.set_hashes(std::move(hashes));
   }
   return batch;

@@ -11,6 +11,7 @@
 #include "common/expr/state_identity.h"
 #include "driver/jobs/journal_failpoints.h"
 #include "driver/jobs/result_keys.h"
+#include "driver/jobs/result_rows.h"
 #include "driver/jobs/savepoint.h"
 
 namespace millrace {
@@ -59,6 +60,7 @@ Job::Job(const JobContext* context, JobHistory history, const JobSettings& setti
   for (uint32_t sink = 0; sink < static_cast<uint32_t>(plan.sinks_size()); ++sink) {
     ResultTable& table = tables->emplace_back();
     table.keys = ChangeKeys(plan, sink);
+    table.shape = ResultShape(plan.sinks(static_cast<int>(sink)));
     table.header.set_table(plan.sinks(static_cast<int>(sink)).table());
     for (const proto::Field& column : plan.sinks(static_cast<int>(sink)).columns()) {
       table.header.add_columns(column.name());

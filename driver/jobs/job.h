@@ -17,8 +17,10 @@
 #include "absl/status/status.h"
 #include "common/base/clock.h"
 #include "common/base/ids.h"
+#include "common/columnar/batch_shape.h"
 #include "common/config/settings.h"
 #include "common/expr/function_registry.h"
+#include "common/rpc/stream_proof.h"
 #include "connectors/registry.h"
 #include "driver/batch/job_event.h"
 #include "driver/batch/job_history.h"
@@ -130,6 +132,7 @@ class Job : public std::enable_shared_from_this<Job> {
   struct ResultTable {
     proto::BatchResults::Table header;
     std::vector<uint32_t> keys;
+    BatchShape shape;
   };
 
   const JobContext* const context_;

@@ -149,6 +149,7 @@ std::string NumericSumState::Encode() const {
 absl::Status NumericSumState::AddEncoded(std::string_view encoded) {
   constexpr size_t kHeader = 3 * sizeof(int64_t);
   constexpr size_t kEntry = sizeof(int32_t) + sizeof(int64_t) + 2 * sizeof(__int128);
+  constexpr int32_t kMaxScale = 16383;  // PostgreSQL's
   if (encoded.size() < kHeader || (encoded.size() - kHeader) % kEntry != 0) {
     return absl::DataLossError("a partial sum of numerics is damaged");
   }
@@ -161,7 +162,11 @@ absl::Status NumericSumState::AddEncoded(std::string_view encoded) {
   }
   for (const char* entry = encoded.data() + kHeader; entry != encoded.data() + encoded.size();
        entry += kEntry) {
-    ScaleSum& sum = SumOf(ReadRaw<int32_t>(entry));
+    const auto scale = ReadRaw<int32_t>(entry);
+    if (scale < 0 || scale > kMaxScale) {
+      return absl::DataLossError("a partial sum of numerics is damaged: no numeric has its scale");
+    }
+    ScaleSum& sum = SumOf(scale);
     sum.count += ReadRaw<int64_t>(entry + 4);
     sum.Add(ReadRaw<unsigned __int128>(entry + 12), ReadRaw<__int128>(entry + 28));
   }
