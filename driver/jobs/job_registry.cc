@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "common/base/excerpt.h"
 #include "common/base/status.h"
 #include "driver/jobs/occasion.h"
 #include "driver/jobs/savepoint.h"
@@ -17,6 +18,24 @@ namespace {
 
 // Jobs that ended and will not be resumed are listed up to this many.
 constexpr size_t kMaxEndedJobs = 200;
+
+// How often a drain looks whether it still gets anywhere.
+constexpr absl::Duration kDrainLook = absl::Milliseconds(200);
+
+// Executors cut their messages; this driver journals and shows them, so it makes sure.
+void CutMessages(proto::ExecutorMessage* message) {
+  const auto cut = [](std::string* text) { *text = Excerpt(*text); };
+  if (message->has_epoch_failed()) {
+    cut(message->mutable_epoch_failed()->mutable_message());
+  } else if (message->has_snapshot_written()) {
+    cut(message->mutable_snapshot_written()->mutable_error());
+  } else if (message->has_batch_prepared()) {
+    cut(message->mutable_batch_prepared()->mutable_first_error());
+    for (proto::SplitReport& report : *message->mutable_batch_prepared()->mutable_splits()) {
+      cut(report.mutable_first_error());
+    }
+  }
+}
 
 }  // namespace
 
@@ -301,6 +320,7 @@ void JobRegistry::OnMemberReconnected(const ExecutorId& id) {
 }
 
 void JobRegistry::OnExecutorMessage(const ExecutorId& from, proto::ExecutorMessage message) {
+  CutMessages(&message);
   const std::string* job_id = nullptr;
   if (message.has_epoch_ready()) {
     job_id = &message.epoch_ready().job_id();

@@ -2,8 +2,10 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/excerpt.h"
 #include "common/base/failpoint.h"
 #include "common/base/status.h"
+#include "connectors/plan_access.h"
 #include "executor/job/job_epoch.h"
 #include "executor/job/state_restorer.h"
 #include "executor/state/rocksdb_backend.h"
@@ -272,7 +274,7 @@ void JobEpoch::Fail(BatchId batch, const absl::Status& status) {
     Address(&*failure_);
     failure_->set_batch(batch.value());
     failure_->set_code(static_cast<int32_t>(status.code()));
-    failure_->set_message(std::string(status.message()));
+    failure_->set_message(Excerpt(ToStd(status.message())));
     failure_->set_retryable(IsRetryable(status));
     failure_->set_restore_failed(phase_ == Phase::kOpening && batch == BatchId() &&
                                  absl::IsDataLoss(status));

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/excerpt.h"
 #include "common/types/interval.h"
 #include "common/types/numeric.h"
 #include "common/types/text_format.h"
@@ -12,7 +13,7 @@
 namespace millrace {
 namespace {
 
-constexpr size_t kMaxValueBytes = 64;
+constexpr size_t kMaxValueBytes = 120;
 
 ColumnPtr CopyText(const ColumnPtr& column) {
   if (!column->type().IsText()) {
@@ -46,10 +47,7 @@ std::string DescribeKey(const std::vector<std::string>& names,
                         const std::vector<ColumnPtr>& columns, size_t row) {
   std::string out = "key (";
   for (size_t i = 0; i < columns.size(); ++i) {
-    std::string value = ValueToString(*columns[i], row);
-    if (value.size() > kMaxValueBytes) {
-      value = absl::StrCat(value.substr(0, kMaxValueBytes), "…");
-    }
+    const std::string value = Excerpt(ValueToString(*columns[i], row), kMaxValueBytes);
     absl::StrAppend(&out, i == 0 ? "" : ", ",
                     i < names.size() ? names[i] : absl::StrCat("column ", i + 1), " = ", value);
   }
