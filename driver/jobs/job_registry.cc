@@ -185,6 +185,9 @@ absl::StatusOr<proto::StopResponse> JobRegistry::Stop(const proto::StopRequest& 
 // A copy of the state behind a batch boundary from now on; the job does not wait for it.
 absl::StatusOr<proto::SavepointResponse> JobRegistry::Savepoint(
     const proto::SavepointRequest& request) {
+  RETURN_IF_ERROR(request.location().empty()
+                      ? CheckJobName(request.name())
+                      : context_->connectors->access().CheckPath(request.location()));
   auto secured = std::make_shared<Occasion>();
   ASSIGN_OR_RETURN(
       const JobPtr job, OnLoop<JobPtr>([&]() -> absl::StatusOr<JobPtr> {

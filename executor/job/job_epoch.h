@@ -128,6 +128,7 @@ class JobEpoch : public TaskHost,
   void OpenParts();
   // Of whatever is not the snapshot.
   void FailOpening(const absl::Status& status);
+  absl::Status CheckAccess() const;
   absl::Status OpenSources();
   absl::Status OpenStateBackend();
   absl::Status OpenShards();

@@ -63,7 +63,10 @@ void JobEpoch::OpenParts() {
       &layout_, sinks_.get(), runtime_.gate, &metrics_,
       [this](ShuffleBlock block) { DeliverToShards(std::move(block)); });
   workers_ = std::make_unique<SourceWorkers>(&layout_, runtime_.functions, router_.get());
-  absl::Status status = sinks_->Init();
+  absl::Status status = CheckAccess();
+  if (status.ok()) {
+    status = sinks_->Init();
+  }
   if (status.ok()) {
     status = OpenSources();
   }
@@ -99,6 +102,13 @@ void JobEpoch::FailOpening(const absl::Status& status) {
   // Without a batch DATA_LOSS tells the driver that the snapshot cannot be read, and only that.
   Fail(BatchId(),
        absl::IsDataLoss(status) ? absl::FailedPreconditionError(status.message()) : status);
+}
+
+absl::Status JobEpoch::CheckAccess() const {
+  const AccessPolicy& access = runtime_.connectors->access();
+  RETURN_IF_ERROR(CheckPlanAccess(access, layout_.plan));
+  return layout_.snapshot_location.empty() ? absl::OkStatus()
+                                           : access.CheckPath(layout_.snapshot_location);
 }
 
 absl::Status JobEpoch::OpenSources() {
