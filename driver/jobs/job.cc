@@ -238,7 +238,24 @@ void Job::Do(AppendRecord& action) {
   });
 }
 
+// Derived, not kept: a member that reconnects is told the same ones again.
+void Job::AddStreamKeys(const ExecutorId& to, proto::StartEpoch* start) const {
+  const JobId job(start->job_id());
+  const Epoch epoch(start->epoch());
+  for (const proto::Assignment::Member& member : start->assignment().members()) {
+    proto::StreamKeys* keys = start->add_stream_keys();
+    if (member.executor_id() != to.value()) {
+      const std::string& secret = context_->stream_secret;
+      keys->set_to(StreamKey(secret, job, epoch, to.value(), member.executor_id()));
+      keys->set_from(StreamKey(secret, job, epoch, member.executor_id(), to.value()));
+    }
+  }
+}
+
 void Job::Do(SendToExecutor& action) {
+  if (action.message.has_start_epoch()) {
+    AddStreamKeys(action.to, action.message.mutable_start_epoch());
+  }
   context_->executors->Send(action.to, std::move(action.message));
 }
 

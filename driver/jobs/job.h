@@ -47,6 +47,7 @@ struct JobContext {
   MetricsRegistry* metrics = nullptr;
   Clock* clock = nullptr;
   std::string driver_address;
+  std::string stream_secret = NewStreamSecret();  // what keys of streams of rows are derived from
   int64_t results_buffer_bytes = 0;
   bool hold_for_followers = false;
 };
@@ -107,6 +108,7 @@ class Job : public std::enable_shared_from_this<Job> {
   void ScheduleWakeup();
   void ChooseEndsIntervals();
   void Do(AppendRecord& action);
+  void AddStreamKeys(const ExecutorId& to, proto::StartEpoch* start) const;
   void Do(SendToExecutor& action);
   void Do(EpochBegan& action);
   void Do(BatchDone& action);
