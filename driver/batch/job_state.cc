@@ -267,8 +267,10 @@ void JobState::On(const StopRequested& event) {
   if (stage_ >= Stage::kEnding) {
     return;
   }
-  // A cancel overtakes a drain, never the other way round.
-  if (!stop_.has_value() || event.how == StopRequested::How::kCancel) {
+  // A cancel overtakes a drain, never the other way round. What a settling job is at may take for
+  // ever, and its driver goes down: the next submission settles it again.
+  if (!stop_.has_value() || event.how == StopRequested::How::kCancel ||
+      (Settling() && event.how == StopRequested::How::kInterrupt)) {
     stop_ = event.how;
   }
 }

@@ -333,6 +333,7 @@ void Job::Close() {
   last.set_message(state_->message());
   last.set_total_records(records_);
   last.set_lag_records(state_->LagRecords());
+  StopWatching();
   auto watchers =
       std::make_shared<std::vector<std::unique_ptr<SourceWatcher>>>(std::exchange(watchers_, {}));
   EventLoop* const merging = context_->merging;
@@ -348,9 +349,30 @@ void Job::Close() {
   }
 }
 
+bool Job::Stuck(int64_t asked_us) const {
+  constexpr int64_t kLeastPatienceUs = 4'000'000;
+  if (!running() || !state_->HasBatchesUnderWay()) {
+    return false;
+  }
+  int64_t patience_us = kLeastPatienceUs;
+  for (const proto::BatchSummary& batch : recent_) {
+    patience_us = std::max(patience_us, 2 * batch.tick_to_committed_us());
+  }
+  return Now().mono_us - std::max(asked_us, last_report_us_) > patience_us;
+}
+
+void Job::StopWatching() {
+  for (const std::unique_ptr<SourceWatcher>& watcher : watchers_) {
+    watcher->RequestStop();
+  }
+}
+
 void Job::OnExecutorMessage(const ExecutorId& from, proto::ExecutorMessage message) {
   if (!running()) {
     return;
+  }
+  if (message.has_batch_prepared() || message.has_batch_committed()) {
+    last_report_us_ = Now().mono_us;
   }
   if (message.has_result_rows()) {
     KeepRows(from, std::move(*message.mutable_result_rows()));

@@ -68,6 +68,12 @@ class Job : public std::enable_shared_from_this<Job> {
   void OnExecutorMessage(const ExecutorId& from, proto::ExecutorMessage message);
   void OnMemberReconnected(const ExecutorId& id);
 
+  // Whether batches are under way of which nothing has been heard for longer than such a batch
+  // takes, since `asked_us` at least: whoever waits for them may wait for ever.
+  bool Stuck(int64_t asked_us) const;
+  // Its sources' threads begin to end; the job hears no more of its sources.
+  void StopWatching();
+
   // Whether it has been started and is not over.
   bool running() const { return state_ != nullptr && !state_->over(); }
   // Calls back when it is over, at once if it is not running.
@@ -161,7 +167,8 @@ class Job : public std::enable_shared_from_this<Job> {
   int64_t state_bytes_ = 0;
   int64_t last_tick_us_ = 0;
   std::string first_skipped_;
-  std::deque<proto::BatchSummary> recent_;                // newest first
+  std::deque<proto::BatchSummary> recent_;  // newest first
+  int64_t last_report_us_ = 0;  // when an executor last said that a batch had got further
   std::deque<std::pair<int64_t, int64_t>> done_records_;  // (when, records) of the last seconds
 };
 
