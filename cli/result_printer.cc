@@ -56,6 +56,11 @@ absl::Status ResultPrinter::Print(const proto::BatchResults& results) {
                                               ColumnsOf(table)));
     }
     has_rows |= !rows.empty();
+    if (!rows.empty() && rows.column_count() != static_cast<size_t>(table.columns_size())) {
+      return absl::DataLossError(absl::StrCat("table ", table.table(), " has ",
+                                              table.columns_size(), " columns, its rows have ",
+                                              rows.column_count()));
+    }
     tables.push_back(std::move(rows));
   }
   if (format_ == OutputFormat::kJson) {

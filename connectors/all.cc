@@ -1,5 +1,7 @@
 #include "connectors/all.h"
 
+#include <utility>
+
 #include "connectors/blackhole/blackhole.h"
 #include "connectors/file/file.h"
 #include "connectors/formats/csv_format.h"
@@ -13,8 +15,8 @@
 
 namespace millrace {
 
-std::unique_ptr<ConnectorRegistry> BuiltInConnectors() {
-  auto registry = std::make_unique<ConnectorRegistry>();
+std::unique_ptr<ConnectorRegistry> BuiltInConnectors(AccessPolicy access) {
+  auto registry = std::make_unique<ConnectorRegistry>(std::move(access));
   registry->AddFormat(NewRawFormat());
   registry->AddFormat(NewJsonFormat());
   registry->AddFormat(NewCsvFormat());

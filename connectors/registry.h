@@ -7,8 +7,10 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "absl/status/statusor.h"
+#include "connectors/access_policy.h"
 #include "connectors/format.h"
 #include "connectors/sink.h"
 #include "connectors/source.h"
@@ -17,6 +19,11 @@ namespace millrace {
 
 class ConnectorRegistry {
  public:
+  // `access`: what scripts may reach through these connectors.
+  explicit ConnectorRegistry(AccessPolicy access = AccessPolicy()) : access_(std::move(access)) {}
+
+  const AccessPolicy& access() const { return access_; }
+
   void AddSource(std::string name, std::unique_ptr<SourceConnector> connector);
   void AddSink(std::string name, std::unique_ptr<SinkConnector> connector);
   void AddFormat(std::unique_ptr<Format> format);
@@ -27,6 +34,7 @@ class ConnectorRegistry {
   absl::StatusOr<const Format*> FindFormat(std::string_view name) const;
 
  private:
+  const AccessPolicy access_;
   std::map<std::string, std::unique_ptr<SourceConnector>, std::less<>> sources_;
   std::map<std::string, std::unique_ptr<SinkConnector>, std::less<>> sinks_;
   std::map<std::string, std::unique_ptr<Format>, std::less<>> formats_;

@@ -89,6 +89,9 @@ class Driver::Impl {
     if (std::exchange(down_, true)) {
       return;
     }
+    if (jobs_ != nullptr) {
+      jobs_->GoDown();
+    }
     if (server_ != nullptr) {
       loop_.Call([this] {
         executors_.CloseAll();

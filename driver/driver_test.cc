@@ -419,6 +419,25 @@ TEST_F(DriverTest, DrainLeavesJobsResumable) {
   UntilRecords("words", 1);
 }
 
+TEST_F(DriverTest, GoingDownDoesNotWaitForWhatNobodyFinishes) {
+  StartDriverWithJournal();
+  auto executor = NewExecutor("e");
+  executor->IgnoreBatches();
+  ASSERT_TRUE(Submit(kScript, "words").ok());
+  Until("the batch is under way", [&] { return !executor->runs().empty(); });
+  absl::Status stopped;
+  std::thread client([&] { stopped = Stop("words").status(); });
+  UntilPhase("words", proto::PHASE_DRAINING);
+  const absl::Time asked = absl::Now();
+  const absl::Status drained = driver_->Drain(asked + absl::Minutes(1));
+  EXPECT_TRUE(absl::IsDeadlineExceeded(drained));
+  EXPECT_THAT(std::string(drained.message()), HasSubstr("words"));
+  driver_->Shutdown();
+  EXPECT_LT(absl::Now() - asked, absl::Seconds(9));
+  client.join();
+  EXPECT_FALSE(stopped.ok()) << "whoever waits for the job is told that it did not stop";
+}
+
 TEST_F(DriverTest, SaysWhatIsWrong) {
   StartDriver();
   EXPECT_EQ(Submit("SELECT", "x").status().code(), absl::StatusCode::kInvalidArgument);

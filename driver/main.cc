@@ -12,6 +12,7 @@
 #include <stop_token>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
@@ -31,7 +32,7 @@ constexpr absl::Duration kDrainTimeout = absl::Seconds(60);
 
 constexpr char kExample[] =
     "Example:\n"
-    "  millrace-driver --directory journal &\n"
+    "  millrace-driver --directory journal --allow-path /data &\n"
     "  millrace-executor &\n"
     "  millrace submit examples/word_count.sql --name words\n"
     "A second one on the same directory is its standby:\n"
@@ -44,6 +45,8 @@ struct Flags {
   std::string metrics;
   std::string heartbeat_timeout = "2 s";
   std::string lease_time = "1500 ms";
+  std::vector<std::string> allow_path;
+  std::vector<std::string> allow_secret;
   bool list_failpoints = false;
 };
 
@@ -69,6 +72,14 @@ void AddFlags(CLI::App* app, Flags* flags) {
                   "A driver that shows no sign of life in the directory for so long is replaced by "
                   "its standby")
       ->capture_default_str();
+  app->add_option("--allow-path", flags->allow_path,
+                  "A directory (or file) that scripts may read and write: path of file tables, "
+                  "checkpoint_location, savepoints. May be repeated; without it there is none")
+      ->type_name("DIRECTORY");
+  app->add_option("--allow-secret", flags->allow_secret,
+                  "A secret that scripts may use: env:NAME (or env:BEGINNING*), file:PATH. May be "
+                  "repeated; without it there is none")
+      ->type_name("SECRET");
   app->add_flag("--list-failpoints", flags->list_failpoints)->group("");
   app->footer(kExample);
 }
@@ -159,8 +170,10 @@ int Main(int argc, char** argv) {
       DurationFlag("--heartbeat-timeout", flags.heartbeat_timeout, absl::Milliseconds(100));
   const absl::StatusOr<absl::Duration> lease_time =
       DurationFlag("--lease-time", flags.lease_time, absl::Milliseconds(100));
-  for (const absl::Status& wrong :
-       {ArmFailpointFromEnvironment(), heartbeat_timeout.status(), lease_time.status()}) {
+  const absl::StatusOr<AccessPolicy> access =
+      AccessPolicy::Confined("millrace-driver", flags.allow_path, flags.allow_secret);
+  for (const absl::Status& wrong : {ArmFailpointFromEnvironment(), heartbeat_timeout.status(),
+                                    lease_time.status(), access.status()}) {
     if (!wrong.ok()) {
       Fail(wrong);
       return 2;
@@ -178,7 +191,7 @@ int Main(int argc, char** argv) {
   signal(SIGPIPE, SIG_IGN);
   const std::shared_ptr<StopRequest> stop = StopOnSignal(signals);
 
-  const std::unique_ptr<ConnectorRegistry> connectors = BuiltInConnectors();
+  const std::unique_ptr<ConnectorRegistry> connectors = BuiltInConnectors(*access);
   DriverOptions options;
   options.listen_address = flags.listen;
   options.directory = flags.directory;

@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "common/base/failpoint.h"
@@ -39,6 +40,8 @@ struct Flags {
   std::string driver_timeout;
   std::string drain_timeout = "30 s";
   std::string state_directory;
+  std::vector<std::string> allow_path;
+  std::vector<std::string> allow_secret;
   uint32_t slots = 0;
   bool list_failpoints = false;
 };
@@ -69,6 +72,15 @@ void AddFlags(CLI::App* app, Flags* flags) {
   app->add_option("--state-directory", flags->state_directory,
                   "where jobs with state_backend = 'rocksdb' keep state while they run (default: "
                   "the system's directory for temporary files)");
+  app->add_option("--allow-path", flags->allow_path,
+                  "a directory (or file) that jobs may read and write here; may be repeated; with "
+                  "neither of these two the executor does what its driver has admitted")
+      ->type_name("DIRECTORY");
+  app->add_option(
+         "--allow-secret", flags->allow_secret,
+         "a secret that jobs may use here: env:NAME (or env:BEGINNING*), file:PATH; may be "
+         "repeated")
+      ->type_name("SECRET");
   app->add_flag("--list-failpoints", flags->list_failpoints)->group("");
   app->footer(kExample);
 }
@@ -95,6 +107,14 @@ absl::StatusOr<ExecutorOptions> OptionsFrom(const Flags& flags) {
     options.driver_timeout = *timeout;
   }
   return options;
+}
+
+// The driver has admitted what it sends; flags of its own confine an executor further.
+absl::StatusOr<AccessPolicy> AccessFrom(const Flags& flags) {
+  if (flags.allow_path.empty() && flags.allow_secret.empty()) {
+    return AccessPolicy();
+  }
+  return AccessPolicy::Confined("millrace-executor", flags.allow_path, flags.allow_secret);
 }
 
 sigset_t StopSignals() {
@@ -132,8 +152,9 @@ int Run(const Flags& flags) {
   }
   absl::StatusOr<ExecutorOptions> options = OptionsFrom(flags);
   absl::StatusOr<absl::Duration> drain_timeout = ParseDuration(flags.drain_timeout);
+  const absl::StatusOr<AccessPolicy> access = AccessFrom(flags);
   for (const absl::Status& wrong :
-       {ArmFailpointFromEnvironment(), options.status(), drain_timeout.status()}) {
+       {ArmFailpointFromEnvironment(), options.status(), drain_timeout.status(), access.status()}) {
     if (!wrong.ok()) {
       std::fprintf(stderr, "millrace-executor: %s\n", std::string(wrong.message()).c_str());
       return 2;
@@ -142,7 +163,7 @@ int Run(const Flags& flags) {
   // Before any thread exists, so that all inherit it and only sigwait sees the signals.
   const sigset_t signals = StopSignals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  const std::unique_ptr<ConnectorRegistry> connectors = BuiltInConnectors();
+  const std::unique_ptr<ConnectorRegistry> connectors = BuiltInConnectors(*access);
   options->connectors = connectors.get();
   absl::StatusOr<std::unique_ptr<Executor>> executor = Executor::Start(*options);
   if (!executor.ok()) {

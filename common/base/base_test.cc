@@ -1,5 +1,8 @@
 #include <set>
+#include <string>
 
+#include "absl/status/status.h"
+#include "common/base/excerpt.h"
 #include "common/base/failure_kind.h"
 #include "common/base/ids.h"
 #include "common/base/status.h"
@@ -9,6 +12,46 @@
 
 namespace millrace {
 namespace {
+
+TEST(ExcerptTest, ShortTextStaysAsItIs) {
+  EXPECT_EQ(Excerpt("short"), "short");
+  EXPECT_EQ(Excerpt(std::string(kMaxMessageBytes, 'x')), std::string(kMaxMessageBytes, 'x'));
+}
+
+TEST(ExcerptTest, LongTextKeepsBeginningAndEndAndSaysWhatIsMissing) {
+  const std::string text = "invalid input: \"" + std::string(8 << 20, 'x') + "\" at line 7";
+  const std::string cut = Excerpt(text);
+  EXPECT_LE(cut.size(), kMaxMessageBytes);
+  EXPECT_EQ(cut.substr(0, 20), text.substr(0, 20));
+  EXPECT_EQ(cut.substr(cut.size() - 11), "\" at line 7");
+  const size_t begin = cut.find("… (") + std::string("… (").size();
+  const size_t left_out = std::stoull(cut.substr(begin));
+  const size_t kept = cut.size() - (std::string("… (").size() + std::to_string(left_out).size() +
+                                    std::string(" bytes left out) …").size());
+  EXPECT_EQ(left_out + kept, text.size());
+}
+
+TEST(ExcerptTest, CharactersAreNotCut) {
+  for (size_t shift = 0; shift < 4; ++shift) {
+    std::string text(shift, 'a');
+    for (int i = 0; i < 2000; ++i) {
+      text += "€";
+    }
+    const std::string cut = Excerpt(text, 100);
+    EXPECT_LE(cut.size(), 100u);
+    const std::string head = cut.substr(0, cut.find("… ("));
+    EXPECT_EQ((head.size() - shift) % 3, 0u) << cut;
+    const std::string tail = cut.substr(cut.rfind(" …") + 4);
+    EXPECT_EQ(tail.size() % 3, 0u) << cut;
+  }
+}
+
+TEST(ExcerptTest, StatusKeepsItsCode) {
+  const absl::Status cut = WithExcerpt(absl::AbortedError(std::string(1 << 20, 'x')));
+  EXPECT_TRUE(absl::IsAborted(cut));
+  EXPECT_LE(cut.message().size(), kMaxMessageBytes);
+  EXPECT_TRUE(WithExcerpt(absl::OkStatus()).ok());
+}
 
 TEST(UnitsTest, ParsesDurationsAsPeopleWriteThem) {
   EXPECT_EQ(*ParseDuration("2 s"), absl::Seconds(2));

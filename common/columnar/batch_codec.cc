@@ -4,8 +4,13 @@
 // are (behind numerics the digits of the wide ones, one after another; their cells say how many
 // bytes); or for text the u32 lengths and the bytes one after another; or for arrays the u32 sizes,
 // u32 child rows and the child.
+//
+// The decoder believes nothing: what a length promises is compared with the bytes that are there
+// before memory is asked for, the type of an array's elements before they are read, and each value
+// with what its type can hold.
 #include "common/columnar/batch_codec.h"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -146,6 +151,13 @@ class Reader {
     bytes_.remove_prefix(count);
     return result;
   }
+  // What is there without taking it, so that a promise of more costs no memory.
+  absl::Status Expect(uint64_t count) const {
+    return count <= bytes_.size()
+               ? absl::OkStatus()
+               : absl::DataLossError(absl::StrCat("encoded batch promises ", count, " bytes where ",
+                                                  bytes_.size(), " are left"));
+  }
   bool AtEnd() const { return bytes_.empty(); }
 
  private:
@@ -153,6 +165,7 @@ class Reader {
 };
 
 absl::StatusOr<ColumnPtr> DecodeColumn(Reader* reader, uint32_t rows);
+absl::StatusOr<ColumnPtr> DecodeValues(Reader* reader, const SqlType& type, uint32_t rows);
 
 absl::StatusOr<SqlType> DecodeType(Reader* reader) {
   SqlType type;
@@ -168,6 +181,22 @@ absl::StatusOr<SqlType> DecodeType(Reader* reader) {
   type.id = static_cast<TypeId>(id);
   type.element = static_cast<TypeId>(element);
   return type;
+}
+
+// Bytes that a row of the type takes at least, encoded.
+uint64_t LeastBytes(const SqlType& type) {
+  const bool sized = type.IsText() || type.id == TypeId::kArray;
+  return sized ? sizeof(uint32_t) : static_cast<uint64_t>(type.ByteWidth());
+}
+
+// Values that no column of ours holds and that code behind would stumble over.
+absl::Status CheckValues(const Column& column) {
+  for (size_t row = 0; column.type().id == TypeId::kBool && row < column.size(); ++row) {
+    if (column.value<uint8_t>(row) > 1) {
+      return absl::DataLossError("encoded batch has a boolean that is neither true nor false");
+    }
+  }
+  return absl::OkStatus();
 }
 
 absl::Status DecodeText(Reader* reader, Column* column) {
@@ -230,21 +259,28 @@ absl::Status DecodeLists(Reader* reader, Column* column) {
   if (begin != child_rows || child_rows > kMaxRows) {
     return absl::DataLossError("encoded batch has array sizes that do not add up");
   }
-  ASSIGN_OR_RETURN(ColumnPtr child, DecodeColumn(reader, child_rows));
-  if (child->type().id != column->type().element) {
+  ASSIGN_OR_RETURN(const SqlType type, DecodeType(reader));
+  // Before the elements are read: arrays in arrays would be as deep as the bytes are long.
+  if (type.id == TypeId::kArray || type.id != column->type().element) {
     return absl::DataLossError("encoded batch has array elements of another type");
   }
+  ASSIGN_OR_RETURN(ColumnPtr child, DecodeValues(reader, type, child_rows));
   column->set_child(std::move(child));
   return absl::OkStatus();
 }
 
 absl::StatusOr<ColumnPtr> DecodeColumn(Reader* reader, uint32_t rows) {
-  ASSIGN_OR_RETURN(SqlType type, DecodeType(reader));
+  ASSIGN_OR_RETURN(const SqlType type, DecodeType(reader));
+  return DecodeValues(reader, type, rows);
+}
+
+absl::StatusOr<ColumnPtr> DecodeValues(Reader* reader, const SqlType& type, uint32_t rows) {
   ASSIGN_OR_RETURN(uint8_t has_nulls, reader->Get<uint8_t>());
   std::string_view bitmap;
   if (has_nulls != 0) {
     ASSIGN_OR_RETURN(bitmap, reader->Bytes((rows + 7) / 8));
   }
+  RETURN_IF_ERROR(reader->Expect(rows * LeastBytes(type)));
   auto column = std::make_shared<Column>(type, rows);
   if (type.IsText()) {
     RETURN_IF_ERROR(DecodeText(reader, column.get()));
@@ -262,6 +298,7 @@ absl::StatusOr<ColumnPtr> DecodeColumn(Reader* reader, uint32_t rows) {
       column->SetNull(row);
     }
   }
+  RETURN_IF_ERROR(CheckValues(*column));
   return column;
 }
 
@@ -288,7 +325,7 @@ absl::StatusOr<Batch> DecodeBody(Reader* reader) {
   if ((flags & kHasHashes) != 0) {
     ASSIGN_OR_RETURN(std::string_view raw, reader->Bytes(rows * sizeof(uint64_t)));
     auto hashes = std::make_shared<std::vector<uint64_t>>(rows);
-    std::memcpy(hashes->data(), raw.data(), raw.size());
+    std::copy_n(raw.data(), raw.size(), reinterpret_cast<char*>(hashes->data()));
     batch.set_hashes(std::move(hashes));
   }
   return batch;

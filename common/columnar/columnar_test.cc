@@ -1,3 +1,5 @@
+#include <sys/resource.h>
+
 #include <cmath>
 #include <limits>
 #include <string>
@@ -6,6 +8,7 @@
 #include "common/base/status.h"
 #include "common/columnar/batch.h"
 #include "common/columnar/batch_codec.h"
+#include "common/columnar/batch_shape.h"
 #include "common/columnar/column.h"
 #include "common/columnar/owned_values.h"
 #include "common/columnar/row_hash.h"
@@ -250,6 +253,100 @@ TEST(BatchCodecTest, RefusesEveryTruncationAndTrailingBytes) {
         << size;
   }
   EXPECT_FALSE(DecodeBatch(bytes + "x").ok());
+}
+
+// Bytes by hand, as somebody else may send them.
+class Forged {
+ public:
+  Forged(uint32_t columns, uint32_t rows) {
+    Put<uint8_t>(1).Put<uint8_t>(0).Put<uint32_t>(columns).Put<uint32_t>(rows);
+  }
+  template <typename T>
+  Forged& Put(T value) {
+    bytes_.append(reinterpret_cast<const char*>(&value), sizeof(value));
+    return *this;
+  }
+  Forged& Column(TypeId id, TypeId element = TypeId::kUnknown) {
+    return Put(static_cast<uint8_t>(id))
+        .Put<int32_t>(0)
+        .Put<int32_t>(0)
+        .Put(static_cast<uint8_t>(element));
+  }
+  absl::Status Decode() const { return DecodeBatch(bytes_).status(); }
+
+ private:
+  std::string bytes_;
+};
+
+TEST(BatchCodecTest, ArraysInArraysDoNotOverflowTheStack) {
+  Forged forged(1, 0);
+  for (int depth = 0; depth < 1'000'000; ++depth) {
+    forged.Column(TypeId::kArray, TypeId::kInt64).Put<uint8_t>(0).Put<uint32_t>(0);
+  }
+  EXPECT_TRUE(absl::IsDataLoss(forged.Decode())) << forged.Decode();
+}
+
+TEST(BatchCodecTest, LengthsAreComparedBeforeMemoryIsAskedFor) {
+  constexpr uint32_t kRows = 1u << 26;
+  rusage before = {};
+  getrusage(RUSAGE_SELF, &before);
+  for (const TypeId id : {TypeId::kNumeric, TypeId::kInterval, TypeId::kText, TypeId::kBool}) {
+    const absl::Status status = Forged(1, kRows).Column(id).Put<uint8_t>(0).Decode();
+    EXPECT_TRUE(absl::IsDataLoss(status)) << status;
+    EXPECT_NE(status.message().find("promises"), absl::string_view::npos) << status;
+  }
+  const absl::Status child = Forged(1, 1)
+                                 .Column(TypeId::kArray, TypeId::kNumeric)
+                                 .Put<uint8_t>(0)
+                                 .Put<uint32_t>(kRows)
+                                 .Put<uint32_t>(kRows)
+                                 .Column(TypeId::kNumeric)
+                                 .Put<uint8_t>(0)
+                                 .Decode();
+  EXPECT_TRUE(absl::IsDataLoss(child)) << child;
+  rusage after = {};
+  getrusage(RUSAGE_SELF, &after);
+  EXPECT_LT(after.ru_maxrss - before.ru_maxrss, 64 << 10) << "KiB";
+}
+
+TEST(BatchCodecTest, ValuesThatNoColumnHoldsAreRefused) {
+  EXPECT_TRUE(absl::IsDataLoss(
+      Forged(1, 1).Column(TypeId::kBool).Put<uint8_t>(0).Put<uint8_t>(7).Decode()));
+  for (const Numeric& wrong :
+       {Numeric{.unscaled = 1, .scale = -1}, Numeric{.unscaled = 1, .scale = 2'000'000'000},
+        Numeric{.unscaled = ~(__int128{1} << 127)},
+        Numeric{.unscaled = 1, .kind = static_cast<Numeric::Kind>(9)}}) {
+    EXPECT_TRUE(absl::IsDataLoss(
+        Forged(1, 1).Column(TypeId::kNumeric).Put<uint8_t>(0).Put(wrong).Decode()));
+  }
+}
+
+TEST(BatchShapeTest, RowsOfOtherTypesAreRefused) {
+  std::string bytes;
+  EncodeBatch(SampleBatch(), &bytes);
+  const SqlType lists{.id = TypeId::kArray, .element = TypeId::kText};
+  const BatchShape fits{.columns = {MakeType(TypeId::kText), MakeType(TypeId::kInt16), lists},
+                        .hashes = true,
+                        .weights = true};
+  EXPECT_TRUE(DecodeBatch(bytes, fits).ok());
+  BatchShape other = fits;
+  other.columns[1] = MakeType(TypeId::kText);  // an int16 read as a view points anywhere
+  EXPECT_EQ(DecodeBatch(bytes, other).status().message(),
+            "rows whose column 2 is smallint where the plan has text");
+  other = fits;
+  other.columns[2].element = TypeId::kInt64;
+  EXPECT_FALSE(DecodeBatch(bytes, other).ok());
+  other = fits;
+  other.columns.pop_back();
+  EXPECT_EQ(DecodeBatch(bytes, other).status().message(), "rows of 3 columns where the plan has 2");
+  other = fits;
+  other.weights = false;
+  EXPECT_FALSE(DecodeBatch(bytes, other).ok());
+  Batch unhashed = SampleBatch();
+  unhashed.set_hashes(nullptr);
+  std::string without;
+  EncodeBatch(unhashed, &without);
+  EXPECT_FALSE(DecodeBatch(without, fits).ok());
 }
 
 TEST(BatchCodecTest, FlippedBytesNeverCrash) {

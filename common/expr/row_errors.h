@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "common/base/excerpt.h"
 
 namespace millrace {
 
@@ -17,10 +18,13 @@ struct RowError {
   absl::Status status;
 };
 
-// At most one error per row counts: the first added.
+// At most one error per row counts: the first added. Messages quote values of any length, so they
+// are cut here, before anybody keeps or passes them on.
 class RowErrors {
  public:
-  void Add(uint32_t row, absl::Status status) { errors_.push_back({row, std::move(status)}); }
+  void Add(uint32_t row, absl::Status status) {
+    errors_.push_back({row, WithExcerpt(std::move(status))});
+  }
   bool empty() const { return errors_.empty(); }
   const std::vector<RowError>& errors() const { return errors_; }
   void Clear() { errors_.clear(); }

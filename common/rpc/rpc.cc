@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/excerpt.h"
 #include "common/base/status.h"
 #include "common/rpc/address.h"
 
@@ -50,8 +51,9 @@ grpc::Status ToGrpc(const absl::Status& status) {
   if (status.ok()) {
     return grpc::Status::OK;
   }
+  // It travels as a header, for which a peer takes some KiB.
   return grpc::Status(static_cast<grpc::StatusCode>(status.code()),
-                      std::string(ToStd(status.message())));
+                      Excerpt(ToStd(status.message())));
 }
 
 grpc::ChannelArguments DefaultChannelArguments() {

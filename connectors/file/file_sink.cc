@@ -207,6 +207,7 @@ class FileSinkConnector : public SinkConnector {
   // Also of what the directory's permissions do not tell: quotas, file systems that are read-only.
   absl::Status Probe(const proto::Sink& sink, absl::Duration) const override {
     const std::string path = OptionOr(sink.options(), "path", "");
+    RETURN_IF_ERROR(formats_->access().CheckFile(path));
     RETURN_IF_ERROR(MakeDirectory(path));
     const std::string probe = path + "/.millrace-probe";
     const absl::Status created = files_->Create(probe).status();
@@ -231,6 +232,7 @@ class FileSinkConnector : public SinkConnector {
     ASSIGN_OR_RETURN(const Format* format, FormatOf(sink));
     ASSIGN_OR_RETURN(std::unique_ptr<FormatEncoder> encoder, format->CreateEncoder(sink));
     ASSIGN_OR_RETURN(RollingFiles::Options options, FilesOf(sink, context));
+    RETURN_IF_ERROR(formats_->access().CheckFile(options.directory));
     RETURN_IF_ERROR(MakeDirectory(options.directory));
     const std::string directory = options.directory;
     RollingFiles files(files_, std::move(options));

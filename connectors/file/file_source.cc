@@ -52,10 +52,16 @@ absl::StatusOr<FileOptions> ParseOptions(const proto::Source& source) {
 
 class FileEnumerator : public SourceEnumerator {
  public:
-  explicit FileEnumerator(FileOptions options) : options_(std::move(options)) {}
+  FileEnumerator(FileOptions options, const AccessPolicy* access)
+      : options_(std::move(options)), access_(*access) {}
 
   absl::StatusOr<std::vector<PartitionName>> Discover(absl::Duration) override {
-    return ListFiles(options_.path, options_.follow);
+    RETURN_IF_ERROR(access_.CheckPath(options_.path));
+    ASSIGN_OR_RETURN(std::vector<PartitionName> paths, ListFiles(options_.path, options_.follow));
+    for (const PartitionName& path : paths) {
+      RETURN_IF_ERROR(access_.CheckFile(path));  // links may lead elsewhere
+    }
+    return paths;
   }
 
   absl::StatusOr<std::vector<PartitionOffset>> ResolveStart(
@@ -106,6 +112,7 @@ class FileEnumerator : public SourceEnumerator {
   }
 
   const FileOptions options_;
+  const AccessPolicy& access_;
   std::map<std::string, CompleteRecords> complete_;
 };
 
@@ -285,10 +292,12 @@ class FilePartition {
 
 class FileReader : public SourceReader {
  public:
-  FileReader(const proto::Source& source, FileOptions options, const Format* format)
-      : source_(source), options_(std::move(options)), format_(format) {}
+  FileReader(const proto::Source& source, FileOptions options, const Format* format,
+             const AccessPolicy* access)
+      : source_(source), options_(std::move(options)), format_(format), access_(*access) {}
 
   absl::Status Assign(const PartitionName& partition, Offset offset) override {
+    RETURN_IF_ERROR(access_.CheckFile(partition));
     ASSIGN_OR_RETURN(std::unique_ptr<FormatDecoder> decoder, format_->CreateDecoder(source_));
     auto opened = std::make_shared<Assigned>(
         Assigned{FilePartition(partition, offset.value(), options_, std::move(decoder)),
@@ -346,6 +355,7 @@ class FileReader : public SourceReader {
   const proto::Source source_;
   const FileOptions options_;
   const Format* const format_;
+  const AccessPolicy& access_;
   std::mutex mutex_;
   std::map<PartitionName, std::shared_ptr<Assigned>> partitions_;  // guarded by mutex_
 };
@@ -371,14 +381,14 @@ class FileSourceConnector : public SourceConnector {
   absl::StatusOr<std::unique_ptr<SourceEnumerator>> CreateEnumerator(
       const proto::Source& source, const SourceContext&) const override {
     ASSIGN_OR_RETURN(FileOptions options, ParseOptions(source));
-    return std::make_unique<FileEnumerator>(std::move(options));
+    return std::make_unique<FileEnumerator>(std::move(options), &formats_->access());
   }
 
   absl::StatusOr<std::unique_ptr<SourceReader>> CreateReader(const proto::Source& source,
                                                              const SourceContext&) const override {
     ASSIGN_OR_RETURN(const Format* format, FormatOf(source));
     ASSIGN_OR_RETURN(FileOptions options, ParseOptions(source));
-    return std::make_unique<FileReader>(source, std::move(options), format);
+    return std::make_unique<FileReader>(source, std::move(options), format, &formats_->access());
   }
 
  private:

@@ -85,8 +85,15 @@ std::string FormatKafkaSinkMarker(const KafkaSinkMarker& marker) {
                       marker.batch.value());
 }
 
-int32_t KafkaMarkerPartition(Epoch epoch) {
-  return static_cast<int32_t>(epoch.value() % kKafkaMarkerPartitions);
+std::array<int32_t, kKafkaMarkerDigits> KafkaMarkerPartitions(Epoch epoch) {
+  constexpr int32_t kBase = kKafkaMarkerPartitions / kKafkaMarkerDigits;
+  std::array<int32_t, kKafkaMarkerDigits> partitions;
+  int64_t rest = epoch.value();
+  for (int32_t digit = 0; digit < kKafkaMarkerDigits; ++digit) {
+    partitions[digit] = digit * kBase + static_cast<int32_t>(rest % kBase);
+    rest /= kBase;
+  }
+  return partitions;
 }
 
 absl::StatusOr<std::optional<KafkaSinkMarker>> LastKafkaSinkMarker(

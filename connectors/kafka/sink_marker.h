@@ -1,10 +1,11 @@
 // The marker of a Kafka sink shard: the last batch that is out, written in one transaction with the
 // batch. It is the metadata of an offset, always 0, that a consumer group of the shard's own has
-// committed for a partition of an empty topic, which partition depends on the epoch. Of the markers
+// committed for three partitions of an empty topic, which ones depends on the epoch. Of the markers
 // of all partitions the highest counts. docs/exactly-once.md §3 is the protocol.
 #ifndef MILLRACE_CONNECTORS_KAFKA_SINK_MARKER_H_
 #define MILLRACE_CONNECTORS_KAFKA_SINK_MARKER_H_
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -26,11 +27,13 @@ struct KafkaSinkMarker {
   friend bool operator==(const KafkaSinkMarker&, const KafkaSinkMarker&) = default;
 };
 
-// How many partitions the topic of the markers has, and the one of an epoch. A broker up to Kafka
-// 3.9 that refuses the marker of a fenced producer forgets what its successor has just sent for the
-// same partition: so the two must not share one, and epochs that do are far from each other.
-constexpr int32_t kKafkaMarkerPartitions = 16;
-int32_t KafkaMarkerPartition(Epoch epoch);
+// How many partitions the topic of the markers has, and those of an epoch. A broker up to Kafka 3.9
+// that refuses the marker of a fenced producer forgets what its successor has just sent for the
+// same partitions. So an epoch has one for each of its last three digits to the base 16: epochs
+// that share all are 4,096 apart or a multiple, and what any other takes along leaves one.
+constexpr int32_t kKafkaMarkerDigits = 3;
+constexpr int32_t kKafkaMarkerPartitions = 16 * kKafkaMarkerDigits;
+std::array<int32_t, kKafkaMarkerDigits> KafkaMarkerPartitions(Epoch epoch);
 
 // The highest epoch's; none of none. DATA_LOSS as ParseKafkaSinkMarker.
 absl::StatusOr<std::optional<KafkaSinkMarker>> LastKafkaSinkMarker(

@@ -41,8 +41,19 @@ TEST(KafkaSinkMarker, OfAllPartitionsTheHighestEpochCounts) {
   // Its batch is not the highest where a claim was followed by a withdrawal.
   EXPECT_EQ(*LastKafkaSinkMarker({"1:me:16:40", "1:me:17:39", "1:me:2:7"}), Marker(17, 39));
   EXPECT_EQ(LastKafkaSinkMarker({"1:me:16:40", "?"}).status().code(), absl::StatusCode::kDataLoss);
-  EXPECT_NE(KafkaMarkerPartition(Epoch(16)), KafkaMarkerPartition(Epoch(17)));
-  EXPECT_LT(KafkaMarkerPartition(Epoch(1'000'001)), kKafkaMarkerPartitions);
+}
+
+TEST(KafkaSinkMarker, AZombieOf16EpochsAgoTakesNotAllMarkersAlong) {
+  for (const int64_t epoch : {1, 16, 4095, 4096, 1'000'001}) {
+    const auto own = KafkaMarkerPartitions(Epoch(epoch));
+    for (const int32_t partition : own) {
+      EXPECT_LT(partition, kKafkaMarkerPartitions);
+    }
+    EXPECT_EQ(own[0], epoch % 16) << "where it was before there were three";
+    for (int64_t age = 1; age < 4096 && age < epoch; ++age) {
+      EXPECT_NE(KafkaMarkerPartitions(Epoch(epoch - age)), own) << epoch << " and " << age;
+    }
+  }
 }
 
 TEST(KafkaSinkMarker, TheJournalsIsOfEpochAndBatchOrOfABatch) {

@@ -31,16 +31,19 @@ constexpr absl::Duration kStandstill = absl::Seconds(5);
 
 int MillisecondsUntil(absl::Time deadline) { return MillisecondsOf(deadline - absl::Now()); }
 
-KafkaPtr<rd_kafka_topic_partition_list_t> MarkerOffset(const std::string& topic,
-                                                       const KafkaSinkMarker& marker) {
+KafkaPtr<rd_kafka_topic_partition_list_t> MarkerOffsets(const std::string& topic,
+                                                        const KafkaSinkMarker& marker) {
   const std::string text = FormatKafkaSinkMarker(marker);
-  KafkaPtr<rd_kafka_topic_partition_list_t> list(rd_kafka_topic_partition_list_new(1));
-  rd_kafka_topic_partition_t* partition = rd_kafka_topic_partition_list_add(
-      list.get(), topic.c_str(), KafkaMarkerPartition(marker.epoch));
-  partition->offset = 0;
-  partition->metadata = std::malloc(text.size());  // the list frees it
-  std::memcpy(partition->metadata, text.data(), text.size());
-  partition->metadata_size = text.size();
+  KafkaPtr<rd_kafka_topic_partition_list_t> list(
+      rd_kafka_topic_partition_list_new(kKafkaMarkerDigits));
+  for (const int32_t number : KafkaMarkerPartitions(marker.epoch)) {
+    rd_kafka_topic_partition_t* partition =
+        rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), number);
+    partition->offset = 0;
+    partition->metadata = std::malloc(text.size());  // the list frees it
+    std::memcpy(partition->metadata, text.data(), text.size());
+    partition->metadata_size = text.size();
+  }
   return list;
 }
 
@@ -246,13 +249,13 @@ absl::Status KafkaSinkProducer::SendMarker(const KafkaSinkMarker& marker, absl::
   if (!settings_.exactly_once) {
     return absl::OkStatus();
   }
-  auto offset = MarkerOffset(settings_.marker_topic, marker);
+  const auto offsets = MarkerOffsets(settings_.marker_topic, marker);
   const absl::Time until = std::min(deadline, absl::Now() + kStandstill);
   while (true) {
-    absl::Status status =
-        TransactionStatus(rd_kafka_send_offsets_to_transaction(
-                              client_->get(), offset.get(), group_.get(), MillisecondsUntil(until)),
-                          "writing the marker");
+    absl::Status status = TransactionStatus(
+        rd_kafka_send_offsets_to_transaction(client_->get(), offsets.get(), group_.get(),
+                                             MillisecondsUntil(until)),
+        "writing the marker");
     if (!absl::IsUnavailable(status) || health_ != Health::kGood) {
       return status;
     }

@@ -305,6 +305,23 @@ TEST_F(RestoreTest, SettlingFinishesWhatSomebodyHasCommitted) {
   EXPECT_EQ(play.state().history().last_snapshot(), BatchId(5));
 }
 
+TEST_F(RestoreTest, SettlingHeedsAnInterrupt) {
+  JobStateOptions options;
+  options.settle = true;
+  Play play(History(), EverySecond(), options);
+  play.Members({"e"});
+  play.Ready("e", 4);
+  play.Prepared("e", 3);
+  play.Do(StopRequested{StopRequested::How::kDrain});
+  EXPECT_THAT(play.over, IsEmpty()) << "it is what settling is at";
+  play.Do(StopRequested{StopRequested::How::kInterrupt});
+  play.Prepared("e", 4);
+  play.Committed("e", 4);
+  ASSERT_EQ(play.over.size(), 1u) << "without the snapshot and the end that settling is for";
+  EXPECT_EQ(play.over[0].how, proto::JobEnded::UNKNOWN);
+  EXPECT_FALSE(play.journal.back().has_job_ended());
+}
+
 // A crash between the last commit and the end: nobody knows whether sinks were told.
 TEST(JobRecoveryTest, AFinishedJobThatIsTakenUpTellsItsSinksAgain) {
   proto::JobSubmitted submitted = Submitted(1);

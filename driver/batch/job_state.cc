@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/check.h"
+#include "common/base/excerpt.h"
 #include "common/base/status.h"
 
 namespace millrace {
@@ -268,8 +269,10 @@ void JobState::On(const StopRequested& event) {
   if (stage_ >= Stage::kEnding) {
     return;
   }
-  // A cancel overtakes a drain, never the other way round.
-  if (!stop_.has_value() || event.how == StopRequested::How::kCancel) {
+  // A cancel overtakes a drain, never the other way round. What a settling job is at may take for
+  // ever, and its driver goes down: the next submission settles it again.
+  if (!stop_.has_value() || event.how == StopRequested::How::kCancel ||
+      (Settling() && event.how == StopRequested::How::kInterrupt)) {
     stop_ = event.how;
   }
 }
@@ -356,7 +359,7 @@ void JobState::OnEpochFailed(const proto::EpochFailed& failed) {
     proto::JournalRecord record;
     record.mutable_snapshot_dropped()->set_job_id(history_.job_id());
     record.mutable_snapshot_dropped()->set_batch(chain_.batch());
-    record.mutable_snapshot_dropped()->set_reason(failed.message());
+    record.mutable_snapshot_dropped()->set_reason(Excerpt(failed.message()));
     Append(std::move(record));
   }
   Fail(absl::Status(code, failed.message()), failed.retryable() || failed.restore_failed(), "");
@@ -364,8 +367,8 @@ void JobState::OnEpochFailed(const proto::EpochFailed& failed) {
 
 // `who`: what the cause happened to, empty when the cause says it itself.
 void JobState::Fail(const absl::Status& cause, bool retryable, const std::string& who) {
-  const std::string words = absl::StrCat(who, who.empty() || cause.message().empty() ? "" : ": ",
-                                         ToAbsl(ToStd(cause.message())));
+  const std::string words = Excerpt(absl::StrCat(
+      who, who.empty() || cause.message().empty() ? "" : ": ", ToAbsl(ToStd(cause.message()))));
   AbandonEpoch();
   if (stop_.has_value() && !Settling()) {
     // What was in flight is not committed; if the job is resumed, it is run again as planned.
@@ -453,10 +456,10 @@ void JobState::CheckStop() {
 void JobState::End(proto::JobEnded::How how, const std::string& message) {
   AbandonEpoch();
   stage_ = Stage::kEnding;
-  message_ = message;
+  message_ = Excerpt(message);
   ending_.set_job_id(history_.job_id());
   ending_.set_how(how);
-  ending_.set_message(message);
+  ending_.set_message(message_);
   ending_.set_at_us(now_.wall_us);
   proto::JournalRecord record;
   *record.mutable_job_ended() = ending_;

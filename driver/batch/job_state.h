@@ -103,6 +103,8 @@ class JobState {
   int64_t restarts() const { return restarts_; }
   std::vector<PartitionView> Partitions() const;
   int64_t LagRecords() const;
+  // Planned, and neither committed nor given up.
+  bool HasBatchesUnderWay() const { return !in_flight_.empty(); }
   // Whether executors' reports were the last to move an end of this source: asking the source
   // itself can wait.
   bool ProgressLeads(uint32_t source) const;
@@ -208,7 +210,8 @@ class JobState {
   void AdvanceStage();
   void OnEpochFailed(const proto::EpochFailed& failed);
   void OnEpochStopped(size_t member);
-  bool Settling() const { return options_.settle && stop_ != StopRequested::How::kCancel; }
+  // An interrupt or a cancel ends it early.
+  bool Settling() const { return options_.settle && stop_ == StopRequested::How::kDrain; }
 
   // job_epochs.cc: from the decision to begin an epoch to its first batch
   void BeginEpoch();

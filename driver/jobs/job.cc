@@ -11,6 +11,7 @@
 #include "common/expr/state_identity.h"
 #include "driver/jobs/journal_failpoints.h"
 #include "driver/jobs/result_keys.h"
+#include "driver/jobs/result_rows.h"
 #include "driver/jobs/savepoint.h"
 
 namespace millrace {
@@ -59,6 +60,7 @@ Job::Job(const JobContext* context, JobHistory history, const JobSettings& setti
   for (uint32_t sink = 0; sink < static_cast<uint32_t>(plan.sinks_size()); ++sink) {
     ResultTable& table = tables->emplace_back();
     table.keys = ChangeKeys(plan, sink);
+    table.shape = ResultShape(plan.sinks(static_cast<int>(sink)));
     table.header.set_table(plan.sinks(static_cast<int>(sink)).table());
     for (const proto::Field& column : plan.sinks(static_cast<int>(sink)).columns()) {
       table.header.add_columns(column.name());
@@ -236,7 +238,24 @@ void Job::Do(AppendRecord& action) {
   });
 }
 
+// Derived, not kept: a member that reconnects is told the same ones again.
+void Job::AddStreamKeys(const ExecutorId& to, proto::StartEpoch* start) const {
+  const JobId job(start->job_id());
+  const Epoch epoch(start->epoch());
+  for (const proto::Assignment::Member& member : start->assignment().members()) {
+    proto::StreamKeys* keys = start->add_stream_keys();
+    if (member.executor_id() != to.value()) {
+      const std::string& secret = context_->stream_secret;
+      keys->set_to(StreamKey(secret, job, epoch, to.value(), member.executor_id()));
+      keys->set_from(StreamKey(secret, job, epoch, member.executor_id(), to.value()));
+    }
+  }
+}
+
 void Job::Do(SendToExecutor& action) {
+  if (action.message.has_start_epoch()) {
+    AddStreamKeys(action.to, action.message.mutable_start_epoch());
+  }
   context_->executors->Send(action.to, std::move(action.message));
 }
 
@@ -316,6 +335,7 @@ void Job::Close() {
   last.set_message(state_->message());
   last.set_total_records(records_);
   last.set_lag_records(state_->LagRecords());
+  StopWatching();
   auto watchers =
       std::make_shared<std::vector<std::unique_ptr<SourceWatcher>>>(std::exchange(watchers_, {}));
   EventLoop* const merging = context_->merging;
@@ -331,9 +351,30 @@ void Job::Close() {
   }
 }
 
+bool Job::Stuck(int64_t asked_us) const {
+  constexpr int64_t kLeastPatienceUs = 4'000'000;
+  if (!running() || !state_->HasBatchesUnderWay()) {
+    return false;
+  }
+  int64_t patience_us = kLeastPatienceUs;
+  for (const proto::BatchSummary& batch : recent_) {
+    patience_us = std::max(patience_us, 2 * batch.tick_to_committed_us());
+  }
+  return Now().mono_us - std::max(asked_us, last_report_us_) > patience_us;
+}
+
+void Job::StopWatching() {
+  for (const std::unique_ptr<SourceWatcher>& watcher : watchers_) {
+    watcher->RequestStop();
+  }
+}
+
 void Job::OnExecutorMessage(const ExecutorId& from, proto::ExecutorMessage message) {
   if (!running()) {
     return;
+  }
+  if (message.has_batch_prepared() || message.has_batch_committed()) {
+    last_report_us_ = Now().mono_us;
   }
   if (message.has_result_rows()) {
     KeepRows(from, std::move(*message.mutable_result_rows()));

@@ -17,8 +17,10 @@
 #include "absl/status/status.h"
 #include "common/base/clock.h"
 #include "common/base/ids.h"
+#include "common/columnar/batch_shape.h"
 #include "common/config/settings.h"
 #include "common/expr/function_registry.h"
+#include "common/rpc/stream_proof.h"
 #include "connectors/registry.h"
 #include "driver/batch/job_event.h"
 #include "driver/batch/job_history.h"
@@ -45,6 +47,7 @@ struct JobContext {
   MetricsRegistry* metrics = nullptr;
   Clock* clock = nullptr;
   std::string driver_address;
+  std::string stream_secret = NewStreamSecret();  // what keys of streams of rows are derived from
   int64_t results_buffer_bytes = 0;
   bool hold_for_followers = false;
 };
@@ -64,6 +67,12 @@ class Job : public std::enable_shared_from_this<Job> {
   void Handle(const JobEvent& event);
   void OnExecutorMessage(const ExecutorId& from, proto::ExecutorMessage message);
   void OnMemberReconnected(const ExecutorId& id);
+
+  // Whether batches are under way of which nothing has been heard for longer than such a batch
+  // takes, since `asked_us` at least: whoever waits for them may wait for ever.
+  bool Stuck(int64_t asked_us) const;
+  // Its sources' threads begin to end; the job hears no more of its sources.
+  void StopWatching();
 
   // Whether it has been started and is not over.
   bool running() const { return state_ != nullptr && !state_->over(); }
@@ -105,6 +114,7 @@ class Job : public std::enable_shared_from_this<Job> {
   void ScheduleWakeup();
   void ChooseEndsIntervals();
   void Do(AppendRecord& action);
+  void AddStreamKeys(const ExecutorId& to, proto::StartEpoch* start) const;
   void Do(SendToExecutor& action);
   void Do(EpochBegan& action);
   void Do(BatchDone& action);
@@ -131,6 +141,7 @@ class Job : public std::enable_shared_from_this<Job> {
   struct ResultTable {
     proto::BatchResults::Table header;
     std::vector<uint32_t> keys;
+    BatchShape shape;
   };
 
   const JobContext* const context_;
@@ -157,7 +168,8 @@ class Job : public std::enable_shared_from_this<Job> {
   int64_t state_bytes_ = 0;
   int64_t last_tick_us_ = 0;
   std::string first_skipped_;
-  std::deque<proto::BatchSummary> recent_;                // newest first
+  std::deque<proto::BatchSummary> recent_;  // newest first
+  int64_t last_report_us_ = 0;  // when an executor last said that a batch had got further
   std::deque<std::pair<int64_t, int64_t>> done_records_;  // (when, records) of the last seconds
 };
 

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "common/base/excerpt.h"
 #include "common/base/status.h"
 #include "driver/jobs/occasion.h"
 #include "driver/jobs/savepoint.h"
@@ -17,6 +18,24 @@ namespace {
 
 // Jobs that ended and will not be resumed are listed up to this many.
 constexpr size_t kMaxEndedJobs = 200;
+
+// How often a drain looks whether it still gets anywhere.
+constexpr absl::Duration kDrainLook = absl::Milliseconds(200);
+
+// Executors cut their messages; this driver journals and shows them, so it makes sure.
+void CutMessages(proto::ExecutorMessage* message) {
+  const auto cut = [](std::string* text) { *text = Excerpt(*text); };
+  if (message->has_epoch_failed()) {
+    cut(message->mutable_epoch_failed()->mutable_message());
+  } else if (message->has_snapshot_written()) {
+    cut(message->mutable_snapshot_written()->mutable_error());
+  } else if (message->has_batch_prepared()) {
+    cut(message->mutable_batch_prepared()->mutable_first_error());
+    for (proto::SplitReport& report : *message->mutable_batch_prepared()->mutable_splits()) {
+      cut(report.mutable_first_error());
+    }
+  }
+}
 
 }  // namespace
 
@@ -151,7 +170,10 @@ absl::StatusOr<proto::StopResponse> JobRegistry::Stop(const proto::StopRequest& 
                      over->Happen(absl::OkStatus());
                      return found;
                    }));
-  if (!over->WaitUntil(absl::Now() + kStopTimeout).has_value()) {
+  const std::optional<absl::Status> stopped = Await(over, kStopTimeout);
+  if (stopped.has_value()) {
+    RETURN_IF_ERROR(*stopped);
+  } else {
     return absl::DeadlineExceededError(absl::StrCat(
         "job '", request.name(), "' still drains after ", absl::FormatDuration(kStopTimeout),
         "; look at millrace jobs show, or cancel it"));
@@ -166,6 +188,9 @@ absl::StatusOr<proto::StopResponse> JobRegistry::Stop(const proto::StopRequest& 
 // A copy of the state behind a batch boundary from now on; the job does not wait for it.
 absl::StatusOr<proto::SavepointResponse> JobRegistry::Savepoint(
     const proto::SavepointRequest& request) {
+  RETURN_IF_ERROR(request.location().empty()
+                      ? CheckJobName(request.name())
+                      : context_->connectors->access().CheckPath(request.location()));
   auto secured = std::make_shared<Occasion>();
   ASSIGN_OR_RETURN(
       const JobPtr job, OnLoop<JobPtr>([&]() -> absl::StatusOr<JobPtr> {
@@ -173,7 +198,7 @@ absl::StatusOr<proto::SavepointResponse> JobRegistry::Savepoint(
         found->WhenSecured([secured](absl::Status s) { secured->Happen(std::move(s)); });
         return found;
       }));
-  const std::optional<absl::Status> status = secured->WaitUntil(absl::Now() + kStopTimeout);
+  const std::optional<absl::Status> status = Await(secured, kStopTimeout);
   if (!status.has_value()) {
     return absl::DeadlineExceededError(
         absl::StrCat("job '", request.name(), "' has taken no snapshot within ",
@@ -211,6 +236,45 @@ absl::Status JobRegistry::CancelIdle(const JobPtr& job) {
   return absl::OkStatus();
 }
 
+std::optional<absl::Status> JobRegistry::Await(const std::shared_ptr<Occasion>& occasion,
+                                               absl::Duration timeout) {
+  {
+    const std::lock_guard<std::mutex> lock(waits_mutex_);
+    if (going_down_) {
+      return DriverGoingDown();
+    }
+    std::erase_if(waits_, [](const std::weak_ptr<Occasion>& wait) { return wait.expired(); });
+    waits_.push_back(occasion);
+  }
+  return occasion->WaitUntil(absl::Now() + timeout);
+}
+
+void JobRegistry::GoDown() {
+  std::vector<std::weak_ptr<Occasion>> waits;
+  {
+    const std::lock_guard<std::mutex> lock(waits_mutex_);
+    going_down_ = true;
+    waits.swap(waits_);
+  }
+  for (const std::weak_ptr<Occasion>& wait : waits) {
+    if (const std::shared_ptr<Occasion> occasion = wait.lock()) {
+      occasion->Happen(DriverGoingDown());
+    }
+  }
+  context_->loop->Call([this] {
+    for (const auto& [id, job] : jobs_) {
+      job->StopWatching();
+    }
+    return true;
+  });
+}
+
+bool JobRegistry::NothingMoves(int64_t asked_us) const {
+  return std::all_of(jobs_.begin(), jobs_.end(), [asked_us](const auto& entry) {
+    return !entry.second->running() || entry.second->Stuck(asked_us);
+  });
+}
+
 absl::Status JobRegistry::Drain(absl::Time deadline) {
   struct Waiting {
     Occasion all;
@@ -239,7 +303,16 @@ absl::Status JobRegistry::Drain(absl::Time deadline) {
     one_less();
     return true;
   });
-  if (!asked.has_value() || waiting->all.WaitUntil(deadline).has_value()) {
+  const int64_t asked_us = context_->loop->NowUs();
+  const auto wait = [&] {
+    return waiting->all.WaitUntil(std::min(deadline, absl::Now() + kDrainLook)).has_value();
+  };
+  bool all = !asked.has_value() || wait();
+  while (!all && absl::Now() < deadline &&
+         !OnLoop<bool>([&] { return NothingMoves(asked_us); }).value_or(true)) {
+    all = wait();
+  }
+  if (all) {
     return absl::OkStatus();
   }
   ASSIGN_OR_RETURN(const std::vector<std::string> late, OnLoop<std::vector<std::string>>([&] {
@@ -301,6 +374,7 @@ void JobRegistry::OnMemberReconnected(const ExecutorId& id) {
 }
 
 void JobRegistry::OnExecutorMessage(const ExecutorId& from, proto::ExecutorMessage message) {
+  CutMessages(&message);
   const std::string* job_id = nullptr;
   if (message.has_epoch_ready()) {
     job_id = &message.epoch_ready().job_id();

@@ -6,6 +6,7 @@
 
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <set>
 #include <string>
@@ -17,6 +18,7 @@
 #include "common/base/ids.h"
 #include "common/expr/function_registry.h"
 #include "driver/jobs/job.h"
+#include "driver/jobs/occasion.h"
 #include "driver/jobs/submission.h"
 #include "proto/jobs.pb.h"
 
@@ -56,8 +58,12 @@ class JobRegistry {
   absl::StatusOr<std::shared_ptr<ResultBuffer>> Results(const std::string& name);
 
   // Every job at a batch boundary, no new ones; DEADLINE_EXCEEDED names those that did not get
-  // there.
+  // there by `deadline`, or of which nothing has been heard for so long that they may never do.
   absl::Status Drain(absl::Time deadline);
+
+  // Whoever waits in a call is told that the driver goes down, and sources' threads begin to end.
+  // Calls that come later do not wait.
+  void GoDown();
 
   // ---- On the event loop only ----
   void OnMembersChanged();
@@ -98,7 +104,13 @@ class JobRegistry {
   void ForgetOldJobs();
   proto::ExecutorsResponse ExecutorsOnLoop() const;
 
+  // Whether all that runs is stuck.
+  bool NothingMoves(int64_t asked_us) const;
+
   // On the caller's thread.
+  // How it went; UNAVAILABLE when the driver goes down first; nothing if it took too long.
+  std::optional<absl::Status> Await(const std::shared_ptr<Occasion>& occasion,
+                                    absl::Duration timeout);
   absl::StatusOr<proto::SubmitResponse> SubmitReserved(const proto::SubmitRequest& request,
                                                        PlannedSubmission submission,
                                                        Reservation reservation);
@@ -123,6 +135,10 @@ class JobRegistry {
   std::map<std::string, JobPtr> jobs_;  // by id
   std::set<std::string> reserved_names_;
   bool draining_ = false;
+
+  std::mutex waits_mutex_;
+  bool going_down_ = false;                     // guarded by waits_mutex_
+  std::vector<std::weak_ptr<Occasion>> waits_;  // guarded by waits_mutex_
 };
 
 }  // namespace millrace

@@ -222,7 +222,11 @@ absl::StatusOr<JobHistory> JobRegistry::Settle(JobHistory history, const proto::
                      settling->WhenOver([over] { over->Happen(absl::OkStatus()); });
                      return settling;
                    }));
-  const bool in_time = over->WaitUntil(absl::Now() + kStopTimeout).has_value();
+  const std::optional<absl::Status> settled = Await(over, kStopTimeout);
+  if (settled.has_value()) {
+    RETURN_IF_ERROR(*settled);
+  }
+  const bool in_time = settled.has_value();
   return OnLoop<JobHistory>([&]() -> absl::StatusOr<JobHistory> {
     if (!in_time) {
       const std::string why = job->message();
@@ -232,6 +236,9 @@ absl::StatusOr<JobHistory> JobRegistry::Settle(JobHistory history, const proto::
                        "' has to finish what it was at before it can change, and did "
                        "not within ",
                        absl::FormatDuration(kStopTimeout), why.empty() ? "" : ": ", why));
+    }
+    if (draining_) {
+      return DriverGoingDown();
     }
     if (job->phase() != proto::PHASE_STOPPED) {
       return absl::FailedPreconditionError(

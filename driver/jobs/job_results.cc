@@ -62,14 +62,15 @@ void Job::ShowResults(const BatchDone& done) {
   context_->merging->Post(
       [results, pieces, tables = result_tables_, buffer = results_, name = name()]() mutable {
         for (const auto& [sink, parts] : *pieces) {
-          absl::StatusOr<std::string> merged = MergeResultRows((*tables)[sink].keys, parts);
+          const ResultTable& shown = (*tables)[sink];
+          absl::StatusOr<std::string> merged = MergeResultRows(shown.shape, shown.keys, parts);
           if (!merged.ok()) {
             spdlog::error("job {}: rows of batch {} cannot be shown: {}", name, results.batch(),
                           ToStd(merged.status().message()));
             continue;
           }
           proto::BatchResults::Table* table = results.add_tables();
-          *table = (*tables)[sink].header;
+          *table = shown.header;
           table->set_rows(*std::move(merged));
         }
         buffer->Add(std::move(results));

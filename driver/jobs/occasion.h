@@ -14,10 +14,13 @@ namespace millrace {
 
 class Occasion {
  public:
+  // The first time counts.
   void Happen(absl::Status status) {
     {
       std::lock_guard<std::mutex> lock(mutex_);
-      status_ = std::move(status);
+      if (!status_.has_value()) {
+        status_ = std::move(status);
+      }
     }
     happened_.notify_all();
   }

@@ -14,21 +14,17 @@ namespace millrace {
 namespace {
 
 // One dense batch of all pieces; weights only if a piece has some.
-absl::StatusOr<Batch> Concatenated(const std::vector<std::string>& pieces) {
+absl::StatusOr<Batch> Concatenated(const BatchShape& shape,
+                                   const std::vector<std::string>& pieces) {
   std::vector<Batch> batches;
   size_t rows = 0;
   bool weighted = false;
   for (const std::string& piece : pieces) {
-    ASSIGN_OR_RETURN(Batch batch, DecodeBatch(piece));
+    ASSIGN_OR_RETURN(Batch batch, DecodeBatch(piece, shape));
     if (batch.empty()) {
       continue;
     }
     batch = batch.Compact();
-    if (!batches.empty() && batch.column_count() != batches.front().column_count()) {
-      return absl::DataLossError(absl::StrCat("result rows of ", batch.column_count(), " and of ",
-                                              batches.front().column_count(),
-                                              " columns in one batch"));
-    }
     rows += batch.physical_rows();
     weighted = weighted || batch.weights() != nullptr;
     batches.push_back(std::move(batch));
@@ -130,9 +126,18 @@ void DropCancelled(const std::vector<uint32_t>& columns, Batch* batch,
 
 }  // namespace
 
-absl::StatusOr<std::string> MergeResultRows(const std::vector<uint32_t>& keys,
+BatchShape ResultShape(const proto::Sink& sink) {
+  BatchShape shape{.weights = true};
+  for (const proto::Field& field : sink.columns()) {
+    shape.columns.push_back(TypeFromProto(field.type()));
+  }
+  return shape;
+}
+
+absl::StatusOr<std::string> MergeResultRows(const BatchShape& shape,
+                                            const std::vector<uint32_t>& keys,
                                             const std::vector<std::string>& pieces) {
-  ASSIGN_OR_RETURN(Batch batch, Concatenated(pieces));
+  ASSIGN_OR_RETURN(Batch batch, Concatenated(shape, pieces));
   std::vector<uint32_t> order;
   if (batch.column_count() > 0) {
     order = keys;

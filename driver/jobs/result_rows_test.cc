@@ -41,10 +41,13 @@ std::string Piece(const std::vector<Row>& rows, bool weighted = false) {
   return bytes;
 }
 
+const BatchShape kShape{.columns = {MakeType(TypeId::kText), MakeType(TypeId::kInt64)},
+                        .weights = true};
+
 // "word=count" with the weight in front where it is not 1.
 std::vector<std::string> Merged(const std::vector<uint32_t>& keys,
                                 const std::vector<std::string>& pieces) {
-  const absl::StatusOr<std::string> merged = MergeResultRows(keys, pieces);
+  const absl::StatusOr<std::string> merged = MergeResultRows(kShape, keys, pieces);
   EXPECT_TRUE(merged.ok()) << merged.status();
   const absl::StatusOr<Batch> batch = DecodeBatch(*merged);
   EXPECT_TRUE(batch.ok()) << batch.status();
@@ -89,7 +92,15 @@ TEST(MergeResultRowsTest, WithoutKeysWhatCancelsOutIsLeftOut) {
 TEST(MergeResultRowsTest, NoRowsAndBadBytes) {
   EXPECT_THAT(Merged({0}, {}), IsEmpty());
   EXPECT_THAT(Merged({0}, {Piece({})}), IsEmpty());
-  EXPECT_EQ(MergeResultRows({0}, {"garbage"}).status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(MergeResultRows(kShape, {0}, {"garbage"}).status().code(), absl::StatusCode::kDataLoss);
+}
+
+TEST(MergeResultRowsTest, RowsOfAnotherShapeAreNotComparedAsTheTables) {
+  const BatchShape texts{.columns = {MakeType(TypeId::kText), MakeType(TypeId::kText)}};
+  const absl::Status status = MergeResultRows(texts, {}, {Piece({{"apple", 6}})}).status();
+  EXPECT_EQ(status.message(), "rows whose column 2 is bigint where the plan has text");
+  const BatchShape more{.columns = {MakeType(TypeId::kText)}};
+  EXPECT_FALSE(MergeResultRows(more, {}, {Piece({{"apple", 6}})}).ok());
 }
 
 }  // namespace

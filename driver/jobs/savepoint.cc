@@ -10,7 +10,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/failpoint.h"
 #include "common/base/status.h"
@@ -126,12 +125,7 @@ absl::StatusOr<uint64_t> WriteSavepoint(const proto::Savepoint& savepoint, const
     }
   }
   MILLRACE_FAILPOINT("savepoint.copied");
-  const std::string payload = copied.SerializeAsString();
-  const uint64_t hash = XXH3_64bits(payload.data(), payload.size());
-  std::string manifest(kMagic);
-  manifest.append(reinterpret_cast<const char*>(&hash), sizeof(hash));
-  manifest.append(payload);
-  RETURN_IF_ERROR(target->Write(kManifest, manifest));
+  RETURN_IF_ERROR(target->Write(kManifest, SerializeSavepoint(copied)));
   MILLRACE_FAILPOINT("savepoint.written");
   return bytes;
 }
@@ -145,13 +139,27 @@ absl::StatusOr<proto::Savepoint> ReadSavepoint(const std::string& location) {
         "', which is written last; name the directory that millrace jobs savepoint printed"));
   }
   RETURN_IF_ERROR(bytes.status());
+  return ParseSavepoint(*bytes, location);
+}
+
+std::string SerializeSavepoint(const proto::Savepoint& savepoint) {
+  const std::string payload = savepoint.SerializeAsString();
+  const uint64_t hash = XXH3_64bits(payload.data(), payload.size());
+  std::string manifest(kMagic);
+  manifest.append(reinterpret_cast<const char*>(&hash), sizeof(hash));
+  manifest.append(payload);
+  return manifest;
+}
+
+absl::StatusOr<proto::Savepoint> ParseSavepoint(std::string_view bytes,
+                                                const std::string& location) {
   const size_t header = kMagic.size() + sizeof(uint64_t);
   proto::Savepoint savepoint;
   uint64_t hash = 0;
-  bool whole = bytes->size() >= header && absl::StartsWith(*bytes, ToAbsl(kMagic));
+  bool whole = bytes.size() >= header && bytes.starts_with(kMagic);
   if (whole) {
-    std::memcpy(&hash, bytes->data() + kMagic.size(), sizeof(hash));
-    const std::string_view payload = std::string_view(*bytes).substr(header);
+    std::memcpy(&hash, bytes.data() + kMagic.size(), sizeof(hash));
+    const std::string_view payload = bytes.substr(header);
     whole = XXH3_64bits(payload.data(), payload.size()) == hash &&
             savepoint.ParseFromArray(payload.data(), static_cast<int>(payload.size()));
   }

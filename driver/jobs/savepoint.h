@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <set>
 #include <string>
+#include <string_view>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -29,6 +30,12 @@ absl::StatusOr<proto::Savepoint> MakeSavepoint(const JobHistory& history);
 // Returns bytes copied. ALREADY_EXISTS: there is a savepoint at `to`.
 absl::StatusOr<uint64_t> WriteSavepoint(const proto::Savepoint& savepoint, const std::string& from,
                                         const std::string& to);
+
+// The bytes of a savepoint's manifest, and back. Errors as of ReadSavepoint, which names
+// `location`.
+std::string SerializeSavepoint(const proto::Savepoint& savepoint);
+absl::StatusOr<proto::Savepoint> ParseSavepoint(std::string_view bytes,
+                                                const std::string& location);
 
 // NOT_FOUND: no savepoint there. DATA_LOSS names the file that is damaged. FAILED_PRECONDITION: a
 // newer version wrote it.

@@ -64,12 +64,16 @@ void SourceWatcher::Publish(const std::vector<PartitionOffset>& committed) {
   }
 }
 
-void SourceWatcher::Stop() {
+void SourceWatcher::RequestStop() {
   {
     std::lock_guard<std::mutex> lock(mutex_);
     stopping_ = true;
   }
   wake_.notify_one();
+}
+
+void SourceWatcher::Stop() {
+  RequestStop();
   if (thread_.joinable()) {
     thread_.join();
   }
@@ -112,7 +116,9 @@ void SourceWatcher::Run() {
     wake_.wait_for(lock, Chrono(wakeup - now));
   }
   lock.unlock();
-  PublishWaiting();
+  if (trouble_.ok()) {
+    PublishWaiting();
+  }
 }
 
 void SourceWatcher::AskEnds() {

@@ -65,7 +65,10 @@ class SourceWatcher {
   // Publishes these next offsets soon; later ones overtake those that wait.
   void Publish(const std::vector<PartitionOffset>& committed);
 
-  // Publishes what waits, then ends the thread. May take two call timeouts. Idempotent.
+  // Ends the thread after its present call, without waiting for it: so that several end together.
+  void RequestStop();
+  // Publishes what waits unless the source does not answer, then ends the thread. May take two call
+  // timeouts. Idempotent.
   void Stop();
 
  private:

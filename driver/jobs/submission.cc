@@ -7,11 +7,13 @@
 #include <map>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/status.h"
 #include "common/expr/state_identity.h"
+#include "connectors/plan_access.h"
 #include "driver/sql/planner.h"
 
 namespace millrace {
@@ -31,6 +33,19 @@ absl::Status ValidateTables(const proto::JobPlan& plan, const ConnectorRegistry&
 
 absl::Status InTable(const absl::Status& status, const char* kind, const std::string& table) {
   return Annotate(status, absl::StrCat(kind, " table \"", table, "\""));
+}
+
+absl::Status CheckAccess(const AccessPolicy& access, const proto::SubmitRequest& request,
+                         const proto::JobPlan& plan, const JobSettings& settings) {
+  RETURN_IF_ERROR(CheckPlanAccess(access, plan));
+  if (!settings.checkpoint_location.empty()) {
+    RETURN_IF_ERROR(
+        Annotate(access.CheckPath(settings.checkpoint_location), "setting checkpoint_location"));
+  }
+  if (!request.from_savepoint().empty()) {
+    RETURN_IF_ERROR(Annotate(access.CheckPath(request.from_savepoint()), "the savepoint"));
+  }
+  return absl::OkStatus();
 }
 
 std::string OtherWayOut(const JobHistory& history) {
@@ -175,6 +190,21 @@ absl::Status ResolveEnds(uint32_t source, absl::Duration timeout, ResolvedSource
 
 }  // namespace
 
+absl::Status CheckJobName(std::string_view name) {
+  constexpr size_t kMaxNameBytes = 200;
+  const bool plain = std::all_of(name.begin(), name.end(), [](char c) {
+    return static_cast<unsigned char>(c) >= ' ' && c != 0x7F && c != '/' && c != '\\';
+  });
+  if (name.size() <= kMaxNameBytes && plain && name != "." && name != "..") {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("'", absl::CHexEscape(ToAbsl(name.substr(0, kMaxNameBytes))),
+                   "' cannot name a job: a name has up to ", kMaxNameBytes,
+                   " bytes without control characters, / and \\; choose another one with ",
+                   "--name or SET job_name"));
+}
+
 absl::StatusOr<PlannedSubmission> PlanSubmission(const proto::SubmitRequest& request,
                                                  const ConnectorRegistry& connectors,
                                                  const FunctionRegistry& functions) {
@@ -199,7 +229,12 @@ absl::StatusOr<PlannedSubmission> PlanSubmission(const proto::SubmitRequest& req
   submission.plan = std::move(script.plan);
   submission.notices = std::move(script.notices);
   submission.name = request.name().empty() ? submission.settings.job_name : request.name();
-  submission.name_stem = submission.plan.sinks(0).table();
+  const std::string& table = submission.plan.sinks(0).table();
+  submission.name_stem = CheckJobName(table).ok() ? table : "job";
+  if (!submission.name.empty()) {
+    RETURN_IF_ERROR(CheckJobName(submission.name));
+  }
+  RETURN_IF_ERROR(CheckAccess(connectors.access(), request, submission.plan, submission.settings));
   return submission;
 }
 

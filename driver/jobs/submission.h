@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -23,6 +24,10 @@ namespace millrace {
 // Newer plans are refused by number.
 inline constexpr uint32_t kPlanFormatVersion = 1;
 
+// INVALID_ARGUMENT for a name that would not do in a path, a consumer group or a line of a log.
+// Journals of old may have such names.
+absl::Status CheckJobName(std::string_view name);
+
 struct PlannedSubmission {
   proto::JobPlan plan;  // parallelism 0 = not chosen
   JobSettings settings;
@@ -31,7 +36,9 @@ struct PlannedSubmission {
   std::string name_stem;  // the first sink's table
 };
 
-// Plans the script and validates every table with its connector. No I/O.
+// Plans the script, validates every table with its connector, and refuses what the connectors'
+// AccessPolicy does not let a script reach: paths, secrets, its checkpoint_location and the
+// savepoint it begins with. Looks at the file system for links, no other I/O.
 absl::StatusOr<PlannedSubmission> PlanSubmission(const proto::SubmitRequest& request,
                                                  const ConnectorRegistry& connectors,
                                                  const FunctionRegistry& functions);

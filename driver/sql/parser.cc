@@ -4,7 +4,9 @@
 
 #include <memory>
 #include <utility>
+#include <vector>
 
+#include "common/base/status.h"
 #include "driver/sql/logical/sql_error.h"
 #include "google/protobuf/io/coded_stream.h"
 
@@ -15,6 +17,18 @@ namespace {
 // than the stack holds.
 constexpr int kMaxTreeDepth = 1000;
 
+// Tokens that one expression may have outside of its lists. PostgreSQL's parser makes a level of
+// each operator in a row (1 + 1 + …) and walks the tree it has made by recursion, for which some
+// 30,000 levels are too many.
+constexpr size_t kMaxTokensInARow = 10'000;
+
+struct FreeScanResult {
+  void operator()(PgQueryScanResult* result) const {
+    pg_query_free_scan_result(*result);
+    delete result;
+  }
+};
+
 struct FreeParseResult {
   void operator()(PgQueryProtobufParseResult* result) const {
     pg_query_free_protobuf_parse_result(*result);
@@ -22,12 +36,44 @@ struct FreeParseResult {
   }
 };
 
+// Before the parser sees the script: it would not come back. A comma or semicolon begins anew,
+// a bracket goes on from what is around it.
+absl::Status CheckDepth(const SourceText& source) {
+  const std::unique_ptr<PgQueryScanResult, FreeScanResult> result(
+      new PgQueryScanResult(pg_query_scan(source.text().c_str())));
+  pg_query::ScanResult scanned;
+  if (result->error != nullptr ||
+      !scanned.ParseFromArray(result->pbuf.data, static_cast<int>(result->pbuf.len))) {
+    return absl::OkStatus();  // the parser says what is wrong
+  }
+  std::vector<size_t> around = {0};  // tokens before each open bracket
+  size_t in_a_row = 0;
+  for (const pg_query::ScanToken& token : scanned.tokens()) {
+    const char first = source.text()[static_cast<size_t>(token.start())];
+    if (first == ',' || first == ';') {
+      in_a_row = around.back();
+      continue;
+    }
+    if (++in_a_row > kMaxTokensInARow) {
+      return ErrorAt(token.start(), "the script has an expression that is too long to read");
+    }
+    if (first == '(' || first == '[') {
+      around.push_back(in_a_row);
+    } else if ((first == ')' || first == ']') && around.size() > 1) {
+      in_a_row = around.back();
+      around.pop_back();
+    }
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<ParsedScript> ParseScript(const SourceText& source) {
   if (const size_t nul = source.text().find('\0'); nul != std::string::npos) {
     return ErrorAt(static_cast<int32_t>(nul), "the script contains a zero byte");
   }
+  RETURN_IF_ERROR(CheckDepth(source));
   const std::unique_ptr<PgQueryProtobufParseResult, FreeParseResult> result(
       new PgQueryProtobufParseResult(pg_query_parse_protobuf(source.text().c_str())));
   if (result->error != nullptr) {

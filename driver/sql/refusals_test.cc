@@ -411,5 +411,25 @@ TEST(RefusalsTest, ExpressionsThatNestTooDeeply) {
       "nested too deeply"));
 }
 
+// PostgreSQL's parser makes a level of each operator; walking 30,000 of them ended the driver.
+TEST(RefusalsTest, AnExpressionOfManyOperatorsDoesNotOverflowTheStack) {
+  std::string chain = "n";
+  for (int i = 0; i < 200'000; ++i) {
+    chain += "+n";
+  }
+  EXPECT_TRUE(absl::StrContains(
+      Refuse(absl::StrCat(kTables, "INSERT INTO shown SELECT 'x', ", chain, " FROM lines")),
+      "too long to read"));
+  std::string list = "1";
+  for (int i = 2; i < 20'000; ++i) {
+    absl::StrAppend(&list, ", ", i);
+  }
+  EXPECT_FALSE(absl::StrContains(
+      Refuse(
+          absl::StrCat(kTables, "INSERT INTO shown SELECT x FROM lines WHERE n IN (", list, ")")),
+      "too long to read"))
+      << "a list is no deeper than its elements";
+}
+
 }  // namespace
 }  // namespace millrace

@@ -181,6 +181,11 @@ void FakeExecutor::FailBatches(absl::Status status, bool retryable) {
   retryable_ = retryable;
 }
 
+void FakeExecutor::IgnoreBatches() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  ignores_batches_ = true;
+}
+
 std::vector<proto::RunBatch> FakeExecutor::runs() const {
   std::lock_guard<std::mutex> lock(mutex_);
   return runs_;
@@ -259,6 +264,9 @@ void FakeExecutor::AnswerRun(const proto::RunBatch& run) {
   {
     std::lock_guard<std::mutex> lock(mutex_);
     runs_.push_back(run);
+    if (ignores_batches_) {
+      return;
+    }
     failure = failure_;
     retryable = retryable_;
   }

@@ -58,6 +58,8 @@ class FakeExecutor {
   void Leave();
   // Answers RunBatch with this failure instead; OK = no more.
   void FailBatches(absl::Status status, bool retryable);
+  // Answers no RunBatch any more, like one whose broker is away.
+  void IgnoreBatches();
 
   std::vector<proto::RunBatch> runs() const;
   std::vector<int64_t> commits() const;
@@ -81,6 +83,7 @@ class FakeExecutor {
   bool ended_ = false;
   absl::Status failure_;
   bool retryable_ = false;
+  bool ignores_batches_ = false;
   std::map<std::string, int64_t> first_batch_;  // by job
   std::vector<proto::RunBatch> runs_;
   std::vector<int64_t> commits_;

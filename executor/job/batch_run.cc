@@ -31,6 +31,7 @@ BatchRun::BatchRun(const EpochLayout& layout, const proto::RunBatch& message, in
     exchanges_[exchange].feeders_left = layout.exchanges[exchange].feeders.size();
     exchanges_[exchange].members_left = layout.members.size();
     exchanges_[exchange].received.resize(layout.members.size());
+    exchanges_[exchange].ended.resize(layout.members.size());
   }
 }
 
@@ -75,19 +76,33 @@ uint64_t BatchRun::Sent(uint32_t exchange, uint32_t member) const {
   return sent_[exchange * layout_.members.size() + member].load();
 }
 
-void BatchRun::CountReceived(uint32_t exchange, uint32_t member) {
+absl::Status BatchRun::AfterEnd(uint32_t exchange, uint32_t member) const {
+  return absl::AbortedError(absl::StrCat("executor ", layout_.members[member].executor_id,
+                                         " goes on after the end of its rows of batch ",
+                                         batch_.value(), " for exchange ", exchange));
+}
+
+absl::Status BatchRun::CountReceived(uint32_t exchange, uint32_t member) {
   absl::MutexLock lock(&mutex_);
+  if (exchanges_[exchange].ended[member]) {
+    return AfterEnd(exchange, member);
+  }
   ++exchanges_[exchange].received[member];
+  return absl::OkStatus();
 }
 
 absl::StatusOr<bool> BatchRun::MemberEnded(uint32_t exchange, uint32_t member, uint64_t blocks) {
   absl::MutexLock lock(&mutex_);
   Exchange& state = exchanges_[exchange];
+  if (state.ended[member]) {
+    return AfterEnd(exchange, member);
+  }
   if (state.received[member] != blocks) {
     return absl::AbortedError(absl::StrCat(
         "executor ", layout_.members[member].executor_id, " sent ", blocks, " blocks of batch ",
         batch_.value(), " for exchange ", exchange, ", ", state.received[member], " arrived"));
   }
+  state.ended[member] = true;
   return --state.members_left == 0;
 }
 

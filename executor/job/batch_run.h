@@ -46,8 +46,10 @@ class BatchRun {
   // Blocks by exchange and member (an index into the layout's).
   void CountSent(uint32_t exchange, uint32_t member);
   uint64_t Sent(uint32_t exchange, uint32_t member) const;
-  void CountReceived(uint32_t exchange, uint32_t member);
-  // True when this was the last member to end the exchange. ABORTED when blocks of it are missing.
+  // ABORTED when the member has said before that no more come.
+  absl::Status CountReceived(uint32_t exchange, uint32_t member);
+  // True when this was the last member to end the exchange. ABORTED when blocks of it are missing,
+  // or it has ended before.
   absl::StatusOr<bool> MemberEnded(uint32_t exchange, uint32_t member, uint64_t blocks);
 
   void AddReport(proto::SplitReport report);
@@ -72,8 +74,10 @@ class BatchRun {
     size_t feeders_left = 0;
     size_t members_left = 0;
     std::vector<uint64_t> received;
+    std::vector<bool> ended;  // by member: a second end would be taken for another member's
   };
 
+  absl::Status AfterEnd(uint32_t exchange, uint32_t member) const;
   void EndStage(uint32_t stage, Consequences* consequences) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const EpochLayout& layout_;

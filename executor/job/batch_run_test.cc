@@ -46,6 +46,8 @@ proto::StartEpoch Start() {
   fourth->add_operators()->mutable_sink_write()->set_sink(0);
   for (const char* id : {"other", "self"}) {
     start.mutable_assignment()->add_members()->set_executor_id(id);
+    start.add_stream_keys()->set_to("to");
+    start.mutable_stream_keys()->rbegin()->set_from("from");
   }
   for (uint32_t shard = 0; shard < 4; ++shard) {
     start.mutable_assignment()->add_shard_owner(shard % 2);
@@ -139,8 +141,8 @@ TEST(BatchRunTest, WithoutSplitsTheExchangeEndsAtOnce) {
 TEST(BatchRunTest, ExchangeEndsWithItsLastMember) {
   const EpochLayout layout = Layout();
   BatchRun run(layout, RunMessage(1, 0), 0);
-  run.CountReceived(0, 0);
-  run.CountReceived(0, 0);
+  ASSERT_TRUE(run.CountReceived(0, 0).ok());
+  ASSERT_TRUE(run.CountReceived(0, 0).ok());
   auto last = run.MemberEnded(0, 1, 0);
   ASSERT_TRUE(last.ok());
   EXPECT_FALSE(*last);
@@ -152,11 +154,22 @@ TEST(BatchRunTest, ExchangeEndsWithItsLastMember) {
 TEST(BatchRunTest, LostBlockIsNoticed) {
   const EpochLayout layout = Layout();
   BatchRun run(layout, RunMessage(1, 0), 0);
-  run.CountReceived(0, 0);
+  ASSERT_TRUE(run.CountReceived(0, 0).ok());
   const auto last = run.MemberEnded(0, 0, 2);
   EXPECT_TRUE(absl::IsAborted(last.status()));
   EXPECT_THAT(std::string(last.status().message()),
               HasSubstr("executor other sent 2 blocks of batch 1"));
+}
+
+TEST(BatchRunTest, MemberThatEndsTwiceDoesNotEndForAnother) {
+  const EpochLayout layout = Layout();
+  BatchRun run(layout, RunMessage(1, 0), 0);
+  ASSERT_TRUE(run.MemberEnded(0, 0, 0).ok());
+  EXPECT_TRUE(absl::IsAborted(run.MemberEnded(0, 0, 0).status()));
+  EXPECT_TRUE(absl::IsAborted(run.CountReceived(0, 0))) << "rows after the end";
+  const auto last = run.MemberEnded(0, 1, 0);
+  ASSERT_TRUE(last.ok());
+  EXPECT_TRUE(*last);
 }
 
 TEST(BatchRunTest, SuppressedUpToAndIncludingTheLastCommitted) {

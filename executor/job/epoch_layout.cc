@@ -1,6 +1,7 @@
 #include "executor/job/epoch_layout.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
@@ -92,20 +93,39 @@ absl::Status LayoutPlan(EpochLayout* layout) {
   return absl::OkStatus();
 }
 
-absl::Status LayoutAssignment(const proto::Assignment& assignment, const std::string& self_id,
-                              EpochLayout* layout) {
+// It becomes part of the names of snapshots and of files that sinks write.
+absl::Status CheckNames(const EpochLayout& layout) {
+  const std::string& incarnation = layout.incarnation.value();
+  return incarnation.find('/') == std::string::npos && incarnation != "." && incarnation != ".."
+             ? absl::OkStatus()
+             : Contradiction(layout, absl::StrCat("'", incarnation, "' is no incarnation"));
+}
+
+absl::Status LayoutMembers(const proto::StartEpoch& start, const std::string& self_id,
+                           EpochLayout* layout) {
   bool found = false;
-  for (const proto::Assignment::Member& member : assignment.members()) {
-    if (member.executor_id() == self_id) {
-      layout->self = static_cast<uint32_t>(layout->members.size());
+  for (int m = 0; m < start.assignment().members_size(); ++m) {
+    const proto::Assignment::Member& member = start.assignment().members(m);
+    ShufflePeer peer{.executor_id = member.executor_id(), .address = member.shuffle_address()};
+    if (peer.executor_id == self_id) {
+      layout->self = static_cast<uint32_t>(m);
       found = true;
+    } else if (m < start.stream_keys_size() && !start.stream_keys(m).to().empty() &&
+               !start.stream_keys(m).from().empty()) {
+      peer.key_to = start.stream_keys(m).to();
+      peer.key_from = start.stream_keys(m).from();
+    } else {
+      return Contradiction(*layout,
+                           absl::StrCat("the driver, of another version perhaps, gives no ",
+                                        "keys for the streams with executor ", peer.executor_id));
     }
-    layout->members.push_back(
-        {.executor_id = member.executor_id(), .address = member.shuffle_address()});
+    layout->members.push_back(std::move(peer));
   }
-  if (!found) {
-    return Contradiction(*layout, absl::StrCat("executor ", self_id, " is not a member"));
-  }
+  return found ? absl::OkStatus()
+               : Contradiction(*layout, absl::StrCat("executor ", self_id, " is not a member"));
+}
+
+absl::Status LayoutAssignment(const proto::Assignment& assignment, EpochLayout* layout) {
   for (int shard = 0; shard < assignment.shard_owner_size(); ++shard) {
     const uint32_t owner = assignment.shard_owner(shard);
     if (owner >= layout->members.size()) {
@@ -175,8 +195,10 @@ absl::StatusOr<EpochLayout> EpochLayout::Make(proto::StartEpoch start, const std
   layout.snapshot_location = start.snapshot_location();
   layout.restore = std::move(*start.mutable_restore());
   layout.plan = std::move(*start.mutable_plan());
+  RETURN_IF_ERROR(CheckNames(layout));
   RETURN_IF_ERROR(LayoutPlan(&layout));
-  RETURN_IF_ERROR(LayoutAssignment(start.assignment(), self_id, &layout));
+  RETURN_IF_ERROR(LayoutMembers(start, self_id, &layout));
+  RETURN_IF_ERROR(LayoutAssignment(start.assignment(), &layout));
   for (proto::SinkMarker& marker : *start.mutable_markers()) {
     layout.markers[{marker.sink(), marker.shard()}] = std::move(*marker.mutable_marker());
   }

@@ -219,6 +219,7 @@ void JobEpoch::DeliverToShards(ShuffleBlock block) {
   const std::vector<uint32_t>& readers = layout_.exchanges[block.exchange].readers;
   for (size_t i = 0; i + 1 < readers.size(); ++i) {
     ShuffleBlock copy{.exchange = block.exchange, .shard = block.shard, .runs = block.runs};
+    copy.sender_id = block.sender_id;
     copy.rows = block.rows;
     copy.encoded = block.encoded;
     shards_[readers[i]][block.shard]->Deliver(std::move(copy));
@@ -238,6 +239,14 @@ void JobEpoch::OnDelivery(ShuffleDelivery delivery) {
 
 void JobEpoch::Accept(ShuffleDelivery delivery) {
   const std::shared_ptr<BatchRun> run = receiving_;
+  const BatchId next = run == nullptr ? layout_.first_batch : run->batch().Next();
+  if (delivery.batch > next) {
+    // Nobody begins a batch before everybody has prepared the one before.
+    Fail(BatchId(), absl::AbortedError(absl::StrCat("rows of batch ", delivery.batch.value(),
+                                                    " from executor ", delivery.sender_id,
+                                                    " before batch ", next.value(), " has begun")));
+    return;
+  }
   if (run == nullptr || delivery.batch > run->batch()) {
     early_.push_back(std::move(delivery));
     return;
@@ -253,22 +262,36 @@ void JobEpoch::Accept(ShuffleDelivery delivery) {
                                           " from executor ", delivery.sender_id)));
     return;
   }
+  const absl::Status taken = TakeDelivery(run, *sender, std::move(delivery));
+  if (!taken.ok()) {
+    Fail(run->batch(), taken);
+  }
+}
+
+absl::Status JobEpoch::TakeDelivery(const std::shared_ptr<BatchRun>& run, uint32_t sender,
+                                    ShuffleDelivery delivery) {
+  const auto not_here = [&](const char* what, uint32_t number) {
+    return absl::AbortedError(absl::StrCat(
+        "rows for ", what, " ", number, ", which is not here, from executor ", delivery.sender_id));
+  };
   for (ShuffleBlock& block : delivery.blocks) {
-    if (block.exchange >= layout_.exchanges.size() || block.shard >= layout_.shard_count() ||
-        layout_.shard_owner[block.shard] != layout_.self) {
-      Fail(run->batch(), absl::InternalError(absl::StrCat("rows for shard ", block.shard,
-                                                          ", which is not here, from ", "executor ",
-                                                          delivery.sender_id)));
-      return;
+    if (block.exchange >= layout_.exchanges.size()) {
+      return not_here("exchange", block.exchange);
     }
-    run->CountReceived(block.exchange, *sender);
+    if (block.shard >= layout_.shard_count() || layout_.shard_owner[block.shard] != layout_.self) {
+      return not_here("shard", block.shard);
+    }
+    RETURN_IF_ERROR(run->CountReceived(block.exchange, sender));
+    block.sender_id = delivery.sender_id;
     DeliverToShards(std::move(block));
   }
   for (const ShuffleEnd& end : delivery.ends) {
-    if (end.exchange < layout_.exchanges.size()) {
-      MemberEnded(run, end.exchange, *sender, end.blocks);
+    if (end.exchange >= layout_.exchanges.size()) {
+      return not_here("exchange", end.exchange);
     }
+    MemberEnded(run, end.exchange, sender, end.blocks);
   }
+  return absl::OkStatus();
 }
 
 void JobEpoch::OnPeerLost(const std::string&, const absl::Status& status) {

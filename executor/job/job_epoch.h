@@ -128,6 +128,7 @@ class JobEpoch : public TaskHost,
   void OpenParts();
   // Of whatever is not the snapshot.
   void FailOpening(const absl::Status& status);
+  absl::Status CheckAccess() const;
   absl::Status OpenSources();
   absl::Status OpenStateBackend();
   absl::Status OpenShards();
@@ -154,6 +155,10 @@ class JobEpoch : public TaskHost,
                    uint64_t blocks);
   void DeliverToShards(ShuffleBlock block);
   void Accept(ShuffleDelivery delivery) ABSL_EXCLUSIVE_LOCKS_REQUIRED(delivery_mutex_);
+  // ABORTED names the sender of rows for what is not here, or that has said it was done.
+  absl::Status TakeDelivery(const std::shared_ptr<BatchRun>& run, uint32_t sender,
+                            ShuffleDelivery delivery)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(delivery_mutex_);
   void PrepareBatch(const std::shared_ptr<BatchRun>& run);
   std::vector<ShardWriter*> WritersToCommit(BatchRun* run);
   // When this executor wants a batch without input; 0 = never.

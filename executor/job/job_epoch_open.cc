@@ -2,8 +2,10 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/excerpt.h"
 #include "common/base/failpoint.h"
 #include "common/base/status.h"
+#include "connectors/plan_access.h"
 #include "executor/job/job_epoch.h"
 #include "executor/job/state_restorer.h"
 #include "executor/state/rocksdb_backend.h"
@@ -61,7 +63,10 @@ void JobEpoch::OpenParts() {
       &layout_, sinks_.get(), runtime_.gate, &metrics_,
       [this](ShuffleBlock block) { DeliverToShards(std::move(block)); });
   workers_ = std::make_unique<SourceWorkers>(&layout_, runtime_.functions, router_.get());
-  absl::Status status = sinks_->Init();
+  absl::Status status = CheckAccess();
+  if (status.ok()) {
+    status = sinks_->Init();
+  }
   if (status.ok()) {
     status = OpenSources();
   }
@@ -97,6 +102,13 @@ void JobEpoch::FailOpening(const absl::Status& status) {
   // Without a batch DATA_LOSS tells the driver that the snapshot cannot be read, and only that.
   Fail(BatchId(),
        absl::IsDataLoss(status) ? absl::FailedPreconditionError(status.message()) : status);
+}
+
+absl::Status JobEpoch::CheckAccess() const {
+  const AccessPolicy& access = runtime_.connectors->access();
+  RETURN_IF_ERROR(CheckPlanAccess(access, layout_.plan));
+  return layout_.snapshot_location.empty() ? absl::OkStatus()
+                                           : access.CheckPath(layout_.snapshot_location);
 }
 
 absl::Status JobEpoch::OpenSources() {
@@ -272,7 +284,7 @@ void JobEpoch::Fail(BatchId batch, const absl::Status& status) {
     Address(&*failure_);
     failure_->set_batch(batch.value());
     failure_->set_code(static_cast<int32_t>(status.code()));
-    failure_->set_message(std::string(status.message()));
+    failure_->set_message(Excerpt(ToStd(status.message())));
     failure_->set_retryable(IsRetryable(status));
     failure_->set_restore_failed(phase_ == Phase::kOpening && batch == BatchId() &&
                                  absl::IsDataLoss(status));

@@ -5,7 +5,6 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/check.h"
 #include "common/base/status.h"
-#include "common/columnar/batch_codec.h"
 
 namespace millrace {
 
@@ -14,17 +13,20 @@ absl::StatusOr<std::unique_ptr<KeyedShard>> KeyedShard::Create(
     const FunctionRegistry& functions, OutputRouter* router, StateBackend* backend) {
   ASSIGN_OR_RETURN(std::unique_ptr<KeyedPipeline> pipeline,
                    KeyedPipeline::Create(layout.plan, stage, shard, functions, backend));
+  ASSIGN_OR_RETURN(BlockShape input, BlockShape::Of(layout.plan, *layout.stages[stage].exchange,
+                                                    shard, layout.shard_count()));
   // Without GROUP BY all rows go to key group 0, so that only its shard has output without input.
   const bool every_batch = layout.stages[stage].every_batch && shard == 0;
   return std::unique_ptr<KeyedShard>(
-      new KeyedShard(host, stage, shard, every_batch, std::move(pipeline), router));
+      new KeyedShard(host, stage, std::move(input), every_batch, std::move(pipeline), router));
 }
 
-KeyedShard::KeyedShard(TaskHost* host, uint32_t stage, uint32_t shard, bool every_batch,
+KeyedShard::KeyedShard(TaskHost* host, uint32_t stage, BlockShape input, bool every_batch,
                        std::unique_ptr<KeyedPipeline> pipeline, OutputRouter* router)
     : host_(host),
       stage_(stage),
-      shard_(shard),
+      shard_(input.shard),
+      input_(std::move(input)),
       every_batch_(every_batch),
       pipeline_(std::move(pipeline)),
       identities_(pipeline_->StateIdentities()),
@@ -215,7 +217,7 @@ void KeyedShard::CopyStep(const std::shared_ptr<SnapshotCut>& cut) {
 
 absl::Status KeyedShard::Apply(ShuffleBlock block) {
   if (!block.encoded.empty()) {
-    ASSIGN_OR_RETURN(block.rows, DecodeBatch(block.encoded));
+    ASSIGN_OR_RETURN(block.rows, DecodeBlock(block, input_));
   }
   return pipeline_->Apply(block.rows, block.runs);
 }

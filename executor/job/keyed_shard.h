@@ -23,6 +23,7 @@
 #include "executor/job/task_host.h"
 #include "executor/job/task_outputs.h"
 #include "executor/operators/stage_pipeline.h"
+#include "executor/shuffle/block_check.h"
 #include "executor/shuffle/shuffle_block.h"
 
 namespace millrace {
@@ -64,7 +65,7 @@ class KeyedShard {
   // Of a step between deliveries: a fraction of a millisecond.
   static constexpr size_t kStepEntries = 4096;
 
-  KeyedShard(TaskHost* host, uint32_t stage, uint32_t shard, bool every_batch,
+  KeyedShard(TaskHost* host, uint32_t stage, BlockShape input, bool every_batch,
              std::unique_ptr<KeyedPipeline> pipeline, OutputRouter* router);
 
   void Schedule() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -92,6 +93,7 @@ class KeyedShard {
   TaskHost* const host_;
   const uint32_t stage_;
   const uint32_t shard_;
+  const BlockShape input_;
   const bool every_batch_;
   const std::unique_ptr<KeyedPipeline> pipeline_;
   const std::vector<proto::StateIdentity> identities_;

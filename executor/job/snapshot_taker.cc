@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/excerpt.h"
 #include "common/base/failpoint.h"
 #include "common/base/status.h"
 #include "common/columnar/row_hash.h"
@@ -128,7 +129,7 @@ void SnapshotTaker::Write(const std::shared_ptr<SnapshotCut>& cut) {
     spdlog::warn("job {}: the snapshot of batch {} could not be written: {}",
                  parts_.layout->job_name, cut->batch().value(), std::string(status.message()));
     written.clear_file();
-    written.set_error(std::string(status.message()));
+    written.set_error(Excerpt(ToStd(status.message())));
   }
   MILLRACE_FAILPOINT("executor.snapshot_written");
   on_written_(std::move(written));

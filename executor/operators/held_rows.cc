@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/excerpt.h"
 #include "common/columnar/owned_values.h"
 #include "common/types/interval.h"
 #include "common/types/numeric.h"
@@ -14,7 +15,7 @@
 namespace millrace {
 namespace {
 
-constexpr size_t kMaxValueBytes = 64;
+constexpr size_t kMaxValueBytes = 120;
 
 ColumnPtr ConcatenateWeights(const std::vector<Batch>& batches, size_t rows) {
   auto weights = std::make_shared<Column>(MakeType(TypeId::kInt64), rows);
@@ -33,10 +34,7 @@ std::string DescribeKey(const std::vector<std::string>& names,
                         const std::vector<ColumnPtr>& columns, size_t row) {
   std::string out = "key (";
   for (size_t i = 0; i < columns.size(); ++i) {
-    std::string value = ValueToString(*columns[i], row);
-    if (value.size() > kMaxValueBytes) {
-      value = absl::StrCat(value.substr(0, kMaxValueBytes), "…");
-    }
+    const std::string value = Excerpt(ValueToString(*columns[i], row), kMaxValueBytes);
     absl::StrAppend(&out, i == 0 ? "" : ", ",
                     i < names.size() ? names[i] : absl::StrCat("column ", i + 1), " = ", value);
   }

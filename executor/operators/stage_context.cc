@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/excerpt.h"
 #include "common/base/status.h"
 
 namespace millrace {
@@ -20,7 +21,7 @@ void StageContext::Begin(BatchId batch, int64_t batch_time_us, uint32_t sink_sha
 }
 
 absl::Status StageContext::DropFailed(const std::string& where, const absl::Status& error) {
-  std::string message = absl::StrCat(where, ": ", error.message());
+  std::string message = Excerpt(absl::StrCat(where, ": ", error.message()));
   if (!settings_.skip_failed_rows) {
     return absl::Status(error.code(), message);
   }

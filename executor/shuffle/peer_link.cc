@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 #include "common/rpc/rpc.h"
+#include "common/rpc/stream_proof.h"
 
 namespace millrace {
 namespace {
@@ -25,6 +26,10 @@ PeerLink::PeerLink(PeerLinkOptions options) : options_(std::move(options)) {
 }
 
 PeerLink::~PeerLink() { Close(); }
+
+void PeerLink::Introduce(const JobId& job, Epoch epoch, const std::string& key) {
+  Enqueue({.job = job, .epoch = epoch, .key = key});
+}
 
 void PeerLink::SendBlock(const JobId& job, Epoch epoch, BatchId batch,
                          proto::ShuffleFrame::Block block) {
@@ -144,7 +149,7 @@ absl::Status PeerLink::WriteFrames() {
   while (true) {
     frame.Clear();
     RETURN_IF_ERROR(NextFrame(&frame));
-    if (frame.blocks().empty() && frame.ends().empty()) {
+    if (frame.blocks().empty() && frame.ends().empty() && frame.proof().empty()) {
       return absl::OkStatus();
     }
     if (!stream_->Write(frame)) {
@@ -176,7 +181,10 @@ absl::Status PeerLink::NextFrame(proto::ShuffleFrame* frame) {
 }
 
 bool PeerLink::FrontMayGo() const {
-  return !queue_.empty() && (queue_.front().is_end || credit_ > 0);
+  if (queue_.empty() || nonce_.empty()) {
+    return false;
+  }
+  return queue_.front().is_end || !queue_.front().key.empty() || credit_ > 0;
 }
 
 void PeerLink::TakeFrame(proto::ShuffleFrame* frame, std::deque<Outgoing>* taken) {
@@ -186,8 +194,13 @@ void PeerLink::TakeFrame(proto::ShuffleFrame* frame, std::deque<Outgoing>* taken
   frame->set_job_id(job.value());
   frame->set_epoch(epoch.value());
   frame->set_batch(batch.value());
+  if (!queue_.front().key.empty()) {
+    frame->set_proof(StreamProof(queue_.front().key, nonce_, job, epoch));
+    queue_.pop_front();
+    return;
+  }
   size_t bytes = 0;
-  while (FrontMayGo()) {
+  while (FrontMayGo() && queue_.front().key.empty()) {
     Outgoing& next = queue_.front();
     const size_t size = next.block.rows().size();
     const bool full = bytes > 0 && bytes + size > options_.frame_bytes;
@@ -217,6 +230,9 @@ void PeerLink::ReadCredit() {
   while (stream_->Read(&credit)) {
     absl::MutexLock lock(&mutex_);
     credit_ += credit.bytes();
+    if (nonce_.empty()) {
+      nonce_ = credit.nonce();
+    }
     changed_.Signal();
   }
   absl::MutexLock lock(&mutex_);

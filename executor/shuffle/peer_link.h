@@ -49,7 +49,12 @@ class PeerLink {
   PeerLink(const PeerLink&) = delete;
   PeerLink& operator=(const PeerLink&) = delete;
 
-  // Queues rows; never blocks. The gate knows how much waits here. Dropped when the link is broken.
+  // Proves to the peer that rows of the epoch are this executor's (common/rpc/stream_proof.h).
+  // REQUIRES: the key is not empty.
+  void Introduce(const JobId& job, Epoch epoch, const std::string& key);
+
+  // REQUIRES: Introduce of the same epoch before. Queues rows; never blocks. The gate knows how
+  // much waits here. Dropped when the link is broken.
   void SendBlock(const JobId& job, Epoch epoch, BatchId batch, proto::ShuffleFrame::Block block);
   // REQUIRES: all blocks of that batch and exchange have been queued.
   void SendEnd(const JobId& job, Epoch epoch, BatchId batch, uint32_t exchange, uint64_t blocks);
@@ -72,6 +77,7 @@ class PeerLink {
     proto::ShuffleFrame::Block block;
     bool is_end = false;
     uint64_t end_blocks = 0;  // with is_end: `block` only names the exchange
+    std::string key;          // of an introduction, which has nothing else
     FlowHold flow;
   };
 
@@ -96,6 +102,7 @@ class PeerLink {
   mutable absl::Mutex mutex_;
   absl::CondVar changed_;
   std::deque<Outgoing> queue_ ABSL_GUARDED_BY(mutex_);
+  std::string nonce_ ABSL_GUARDED_BY(mutex_);  // empty until the peer has spoken
   int64_t credit_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t sent_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   bool closing_ ABSL_GUARDED_BY(mutex_) = false;

@@ -37,15 +37,17 @@ class CreditHold {
 };
 
 // `rows` when the sender is this executor; the columns own all they point to. Else `encoded`
-// (columnar/batch_codec): it is decoded by the task that applies it.
+// (columnar/batch_codec): it is decoded, and compared with the plan, by the task that applies it
+// (executor/shuffle/block_check.h).
 struct ShuffleBlock {
   uint32_t exchange = 0;
   uint32_t shard = 0;
   std::vector<InputRun> runs;
   Batch rows;
   std::string encoded;
-  FlowHold flow;      // local rows
-  CreditHold credit;  // rows of a peer
+  std::string sender_id;  // of `encoded`
+  FlowHold flow;          // local rows
+  CreditHold credit;      // rows of a peer
 };
 
 struct ShuffleEnd {

@@ -1,10 +1,13 @@
 #include "executor/shuffle/shuffle_hub.h"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/check.h"
 #include "common/base/status.h"
+#include "common/rpc/stream_proof.h"
 
 namespace millrace {
 
@@ -12,9 +15,14 @@ namespace millrace {
 // nobody.
 class ShuffleHub::InboundCredit {
  public:
-  InboundCredit(InboundStream* stream, int64_t window) : stream_(stream), window_(window) {}
+  InboundCredit(InboundStream* stream, int64_t window, const std::string& nonce)
+      : stream_(stream), window_(window) {
+    message_.set_nonce(nonce);
+  }
 
   void Grant(int64_t bytes);
+  // The sender has sent a block. False: without credit.
+  bool Spend(int64_t bytes);
   void OnWritten();
   // No write is under way or will start once this has returned true; false: call again from
   // OnWritten's caller.
@@ -27,6 +35,7 @@ class ShuffleHub::InboundCredit {
   InboundStream* stream_ ABSL_GUARDED_BY(mutex_);
   const int64_t window_;
   int64_t owed_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t left_ ABSL_GUARDED_BY(mutex_) = 0;  // granted on the wire and not spent
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   proto::ShuffleCredit message_ ABSL_GUARDED_BY(mutex_);
 };
@@ -35,23 +44,26 @@ class ShuffleHub::InboundCredit {
 class ShuffleHub::InboundStream
     : public grpc::ServerBidiReactor<proto::ShuffleFrame, proto::ShuffleCredit> {
  public:
-  explicit InboundStream(ShuffleHub* hub)
-      : hub_(hub), credit_(std::make_shared<InboundCredit>(this, hub->options_.window_bytes)) {
+  InboundStream(ShuffleHub* hub, grpc::CallbackServerContext* context)
+      : hub_(hub),
+        context_(context),
+        nonce_(NewStreamSecret()),
+        credit_(std::make_shared<InboundCredit>(this, hub->options_.window_bytes, nonce_)) {
     credit_->Grant(hub->options_.window_bytes);
     StartRead(&frame_);
   }
 
   void OnReadDone(bool ok) override {
-    if (!ok) {
+    const absl::Status taken = ok ? Take() : absl::OkStatus();
+    if (!ok || !taken.ok()) {
+      if (!taken.ok()) {
+        spdlog::warn("shuffle: the stream of {} at {} is ended: {}",
+                     sender_.empty() ? "nobody" : sender_, context_->peer(),
+                     ToStd(taken.message()));
+      }
       credit_->Detach();
-      Finish(grpc::Status::OK);
+      Finish(ToGrpc(taken));
       return;
-    }
-    if (!frame_.sender_id().empty()) {
-      sender_ = frame_.sender_id();
-      Open();
-    } else {
-      Take();
     }
     frame_.Clear();
     StartRead(&frame_);
@@ -65,23 +77,50 @@ class ShuffleHub::InboundStream
 
   void OnDone() override {
     if (serial_ != 0) {
-      hub_->OnStreamClosed(sender_, serial_);
+      hub_->OnStreamClosed(serial_);
     }
     delete this;
   }
 
  private:
-  void Open() {
-    {
-      absl::MutexLock lock(&hub_->mutex_);
-      serial_ = ++hub_->next_stream_;
+  // One frame; an error ends the stream.
+  absl::Status Take() {
+    if (serial_ == 0) {
+      return Open();
     }
-    hub_->OnStreamOpened(sender_, serial_);
+    if (!frame_.sender_id().empty()) {
+      return absl::PermissionDeniedError("it names itself a second time");
+    }
+    const JobId job(frame_.job_id());
+    const Epoch epoch(frame_.epoch());
+    if (!frame_.proof().empty()) {
+      return hub_->Introduce(serial_, job, epoch, frame_.proof());
+    }
+    ASSIGN_OR_RETURN(ShuffleDelivery delivery, TakeDelivery());
+    return hub_->Deliver(serial_, job, epoch, std::move(delivery));
   }
 
-  void Take() {
+  absl::Status Open() {
+    if (frame_.sender_id().empty()) {
+      return absl::PermissionDeniedError("it does not begin with its name");
+    }
+    sender_ = frame_.sender_id();
+    serial_ = hub_->OnStreamOpened({.sender = sender_, .nonce = nonce_});
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<ShuffleDelivery> TakeDelivery() {
     ShuffleDelivery delivery{.sender_id = sender_, .batch = BatchId(frame_.batch())};
     for (proto::ShuffleFrame::Block& block : *frame_.mutable_blocks()) {
+      const int64_t bytes = static_cast<int64_t>(block.rows().size());
+      // A row brings its hash, so runs take no more memory than the rows that are paid for.
+      if (block.runs_size() > bytes / static_cast<int64_t>(sizeof(uint64_t))) {
+        return absl::PermissionDeniedError(
+            absl::StrCat("it sends ", block.runs_size(), " runs of rows in ", bytes, " bytes"));
+      }
+      if (bytes == 0 || !credit_->Spend(bytes)) {
+        return absl::ResourceExhaustedError("it sends rows beyond its credit");
+      }
       ShuffleBlock& taken = delivery.blocks.emplace_back();
       taken.exchange = block.exchange();
       taken.shard = block.shard();
@@ -89,27 +128,38 @@ class ShuffleHub::InboundStream
         taken.runs.push_back(
             {.ordinal = run.ordinal(), .position = run.position(), .rows = run.rows()});
       }
-      const int64_t bytes = static_cast<int64_t>(block.rows().size());
       taken.encoded = std::move(*block.mutable_rows());
       taken.credit = CreditHold([credit = credit_, bytes] { credit->Grant(bytes); });
     }
     for (const proto::ShuffleFrame::EndOfExchange& end : frame_.ends()) {
       delivery.ends.push_back({.exchange = end.exchange(), .blocks = end.blocks()});
     }
-    hub_->Deliver(JobId(frame_.job_id()), Epoch(frame_.epoch()), std::move(delivery));
+    return delivery;
   }
 
   ShuffleHub* const hub_;
+  grpc::CallbackServerContext* const context_;
+  const std::string nonce_;
   const std::shared_ptr<InboundCredit> credit_;
   proto::ShuffleFrame frame_;
   std::string sender_;
-  uint64_t serial_ = 0;
+  uint64_t serial_ = 0;  // 0: it has not named itself
 };
 
 void ShuffleHub::InboundCredit::Grant(int64_t bytes) {
   absl::MutexLock lock(&mutex_);
   owed_ += bytes;
   MaybeWrite();
+}
+
+// As the sender does it: a block goes while any credit is left, and may overdraw it.
+bool ShuffleHub::InboundCredit::Spend(int64_t bytes) {
+  absl::MutexLock lock(&mutex_);
+  if (left_ <= 0) {
+    return false;
+  }
+  left_ -= bytes;
+  return true;
 }
 
 void ShuffleHub::InboundCredit::OnWritten() {
@@ -130,6 +180,7 @@ void ShuffleHub::InboundCredit::MaybeWrite() {
     return;
   }
   message_.set_bytes(owed_);
+  left_ += owed_;
   owed_ = 0;
   writing_ = true;
   stream_->StartWrite(&message_);
@@ -140,8 +191,8 @@ class ShuffleHub::Service : public proto::Shuffle::CallbackService {
   explicit Service(ShuffleHub* hub) : hub_(hub) {}
 
   grpc::ServerBidiReactor<proto::ShuffleFrame, proto::ShuffleCredit>* Push(
-      grpc::CallbackServerContext*) override {
-    return new InboundStream(hub_);  // deletes itself in OnDone
+      grpc::CallbackServerContext* context) override {
+    return new InboundStream(hub_, context);  // deletes itself in OnDone
   }
 
  private:
@@ -182,27 +233,38 @@ std::vector<std::shared_ptr<PeerLink>> ShuffleHub::StartEpoch(
   Receiver& receiver = receivers_[job];
   MILLRACE_CHECK(epoch > receiver.epoch)
       << "epoch " << epoch << " started after " << receiver.epoch;
-  receiver = {.epoch = epoch, .listener = listener, .members = {}};
+  receiver = {.epoch = epoch, .listener = listener, .key_of = {}};
   for (const ShufflePeer& peer : peers) {
-    receiver.members.push_back(peer.executor_id);
+    receiver.key_of[peer.executor_id] = peer.key_from;
     Link& link = links_[{peer.executor_id, peer.address}];
     if (link.link == nullptr || link.link->broken()) {
       retired.push_back(std::exchange(link.link, LinkTo(peer, ++link.serial)));
     }
+    link.link->Introduce(job, epoch, peer.key_to);
     links.push_back(link.link);
   }
   std::shared_ptr<ShuffleListener> target = listener.lock();
+  DeliverKept(job, receiver, target.get(), &dropped);
+  return links;
+}
+
+void ShuffleHub::DeliverKept(const JobId& job, const Receiver& receiver, ShuffleListener* target,
+                             std::vector<Kept>* dropped) {
   auto kept = kept_.find(job);
-  while (kept != kept_.end() && !kept->second.empty() && kept->second.front().epoch <= epoch) {
+  while (kept != kept_.end() && !kept->second.empty() &&
+         kept->second.front().epoch <= receiver.epoch) {
     Kept next = std::move(kept->second.front());
     kept->second.pop_front();
-    if (next.epoch == epoch && target != nullptr) {
+    kept_bytes_ -= next.bytes;
+    const auto stream = streams_.find(next.stream);
+    const bool of_member = next.epoch == receiver.epoch && stream != streams_.end() &&
+                           IsMember(job, receiver, &stream->second);
+    if (of_member && target != nullptr) {
       target->OnDelivery(std::move(next.delivery));
     } else {
-      dropped.push_back(std::move(next));
+      dropped->push_back(std::move(next));
     }
   }
-  return links;
 }
 
 std::shared_ptr<PeerLink> ShuffleHub::LinkTo(const ShufflePeer& peer, uint64_t serial) {
@@ -233,7 +295,7 @@ void ShuffleHub::StopEpoch(const JobId& job, Epoch epoch) {
     absl::MutexLock lock(&mutex_);
     Receiver& receiver = receivers_[job];
     if (receiver.epoch <= epoch) {
-      receiver = {.epoch = epoch, .listener = {}, .members = {}};
+      receiver = {.epoch = epoch, .listener = {}, .key_of = {}};
     }
     ExpireKept(job, epoch, &dropped);
     for (auto& [key, link] : links_) {
@@ -251,6 +313,7 @@ void ShuffleHub::ExpireKept(const JobId& job, Epoch epoch, std::vector<Kept>* dr
     std::deque<Kept> left;
     for (Kept& kept : it->second) {
       if ((it->first == job && kept.epoch <= epoch) || kept.since < oldest) {
+        kept_bytes_ -= kept.bytes;
         dropped->push_back(std::move(kept));
       } else {
         left.push_back(std::move(kept));
@@ -261,44 +324,130 @@ void ShuffleHub::ExpireKept(const JobId& job, Epoch epoch, std::vector<Kept>* dr
   }
 }
 
-void ShuffleHub::OnStreamOpened(const std::string& sender, uint64_t stream) {
+uint64_t ShuffleHub::OnStreamOpened(Inbound stream) {
   absl::MutexLock lock(&mutex_);
-  streams_[sender] = stream;
+  const uint64_t serial = ++next_stream_;
+  streams_.emplace(serial, std::move(stream));
+  return serial;
 }
 
-void ShuffleHub::OnStreamClosed(const std::string& sender, uint64_t stream) {
-  {
-    absl::MutexLock lock(&mutex_);
-    auto newest = streams_.find(sender);
-    if (shut_down_ || newest == streams_.end() || newest->second != stream) {
-      return;
-    }
-    streams_.erase(newest);
+void ShuffleHub::OnStreamClosed(uint64_t serial) {
+  std::vector<std::shared_ptr<ShuffleListener>>
+      targets;  // the last references must not go under the lock
+  absl::MutexLock lock(&mutex_);
+  const auto closed = streams_.extract(serial);
+  if (closed.empty() || shut_down_) {
+    return;
   }
-  PeerLost(sender, absl::UnavailableError(absl::StrCat("lost executor ", sender,
-                                                       ": it has closed its stream of rows")));
+  const Inbound& stream = closed.mapped();
+  for (const auto& [job, claim] : stream.claims) {
+    const auto receiver = receivers_.find(job);
+    if (!claim.proven || receiver == receivers_.end() || receiver->second.epoch != claim.epoch) {
+      continue;
+    }
+    if (std::shared_ptr<ShuffleListener> listener = receiver->second.listener.lock()) {
+      listener->OnPeerLost(stream.sender, absl::UnavailableError(
+                                              absl::StrCat("lost executor ", stream.sender,
+                                                           ": it has closed its stream of rows")));
+      targets.push_back(std::move(listener));
+    }
+  }
 }
 
-void ShuffleHub::Deliver(const JobId& job, Epoch epoch, ShuffleDelivery delivery) {
-  std::vector<Kept> dropped;
+bool ShuffleHub::IsMember(const JobId& job, const Receiver& receiver, Inbound* stream) {
+  const auto claim = stream->claims.find(job);
+  if (claim == stream->claims.end() || claim->second.epoch != receiver.epoch) {
+    return false;
+  }
+  const auto key = receiver.key_of.find(stream->sender);
+  if (!claim->second.proven && key != receiver.key_of.end() && !key->second.empty()) {
+    claim->second.proven = SameProof(claim->second.proof,
+                                     StreamProof(key->second, stream->nonce, job, receiver.epoch));
+  }
+  return claim->second.proven;
+}
+
+absl::Status ShuffleHub::NoMember(const JobId& job, Epoch epoch) {
+  return absl::PermissionDeniedError(absl::StrCat("it is no member of epoch ", epoch.value(),
+                                                  " of job ", job.value(), ", or not the one it ",
+                                                  "says it is"));
+}
+
+absl::Status ShuffleHub::Introduce(uint64_t serial, const JobId& job, Epoch epoch,
+                                   const std::string& proof) {
+  constexpr size_t kMaxClaims = 1 << 16;  // jobs between two executors
+  absl::MutexLock lock(&mutex_);
+  Inbound& stream = streams_.at(serial);
+  if (stream.claims.size() >= kMaxClaims && !stream.claims.contains(job)) {
+    return absl::ResourceExhaustedError("it speaks of too many jobs");
+  }
+  Inbound::Claim& claim = stream.claims[job];
+  if (epoch <= claim.epoch) {
+    return absl::PermissionDeniedError(absl::StrCat("it goes back to epoch ", epoch.value()));
+  }
+  claim = {.epoch = epoch, .proof = proof};
+  const auto receiver = receivers_.find(job);
+  const bool runs = receiver != receivers_.end() && receiver->second.epoch == epoch &&
+                    !receiver->second.listener.expired();
+  return !runs || IsMember(job, receiver->second, &stream) ? absl::OkStatus()
+                                                           : NoMember(job, epoch);
+}
+
+absl::Status ShuffleHub::Deliver(uint64_t serial, const JobId& job, Epoch epoch,
+                                 ShuffleDelivery delivery) {
   std::shared_ptr<ShuffleListener> target;  // the last reference must not go under the lock
+  std::vector<Kept> dropped;                // nor credit be given back
   absl::MutexLock lock(&mutex_);
-  auto receiver = receivers_.find(job);
-  const Epoch current = receiver == receivers_.end() ? Epoch() : receiver->second.epoch;
-  if (epoch == current) {
-    target = receiver->second.listener.lock();
-    if (target != nullptr) {
-      target->OnDelivery(std::move(delivery));
-    }
-  } else if (epoch > current) {
-    ExpireKept(job, current, &dropped);
-    std::deque<Kept>& kept = kept_[job];
-    // By epoch, so that StartEpoch finds its own in front; within one in order of arrival.
-    auto place =
-        std::upper_bound(kept.begin(), kept.end(), epoch,
-                         [](Epoch wanted, const Kept& other) { return wanted < other.epoch; });
-    kept.insert(place, {.epoch = epoch, .since = absl::Now(), .delivery = std::move(delivery)});
+  Inbound& stream = streams_.at(serial);
+  const auto claim = stream.claims.find(job);
+  if (claim == stream.claims.end() || epoch > claim->second.epoch) {
+    return absl::PermissionDeniedError(absl::StrCat("it sends rows of epoch ", epoch.value(),
+                                                    " of job ", job.value(),
+                                                    " before it has proven to be a member"));
   }
+  const auto receiver = receivers_.find(job);
+  const Epoch current = receiver == receivers_.end() ? Epoch() : receiver->second.epoch;
+  if (epoch > current) {
+    ExpireKept(job, current, &dropped);
+    dropped.push_back({.epoch = epoch, .stream = serial, .delivery = std::move(delivery)});
+    return Keep(job, &dropped);
+  }
+  if (epoch == current && receiver != receivers_.end()) {
+    target = receiver->second.listener.lock();
+  }
+  // What is sent for an epoch that is over means nothing; what is claimed for one that runs does.
+  const bool member = target != nullptr && IsMember(job, receiver->second, &stream);
+  const bool forged = target != nullptr && !member && epoch == claim->second.epoch;
+  if (member) {
+    target->OnDelivery(std::move(delivery));
+  } else {
+    dropped.push_back({.delivery = std::move(delivery)});
+  }
+  return forged ? NoMember(job, epoch) : absl::OkStatus();
+}
+
+absl::Status ShuffleHub::Keep(const JobId& job, std::vector<Kept>* dropped) {
+  constexpr int64_t kFrameBytes = 256;  // about what one without rows takes
+  Kept& frame = dropped->back();
+  frame.bytes = kFrameBytes;
+  for (const ShuffleBlock& block : frame.delivery.blocks) {
+    frame.bytes += static_cast<int64_t>(block.encoded.size());
+  }
+  if (kept_bytes_ + frame.bytes > options_.max_kept_bytes) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("rows of epochs that have not begun here take more than ",
+                     options_.max_kept_bytes, " bytes"));
+  }
+  kept_bytes_ += frame.bytes;
+  frame.since = absl::Now();
+  std::deque<Kept>& kept = kept_[job];
+  // By epoch, so that StartEpoch finds its own in front; within one in order of arrival.
+  const auto place =
+      std::upper_bound(kept.begin(), kept.end(), frame.epoch,
+                       [](Epoch wanted, const Kept& other) { return wanted < other.epoch; });
+  kept.insert(place, std::move(frame));
+  dropped->pop_back();
+  return absl::OkStatus();
 }
 
 void ShuffleHub::PeerLost(const std::string& executor_id, const absl::Status& status) {
@@ -306,8 +455,7 @@ void ShuffleHub::PeerLost(const std::string& executor_id, const absl::Status& st
       targets;  // the last references must not go under the lock
   absl::MutexLock lock(&mutex_);
   for (auto& [job, receiver] : receivers_) {
-    if (std::find(receiver.members.begin(), receiver.members.end(), executor_id) ==
-        receiver.members.end()) {
+    if (!receiver.key_of.contains(executor_id)) {
       continue;
     }
     if (std::shared_ptr<ShuffleListener> listener = receiver.listener.lock()) {

@@ -1,7 +1,12 @@
 // The executor's end of the shuffle: the server that peers push to, the links to them, and who of
 // the running epochs gets what arrives. Frames of an epoch that is over are dropped; frames of one
 // that has not begun here are kept until it does (their sender's credit, not returned meanwhile,
-// bounds them).
+// bounds them, and a limit all of them together).
+//
+// Who sends what is not taken from the sender: rows reach a listener, and the end of a stream
+// counts as the loss of a member, only on a stream that has proven to be that member's in that
+// epoch (common/rpc/stream_proof.h). A stream that breaks the rules of proto/shuffle.proto is
+// ended.
 //
 // Thread-safe. Listeners are called under the hub's lock: see ShuffleListener.
 #ifndef MILLRACE_EXECUTOR_SHUFFLE_SHUFFLE_HUB_H_
@@ -34,8 +39,9 @@ struct ShuffleHubOptions {
   std::string executor_id;
   std::string
       listen_address;  // host:port; port 0 = any free one; empty = no server, local epochs only
-  std::string advertised_address;  // empty = listen_address with the bound port
-  int64_t window_bytes = 8 << 20;  // credit of each sender
+  std::string advertised_address;      // empty = listen_address with the bound port
+  int64_t window_bytes = 8 << 20;      // credit of each sender
+  int64_t max_kept_bytes = 256 << 20;  // of epochs that have not begun here
   absl::Duration connect_timeout = absl::Seconds(10);
   absl::Duration stall_timeout = absl::Minutes(2);
   absl::Duration hold_timeout = absl::Minutes(2);  // for frames of an epoch that never begins here
@@ -45,6 +51,8 @@ struct ShuffleHubOptions {
 struct ShufflePeer {
   std::string executor_id;
   std::string address;
+  std::string key_to;    // proves this executor to it (common/rpc/stream_proof.h)
+  std::string key_from;  // what it proves itself with
 };
 
 class ShuffleHub {
@@ -78,13 +86,27 @@ class ShuffleHub {
 
   struct Receiver {
     Epoch epoch;
-    std::weak_ptr<ShuffleListener> listener;  // expired: the epoch is over
-    std::vector<std::string> members;
+    std::weak_ptr<ShuffleListener> listener;    // expired: the epoch is over
+    std::map<std::string, std::string> key_of;  // what each member proves itself with
   };
   struct Kept {
     Epoch epoch;
     absl::Time since;
+    uint64_t stream = 0;
+    int64_t bytes = 0;
     ShuffleDelivery delivery;
+  };
+
+  // A stream of a peer, and which epochs it says to be a member of.
+  struct Inbound {
+    std::string sender;
+    std::string nonce;
+    struct Claim {
+      Epoch epoch;
+      std::string proof;
+      bool proven = false;
+    };
+    std::map<JobId, Claim> claims;  // the latest epoch of each job
   };
 
   struct Link {
@@ -97,9 +119,23 @@ class ShuffleHub {
   std::shared_ptr<PeerLink> LinkTo(const ShufflePeer& peer, uint64_t serial)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  void OnStreamOpened(const std::string& sender, uint64_t stream);
-  void OnStreamClosed(const std::string& sender, uint64_t stream);
-  void Deliver(const JobId& job, Epoch epoch, ShuffleDelivery delivery);
+  // These four: of one stream, one call at a time. PERMISSION_DENIED or RESOURCE_EXHAUSTED: it
+  // broke a rule and has to end.
+  uint64_t OnStreamOpened(Inbound stream);
+  absl::Status Introduce(uint64_t stream, const JobId& job, Epoch epoch, const std::string& proof);
+  absl::Status Deliver(uint64_t stream, const JobId& job, Epoch epoch, ShuffleDelivery delivery);
+  void OnStreamClosed(uint64_t stream);
+
+  static absl::Status NoMember(const JobId& job, Epoch epoch);
+  // Whether the stream is a member's of the receiver's epoch; looks at its proof once.
+  bool IsMember(const JobId& job, const Receiver& receiver, Inbound* stream)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Takes the last one of `dropped`, which goes after the lock, to those that are kept.
+  absl::Status Keep(const JobId& job, std::vector<Kept>* dropped)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Hands what was kept for the epoch to `target`, and takes it and what is older to `dropped`.
+  void DeliverKept(const JobId& job, const Receiver& receiver, ShuffleListener* target,
+                   std::vector<Kept>* dropped) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void PeerLost(const std::string& executor_id, const absl::Status& status);
   // Takes kept frames of epochs ≤ `epoch` and those that have waited too long out.
   void ExpireKept(const JobId& job, Epoch epoch, std::vector<Kept>* dropped)
@@ -114,8 +150,8 @@ class ShuffleHub {
   std::map<JobId, Receiver> receivers_ ABSL_GUARDED_BY(mutex_);
   std::map<JobId, std::deque<Kept>> kept_ ABSL_GUARDED_BY(mutex_);
   std::map<std::pair<std::string, std::string>, Link> links_ ABSL_GUARDED_BY(mutex_);
-  // The newest stream of each sender: the end of an older one means nothing any more.
-  std::map<std::string, uint64_t> streams_ ABSL_GUARDED_BY(mutex_);
+  int64_t kept_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::map<uint64_t, Inbound> streams_ ABSL_GUARDED_BY(mutex_);
   uint64_t next_stream_ ABSL_GUARDED_BY(mutex_) = 0;
   bool shut_down_ ABSL_GUARDED_BY(mutex_) = false;
 };

@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "common/rpc/rpc.h"
+#include "common/rpc/stream_proof.h"
 
 namespace millrace {
 namespace {
@@ -64,6 +66,14 @@ class Inbox : public ShuffleListener {
         absl::Condition(+[](std::string* lost) { return !lost->empty(); }, &lost_), kPatience);
     return lost_;
   }
+  std::string Loss() {
+    absl::MutexLock lock(&mutex_);
+    return lost_;
+  }
+  void ForgetLoss() {
+    absl::MutexLock lock(&mutex_);
+    lost_.clear();
+  }
   std::vector<std::string> Rows() {
     std::vector<std::string> rows;
     absl::MutexLock lock(&mutex_);
@@ -88,6 +98,11 @@ class Inbox : public ShuffleListener {
   std::string lost_ ABSL_GUARDED_BY(mutex_);
 };
 
+// One key for all, as far as these tests are not about keys.
+ShufflePeer Peer(const std::string& id, const std::string& address) {
+  return {.executor_id = id, .address = address, .key_to = "key", .key_from = "key"};
+}
+
 proto::ShuffleFrame::Block Block(const std::string& rows) {
   proto::ShuffleFrame::Block block;
   block.set_rows(rows);
@@ -102,6 +117,7 @@ class ShuffleHubTest : public ::testing::Test {
     options.listen_address = "127.0.0.1:0";
     options.window_bytes = window;
     options.stall_timeout = stall_timeout_;
+    options.max_kept_bytes = max_kept_bytes_;
     options.connect_timeout = absl::Seconds(2);
     options.gate = &gate_;
     auto hub = ShuffleHub::Start(options);
@@ -110,6 +126,7 @@ class ShuffleHubTest : public ::testing::Test {
   }
 
   absl::Duration stall_timeout_ = absl::Minutes(2);
+  int64_t max_kept_bytes_ = 1 << 20;
   FlowGate gate_{1 << 20};
   std::shared_ptr<Inbox> a_inbox_ = std::make_shared<Inbox>();
   std::shared_ptr<Inbox> b_inbox_ = std::make_shared<Inbox>();
@@ -118,8 +135,8 @@ class ShuffleHubTest : public ::testing::Test {
 TEST_F(ShuffleHubTest, DeliversInOrder) {
   auto a = Start("a");
   auto b = Start("b");
-  b->StartEpoch(kJob, Epoch(1), {{"a", a->address()}}, b_inbox_);
-  auto link = a->StartEpoch(kJob, Epoch(1), {{"b", b->address()}}, a_inbox_).at(0);
+  b->StartEpoch(kJob, Epoch(1), {Peer("a", a->address())}, b_inbox_);
+  auto link = a->StartEpoch(kJob, Epoch(1), {Peer("b", b->address())}, a_inbox_).at(0);
   std::vector<std::string> expected;
   for (int i = 0; i < 100; ++i) {
     expected.push_back(absl::StrCat("rows-", i));
@@ -135,8 +152,8 @@ TEST_F(ShuffleHubTest, DeliversInOrder) {
 TEST_F(ShuffleHubTest, SendsNoMoreThanTheCredit) {
   auto a = Start("a");
   auto b = Start("b", /*window=*/1000);
-  b->StartEpoch(kJob, Epoch(1), {{"a", a->address()}}, b_inbox_);
-  auto link = a->StartEpoch(kJob, Epoch(1), {{"b", b->address()}}, a_inbox_).at(0);
+  b->StartEpoch(kJob, Epoch(1), {Peer("a", a->address())}, b_inbox_);
+  auto link = a->StartEpoch(kJob, Epoch(1), {Peer("b", b->address())}, a_inbox_).at(0);
   for (int i = 0; i < 50; ++i) {
     link->SendBlock(kJob, Epoch(1), BatchId(1), Block(std::string(400, 'x')));
   }
@@ -158,8 +175,8 @@ TEST_F(ShuffleHubTest, PeerThatTakesNothingIsGivenUp) {
   stall_timeout_ = absl::Milliseconds(50);
   auto a = Start("a");
   auto b = Start("b", /*window=*/100);
-  b->StartEpoch(kJob, Epoch(1), {{"a", a->address()}}, b_inbox_);
-  auto link = a->StartEpoch(kJob, Epoch(1), {{"b", b->address()}}, a_inbox_).at(0);
+  b->StartEpoch(kJob, Epoch(1), {Peer("a", a->address())}, b_inbox_);
+  auto link = a->StartEpoch(kJob, Epoch(1), {Peer("b", b->address())}, a_inbox_).at(0);
   link->SendBlock(kJob, Epoch(1), BatchId(1), Block(std::string(400, 'x')));
   link->SendBlock(kJob, Epoch(1), BatchId(1), Block(std::string(400, 'x')));
   EXPECT_THAT(a_inbox_->WaitForLoss(), HasSubstr("lost executor b at 127.0.0.1"));
@@ -169,26 +186,30 @@ TEST_F(ShuffleHubTest, PeerThatTakesNothingIsGivenUp) {
 TEST_F(ShuffleHubTest, RowsOfAnEpochToComeAreKept) {
   auto a = Start("a");
   auto b = Start("b");
-  b->StartEpoch(kJob, Epoch(1), {{"a", a->address()}}, b_inbox_);
-  auto link = a->StartEpoch(kJob, Epoch(3), {{"b", b->address()}}, a_inbox_).at(0);
-  link->SendBlock(kJob, Epoch(2), BatchId(1), Block("second"));
-  link->SendBlock(kJob, Epoch(3), BatchId(1), Block("third"));
+  b->StartEpoch(kJob, Epoch(1), {Peer("a", a->address())}, b_inbox_);
+  auto link = a->StartEpoch(kJob, Epoch(1), {Peer("b", b->address())}, a_inbox_).at(0);
   link->SendBlock(kJob, Epoch(1), BatchId(1), Block("first"));
+  a->StartEpoch(kJob, Epoch(2), {Peer("b", b->address())}, a_inbox_);
+  link->SendBlock(kJob, Epoch(2), BatchId(1), Block("second"));
+  a->StartEpoch(kJob, Epoch(3), {Peer("b", b->address())}, a_inbox_);
+  link->SendBlock(kJob, Epoch(3), BatchId(1), Block("third"));
   ASSERT_TRUE(b_inbox_->WaitForBlocks(1));
   EXPECT_THAT(b_inbox_->Rows(), ElementsAre("first"));
   auto later = std::make_shared<Inbox>();
-  b->StartEpoch(kJob, Epoch(3), {{"a", a->address()}}, later);
+  b->StartEpoch(kJob, Epoch(3), {Peer("a", a->address())}, later);
+  ASSERT_TRUE(later->WaitForBlocks(1));
   EXPECT_THAT(later->Rows(), ElementsAre("third"));
 }
 
 TEST_F(ShuffleHubTest, RowsOfALowerEpochAreDroppedAndTheirCreditReturned) {
   auto a = Start("a");
   auto b = Start("b", /*window=*/100);
-  b->StartEpoch(kJob, Epoch(2), {{"a", a->address()}}, b_inbox_);
-  auto link = a->StartEpoch(kJob, Epoch(1), {{"b", b->address()}}, a_inbox_).at(0);
+  b->StartEpoch(kJob, Epoch(2), {Peer("a", a->address())}, b_inbox_);
+  auto link = a->StartEpoch(kJob, Epoch(1), {Peer("b", b->address())}, a_inbox_).at(0);
   for (int i = 0; i < 20; ++i) {
     link->SendBlock(kJob, Epoch(1), BatchId(1), Block(std::string(90, 'x')));
   }
+  a->StartEpoch(kJob, Epoch(2), {Peer("b", b->address())}, a_inbox_);
   link->SendBlock(kJob, Epoch(2), BatchId(1), Block("of today"));
   ASSERT_TRUE(b_inbox_->WaitForBlocks(1));
   EXPECT_THAT(b_inbox_->Rows(), ElementsAre("of today"));
@@ -198,23 +219,213 @@ TEST_F(ShuffleHubTest, NewEpochGetsANewLinkToAPeerThatCameBack) {
   auto a = Start("a");
   auto b = Start("b");
   const std::string address = b->address();
-  auto link = a->StartEpoch(kJob, Epoch(1), {{"b", address}}, a_inbox_).at(0);
-  b->StartEpoch(kJob, Epoch(1), {{"a", a->address()}}, b_inbox_);
+  auto link = a->StartEpoch(kJob, Epoch(1), {Peer("b", address)}, a_inbox_).at(0);
+  b->StartEpoch(kJob, Epoch(1), {Peer("a", a->address())}, b_inbox_);
   link->SendEnd(kJob, Epoch(1), BatchId(1), 0, 0);
   ASSERT_TRUE(b_inbox_->WaitForEnds(1));
   b->Shutdown();
   EXPECT_THAT(a_inbox_->WaitForLoss(), HasSubstr("b: lost executor b"));
   auto again = Start("b");
   auto inbox = std::make_shared<Inbox>();
-  again->StartEpoch(kJob, Epoch(2), {{"a", a->address()}}, inbox);
-  auto second = a->StartEpoch(kJob, Epoch(2), {{"b", again->address()}}, a_inbox_).at(0);
+  again->StartEpoch(kJob, Epoch(2), {Peer("a", a->address())}, inbox);
+  auto second = a->StartEpoch(kJob, Epoch(2), {Peer("b", again->address())}, a_inbox_).at(0);
   second->SendBlock(kJob, Epoch(2), BatchId(1), Block("hello"));
   ASSERT_TRUE(inbox->WaitForBlocks(1));
 }
 
+// A process that speaks the protocol by hand.
+class Stranger {
+ public:
+  explicit Stranger(const std::string& address, const std::string& name = "a")
+      : stub_(proto::Shuffle::NewStub(
+            grpc::CreateChannel(address, grpc::InsecureChannelCredentials()))) {
+    SetTimeout(&context_, kPatience);
+    stream_ = stub_->Push(&context_);
+    proto::ShuffleFrame hello;
+    hello.set_sender_id(name);
+    Send(hello);
+    proto::ShuffleCredit first;
+    EXPECT_TRUE(stream_->Read(&first));
+    nonce = first.nonce();
+    credit = first.bytes();
+  }
+  ~Stranger() { context_.TryCancel(); }
+
+  void Send(const proto::ShuffleFrame& frame) { stream_->Write(frame); }
+  void Prove(const std::string& proof, int64_t epoch = 1) {
+    proto::ShuffleFrame frame = Frame(epoch);
+    frame.set_proof(proof);
+    Send(frame);
+  }
+  void SendRows(const std::string& rows, int64_t epoch = 1) {
+    proto::ShuffleFrame frame = Frame(epoch);
+    *frame.add_blocks() = Block(rows);
+    Send(frame);
+  }
+  std::string ProofWith(const std::string& key, int64_t epoch = 1) const {
+    return StreamProof(key, nonce, kJob, Epoch(epoch));
+  }
+  static proto::ShuffleFrame Frame(int64_t epoch) {
+    proto::ShuffleFrame frame;
+    frame.set_job_id(kJob.value());
+    frame.set_epoch(epoch);
+    frame.set_batch(1);
+    return frame;
+  }
+  // Waits until the hub has ended the stream.
+  grpc::Status End() {
+    proto::ShuffleCredit more;
+    while (stream_->Read(&more)) {
+    }
+    return stream_->Finish();
+  }
+
+  std::string nonce;
+  int64_t credit = 0;
+
+ private:
+  grpc::ClientContext context_;
+  std::unique_ptr<proto::Shuffle::Stub> stub_;
+  std::unique_ptr<grpc::ClientReaderWriter<proto::ShuffleFrame, proto::ShuffleCredit>> stream_;
+};
+
+class StrangerTest : public ShuffleHubTest {
+ protected:
+  StrangerTest() : hub_(Start("b", /*window=*/1000)) {
+    ShufflePeer peer = Peer("a", "127.0.0.1:1");
+    peer.key_from = "the key of a";
+    hub_->StartEpoch(kJob, Epoch(1), {peer}, b_inbox_);
+    // Nobody listens there, which is told once and is not what these tests look for.
+    EXPECT_THAT(b_inbox_->WaitForLoss(), HasSubstr("127.0.0.1:1"));
+    b_inbox_->ForgetLoss();
+  }
+
+  std::unique_ptr<ShuffleHub> hub_;
+};
+
+TEST_F(StrangerTest, MemberThatProvesItselfIsHeard) {
+  Stranger member(hub_->address());
+  member.Prove(member.ProofWith("the key of a"));
+  member.SendRows("rows of 10");
+  ASSERT_TRUE(b_inbox_->WaitForBlocks(1));
+  EXPECT_THAT(b_inbox_->Rows(), ElementsAre("rows of 10"));
+}
+
+TEST_F(StrangerTest, NameAloneGivesNoVoice) {
+  Stranger unproven(hub_->address());
+  unproven.SendRows("forged");
+  EXPECT_THAT(unproven.End().error_message(), HasSubstr("before it has proven"));
+  Stranger guessing(hub_->address());
+  guessing.Prove("guessed");
+  EXPECT_EQ(guessing.End().error_code(), grpc::StatusCode::PERMISSION_DENIED);
+  Stranger other(hub_->address(), "another");
+  other.Prove(other.ProofWith("the key of a"));
+  EXPECT_THAT(other.End().error_message(), HasSubstr("no member of epoch 1"));
+  // Their ends were not taken for the end of the member they named.
+  Stranger member(hub_->address());
+  member.Prove(member.ProofWith("the key of a"));
+  member.SendRows("rows of 10");
+  ASSERT_TRUE(b_inbox_->WaitForBlocks(1));
+  EXPECT_EQ(b_inbox_->Loss(), "");
+}
+
+TEST_F(StrangerTest, ProofOfAnotherStreamOrEpochIsWorthless) {
+  Stranger first(hub_->address());
+  const std::string overheard = first.ProofWith("the key of a");
+  Stranger second(hub_->address());
+  ASSERT_NE(first.nonce, second.nonce);
+  second.Prove(overheard);
+  EXPECT_EQ(second.End().error_code(), grpc::StatusCode::PERMISSION_DENIED);
+  first.Prove(first.ProofWith("the key of a", 2), /*epoch=*/1);
+  EXPECT_EQ(first.End().error_code(), grpc::StatusCode::PERMISSION_DENIED);
+}
+
+TEST_F(StrangerTest, WhatIsSentAheadOfAnEpochIsHeardOnlyFromItsMember) {
+  Stranger forger(hub_->address());
+  forger.Prove(forger.ProofWith("a guess", 2), 2);
+  forger.SendRows("forged", 2);
+  Stranger member(hub_->address());
+  member.Prove(member.ProofWith("the key of a"));
+  member.SendRows("rows of 1");
+  ASSERT_TRUE(b_inbox_->WaitForBlocks(1));
+  auto later = std::make_shared<Inbox>();
+  ShufflePeer peer = Peer("a", "127.0.0.1:1");
+  peer.key_from = "the key of a";
+  hub_->StartEpoch(kJob, Epoch(2), {peer}, later);
+  member.Prove(member.ProofWith("the key of a", 2), 2);
+  member.SendRows("rows of 2", 2);
+  ASSERT_TRUE(later->WaitForBlocks(1));
+  EXPECT_THAT(later->Rows(), ElementsAre("rows of 2"));
+  forger.SendRows("forged", 2);
+  EXPECT_THAT(forger.End().error_message(), HasSubstr("no member of epoch 2"));
+}
+
+// Its stream carries other jobs, too.
+TEST_F(StrangerTest, MemberOfAnEpochThatWasStoppedHereKeepsItsStream) {
+  Stranger member(hub_->address());
+  member.Prove(member.ProofWith("the key of a"));
+  hub_->StopEpoch(kJob, Epoch(2));
+  member.Prove(member.ProofWith("the key of a", 2), 2);
+  member.SendRows("of nobody", 2);
+  auto later = std::make_shared<Inbox>();
+  ShufflePeer peer = Peer("a", "127.0.0.1:1");
+  peer.key_from = "the key of a";
+  hub_->StartEpoch(kJob, Epoch(3), {peer}, later);
+  member.Prove(member.ProofWith("the key of a", 3), 3);
+  member.SendRows("rows of 3", 3);
+  ASSERT_TRUE(later->WaitForBlocks(1));
+  EXPECT_THAT(later->Rows(), ElementsAre("rows of 3"));
+}
+
+TEST_F(StrangerTest, MemberThatTakesASecondNameIsEnded) {
+  Stranger member(hub_->address());
+  member.Prove(member.ProofWith("the key of a"));
+  proto::ShuffleFrame hello;
+  hello.set_sender_id("another");
+  member.Send(hello);
+  EXPECT_THAT(member.End().error_message(), HasSubstr("a second time"));
+  EXPECT_THAT(b_inbox_->WaitForLoss(), HasSubstr("a: lost executor a")) << "it was a member";
+}
+
+TEST_F(StrangerTest, RowsBeyondTheCreditEndTheStream) {
+  Stranger member(hub_->address());
+  ASSERT_EQ(member.credit, 1000);
+  member.Prove(member.ProofWith("the key of a"));
+  for (int i = 0; i < 4; ++i) {  // the third overdraws it, which is allowed, the fourth is not
+    member.SendRows(std::string(400, 'x'));
+  }
+  EXPECT_THAT(member.End().error_message(), HasSubstr("beyond its credit"));
+  EXPECT_EQ(b_inbox_->Rows().size(), 3u);
+}
+
+TEST_F(StrangerTest, RunsCostNoMoreThanTheRowsThatArePaidFor) {
+  Stranger member(hub_->address());
+  member.Prove(member.ProofWith("the key of a"));
+  proto::ShuffleFrame frame = Stranger::Frame(1);
+  *frame.add_blocks() = Block("some rows");
+  for (int i = 0; i < 100'000; ++i) {
+    frame.mutable_blocks(0)->add_runs()->set_rows(1);
+  }
+  member.Send(frame);
+  EXPECT_THAT(member.End().error_message(), HasSubstr("100000 runs of rows in 9 bytes"));
+}
+
+TEST_F(StrangerTest, FramesOfEpochsThatNeverBeginAreBounded) {
+  max_kept_bytes_ = 10'000;
+  auto hub = Start("c");
+  Stranger ahead(hub->address());
+  ahead.Prove("whatever", 9);
+  for (int i = 0; i < 1000; ++i) {
+    proto::ShuffleFrame frame = Stranger::Frame(9);
+    frame.add_ends()->set_exchange(0);
+    ahead.Send(frame);
+  }
+  EXPECT_THAT(ahead.End().error_message(), HasSubstr("have not begun here"));
+}
+
 TEST_F(ShuffleHubTest, PeerThatIsNotThereIsNamed) {
   auto a = Start("a");
-  a->StartEpoch(kJob, Epoch(1), {{"gone", "127.0.0.1:1"}}, a_inbox_);
+  a->StartEpoch(kJob, Epoch(1), {Peer("gone", "127.0.0.1:1")}, a_inbox_);
   EXPECT_THAT(a_inbox_->WaitForLoss(), HasSubstr("lost executor gone at 127.0.0.1:1"));
 }
 
@@ -232,7 +443,7 @@ TEST_F(ShuffleHubTest, PortInUseIsNamed) {
 TEST_F(ShuffleHubTest, StoppedEpochReleasesWhatWaitsForThePeer) {
   auto a = Start("a");
   auto b = Start("b", /*window=*/100);
-  auto link = a->StartEpoch(kJob, Epoch(1), {{"b", b->address()}}, a_inbox_).at(0);
+  auto link = a->StartEpoch(kJob, Epoch(1), {Peer("b", b->address())}, a_inbox_).at(0);
   for (int i = 0; i < 20; ++i) {
     link->SendBlock(kJob, Epoch(1), BatchId(1), Block(std::string(90, 'x')));
   }

@@ -152,6 +152,9 @@ absl::StatusOr<ColumnPtr> DecodeArrays(const SqlType& type, std::span<std::strin
       column->SetNull(i);
     } else {
       ASSIGN_OR_RETURN(size, Cut<uint32_t>(&row));
+      if (size > row.size()) {  // an element takes a byte at least
+        return Damaged();
+      }
     }
     column->mutable_values<ListView>()[i] = {elements, size};
     elements += size;
@@ -183,7 +186,7 @@ std::string EncodeKey(std::span<const ColumnPtr> keys, uint64_t hash, uint32_t r
 
 uint64_t HashOfKey(std::string_view key) {
   uint64_t hash = 0;
-  for (size_t i = 0; i < sizeof(hash); ++i) {
+  for (size_t i = 0; i < sizeof(hash) && i < key.size(); ++i) {
     hash = hash << 8 | static_cast<uint8_t>(key[i]);
   }
   return hash;
@@ -207,16 +210,24 @@ std::string EncodeEntry(std::span<const ColumnPtr> columns, size_t key_count, ui
   return entry;
 }
 
-std::string_view RowOfEntry(std::string_view entry) { return entry.substr(sizeof(uint32_t)); }
+std::string_view RowOfEntry(std::string_view entry) {
+  return entry.size() < sizeof(uint32_t) ? std::string_view() : entry.substr(sizeof(uint32_t));
+}
 
 std::string_view KeyRowOfEntry(std::string_view entry) {
   uint32_t key_bytes = 0;
+  if (entry.size() < sizeof(key_bytes)) {
+    return {};
+  }
   std::memcpy(&key_bytes, entry.data(), sizeof(key_bytes));
   return entry.substr(sizeof(key_bytes), key_bytes);
 }
 
 int64_t TouchedAtOfEntry(std::string_view entry) {
   int64_t touched = 0;
+  if (entry.size() < sizeof(touched)) {
+    return 0;
+  }
   std::memcpy(&touched, entry.data() + entry.size() - sizeof(touched), sizeof(touched));
   return touched;
 }

@@ -35,7 +35,8 @@ std::string EncodeRow(std::span<const ColumnPtr> columns, uint32_t row);
 // not NULL in the row.
 std::string EncodeEntry(std::span<const ColumnPtr> columns, size_t key_count, uint32_t row);
 
-// Of an entry: the row of all its columns, that of its keys, and its last column.
+// Of an entry: the row of all its columns, that of its keys, and its last column. Bytes that are no
+// entry give an empty row, which DecodeRows refuses, and 0.
 std::string_view RowOfEntry(std::string_view entry);
 std::string_view KeyRowOfEntry(std::string_view entry);
 int64_t TouchedAtOfEntry(std::string_view entry);

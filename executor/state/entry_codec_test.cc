@@ -61,6 +61,20 @@ TEST(EntryCodecTest, KeysAreEqualWhereSqlSaysSoAndNowhereElse) {
   }
 }
 
+TEST(EntryCodecTest, BytesThatAreNoEntryAreRefusedWithoutMemory) {
+  for (const std::string_view entry : {"", "a", "abc"}) {
+    EXPECT_EQ(RowOfEntry(entry), "");
+    EXPECT_EQ(KeyRowOfEntry(entry), "");
+    EXPECT_EQ(TouchedAtOfEntry(entry), 0);
+    HashOfKey(entry);
+  }
+  const SqlType arrays{.id = TypeId::kArray, .element = TypeId::kNumeric};
+  const std::string promises("\1\xFF\xFF\xFF\x7F", 5);  // an array of 2 billion elements
+  EXPECT_FALSE(DecodeRows({{arrays}}, {promises, promises, promises}).ok());
+  EXPECT_FALSE(DecodeRows({{MakeType(TypeId::kText)}}, {promises}).ok());
+  EXPECT_FALSE(DecodeRows({{MakeType(TypeId::kInt64)}}, {std::string_view()}).ok());
+}
+
 TEST(EntryCodecTest, KeysOfSeveralColumnsKeepThemApart) {
   const std::vector<ColumnPtr> keys = {Values(TypeId::kText, {"ab", "a", "NULL", "a"}),
                                        Values(TypeId::kText, {"c", "bc", "a", "NULL"})};

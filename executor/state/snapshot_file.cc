@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -84,17 +86,68 @@ Sections CutSections(const std::vector<const Batch*>& batches, uint32_t key_grou
   return sections;
 }
 
-void AppendPiece(const Batch& batch, std::vector<uint32_t> rows, std::string* out) {
+// Pieces are cut well below what their length can say, so that reading one back needs little
+// memory.
+constexpr size_t kMaxPieceBytes = 64 << 20;
+
+absl::Status AppendPiece(const Batch& batch, std::vector<uint32_t> rows, std::string* out) {
   if (rows.empty()) {
-    return;
+    return absl::OkStatus();
   }
   Batch piece = batch;
-  piece.set_selection(std::make_shared<const std::vector<uint32_t>>(std::move(rows)));
+  piece.set_selection(std::make_shared<const std::vector<uint32_t>>(rows));
   const size_t length_at = out->size();
   AppendLittleEndian<uint32_t>(0, out);
   EncodeBatch(piece, out);
-  const auto length = static_cast<uint32_t>(out->size() - length_at - sizeof(uint32_t));
-  std::memcpy(out->data() + length_at, &length, sizeof(length));
+  const size_t length = out->size() - length_at - sizeof(uint32_t);
+  if (length > kMaxPieceBytes && rows.size() > 1) {
+    out->resize(length_at);
+    const auto middle = rows.begin() + static_cast<ptrdiff_t>(rows.size() / 2);
+    RETURN_IF_ERROR(AppendPiece(batch, {rows.begin(), middle}, out));
+    return AppendPiece(batch, {middle, rows.end()}, out);
+  }
+  if (length > std::numeric_limits<uint32_t>::max()) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("an entry of ", length, " bytes is too large for a snapshot"));
+  }
+  const auto stored = static_cast<uint32_t>(length);
+  std::memcpy(out->data() + length_at, &stored, sizeof(stored));
+  return absl::OkStatus();
+}
+
+// What `stored` holds, which is `promised` bytes or nothing. Memory is asked for as bytes come.
+std::optional<std::string> DecompressAll(std::string_view stored, uint64_t promised) {
+  constexpr size_t kStep = 1 << 20;
+  const std::unique_ptr<ZSTD_DCtx, size_t (*)(ZSTD_DCtx*)> context(ZSTD_createDCtx(),
+                                                                   &ZSTD_freeDCtx);
+  std::string raw;
+  ZSTD_inBuffer in{stored.data(), stored.size(), 0};
+  ZSTD_outBuffer out{nullptr, 0, 0};
+  size_t left = 1;
+  while (left != 0) {
+    if (out.pos == out.size) {
+      raw.resize(std::min<uint64_t>(promised + 1, std::max(kStep, 2 * raw.size())));
+      out.dst = raw.data();
+      out.size = raw.size();
+    }
+    const size_t had = in.pos;
+    const size_t wrote = out.pos;
+    left = ZSTD_decompressStream(context.get(), &out, &in);
+    const bool stuck = in.pos == had && out.pos == wrote;
+    if (ZSTD_isError(left) != 0 || out.pos > promised || (left != 0 && stuck)) {
+      return std::nullopt;
+    }
+  }
+  raw.resize(out.pos);
+  return in.pos == in.size && raw.size() == promised ? std::optional(std::move(raw)) : std::nullopt;
+}
+
+// Whether every row belongs to a key group of the section: others would come to a wrong shard.
+bool AllIn(const Batch& batch, const proto::KeyGroupRange& range, uint32_t key_groups) {
+  return std::all_of(batch.hashes()->begin(), batch.hashes()->end(), [&](uint64_t hash) {
+    const uint32_t group = KeyGroupOf(hash, key_groups);
+    return range.begin() <= group && group < range.end();
+  });
 }
 
 // The batch with the hashes that its first `key_columns` columns have now.
@@ -159,13 +212,13 @@ absl::Status SnapshotFileBuilder::Add(const std::vector<StateBlock>& blocks) {
     }
   }
   for (const auto& [operator_index, batches] : by_operator) {
-    AddSections(operator_index, batches);
+    RETURN_IF_ERROR(AddSections(operator_index, batches));
   }
   return absl::OkStatus();
 }
 
-void SnapshotFileBuilder::AddSections(uint32_t operator_index,
-                                      const std::vector<const Batch*>& batches) {
+absl::Status SnapshotFileBuilder::AddSections(uint32_t operator_index,
+                                              const std::vector<const Batch*>& batches) {
   const Sections sections = CutSections(batches, header_.key_groups(), section_rows_);
   std::vector<std::string> raw(sections.ranges.size());
   for (const Batch* batch : batches) {
@@ -175,12 +228,13 @@ void SnapshotFileBuilder::AddSections(uint32_t operator_index,
       rows[sections.of_key_group[KeyGroupOf(hashes[row], header_.key_groups())]].push_back(row);
     });
     for (size_t i = 0; i < rows.size(); ++i) {
-      AppendPiece(*batch, std::move(rows[i]), &raw[i]);
+      RETURN_IF_ERROR(AppendPiece(*batch, std::move(rows[i]), &raw[i]));
     }
   }
   for (size_t i = 0; i < raw.size(); ++i) {
     AddSection(operator_index, sections.ranges[i], sections.rows[i], raw[i]);
   }
+  return absl::OkStatus();
 }
 
 void SnapshotFileBuilder::AddSection(uint32_t operator_index, KeyGroups key_groups, size_t rows,
@@ -337,11 +391,11 @@ absl::StatusOr<std::string> SnapshotFileReader::Decompress(
     return Damaged(
         absl::StrCat("the section at ", section.offset(), " does not match its checksum"));
   }
-  std::string raw(section.raw_bytes(), '\0');
-  if (ZSTD_decompress(raw.data(), raw.size(), stored.data(), stored.size()) != raw.size()) {
+  std::optional<std::string> raw = DecompressAll(stored, section.raw_bytes());
+  if (!raw.has_value()) {
     return Damaged(absl::StrCat("the section at ", section.offset(), " cannot be decompressed"));
   }
-  return raw;
+  return *std::move(raw);
 }
 
 absl::Status SnapshotFileReader::ReadSection(
@@ -365,7 +419,8 @@ absl::Status SnapshotFileReader::ReadSection(
     }
     absl::StatusOr<Batch> batch = DecodeBatch(left.substr(sizeof(uint32_t), length));
     left.remove_prefix(sizeof(uint32_t) + length);
-    if (!batch.ok() || batch->hashes() == nullptr || batch->column_count() < hash_anew) {
+    if (!batch.ok() || batch->hashes() == nullptr || batch->column_count() < hash_anew ||
+        !AllIn(*batch, section.key_groups(), header_.key_groups())) {
       return damaged("cannot be decoded");
     }
     if (hash_anew != 0) {

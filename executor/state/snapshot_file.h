@@ -64,6 +64,7 @@ class SnapshotFileBuilder {
   explicit SnapshotFileBuilder(proto::SnapshotHeader header, size_t section_rows = kSectionRows);
 
   // Adds entries of a shard. INTERNAL: of an operator that the header does not list.
+  // RESOURCE_EXHAUSTED: an entry of 4 GiB.
   absl::Status Add(const std::vector<StateBlock>& blocks);
 
   int64_t rows() const { return rows_; }
@@ -74,7 +75,7 @@ class SnapshotFileBuilder {
                      proto::SnapshotFile* file);
 
  private:
-  void AddSections(uint32_t operator_index, const std::vector<const Batch*>& batches);
+  absl::Status AddSections(uint32_t operator_index, const std::vector<const Batch*>& batches);
   void AddSection(uint32_t operator_index, KeyGroups key_groups, size_t rows, std::string_view raw);
 
   const proto::SnapshotHeader header_;

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -212,6 +213,54 @@ TEST(SnapshotFileTest, AnyByteFlippedIsDataLoss) {
       }
     }
   }
+}
+
+// The file with another index, all checksums right: they are against accidents.
+Written WithIndex(Written written, const std::function<void(proto::SnapshotIndex*)>& change) {
+  std::string& bytes = written.bytes;
+  const size_t trailer = bytes.size() - 3 * sizeof(uint64_t) - 8;
+  uint64_t offset = 0;
+  std::memcpy(&offset, bytes.data() + trailer, sizeof(offset));
+  proto::SnapshotIndex index;
+  EXPECT_TRUE(index.ParseFromArray(bytes.data() + offset, static_cast<int>(trailer - offset)));
+  change(&index);
+  const std::string changed = index.SerializeAsString();
+  const std::string magic = bytes.substr(bytes.size() - 8);
+  bytes.resize(offset);
+  bytes += changed;
+  for (const uint64_t number :
+       {offset, uint64_t{changed.size()}, uint64_t{XXH3_64bits(changed.data(), changed.size())}}) {
+    bytes.append(reinterpret_cast<const char*>(&number), sizeof(number));
+  }
+  bytes += magic;
+  written.file.set_bytes(bytes.size());
+  written.file.set_checksum(XXH3_64bits(bytes.data(), bytes.size()));
+  return written;
+}
+
+absl::Status ReadBack(const Written& written) {
+  const auto reader = SnapshotFileReader::Parse(written.bytes, written.file, kOrigin);
+  if (!reader.ok()) {
+    return reader.status();
+  }
+  std::vector<std::string> rows;
+  return ReadAll(*reader, {0, kKeyGroups}, &rows);
+}
+
+TEST(SnapshotFileTest, EntriesOfOtherKeyGroupsThanTheSectionSaysAreDataLoss) {
+  const Written written = Write({Block("counts", 0, 100, false)}, 1 << 20);
+  EXPECT_TRUE(ReadBack(WithIndex(written, [](proto::SnapshotIndex*) {})).ok());
+  const absl::Status status = ReadBack(WithIndex(written, [](proto::SnapshotIndex* index) {
+    index->mutable_sections(0)->mutable_key_groups()->set_end(1);
+  }));
+  EXPECT_TRUE(absl::IsDataLoss(status)) << status;
+}
+
+TEST(SnapshotFileTest, SectionThatPromisesMoreThanItHoldsTakesNoMemory) {
+  const Written written = Write({Block("counts", 0, 100, false)}, 1 << 20);
+  EXPECT_TRUE(absl::IsDataLoss(ReadBack(WithIndex(written, [](proto::SnapshotIndex* index) {
+    index->mutable_sections(0)->set_raw_bytes(uint64_t{1} << 40);
+  }))));
 }
 
 TEST(SnapshotFileTest, AnotherFileUnderTheNameIsDataLoss) {

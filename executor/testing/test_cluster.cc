@@ -69,6 +69,12 @@ void TestJob::SendStart(int64_t epoch) {
     owner->set_member(ordinal % executors);
   }
   for (size_t i = 0; i < executors; ++i) {
+    start->clear_stream_keys();
+    for (size_t other = 0; other < executors; ++other) {
+      proto::StreamKeys* keys = start->add_stream_keys();
+      keys->set_to(absl::StrCat("key of epoch ", epoch, " from ", i, " to ", other));
+      keys->set_from(absl::StrCat("key of epoch ", epoch, " from ", other, " to ", i));
+    }
     cluster_.driver.Send(cluster_.id(i), message);
   }
 }

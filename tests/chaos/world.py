@@ -195,7 +195,8 @@ class World:
         self.drivers = []
         for number, address in enumerate(self.driver_addresses):
             command = [driver_binary(), "--listen", address, "--directory", self.journal_disk.path, "--metrics",
-                       f"127.0.0.1:{self._metrics_ports[number]}"]
+                       f"127.0.0.1:{self._metrics_ports[number]}", "--allow-path", self.directory, "--allow-secret",
+                       "env:CHAOS_KAFKA"]
             self.drivers.append(Place(f"driver-{number + 1}", command, self.directory, env))
 
     def _make_executors(self, count, proxied, slots):

@@ -21,7 +21,7 @@ INVALID_PRODUCER_EPOCH = 47
 def setUpModule():
     global BROKER
     BROKER = KafkaBroker()
-    BROKER.java("org.apache.kafka.tools.TopicCommand", "--bootstrap-server", BROKER.bootstrap, "--create", "--topic", TOPIC, "--partitions", "2")
+    BROKER.java("org.apache.kafka.tools.TopicCommand", "--bootstrap-server", BROKER.bootstrap, "--create", "--topic", TOPIC, "--partitions", "3")
 
 
 def tearDownModule():
@@ -72,10 +72,11 @@ class Connection:
             return struct.unpack(">ih", answer)[1] == 0
         wait_until(added, 30, "the last transaction is over and another one begins")
 
-    def commit_offset(self, producer, partition, metadata):
-        """The error code."""
+    def commit_offset(self, producer, partitions, metadata):
+        """The error code, which is the same for all partitions."""
+        offsets = b"".join(struct.pack(">iq", partition, 0) + text(metadata) for partition in partitions)
         answer = self._call(TXN_OFFSET_COMMIT, 0, text(self._name) + text(self._name) + struct.pack(">qh", *producer)
-                            + struct.pack(">i", 1) + text(TOPIC) + struct.pack(">iiq", 1, partition, 0) + text(metadata))
+                            + struct.pack(">i", 1) + text(TOPIC) + struct.pack(">i", len(partitions)) + offsets)
         return struct.unpack(">h", answer[-2:])[0]
 
     def commit(self, producer):
@@ -93,38 +94,44 @@ class Connection:
 
 class LateOffsetTest(unittest.TestCase):
 
-    def late(self, name, partition_of_zombie):
-        """The markers of both partitions after a successor's transaction in which a zombie's offset has come."""
+    def late(self, name, of_zombie, of_successor=(0,)):
+        """A connection after a successor's transaction in which a zombie's offsets have come, each for its partitions."""
         connection = Connection(name)
         self.addCleanup(connection.close)
         connection.find_coordinators()
         zombie = connection.init()
         connection.add_offsets(zombie)
-        self.assertEqual(connection.commit_offset(zombie, partition_of_zombie, "5:1"), 0)
+        self.assertEqual(connection.commit_offset(zombie, of_zombie, "5:1"), 0)
         self.assertEqual(connection.commit(zombie), 0)
-        wait_until(lambda: connection.offset(partition_of_zombie) == "5:1", 30, "the first marker is there")
+        wait_until(lambda: connection.offset(of_zombie[-1]) == "5:1", 30, "the first marker is there")
         connection.add_offsets(zombie)  # and sleeps
 
         successor = connection.init()
         connection.add_offsets(successor)
-        self.assertEqual(connection.commit_offset(successor, 0, "6:2"), 0)
-        self.assertEqual(connection.commit_offset(zombie, partition_of_zombie, "5:2"), INVALID_PRODUCER_EPOCH)
+        self.assertEqual(connection.commit_offset(successor, of_successor, "6:2"), 0)
+        self.assertEqual(connection.commit_offset(zombie, of_zombie, "5:2"), INVALID_PRODUCER_EPOCH)
         self.assertEqual(connection.commit(successor), 0)
         connection.add_offsets(successor)  # so the transaction is over
         return connection
 
     def test_the_successors_marker_is_safe_in_another_partition(self):
-        connection = self.late("apart", partition_of_zombie=1)
+        connection = self.late("apart", of_zombie=(1,))
         wait_until(lambda: connection.offset(0) == "6:2", 30, "the marker of the successor is there")
+        self.assertEqual(connection.offset(1), "5:1")
+
+    def test_of_two_markers_the_one_in_another_partition_is_safe(self):
+        """As of epochs 16 apart: they share one partition, each has another for itself."""
+        connection = self.late("half", of_zombie=(0, 1), of_successor=(0, 2))
+        wait_until(lambda: connection.offset(2) == "6:2", 30, "the marker of the successor is there")
         self.assertEqual(connection.offset(1), "5:1")
 
     def test_the_successors_marker_is_lost_in_the_same_partition(self):
         """Should this fail, the broker has been mended, and epochs may share a partition again."""
-        connection = self.late("shared", partition_of_zombie=0)
+        connection = self.late("shared", of_zombie=(0,))
         # What is committed after it is there, so it will not come any more.
         successor = connection.init()
         connection.add_offsets(successor)
-        self.assertEqual(connection.commit_offset(successor, 1, "7:3"), 0)
+        self.assertEqual(connection.commit_offset(successor, (1,), "7:3"), 0)
         self.assertEqual(connection.commit(successor), 0)
         wait_until(lambda: connection.offset(1) == "7:3", 30, "the next marker is there")
         self.assertEqual(connection.offset(0), "5:1")

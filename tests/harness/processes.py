@@ -330,13 +330,14 @@ class Cli:
 
 
 class Cluster:
-    """One driver, standbys of it if asked, and any number of executors as processes."""
+    """One driver, standbys of it if asked, and any number of executors as processes. Scripts may use `allow_paths`."""
 
-    def __init__(self, executors, directory=None, driver_arguments=(), journal=None, standbys=0):
+    def __init__(self, executors, directory=None, driver_arguments=(), journal=None, standbys=0, allow_paths=()):
         self.directory = pathlib.Path(directory) if directory else new_directory("cluster")
         self.journal = pathlib.Path(journal) if journal else self.directory / "journal"
         self._driver_port, self._metrics_port, *standby_ports = free_ports(2 + standbys)
         self._driver_arguments = driver_arguments
+        self._allow_paths = allow_paths
         self.addresses = [f"127.0.0.1:{port}" for port in (self._driver_port, *standby_ports)]
         self.address = ",".join(self.addresses)  # as clients and executors are told
         self.driver = None
@@ -356,8 +357,12 @@ class Cluster:
         binary = find_file("driver/millrace-driver", "bazel-bin/driver/millrace-driver")
         self.driver = Process(
             "driver", [binary, "--listen", self.addresses[0], "--directory", self.journal, "--metrics",
-                       f"127.0.0.1:{self._metrics_port}", *self._driver_arguments], self.directory)
+                       f"127.0.0.1:{self._metrics_port}", *self._driver_flags()], self.directory)
         wait_until(self._driver_ready, 30, "the driver listens")
+
+    def _driver_flags(self):
+        allowed = [argument for path in self._allow_paths for argument in ("--allow-path", path)]
+        return [*allowed, *self._driver_arguments]
 
     def _driver_ready(self):
         if not self.driver.running():
@@ -368,7 +373,7 @@ class Cluster:
         """A driver that waits for its directory; it is on the list of `standbys` until the test takes it from there."""
         binary = find_file("driver/millrace-driver", "bazel-bin/driver/millrace-driver")
         name = f"standby-{len(self.standbys) + 1}-{address.rpartition(':')[2]}"
-        process = Process(name, [binary, "--listen", address, "--directory", self.journal, *self._driver_arguments],
+        process = Process(name, [binary, "--listen", address, "--directory", self.journal, *self._driver_flags()],
                           self.directory)
         self.standbys.append(process)
         wait_until(lambda: "standby: " in process.text(), 30, f"{name} waits for the directory")

@@ -29,7 +29,7 @@ class ChangeTest(unittest.TestCase):
         self.sink = f"{self.name}.out"
         self.kafka.create_topic(self.source, PARTITIONS)
         self.kafka.create_topic(self.sink, PARTITIONS)
-        self.cluster = Cluster(2)
+        self.cluster = Cluster(2, allow_paths=[self.directory])
         self.cli = self.cluster.cli(BROKER.bootstrap)
         self.lines = []
 

@@ -152,6 +152,29 @@ TEST_F(PoisonTest, BehindAnExchangeThereIsNoRecordToSetAside) {
   EXPECT_TRUE(skipped.ok()) << skipped.status();
 }
 
+// Whatever a record is, words about it are short: in the table of failed records, whose own records
+// would otherwise be too large wherever this one was, in the job's message and in the journal.
+TEST_F(PoisonTest, ALongRecordIsNotRepeatedByItsError) {
+  const std::string value = std::string(900'000, 'x');
+  Produce(0, {{std::nullopt, "{\"n\": \"" + value + "\"}"}});
+  const auto engine = StartEngine({.slots = 2});
+  ASSERT_NE(engine, nullptr);
+  const std::string insert = "INSERT INTO shown SELECT n FROM events";
+  const auto set_aside = RunJob(*engine, Script("error text", insert));
+  ASSERT_TRUE(set_aside.ok()) << set_aside.status();
+  ASSERT_EQ(Dead().size(), 1u);
+  EXPECT_LE(Dead()[0].size(), 2048u);
+  EXPECT_THAT(Dead()[0], testing::AllOf(HasSubstr("record at offset 0 of partition events/0"),
+                                        HasSubstr("bytes left out")));
+  const auto failed = RunJob(*engine, Script("error text", insert, "fail"));
+  ASSERT_FALSE(failed.ok());
+  EXPECT_LE(failed.status().message().size(), 2200u);
+  EXPECT_TRUE(absl::StrContains(failed.status().message(), "bytes left out")) << failed.status();
+  const auto jobs = engine->client().List();
+  ASSERT_TRUE(jobs.ok()) << jobs.status();
+  EXPECT_LE(jobs->ByteSizeLong(), 16u << 10);
+}
+
 // The killed executor's batches run again on the other one.
 TEST_F(PoisonTest, AnExecutorThatDiesDoublesNoFailedRecord) {
   const auto engine = StartEngine({.slots = 2, .executors = 2});

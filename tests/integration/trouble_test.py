@@ -235,6 +235,46 @@ class ClusterTroubleTest(TroubleCase):
         result = self.cli.run("run", self.script(self.kafka_to_print()), "--set", f"checkpoint_location={cluster.journal}")
         self.expect_failure(result, 1, str(cluster.journal), "in use by another driver", cluster.address)
 
+    def test_a_script_from_the_network_reaches_only_what_the_operator_names(self):
+        allowed, outside = self.directory / "allowed", self.directory / "outside"
+        allowed.mkdir()
+        outside.mkdir()
+        (outside / "secret.txt").write_text("secret\n")
+        (allowed / "link").symlink_to(outside)
+        (allowed / "lines.txt").write_text("a line\n")
+        cluster = Cluster(1, driver_arguments=["--allow-secret", "env:MILLRACE_TEST_*"], allow_paths=[allowed])
+        self.addCleanup(cluster.close)
+        cli = cluster.cli(BROKER.bootstrap)
+
+        def script(source="'generator', rows = '1'", sink="'blackhole'", settings=""):
+            return self.script(f"{settings}\nCREATE TABLE i (value text) WITH (connector = {source});\n"
+                               f"CREATE TABLE o (value text) WITH (connector = {sink});\nINSERT INTO o SELECT value FROM i;\n")
+
+        def file(path):
+            return f"'file', format = 'raw', path = '{path}'"
+        for path in (outside / "secret.txt", allowed / ".." / "outside" / "secret.txt", allowed / "link" / "*",
+                     allowed / "link" / "secret.txt", "/proc/self/environ"):
+            with self.subTest(path=path):
+                self.expect_failure(cli.run("submit", script(source=file(path))), 1, str(path), "--allow-path")
+                self.expect_failure(cli.run("submit", script(sink=file(path))), 1, str(path), "--allow-path")
+        (allowed / "found").mkdir()
+        (allowed / "found" / "x.txt").symlink_to(outside / "secret.txt")
+        self.expect_failure(cli.run("submit", script(source=file(allowed / "found"))), 1, "x.txt", "--allow-path")
+        self.expect_failure(cli.run("submit", script(settings=f"SET checkpoint_location = '{outside}';")), 1, str(outside),
+                            "--allow-path")
+        self.expect_failure(cli.run("submit", script(), "--from", outside), 1, str(outside), "--allow-path")
+        for secret in ("env:HOME", f"file:{outside}/secret.txt", "file:/etc/hostname"):
+            kafka = f"'kafka', \"bootstrap.servers\" = '${{{secret}}}', topic = 'x', format = 'raw'"
+            self.expect_failure(cli.run("submit", script(source=kafka)), 1, secret, "--allow-secret")
+        for name in ("../../x", "a/b", "..", "x\ny"):
+            self.expect_failure(cli.run("submit", script(), "--name", name), 1, "cannot name a job")
+        inside = script(source=file(allowed / "lines.txt"), sink=file(allowed / "out"))
+        cli.ok("submit", inside, "--name", "inside")
+        cli.wait_for_phase("inside", "finished")
+        written = [line for path in (allowed / "out").glob("part-*") for line in path.read_text().splitlines()]
+        self.assertEqual(written, ["a line"])
+        self.expect_failure(cli.run("jobs", "savepoint", "inside", "--location", outside / "s"), 1, str(outside), "--allow-path")
+
     def test_topic_deleted_under_a_job(self):
         self.cli.create_topic(self.name)
         cluster = Cluster(1)

@@ -255,6 +255,32 @@ TEST(AggregatesTest, DamagedPartialsAreAnError) {
   }
 }
 
+// They come from other processes and from disks: places in a text, and powers of ten.
+TEST(AggregatesTest, PartialsThatPointOutsideOfThemselvesAreAnError) {
+  uint32_t group = 0;
+  const AggregateFunction& list = Find("string_agg", {TypeId::kText, TypeId::kText});
+  for (const char* delimiter : {"-1", "4", "9223372036854775807"}) {
+    States states(list, 1);
+    EXPECT_EQ(list.MergePartial({MakeColumn(TypeId::kBytea, {"\\x616263"}),
+                                 MakeColumn(TypeId::kInt64, {delimiter})},
+                                RowSet{nullptr, 1}, &group, states.get())
+                  .code(),
+              absl::StatusCode::kDataLoss)
+        << delimiter;
+  }
+  const AggregateFunction& sum = Find("sum", {TypeId::kNumeric});
+  for (const char* scale : {"ffffffff", "00000001", "00000080"}) {  // −1, 2^24 and −2^31
+    States states(sum, 1);
+    const std::string partial =
+        absl::StrCat("\\x", std::string(48, '0'), scale, "0100000000000000", std::string(64, '0'));
+    EXPECT_EQ(sum.MergePartial({MakeColumn(TypeId::kBytea, {partial})}, RowSet{nullptr, 1}, &group,
+                               states.get())
+                  .code(),
+              absl::StatusCode::kDataLoss)
+        << scale;
+  }
+}
+
 // ---- random inserts and retractions, in batches, over partial states merged in any order, against
 // a plain loop ----
 

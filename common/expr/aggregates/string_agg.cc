@@ -83,11 +83,17 @@ class StringAgg : public TypedAggregate<StringAggState> {
 
   absl::Status MergePartial(const std::vector<ColumnPtr>& partials, RowSet rows,
                             const uint32_t* groups, AggregateStates states) const override {
+    absl::Status status;
     ForEachNonNull(*partials[0], rows, [&](uint32_t i, uint32_t row) {
-      states.at<StringAggState>(groups[i]).Append(partials[0]->value<TextView>(row).view(),
-                                                  partials[1]->value<int64_t>(row));
+      const std::string_view text = partials[0]->value<TextView>(row).view();
+      const auto delimiter = partials[1]->value<int64_t>(row);
+      if (delimiter < 0 || static_cast<size_t>(delimiter) > text.size()) {
+        status.Update(absl::DataLossError("a partial string_agg is damaged"));
+        return;
+      }
+      states.at<StringAggState>(groups[i]).Append(text, delimiter);
     });
-    return absl::OkStatus();
+    return status;
   }
 
   absl::StatusOr<ColumnPtr> Finalize(AggregateStates states, const uint32_t* groups,

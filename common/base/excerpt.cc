@@ -1,0 +1,41 @@
+#include "common/base/excerpt.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status.h"
+
+namespace millrace {
+namespace {
+
+bool ContinuesCharacter(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
+
+}  // namespace
+
+std::string Excerpt(std::string_view text, size_t max_bytes) {
+  constexpr size_t kRoomForCount = 40;
+  if (text.size() <= max_bytes) {
+    return std::string(text);
+  }
+  // The beginning says what is wrong, the end often where.
+  const size_t shown = max_bytes - kRoomForCount;
+  size_t head = shown - shown / 3;
+  size_t tail = text.size() - shown / 3;
+  while (head > 0 && ContinuesCharacter(text[head])) {
+    --head;
+  }
+  while (tail < text.size() && ContinuesCharacter(text[tail])) {
+    ++tail;
+  }
+  return absl::StrCat(ToAbsl(text.substr(0, head)), "… (", tail - head, " bytes left out) …",
+                      ToAbsl(text.substr(tail)));
+}
+
+absl::Status WithExcerpt(absl::Status status) {
+  if (status.message().size() <= kMaxMessageBytes) {
+    return status;
+  }
+  return absl::Status(status.code(), Excerpt(ToStd(status.message())));
+}
+
+}  // namespace millrace

@@ -1,0 +1,75 @@
+// Segments of the journal: frames, records, and what a job's history makes of them. Checksums are
+// put right first (snapshot_target.cc says why).
+#include <xxhash.h>
+
+#include <cstring>
+#include <optional>
+
+#include "common/base/little_endian.h"
+#include "driver/batch/job_history.h"
+#include "driver/journal/journal_frame.h"
+#include "tests/fuzz/targets.h"
+
+namespace millrace {
+namespace {
+
+std::string WithChecksums(std::string bytes) {
+  for (size_t at = 0; at + kFrameHeaderBytes <= bytes.size();) {
+    const std::string_view rest = std::string_view(bytes).substr(at);
+    const size_t length = FrameLength(rest);
+    if (length < kFrameHeaderBytes || length > rest.size()) {
+      break;
+    }
+    const size_t payload = length - kFrameHeaderBytes;
+    const uint64_t hash = XXH3_64bits_withSeed(rest.data() + kFrameHeaderBytes, payload, payload);
+    std::memcpy(bytes.data() + at + 8, &hash, sizeof(hash));
+    at += length;
+  }
+  return bytes;
+}
+
+}  // namespace
+
+void FuzzJournal(std::string_view bytes) {
+  const std::string segment = WithChecksums(std::string(bytes));
+  std::optional<JobHistory> history;
+  ReadFrames(segment, "segment", [&](const proto::JournalRecord& record) {
+    if (!history.has_value()) {
+      if (record.has_job_submitted()) {
+        history.emplace(record.job_submitted());
+      }
+      return absl::OkStatus();
+    }
+    return history->Apply(record);
+  }).IgnoreError();
+  if (history.has_value()) {
+    history->PlanRecovery().IgnoreError();
+  }
+}
+
+std::vector<std::string> JournalSeeds() {
+  proto::JournalRecord submitted;
+  proto::JobSubmitted* job = submitted.mutable_job_submitted();
+  job->set_job_id("j");
+  job->set_name("n");
+  job->set_incarnation("i");
+  job->mutable_plan()->add_sources()->set_table("t");
+  proto::PartitionStart* partition = job->add_partitions();
+  partition->mutable_key()->set_partition("t/0");
+  proto::JournalRecord epoch;
+  epoch.mutable_epoch_started()->set_job_id("j");
+  epoch.mutable_epoch_started()->set_epoch(1);
+  proto::JournalRecord planned;
+  planned.mutable_batch_planned()->set_job_id("j");
+  planned.mutable_batch_planned()->set_batch(1);
+  planned.mutable_batch_planned()->set_epoch(1);
+  proto::JournalRecord ended;
+  ended.mutable_job_ended()->set_job_id("j");
+  std::vector<std::string> seeds(1);
+  AppendFrame({submitted}, &seeds[0]);
+  AppendFrame({epoch, planned}, &seeds[0]);
+  AppendFrame({ended}, &seeds[0]);
+  return seeds;
+}
+
+}  // namespace millrace
