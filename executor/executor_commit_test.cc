@@ -74,6 +74,28 @@ TEST(ExecutorCommitTest, BatchesThatWaitAreCommittedInOneStep) {
   EXPECT_THAT(cluster.output.RowsOf(4), ElementsAre("t/1-2"));
 }
 
+// One's BatchCommitted asks all writers when they want to be woken, while the other's batch opens
+// the writers of a partition that has just appeared.
+TEST(ExecutorCommitTest, ABatchCommitsWhileTheNextOneOpensWriters) {
+  constexpr int64_t kBatches = 100;
+  TestCluster cluster(1);
+  TestJob job(&cluster, CopyPlan({}), {"t/0"});
+  cluster.topic.Append("t/0", {"first"});
+  job.Start(1);
+  job.Run(1, {{"t/0", {0, 1}}});
+  for (int64_t batch = 2; batch <= kBatches; ++batch) {
+    const std::string partition = absl::StrCat("t/", batch);
+    cluster.topic.Append(partition, {partition});
+    job.AddPartition(partition);
+    job.SendCommit(batch - 1);
+    job.SendRun(batch, {{partition, {0, 1}}});
+    job.WaitPrepared(batch);
+    job.WaitCommitted(batch - 1);
+  }
+  job.Commit(kBatches);
+  EXPECT_EQ(cluster.output.Rows().size(), static_cast<size_t>(kBatches));
+}
+
 TEST(ExecutorCommitTest, CommitSaidAgainIsAnsweredAndNotDoneAgain) {
   TestCluster cluster(1);
   AppendLines(&cluster, 2);
