@@ -96,6 +96,77 @@ TEST(ExecutorCommitTest, ABatchCommitsWhileTheNextOneOpensWriters) {
   EXPECT_EQ(cluster.output.Rows().size(), static_cast<size_t>(kBatches));
 }
 
+// A job with more writers than an executor has threads for them, all of which hang.
+class HangingJobTest : public ::testing::Test {
+ protected:
+  static constexpr int kPartitions = 200;
+  static constexpr int kEnoughCalls = 96;
+
+  HangingJobTest()
+      : cluster(1), partitions_(Partitions()), hanging(&cluster, CopyPlan({}), partitions_) {
+    hanging.SetName("hanging");
+    for (const std::string& partition : partitions_) {
+      cluster.topic.Append(partition, {partition});
+      all_[partition] = {0, 1};
+    }
+  }
+  ~HangingJobTest() override { cluster.output.Release(); }
+
+  static std::vector<std::string> Partitions() {
+    std::vector<std::string> partitions;
+    for (int p = 0; p < kPartitions; ++p) {
+      partitions.push_back(absl::StrCat("h/", p));
+    }
+    return partitions;
+  }
+
+  // Another job, from its claims to a commit.
+  void ExpectAnotherJobWorks() {
+    cluster.topic.Append("t/0", {"a"});
+    TestJob other(&cluster, CopyPlan({}), {"t/0"});
+    other.Start(7);
+    other.Run(11, {{"t/0", {0, 1}}});
+    other.Commit(11);
+    EXPECT_THAT(cluster.output.RowsOf(11), ElementsAre("a"));
+  }
+
+  TestCluster cluster;
+  const std::vector<std::string> partitions_;
+  TestJob::Ranges all_;
+  TestJob hanging;
+};
+
+TEST_F(HangingJobTest, CommitsThatHangDoNotHoldUpAnotherJob) {
+  hanging.Start(1);
+  hanging.Run(1, all_);
+  cluster.output.Hang("hanging");
+  hanging.SendCommit(1);
+  cluster.output.WaitUntilHanging(kEnoughCalls);
+  ExpectAnotherJobWorks();
+  cluster.output.Release();
+  hanging.WaitCommitted(1);
+}
+
+TEST_F(HangingJobTest, ClaimsThatHangDoNotHoldUpAnotherJob) {
+  cluster.output.Hang("hanging");
+  hanging.SendStart(1);
+  cluster.output.WaitUntilHanging(kEnoughCalls);
+  ExpectAnotherJobWorks();
+  cluster.output.Release();
+  hanging.WaitReady(1);
+}
+
+TEST_F(HangingJobTest, AJobsOwnReportsGoOnWhileItsCommitsHang) {
+  hanging.Start(1);
+  hanging.Run(1, all_);
+  cluster.output.Hang("hanging");
+  hanging.SendCommit(1);
+  cluster.output.WaitUntilHanging(kEnoughCalls);
+  hanging.Run(2, {});
+  cluster.output.Release();
+  hanging.WaitCommitted(1);
+}
+
 TEST(ExecutorCommitTest, CommitSaidAgainIsAnsweredAndNotDoneAgain) {
   TestCluster cluster(1);
   AppendLines(&cluster, 2);

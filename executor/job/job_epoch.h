@@ -25,6 +25,7 @@
 #include "common/storage/checkpoint_store.h"
 #include "executor/job/batch_committer.h"
 #include "executor/job/batch_run.h"
+#include "executor/job/blocking_lanes.h"
 #include "executor/job/epoch_layout.h"
 #include "executor/job/job_metrics.h"
 #include "executor/job/keyed_shard.h"
@@ -53,7 +54,7 @@ struct JobRuntime {
   const FunctionRegistry* functions = nullptr;
   Clock* clock = nullptr;
   TaskPool* slots = nullptr;
-  TaskPool* blocking = nullptr;
+  BlockingLanes* blocking = nullptr;
   ShuffleHub* shuffle = nullptr;
   FlowGate* gate = nullptr;
   MemoryBudget* memory = nullptr;
@@ -113,6 +114,7 @@ class JobEpoch : public TaskHost,
   // TaskHost.
   bool Spawn(std::function<void()> task, QueuePlace place) override;
   bool SpawnBlocking(std::function<void()> task) override;
+  bool SpawnReport(std::function<void()> task) override;
   bool ended() const override { return ending_.load(std::memory_order_relaxed); }
   void Fail(BatchId batch, const absl::Status& status) override;
   void UnitEnded(const std::shared_ptr<BatchRun>& run, uint32_t stage) override;
@@ -144,6 +146,7 @@ class JobEpoch : public TaskHost,
 
   // --- job_epoch.cc
   std::shared_ptr<void> WorkToken();
+  bool SpawnOn(BlockingLanes::Lane* lane, std::function<void()> task);
   void StartNextBatch();
   void OpenPartitions(const proto::RunBatch& message, std::function<void()> done);
   void StartBatch(const proto::RunBatch& message);
@@ -179,6 +182,9 @@ class JobEpoch : public TaskHost,
   DriverSink* const driver_;
   const EpochLayout layout_;
   JobMetrics metrics_;
+  // Reports, opening and closing do not wait behind writers' calls.
+  const std::shared_ptr<BlockingLanes::Lane> writers_lane_;
+  const std::shared_ptr<BlockingLanes::Lane> control_lane_;
 
   // Made by Open, taken down by Close; in between they do not change except for writers of new
   // partitions.

@@ -12,6 +12,11 @@
 namespace millrace {
 namespace {
 
+// Of an epoch's threads for calls that block. One whose calls all hang leaves some of what all
+// share, and each has a few for itself.
+constexpr BlockingLanes::Quota kWritersQuota{.most = 96, .reserved = 8};
+constexpr BlockingLanes::Quota kControlQuota{.most = 4, .reserved = 4};
+
 // Whether running the same batch again may go better.
 bool IsRetryable(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
@@ -26,6 +31,8 @@ JobEpoch::JobEpoch(const JobRuntime* runtime, DriverSink* driver, uint64_t sessi
       driver_(driver),
       layout_(std::move(layout)),
       metrics_(runtime->metrics, layout_.job_name),
+      writers_lane_(runtime->blocking->NewLane(kWritersQuota)),
+      control_lane_(runtime->blocking->NewLane(kControlQuota)),
       committer_(this, runtime->clock, &metrics_, runtime->commit,
                  [this](proto::BatchCommitted committed) {
                    proto::ExecutorMessage message;
@@ -46,14 +53,14 @@ void JobEpoch::Open() {
     // Not the object itself is counted but the work: the deleter runs when the last task has let
     // go.
     work_ = std::shared_ptr<void>(nullptr, [self = shared_from_this()](void*) {
-      self->runtime_.blocking->Submit([self] { self->Close(); });
+      self->control_lane_->Submit([self] { self->Close(); });
     });
   }
   if (ended()) {
     BeginEnd();  // stopped before it was opened: only closing is left
     return;
   }
-  SpawnBlocking([this] { OpenParts(); });
+  SpawnReport([this] { OpenParts(); });
 }
 
 void JobEpoch::OpenParts() {
