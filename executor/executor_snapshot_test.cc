@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <map>
 #include <sstream>
 #include <string>
@@ -420,6 +421,26 @@ TEST_F(SnapshotTest, UnknownKindOfPlaceFailsTheEpoch) {
   job.snapshot_location = "s3://bucket/snapshots";
   job.SendStart(1);
   EXPECT_THAT(job.WaitFailed().message(), HasSubstr("no scheme s3"));
+}
+
+TEST_F(SnapshotTest, AFileThatMayNotBeReadIsForTheDriverToLookAt) {
+  job.executors = 1;
+  job.Start(1);
+  RunAndCommit(1);
+  const proto::SnapshotLayer layer = job.Snapshot(1, true);
+  int64_t epoch = 2;
+  for (const absl::Status& error :
+       {absl::PermissionDeniedError("not permitted"), absl::UnavailableError("stale file handle"),
+        absl::InternalError("Input/output error")}) {
+    cluster.files.SetFault([&](MemoryFileSystem::Operation operation, const std::string&) {
+      return operation == MemoryFileSystem::Operation::kRead ? error : absl::OkStatus();
+    });
+    SendRestore(epoch++, 1, {layer});
+    const proto::EpochFailed failed = job.WaitFailed();
+    EXPECT_TRUE(failed.restore_failed()) << failed.message();
+    EXPECT_THAT(failed.message(), HasSubstr(std::string(error.message())));
+    cluster.files.SetFault(nullptr);
+  }
 }
 
 TEST_F(SnapshotTest, ReportIsSentAgainAfterABreakUntilTheNextSnapshot) {

@@ -59,6 +59,9 @@ class FakeExecutor {
   // Answers RunBatch with this failure instead; OK = no more.
   void FailBatches(absl::Status status, bool retryable);
 
+  // What it has where the driver keeps snapshots; empty = the same directory.
+  void SeeStoreAt(std::string directory);
+
   std::vector<proto::RunBatch> runs() const;
   std::vector<int64_t> commits() const;
   std::vector<proto::StartEpoch> starts() const;
@@ -68,6 +71,7 @@ class FakeExecutor {
   void Serve();
   void Answer(const proto::DriverMessage& message);
   void AnswerRun(const proto::RunBatch& run);
+  absl::Status ProveStore(const proto::StartEpoch& start, proto::EpochReady* ready);
   void Send(const proto::ExecutorMessage& message);
   void Beat();
 
@@ -81,6 +85,7 @@ class FakeExecutor {
   bool ended_ = false;
   absl::Status failure_;
   bool retryable_ = false;
+  std::string store_directory_;
   std::map<std::string, int64_t> first_batch_;  // by job
   std::vector<proto::RunBatch> runs_;
   std::vector<int64_t> commits_;

@@ -41,6 +41,7 @@ struct EpochLayout {
   BatchId committed_batch;  // by the journal
   BatchId planned_batch;
   std::string snapshot_location;  // empty = none are taken
+  std::string store_mark;         // a file that the driver has just written there; empty = none
   proto::Snapshot restore;        // without layers: begins with nothing
 
   proto::JobPlan plan;

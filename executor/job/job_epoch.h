@@ -23,6 +23,7 @@
 #include "absl/synchronization/mutex.h"
 #include "common/base/clock.h"
 #include "common/storage/checkpoint_store.h"
+#include "common/storage/store_mark.h"
 #include "executor/job/batch_committer.h"
 #include "executor/job/batch_run.h"
 #include "executor/job/blocking_lanes.h"
@@ -130,10 +131,15 @@ class JobEpoch : public TaskHost,
   void OpenParts();
   // Of whatever is not the snapshot.
   void FailOpening(const absl::Status& status);
+  void EndFailed(BatchId batch, const absl::Status& status, bool store_unseen);
   absl::Status OpenSources();
   absl::Status OpenStateBackend();
   absl::Status OpenShards();
   absl::Status OpenSnapshots();
+  // Shows the driver that this executor sees the store that it uses, or ends the epoch. `store_`
+  // makes no directories: where one is missing, something is not mounted.
+  bool ProveStore();
+  absl::Status AnswerMark();
   // Each of these calls `done` when all has gone well.
   void RestoreState(std::function<void()> done);
   void OpenWriters(std::vector<std::pair<uint32_t, uint32_t>> wanted, std::function<void()> done);
@@ -198,6 +204,8 @@ class JobEpoch : public TaskHost,
       shards_;                              // by stage and keyed shard; null where not ours
   std::unique_ptr<CheckpointStore> store_;  // null when there are no snapshots
   std::unique_ptr<SnapshotTaker> snapshots_;
+  std::string store_mark_nonce_;  // what the driver's mark holds
+  StoreMark store_answer_;
   BatchCommitter committer_;
 
   std::atomic<bool> ending_ = false;

@@ -86,6 +86,9 @@ void JobEpoch::OpenParts() {
     FailOpening(status);
     return;
   }
+  if (!ProveStore()) {
+    return;
+  }
   RestoreState([this] {
     OpenWriters(sinks_->WritersToOpen(), [this] {
       ClaimRetired([this](std::vector<proto::SinkMarker> markers) {
@@ -153,7 +156,8 @@ absl::Status JobEpoch::OpenShards() {
 
 absl::Status JobEpoch::OpenSnapshots() {
   if (!layout_.snapshot_location.empty()) {
-    ASSIGN_OR_RETURN(store_, CheckpointStore::Open(layout_.snapshot_location, runtime_.files));
+    ASSIGN_OR_RETURN(store_, CheckpointStore::Open(layout_.snapshot_location, runtime_.files,
+                                                   MissingDirectories::kRefuse));
   }
   snapshots_ = std::make_unique<SnapshotTaker>(
       SnapshotTaker::Parts{.host = this,
@@ -168,6 +172,35 @@ absl::Status JobEpoch::OpenSnapshots() {
         Address(message.mutable_snapshot_written());
         Report(std::move(message));
       });
+  return absl::OkStatus();
+}
+
+bool JobEpoch::ProveStore() {
+  if (store_ == nullptr || layout_.store_mark.empty()) {
+    return true;
+  }
+  const absl::Status answered = AnswerMark();
+  if (!answered.ok()) {
+    EndFailed(BatchId(),
+              Annotate(answered, absl::StrCat("snapshot directory ", layout_.snapshot_location)),
+              /*store_unseen=*/true);
+  }
+  return answered.ok();
+}
+
+absl::Status JobEpoch::AnswerMark() {
+  absl::StatusOr<std::string> nonce = ReadMark(store_.get(), layout_.store_mark);
+  if (absl::IsNotFound(nonce.status())) {
+    return absl::NotFoundError(
+        absl::StrCat(nonce.status().message(),
+                     ", which the driver has just written: this executor sees another "
+                     "directory there; mount the one that the driver uses"));
+  }
+  RETURN_IF_ERROR(nonce.status());
+  store_mark_nonce_ = *std::move(nonce);
+  ASSIGN_OR_RETURN(store_answer_,
+                   LeaveMark(store_.get(), StoreMarkPrefix(layout_.incarnation.value(),
+                                                           layout_.epoch, "executor")));
   return absl::OkStatus();
 }
 
@@ -263,6 +296,11 @@ void JobEpoch::Ready(std::vector<proto::SinkMarker> markers) {
   proto::ExecutorMessage message;
   Address(message.mutable_epoch_ready());
   message.mutable_epoch_ready()->set_wake_at_us(WakeAtUs());
+  if (!store_mark_nonce_.empty()) {
+    message.mutable_epoch_ready()->set_store_mark_nonce(store_mark_nonce_);
+    message.mutable_epoch_ready()->mutable_store_answer()->set_name(store_answer_.name);
+    message.mutable_epoch_ready()->mutable_store_answer()->set_nonce(store_answer_.nonce);
+  }
   for (std::vector<proto::SinkMarker>* some : {&own, &markers}) {
     for (proto::SinkMarker& marker : *some) {
       *message.mutable_epoch_ready()->add_markers() = std::move(marker);
@@ -274,6 +312,10 @@ void JobEpoch::Ready(std::vector<proto::SinkMarker> markers) {
 }
 
 void JobEpoch::Fail(BatchId batch, const absl::Status& status) {
+  EndFailed(batch, status, /*store_unseen=*/false);
+}
+
+void JobEpoch::EndFailed(BatchId batch, const absl::Status& status, bool store_unseen) {
   {
     absl::MutexLock lock(&mutex_);
     if (phase_ == Phase::kEnding || phase_ == Phase::kEnded) {
@@ -284,8 +326,9 @@ void JobEpoch::Fail(BatchId batch, const absl::Status& status) {
     failure_->set_batch(batch.value());
     failure_->set_code(static_cast<int32_t>(status.code()));
     failure_->set_message(std::string(status.message()));
-    failure_->set_retryable(IsRetryable(status));
-    failure_->set_restore_failed(phase_ == Phase::kOpening && batch == BatchId() &&
+    failure_->set_retryable(store_unseen || IsRetryable(status));
+    failure_->set_store_unseen(store_unseen);
+    failure_->set_restore_failed(!store_unseen && phase_ == Phase::kOpening && batch == BatchId() &&
                                  absl::IsDataLoss(status));
     phase_ = Phase::kEnding;
   }

@@ -243,7 +243,7 @@ TEST(SnapshotFileTest, KeysHashedInAnotherWayAreRefused) {
   EXPECT_THAT(std::string(reader.status().message()), HasSubstr("key hash version 2"));
 }
 
-TEST(SnapshotFileTest, GoneAndUnreadableFilesAreDataLoss) {
+TEST(SnapshotFileTest, WhatCannotBeReadIsDataLossWhateverTheReason) {
   const Written written = Write(Blocks(), 100);
   MemoryFileSystem files;
   const auto store = *CheckpointStore::Open("/s", &files);
@@ -257,8 +257,8 @@ TEST(SnapshotFileTest, GoneAndUnreadableFilesAreDataLoss) {
   EXPECT_TRUE(
       absl::IsDataLoss(SnapshotFileReader::Open(store.get(), written.file, kOrigin).status()));
   error = absl::PermissionDeniedError("not permitted reading f");
-  EXPECT_TRUE(absl::IsPermissionDenied(
-      SnapshotFileReader::Open(store.get(), written.file, kOrigin).status()));
+  EXPECT_TRUE(
+      absl::IsDataLoss(SnapshotFileReader::Open(store.get(), written.file, kOrigin).status()));
 }
 
 TEST(SnapshotFileTest, ErrorsOfTheTakerCarryTheFilesName) {
