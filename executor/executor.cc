@@ -233,6 +233,7 @@ proto::Heartbeat ExecutorImpl::Heartbeat() {
   heartbeat.set_cpu_seconds(CpuSeconds());
   heartbeat.set_draining(draining_.load());
   jobs_->FillState(&heartbeat);
+  jobs_->ContinueSnapshots();
   const auto gauge = [this](const char* name, const char* help, double value) {
     metrics_.Gauge(name, help).Set(value);
   };

@@ -57,7 +57,7 @@ struct JobStateOptions {
   int64_t ready_timeout_us = 60'000'000;  // StartEpoch to EpochReady: readers and writers connect
   int64_t prepare_timeout_us = 600'000'000;   // RunBatch to BatchPrepared
   int64_t commit_timeout_us = 120'000'000;    // CommitBatch to BatchCommitted
-  int64_t snapshot_timeout_us = 120'000'000;  // TakeSnapshot to SnapshotWritten; then without it.
+  int64_t snapshot_timeout_us = 600'000'000;  // TakeSnapshot to SnapshotWritten; then without it.
                                               // And the driver's own look at snapshots' files
   int64_t first_shun_us = 30'000'000;      // without an executor that does not see the snapshots;
   int64_t max_shun_us = 3'600'000'000;     // doubled each time

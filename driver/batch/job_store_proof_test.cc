@@ -261,7 +261,7 @@ TEST(JobStoreProofTest, ADriverThatCannotReadInTimeGivesTheSnapshotUp) {
   play.store_answers = false;
   play.At(kSecondUs);
   play.SnapshotWritten("e", 1);
-  play.At(121 * kSecondUs);
+  play.At(601 * kSecondUs);
   EXPECT_THAT(play.state().snapshot_trouble(), HasSubstr("the driver has not read its files"));
   play.AnswerCheck();
   EXPECT_EQ(play.state().history().last_snapshot(), BatchId(0)) << "it is too late";

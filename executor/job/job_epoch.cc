@@ -97,6 +97,17 @@ void JobEpoch::TakeSnapshot(const proto::TakeSnapshot& message) {
   Report(std::move(refused));
 }
 
+void JobEpoch::ContinueSnapshot() {
+  const std::shared_ptr<void> token = WorkToken();  // shards stay
+  {
+    absl::MutexLock lock(&mutex_);
+    if (phase_ != Phase::kRunning || token.use_count() == 0) {
+      return;
+    }
+  }
+  snapshots_->CopyOn();
+}
+
 void JobEpoch::StartNextBatch() {
   proto::RunBatch message;
   // Until the batch is under way: the epoch may fail beside us.

@@ -94,6 +94,8 @@ class JobEpoch : public TaskHost,
   void Commit(const proto::CommitBatch& message);
   // SnapshotWritten follows, with an error when the state is not that after the message's batch.
   void TakeSnapshot(const proto::TakeSnapshot& message);
+  // Goes on with a snapshot that is being taken, if there is one. To be called now and then.
+  void ContinueSnapshot();
   // There is a new connection to the same driver: says again what the driver has not answered.
   void Resend(uint64_t session);
 
