@@ -34,6 +34,7 @@ class Driver::Impl {
         loop_(options_.clock),
         merging_(options_.clock),
         closing_(options_.clock),
+        releasing_(options_.clock),
         executors_(driver_id_, options_.heartbeat_interval, options_.heartbeat_timeout,
                    {[this] { jobs_->OnMembersChanged(); },
                     [this](const ExecutorId& id) { jobs_->OnMemberReconnected(id); }}) {}
@@ -44,6 +45,7 @@ class Driver::Impl {
     context_.loop = &loop_;
     context_.merging = &merging_;
     context_.closing = &closing_;
+    context_.releasing = &releasing_;
     context_.executors = &executors_;
     context_.connectors = options_.connectors;
     context_.functions = options_.functions;
@@ -102,6 +104,7 @@ class Driver::Impl {
     loop_.Stop();
     jobs_.reset();
     closing_.Stop();
+    releasing_.Stop();
     merging_.Stop();
     context_.journal = nullptr;
     journal_.reset();
@@ -195,6 +198,7 @@ class Driver::Impl {
   EventLoop loop_;
   EventLoop merging_;
   EventLoop closing_;
+  EventLoop releasing_;
   ExecutorDirectory executors_;
   JobContext context_;
   std::unique_ptr<DirectoryLease> lease_;

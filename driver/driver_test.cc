@@ -12,6 +12,7 @@
 #include <stop_token>
 #include <thread>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/synchronization/notification.h"
@@ -358,6 +359,32 @@ TEST_F(DriverTest, LeavingExecutorCostsNoRestart) {
   world_.SetEnd("p/0", 30);
   UntilRecords("words", 35);
   EXPECT_EQ(Show("words").summary().restarts(), 0);
+}
+
+TEST_F(DriverTest, AnExecutorThatDoesNotSeeTheSnapshotsIsNamedAndCostsNoJob) {
+  StartDriverWithJournal();
+  const auto blind = NewExecutor("blind");
+  blind->SeeStoreAt(directory_ + "-of-another-machine");
+  ASSERT_TRUE(Submit(RunningScript(), "job").ok());
+  Until("the job says whom it cannot use", [&] {
+    return absl::StrContains(Show("job").summary().message(), "executor blind: no such file");
+  });
+  const auto sees = NewExecutor("sees");
+  Until("the other one works alone", [&] { return Show("job").summary().records() == 15; });
+  EXPECT_TRUE(blind->runs().empty());
+  EXPECT_THAT(Show("job").summary().message(), HasSubstr("goes on without executor blind"));
+  EXPECT_EQ(Show("job").summary().phase(), proto::PHASE_RUNNING);
+}
+
+TEST_F(DriverTest, ADirectoryThatIsMountedLateIsWaitedFor) {
+  StartDriverWithJournal();
+  const auto executor = NewExecutor("a");
+  executor->SeeStoreAt(directory_ + "-not-yet-mounted");
+  ASSERT_TRUE(Submit(RunningScript(), "job").ok());
+  Until("several epochs have failed for it", [&] { return Show("job").summary().restarts() > 3; });
+  executor->SeeStoreAt("");
+  Until("the job works", [&] { return Show("job").summary().records() == 15; });
+  EXPECT_EQ(Show("job").summary().message(), "");
 }
 
 TEST_F(DriverTest, FailureNamesItsCause) {

@@ -24,6 +24,7 @@
 #include "connectors/registry.h"
 #include "executor/control/driver_link.h"
 #include "executor/control/job_table.h"
+#include "executor/job/blocking_lanes.h"
 #include "executor/job/task_pool.h"
 #include "executor/shuffle/flow_gate.h"
 #include "executor/shuffle/shuffle_hub.h"
@@ -32,6 +33,7 @@ namespace millrace {
 namespace {
 
 // Opening, preparing and committing writers: mostly waiting for somebody else's servers.
+// What all jobs share of them; each has a few of its own besides (BlockingLanes).
 constexpr size_t kBlockingThreads = 128;
 constexpr absl::Duration kLastWords = absl::Seconds(2);
 
@@ -113,7 +115,7 @@ class ExecutorImpl : public Executor {
         gate_(std::max<int64_t>(options_.memory_bytes / 4, 1 << 20)),
         memory_(options_.memory_bytes - options_.memory_bytes / 4),
         slots_(std::make_unique<TaskPool>("slot", options_.slots)),
-        blocking_(std::make_unique<TaskPool>("blocking", kBlockingThreads)) {}
+        blocking_(std::make_unique<BlockingLanes>(kBlockingThreads)) {}
 
   ~ExecutorImpl() override { Shutdown(); }
 
@@ -145,7 +147,7 @@ class ExecutorImpl : public Executor {
   FlowGate gate_;
   MemoryBudget memory_;
   std::unique_ptr<TaskPool> slots_;
-  std::unique_ptr<TaskPool> blocking_;
+  std::unique_ptr<BlockingLanes> blocking_;
   std::unique_ptr<ShuffleHub> shuffle_;
   JobRuntime runtime_;
   std::unique_ptr<JobTable> jobs_;
@@ -231,6 +233,7 @@ proto::Heartbeat ExecutorImpl::Heartbeat() {
   heartbeat.set_cpu_seconds(CpuSeconds());
   heartbeat.set_draining(draining_.load());
   jobs_->FillState(&heartbeat);
+  jobs_->ContinueSnapshots();
   const auto gauge = [this](const char* name, const char* help, double value) {
     metrics_.Gauge(name, help).Set(value);
   };

@@ -74,6 +74,99 @@ TEST(ExecutorCommitTest, BatchesThatWaitAreCommittedInOneStep) {
   EXPECT_THAT(cluster.output.RowsOf(4), ElementsAre("t/1-2"));
 }
 
+// One's BatchCommitted asks all writers when they want to be woken, while the other's batch opens
+// the writers of a partition that has just appeared.
+TEST(ExecutorCommitTest, ABatchCommitsWhileTheNextOneOpensWriters) {
+  constexpr int64_t kBatches = 100;
+  TestCluster cluster(1);
+  TestJob job(&cluster, CopyPlan({}), {"t/0"});
+  cluster.topic.Append("t/0", {"first"});
+  job.Start(1);
+  job.Run(1, {{"t/0", {0, 1}}});
+  for (int64_t batch = 2; batch <= kBatches; ++batch) {
+    const std::string partition = absl::StrCat("t/", batch);
+    cluster.topic.Append(partition, {partition});
+    job.AddPartition(partition);
+    job.SendCommit(batch - 1);
+    job.SendRun(batch, {{partition, {0, 1}}});
+    job.WaitPrepared(batch);
+    job.WaitCommitted(batch - 1);
+  }
+  job.Commit(kBatches);
+  EXPECT_EQ(cluster.output.Rows().size(), static_cast<size_t>(kBatches));
+}
+
+// A job with more writers than an executor has threads for them, all of which hang.
+class HangingJobTest : public ::testing::Test {
+ protected:
+  static constexpr int kPartitions = 200;
+  static constexpr int kEnoughCalls = 96;
+
+  HangingJobTest()
+      : cluster(1), partitions_(Partitions()), hanging(&cluster, CopyPlan({}), partitions_) {
+    hanging.SetName("hanging");
+    for (const std::string& partition : partitions_) {
+      cluster.topic.Append(partition, {partition});
+      all_[partition] = {0, 1};
+    }
+  }
+  ~HangingJobTest() override { cluster.output.Release(); }
+
+  static std::vector<std::string> Partitions() {
+    std::vector<std::string> partitions;
+    for (int p = 0; p < kPartitions; ++p) {
+      partitions.push_back(absl::StrCat("h/", p));
+    }
+    return partitions;
+  }
+
+  // Another job, from its claims to a commit.
+  void ExpectAnotherJobWorks() {
+    cluster.topic.Append("t/0", {"a"});
+    TestJob other(&cluster, CopyPlan({}), {"t/0"});
+    other.Start(7);
+    other.Run(11, {{"t/0", {0, 1}}});
+    other.Commit(11);
+    EXPECT_THAT(cluster.output.RowsOf(11), ElementsAre("a"));
+  }
+
+  TestCluster cluster;
+  const std::vector<std::string> partitions_;
+  TestJob::Ranges all_;
+  TestJob hanging;
+};
+
+TEST_F(HangingJobTest, CommitsThatHangDoNotHoldUpAnotherJob) {
+  hanging.Start(1);
+  hanging.Run(1, all_);
+  cluster.output.Hang("hanging");
+  hanging.SendCommit(1);
+  cluster.output.WaitUntilHanging(kEnoughCalls);
+  ExpectAnotherJobWorks();
+  cluster.output.Release();
+  hanging.WaitCommitted(1);
+}
+
+TEST_F(HangingJobTest, ClaimsThatHangDoNotHoldUpAnotherJob) {
+  cluster.output.Hang("hanging");
+  hanging.SendStart(1);
+  cluster.output.WaitUntilHanging(kEnoughCalls);
+  ExpectAnotherJobWorks();
+  cluster.output.Release();
+  hanging.WaitReady(1);
+}
+
+TEST_F(HangingJobTest, AJobsOwnReportsGoOnWhileItsCommitsHang) {
+  hanging.Start(1);
+  hanging.Run(1, all_);
+  cluster.output.Hang("hanging");
+  hanging.SendCommit(1);
+  cluster.output.WaitUntilHanging(kEnoughCalls);
+  hanging.Run(2, {});
+  cluster.output.Release();
+  hanging.WaitCommitted(1);
+}
+
 TEST(ExecutorCommitTest, CommitSaidAgainIsAnsweredAndNotDoneAgain) {
   TestCluster cluster(1);
   AppendLines(&cluster, 2);

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <map>
 #include <sstream>
 #include <string>
@@ -420,6 +421,70 @@ TEST_F(SnapshotTest, UnknownKindOfPlaceFailsTheEpoch) {
   job.snapshot_location = "s3://bucket/snapshots";
   job.SendStart(1);
   EXPECT_THAT(job.WaitFailed().message(), HasSubstr("no scheme s3"));
+}
+
+// Whoever looks at it finds it some milliseconds on: every step of copying costs as much, however
+// fast the machine is.
+class CostlyClock : public Clock {
+ public:
+  absl::Time Now() override { return absl::Now(); }
+  int64_t MonotonicNs() override { return ns_.fetch_add(4'000'000); }
+  void Advance(absl::Duration by) { ns_.fetch_add(absl::ToInt64Nanoseconds(by)); }
+
+ private:
+  std::atomic<int64_t> ns_ = 1;
+};
+
+TEST(SnapshotUnderLoadTest, ABatchThatTakesLongDoesNotKeepASnapshotFromItsEnd) {
+  constexpr int kLines = 40'000;
+  std::vector<std::string> lines(kLines + 2);
+  for (size_t i = 0; i < lines.size(); ++i) {
+    for (int w = 0; w < 10; ++w) {
+      absl::StrAppend(&lines[i], w == 0 ? "" : " ", "word-", i * 10 + static_cast<size_t>(w));
+    }
+  }
+  CostlyClock clock;
+  TestCluster cluster(1, int64_t{64} << 20, 2, &clock);
+  cluster.topic.Append("t/0", std::move(lines));
+  TestJob job(&cluster, WordCountPlan({}, /*per_batch=*/false), {"t/0"});
+  job.Start(1);
+  job.Run(1, {{"t/0", {0, kLines}}});
+  job.Commit(1);
+  // The next batch begins at once and waits for its last record.
+  cluster.topic.Withhold("t/0", kLines + 1);
+  job.SendSnapshot(1, true);
+  job.SendRun(2, {{"t/0", {kLines, kLines + 2}}});
+  cluster.topic.WaitUntilRead("t/0", kLines + 1);
+  EXPECT_THAT(
+      cluster.driver.Take(cluster.id(0), [](const auto& m) { return m.has_snapshot_written(); }),
+      IsEmpty())
+      << "a young cut leaves the time to the batch";
+  clock.Advance(absl::Seconds(60));
+  const proto::SnapshotWritten written = job.WaitSnapshot(1)[0];
+  EXPECT_EQ(written.error(), "");
+  EXPECT_EQ(written.rows(), 10 * kLines);
+  cluster.topic.Release("t/0");
+  job.WaitPrepared(2);
+}
+
+TEST_F(SnapshotTest, AFileThatMayNotBeReadIsForTheDriverToLookAt) {
+  job.executors = 1;
+  job.Start(1);
+  RunAndCommit(1);
+  const proto::SnapshotLayer layer = job.Snapshot(1, true);
+  int64_t epoch = 2;
+  for (const absl::Status& error :
+       {absl::PermissionDeniedError("not permitted"), absl::UnavailableError("stale file handle"),
+        absl::InternalError("Input/output error")}) {
+    cluster.files.SetFault([&](MemoryFileSystem::Operation operation, const std::string&) {
+      return operation == MemoryFileSystem::Operation::kRead ? error : absl::OkStatus();
+    });
+    SendRestore(epoch++, 1, {layer});
+    const proto::EpochFailed failed = job.WaitFailed();
+    EXPECT_TRUE(failed.restore_failed()) << failed.message();
+    EXPECT_THAT(failed.message(), HasSubstr(std::string(error.message())));
+    cluster.files.SetFault(nullptr);
+  }
 }
 
 TEST_F(SnapshotTest, ReportIsSentAgainAfterABreakUntilTheNextSnapshot) {

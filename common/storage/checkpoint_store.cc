@@ -26,10 +26,19 @@ absl::Status WithWayOut(const absl::Status& status) {
   return status;
 }
 
+absl::Status WithMissingDirectory(const absl::Status& status) {
+  if (absl::IsNotFound(status)) {
+    return absl::NotFoundError(
+        absl::StrCat(status.message(),
+                     "; its directory is missing: mount here what driver and executors share"));
+  }
+  return status;
+}
+
 class DirectoryStore : public CheckpointStore {
  public:
-  DirectoryStore(std::string directory, FileSystem* files)
-      : directory_(std::move(directory)), files_(files) {}
+  DirectoryStore(std::string directory, FileSystem* files, MissingDirectories missing)
+      : directory_(std::move(directory)), files_(files), missing_(missing) {}
 
   absl::Status Write(const std::string& name, std::string_view contents) override {
     ASSIGN_OR_RETURN(const std::string path, PathOf(name));
@@ -86,8 +95,10 @@ class DirectoryStore : public CheckpointStore {
   absl::Status WriteOnce(const std::string& path, std::string_view contents) {
     // Its own for every writer: one that is taken for dead may still be writing to its file.
     const std::string temporary = absl::StrCat(path, ".", NewUuid(), ToAbsl(kTemporarySuffix));
-    RETURN_IF_ERROR(files_->MakeDirectory(DirectoryOf(path)));
-    const absl::Status written = WriteTemporary(temporary, contents);
+    if (missing_ == MissingDirectories::kMake) {
+      RETURN_IF_ERROR(files_->MakeDirectory(DirectoryOf(path)));
+    }
+    const absl::Status written = WithMissingDirectory(WriteTemporary(temporary, contents));
     absl::Status renamed = written;
     if (written.ok()) {
       MILLRACE_FAILPOINT("store.before_rename");
@@ -115,6 +126,7 @@ class DirectoryStore : public CheckpointStore {
 
   const std::string directory_;
   FileSystem* const files_;
+  const MissingDirectories missing_;
 };
 
 absl::Status BadUrl(std::string_view url, std::string_view why) {
@@ -127,7 +139,8 @@ absl::Status BadUrl(std::string_view url, std::string_view why) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<CheckpointStore>> CheckpointStore::Open(std::string_view url,
-                                                                       FileSystem* files) {
+                                                                       FileSystem* files,
+                                                                       MissingDirectories missing) {
   std::string_view path = url;
   const size_t scheme_end = url.find("://");
   if (scheme_end != std::string_view::npos) {
@@ -146,7 +159,7 @@ absl::StatusOr<std::unique_ptr<CheckpointStore>> CheckpointStore::Open(std::stri
   if (path.empty() || path == "/") {
     return BadUrl(url, "it names no directory");
   }
-  return std::make_unique<DirectoryStore>(std::string(path), files);
+  return std::make_unique<DirectoryStore>(std::string(path), files, missing);
 }
 
 }  // namespace millrace

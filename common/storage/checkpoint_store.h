@@ -19,6 +19,11 @@
 
 namespace millrace {
 
+// What a write does where the file's directory is missing. A directory that must be there already
+// and is not is a mount that is missing: making one would hide that, and keep the file where nobody
+// else looks for it.
+enum class MissingDirectories { kMake, kRefuse };
+
 // Thread-safe; calls block. Errors name the file. INVALID_ARGUMENT: a name that is not below the
 // store's directory.
 class CheckpointStore {
@@ -27,13 +32,15 @@ class CheckpointStore {
 
   // `url` is "file:///path" or a path; INVALID_ARGUMENT for others lists what is allowed. Nothing
   // is created before the first Write. `files` outlives the store.
-  static absl::StatusOr<std::unique_ptr<CheckpointStore>> Open(std::string_view url,
-                                                               FileSystem* files);
+  static absl::StatusOr<std::unique_ptr<CheckpointStore>> Open(
+      std::string_view url, FileSystem* files,
+      MissingDirectories missing = MissingDirectories::kMake);
   virtual ~CheckpointStore() = default;
 
   // The file is durable under its name when this returns OK. ALREADY_EXISTS: there is one of that
-  // name, which is left as it is. After another error the name may be there, and then with all of
-  // `contents`, but may be gone after a crash: use another name for another try.
+  // name, which is left as it is. NOT_FOUND: its directory is missing, and may not be made. After
+  // another error the name may be there, and then with all of `contents`, but may be gone after a
+  // crash: use another name for another try.
   virtual absl::Status Write(const std::string& name, std::string_view contents) = 0;
 
   virtual absl::StatusOr<std::string> Read(const std::string& name) = 0;

@@ -39,6 +39,17 @@ std::vector<std::string> FinishedNames(CheckpointStore* store, const std::string
   return *names;
 }
 
+TEST(CheckpointStoreTest, WhoMayMakeNoDirectoryWritesNothingWhereOneIsMissing) {
+  MemoryFileSystem files;
+  const auto store = *CheckpointStore::Open("/mnt/snapshots", &files, MissingDirectories::kRefuse);
+  const absl::Status unmounted = store->Write("job-1/e1-b2.state", kContents);
+  EXPECT_TRUE(absl::IsNotFound(unmounted)) << unmounted;
+  EXPECT_THAT(std::string(unmounted.message()), HasSubstr("/mnt/snapshots/job-1"));
+  EXPECT_TRUE(absl::IsNotFound(files.List("/mnt").status())) << "nothing was made";
+  ASSERT_TRUE(files.MakeDirectory("/mnt/snapshots/job-1").ok());
+  EXPECT_TRUE(store->Write("job-1/e1-b2.state", kContents).ok());
+}
+
 TEST(CheckpointStoreTest, WritesOnceReadsListsRemoves) {
   MemoryFileSystem files;
   const auto store = Open(&files);

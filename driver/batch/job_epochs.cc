@@ -20,9 +20,11 @@ std::string TableOf(const proto::JobPlan& plan, const proto::SinkMarker& marker)
 void JobState::BeginEpoch() {
   AbandonEpoch();
   retry_at_us_ = kNever;
+  const bool shuns =
+      std::any_of(live_.begin(), live_.end(), [this](const auto& live) { return MayJoin(live); });
   for (const MembersChanged::Member& live : live_) {
-    if (!MayJoin(live)) {
-      continue;
+    if (shuns ? !MayJoin(live) : !CanJoin(live)) {
+      continue;  // who is shunned is better than nobody
     }
     Member& member = members_.emplace_back();
     member.id = live.id;
@@ -39,7 +41,12 @@ void JobState::BeginEpoch() {
   record.mutable_epoch_started()->set_epoch(epoch_.value());
   record.mutable_epoch_started()->set_reason(epoch_reason_);
   epoch_record_ = Append(std::move(record));
+  epoch_durable_ = false;
+  store_mark_.reset();
   actions_.push_back(EpochBegan{epoch_, epoch_reason_, epoch_is_restart_});
+  if (KeepsSnapshots()) {
+    actions_.push_back(MarkStore{epoch_, /*may_make=*/history_.SnapshotFiles().empty()});
+  }
 }
 
 // The epoch is durable, and with it everything journaled before: the history is complete.
@@ -113,6 +120,9 @@ proto::StartEpoch JobState::StartEpochMessage() const {
     *start.mutable_restore() = chain_;
   }
   start.set_snapshot_location(history_.submitted().snapshot_location());
+  if (store_mark_.has_value()) {
+    start.set_store_mark(store_mark_->name());
+  }
   for (const Member& member : members_) {
     proto::Assignment::Member* out = start.mutable_assignment()->add_members();
     out->set_executor_id(member.id.value());
@@ -139,12 +149,18 @@ proto::StartEpoch JobState::StartEpochMessage() const {
 }
 
 void JobState::OnEpochReady(size_t member, const proto::EpochReady& ready) {
-  if (stage_ != Stage::kStartingEpoch || members_[member].ready) {
+  if (stage_ != Stage::kStartingEpoch || members_[member].answered) {
     return;
   }
-  members_[member].ready = true;
+  members_[member].answered = true;
   members_[member].wake_at_us = ready.wake_at_us();
   claimed_.insert(claimed_.end(), ready.markers().begin(), ready.markers().end());
+  CheckStoreOf(member, ready);
+}
+
+void JobState::TakeForReady(size_t member) {
+  members_[member].ready = true;
+  shunned_.erase(members_[member].id);
   if (std::all_of(members_.begin(), members_.end(), [](const Member& m) { return m.ready; })) {
     OpenEpoch();
   }
@@ -200,6 +216,8 @@ void JobState::AbandonBatches() {
 
 void JobState::EnterRunning() {
   stage_ = Stage::kRunning;
+  store_failures_ = 0;
+  store_trouble_.clear();
   last_snapshot_us_ = now_.mono_us;
   stage_since_us_ = now_.mono_us;
   grid_us_ = now_.mono_us;

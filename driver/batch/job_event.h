@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "common/base/ids.h"
+#include "proto/checkpoint.pb.h"
 #include "proto/cluster.pb.h"
 #include "proto/journal.pb.h"
 
@@ -106,9 +108,33 @@ struct ResultsHeld {
 // A snapshot is wanted as soon as one can be cut.
 struct SnapshotRequested {};
 
+// What MarkStore asked for: the mark, or why the snapshot directory could not be written.
+struct StoreMarked {
+  Epoch epoch;
+  absl::StatusOr<proto::StoreMark> mark;
+};
+
+// What CheckStoreAnswer asked for: OK if the driver has read what the executor wrote.
+struct StoreAnswerChecked {
+  Epoch epoch;
+  ExecutorId from;
+  absl::Status status;
+};
+
+// What CheckSnapshotFiles asked for: OK if all files are as they were written. Otherwise `file` is
+// the first that is not; DATA_LOSS: it is gone, cut or changed; other errors: it cannot be read
+// now.
+struct SnapshotFilesChecked {
+  Epoch epoch;
+  BatchId batch;
+  std::string file;
+  absl::Status status;
+};
+
 using JobEvent = std::variant<TimerFired, MembersChanged, MemberReconnected, ExecutorReported,
                               EndsKnown, PartitionsDiscovered, JobBroken, RecordDurable,
-                              JournalFailed, StopRequested, ResultsHeld, SnapshotRequested>;
+                              JournalFailed, StopRequested, ResultsHeld, SnapshotRequested,
+                              StoreMarked, StoreAnswerChecked, SnapshotFilesChecked>;
 
 // ---- Actions, to be carried out in order ----
 
@@ -176,8 +202,31 @@ struct ClockDistrusted {
   std::string why;
 };
 
-using JobAction = std::variant<AppendRecord, SendToExecutor, EpochBegan, BatchDone, SnapshotDone,
-                               SnapshotFailed, ClockDistrusted, JobOver>;
+// Leave a mark in the job's snapshot directory; answer with StoreMarked. `may_make`: the directory
+// may be made. It may not when the job has snapshots: then it is missing because it is not mounted.
+struct MarkStore {
+  Epoch epoch;
+  bool may_make = false;
+};
+
+// Look whether the snapshot directory has what an executor says to have written there; answer with
+// StoreAnswerChecked.
+struct CheckStoreAnswer {
+  Epoch epoch;
+  ExecutorId from;
+  proto::StoreMark answer;
+};
+
+// Look whether all these files are as they were written; answer with SnapshotFilesChecked.
+struct CheckSnapshotFiles {
+  Epoch epoch;
+  BatchId batch;
+  std::vector<proto::SnapshotFile> files;
+};
+
+using JobAction =
+    std::variant<AppendRecord, SendToExecutor, EpochBegan, BatchDone, SnapshotDone, SnapshotFailed,
+                 MarkStore, CheckStoreAnswer, CheckSnapshotFiles, ClockDistrusted, JobOver>;
 
 }  // namespace millrace
 

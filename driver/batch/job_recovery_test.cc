@@ -253,11 +253,8 @@ TEST_F(RestoreTest, BeginsWithTheNewestSnapshotAndReplaysBehindIt) {
 TEST_F(RestoreTest, AnUnreadableSnapshotLeavesTheOneBefore) {
   Play play(History(), EverySecond(), {});
   play.Members({"e"});
-  proto::ExecutorMessage failed;
-  failed.mutable_epoch_failed()->set_epoch(play.state().epoch().value());
-  failed.mutable_epoch_failed()->set_restore_failed(true);
-  failed.mutable_epoch_failed()->set_message("b2 is torn");
-  play.Report("e", failed);
+  play.broken_files["b2"] = absl::DataLossError("b2 is torn");
+  play.FailedToRestore("e", "b2 is torn");
   play.At(play.state().next_wakeup_us());
   ASSERT_EQ(play.starts.size(), 2u);
   EXPECT_EQ(play.starts[1].restore().batch(), 1);

@@ -17,10 +17,12 @@ void RunSeeds(bool running_state) {
   int64_t waves = 0;
   int64_t lost_snapshots = 0;
   int64_t doubts = 0;
+  int64_t unseen_stores = 0;
+  int64_t unseen_snapshots = 0;
   for (uint64_t seed = 1; seed <= 1000; ++seed) {
     SCOPED_TRACE(absl::StrCat("seed ", seed));
     JobSimulation simulation(seed, running_state);
-    simulation.Run(1500);
+    simulation.Run(1800);
     batches += simulation.batches();
     driver_crashes += simulation.restarts;
     snapshots += simulation.snapshots;
@@ -29,6 +31,8 @@ void RunSeeds(bool running_state) {
     waves += simulation.waves;
     lost_snapshots += simulation.lost_snapshots;
     doubts += simulation.doubts;
+    unseen_stores += simulation.unseen_stores;
+    unseen_snapshots += simulation.unseen_snapshots;
     if (::testing::Test::HasFailure()) {
       return;
     }
@@ -43,6 +47,8 @@ void RunSeeds(bool running_state) {
     EXPECT_GT(snapshots, 1000);
     EXPECT_GT(restores, 500);
     EXPECT_GT(lost_snapshots, 20);
+    EXPECT_GT(unseen_stores, 100);
+    EXPECT_GT(unseen_snapshots, 100);
   }
 }
 

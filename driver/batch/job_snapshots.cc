@@ -57,8 +57,8 @@ bool JobState::CanCut() const {
 }
 
 void JobState::SnapshotIfDue() {
-  if (taking_.has_value() && now_.mono_us >= taking_->since_us + options_.snapshot_timeout_us) {
-    GiveSnapshotUp("not every executor has written its part in time");
+  if (taking_.has_value() && !taking_->checked && now_.mono_us >= taking_->deadline_us) {
+    GiveSnapshotUp(LateForSnapshot());
   }
   if (CanCut() && now_.mono_us >= SnapshotDueUs()) {
     TakeSnapshot();
@@ -67,7 +67,7 @@ void JobState::SnapshotIfDue() {
 
 int64_t JobState::SnapshotDueUs() const {
   if (taking_.has_value()) {
-    return taking_->since_us + options_.snapshot_timeout_us;
+    return taking_->checked ? kNever : taking_->deadline_us;
   }
   if (!CanCut()) {
     return kNever;
@@ -103,6 +103,7 @@ void JobState::TakeSnapshot() {
   taking.layer.set_full(WantsFullSnapshot());
   taking.answered.assign(members_.size(), false);
   taking.since_us = now_.mono_us;
+  taking.deadline_us = now_.mono_us + options_.snapshot_timeout_us;
   taking_ = std::move(taking);
   last_cut_ = last_planned_;
   last_snapshot_us_ = now_.mono_us;
@@ -131,6 +132,7 @@ void JobState::OnSnapshotWritten(size_t member, const proto::SnapshotWritten& wr
   ++taking_->answers;
   if (written.has_file()) {
     *taking_->layer.add_files() = written.file();
+    taking_->writers.push_back(members_[member].name);
   }
   if (!written.error().empty() && taking_->trouble.empty()) {
     taking_->trouble = absl::StrCat("executor ", members_[member].name, ": ", written.error());
@@ -142,7 +144,46 @@ void JobState::OnSnapshotWritten(size_t member, const proto::SnapshotWritten& wr
     GiveSnapshotUp(taking_->trouble);
     return;
   }
-  FinishSnapshot();
+  CheckTaken();
+}
+
+// What executors say that they have written counts when the driver has seen it itself.
+void JobState::CheckTaken() {
+  taking_->checked = taking_->layer.files().empty();
+  if (taking_->checked) {
+    FinishSnapshot();
+    return;
+  }
+  taking_->deadline_us = now_.mono_us + options_.snapshot_timeout_us;
+  const auto& files = taking_->layer.files();
+  actions_.push_back(
+      CheckSnapshotFiles{epoch_, BatchId(taking_->layer.batch()), {files.begin(), files.end()}});
+}
+
+void JobState::NoteSnapshotChecked(const SnapshotFilesChecked& checked) {
+  if (checked.status.ok()) {
+    taking_->checked = true;
+    FinishSnapshot();
+    return;
+  }
+  std::string writer;
+  for (int i = 0; i < taking_->layer.files_size(); ++i) {
+    if (taking_->layer.files(i).name() == checked.file) {
+      writer = taking_->writers[static_cast<size_t>(i)];
+    }
+  }
+  GiveSnapshotUp(absl::StrCat("the driver does not find what executor ", writer,
+                              " says to have written: ", ToAbsl(ToStd(checked.status.message()))));
+}
+
+// Who has not done his part by the deadline.
+std::string JobState::LateForSnapshot() const {
+  const auto late = std::find(taking_->answered.begin(), taking_->answered.end(), false);
+  if (late == taking_->answered.end()) {
+    return "the driver has not read its files in time";
+  }
+  const auto member = static_cast<size_t>(late - taking_->answered.begin());
+  return absl::StrCat("executor ", members_[member].name, " has not written its part in time");
 }
 
 // What executors hold as changes no longer fits a chain: the next snapshot is full.
@@ -155,7 +196,7 @@ void JobState::GiveSnapshotUp(const std::string& why) {
 }
 
 void JobState::FinishSnapshot() {
-  if (!taking_.has_value() || taking_->answers < members_.size()) {
+  if (!taking_.has_value() || !taking_->checked) {
     return;
   }
   const BatchId batch(taking_->layer.batch());

@@ -101,6 +101,7 @@ void JobState::On(const TimerFired&) {}
 void JobState::On(const MembersChanged& event) {
   live_ = event.members;
   std::sort(live_.begin(), live_.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
+  ForgetShunned();
   if (!InEpoch()) {
     return;
   }
@@ -126,9 +127,13 @@ bool JobState::MembershipWantsNewEpoch() const {
   });
 }
 
-bool JobState::MayJoin(const MembersChanged::Member& live) { return !live.away && !live.leaving; }
+bool JobState::CanJoin(const MembersChanged::Member& live) { return !live.away && !live.leaving; }
 
-bool JobState::AnyoneMayJoin() const { return std::any_of(live_.begin(), live_.end(), MayJoin); }
+bool JobState::MayJoin(const MembersChanged::Member& live) const {
+  return CanJoin(live) && !IsShunned(live.id);
+}
+
+bool JobState::AnyoneCanJoin() const { return std::any_of(live_.begin(), live_.end(), CanJoin); }
 
 // What the executor has not answered is sent again; it ignores what it has already had.
 void JobState::On(const MemberReconnected& event) {
@@ -181,7 +186,7 @@ void JobState::On(const ExecutorReported& event) {
   } else if (message.has_epoch_stopped() && message.epoch_stopped().epoch() == epoch) {
     OnEpochStopped(*member);
   } else if (message.has_epoch_failed() && message.epoch_failed().epoch() == epoch && InEpoch()) {
-    OnEpochFailed(message.epoch_failed());
+    OnEpochFailed(*member, message.epoch_failed());
   }
 }
 
@@ -237,7 +242,8 @@ void JobState::On(const RecordDurable& event) {
   FinishDurable();
   FinishSnapshot();
   if (stage_ == Stage::kJournalingEpoch && event.id == epoch_record_) {
-    StartEpochOnMembers();
+    epoch_durable_ = true;
+    StartEpochIfProven();
     return;
   }
   if (stage_ == Stage::kStartingEpoch && event.id == abandoned_record_) {
@@ -286,6 +292,10 @@ void JobState::Advance() {
     AdvanceBatches();
   }
   CheckStop();
+  // Somebody who was left out for a while may be tried again.
+  if (stage_ == Stage::kRunning && rebalance_at_us_ == kNever && MembershipWantsNewEpoch()) {
+    rebalance_at_us_ = now_.mono_us + options_.join_delay_us;
+  }
   // A batch boundary that a joining executor waits for, and a snapshot, so that nothing need be run
   // again.
   if (stage_ == Stage::kRunning && now_.mono_us >= rebalance_at_us_ && in_flight_.empty() &&
@@ -310,7 +320,7 @@ void JobState::AdvanceStage() {
     case Stage::kWaitingForMembers:
       if (bounded_ && ReachedStop() && !HasOutput() && !Settling()) {
         End(proto::JobEnded::FINISHED, "");  // there was nothing to read
-      } else if (!AnyoneMayJoin()) {
+      } else if (!AnyoneCanJoin()) {
         message_ = absl::StrCat(
             "waits for executors: none is registered with this driver; start one with "
             "millrace-executor --driver ",
@@ -333,6 +343,17 @@ void JobState::AdvanceStage() {
       }
       return;
     case Stage::kJournalingEpoch:
+      if (KeepsSnapshots() && !store_mark_.has_value() && waited_us >= options_.ready_timeout_us) {
+        RetryForStore(absl::StrCat("the driver has not been able to write to ", StoreName(),
+                                   " within ", options_.ready_timeout_us / 1'000'000, " s"));
+      }
+      return;
+    case Stage::kCheckingSnapshot:
+      if (waited_us >= options_.snapshot_timeout_us) {
+        RetryForStore(absl::StrCat("the driver has not been able to read ", StoreName(), " within ",
+                                   options_.snapshot_timeout_us / 1'000'000, " s"));
+      }
+      return;
     case Stage::kRunning:
     case Stage::kEnding:
     case Stage::kOver:
@@ -350,19 +371,17 @@ void JobState::OnEpochStopped(size_t member) {
   }
 }
 
-void JobState::OnEpochFailed(const proto::EpochFailed& failed) {
+void JobState::OnEpochFailed(size_t member, const proto::EpochFailed& failed) {
   auto code = static_cast<absl::StatusCode>(failed.code());
   code = code == absl::StatusCode::kOk ? absl::StatusCode::kUnknown : code;
-  const bool restoring = stage_ == Stage::kStartingEpoch && !chain_.layers().empty();
-  if (failed.restore_failed() && restoring) {
-    // The older one is next, or all from the beginning, or the refusal that PlanRecovery words.
-    proto::JournalRecord record;
-    record.mutable_snapshot_dropped()->set_job_id(history_.job_id());
-    record.mutable_snapshot_dropped()->set_batch(chain_.batch());
-    record.mutable_snapshot_dropped()->set_reason(Excerpt(failed.message()));
-    Append(std::move(record));
+  const bool starting = stage_ == Stage::kStartingEpoch;
+  if (failed.store_unseen() && starting) {
+    Blame(members_[member].id, members_[member].name, failed.message());
+  } else if (failed.restore_failed() && starting && !chain_.layers().empty()) {
+    DoubtSnapshot(member, failed);
+  } else {
+    Fail(absl::Status(code, failed.message()), failed.retryable() || failed.restore_failed(), "");
   }
-  Fail(absl::Status(code, failed.message()), failed.retryable() || failed.restore_failed(), "");
 }
 
 // `who`: what the cause happened to, empty when the cause says it itself.
@@ -390,7 +409,7 @@ void JobState::Fail(const absl::Status& cause, bool retryable, const std::string
   epoch_is_restart_ = true;
   message_ = absl::StrCat("restarts: ", words);
   stage_ = Stage::kWaitingToRetry;
-  retry_at_us_ = now_.mono_us + BackoffUs();
+  retry_at_us_ = now_.mono_us + BackoffUs(failures_);
 }
 
 // Everything in flight is void. What was planned is in the journal, or will be before the next
@@ -411,11 +430,11 @@ void JobState::AbandonEpoch() {
 }
 
 // The first retry is at once: most often an executor died and the others stand ready.
-int64_t JobState::BackoffUs() const {
-  if (failures_ <= 1) {
+int64_t JobState::BackoffUs(int failures) const {
+  if (failures <= 1) {
     return 0;
   }
-  const int64_t doubled = options_.first_backoff_us << std::min(failures_ - 2, 20);
+  const int64_t doubled = options_.first_backoff_us << std::min(failures - 2, 20);
   return Jitter(
       std::min(doubled, options_.max_backoff_us),
       options_.jitter_seed ^ (static_cast<uint64_t>(epoch_.value()) * 0x9e3779b97f4a7c15ULL));

@@ -58,10 +58,13 @@ struct JobStateOptions {
   int64_t ready_timeout_us = 60'000'000;  // StartEpoch to EpochReady: readers and writers connect
   int64_t prepare_timeout_us = 600'000'000;   // RunBatch to BatchPrepared
   int64_t commit_timeout_us = 120'000'000;    // CommitBatch to BatchCommitted
-  int64_t snapshot_timeout_us = 120'000'000;  // TakeSnapshot to SnapshotWritten; then without it
-  int64_t finish_timeout_us = 60'000'000;     // StopEpoch of a finished job to EpochStopped
-  int64_t join_delay_us = 300'000;            // lets executors that start together join together
-  int64_t first_backoff_us = 100'000;         // doubled by every failure in a row
+  int64_t snapshot_timeout_us = 600'000'000;  // TakeSnapshot to SnapshotWritten; then without it.
+                                              // And the driver's own look at snapshots' files
+  int64_t first_shun_us = 30'000'000;      // without an executor that does not see the snapshots;
+  int64_t max_shun_us = 3'600'000'000;     // doubled each time
+  int64_t finish_timeout_us = 60'000'000;  // StopEpoch of a finished job to EpochStopped
+  int64_t join_delay_us = 300'000;         // lets executors that start together join together
+  int64_t first_backoff_us = 100'000;      // doubled by every failure in a row
   int64_t max_backoff_us = 10'000'000;
   int max_failures = 10;  // in a row without a commit; then FAILED
 
@@ -95,8 +98,9 @@ class JobState {
   const JobHistory& history() const { return history_; }
   proto::JobPhase phase() const;
   const std::string& message() const { return message_; }
-  // Why the newest state is in no snapshot; empty while all is well.
-  const std::string& snapshot_trouble() const { return snapshot_trouble_; }
+  // Why the newest state is in no snapshot, or who is left out because he does not see them; empty
+  // while all is well.
+  std::string snapshot_trouble() const;
   // What keeps batch times from following the wall clock; empty while they do.
   std::string clock_trouble() const { return clock_.Trouble(now_); }
   Epoch epoch() const { return epoch_; }
@@ -118,6 +122,7 @@ class JobState {
   enum class Stage {
     kWaitingForMembers,
     kWaitingToRetry,
+    kCheckingSnapshot,  // a member could not restore it: the driver looks at it itself
     kJournalingEpoch,
     kStartingEpoch,
     kRunning,
@@ -150,7 +155,8 @@ class JobState {
     std::string name;
     std::string shuffle_address;
     uint32_t slots = 1;
-    bool ready = false;
+    bool answered = false;  // it has said EpochReady
+    bool ready = false;     // and sees the same store as the driver
     bool stopped = false;
     int64_t held_bytes = 0;  // rows its sinks hold until commit
     int64_t wake_at_us = 0;  // batch time at which it wants a batch without input; 0 = never
@@ -187,9 +193,27 @@ class JobState {
     proto::SnapshotLayer layer;
     std::vector<bool> answered;  // by member
     size_t answers = 0;
-    std::string trouble;  // of the first member that could not write its part
+    std::vector<std::string> writers;  // names of the members that wrote layer.files
+    std::string trouble;               // of the first member that could not write its part
     int64_t since_us = 0;
+    int64_t deadline_us = 0;  // of what is awaited: all parts, then the driver's look at them
+    bool checked = false;     // the driver has found all files as they were written
     bool journaled = false;
+  };
+
+  // A member that could not restore the snapshot.
+  struct Doubt {
+    ExecutorId by;
+    std::string name;
+    std::string words;
+  };
+
+  // An executor that did not see the snapshots: it gets no part in epochs for a while, as long as
+  // there are others.
+  struct Shunned {
+    int times = 0;
+    int64_t until_us = 0;
+    std::string words;
   };
 
   // job_state.cc: events
@@ -205,10 +229,13 @@ class JobState {
   void On(const StopRequested& event);
   void On(const ResultsHeld& event);
   void On(const SnapshotRequested& event);
+  void On(const StoreMarked& event);
+  void On(const StoreAnswerChecked& event);
+  void On(const SnapshotFilesChecked& event);
 
   void Advance();
   void AdvanceStage();
-  void OnEpochFailed(const proto::EpochFailed& failed);
+  void OnEpochFailed(size_t member, const proto::EpochFailed& failed);
   void OnEpochStopped(size_t member);
   // An interrupt or a cancel ends it early.
   bool Settling() const { return options_.settle && stop_ == StopRequested::How::kDrain; }
@@ -220,6 +247,7 @@ class JobState {
   void AssignPartitionsAndShards();
   proto::StartEpoch StartEpochMessage() const;
   void OnEpochReady(size_t member, const proto::EpochReady& ready);
+  void TakeForReady(size_t member);
   void OpenEpoch();
   // Journals that shards were claimed: whoever finds one without a marker later knows that there
   // was one. Returns the record's id.
@@ -232,10 +260,12 @@ class JobState {
   void End(proto::JobEnded::How how, const std::string& message);
   void CheckStop();
   bool MembershipWantsNewEpoch() const;
-  static bool MayJoin(const MembersChanged::Member& live);
-  bool AnyoneMayJoin() const;
+  static bool CanJoin(const MembersChanged::Member& live);
+  bool MayJoin(const MembersChanged::Member& live) const;
+  bool AnyoneCanJoin() const;
   void LoadPartitions();
-  int64_t BackoffUs() const;
+  // After so many failures in a row.
+  int64_t BackoffUs(int failures) const;
   bool InEpoch() const;
   std::optional<size_t> MemberIndex(const ExecutorId& id) const;
   int64_t Append(proto::JournalRecord record);
@@ -301,6 +331,23 @@ class JobState {
   // journaled.
   void FinishSnapshot();
   void GiveSnapshotUp(const std::string& why);
+  void CheckTaken();
+  void NoteSnapshotChecked(const SnapshotFilesChecked& checked);
+  std::string LateForSnapshot() const;
+
+  // job_store_proof.cc
+  std::string StoreName() const;
+  void StartEpochIfProven();
+  void CheckStoreOf(size_t member, const proto::EpochReady& ready);
+  void DoubtSnapshot(size_t member, const proto::EpochFailed& failed);
+  void JudgeSnapshot(const SnapshotFilesChecked& checked);
+  // The epoch cannot be because of this executor: the next one is without it.
+  void Blame(const ExecutorId& id, const std::string& name, const std::string& words);
+  // Another epoch later, however often: what is missing is outside, and comes back.
+  void RetryForStore(const std::string& words);
+  bool IsShunned(const ExecutorId& id) const;
+  void ForgetShunned();
+  int64_t ReadmissionUs() const;
 
   JobHistory history_;
   const JobSettings settings_;
@@ -325,6 +372,7 @@ class JobState {
   Epoch epoch_;
   BatchId suppress_until_;
   int64_t epoch_record_ = 0;
+  bool epoch_durable_ = false;
   int64_t abandoned_record_ = 0;
   int64_t stage_since_us_ = 0;
   int64_t retry_at_us_ = kNever;
@@ -372,6 +420,12 @@ class JobState {
   std::string snapshot_trouble_;  // why the last one failed; empty when it did not
   int64_t last_snapshot_us_ = 0;
   bool snapshot_requested_ = false;
+
+  std::optional<proto::StoreMark> store_mark_;  // of this epoch, once it is written
+  Doubt doubt_;                                 // while a snapshot is being checked
+  std::map<ExecutorId, Shunned> shunned_;
+  int store_failures_ = 0;  // in a row without an epoch that opened
+  std::string store_trouble_;
 };
 
 }  // namespace millrace

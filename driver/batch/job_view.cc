@@ -11,8 +11,15 @@ int64_t JobState::next_wakeup_us() const {
       return retry_at_us_;
     case Stage::kStartingEpoch:
       return stage_since_us_ + options_.ready_timeout_us;
+    case Stage::kJournalingEpoch:
+      return KeepsSnapshots() && !store_mark_.has_value()
+                 ? stage_since_us_ + options_.ready_timeout_us
+                 : kNever;
+    case Stage::kCheckingSnapshot:
+      return stage_since_us_ + options_.snapshot_timeout_us;
     case Stage::kRunning: {
       int64_t wakeup = rebalance_at_us_ > now_.mono_us ? rebalance_at_us_ : kNever;
+      wakeup = std::min(wakeup, ReadmissionUs());
       if (!in_flight_.empty()) {
         // Step deadlines; what is on its way to the journal is answered in any case.
         const InFlight& batch = in_flight_.front();
@@ -28,7 +35,6 @@ int64_t JobState::next_wakeup_us() const {
     case Stage::kFinishing:
       return stage_since_us_ + options_.finish_timeout_us;
     case Stage::kWaitingForMembers:
-    case Stage::kJournalingEpoch:
     case Stage::kEnding:
     case Stage::kOver:
       return kNever;
@@ -41,6 +47,7 @@ proto::JobPhase JobState::phase() const {
     case Stage::kWaitingForMembers:
       return proto::PHASE_WAITING;
     case Stage::kWaitingToRetry:
+    case Stage::kCheckingSnapshot:
     case Stage::kJournalingEpoch:
     case Stage::kStartingEpoch:
       return stop_.has_value() ? proto::PHASE_DRAINING : proto::PHASE_STARTING;

@@ -95,6 +95,11 @@ void Job::Start(std::vector<std::unique_ptr<SourceEnumerator>> enumerators, bool
   metrics_ = std::make_unique<JobMetrics>(context_->metrics, idle_history_->name());
   state_ = std::make_unique<JobState>(*std::move(idle_history_), settings_, std::move(options));
   idle_history_.reset();
+  if (history().plan().running_state() && !history().submitted().snapshot_location().empty()) {
+    store_ = std::make_unique<JobStore>(context_->clock, context_->files,
+                                        history().submitted().snapshot_location(),
+                                        history().submitted().incarnation());
+  }
   const absl::Status opened = OpenSources(std::move(enumerators));
   if (!opened.ok()) {
     Handle(JobBroken{opened});
@@ -279,15 +284,9 @@ void Job::Do(BatchDone& action) {
 void Job::Do(SnapshotDone& action) {
   metrics_->OnSnapshot(action);
   TellSecured(absl::OkStatus());
-  context_->closing->Post([location = history().submitted().snapshot_location(),
-                           incarnation = history().submitted().incarnation(),
-                           epoch = state_->epoch(), batch = action.batch,
-                           keep = history().SnapshotFiles(), name = name()] {
-    if (const absl::Status removed = RemoveOldSnapshots(location, incarnation, epoch, batch, keep);
-        !removed.ok()) {
-      spdlog::warn("job {}: old snapshots stay: {}", name, ToStd(removed.message()));
-    }
-  });
+  if (store_ != nullptr) {
+    store_->RemoveOld(state_->epoch(), action.batch, history().SnapshotFiles());
+  }
 }
 
 void Job::Do(SnapshotFailed& action) {
@@ -296,6 +295,39 @@ void Job::Do(SnapshotFailed& action) {
 }
 
 void Job::Do(ClockDistrusted& action) { spdlog::warn("job {}: {}", name(), action.why); }
+
+std::function<void(JobEvent)> Job::HandleLater() {
+  return [context = context_, weak = weak_from_this()](JobEvent event) {
+    context->loop->Post([weak, event = std::move(event)] {
+      if (const std::shared_ptr<Job> self = weak.lock()) {
+        self->Handle(event);
+      }
+    });
+  };
+}
+
+void Job::Do(MarkStore& action) {
+  store_->Mark(
+      action.epoch, action.may_make,
+      [epoch = action.epoch, handle = HandleLater()](const absl::StatusOr<proto::StoreMark>& mark) {
+        handle(StoreMarked{epoch, mark});
+      });
+}
+
+void Job::Do(CheckStoreAnswer& action) {
+  store_->CheckAnswer(action.answer, [epoch = action.epoch, from = action.from,
+                                      handle = HandleLater()](const absl::Status& status) {
+    handle(StoreAnswerChecked{epoch, from, status});
+  });
+}
+
+void Job::Do(CheckSnapshotFiles& action) {
+  store_->CheckFiles(std::move(action.files),
+                     [epoch = action.epoch, batch = action.batch,
+                      handle = HandleLater()](const JobStore::Finding& found) {
+                       handle(SnapshotFilesChecked{epoch, batch, found.file, found.status});
+                     });
+}
 
 void Job::TellSecured(const absl::Status& status) {
   for (const auto& callback : std::exchange(when_secured_, {})) {
@@ -338,6 +370,9 @@ void Job::Close() {
   StopWatching();
   auto watchers =
       std::make_shared<std::vector<std::unique_ptr<SourceWatcher>>>(std::exchange(watchers_, {}));
+  // May wait for a directory that does not answer.
+  context_->releasing->Post(
+      [store = std::shared_ptr<JobStore>(std::move(store_))]() mutable { store.reset(); });
   EventLoop* const merging = context_->merging;
   const auto finish = [results = results_, last] { results->Finish(last); };
   const bool posted = context_->closing->Post([watchers, merging, finish] {

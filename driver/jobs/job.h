@@ -21,6 +21,7 @@
 #include "common/config/settings.h"
 #include "common/expr/function_registry.h"
 #include "common/rpc/stream_proof.h"
+#include "common/storage/file_system.h"
 #include "connectors/registry.h"
 #include "driver/batch/job_event.h"
 #include "driver/batch/job_history.h"
@@ -28,6 +29,7 @@
 #include "driver/jobs/event_loop.h"
 #include "driver/jobs/executor_directory.h"
 #include "driver/jobs/job_metrics.h"
+#include "driver/jobs/job_store.h"
 #include "driver/jobs/result_buffer.h"
 #include "driver/jobs/source_watcher.h"
 #include "driver/journal/journal.h"
@@ -37,15 +39,17 @@ namespace millrace {
 
 // What the jobs of a driver share. Outlives them.
 struct JobContext {
-  EventLoop* loop = nullptr;     // every Job lives here
-  EventLoop* merging = nullptr;  // puts result rows in order
-  EventLoop* closing = nullptr;  // waits for the sources' threads
+  EventLoop* loop = nullptr;       // every Job lives here
+  EventLoop* merging = nullptr;    // puts result rows in order
+  EventLoop* closing = nullptr;    // waits for the sources' threads
+  EventLoop* releasing = nullptr;  // waits for the threads of jobs' stores
   ExecutorDirectory* executors = nullptr;
   Journal* journal = nullptr;
   const ConnectorRegistry* connectors = nullptr;
   const FunctionRegistry* functions = nullptr;
   MetricsRegistry* metrics = nullptr;
   Clock* clock = nullptr;
+  FileSystem* files = FileSystem::Real();  // for snapshots
   std::string driver_address;
   std::string stream_secret = NewStreamSecret();  // what keys of streams of rows are derived from
   int64_t results_buffer_bytes = 0;
@@ -121,7 +125,12 @@ class Job : public std::enable_shared_from_this<Job> {
   void Do(SnapshotDone& action);
   void Do(SnapshotFailed& action);
   void Do(ClockDistrusted& action);
+  void Do(MarkStore& action);
+  void Do(CheckStoreAnswer& action);
+  void Do(CheckSnapshotFiles& action);
   void Do(JobOver& action);
+  // For other threads: handles the event on the loop, if the job is still there.
+  std::function<void(JobEvent)> HandleLater();
   void KeepRows(const ExecutorId& from, proto::ResultRows rows);
   void PublishOffsets(const BatchDone& done);
   void ShowResults(const BatchDone& done);
@@ -153,6 +162,7 @@ class Job : public std::enable_shared_from_this<Job> {
   std::unique_ptr<JobMetrics> metrics_;
   std::vector<std::unique_ptr<SourceWatcher>> watchers_;  // by source
   std::map<uint32_t, absl::Status> source_troubles_;
+  std::unique_ptr<JobStore> store_;  // null when the job has no snapshots
   std::vector<std::function<void()>> when_over_;
   std::vector<std::function<void(absl::Status)>> when_secured_;
   int64_t wakeup_us_ = JobState::kNever;  // of the earliest timer that is set

@@ -56,8 +56,7 @@ std::vector<std::string> Merged(const std::vector<uint32_t>& keys,
     const std::string word = batch->column(0)->IsNull(i)
                                  ? "NULL"
                                  : std::string(batch->column(0)->value<TextView>(i).view());
-    const bool replaced =
-        batch->column_count() > 2 && batch->column(2)->value<uint8_t>(i) != 0;
+    const bool replaced = batch->column_count() > 2 && batch->column(2)->value<uint8_t>(i) != 0;
     rows.push_back(absl::StrCat(batch->weight(i) == 1 ? "" : absl::StrCat(batch->weight(i), "*"),
                                 word, "=", batch->column(1)->value<int64_t>(i),
                                 replaced ? " replaced" : ""));

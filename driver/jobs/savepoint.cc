@@ -187,9 +187,11 @@ absl::StatusOr<proto::Snapshot> AdoptSnapshot(const proto::Savepoint& savepoint,
   });
 }
 
-absl::Status RemoveOldSnapshots(const std::string& location, const std::string& incarnation,
-                                Epoch epoch, BatchId batch, const std::set<std::string>& keep) {
-  ASSIGN_OR_RETURN(const std::unique_ptr<CheckpointStore> store, OpenStore(location));
+absl::Status RemoveOldSnapshots(const std::string& location, FileSystem* files,
+                                const std::string& incarnation, Epoch epoch, BatchId batch,
+                                const std::set<std::string>& keep) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<CheckpointStore> store,
+                   CheckpointStore::Open(location, files));
   const std::string own = SnapshotDirectoryOf(incarnation);
   const auto remove = [&](const std::string& path) {
     const absl::Status removed = keep.contains(path) ? absl::OkStatus() : store->Remove(path);
@@ -208,8 +210,8 @@ absl::Status RemoveOldSnapshots(const std::string& location, const std::string& 
   ASSIGN_OR_RETURN(const std::vector<std::string> writers, store->List(adopted));
   for (const std::string& writer : writers) {
     const std::string directory = absl::StrCat(adopted, "/", writer);
-    ASSIGN_OR_RETURN(const std::vector<std::string> files, store->List(directory));
-    for (const std::string& file : files) {
+    ASSIGN_OR_RETURN(const std::vector<std::string> adopted_files, store->List(directory));
+    for (const std::string& file : adopted_files) {
       RETURN_IF_ERROR(remove(absl::StrCat(directory, "/", file)));
     }
   }

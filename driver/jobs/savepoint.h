@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "common/storage/file_system.h"
 #include "driver/batch/job_history.h"
 #include "proto/checkpoint.pb.h"
 
@@ -50,8 +51,9 @@ absl::StatusOr<proto::Snapshot> AdoptSnapshot(const proto::Savepoint& savepoint,
 // Removes the job's files at `location` that are not in `keep`, unfinished ones included, if they
 // were written up to the cut of `batch` in `epoch`: never later ones, which a newer driver may know
 // of and this one, if it slept, does not.
-absl::Status RemoveOldSnapshots(const std::string& location, const std::string& incarnation,
-                                Epoch epoch, BatchId batch, const std::set<std::string>& keep);
+absl::Status RemoveOldSnapshots(const std::string& location, FileSystem* files,
+                                const std::string& incarnation, Epoch epoch, BatchId batch,
+                                const std::set<std::string>& keep);
 
 }  // namespace millrace
 

@@ -8,6 +8,8 @@
 #include "common/base/uuid.h"
 #include "common/columnar/batch.h"
 #include "common/columnar/batch_codec.h"
+#include "common/storage/checkpoint_store.h"
+#include "common/storage/store_mark.h"
 
 namespace millrace {
 namespace {
@@ -231,6 +233,15 @@ void FakeExecutor::Answer(const proto::DriverMessage& message) {
     }
     answer.mutable_epoch_ready()->set_job_id(message.start_epoch().job_id());
     answer.mutable_epoch_ready()->set_epoch(message.start_epoch().epoch());
+    const absl::Status seen = ProveStore(message.start_epoch(), answer.mutable_epoch_ready());
+    if (!seen.ok()) {
+      proto::EpochFailed* failed = answer.mutable_epoch_failed();
+      failed->set_job_id(message.start_epoch().job_id());
+      failed->set_epoch(message.start_epoch().epoch());
+      failed->set_code(static_cast<int>(seen.code()));
+      failed->set_message(std::string(ToStd(seen.message())));
+      failed->set_store_unseen(true);
+    }
     Send(answer);
   } else if (message.has_run_batch()) {
     AnswerRun(message.run_batch());
@@ -256,6 +267,31 @@ void FakeExecutor::Answer(const proto::DriverMessage& message) {
     answer.mutable_snapshot_written()->set_batch(take.batch());
     Send(answer);
   }
+}
+
+absl::Status FakeExecutor::ProveStore(const proto::StartEpoch& start, proto::EpochReady* ready) {
+  if (start.store_mark().empty()) {
+    return absl::OkStatus();
+  }
+  std::string directory;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    directory = store_directory_.empty() ? start.snapshot_location() : store_directory_;
+  }
+  ASSIGN_OR_RETURN(const auto store, CheckpointStore::Open(directory, FileSystem::Real(),
+                                                           MissingDirectories::kRefuse));
+  ASSIGN_OR_RETURN(*ready->mutable_store_mark_nonce(), ReadMark(store.get(), start.store_mark()));
+  ASSIGN_OR_RETURN(const StoreMark answer,
+                   LeaveMark(store.get(), StoreMarkPrefix(start.incarnation(), Epoch(start.epoch()),
+                                                          "executor")));
+  ready->mutable_store_answer()->set_name(answer.name);
+  ready->mutable_store_answer()->set_nonce(answer.nonce);
+  return absl::OkStatus();
+}
+
+void FakeExecutor::SeeStoreAt(std::string directory) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  store_directory_ = std::move(directory);
 }
 
 void FakeExecutor::AnswerRun(const proto::RunBatch& run) {

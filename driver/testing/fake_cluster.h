@@ -61,6 +61,9 @@ class FakeExecutor {
   // Answers no RunBatch any more, like one whose broker is away.
   void IgnoreBatches();
 
+  // What it has where the driver keeps snapshots; empty = the same directory.
+  void SeeStoreAt(std::string directory);
+
   std::vector<proto::RunBatch> runs() const;
   std::vector<int64_t> commits() const;
   std::vector<proto::StartEpoch> starts() const;
@@ -70,6 +73,7 @@ class FakeExecutor {
   void Serve();
   void Answer(const proto::DriverMessage& message);
   void AnswerRun(const proto::RunBatch& run);
+  absl::Status ProveStore(const proto::StartEpoch& start, proto::EpochReady* ready);
   void Send(const proto::ExecutorMessage& message);
   void Beat();
 
@@ -84,6 +88,7 @@ class FakeExecutor {
   absl::Status failure_;
   bool retryable_ = false;
   bool ignores_batches_ = false;
+  std::string store_directory_;
   std::map<std::string, int64_t> first_batch_;  // by job
   std::vector<proto::RunBatch> runs_;
   std::vector<int64_t> commits_;

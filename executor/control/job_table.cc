@@ -142,6 +142,12 @@ void JobTable::FillState(proto::Heartbeat* heartbeat) {
   }
 }
 
+void JobTable::ContinueSnapshots() {
+  for (const std::shared_ptr<JobEpoch>& epoch : Running()) {
+    epoch->ContinueSnapshot();
+  }
+}
+
 bool JobTable::idle() const {
   for (const std::shared_ptr<JobEpoch>& epoch : Running()) {
     if (!epoch->idle()) {

@@ -33,6 +33,8 @@ class JobTable {
   // Sums over all jobs.
   void FillState(proto::Heartbeat* heartbeat);
   bool idle() const;
+  // JobEpoch::ContinueSnapshot of all.
+  void ContinueSnapshots();
 
   // Ends all epochs and waits until they have.
   void StopAll();

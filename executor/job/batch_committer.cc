@@ -62,7 +62,7 @@ void BatchCommitter::Commit(BatchId through, BatchId durable, Writers finish) {
     }
   }
   if (again.batch() != 0) {
-    host_->SpawnBlocking([this, again = std::move(again)] { on_committed_(again); });
+    host_->SpawnReport([this, again = std::move(again)] { on_committed_(again); });
     return;
   }
   StartNext();

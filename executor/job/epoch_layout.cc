@@ -193,6 +193,7 @@ absl::StatusOr<EpochLayout> EpochLayout::Make(proto::StartEpoch start, const std
   layout.planned_batch = BatchId(start.planned_batch());
   layout.batch_time_us = start.batch_time_us();
   layout.snapshot_location = start.snapshot_location();
+  layout.store_mark = start.store_mark();
   layout.restore = std::move(*start.mutable_restore());
   layout.plan = std::move(*start.mutable_plan());
   RETURN_IF_ERROR(CheckNames(layout));

@@ -43,6 +43,7 @@ struct EpochLayout {
   BatchId planned_batch;
   int64_t batch_time_us = 0;      // when the epoch began
   std::string snapshot_location;  // empty = none are taken
+  std::string store_mark;         // a file that the driver has just written there; empty = none
   proto::Snapshot restore;        // without layers: begins with nothing
 
   proto::JobPlan plan;

@@ -26,11 +26,19 @@ bool JobEpoch::Spawn(std::function<void()> task, QueuePlace place) {
 }
 
 bool JobEpoch::SpawnBlocking(std::function<void()> task) {
+  return SpawnOn(writers_lane_.get(), std::move(task));
+}
+
+bool JobEpoch::SpawnReport(std::function<void()> task) {
+  return SpawnOn(control_lane_.get(), std::move(task));
+}
+
+bool JobEpoch::SpawnOn(BlockingLanes::Lane* lane, std::function<void()> task) {
   std::shared_ptr<void> token = WorkToken();
   if (token.use_count() == 0) {
     return false;
   }
-  runtime_.blocking->Submit([token = std::move(token), task = std::move(task)] { task(); });
+  lane->Submit([token = std::move(token), task = std::move(task)] { task(); });
   return true;
 }
 
@@ -88,6 +96,17 @@ void JobEpoch::TakeSnapshot(const proto::TakeSnapshot& message) {
   written->set_error(absl::StrCat("batch ", batch.value(),
                                   " is not the last that was prepared here, or another one runs"));
   Report(std::move(refused));
+}
+
+void JobEpoch::ContinueSnapshot() {
+  const std::shared_ptr<void> token = WorkToken();  // shards stay
+  {
+    absl::MutexLock lock(&mutex_);
+    if (phase_ != Phase::kRunning || token.use_count() == 0) {
+      return;
+    }
+  }
+  snapshots_->CopyOn();
 }
 
 void JobEpoch::StartNextBatch() {
@@ -310,7 +329,7 @@ std::optional<uint32_t> JobEpoch::MemberIndex(const std::string& executor_id) co
 void JobEpoch::PrepareBatch(const std::shared_ptr<BatchRun>& run) {
   const int64_t processed_ns = runtime_.clock->MonotonicNs();
   const auto report = [this, run, processed_ns] {
-    SpawnBlocking([this, run, processed_ns] { ReportPrepared(run, processed_ns); });
+    SpawnReport([this, run, processed_ns] { ReportPrepared(run, processed_ns); });
   };
   if (run->suppressed()) {
     report();  // has no output and will not be committed

@@ -23,8 +23,10 @@
 #include "absl/synchronization/mutex.h"
 #include "common/base/clock.h"
 #include "common/storage/checkpoint_store.h"
+#include "common/storage/store_mark.h"
 #include "executor/job/batch_committer.h"
 #include "executor/job/batch_run.h"
+#include "executor/job/blocking_lanes.h"
 #include "executor/job/epoch_layout.h"
 #include "executor/job/job_metrics.h"
 #include "executor/job/keyed_shard.h"
@@ -53,7 +55,7 @@ struct JobRuntime {
   const FunctionRegistry* functions = nullptr;
   Clock* clock = nullptr;
   TaskPool* slots = nullptr;
-  TaskPool* blocking = nullptr;
+  BlockingLanes* blocking = nullptr;
   ShuffleHub* shuffle = nullptr;
   FlowGate* gate = nullptr;
   MemoryBudget* memory = nullptr;
@@ -92,6 +94,8 @@ class JobEpoch : public TaskHost,
   void Commit(const proto::CommitBatch& message);
   // SnapshotWritten follows, with an error when the state is not that after the message's batch.
   void TakeSnapshot(const proto::TakeSnapshot& message);
+  // Goes on with a snapshot that is being taken, if there is one. To be called now and then.
+  void ContinueSnapshot();
   // There is a new connection to the same driver: says again what the driver has not answered.
   void Resend(uint64_t session);
 
@@ -113,6 +117,7 @@ class JobEpoch : public TaskHost,
   // TaskHost.
   bool Spawn(std::function<void()> task, QueuePlace place) override;
   bool SpawnBlocking(std::function<void()> task) override;
+  bool SpawnReport(std::function<void()> task) override;
   bool ended() const override { return ending_.load(std::memory_order_relaxed); }
   void Fail(BatchId batch, const absl::Status& status) override;
   void UnitEnded(const std::shared_ptr<BatchRun>& run, uint32_t stage) override;
@@ -129,10 +134,15 @@ class JobEpoch : public TaskHost,
   // Of whatever is not the snapshot.
   void FailOpening(const absl::Status& status);
   absl::Status CheckAccess() const;
+  void EndFailed(BatchId batch, const absl::Status& status, bool store_unseen);
   absl::Status OpenSources();
   absl::Status OpenStateBackend();
   absl::Status OpenShards();
   absl::Status OpenSnapshots();
+  // Shows the driver that this executor sees the store that it uses, or ends the epoch. `store_`
+  // makes no directories: where one is missing, something is not mounted.
+  bool ProveStore();
+  absl::Status AnswerMark();
   // Each of these calls `done` when all has gone well.
   void RestoreState(std::function<void()> done);
   void OpenWriters(std::vector<std::pair<uint32_t, uint32_t>> wanted, std::function<void()> done);
@@ -145,6 +155,7 @@ class JobEpoch : public TaskHost,
 
   // --- job_epoch.cc
   std::shared_ptr<void> WorkToken();
+  bool SpawnOn(BlockingLanes::Lane* lane, std::function<void()> task);
   void StartNextBatch();
   void OpenPartitions(const proto::RunBatch& message, std::function<void()> done);
   void StartBatch(const proto::RunBatch& message);
@@ -184,6 +195,9 @@ class JobEpoch : public TaskHost,
   DriverSink* const driver_;
   const EpochLayout layout_;
   JobMetrics metrics_;
+  // Reports, opening and closing do not wait behind writers' calls.
+  const std::shared_ptr<BlockingLanes::Lane> writers_lane_;
+  const std::shared_ptr<BlockingLanes::Lane> control_lane_;
 
   // Made by Open, taken down by Close; in between they do not change except for writers of new
   // partitions.
@@ -197,6 +211,8 @@ class JobEpoch : public TaskHost,
       shards_;                              // by stage and keyed shard; null where not ours
   std::unique_ptr<CheckpointStore> store_;  // null when there are no snapshots
   std::unique_ptr<SnapshotTaker> snapshots_;
+  std::string store_mark_nonce_;  // what the driver's mark holds
+  StoreMark store_answer_;
   BatchCommitter committer_;
 
   std::atomic<bool> ending_ = false;

@@ -13,6 +13,11 @@
 namespace millrace {
 namespace {
 
+// Of an epoch's threads for calls that block. One whose calls all hang leaves some of what all
+// share, and each has a few for itself.
+constexpr BlockingLanes::Quota kWritersQuota{.most = 96, .reserved = 8};
+constexpr BlockingLanes::Quota kControlQuota{.most = 4, .reserved = 4};
+
 // Whether running the same batch again may go better.
 bool IsRetryable(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
@@ -27,6 +32,8 @@ JobEpoch::JobEpoch(const JobRuntime* runtime, DriverSink* driver, uint64_t sessi
       driver_(driver),
       layout_(std::move(layout)),
       metrics_(runtime->metrics, layout_.job_name),
+      writers_lane_(runtime->blocking->NewLane(kWritersQuota)),
+      control_lane_(runtime->blocking->NewLane(kControlQuota)),
       committer_(this, runtime->clock, &metrics_, runtime->commit,
                  [this](proto::BatchCommitted committed) {
                    proto::ExecutorMessage message;
@@ -47,14 +54,14 @@ void JobEpoch::Open() {
     // Not the object itself is counted but the work: the deleter runs when the last task has let
     // go.
     work_ = std::shared_ptr<void>(nullptr, [self = shared_from_this()](void*) {
-      self->runtime_.blocking->Submit([self] { self->Close(); });
+      self->control_lane_->Submit([self] { self->Close(); });
     });
   }
   if (ended()) {
     BeginEnd();  // stopped before it was opened: only closing is left
     return;
   }
-  SpawnBlocking([this] { OpenParts(); });
+  SpawnReport([this] { OpenParts(); });
 }
 
 void JobEpoch::OpenParts() {
@@ -81,6 +88,9 @@ void JobEpoch::OpenParts() {
   }
   if (!status.ok()) {
     FailOpening(status);
+    return;
+  }
+  if (!ProveStore()) {
     return;
   }
   RestoreState([this] {
@@ -154,7 +164,8 @@ absl::Status JobEpoch::OpenShards() {
 
 absl::Status JobEpoch::OpenSnapshots() {
   if (!layout_.snapshot_location.empty()) {
-    ASSIGN_OR_RETURN(store_, CheckpointStore::Open(layout_.snapshot_location, runtime_.files));
+    ASSIGN_OR_RETURN(store_, CheckpointStore::Open(layout_.snapshot_location, runtime_.files,
+                                                   MissingDirectories::kRefuse));
   }
   snapshots_ = std::make_unique<SnapshotTaker>(
       SnapshotTaker::Parts{.host = this,
@@ -169,6 +180,35 @@ absl::Status JobEpoch::OpenSnapshots() {
         Address(message.mutable_snapshot_written());
         Report(std::move(message));
       });
+  return absl::OkStatus();
+}
+
+bool JobEpoch::ProveStore() {
+  if (store_ == nullptr || layout_.store_mark.empty()) {
+    return true;
+  }
+  const absl::Status answered = AnswerMark();
+  if (!answered.ok()) {
+    EndFailed(BatchId(),
+              Annotate(answered, absl::StrCat("snapshot directory ", layout_.snapshot_location)),
+              /*store_unseen=*/true);
+  }
+  return answered.ok();
+}
+
+absl::Status JobEpoch::AnswerMark() {
+  absl::StatusOr<std::string> nonce = ReadMark(store_.get(), layout_.store_mark);
+  if (absl::IsNotFound(nonce.status())) {
+    return absl::NotFoundError(
+        absl::StrCat(nonce.status().message(),
+                     ", which the driver has just written: this executor sees another "
+                     "directory there; mount the one that the driver uses"));
+  }
+  RETURN_IF_ERROR(nonce.status());
+  store_mark_nonce_ = *std::move(nonce);
+  ASSIGN_OR_RETURN(store_answer_,
+                   LeaveMark(store_.get(), StoreMarkPrefix(layout_.incarnation.value(),
+                                                           layout_.epoch, "executor")));
   return absl::OkStatus();
 }
 
@@ -264,6 +304,11 @@ void JobEpoch::Ready(std::vector<proto::SinkMarker> markers) {
   proto::ExecutorMessage message;
   Address(message.mutable_epoch_ready());
   message.mutable_epoch_ready()->set_wake_at_us(WakeAtUs());
+  if (!store_mark_nonce_.empty()) {
+    message.mutable_epoch_ready()->set_store_mark_nonce(store_mark_nonce_);
+    message.mutable_epoch_ready()->mutable_store_answer()->set_name(store_answer_.name);
+    message.mutable_epoch_ready()->mutable_store_answer()->set_nonce(store_answer_.nonce);
+  }
   for (std::vector<proto::SinkMarker>* some : {&own, &markers}) {
     for (proto::SinkMarker& marker : *some) {
       *message.mutable_epoch_ready()->add_markers() = std::move(marker);
@@ -275,6 +320,10 @@ void JobEpoch::Ready(std::vector<proto::SinkMarker> markers) {
 }
 
 void JobEpoch::Fail(BatchId batch, const absl::Status& status) {
+  EndFailed(batch, status, /*store_unseen=*/false);
+}
+
+void JobEpoch::EndFailed(BatchId batch, const absl::Status& status, bool store_unseen) {
   {
     absl::MutexLock lock(&mutex_);
     if (phase_ == Phase::kEnding || phase_ == Phase::kEnded) {
@@ -285,8 +334,9 @@ void JobEpoch::Fail(BatchId batch, const absl::Status& status) {
     failure_->set_batch(batch.value());
     failure_->set_code(static_cast<int32_t>(status.code()));
     failure_->set_message(Excerpt(ToStd(status.message())));
-    failure_->set_retryable(IsRetryable(status));
-    failure_->set_restore_failed(phase_ == Phase::kOpening && batch == BatchId() &&
+    failure_->set_retryable(store_unseen || IsRetryable(status));
+    failure_->set_store_unseen(store_unseen);
+    failure_->set_restore_failed(!store_unseen && phase_ == Phase::kOpening && batch == BatchId() &&
                                  absl::IsDataLoss(status));
     phase_ = Phase::kEnding;
   }

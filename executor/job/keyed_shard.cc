@@ -76,8 +76,14 @@ void KeyedShard::Schedule() {
 }
 
 void KeyedShard::ScheduleCopy() {
-  if (cut_ != nullptr && !scheduled_ && !copying_ && !copy_queued_ && cut_->budget().Allows()) {
-    copy_queued_ = host_->Spawn([this] { Copy(); }, QueuePlace::kBack);
+  if (cut_ == nullptr || scheduled_ || copying_ || !cut_->MayCopy()) {
+    return;
+  }
+  const bool urgent = cut_->IsOverdue();
+  bool& queued = urgent ? urgent_copy_queued_ : copy_queued_;
+  if (!queued) {
+    queued = host_->Spawn([this, urgent] { Copy(urgent); },
+                          urgent ? QueuePlace::kUrgent : QueuePlace::kBack);
   }
 }
 
@@ -93,6 +99,7 @@ void KeyedShard::Run() {
       CopyStep(work.cut);
       continue;
     }
+    may_copy = true;
     absl::Status status = ApplyWork(&work);
     if (status.ok() && work.end && !host_->ended()) {
       status = EndBatch(work.run.get());
@@ -118,13 +125,17 @@ void KeyedShard::Run() {
 bool KeyedShard::TakeWork(bool may_copy, Work* work) {
   absl::MutexLock lock(&mutex_);
   work->run = run_;
+  work->cut = cut_;
+  work->copy = may_copy && cut_ != nullptr && cut_->IsOverdue();
+  if (work->copy) {
+    return true;
+  }
   work->blocks.swap(queue_);
   work->end = input_ended_;
-  work->cut = cut_;
   if (!work->blocks.empty() || work->end) {
     return true;
   }
-  work->copy = may_copy && cut_ != nullptr && cut_->budget().Allows();
+  work->copy = may_copy && cut_ != nullptr && cut_->MayCopy();
   if (!work->copy) {
     scheduled_ = false;
     ScheduleCopy();
@@ -159,13 +170,13 @@ void KeyedShard::CopyOn() {
   ScheduleCopy();
 }
 
-void KeyedShard::Copy() {
+void KeyedShard::Copy(bool urgent) {
   std::shared_ptr<SnapshotCut> cut;
   {
     absl::MutexLock lock(&mutex_);
-    copy_queued_ = false;
+    (urgent ? urgent_copy_queued_ : copy_queued_) = false;
     // Run copies when it is done; when the budget grows, CopyOn says so.
-    if (scheduled_ || cut_ == nullptr || !cut_->budget().Allows()) {
+    if (scheduled_ || copying_ || cut_ == nullptr || !cut_->MayCopy()) {
       return;
     }
     copying_ = true;

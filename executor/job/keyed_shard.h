@@ -1,7 +1,8 @@
 // One keyed shard of a stage on this executor: blocks queue up in order of arrival and are applied
 // by one task at a time on a slot; once all members have ended the exchange, the batch is finished.
 // For a snapshot its entries are copied in small steps, by the same task when it has run out of
-// rows, or by one at the back of the queue; never by both at a time.
+// rows, or by one at the back of the queue; never by both at a time. When the snapshot is overdue,
+// steps come before rows, one for each time that rows are applied.
 //
 // Thread-safe, except for what is said to come before the first batch.
 #ifndef MILLRACE_EXECUTOR_JOB_KEYED_SHARD_H_
@@ -83,7 +84,7 @@ class KeyedShard {
   bool TakeWork(bool may_copy, Work* work);
   absl::Status ApplyWork(Work* work);
 
-  void Copy();
+  void Copy(bool urgent);
   void BeginCut(const std::shared_ptr<SnapshotCut>& cut);
   void CopyStep(const std::shared_ptr<SnapshotCut>& cut);
   absl::Status Apply(ShuffleBlock block);
@@ -109,7 +110,8 @@ class KeyedShard {
   std::shared_ptr<BatchRun> run_ ABSL_GUARDED_BY(mutex_);
   std::deque<ShuffleBlock> queue_ ABSL_GUARDED_BY(mutex_);
   bool scheduled_ ABSL_GUARDED_BY(mutex_) = false;            // Run is queued or has the pipeline
-  bool copy_queued_ ABSL_GUARDED_BY(mutex_) = false;          // Copy is queued
+  bool copy_queued_ ABSL_GUARDED_BY(mutex_) = false;          // Copy is queued behind others,
+  bool urgent_copy_queued_ ABSL_GUARDED_BY(mutex_) = false;   // or before them
   bool copying_ ABSL_GUARDED_BY(mutex_) = false;              // Copy has the pipeline
   std::shared_ptr<SnapshotCut> cut_ ABSL_GUARDED_BY(mutex_);  // not done yet
   bool touched_ ABSL_GUARDED_BY(mutex_) = false;

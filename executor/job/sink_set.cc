@@ -104,20 +104,13 @@ absl::StatusOr<std::unique_ptr<ShardWriter>> SinkSet::OpenWriter(uint32_t sink,
 
 void SinkSet::AddWriter(std::unique_ptr<ShardWriter> writer) {
   const std::pair<uint32_t, uint32_t> key(writer->sink(), writer->shard());
+  absl::MutexLock lock(&mutex_);
   writers_[key] = std::move(writer);
-}
-
-std::vector<proto::SinkMarker> SinkSet::ClaimedMarkers() const {
-  std::vector<proto::SinkMarker> markers;
-  markers.reserve(writers_.size());
-  for (const auto& [key, writer] : writers_) {
-    markers.push_back(writer->ClaimedMarker());
-  }
-  return markers;
 }
 
 std::vector<ShardWriter*> SinkSet::All() const {
   std::vector<ShardWriter*> all;
+  absl::ReaderMutexLock lock(&mutex_);
   all.reserve(writers_.size());
   for (const auto& [key, writer] : writers_) {
     all.push_back(writer.get());
@@ -125,9 +118,17 @@ std::vector<ShardWriter*> SinkSet::All() const {
   return all;
 }
 
+std::vector<proto::SinkMarker> SinkSet::ClaimedMarkers() const {
+  std::vector<proto::SinkMarker> markers;
+  for (const ShardWriter* writer : All()) {
+    markers.push_back(writer->ClaimedMarker());
+  }
+  return markers;
+}
+
 int64_t SinkSet::held_bytes() const {
   int64_t bytes = 0;
-  for (const auto& [key, writer] : writers_) {
+  for (const ShardWriter* writer : All()) {
     bytes += writer->held_bytes();
   }
   return bytes;
@@ -135,14 +136,15 @@ int64_t SinkSet::held_bytes() const {
 
 int64_t SinkSet::WakeAfter(int64_t batch_time_us) const {
   int64_t least = 0;
-  for (const auto& [key, writer] : writers_) {
+  for (const ShardWriter* writer : All()) {
     least = EarlierWake(least, LaterWake(writer->wake_at_us(), batch_time_us));
   }
   return least;
 }
 
 ShardWriter* SinkSet::Find(uint32_t sink, uint32_t shard) const {
-  auto writer = writers_.find({sink, shard});
+  absl::ReaderMutexLock lock(&mutex_);
+  const auto writer = writers_.find({sink, shard});
   return writer == writers_.end() ? nullptr : writer->second.get();
 }
 

@@ -1,8 +1,8 @@
 // The sink writers of a job's epoch on this executor, one per sink and shard that lives here. Sinks
 // whose rows go to a person (gathered) have none: their rows travel with the batch's report.
 //
-// Open before use, from one thread or several. Writers are found without a lock: AddWriter must not
-// run beside Write.
+// Thread-safe after Init: writers of new partitions are added for one batch while another one
+// commits. Writers stay as long as the set.
 #ifndef MILLRACE_EXECUTOR_JOB_SINK_SET_H_
 #define MILLRACE_EXECUTOR_JOB_SINK_SET_H_
 
@@ -93,11 +93,11 @@ class SinkSet {
   std::vector<std::pair<uint32_t, uint32_t>> WritersFor(
       const proto::PartitionStart& partition) const;
 
-  // Opens one; thread-safe, may block.
+  // Opens one; may block.
   absl::StatusOr<std::unique_ptr<ShardWriter>> OpenWriter(uint32_t sink, uint32_t shard) const;
   void AddWriter(std::unique_ptr<ShardWriter> writer);
 
-  // Of all writers. Like Find they must not run beside AddWriter.
+  // Of all writers there are now.
   std::vector<proto::SinkMarker> ClaimedMarkers() const;
   std::vector<ShardWriter*> All() const;
   int64_t held_bytes() const;
@@ -106,13 +106,15 @@ class SinkSet {
 
   // Null when it has not been opened.
   ShardWriter* Find(uint32_t sink, uint32_t shard) const;
-  size_t size() const { return writers_.size(); }
 
  private:
   const EpochLayout& layout_;
   const ConnectorRegistry& connectors_;
   std::vector<const SinkConnector*> connectors_of_sink_;
-  std::map<std::pair<uint32_t, uint32_t>, std::unique_ptr<ShardWriter>> writers_;
+  // Held for the map alone: a writer may be at work for long.
+  mutable absl::Mutex mutex_;
+  std::map<std::pair<uint32_t, uint32_t>, std::unique_ptr<ShardWriter>> writers_
+      ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace millrace

@@ -18,9 +18,32 @@
 
 namespace millrace {
 
-// While no batch runs, copying is free. A batch gives it a few milliseconds of all shards together,
-// and a small part of what it takes anyway: short batches stay short, and under long ones a
-// snapshot still gets done.
+// How long all shards together may copy within a batch that has run for `batch_ns`, for a cut that
+// was made `cut_age_ns` ago; kUnlimitedCopyNs = as long as it takes.
+//
+// A young cut gets a few milliseconds and a small part of what the batch takes anyway: short
+// batches stay short. Then its share of the batch grows, and after a minute copying goes before
+// everything else. So a snapshot ends a minute and the time of copying after its cut at the latest,
+// however many entries there are and however long batches take.
+inline constexpr int64_t kUnlimitedCopyNs = INT64_MAX;
+inline int64_t CopyAllowanceNs(int64_t batch_ns, int64_t cut_age_ns) {
+  constexpr int64_t kLeastNs = 2'000'000;
+  constexpr int64_t kMostNs = 12'000'000;  // of a young cut
+  constexpr int64_t kPartOfBatch = 20;
+  constexpr int64_t kYoungNs = 20'000'000'000;
+  constexpr int64_t kOverdueNs = 60'000'000'000;
+  if (cut_age_ns >= kOverdueNs) {
+    return kUnlimitedCopyNs;
+  }
+  const int64_t young_ns = std::min(kMostNs, kLeastNs + batch_ns / kPartOfBatch);
+  if (cut_age_ns <= kYoungNs) {
+    return young_ns;
+  }
+  const double share = static_cast<double>(cut_age_ns - kYoungNs) / (kOverdueNs - kYoungNs);
+  return std::max(young_ns, static_cast<int64_t>(share * static_cast<double>(batch_ns)));
+}
+
+// What copying has taken of the batch that runs. While none runs, copying is free.
 class CopyBudget {
  public:
   explicit CopyBudget(Clock* clock) : clock_(clock) {}
@@ -31,24 +54,20 @@ class CopyBudget {
   }
   void EndBatch() { batch_start_ns_.store(0); }
 
-  // Whether a step may begin now.
-  bool Allows() const {
+  // Whether a step may begin now, for a cut made at `cut_ns` of the clock's.
+  bool Allows(int64_t cut_ns) const {
     const int64_t start_ns = batch_start_ns_.load();
     if (start_ns == 0) {
       return true;
     }
-    const int64_t part_ns = (clock_->MonotonicNs() - start_ns) / kPartOfBatch;
-    return spent_ns_.load() < std::min(kMostNs, kLeastNs + part_ns);
+    const int64_t now_ns = clock_->MonotonicNs();
+    return spent_ns_.load() < CopyAllowanceNs(now_ns - start_ns, now_ns - cut_ns);
   }
   void Spend(int64_t ns) { spent_ns_.fetch_add(ns); }
 
   int64_t now_ns() const { return clock_->MonotonicNs(); }
 
  private:
-  static constexpr int64_t kLeastNs = 2'000'000;
-  static constexpr int64_t kMostNs = 12'000'000;
-  static constexpr int64_t kPartOfBatch = 20;
-
   Clock* const clock_;
   std::atomic<int64_t> batch_start_ns_ = 0;  // 0 = none runs
   std::atomic<int64_t> spent_ns_ = 0;
@@ -63,12 +82,19 @@ class SnapshotCut {
       : batch_(batch),
         full_(full),
         budget_(budget),
+        cut_ns_(budget->now_ns()),
         copied_(std::move(copied)),
         shards_left_(shards) {}
 
   BatchId batch() const { return batch_; }
   bool full() const { return full_; }
   CopyBudget& budget() const { return *budget_; }
+  // Whether a step may begin now.
+  bool MayCopy() const { return budget_->Allows(cut_ns_); }
+  // Whether its copying goes before rows.
+  bool IsOverdue() const {
+    return CopyAllowanceNs(0, budget_->now_ns() - cut_ns_) == kUnlimitedCopyNs;
+  }
 
   // A shard has marked its state, which took so long.
   void AddMarked(int64_t ns) {
@@ -101,6 +127,7 @@ class SnapshotCut {
   const BatchId batch_;
   const bool full_;
   CopyBudget* const budget_;
+  const int64_t cut_ns_;
   const std::function<void(SnapshotCut*)> copied_;
   std::atomic<int64_t> most_marking_ns_ = 0;
   absl::Mutex mutex_;

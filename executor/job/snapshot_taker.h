@@ -50,6 +50,8 @@ class SnapshotTaker {
 
   void BatchBegins();
   void BatchEnded();
+  // Copies where the budget has grown. Called now and then: it grows with time, too.
+  void CopyOn();
 
  private:
   void Copied(const SnapshotCut* copied);
@@ -59,7 +61,6 @@ class SnapshotTaker {
   proto::SnapshotHeader Header(const SnapshotCut& cut) const;
   std::vector<KeyGroups> OwnKeyGroups() const;
   void Refuse(BatchId batch, const std::string& why);
-  void CopyOn();
 
   const Parts parts_;
   const std::string executor_id_;

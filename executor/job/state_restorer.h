@@ -28,8 +28,8 @@ class StateRestorer : public std::enable_shared_from_this<StateRestorer> {
                 std::vector<KeyedShard*> shards);
 
   // Calls `done` when all state is there. What cannot be read fails the epoch, for no batch in
-  // particular: DATA_LOSS when a file is not what was written, FAILED_PRECONDITION when it does not
-  // fit the plan or this version; both name the file.
+  // particular: DATA_LOSS when a file cannot be read or is not what was written,
+  // FAILED_PRECONDITION when it does not fit the plan or this version; both name the file.
   void Start(std::function<void()> done);
 
  private:

@@ -24,6 +24,8 @@ class TaskHost {
   // returned. False, and nothing is run, when the epoch has ended.
   virtual bool Spawn(std::function<void()> task, QueuePlace place) = 0;
   virtual bool SpawnBlocking(std::function<void()> task) = 0;
+  // The same for what only tells the driver: it does not wait for calls of SpawnBlocking that hang.
+  virtual bool SpawnReport(std::function<void()> task) = 0;
 
   // Tasks return as soon as they see this.
   virtual bool ended() const = 0;

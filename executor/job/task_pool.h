@@ -1,6 +1,5 @@
-// Threads that run tasks in order. An executor has two: its slots (source
-// tasks and keyed shards, which never wait for each other) and one for calls that block (opening,
-// preparing and committing).
+// Threads that run tasks in order. An executor has two: its slots (source tasks and keyed shards,
+// which never wait for each other) and, under BlockingLanes, one for calls that block.
 //
 // Thread-safe. The queue is not bounded here: each task in it stands for a split, a shard or a
 // writer, and is in it once.

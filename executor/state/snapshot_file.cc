@@ -289,13 +289,9 @@ absl::StatusOr<SnapshotFileReader> SnapshotFileReader::Open(CheckpointStore* sto
                      ": run the version of the engine that wrote it, or a newer one"));
   }
   absl::StatusOr<std::string> bytes = store->Read(file.name());
-  // What is gone, and what a disk cannot read any more, is lost. The rest (a directory that is not
-  // mounted or not ours) would be the same with an older snapshot.
-  if (absl::IsNotFound(bytes.status()) || absl::IsInternal(bytes.status())) {
-    return DataLoss(file.name(), absl::StrCat("cannot be read: ", bytes.status().message()));
-  }
+  // Whether it is lost, or only not to be read here, the driver finds out.
   if (!bytes.ok()) {
-    return Annotate(bytes.status(), absl::StrCat("snapshot file ", file.name()));
+    return DataLoss(file.name(), absl::StrCat("cannot be read: ", bytes.status().message()));
   }
   return Parse(*std::move(bytes), file, origin);
 }

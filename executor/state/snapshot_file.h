@@ -97,9 +97,9 @@ struct SnapshotFileOrigin {
 // A file that has been read and verified. Thread-safe.
 class SnapshotFileReader {
  public:
-  // Reads all of `file` once. DATA_LOSS: it is not what was written. FAILED_PRECONDITION: a newer
-  // engine has written it, or its keys are hashed in another way; says which. Other errors are the
-  // store's.
+  // Reads all of `file` once. DATA_LOSS: it cannot be read here, or is not what was written.
+  // FAILED_PRECONDITION: a newer engine has written it, or its keys are hashed in another way; says
+  // which.
   static absl::StatusOr<SnapshotFileReader> Open(CheckpointStore* store,
                                                  const proto::SnapshotFile& file,
                                                  const SnapshotFileOrigin& origin);

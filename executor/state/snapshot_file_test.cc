@@ -299,7 +299,7 @@ TEST(SnapshotFileTest, KeysHashedInAnotherWayAreRefused) {
   EXPECT_THAT(std::string(reader.status().message()), HasSubstr("key hash version 3"));
 }
 
-TEST(SnapshotFileTest, GoneAndUnreadableFilesAreDataLoss) {
+TEST(SnapshotFileTest, WhatCannotBeReadIsDataLossWhateverTheReason) {
   const Written written = Write(Blocks(), 100);
   MemoryFileSystem files;
   const auto store = *CheckpointStore::Open("/s", &files);
@@ -313,8 +313,8 @@ TEST(SnapshotFileTest, GoneAndUnreadableFilesAreDataLoss) {
   EXPECT_TRUE(
       absl::IsDataLoss(SnapshotFileReader::Open(store.get(), written.file, kOrigin).status()));
   error = absl::PermissionDeniedError("not permitted reading f");
-  EXPECT_TRUE(absl::IsPermissionDenied(
-      SnapshotFileReader::Open(store.get(), written.file, kOrigin).status()));
+  EXPECT_TRUE(
+      absl::IsDataLoss(SnapshotFileReader::Open(store.get(), written.file, kOrigin).status()));
 }
 
 // As ad1ebd1 wrote it: format 1, hash version 1, jsonb keys hashed as their text.

@@ -7,23 +7,48 @@
 #include "common/columnar/batch_codec.h"
 
 namespace millrace {
+namespace {
 
-TestCluster::TestCluster(size_t executors, int64_t memory_bytes, uint32_t slots)
+// Which the driver makes.
+constexpr char kJobDirectory[] = "/snapshots/incarnation-1";
+
+}  // namespace
+
+TestCluster::TestCluster(size_t executors, int64_t memory_bytes, uint32_t slots, Clock* clock)
     : connectors_(TestConnectors(&topic, &output)) {
+  MILLRACE_CHECK(files.MakeDirectory(kJobDirectory).ok());
   for (size_t i = 0; i < executors; ++i) {
     ExecutorOptions options;
-    options.driver_address = driver.address();
-    options.name = absl::StrCat("executor-", i);
     options.slots = slots;
     options.shuffle_listen_address = executors > 1 ? "127.0.0.1:0" : "";
     options.memory_bytes = memory_bytes;
-    options.connectors = connectors_.get();
     options.files = &files;
-    absl::StatusOr<std::unique_ptr<Executor>> executor = Executor::Start(options);
-    MILLRACE_CHECK(executor.ok()) << executor.status();
-    executors_.push_back(*std::move(executor));
-    driver.WaitForExecutor(id(i));
+    options.clock = clock;
+    AddExecutor(options);
   }
+}
+
+TestCluster::TestCluster(const std::vector<FileSystem*>& files_of)
+    : connectors_(TestConnectors(&topic, &output)) {
+  MILLRACE_CHECK(files.MakeDirectory(kJobDirectory).ok());
+  for (FileSystem* const files_here : files_of) {
+    ExecutorOptions options;
+    options.slots = 2;
+    options.shuffle_listen_address = "127.0.0.1:0";
+    options.memory_bytes = int64_t{64} << 20;
+    options.files = files_here;
+    AddExecutor(options);
+  }
+}
+
+void TestCluster::AddExecutor(ExecutorOptions options) {
+  options.driver_address = driver.address();
+  options.name = absl::StrCat("executor-", executors_.size());
+  options.connectors = connectors_.get();
+  absl::StatusOr<std::unique_ptr<Executor>> executor = Executor::Start(std::move(options));
+  MILLRACE_CHECK(executor.ok()) << executor.status();
+  executors_.push_back(*std::move(executor));
+  driver.WaitForExecutor(id(executors_.size() - 1));
 }
 
 TestJob::TestJob(TestCluster* cluster, proto::JobPlan plan, std::vector<std::string> partitions)
@@ -34,7 +59,7 @@ TestJob::TestJob(TestCluster* cluster, proto::JobPlan plan, std::vector<std::str
 
 template <typename Message>
 void TestJob::Address(Message* message) const {
-  message->set_job_id("job-1");
+  message->set_job_id(id_);
   message->set_epoch(epoch_);
 }
 
@@ -43,12 +68,13 @@ void TestJob::SendStart(int64_t epoch) {
   proto::DriverMessage message;
   proto::StartEpoch* start = message.mutable_start_epoch();
   Address(start);
-  start->set_job_name("words");
+  start->set_job_name(name_);
   start->set_incarnation("incarnation-1");
   *start->mutable_plan() = plan_;
   start->set_first_batch(first_batch);
   start->set_suppress_until(suppress_until);
   start->set_snapshot_location(snapshot_location);
+  start->set_store_mark(store_mark);
   *start->mutable_restore() = restore;
   for (const proto::SinkMarker& retired : retired_shards) {
     *start->add_retired_shards() = retired;
@@ -95,6 +121,11 @@ std::vector<proto::EpochReady> TestJob::WaitReady(int64_t epoch) {
   return ready;
 }
 
+void TestJob::AddPartition(const std::string& partition) {
+  new_ordinals_.push_back(static_cast<uint32_t>(partitions_.size()));
+  partitions_.push_back(partition);
+}
+
 void TestJob::SendRun(int64_t batch, const Ranges& ranges) {
   for (size_t i = 0; i < executors; ++i) {
     proto::DriverMessage message;
@@ -103,6 +134,13 @@ void TestJob::SendRun(int64_t batch, const Ranges& ranges) {
     run->set_batch(batch);
     run->set_batch_time_us(batch * 1000000);
     run->set_durable_batch(durable_batch);
+    for (const uint32_t ordinal : new_ordinals_) {
+      if (ordinal % executors == i) {
+        proto::PartitionStart* start = run->add_new_partitions();
+        start->mutable_key()->set_partition(partitions_[ordinal]);
+        start->set_ordinal(ordinal);
+      }
+    }
     for (const auto& [partition, range] : ranges) {
       const size_t ordinal = static_cast<size_t>(
           std::find(partitions_.begin(), partitions_.end(), partition) - partitions_.begin());
@@ -117,6 +155,7 @@ void TestJob::SendRun(int64_t batch, const Ranges& ranges) {
     }
     cluster_.driver.Send(cluster_.id(i), message);
   }
+  new_ordinals_.clear();
 }
 
 std::vector<proto::BatchPrepared> TestJob::WaitPrepared(int64_t batch) {
@@ -156,6 +195,10 @@ void TestJob::SendCommit(int64_t batch) {
 
 std::vector<proto::BatchCommitted> TestJob::Commit(int64_t batch) {
   SendCommit(batch);
+  return WaitCommitted(batch);
+}
+
+std::vector<proto::BatchCommitted> TestJob::WaitCommitted(int64_t batch) {
   std::vector<proto::BatchCommitted> committed;
   for (size_t i = 0; i < executors; ++i) {
     const auto matches = [&](const proto::ExecutorMessage& m) {

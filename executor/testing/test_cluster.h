@@ -23,8 +23,11 @@ namespace millrace {
 class TestCluster {
  public:
   // One executor without a shuffle address is local mode.
+  // `clock`: null = the real one; outlives the cluster.
   explicit TestCluster(size_t executors, int64_t memory_bytes = int64_t{64} << 20,
-                       uint32_t slots = 2);
+                       uint32_t slots = 2, Clock* clock = nullptr);
+  // One executor for each, which has its snapshots there instead of in `files`.
+  explicit TestCluster(const std::vector<FileSystem*>& files_of);
 
   Executor& executor(size_t index) { return *executors_[index]; }
   std::string id(size_t index) const { return executors_[index]->id().value(); }
@@ -37,6 +40,8 @@ class TestCluster {
   MemoryFileSystem files;  // where snapshots are
 
  private:
+  void AddExecutor(ExecutorOptions options);
+
   std::unique_ptr<ConnectorRegistry> connectors_;
   std::vector<std::unique_ptr<Executor>> executors_;
 };
@@ -49,12 +54,19 @@ class TestJob {
 
   TestJob(TestCluster* cluster, proto::JobPlan plan, std::vector<std::string> partitions);
 
+  // Another than that of the other jobs of a test. Before the first epoch.
+  void SetName(const std::string& name) {
+    name_ = name;
+    id_ = "job-" + name;
+  }
+
   // Of the epochs that start from now on.
   size_t executors;  // the first so many have a part in it; at first all
   int64_t first_batch = 1;
   int64_t suppress_until = 0;
   std::map<std::string, int64_t> start_offsets;
   std::string snapshot_location = "/snapshots";
+  std::string store_mark;  // empty = there is nothing to prove
   proto::Snapshot restore;
   std::vector<proto::SinkMarker> retired_shards;
   // In RunBatch, CommitBatch and StopEpoch.
@@ -64,12 +76,15 @@ class TestJob {
   void SendStart(int64_t epoch);
   std::vector<proto::EpochReady> WaitReady(int64_t epoch);
   std::vector<proto::EpochReady> Start(int64_t epoch);  // both
+  // One that is found while the epoch runs; the next batch brings it.
+  void AddPartition(const std::string& partition);
   void SendRun(int64_t batch, const Ranges& ranges);
   // Waits for BatchPrepared of all; the reports of all splits by partition.
   std::map<std::string, proto::SplitReport> Run(int64_t batch, const Ranges& ranges);
   std::vector<proto::BatchPrepared> WaitPrepared(int64_t batch);
   void SendCommit(int64_t batch);
-  std::vector<proto::BatchCommitted> Commit(int64_t batch);
+  std::vector<proto::BatchCommitted> WaitCommitted(int64_t batch);
+  std::vector<proto::BatchCommitted> Commit(int64_t batch);  // both
   void SendSnapshot(int64_t batch, bool full);
   std::vector<proto::SnapshotWritten> WaitSnapshot(int64_t batch);
   // Sends, waits and expects no error; what the journal would list.
@@ -90,7 +105,10 @@ class TestJob {
 
   TestCluster& cluster_;
   const proto::JobPlan plan_;
-  const std::vector<std::string> partitions_;
+  std::vector<std::string> partitions_;
+  std::vector<uint32_t> new_ordinals_;  // not in a batch yet
+  std::string name_ = "words";
+  std::string id_ = "job-1";
   int64_t epoch_ = 0;
 };
 

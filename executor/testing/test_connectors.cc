@@ -199,6 +199,7 @@ class TestWriter : public SinkWriter {
  public:
   TestWriter(TestOutput* output, const SinkContext& context)
       : output_(output),
+        job_(context.job_name),
         name_(absl::StrCat(context.sink, "/", context.shard)),
         claimed_marker_(absl::StrCat("e", context.epoch.value(), " after '", context.marker, "'")) {
     output_->Add(absl::StrCat("open ", name_, " '", context.marker, "'"));
@@ -231,6 +232,7 @@ class TestWriter : public SinkWriter {
     if (callback != nullptr) {
       callback();
     }
+    output_->HangIfTold(job_);
     absl::MutexLock lock(&mutex_);
     absl::MutexLock output_lock(&output_->mutex_);
     if (output_->failures_ > 0) {
@@ -276,6 +278,7 @@ class TestWriter : public SinkWriter {
 
  private:
   TestOutput* const output_;
+  const std::string job_;
   const std::string name_;
   const std::string claimed_marker_;
   mutable absl::Mutex mutex_;
@@ -299,6 +302,7 @@ class TestSinkConnector : public SinkConnector {
       absl::MutexLock lock(&output_->mutex_);
       RETURN_IF_ERROR(output_->open_failure_);
     }
+    output_->HangIfTold(context.job_name);
     return std::make_unique<TestWriter>(output_, context);
   }
 
@@ -306,6 +310,31 @@ class TestSinkConnector : public SinkConnector {
   TestOutput* const output_;
   const bool gathered_;
 };
+
+void TestOutput::Hang(const std::string& job) {
+  absl::MutexLock lock(&mutex_);
+  hanging_job_ = job;
+}
+
+void TestOutput::Release() {
+  absl::MutexLock lock(&mutex_);
+  hanging_job_.clear();
+}
+
+void TestOutput::WaitUntilHanging(int calls) {
+  const auto reached = [&]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return hanging_calls_ >= calls; };
+  absl::MutexLock lock(&mutex_);
+  MILLRACE_CHECK(mutex_.AwaitWithTimeout(absl::Condition(&reached), absl::Seconds(20)))
+      << hanging_calls_ << " calls hang, not " << calls;
+}
+
+void TestOutput::HangIfTold(const std::string& job) {
+  const auto released = [&]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return hanging_job_ != job; };
+  absl::MutexLock lock(&mutex_);
+  ++hanging_calls_;
+  mutex_.Await(absl::Condition(&released));
+  --hanging_calls_;
+}
 
 std::vector<std::string> TestOutput::Rows() const {
   absl::MutexLock lock(&mutex_);

@@ -67,6 +67,11 @@ class TestOutput {
   // What all writers say from now on, or that of one "sink/shard"; 0 = never.
   void WakeAt(int64_t batch_time_us);
   void WakeOneAt(const std::string& writer, int64_t batch_time_us);
+  // Claims and commits of the job hang until Release.
+  void Hang(const std::string& job);
+  void Release();
+  // Until so many calls hang.
+  void WaitUntilHanging(int calls);
   // Called in Commit, without a lock.
   void OnCommit(std::function<void()> callback);
 
@@ -74,6 +79,7 @@ class TestOutput {
   friend class TestWriter;
   friend class TestSinkConnector;
   void Add(std::string event);
+  void HangIfTold(const std::string& job);
 
   mutable absl::Mutex mutex_;
   std::vector<std::pair<int64_t, std::string>> rows_ ABSL_GUARDED_BY(mutex_);
@@ -87,6 +93,8 @@ class TestOutput {
   int failures_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::Status failure_ ABSL_GUARDED_BY(mutex_);
   std::function<void()> on_commit_ ABSL_GUARDED_BY(mutex_);
+  std::string hanging_job_ ABSL_GUARDED_BY(mutex_);  // empty = none
+  int hanging_calls_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 // Source "test", sinks "test" and, gathered, "test-print". Both outlive the registry.

@@ -4,6 +4,8 @@
 #define MILLRACE_DRIVER_BATCH_TESTING_JOB_PLAY_H_
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -83,6 +85,8 @@ class Play {
     if (marker_batch >= 0) {
       message.mutable_epoch_ready()->add_markers()->set_batch(marker_batch);
     }
+    message.mutable_epoch_ready()->set_store_mark_nonce(read_nonce);
+    message.mutable_epoch_ready()->mutable_store_answer()->set_name("answer of " + from);
     Report(from, std::move(message));
   }
   void SnapshotWritten(const std::string& from, int64_t batch, const std::string& error = "") {
@@ -142,6 +146,22 @@ class Play {
     message.mutable_epoch_failed()->set_retryable(retryable);
     Report(from, std::move(message));
   }
+  void FailedToRestore(const std::string& from, const std::string& words) {
+    proto::ExecutorMessage message;
+    message.mutable_epoch_failed()->set_epoch(state_.epoch().value());
+    message.mutable_epoch_failed()->set_code(static_cast<int>(absl::StatusCode::kDataLoss));
+    message.mutable_epoch_failed()->set_restore_failed(true);
+    message.mutable_epoch_failed()->set_message(words);
+    Report(from, std::move(message));
+  }
+  void SeesNoStore(const std::string& from, const std::string& words) {
+    proto::ExecutorMessage message;
+    message.mutable_epoch_failed()->set_epoch(state_.epoch().value());
+    message.mutable_epoch_failed()->set_code(static_cast<int>(absl::StatusCode::kNotFound));
+    message.mutable_epoch_failed()->set_store_unseen(true);
+    message.mutable_epoch_failed()->set_message(words);
+    Report(from, std::move(message));
+  }
   void At(int64_t us) {
     now_us = us;
     Do(TimerFired{});
@@ -192,6 +212,38 @@ class Play {
   std::vector<JobOver> over;
   int stops = 0;
 
+  // The snapshot directory: what the driver finds there. What it asks for is answered at once,
+  // unless the test wants to do that itself.
+  bool store_answers = true;
+  absl::Status store_writable;                       // its marks
+  std::map<std::string, absl::Status> answers_seen;  // by executor; those that are not found
+  std::map<std::string, absl::Status> broken_files;  // by name
+  std::string read_nonce = "nonce";                  // what executors read of the driver's mark
+  std::vector<MarkStore> marks;
+  std::vector<CheckSnapshotFiles> checks;
+
+  void AnswerMark() {
+    proto::StoreMark mark;
+    mark.set_name("mark");
+    mark.set_nonce("nonce");
+    StoreMarked marked{.epoch = marks.back().epoch, .mark = mark};
+    if (!store_writable.ok()) {
+      marked.mark = store_writable;
+    }
+    Do(marked);
+  }
+  void AnswerCheck() {
+    SnapshotFilesChecked checked{.epoch = checks.back().epoch, .batch = checks.back().batch};
+    for (const proto::SnapshotFile& file : checks.back().files) {
+      const auto broken = broken_files.find(file.name());
+      if (broken != broken_files.end()) {
+        checked.file = file.name();
+        checked.status = broken->second;
+      }
+    }
+    Do(checked);
+  }
+
  private:
   void Take(std::vector<JobAction> actions) {
     for (JobAction& action : actions) {
@@ -204,10 +256,25 @@ class Play {
         done.push_back(*batch);
       } else if (auto* end = std::get_if<JobOver>(&action)) {
         over.push_back(*end);
+      } else if (auto* mark = std::get_if<MarkStore>(&action)) {
+        marks.push_back(*mark);
+        store_work_.push_back([this] { AnswerMark(); });
+      } else if (auto* answer = std::get_if<CheckStoreAnswer>(&action)) {
+        const StoreAnswerChecked checked{answer->epoch, answer->from,
+                                         answers_seen[answer->from.value()]};
+        store_work_.push_back([this, checked] { Do(checked); });
+      } else if (auto* check = std::get_if<CheckSnapshotFiles>(&action)) {
+        checks.push_back(*check);
+        store_work_.push_back([this] { AnswerCheck(); });
       }
     }
     if (journal_works) {
       MakeDurable();
+    }
+    for (const auto& work : std::exchange(store_work_, {})) {
+      if (store_answers) {
+        work();
+      }
     }
   }
   void TakeMessage(const std::string& to, const proto::DriverMessage& message) {
@@ -228,6 +295,7 @@ class Play {
   }
 
   JobState state_;
+  std::vector<std::function<void()>> store_work_;
 };
 
 }  // namespace millrace

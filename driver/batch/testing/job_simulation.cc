@@ -63,6 +63,7 @@ JobSimulation::JobSimulation(uint64_t seed, bool running_state)
   settings_.checkpoint_interval = absl::Milliseconds(static_cast<int64_t>(5 + random_() % 40));
   world_.interrupt = [this](SimulatedStep step) { return AtStep(step); };
   world_.lose_answer = [this] { return FateOfAnswer(); };
+  world_.unreadable = [this](const std::string&) { return !settling_ && Pick(40) == 0; };
   StartDriver(/*settle=*/false);
 }
 
@@ -93,9 +94,12 @@ void JobSimulation::StartDriver(bool settle) {
     ASSERT_TRUE(history.Apply(record).ok()) << history.Apply(record);
   }
   volatile_journal_.clear();
+  store_work_.clear();
   JobStateOptions options;
   options.max_failures = 1'000'000;
   options.max_backoff_us = 1'000'000;
+  options.first_shun_us = 20'000;
+  options.max_shun_us = 1'000'000;
   options.settle = settle;
   options.operators.emplace_back().set_name("counts/aggregate-1");
   settling_job_ = settle;
@@ -113,7 +117,7 @@ void JobSimulation::StartDriver(bool settle) {
 }
 
 void JobSimulation::Step() {
-  switch (Pick(20)) {
+  switch (Pick(22)) {
     case 0:
     case 1:
     case 2:
@@ -143,6 +147,10 @@ void JobSimulation::Step() {
     case 17:
       AdvanceTime();
       return;
+    case 18:
+    case 19:
+      FinishStoreWork(1 + Pick(3));
+      return;
     default:
       if (Pick(12) == 0) {
         Trouble();
@@ -151,7 +159,7 @@ void JobSimulation::Step() {
 }
 
 void JobSimulation::Trouble() {
-  const uint64_t kind = Pick(19);
+  const uint64_t kind = Pick(20);
   if (kind < 3 && executors_.size() < 4) {
     AddExecutor();
   } else if (executors_.empty()) {
@@ -184,6 +192,10 @@ void JobSimulation::Trouble() {
     RandomExecutor()->FailNextSnapshot();
   } else if (kind == 12) {
     LoseNewestSnapshot();
+  } else if (kind > 18) {
+    // It mounts the store, or loses it: before an epoch or in the midst of one.
+    SimulatedExecutor* executor = RandomExecutor();
+    executor->SetBlind(!executor->blind() && Pick(3) > 0);
   } else if (kind == 13 || kind > 15) {
     ++restarts;
     MakeDurable(Pick(4));  // what is planned and not committed is withdrawn
@@ -342,6 +354,7 @@ void JobSimulation::DeliverToDriver() {
         message.batch_prepared().epoch() == state_->epoch().value()) {
       prepared_[message.batch_prepared().batch()].insert(executor->id());
     }
+    unseen_stores += message.epoch_failed().store_unseen() ? 1 : 0;
     Handle(ExecutorReported{ExecutorId(executor->id()), std::move(message)});
   }
 }
@@ -390,8 +403,16 @@ void JobSimulation::NoteDurable(const proto::JournalRecord& record) {
     world_.opened_epochs.insert(record.epoch_opened().epoch());
   } else if (record.has_snapshot_completed()) {
     ++snapshots;
-    ASSERT_LE(record.snapshot_completed().snapshot().batch(), world_.durable_commits)
+    const proto::Snapshot& snapshot = record.snapshot_completed().snapshot();
+    ASSERT_LE(snapshot.batch(), world_.durable_commits)
         << "a snapshot counts before its batch is committed";
+    for (const proto::SnapshotFile& file : snapshot.layers(snapshot.layers_size() - 1).files()) {
+      ASSERT_TRUE(world_.store.contains(file.name()))
+          << file.name() << " is journaled, and nobody has seen it";
+    }
+  } else if (record.has_snapshot_dropped()) {
+    ASSERT_GT(lost_snapshots, 0) << "given up although all its files are there: "
+                                 << record.snapshot_dropped().reason();
   } else if (record.has_batches_abandoned()) {
     ++withdrawals;
     const int64_t first = record.batches_abandoned().batch();
@@ -434,6 +455,9 @@ void JobSimulation::AdvanceTime() {
 
 void JobSimulation::Settle() {
   settling_ = true;
+  for (auto& [id, executor] : executors_) {
+    executor->SetBlind(false);
+  }
   TellEnds();
   for (int round = 0; round < 40'000 && !Settled(); ++round) {
     if (std::all_of(executors_.begin(), executors_.end(),
@@ -444,6 +468,7 @@ void JobSimulation::Settle() {
     LetZombiesWork();  // what they have is finite
     DeliverToDriver();
     MakeDurable(1);
+    FinishStoreWork(1);
     AdvanceTime();
     if (::testing::Test::HasFatalFailure()) {
       return;

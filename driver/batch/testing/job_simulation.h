@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -47,7 +48,9 @@ class JobSimulation {
   int64_t withdrawals = 0;
   int64_t waves = 0;  // commits of more than one batch
   int64_t lost_snapshots = 0;
-  int64_t doubts = 0;  // commits of output that were not answered
+  int64_t unseen_snapshots = 0;  // written where the driver does not look, or lost since
+  int64_t unseen_stores = 0;     // epochs that an executor without the store could not begin
+  int64_t doubts = 0;            // commits of output that were not answered
   int64_t batches() const { return world_.durable_commits; }
 
  private:
@@ -100,6 +103,11 @@ class JobSimulation {
   void Take(SnapshotDone&) {}
   void Take(SnapshotFailed&) {}
   void Take(ClockDistrusted&) {}
+  // The driver's look at the store, which takes its time.
+  void Take(MarkStore& mark);
+  void Take(CheckStoreAnswer& check);
+  void Take(CheckSnapshotFiles& check);
+  void FinishStoreWork(uint64_t looks);
 
   // Only a job that was settled may end, and the next driver goes on with it.
   void Take(JobOver& over);
@@ -115,6 +123,7 @@ class JobSimulation {
   bool settling_ = false;
   bool settling_job_ = false;
   bool resume_ = false;
+  std::deque<std::function<JobEvent()>> store_work_;
   std::map<std::string, std::unique_ptr<SimulatedExecutor>> executors_;
   std::vector<std::unique_ptr<SimulatedExecutor>> zombies_;
   std::set<std::string> leaving_;

@@ -187,16 +187,24 @@ void SimulatedExecutor::Start(const proto::StartEpoch& start) {
   changed_.clear();
   prepared_.clear();
   unanswered_.clear();
-  if (!Restore(start)) {
+  if (!FindMark(start) || !Restore(start)) {
     return;
   }
   Reached(SimulatedStep::kRestored);
   for (const uint32_t shard : own_shards_) {
     work_.push_back([this, shard] { Claim(shard); });
   }
-  work_.push_back([this] {
+  work_.push_back([this, mark = start.store_mark()] {
     proto::ExecutorMessage ready;
     ready.mutable_epoch_ready()->set_epoch(epoch_);
+    if (!mark.empty()) {
+      ready.mutable_epoch_ready()->set_store_mark_nonce(world_.marks[mark]);
+      proto::StoreMark* answer = ready.mutable_epoch_ready()->mutable_store_answer();
+      answer->set_name(absl::StrCat(mark, "-", id_));
+      answer->set_nonce(id_);
+      // The store may have gone since it has read the mark.
+      (blind_ ? own_marks_ : world_.marks)[answer->name()] = answer->nonce();
+    }
     for (const uint32_t shard : own_shards_) {
       *ready.mutable_epoch_ready()->add_markers() = MarkerOf(shard);
     }
@@ -204,12 +212,21 @@ void SimulatedExecutor::Start(const proto::StartEpoch& start) {
   });
 }
 
+bool SimulatedExecutor::FindMark(const proto::StartEpoch& start) {
+  const bool found = !blind_ && world_.marks.contains(start.store_mark());
+  if (!found && !start.store_mark().empty()) {
+    GiveUp("the driver's mark is not there", Fault::kStore);
+    return false;
+  }
+  return true;
+}
+
 bool SimulatedExecutor::Restore(const proto::StartEpoch& start) {
   for (const proto::SnapshotLayer& layer : start.restore().layers()) {
     for (const proto::SnapshotFile& file : layer.files()) {
       const auto found = world_.store.find(file.name());
-      if (found == world_.store.end()) {
-        GiveUp(absl::StrCat(file.name(), " is gone"), /*restore_failed=*/true);
+      if (found == world_.store.end() || world_.unreadable(file.name())) {
+        GiveUp(absl::StrCat(file.name(), " is gone"), Fault::kRestore);
         return false;
       }
       for (const auto& [shard, state] : found->second) {
@@ -447,7 +464,7 @@ void SimulatedExecutor::TakeSnapshot(const proto::TakeSnapshot& take) {
   changed_.clear();  // also where it failed: the driver must ask for a full one
   Reached(SimulatedStep::kSnapshotCut);
   work_.push_back([this, message, file] {
-    if (message.snapshot_written().has_file()) {
+    if (message.snapshot_written().has_file() && !blind_) {
       world_.store[message.snapshot_written().file().name()] = file;
     }
     Reached(SimulatedStep::kSnapshotWritten);
@@ -457,14 +474,15 @@ void SimulatedExecutor::TakeSnapshot(const proto::TakeSnapshot& take) {
 
 void SimulatedExecutor::Fail() { GiveUp("simulated"); }
 
-void SimulatedExecutor::GiveUp(const std::string& why, bool restore_failed) {
+void SimulatedExecutor::GiveUp(const std::string& why, Fault fault) {
   proto::ExecutorMessage message;
   proto::EpochFailed* failed = message.mutable_epoch_failed();
   failed->set_epoch(epoch_);
   failed->set_message(why);
   failed->set_code(static_cast<int32_t>(absl::StatusCode::kAborted));
-  failed->set_retryable(!restore_failed);
-  failed->set_restore_failed(restore_failed);
+  failed->set_retryable(fault != Fault::kRestore);
+  failed->set_restore_failed(fault == Fault::kRestore);
+  failed->set_store_unseen(fault == Fault::kStore);
   Answer(std::move(message));
   gave_up_ = true;
   work_.clear();

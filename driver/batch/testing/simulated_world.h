@@ -85,6 +85,7 @@ struct SimulatedWorld {
   SimulatedKafka kafka;
   std::map<uint32_t, int64_t> claimed_by;  // by shard: the highest epoch that has claimed it
   std::map<std::string, std::map<uint32_t, SimulatedState>> store;  // file → states by shard
+  std::map<std::string, std::string> marks;                         // in the store, too
 
   // Splits of a batch as the driver sent them in the epoch that runs it, to all members together:
   // an executor counts what the exchange would bring it.
@@ -93,6 +94,8 @@ struct SimulatedWorld {
   // Asked at each step, and for each commit of a transaction: none = it is answered.
   std::function<SimulatedInterruption(SimulatedStep)> interrupt;
   std::function<std::optional<TransactionalLog::Fate>()> lose_answer;
+  // Whether an executor fails to read this file although it is there.
+  std::function<bool(const std::string& file)> unreadable;
 
   // The last batch that is out, by the markers of the shard.
   int64_t MarkerBatch(uint32_t shard) const;
@@ -124,6 +127,9 @@ class SimulatedExecutor {
   void Wake() { interruption_ = SimulatedInterruption::kNone; }
   // The next snapshot fails.
   void FailNextSnapshot() { fail_snapshot_ = true; }
+  // It has another directory where the store should be.
+  void SetBlind(bool blind) { blind_ = blind; }
+  bool blind() const { return blind_; }
 
   std::deque<proto::DriverMessage> inbox;
   std::deque<proto::ExecutorMessage> outbox;
@@ -157,7 +163,9 @@ class SimulatedExecutor {
 
   void DoNext(std::vector<Work> work);
   void Reached(SimulatedStep step);
-  void GiveUp(const std::string& why, bool restore_failed = false);
+  bool FindMark(const proto::StartEpoch& start);
+  enum class Fault { kNone, kRestore, kStore };
+  void GiveUp(const std::string& why, Fault fault = Fault::kNone);
   void Answer(proto::ExecutorMessage message);
 
   const std::string id_;
@@ -181,6 +189,8 @@ class SimulatedExecutor {
   int64_t steps_until_death_ = -1;
   SimulatedInterruption interruption_ = SimulatedInterruption::kNone;
   bool fail_snapshot_ = false;
+  bool blind_ = false;
+  std::map<std::string, std::string> own_marks_;  // where it is blind
 };
 
 }  // namespace millrace

@@ -1,0 +1,170 @@
+// Whether driver and executors see one snapshot directory, and whose fault it is when they do not.
+// None of this ends the job: directories are mounted again, and what they held is still there.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status.h"
+#include "driver/batch/job_state.h"
+
+namespace millrace {
+namespace {
+
+std::string CauseOf(const absl::Status& status) { return std::string(ToStd(status.message())); }
+
+}  // namespace
+
+std::string JobState::StoreName() const {
+  return absl::StrCat("the snapshot directory ", history_.submitted().snapshot_location());
+}
+
+void JobState::On(const StoreMarked& event) {
+  if (stage_ != Stage::kJournalingEpoch || event.epoch != epoch_ || store_mark_.has_value()) {
+    return;
+  }
+  if (!event.mark.ok()) {
+    RetryForStore(
+        absl::StrCat("the driver cannot use ", StoreName(), ": ", CauseOf(event.mark.status())));
+    return;
+  }
+  store_mark_ = *event.mark;
+  StartEpochIfProven();
+}
+
+// Executors hear of an epoch when the journal has it and there is a mark for them to find.
+void JobState::StartEpochIfProven() {
+  if (stage_ == Stage::kJournalingEpoch && epoch_durable_ &&
+      (store_mark_.has_value() || !KeepsSnapshots())) {
+    StartEpochOnMembers();
+  }
+}
+
+// The executor has read the driver's mark; now the driver reads the executor's.
+void JobState::CheckStoreOf(size_t member, const proto::EpochReady& ready) {
+  if (!store_mark_.has_value()) {
+    TakeForReady(member);
+  } else if (ready.store_mark_nonce() != store_mark_->nonce() || !ready.has_store_answer()) {
+    Blame(members_[member].id, members_[member].name,
+          absl::StrCat("it has not read in ", StoreName(), " what the driver has written there"));
+  } else {
+    actions_.push_back(CheckStoreAnswer{epoch_, members_[member].id, ready.store_answer()});
+  }
+}
+
+void JobState::On(const StoreAnswerChecked& event) {
+  const std::optional<size_t> member = MemberIndex(event.from);
+  if (stage_ != Stage::kStartingEpoch || event.epoch != epoch_ || !member.has_value()) {
+    return;
+  }
+  if (event.status.ok()) {
+    TakeForReady(*member);
+  } else {
+    Blame(event.from, members_[*member].name,
+          absl::StrCat("the driver does not find in ", StoreName(),
+                       " what it has written there: ", CauseOf(event.status)));
+  }
+}
+
+// An executor says that it cannot read the snapshot. That is its word only: the driver looks.
+void JobState::DoubtSnapshot(size_t member, const proto::EpochFailed& failed) {
+  doubt_ = {.by = members_[member].id, .name = members_[member].name, .words = failed.message()};
+  CheckSnapshotFiles check{.epoch = epoch_, .batch = BatchId(chain_.batch()), .files = {}};
+  for (const proto::SnapshotLayer& layer : chain_.layers()) {
+    check.files.insert(check.files.end(), layer.files().begin(), layer.files().end());
+  }
+  AbandonEpoch();
+  actions_.push_back(std::move(check));
+  stage_ = Stage::kCheckingSnapshot;
+  stage_since_us_ = now_.mono_us;
+  message_ = absl::StrCat("looks at its snapshot: executor ", doubt_.name, ": ", doubt_.words);
+}
+
+void JobState::On(const SnapshotFilesChecked& event) {
+  if (event.epoch != epoch_) {
+    return;
+  }
+  if (stage_ == Stage::kCheckingSnapshot && event.batch == BatchId(chain_.batch())) {
+    JudgeSnapshot(event);
+  } else if (taking_.has_value() && event.batch == BatchId(taking_->layer.batch())) {
+    NoteSnapshotChecked(event);
+  }
+}
+
+void JobState::JudgeSnapshot(const SnapshotFilesChecked& checked) {
+  if (checked.status.ok()) {
+    Blame(doubt_.by, doubt_.name, absl::StrCat(doubt_.words, "; the driver finds it whole"));
+    return;
+  }
+  const std::string words = absl::StrCat("the snapshot of batch ", checked.batch.value(),
+                                         " cannot be read: ", CauseOf(checked.status));
+  if (absl::IsDataLoss(checked.status)) {
+    // The older one is next, or all from the beginning, or the refusal that PlanRecovery words.
+    proto::JournalRecord record;
+    record.mutable_snapshot_dropped()->set_job_id(history_.job_id());
+    record.mutable_snapshot_dropped()->set_batch(checked.batch.value());
+    record.mutable_snapshot_dropped()->set_reason(CauseOf(checked.status));
+    Append(std::move(record));
+  }
+  RetryForStore(words);
+}
+
+// The others go on without the executor; if there are none, it is tried again soon.
+void JobState::Blame(const ExecutorId& id, const std::string& name, const std::string& words) {
+  Shunned& shunned = shunned_[id];
+  const int64_t wait_us = options_.first_shun_us << std::min(shunned.times++, 20);
+  shunned.until_us = now_.mono_us + std::min(wait_us, options_.max_shun_us);
+  shunned.words = absl::StrCat("executor ", name, ": ", words);
+  RetryForStore(shunned.words);
+}
+
+void JobState::RetryForStore(const std::string& words) {
+  AbandonEpoch();
+  if (stop_.has_value() && !Settling()) {
+    return;
+  }
+  ++store_failures_;
+  ++restarts_;
+  store_trouble_ = words;
+  epoch_reason_ = words;
+  epoch_is_restart_ = true;
+  message_ = absl::StrCat("restarts: ", words);
+  stage_ = Stage::kWaitingToRetry;
+  retry_at_us_ = now_.mono_us + BackoffUs(store_failures_);
+}
+
+bool JobState::IsShunned(const ExecutorId& id) const {
+  const auto found = shunned_.find(id);
+  return found != shunned_.end() && found->second.until_us > now_.mono_us;
+}
+
+void JobState::ForgetShunned() {
+  std::erase_if(shunned_, [this](const auto& entry) {
+    return std::none_of(live_.begin(), live_.end(),
+                        [&](const auto& live) { return live.id == entry.first; });
+  });
+}
+
+// When somebody who was left out may be tried again; kNever = nobody is.
+int64_t JobState::ReadmissionUs() const {
+  int64_t earliest_us = kNever;
+  for (const auto& [id, shunned] : shunned_) {
+    if (shunned.until_us > now_.mono_us && !MemberIndex(id).has_value()) {
+      earliest_us = std::min(earliest_us, shunned.until_us);
+    }
+  }
+  return earliest_us;
+}
+
+std::string JobState::snapshot_trouble() const {
+  if (stage_ != Stage::kRunning && !store_trouble_.empty()) {
+    return store_trouble_;
+  }
+  for (const auto& [id, shunned] : shunned_) {
+    if (!MemberIndex(id).has_value()) {
+      return absl::StrCat("goes on without ", shunned.words);
+    }
+  }
+  return snapshot_trouble_;
+}
+
+}  // namespace millrace

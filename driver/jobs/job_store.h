@@ -1,0 +1,75 @@
+// The snapshot directory of a running job as the driver uses it: the marks by which driver and
+// executors prove that they see the same one, a look at what executors have written, and clearing
+// away what nobody needs.
+//
+// All I/O happens on a thread of the store's own, in order. A directory that does not answer (a
+// file server that is away) holds up the job's snapshots and nothing else.
+#ifndef MILLRACE_DRIVER_JOBS_JOB_STORE_H_
+#define MILLRACE_DRIVER_JOBS_JOB_STORE_H_
+
+#include <functional>
+#include <optional>
+#include <set>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "common/base/clock.h"
+#include "common/base/ids.h"
+#include "common/storage/file_system.h"
+#include "common/storage/store_mark.h"
+#include "driver/jobs/event_loop.h"
+#include "proto/checkpoint.pb.h"
+#include "proto/cluster.pb.h"
+
+namespace millrace {
+
+// Thread-safe. Calls return at once; `done` is called on the store's thread.
+class JobStore {
+ public:
+  // `clock` and `files` outlive the store.
+  JobStore(Clock* clock, FileSystem* files, std::string location, std::string incarnation);
+  // Ends a look that is under way and waits for the thread: not for one that must not block.
+  ~JobStore();
+
+  JobStore(const JobStore&) = delete;
+  JobStore& operator=(const JobStore&) = delete;
+
+  // Leaves a mark for the executors of `epoch`, in place of the one before. NOT_FOUND unless the
+  // job's directory is there or `may_make` it.
+  void Mark(Epoch epoch, bool may_make, std::function<void(absl::StatusOr<proto::StoreMark>)> done);
+
+  // OK if the directory has what an executor wrote, which is then removed.
+  void CheckAnswer(const proto::StoreMark& answer, std::function<void(absl::Status)> done);
+
+  // What a look at files has found: OK, or the first that is not as it was written.
+  struct Finding {
+    std::string file;
+    absl::Status status;
+  };
+  // DATA_LOSS only while this store's mark is in the directory: files that are gone together with
+  // it are elsewhere.
+  void CheckFiles(std::vector<proto::SnapshotFile> files, std::function<void(Finding)> done);
+
+  // RemoveOldSnapshots (savepoint.h), but never the mark of this store.
+  void RemoveOld(Epoch epoch, BatchId batch, std::set<std::string> keep);
+
+ private:
+  absl::StatusOr<proto::StoreMark> LeaveMarkFor(Epoch epoch, bool may_make);
+  absl::Status ReadAnswer(const StoreMark& answer);
+  Finding LookAt(const std::vector<proto::SnapshotFile>& files);
+  absl::Status CheckStillThere();
+
+  FileSystem* const files_;
+  const std::string location_;
+  const std::string incarnation_;
+  std::optional<StoreMark> mark_;  // of the thread
+  std::stop_source stop_;
+  EventLoop thread_;  // last: it ends before what it uses
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_DRIVER_JOBS_JOB_STORE_H_
