@@ -16,6 +16,7 @@
 #include "driver/jobs/event_loop.h"
 #include "driver/jobs/executor_directory.h"
 #include "driver/jobs/job_registry.h"
+#include "driver/jobs/journaled_jobs.h"
 #include "driver/journal/directory_lease.h"
 #include "driver/journal/file_journal.h"
 #include "driver/services/cluster_service.h"
@@ -55,8 +56,8 @@ class Driver::Impl {
     context_.results_buffer_bytes = options_.results_buffer_bytes;
     context_.hold_for_followers = options_.hold_for_followers;
     jobs_ = std::make_unique<JobRegistry>(
-        &context_,
-        JobRegistry::Options{options_.functions, options_.resume_jobs, options_.directory});
+        &context_, JobRegistry::Options{options_.functions, options_.resume_jobs,
+                                        options_.directory, options_.journal_timeout});
     cluster_service_ =
         std::make_unique<ClusterService>(&loop_, &executors_, jobs_.get(), options_.clock);
     jobs_service_ = std::make_unique<JobsService>(jobs_.get());
@@ -75,11 +76,11 @@ class Driver::Impl {
                        MetricsExposer::Start(options_.metrics_address, metrics_, "--metrics"));
     }
     RETURN_IF_ERROR(OpenJournal());
+    jobs_->Start(journaled_);
     ASSIGN_OR_RETURN(server_, RpcServer::Start(context_.driver_address,
                                                {cluster_service_.get(), jobs_service_.get()},
                                                "the driver", "--listen"));
     held.reset();
-    jobs_->Start();
     loop_.Post([this] { KeepAnEyeOnExecutors(); });
     return absl::OkStatus();
   }
@@ -122,16 +123,17 @@ class Driver::Impl {
  private:
   absl::Status OpenJournal() {
     if (options_.directory.empty()) {
-      journal_ = NewMemoryJournal();
-      context_.journal = journal_.get();
       for (const proto::JournalRecord& record : options_.initial_records) {
-        RETURN_IF_ERROR(jobs_->Replay(record));
+        RETURN_IF_ERROR(journaled_.Apply({record}));
       }
+      journal_ = NewMemoryJournal(&journaled_);
+      context_.journal = journal_.get();
       return absl::OkStatus();
     }
     RETURN_IF_ERROR(TakeDirectory());
     FileJournalOptions journal;
     journal.lease = lease_.get();
+    journal.state = &journaled_;
     journal.engine_version = kEngineVersion;
     journal.driver_id = driver_id_;
     prometheus::Histogram& seconds = metrics_.Histogram("millrace_journal_sync_seconds",
@@ -142,10 +144,7 @@ class Driver::Impl {
       seconds.Observe(took);
       records.Increment(static_cast<double>(count));
     };
-    ASSIGN_OR_RETURN(
-        journal_, OpenFileJournal(std::move(journal), [this](const proto::JournalRecord& record) {
-          return jobs_->Replay(record);
-        }));
+    ASSIGN_OR_RETURN(journal_, OpenFileJournal(std::move(journal)));
     context_.journal = journal_.get();
     return absl::OkStatus();
   }
@@ -198,6 +197,7 @@ class Driver::Impl {
   ExecutorDirectory executors_;
   JobContext context_;
   std::unique_ptr<DirectoryLease> lease_;
+  JournaledJobs journaled_;  // of the journal's thread once that is open and jobs_ has started
   std::unique_ptr<Journal> journal_;
   std::unique_ptr<JobRegistry> jobs_;
   std::unique_ptr<ClusterService> cluster_service_;

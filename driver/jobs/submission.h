@@ -20,9 +20,6 @@
 
 namespace millrace {
 
-// Newer plans are refused by number.
-inline constexpr uint32_t kPlanFormatVersion = 1;
-
 struct PlannedSubmission {
   proto::JobPlan plan;  // parallelism 0 = not chosen
   JobSettings settings;

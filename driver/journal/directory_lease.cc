@@ -147,7 +147,7 @@ absl::StatusOr<bool> DirectoryLease::TryTakeOver(uint64_t last_segment) {
   }
   MILLRACE_FAILPOINT("lease.before_taken");
   absl::StatusOr<std::unique_ptr<AppendFile>> file = CreateSegment(last_segment_);
-  if (absl::IsAlreadyExists(file.status())) {
+  if (absl::IsAlreadyExists(file.status()) || absl::IsAborted(file.status())) {
     options_.files->Remove(draft_path_).IgnoreError();
     return false;  // another one was faster
   }
@@ -165,10 +165,26 @@ absl::StatusOr<bool> DirectoryLease::TryTakeOver(uint64_t last_segment) {
   return true;
 }
 
+// A number that was taken and removed again can be made a second time by a driver that slept before
+// this. Segments are removed in rising order, so that the one in front of it was removed before: as
+// long as that one is there, this is the first of its number.
 absl::StatusOr<std::unique_ptr<AppendFile>> DirectoryLease::CreateSegment(uint64_t number) {
   ASSIGN_OR_RETURN(std::unique_ptr<AppendFile> file,
                    options_.files->Create(SegmentPath(options_.directory, number)));
   MILLRACE_FAILPOINT("journal.segment_created");
+  bool passed = false;
+  if (number > 1) {
+    ASSIGN_OR_RETURN(const bool preceded,
+                     SegmentExists(options_.files, options_.directory, number - 1));
+    passed = !preceded;
+  } else {
+    ASSIGN_OR_RETURN(const uint64_t last, LastSegment(options_.files, options_.directory));
+    passed = last != number;
+  }
+  if (passed) {
+    return absl::AbortedError(
+        absl::StrCat(SegmentName(number), " was made by another driver before"));
+  }
   return file;
 }
 
@@ -190,7 +206,7 @@ absl::StatusOr<DirectoryLease::Segment> DirectoryLease::CreateNext() {
       last_segment_ = next.number;
     }
   }
-  if (absl::IsAlreadyExists(file.status())) {
+  if (absl::IsAlreadyExists(file.status()) || absl::IsAborted(file.status())) {
     return Lose();
   }
   RETURN_IF_ERROR(file.status());
@@ -203,14 +219,18 @@ absl::Status DirectoryLease::Confirm() {
   if (!Fresh()) {
     return CheckDirectory();  // asleep, or the renewals hang: trust nothing that was seen before
   }
-  uint64_t successor = 0;
+  uint64_t own = 0;
   {
     std::lock_guard<std::mutex> lock(mutex_);
-    successor = last_segment_ + 1;
+    own = last_segment_;
   }
-  ASSIGN_OR_RETURN(const bool replaced,
-                   SegmentExists(options_.files, options_.directory, successor));
-  return replaced ? Lose() : absl::OkStatus();
+  ASSIGN_OR_RETURN(const bool replaced, SegmentExists(options_.files, options_.directory, own + 1));
+  if (replaced) {
+    return Lose();
+  }
+  // In this order: a successor's segment that was removed already was removed after this one.
+  ASSIGN_OR_RETURN(const bool there, SegmentExists(options_.files, options_.directory, own));
+  return there ? absl::OkStatus() : Lose();
 }
 
 bool DirectoryLease::Fresh() const {

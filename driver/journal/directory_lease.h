@@ -110,8 +110,8 @@ class DirectoryLease {
   absl::StatusOr<Segment> CreateNext();
 
   // OK only if nobody had taken over when it was called: what was durable before is what a later
-  // driver will read. ABORTED, and so for ever, once another one has. Costs one look at one name
-  // while the lease is fresh, else a look at the directory.
+  // driver will read. ABORTED, and so for ever, once another one has. Costs a look at two names
+  // while the lease is fresh, else one at the directory.
   absl::Status Confirm();
 
   // Looks for a successor, then raises the counter in LEASE. ABORTED: lost; other errors: LEASE

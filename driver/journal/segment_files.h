@@ -1,6 +1,6 @@
-// The files of a journal by name: journal-000001.log, journal-000002.log, … Numbers only rise, and
-// a file that was made is never removed, whatever became of it: that a number is taken is what
-// tells a driver that another one has taken over. Thread-safe.
+// The files of a journal by name: journal-000001.log, journal-000002.log, … Numbers only rise: that
+// a number is taken is what tells a driver that another one has taken over. So files are removed in
+// rising order only, and the highest never (docs/exactly-once.md §6). Thread-safe.
 #ifndef MILLRACE_DRIVER_JOURNAL_SEGMENT_FILES_H_
 #define MILLRACE_DRIVER_JOURNAL_SEGMENT_FILES_H_
 

@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 #include "driver/journal/file_journal.h"
 
@@ -15,6 +16,34 @@ proto::JournalRecord NumberedRecord(int64_t number) {
   record.mutable_epoch_started()->set_job_id("job");
   record.mutable_epoch_started()->set_epoch(number);
   return record;
+}
+
+absl::Status NumberState::Replay(const proto::JournalRecord& record) {
+  if (!record.has_checkpoint_end()) {
+    numbers_.push_back(record.epoch_started().epoch());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status NumberState::Apply(const std::vector<proto::JournalRecord>& records) {
+  std::vector<int64_t> numbers = numbers_;
+  for (const proto::JournalRecord& record : records) {
+    const int64_t number = record.epoch_started().epoch();
+    if (!numbers.empty() && number <= numbers.back()) {
+      return absl::DataLossError(absl::StrCat("number ", number, " after ", numbers.back()));
+    }
+    numbers.push_back(number);
+  }
+  numbers_ = std::move(numbers);
+  return absl::OkStatus();
+}
+
+absl::Status NumberState::WriteCheckpoint(
+    const std::function<absl::Status(proto::JournalRecord)>& write) const {
+  for (const int64_t number : numbers_) {
+    RETURN_IF_ERROR(write(NumberedRecord(number)));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status JournalDriver::Open(bool wait) {
@@ -37,18 +66,22 @@ absl::Status JournalDriver::Open(bool wait) {
   journal.lease = lease_.get();
   journal.engine_version = "test";
   journal.driver_id = id_;
-  ASSIGN_OR_RETURN(journal_, OpenFileJournal(std::move(journal), [this](const auto& record) {
-                     read_.push_back(record.epoch_started().epoch());
-                     return absl::OkStatus();
-                   }));
+  journal.state = &state_;
+  journal.frame_bytes = frame_bytes_;
+  ASSIGN_OR_RETURN(journal_, OpenFileJournal(std::move(journal)));
+  read_ = state_.numbers();
   return absl::OkStatus();
 }
 
-absl::Status JournalDriver::Append(int64_t number) {
+absl::Status JournalDriver::AppendTogether(const std::vector<int64_t>& numbers) {
+  std::vector<proto::JournalRecord> records;
+  for (const int64_t number : numbers) {
+    records.push_back(NumberedRecord(number));
+  }
   std::mutex mutex;
   std::condition_variable answered;
   std::optional<absl::Status> result;
-  journal_->Append(NumberedRecord(number), [&](const absl::Status& status) {
+  journal_->Append(std::move(records), [&](const absl::Status& status) {
     std::lock_guard<std::mutex> lock(mutex);
     result = status;
     answered.notify_one();
