@@ -13,12 +13,14 @@
 #include "common/metrics/metrics.h"
 #include "common/rpc/address.h"
 #include "common/rpc/rpc.h"
+#include "common/storage/file_system.h"
 #include "driver/jobs/event_loop.h"
 #include "driver/jobs/executor_directory.h"
 #include "driver/jobs/job_registry.h"
 #include "driver/jobs/journaled_jobs.h"
 #include "driver/journal/directory_lease.h"
 #include "driver/journal/file_journal.h"
+#include "driver/journal/journal_follower.h"
 #include "driver/services/cluster_service.h"
 #include "driver/services/jobs_service.h"
 
@@ -130,7 +132,8 @@ class Driver::Impl {
       context_.journal = journal_.get();
       return absl::OkStatus();
     }
-    RETURN_IF_ERROR(TakeDirectory());
+    JournalFollower follower(FileSystem::Real(), options_.directory, &journaled_);
+    RETURN_IF_ERROR(TakeDirectory(&follower));
     FileJournalOptions journal;
     journal.lease = lease_.get();
     journal.state = &journaled_;
@@ -144,13 +147,23 @@ class Driver::Impl {
       seconds.Observe(took);
       records.Increment(static_cast<double>(count));
     };
-    ASSIGN_OR_RETURN(journal_, OpenFileJournal(std::move(journal)));
+    journal.kept_bytes = static_cast<uint64_t>(options_.journal_kept_bytes);
+    ASSIGN_OR_RETURN(journal_, OpenFileJournal(std::move(journal), &follower));
     context_.journal = journal_.get();
     return absl::OkStatus();
   }
 
-  absl::Status TakeDirectory() {
+  // A standby follows the journal meanwhile, so that it has nothing to catch up with.
+  absl::Status TakeDirectory(JournalFollower* follower) {
     DirectoryLeaseOptions lease;
+    lease.files = FileSystem::Real();
+    lease.while_waiting = [follower, told = false]() mutable {
+      const absl::Status followed = follower->CatchUp();
+      if (!followed.ok() && !std::exchange(told, true)) {
+        spdlog::warn("standby: the journal cannot be followed: {}", ToStd(followed.message()));
+      }
+      told = told && !followed.ok();
+    };
     lease.clock = options_.clock;
     lease.directory = options_.directory;
     lease.driver_id = driver_id_;

@@ -44,6 +44,7 @@ struct Flags {
   std::string metrics;
   std::string heartbeat_timeout = "2 s";
   std::string lease_time = "1500 ms";
+  std::string keep_journal = "128 MiB";
   bool list_failpoints = false;
 };
 
@@ -69,6 +70,10 @@ void AddFlags(CLI::App* app, Flags* flags) {
                   "A driver that shows no sign of life in the directory for so long is replaced by "
                   "its standby")
       ->capture_default_str();
+  app->add_option("--keep-journal", flags->keep_journal,
+                  "How much of the journal is kept that no driver needs any more, so that millrace "
+                  "replay finds its batches")
+      ->capture_default_str();
   app->add_flag("--list-failpoints", flags->list_failpoints)->group("");
   app->footer(kExample);
 }
@@ -83,6 +88,13 @@ absl::StatusOr<absl::Duration> DurationFlag(const char* flag, const std::string&
   return absl::InvalidArgumentError(absl::StrCat(flag, " takes a duration of at least ",
                                                  absl::FormatDuration(least),
                                                  ", such as '2 s', not '", text, "'"));
+}
+
+absl::StatusOr<int64_t> BytesFlag(const char* flag, const std::string& text) {
+  absl::StatusOr<int64_t> bytes = ParseBytes(text);
+  return bytes.ok() ? bytes
+                    : absl::InvalidArgumentError(absl::StrCat(
+                          flag, " takes a number of bytes such as '128 MiB', not '", text, "'"));
 }
 
 // The first signal asks the process to stop.
@@ -159,8 +171,9 @@ int Main(int argc, char** argv) {
       DurationFlag("--heartbeat-timeout", flags.heartbeat_timeout, absl::Milliseconds(100));
   const absl::StatusOr<absl::Duration> lease_time =
       DurationFlag("--lease-time", flags.lease_time, absl::Milliseconds(100));
-  for (const absl::Status& wrong :
-       {ArmFailpointFromEnvironment(), heartbeat_timeout.status(), lease_time.status()}) {
+  const absl::StatusOr<int64_t> keep_journal = BytesFlag("--keep-journal", flags.keep_journal);
+  for (const absl::Status& wrong : {ArmFailpointFromEnvironment(), heartbeat_timeout.status(),
+                                    lease_time.status(), keep_journal.status()}) {
     if (!wrong.ok()) {
       Fail(wrong);
       return 2;
@@ -185,6 +198,7 @@ int Main(int argc, char** argv) {
   options.metrics_address = flags.metrics;
   options.standby = true;
   options.lease_time = *lease_time;
+  options.journal_kept_bytes = *keep_journal;
   options.stop = stop->source.get_token();
   options.on_lost = &EndReplaced;
   options.heartbeat_timeout = *heartbeat_timeout;

@@ -123,6 +123,9 @@ absl::StatusOr<std::unique_ptr<DirectoryLease>> DirectoryLease::Acquire(
       spdlog::info("standby: {} drives {}; waits until that one ends or is silent for {}",
                    NameOf(seen.lease), own.directory, absl::FormatDuration(own.lease_time));
     }
+    if (verdict != LeaseWatch::Verdict::kFree && own.while_waiting != nullptr) {
+      own.while_waiting();
+    }
     const absl::Duration pause = own.lease_time / kLooks;
     if (!(own.pause != nullptr ? own.pause(pause) : Wait(own.stop, pause))) {
       return absl::CancelledError(
@@ -166,22 +169,13 @@ absl::StatusOr<bool> DirectoryLease::TryTakeOver(uint64_t last_segment) {
 }
 
 // A number that was taken and removed again can be made a second time by a driver that slept before
-// this. Segments are removed in rising order, so that the one in front of it was removed before: as
-// long as that one is there, this is the first of its number.
+// this. The highest segment is never removed, so that there is one above it then.
 absl::StatusOr<std::unique_ptr<AppendFile>> DirectoryLease::CreateSegment(uint64_t number) {
   ASSIGN_OR_RETURN(std::unique_ptr<AppendFile> file,
                    options_.files->Create(SegmentPath(options_.directory, number)));
   MILLRACE_FAILPOINT("journal.segment_created");
-  bool passed = false;
-  if (number > 1) {
-    ASSIGN_OR_RETURN(const bool preceded,
-                     SegmentExists(options_.files, options_.directory, number - 1));
-    passed = !preceded;
-  } else {
-    ASSIGN_OR_RETURN(const uint64_t last, LastSegment(options_.files, options_.directory));
-    passed = last != number;
-  }
-  if (passed) {
+  ASSIGN_OR_RETURN(const uint64_t last, LastSegment(options_.files, options_.directory));
+  if (last != number) {
     return absl::AbortedError(
         absl::StrCat(SegmentName(number), " was made by another driver before"));
   }
@@ -215,22 +209,16 @@ absl::StatusOr<DirectoryLease::Segment> DirectoryLease::CreateNext() {
   return next;
 }
 
+// The successor's segment may have been made and removed again; then there is one above it.
 absl::Status DirectoryLease::Confirm() {
-  if (!Fresh()) {
-    return CheckDirectory();  // asleep, or the renewals hang: trust nothing that was seen before
-  }
-  uint64_t own = 0;
+  uint64_t successor = 0;
   {
     std::lock_guard<std::mutex> lock(mutex_);
-    own = last_segment_;
+    successor = last_segment_ + 1;
   }
-  ASSIGN_OR_RETURN(const bool replaced, SegmentExists(options_.files, options_.directory, own + 1));
-  if (replaced) {
-    return Lose();
-  }
-  // In this order: a successor's segment that was removed already was removed after this one.
-  ASSIGN_OR_RETURN(const bool there, SegmentExists(options_.files, options_.directory, own));
-  return there ? absl::OkStatus() : Lose();
+  ASSIGN_OR_RETURN(const bool replaced,
+                   SegmentExists(options_.files, options_.directory, successor));
+  return replaced ? Lose() : CheckDirectory();
 }
 
 bool DirectoryLease::Fresh() const {
@@ -273,7 +261,8 @@ absl::Status DirectoryLease::CheckDirectory() {
   {
     std::lock_guard<std::mutex> lock(mutex_);
     RETURN_IF_ERROR(lost_);
-    if (last <= std::max(last_segment_, creating_)) {
+    // Without its own segment there is nothing left of what it says.
+    if (last >= last_segment_ && last <= std::max(last_segment_, creating_)) {
       confirmed_at_ns_ = std::max(confirmed_at_ns_, now_ns);
       return absl::OkStatus();
     }

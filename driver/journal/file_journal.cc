@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
@@ -112,7 +113,7 @@ class FileJournal : public Journal {
   // Writes header and checkpoint, from whose end on nothing before counts. If that fails, what came
   // before is still what counts, and the file is left to be passed over: its number must stay
   // taken.
-  absl::Status BeginSegment(DirectoryLease::Segment segment, const JournalEnd& before) {
+  absl::Status BeginSegment(DirectoryLease::Segment segment, JournalEnd before) {
     file_ = std::move(segment.file);
     end_ = {segment.number, 0, 0};
     hash_ = RunningHash();
@@ -123,7 +124,20 @@ class FileJournal : public Journal {
       return begun;
     }
     MILLRACE_FAILPOINT("journal.segment_headed");
-    return lease_.Confirm();
+    RETURN_IF_ERROR(lease_.Confirm());
+    checkpoint_bytes_ = end_.length;
+    // Only now: until then whoever takes over may need them.
+    const absl::Status removed =
+        RemoveOldSegments(lease_.files(), lease_.directory(), end_.segment, options_.kept_bytes);
+    if (!removed.ok()) {
+      spdlog::warn("journal: old segments stay: {}", ToStd(removed.message()));
+    }
+    return absl::OkStatus();
+  }
+
+  bool HasGrown() const {
+    return end_.length - checkpoint_bytes_ >
+           std::max(options_.segment_bytes, 2 * checkpoint_bytes_);
   }
 
   absl::Status WriteBeginning(const JournalEnd& before) {
@@ -180,6 +194,12 @@ class FileJournal : public Journal {
       while (!group_.empty() && written.ok()) {
         written = WriteFirst();
       }
+      if (written.ok() && HasGrown()) {
+        // Never back to the old segment: as far as anybody knows the new one counts.
+        if (written = GoOnInNextSegment(); !written.ok()) {
+          Fail(written);
+        }
+      }
       for (const Appended& failed : std::exchange(group_, {})) {
         failed.done(written);
       }
@@ -230,8 +250,7 @@ class FileJournal : public Journal {
     const auto start = std::chrono::steady_clock::now();
     const absl::Status written = MakeDurable(frame);
     if (!written.ok()) {
-      spdlog::error("journal: {}; {} is given up at {} bytes", ToStd(written.message()),
-                    SegmentName(end_.segment), end_.length);
+      state_ahead_ = true;
       Fail(written);
       return written;
     }
@@ -247,8 +266,9 @@ class FileJournal : public Journal {
   // Before anybody hears of it, so that who then calls Reopen does not come too early. All that was
   // appended until now fails with it.
   void Fail(const absl::Status& failure) {
+    spdlog::error("journal: {}; {} is given up at {} bytes", ToStd(failure.message()),
+                  SegmentName(end_.segment), end_.length);
     file_.reset();
-    state_ahead_ = true;
     std::lock_guard<std::mutex> lock(mutex_);
     failure_ = failure;
     std::move(appended_.begin(), appended_.end(), std::back_inserter(group_));
@@ -277,7 +297,8 @@ class FileJournal : public Journal {
 
   // Of the writer thread while there is no failure, else of Reopen; so is the state.
   std::unique_ptr<AppendFile> file_;
-  JournalEnd end_;  // of what is durable
+  JournalEnd end_;                 // of what is durable
+  uint64_t checkpoint_bytes_ = 0;  // that the segment begins with
   RunningHash hash_;
   bool state_ahead_ = false;  // of end_
 
@@ -292,10 +313,12 @@ class FileJournal : public Journal {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Journal>> OpenFileJournal(FileJournalOptions options) {
+absl::StatusOr<std::unique_ptr<Journal>> OpenFileJournal(FileJournalOptions options,
+                                                         JournalFollower* follower) {
   DirectoryLease& lease = *options.lease;
+  JournalFollower own(lease.files(), lease.directory(), options.state);
   const absl::StatusOr<JournalEnd> end =
-      ReadJournal(lease.files(), lease.directory(), lease.first_segment(), options.state);
+      (follower == nullptr ? own : *follower).Finish(lease.first_segment());
   if (!end.ok()) {
     RETURN_IF_ERROR(lease.Confirm());  // a successor may have removed what it made superfluous
     return end.status();

@@ -18,6 +18,7 @@
 #include "absl/status/statusor.h"
 #include "driver/journal/directory_lease.h"
 #include "driver/journal/journal.h"
+#include "driver/journal/journal_follower.h"
 #include "driver/journal/journal_state.h"
 
 namespace millrace {
@@ -34,6 +35,12 @@ struct FileJournalOptions {
 
   // Records are written in frames of about so much at most, or of one append, which is longer.
   uint64_t frame_bytes = 4 << 20;
+  // A segment with so much behind its checkpoint, and twice as much as that has, is followed by
+  // another one: that is what a driver reads that takes over, and how often a checkpoint is
+  // written.
+  uint64_t segment_bytes = 32 << 20;
+  // Of segments that are not needed any more: the newest are kept for people (millrace replay).
+  uint64_t kept_bytes = 128 << 20;
 };
 
 // Opens the journal of the lease's directory, bringing the state to what it adds up to; that counts
@@ -41,7 +48,10 @@ struct FileJournalOptions {
 // FAILED_PRECONDITION: a newer version wrote it. ABORTED: another driver has taken over, then or,
 // as the answer to every append, later. The destructor first writes what was appended. REQUIRES:
 // once per lease.
-absl::StatusOr<std::unique_ptr<Journal>> OpenFileJournal(FileJournalOptions options);
+//
+// `follower` may have followed the journal into that state while the lease was waited for.
+absl::StatusOr<std::unique_ptr<Journal>> OpenFileJournal(FileJournalOptions options,
+                                                         JournalFollower* follower = nullptr);
 
 }  // namespace millrace
 

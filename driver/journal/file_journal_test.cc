@@ -3,14 +3,18 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <mutex>
+#include <numeric>
 #include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "common/storage/memory_file_system.h"
 #include "driver/journal/journal_frame.h"
+#include "driver/journal/journal_reader.h"
 #include "driver/journal/running_hash.h"
+#include "driver/journal/segment_files.h"
 #include "driver/journal/testing/journal_world.h"
 
 namespace millrace {
@@ -28,7 +32,7 @@ class FileJournalTest : public ::testing::Test {
   absl::Status Append(int64_t number) { return driver_.Append(number); }
   const std::vector<int64_t>& read() const { return driver_.read(); }
   std::string Bytes(int segment) {
-    return *files_.Read(absl::StrCat("/j/journal-00000", segment, ".log"));
+    return *files_.Read(SegmentPath("/j", static_cast<uint64_t>(segment)));
   }
 
   JournalWorld world_;
@@ -166,6 +170,68 @@ TEST_F(FileJournalTest, RecordThatFailedMayBeAppendedAgain) {
   EXPECT_TRUE(Append(2).ok());
   ASSERT_TRUE(Open().ok());
   EXPECT_THAT(read(), ElementsAre(1, 2));
+}
+
+TEST_F(FileJournalTest, SegmentThatHasGrownIsFollowedByAnotherAndGoes) {
+  driver_.SetSegmentBytes(100);
+  driver_.SetKeptBytes(0);
+  ASSERT_TRUE(Open().ok());
+  std::vector<int64_t> numbers;
+  int64_t most = 0;
+  for (int64_t number = 1; number <= 200; ++number) {
+    ASSERT_TRUE(Append(number).ok());
+    numbers.push_back(number);
+    most = std::max<int64_t>(most, std::ssize(*ListSegments(&files_, "/j")));
+  }
+  EXPECT_EQ(most, 1) << "what is not needed is removed at once";
+  EXPECT_GT(*LastSegment(&files_, "/j"), 3u);
+  files_.Crash();
+  ASSERT_TRUE(Open().ok());
+  EXPECT_EQ(read(), numbers);
+}
+
+TEST_F(FileJournalTest, NewestOfWhatIsNotNeededIsKept) {
+  driver_.SetSegmentBytes(100);
+  driver_.SetKeptBytes(4000);
+  ASSERT_TRUE(Open().ok());
+  for (int64_t number = 1; number <= 200; ++number) {
+    ASSERT_TRUE(Append(number).ok());
+  }
+  const std::vector<uint64_t> segments = *ListSegments(&files_, "/j");
+  ASSERT_GT(segments.size(), 1u);
+  uint64_t bytes = 0;
+  for (size_t i = 0; i + 1 < segments.size(); ++i) {
+    EXPECT_EQ(segments[i] + 1, segments[i + 1]) << "the lowest goes first";
+    bytes += Bytes(static_cast<int>(segments[i])).size();
+  }
+  EXPECT_LE(bytes, 4000u);
+  EXPECT_GT(segments.front(), 1u);
+
+  // For people: each record once, although checkpoints repeat them.
+  std::vector<int64_t> numbers;
+  ASSERT_TRUE(ReadJournalRecords(&files_, "/j", [&](const proto::JournalRecord& record) {
+                numbers.push_back(record.epoch_started().epoch());
+                return absl::OkStatus();
+              }).ok());
+  std::vector<int64_t> expected(200);  // the oldest one's checkpoint has those that are gone
+  std::iota(expected.begin(), expected.end(), 1);
+  EXPECT_EQ(numbers, expected);
+}
+
+TEST_F(FileJournalTest, SegmentsThatCannotBeRemovedStay) {
+  driver_.SetKeptBytes(0);
+  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(Append(1).ok());
+  files_.SetFault([](Operation operation, const std::string&) {
+    return operation == Operation::kRemove ? absl::InternalError("Input/output error")
+                                           : absl::OkStatus();
+  });
+  ASSERT_TRUE(driver_.Open().ok());
+  files_.SetFault(nullptr);
+  EXPECT_TRUE(Append(2).ok());
+  ASSERT_TRUE(Open().ok());
+  EXPECT_THAT(read(), ElementsAre(1, 2));
+  EXPECT_THAT(*ListSegments(&files_, "/j"), ElementsAre(3));
 }
 
 // ---- Journals of formats 1 and 2: segments go on from each other ----

@@ -1,7 +1,5 @@
 #include "driver/journal/journal_reader.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <utility>
 
@@ -92,15 +90,20 @@ absl::StatusOr<std::vector<JournalSegment>> FindChain(FileSystem* files,
   return chain;
 }
 
+absl::Status ReadAllFrames(FrameReader* frames, const OnRecord& on_record) {
+  bool more = true;
+  while (more) {
+    ASSIGN_OR_RETURN(more, frames->Next(on_record));
+  }
+  return absl::OkStatus();
+}
+
 // Up to its cut a segment must be byte for byte what its successor has read.
 absl::Status ReadUpToCut(FileSystem* files, const JournalSegment& segment,
                          const JournalSegment& next, const OnRecord& on_record) {
   const uint64_t length = next.header.previous_length();
   FrameReader frames(files, segment.path, length);
-  bool more = true;
-  while (more) {
-    ASSIGN_OR_RETURN(more, frames.Next(on_record));
-  }
+  RETURN_IF_ERROR(ReadAllFrames(&frames, on_record));
   if (frames.offset() < length) {
     ASSIGN_OR_RETURN(const uint64_t torn, frames.TornBytes());
     if (next.header.checkpoint()) {
@@ -118,38 +121,12 @@ absl::Status ReadUpToCut(FileSystem* files, const JournalSegment& segment,
   return absl::OkStatus();
 }
 
-absl::StatusOr<JournalEnd> ReadLast(FileSystem* files, const JournalSegment& segment,
-                                    uint64_t limit, const OnRecord& on_record) {
-  FrameReader frames(files, segment.path, limit);
-  bool more = true;
-  while (more) {
-    ASSIGN_OR_RETURN(more, frames.Next(on_record));
-  }
-  ASSIGN_OR_RETURN(const uint64_t torn, frames.TornBytes());
-  if (torn > 0) {
-    spdlog::warn(
-        "{}: the last {} bytes, from offset {}, were not written whole before a crash; they are "
-        "cut off",
-        segment.path, torn, frames.offset());
-  }
-  return JournalEnd{segment.number, frames.offset(), frames.checksum()};
-}
-
-absl::StatusOr<JournalEnd> ReadChain(FileSystem* files, const std::vector<JournalSegment>& chain,
-                                     uint64_t limit, const OnRecord& on_record) {
+absl::Status ReadLinks(FileSystem* files, const std::vector<JournalSegment>& chain,
+                       const OnRecord& on_record) {
   for (size_t i = 0; i + 1 < chain.size(); ++i) {
     RETURN_IF_ERROR(ReadUpToCut(files, chain[i], chain[i + 1], on_record));
   }
-  return ReadLast(files, chain.back(), limit, on_record);
-}
-
-absl::StatusOr<JournalEnd> ReadInto(FileSystem* files, const std::string& directory,
-                                    JournalSegment last, uint64_t limit, JournalState* state) {
-  ASSIGN_OR_RETURN(const std::vector<JournalSegment> chain,
-                   FindChain(files, directory, std::move(last), /*whole=*/false));
-  return ReadChain(files, chain, limit, [state](const proto::JournalRecord& record) {
-    return record.has_header() ? absl::OkStatus() : state->Replay(record);
-  });
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -170,13 +147,11 @@ absl::StatusOr<std::optional<JournalSegment>> FindLastSegment(FileSystem* files,
   return std::optional<JournalSegment>();
 }
 
-absl::StatusOr<JournalEnd> ReadJournal(FileSystem* files, const std::string& directory,
-                                       uint64_t end_segment, JournalState* state) {
-  state->Reset();
-  ASSIGN_OR_RETURN(std::optional<JournalSegment> last,
-                   FindLastSegment(files, directory, end_segment));
-  return last.has_value() ? ReadInto(files, directory, *std::move(last), UINT64_MAX, state)
-                          : JournalEnd();
+absl::Status ReadBefore(FileSystem* files, const std::string& directory, const JournalSegment& last,
+                        const OnRecord& on_record) {
+  ASSIGN_OR_RETURN(const std::vector<JournalSegment> chain,
+                   FindChain(files, directory, last, /*whole=*/false));
+  return ReadLinks(files, chain, on_record);
 }
 
 absl::Status ReadJournalUpTo(FileSystem* files, const std::string& directory, const JournalEnd& end,
@@ -186,11 +161,15 @@ absl::Status ReadJournalUpTo(FileSystem* files, const std::string& directory, co
   if (!last.has_value()) {
     return DamagedAt(SegmentPath(directory, end.segment), 0);
   }
-  const std::string path = last->path;
-  ASSIGN_OR_RETURN(const JournalEnd read,
-                   ReadInto(files, directory, *std::move(last), end.length, state));
-  return read.length == end.length && read.checksum == end.checksum ? absl::OkStatus()
-                                                                    : DamagedAt(path, read.length);
+  const auto replay = [state](const proto::JournalRecord& record) {
+    return record.has_header() ? absl::OkStatus() : state->Replay(record);
+  };
+  RETURN_IF_ERROR(ReadBefore(files, directory, *last, replay));
+  FrameReader frames(files, last->path, end.length);
+  RETURN_IF_ERROR(ReadAllFrames(&frames, replay));
+  return frames.offset() == end.length && frames.checksum() == end.checksum
+             ? absl::OkStatus()
+             : DamagedAt(last->path, frames.offset());
 }
 
 absl::Status ReadJournalRecords(FileSystem* files, const std::string& directory,
@@ -204,19 +183,21 @@ absl::Status ReadJournalRecords(FileSystem* files, const std::string& directory,
                    FindChain(files, directory, *std::move(last), /*whole=*/true));
   bool first = true;      // the oldest segment that is there
   bool repeated = false;  // what the segments before have said
-  return ReadChain(files, chain, UINT64_MAX,
-                   [&](const proto::JournalRecord& record) -> absl::Status {
-                     if (record.has_header()) {
-                       repeated = !std::exchange(first, false) && record.header().checkpoint();
-                       return absl::OkStatus();
-                     }
-                     if (repeated || record.has_checkpoint_end()) {
-                       repeated = repeated && !record.has_checkpoint_end();
-                       return absl::OkStatus();
-                     }
-                     return on_record(record);
-                   })
-      .status();
+  const auto pass_on = [&](const proto::JournalRecord& record) -> absl::Status {
+    if (record.has_header()) {
+      repeated = !std::exchange(first, false) && record.header().checkpoint();
+      return absl::OkStatus();
+    }
+    if (repeated || record.has_checkpoint_end()) {
+      repeated = repeated && !record.has_checkpoint_end();
+      return absl::OkStatus();
+    }
+    return on_record(record);
+  };
+  RETURN_IF_ERROR(ReadLinks(files, chain, pass_on));
+  FrameReader frames(files, chain.back().path);
+  RETURN_IF_ERROR(ReadAllFrames(&frames, pass_on));
+  return frames.TornBytes().status();
 }
 
 }  // namespace millrace

@@ -34,14 +34,9 @@ struct JournalEnd {
   uint64_t checksum = 0;  // XXH3 of the bytes before `length`
 };
 
-// Brings `state`, whatever it was, to what the segments below `end_segment` add up to, and returns
-// where they end. DATA_LOSS names the file and offset that cannot be read. FAILED_PRECONDITION: a
-// newer version wrote it. The state is of no use after an error. A torn tail of the last segment,
-// what a crash leaves, is logged and left out.
-absl::StatusOr<JournalEnd> ReadJournal(FileSystem* files, const std::string& directory,
-                                       uint64_t end_segment, JournalState* state);
-
-// The same up to `end`: bytes behind it do not exist, nor do segments above.
+// Brings `state`, whatever it was, to what the journal up to `end` adds up to, which this driver
+// itself has made durable: bytes behind it do not exist, nor do segments above. The state is of no
+// use after an error. (A directory as it is found is read by JournalFollower.)
 absl::Status ReadJournalUpTo(FileSystem* files, const std::string& directory, const JournalEnd& end,
                              JournalState* state);
 
@@ -61,6 +56,10 @@ struct JournalSegment {
 absl::StatusOr<std::optional<JournalSegment>> FindLastSegment(FileSystem* files,
                                                               const std::string& directory,
                                                               uint64_t end_segment);
+
+// Hands out what lies in front of `last` and is needed with it, headers included.
+absl::Status ReadBefore(FileSystem* files, const std::string& directory, const JournalSegment& last,
+                        const OnRecord& on_record);
 
 }  // namespace millrace
 

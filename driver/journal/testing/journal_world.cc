@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 #include "driver/journal/file_journal.h"
+#include "driver/journal/journal_follower.h"
 
 namespace millrace {
 
@@ -19,6 +20,7 @@ proto::JournalRecord NumberedRecord(int64_t number) {
 }
 
 absl::Status NumberState::Replay(const proto::JournalRecord& record) {
+  ++replayed_;
   if (!record.has_checkpoint_end()) {
     numbers_.push_back(record.epoch_started().epoch());
   }
@@ -60,6 +62,8 @@ absl::Status JournalDriver::Open(bool wait) {
     world_->clock.Advance(time);
     return world_->at_pause == nullptr || world_->at_pause();
   };
+  JournalFollower follower(&world_->files, JournalWorld::kDirectory, &state_);
+  options.while_waiting = [&follower] { follower.CatchUp().IgnoreError(); };
   options.on_lost = [this](const absl::Status& why) { losses_.push_back(why); };
   ASSIGN_OR_RETURN(lease_, DirectoryLease::Acquire(std::move(options)));
   FileJournalOptions journal;
@@ -68,7 +72,9 @@ absl::Status JournalDriver::Open(bool wait) {
   journal.driver_id = id_;
   journal.state = &state_;
   journal.frame_bytes = frame_bytes_;
-  ASSIGN_OR_RETURN(journal_, OpenFileJournal(std::move(journal)));
+  journal.segment_bytes = segment_bytes_;
+  journal.kept_bytes = kept_bytes_;
+  ASSIGN_OR_RETURN(journal_, OpenFileJournal(std::move(journal), &follower));
   read_ = state_.numbers();
   return absl::OkStatus();
 }

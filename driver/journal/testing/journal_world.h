@@ -47,6 +47,8 @@ proto::JournalRecord NumberedRecord(int64_t number);
 class NumberState : public JournalState {
  public:
   void Reset() override { numbers_.clear(); }
+  // Records that were read since it was made.
+  int64_t replayed() const { return replayed_; }
   absl::Status Replay(const proto::JournalRecord& record) override;
   absl::Status Apply(const std::vector<proto::JournalRecord>& records) override;
   absl::Status WriteCheckpoint(
@@ -56,6 +58,7 @@ class NumberState : public JournalState {
 
  private:
   std::vector<int64_t> numbers_;
+  int64_t replayed_ = 0;
 };
 
 // Renews its lease only when told. Destroying one that was not released is its crash, except that
@@ -77,16 +80,22 @@ class JournalDriver {
 
   DirectoryLease& lease() { return *lease_; }
   Journal& journal() { return *journal_; }
-  // Before Open. Small frames make a checkpoint of several.
+  // Before Open. Small frames make a checkpoint of several, small segments are followed by others
+  // soon.
   void SetFrameBytes(uint64_t bytes) { frame_bytes_ = bytes; }
+  void SetSegmentBytes(uint64_t bytes) { segment_bytes_ = bytes; }
+  void SetKeptBytes(uint64_t bytes) { kept_bytes_ = bytes; }
   // Numbers that were read.
   const std::vector<int64_t>& read() const { return read_; }
+  const NumberState& state() const { return state_; }
   const std::vector<absl::Status>& losses() const { return losses_; }
 
  private:
   JournalWorld* const world_;
   const std::string id_;
   uint64_t frame_bytes_ = 4 << 20;
+  uint64_t segment_bytes_ = 32 << 20;
+  uint64_t kept_bytes_ = 128 << 20;
   NumberState state_;  // outlives the journal
   std::vector<int64_t> read_;
   std::vector<absl::Status> losses_;
