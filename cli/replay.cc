@@ -31,7 +31,7 @@ absl::StatusOr<std::vector<proto::JournalRecord>> RecordsOf(const ReplayOptions&
     journal.push_back(record);
     return absl::OkStatus();
   };
-  RETURN_IF_ERROR(ReadJournal(FileSystem::Real(), options.directory, UINT64_MAX, keep).status());
+  RETURN_IF_ERROR(ReadJournalRecords(FileSystem::Real(), options.directory, keep));
   if (journal.empty()) {
     return absl::NotFoundError(
         absl::StrCat("there is no journal in '", options.directory,

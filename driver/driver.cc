@@ -14,11 +14,14 @@
 #include "common/metrics/metrics.h"
 #include "common/rpc/address.h"
 #include "common/rpc/rpc.h"
+#include "common/storage/file_system.h"
 #include "driver/jobs/event_loop.h"
 #include "driver/jobs/executor_directory.h"
 #include "driver/jobs/job_registry.h"
+#include "driver/jobs/journaled_jobs.h"
 #include "driver/journal/directory_lease.h"
 #include "driver/journal/file_journal.h"
+#include "driver/journal/journal_follower.h"
 #include "driver/services/cluster_service.h"
 #include "driver/services/jobs_service.h"
 
@@ -54,8 +57,8 @@ class Driver::Impl {
     context_.results_buffer_bytes = options_.results_buffer_bytes;
     context_.hold_for_followers = options_.hold_for_followers;
     jobs_ = std::make_unique<JobRegistry>(
-        &context_,
-        JobRegistry::Options{options_.functions, options_.resume_jobs, options_.directory});
+        &context_, JobRegistry::Options{options_.functions, options_.resume_jobs,
+                                        options_.directory, options_.journal_timeout});
     cluster_service_ =
         std::make_unique<ClusterService>(&loop_, &executors_, jobs_.get(), options_.clock);
     jobs_service_ = std::make_unique<JobsService>(jobs_.get());
@@ -74,11 +77,11 @@ class Driver::Impl {
                        MetricsExposer::Start(options_.metrics_address, metrics_, "--metrics"));
     }
     RETURN_IF_ERROR(OpenJournal());
+    jobs_->Start(journaled_);
     ASSIGN_OR_RETURN(server_, RpcServer::Start(context_.driver_address,
                                                {cluster_service_.get(), jobs_service_.get()},
                                                "the driver", "--listen"));
     held.reset();
-    jobs_->Start();
     loop_.Post([this] { KeepAnEyeOnExecutors(); });
     return absl::OkStatus();
   }
@@ -125,16 +128,18 @@ class Driver::Impl {
  private:
   absl::Status OpenJournal() {
     if (options_.directory.empty()) {
-      journal_ = NewMemoryJournal();
-      context_.journal = journal_.get();
       for (const proto::JournalRecord& record : options_.initial_records) {
-        RETURN_IF_ERROR(jobs_->Replay(record));
+        RETURN_IF_ERROR(journaled_.Apply({record}));
       }
+      journal_ = NewMemoryJournal(&journaled_);
+      context_.journal = journal_.get();
       return absl::OkStatus();
     }
-    RETURN_IF_ERROR(TakeDirectory());
+    JournalFollower follower(FileSystem::Real(), options_.directory, &journaled_);
+    RETURN_IF_ERROR(TakeDirectory(&follower));
     FileJournalOptions journal;
     journal.lease = lease_.get();
+    journal.state = &journaled_;
     journal.engine_version = kEngineVersion;
     journal.driver_id = driver_id_;
     prometheus::Histogram& seconds = metrics_.Histogram("millrace_journal_sync_seconds",
@@ -145,16 +150,23 @@ class Driver::Impl {
       seconds.Observe(took);
       records.Increment(static_cast<double>(count));
     };
-    ASSIGN_OR_RETURN(
-        journal_, OpenFileJournal(std::move(journal), [this](const proto::JournalRecord& record) {
-          return jobs_->Replay(record);
-        }));
+    journal.kept_bytes = static_cast<uint64_t>(options_.journal_kept_bytes);
+    ASSIGN_OR_RETURN(journal_, OpenFileJournal(std::move(journal), &follower));
     context_.journal = journal_.get();
     return absl::OkStatus();
   }
 
-  absl::Status TakeDirectory() {
+  // A standby follows the journal meanwhile, so that it has nothing to catch up with.
+  absl::Status TakeDirectory(JournalFollower* follower) {
     DirectoryLeaseOptions lease;
+    lease.files = FileSystem::Real();
+    lease.while_waiting = [follower, told = false]() mutable {
+      const absl::Status followed = follower->CatchUp();
+      if (!followed.ok() && !std::exchange(told, true)) {
+        spdlog::warn("standby: the journal cannot be followed: {}", ToStd(followed.message()));
+      }
+      told = told && !followed.ok();
+    };
     lease.clock = options_.clock;
     lease.directory = options_.directory;
     lease.driver_id = driver_id_;
@@ -202,6 +214,7 @@ class Driver::Impl {
   ExecutorDirectory executors_;
   JobContext context_;
   std::unique_ptr<DirectoryLease> lease_;
+  JournaledJobs journaled_;  // of the journal's thread once that is open and jobs_ has started
   std::unique_ptr<Journal> journal_;
   std::unique_ptr<JobRegistry> jobs_;
   std::unique_ptr<ClusterService> cluster_service_;

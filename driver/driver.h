@@ -38,6 +38,10 @@ struct DriverOptions {
   bool standby = false;
   // A driver that has not been seen to live for so long is replaced by one that waits.
   absl::Duration lease_time = absl::Milliseconds(1500);
+  // How much of the journal is kept that no driver needs any more, for people (millrace replay).
+  int64_t journal_kept_bytes = 128 << 20;
+  // How long who submits or cancels a job waits for the journal to take that.
+  absl::Duration journal_timeout = absl::Seconds(30);
   // Ends the waiting of Start with CANCELLED.
   std::stop_token stop;
   // Told once when another driver has taken over the directory. From then on nothing is

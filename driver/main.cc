@@ -47,6 +47,7 @@ struct Flags {
   std::string lease_time = "1500 ms";
   std::vector<std::string> allow_path;
   std::vector<std::string> allow_secret;
+  std::string keep_journal = "128 MiB";
   bool list_failpoints = false;
 };
 
@@ -80,6 +81,10 @@ void AddFlags(CLI::App* app, Flags* flags) {
                   "A secret that scripts may use: env:NAME (or env:BEGINNING*), file:PATH. May be "
                   "repeated; without it there is none")
       ->type_name("SECRET");
+  app->add_option("--keep-journal", flags->keep_journal,
+                  "How much of the journal is kept that no driver needs any more, so that millrace "
+                  "replay finds its batches")
+      ->capture_default_str();
   app->add_flag("--list-failpoints", flags->list_failpoints)->group("");
   app->footer(kExample);
 }
@@ -94,6 +99,13 @@ absl::StatusOr<absl::Duration> DurationFlag(const char* flag, const std::string&
   return absl::InvalidArgumentError(absl::StrCat(flag, " takes a duration of at least ",
                                                  absl::FormatDuration(least),
                                                  ", such as '2 s', not '", text, "'"));
+}
+
+absl::StatusOr<int64_t> BytesFlag(const char* flag, const std::string& text) {
+  absl::StatusOr<int64_t> bytes = ParseBytes(text);
+  return bytes.ok() ? bytes
+                    : absl::InvalidArgumentError(absl::StrCat(
+                          flag, " takes a number of bytes such as '128 MiB', not '", text, "'"));
 }
 
 // The first signal asks the process to stop.
@@ -172,8 +184,9 @@ int Main(int argc, char** argv) {
       DurationFlag("--lease-time", flags.lease_time, absl::Milliseconds(100));
   const absl::StatusOr<AccessPolicy> access =
       AccessPolicy::Confined("millrace-driver", flags.allow_path, flags.allow_secret);
+  const absl::StatusOr<int64_t> keep_journal = BytesFlag("--keep-journal", flags.keep_journal);
   for (const absl::Status& wrong : {ArmFailpointFromEnvironment(), heartbeat_timeout.status(),
-                                    lease_time.status(), access.status()}) {
+                                    lease_time.status(), access.status(), keep_journal.status()}) {
     if (!wrong.ok()) {
       Fail(wrong);
       return 2;
@@ -198,6 +211,7 @@ int Main(int argc, char** argv) {
   options.metrics_address = flags.metrics;
   options.standby = true;
   options.lease_time = *lease_time;
+  options.journal_kept_bytes = *keep_journal;
   options.stop = stop->source.get_token();
   options.on_lost = &EndReplaced;
   options.heartbeat_timeout = *heartbeat_timeout;

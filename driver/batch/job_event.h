@@ -86,7 +86,8 @@ struct RecordDurable {
   int64_t id = 0;
 };
 
-// No further record of this job will become durable.
+// No further record of this job will become durable: nothing can be written, or (FAILED_PRECONDITION,
+// DATA_LOSS) the record does not follow from those before it.
 struct JournalFailed {
   absl::Status cause;
 };

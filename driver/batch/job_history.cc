@@ -50,10 +50,9 @@ JobHistory::JobHistory(proto::JobSubmitted submitted)
       last_planned_(submitted_.base_batch()),
       last_committed_(submitted_.base_batch()),
       last_batch_time_us_(submitted_.base_batch_time_us()) {
+  first_error_ = CheckNewPartitions(submitted_.partitions().begin(), submitted_.partitions().end());
   for (const proto::PartitionStart& partition : submitted_.partitions()) {
-    if (absl::Status status = AddPartition(partition); !status.ok() && first_error_.ok()) {
-      first_error_ = std::move(status);
-    }
+    AddPartition(partition);
   }
 }
 
@@ -95,12 +94,19 @@ absl::Status JobHistory::ApplySubmitted(const proto::JobSubmitted& submitted) {
     return Broken(
         absl::StrCat("parallelism changed while batch ", last_planned_.value(), " was in doubt"));
   }
+  // Known partitions keep what they have; what was found since begins now.
+  const auto first_new =
+      submitted.partitions().begin() +
+      std::min(static_cast<int>(partitions_.size()), submitted.partitions_size());
+  RETURN_IF_ERROR(CheckNewPartitions(first_new, submitted.partitions().end()));
   submitted_ = submitted;
   opened_before_submission_ = last_opened_;
   ended_.reset();
-  // Known partitions keep what they have; what was found since begins now.
-  for (int i = static_cast<int>(partitions_.size()); i < submitted.partitions_size(); ++i) {
-    RETURN_IF_ERROR(AddPartition(submitted.partitions(i)));
+  for (auto partition = first_new; partition != submitted.partitions().end(); ++partition) {
+    AddPartition(*partition);
+  }
+  if (!plan().running_state()) {
+    DropState();
   }
   return absl::OkStatus();
 }
@@ -122,21 +128,14 @@ absl::Status JobHistory::ApplyPlanned(const proto::BatchPlanned& planned) {
     return Broken(absl::StrCat("the time of batch ", planned.batch(),
                                " is not after that of the batch before"));
   }
+  RETURN_IF_ERROR(
+      CheckNewPartitions(planned.new_partitions().begin(), planned.new_partitions().end()));
+  RETURN_IF_ERROR(CheckSplits(planned));
   for (const proto::PartitionStart& partition : planned.new_partitions()) {
-    RETURN_IF_ERROR(AddPartition(partition));
+    AddPartition(partition);
   }
   PlannedBatch batch{.batch = BatchId(planned.batch()), .batch_time_us = planned.batch_time_us()};
   for (const proto::Split& split : planned.splits()) {
-    if (split.ordinal() >= partitions_.size()) {
-      return Broken(
-          absl::StrCat("batch ", planned.batch(), " reads unknown partition ", split.ordinal()));
-    }
-    if (split.begin() != planned_to_[split.ordinal()] || split.end() <= split.begin()) {
-      return Broken(absl::StrCat("batch ", planned.batch(), " reads ",
-                                 partitions_[split.ordinal()].name, " from ", split.begin(), " to ",
-                                 split.end(), ", but the batches before end at ",
-                                 planned_to_[split.ordinal()]));
-    }
     planned_to_[split.ordinal()] = split.end();
     batch.splits.push_back({split.ordinal(), split.begin(), split.end()});
   }
@@ -146,12 +145,46 @@ absl::Status JobHistory::ApplyPlanned(const proto::BatchPlanned& planned) {
   return absl::OkStatus();
 }
 
+// Each split begins where the batches before end, with the partitions that enter with this batch.
+absl::Status JobHistory::CheckSplits(const proto::BatchPlanned& planned) const {
+  const size_t known = partitions_.size();
+  std::map<uint32_t, int64_t> ends;  // of this batch's splits
+  for (const proto::Split& split : planned.splits()) {
+    const size_t entered = split.ordinal() - known;
+    if (split.ordinal() >= known && entered >= static_cast<size_t>(planned.new_partitions_size())) {
+      return Broken(
+          absl::StrCat("batch ", planned.batch(), " reads unknown partition ", split.ordinal()));
+    }
+    const int64_t begin = split.ordinal() < known
+                              ? planned_to_[split.ordinal()]
+                              : planned.new_partitions(static_cast<int>(entered)).offset();
+    const int64_t expected = ends.try_emplace(split.ordinal(), begin).first->second;
+    if (split.begin() != expected || split.end() <= split.begin()) {
+      return Broken(absl::StrCat("batch ", planned.batch(), " reads ", split.key().partition(),
+                                 " from ", split.begin(), " to ", split.end(),
+                                 ", but the batches before end at ", expected));
+    }
+    ends[split.ordinal()] = split.end();
+  }
+  return absl::OkStatus();
+}
+
 absl::Status JobHistory::ApplyCommitted(const proto::BatchCommittedRecord& committed) {
   const BatchId id(committed.batch());
   if (id != last_committed_.Next() || id > last_planned_) {
     return Broken(absl::StrCat("batch ", id.value(), " committed after batch ",
                                last_committed_.value(), ", with batches up to ",
                                last_planned_.value(), " planned"));
+  }
+  std::vector<SplitDigest> digests;
+  for (const proto::SplitReport& report : committed.splits()) {
+    const auto found = ordinals_.find({report.key().source(), report.key().partition()});
+    if (found != ordinals_.end()) {
+      digests.push_back({found->second, report.records(), report.input_hash()});
+    } else if (plan().running_state()) {
+      return Broken(absl::StrCat("batch ", id.value(), " committed unknown partition ",
+                                 report.key().partition()));
+    }
   }
   // Batches are numbered without gaps, so that their place follows from their number.
   PlannedBatch& batch =
@@ -163,17 +196,10 @@ absl::Status JobHistory::ApplyCommitted(const proto::BatchCommittedRecord& commi
     markers_[{marker.sink(), marker.shard()}] = marker;
   }
   last_committed_ = id;
-  if (!plan().running_state()) {
+  if (plan().running_state()) {
+    batch.committed = std::move(digests);
+  } else {
     ForgetFirstPlan();
-    return absl::OkStatus();
-  }
-  for (const proto::SplitReport& report : committed.splits()) {
-    const auto found = ordinals_.find({report.key().source(), report.key().partition()});
-    if (found == ordinals_.end()) {
-      return Broken(absl::StrCat("batch ", id.value(), " committed unknown partition ",
-                                 report.key().partition()));
-    }
-    batch.committed.push_back({found->second, report.records(), report.input_hash()});
   }
   return absl::OkStatus();
 }
@@ -239,6 +265,15 @@ void JobHistory::TakeWayOut(const proto::JobPlan& next) {
   }
 }
 
+// A plan without state that a later one could go on with: no snapshot of before is ever restored,
+// and what is committed need not be run again.
+void JobHistory::DropState() {
+  snapshots_.clear();
+  while (!replayable_.empty() && replayable_.front().batch <= last_committed_) {
+    ForgetFirstPlan();
+  }
+}
+
 void JobHistory::ForgetFirstPlan() {
   for (const PlannedSplit& split : replayable_.front().splits) {
     replayable_from_[split.ordinal] = split.end;
@@ -287,23 +322,29 @@ absl::StatusOr<RecoveryPlan> JobHistory::PlanRecovery() const {
   return recovery;
 }
 
-absl::Status JobHistory::AddPartition(const proto::PartitionStart& partition) {
-  if (partition.ordinal() != partitions_.size()) {
-    return Broken(absl::StrCat("partition ", partition.key().partition(), " has number ",
-                               partition.ordinal(), " after ", partitions_.size(), " others"));
+absl::Status JobHistory::CheckNewPartitions(NewPartition first, NewPartition last) const {
+  size_t number = partitions_.size();
+  std::set<std::pair<uint32_t, std::string>> added;
+  for (; first != last; ++first, ++number) {
+    const std::pair<uint32_t, std::string> key(first->key().source(), first->key().partition());
+    if (first->ordinal() != number) {
+      return Broken(absl::StrCat("partition ", key.second, " has number ", first->ordinal(),
+                                 " after ", number, " others"));
+    }
+    if (ordinals_.contains(key) || !added.insert(key).second) {
+      return Broken(absl::StrCat("partition ", key.second, " appears twice"));
+    }
   }
-  if (!ordinals_
-           .emplace(std::make_pair(partition.key().source(), partition.key().partition()),
-                    partition.ordinal())
-           .second) {
-    return Broken(absl::StrCat("partition ", partition.key().partition(), " appears twice"));
-  }
+  return absl::OkStatus();
+}
+
+void JobHistory::AddPartition(const proto::PartitionStart& partition) {
+  ordinals_[{partition.key().source(), partition.key().partition()}] = partition.ordinal();
   partitions_.push_back({partition.key().source(), partition.key().partition(), partition.offset(),
                          partition.topic_id()});
   planned_to_.push_back(partition.offset());
   committed_to_.push_back(partition.offset());
   replayable_from_.push_back(partition.offset());
-  return absl::OkStatus();
 }
 
 absl::Status JobHistory::Broken(const std::string& what) const {

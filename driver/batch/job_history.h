@@ -4,12 +4,14 @@
 //
 // What a recovery may need is kept, and no more: the two newest snapshots and the plans behind the
 // older one; without two, the plans from the job's beginning; of a job without running state, the
-// plans that are not committed.
+// plans that are not committed. A plan without running state drops the state of those before it:
+// what comes after begins with an empty one.
 #ifndef MILLRACE_DRIVER_BATCH_JOB_HISTORY_H_
 #define MILLRACE_DRIVER_BATCH_JOB_HISTORY_H_
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -23,6 +25,9 @@
 #include "proto/journal.pb.h"
 
 namespace millrace {
+
+// Newer plans are refused by number.
+inline constexpr uint32_t kPlanFormatVersion = 1;
 
 // A partition of the job. Its ordinal is its index in JobHistory::partitions().
 struct JobPartition {
@@ -66,9 +71,25 @@ class JobHistory {
   // REQUIRES: `submitted` is the job's first record.
   explicit JobHistory(proto::JobSubmitted submitted);
 
-  // Takes the job's next durable record. DATA_LOSS says what does not follow from what came before:
-  // the journal is not this job's, or not whole.
+  // Takes the job's next record. DATA_LOSS says what does not follow from what came before, and
+  // nothing has changed then: the journal is not this job's, or not whole, or the record should not
+  // be journaled.
   absl::Status Apply(const proto::JournalRecord& record);
+
+  // The same as it was when it wrote itself down, but for the plans, which follow by
+  // TakeCheckpointPlans.
+  explicit JobHistory(const proto::JobCheckpoint& checkpoint);
+  absl::Status TakeCheckpointPlans(const proto::CheckpointPlans& plans);
+  // Once all have come. DATA_LOSS: some are missing.
+  absl::Status CheckCheckpoint() const;
+
+  // Hands out a JobCheckpoint and as many CheckpointPlans as it takes; ends with the first error of
+  // `write`. REQUIRES: first_error() is OK.
+  absl::Status WriteCheckpoint(
+      const std::function<absl::Status(proto::JournalRecord)>& write) const;
+
+  // Why the first record cannot be used, which is then what Apply answers; OK if it can.
+  const absl::Status& first_error() const { return first_error_; }
 
   const proto::JobSubmitted& submitted() const { return submitted_; }
   const proto::JobPlan& plan() const { return submitted_.plan(); }
@@ -123,11 +144,16 @@ class JobHistory {
   absl::Status ApplySnapshot(const proto::SnapshotCompleted& completed);
   absl::Status ApplyDropped(const proto::SnapshotDropped& dropped);
   absl::Status ApplyAbandoned(const proto::BatchesAbandoned& abandoned);
+  using NewPartition = google::protobuf::RepeatedPtrField<proto::PartitionStart>::const_iterator;
+  absl::Status CheckNewPartitions(NewPartition first, NewPartition last) const;
+  absl::Status CheckSplits(const proto::BatchPlanned& planned) const;
+  void AddPartition(const proto::PartitionStart& partition);
+  void DropState();
   // Forgets the first of replayable_.
   void ForgetFirstPlan();
-  absl::Status AddPartition(const proto::PartitionStart& partition);
   absl::Status Broken(const std::string& what) const;
 
+  // All of them are in a checkpoint (job_checkpoint.cc).
   proto::JobSubmitted submitted_;
   Epoch last_epoch_;
   Epoch last_opened_;
@@ -147,7 +173,7 @@ class JobHistory {
   absl::Status first_error_;
 };
 
-// The job a record belongs to; empty for a segment's header.
+// The job a record belongs to; empty for what is about none.
 const std::string& JobIdOf(const proto::JournalRecord& record);
 
 }  // namespace millrace

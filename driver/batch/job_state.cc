@@ -263,11 +263,14 @@ void JobState::On(const JournalFailed& event) {
   journaling_.clear();
   undurable_.clear();
   stage_ = Stage::kOver;
-  const std::string_view way_out =
-      absl::IsAborted(event.cause) ? "; there" : "; make room, then submit the job again: it";
-  message_ =
-      absl::StrCat("the journal could not be written: ", ToAbsl(ToStd(event.cause.message())),
-                   ToAbsl(way_out), " goes on after batch ", history_.last_committed().value());
+  const bool refused = absl::IsDataLoss(event.cause) || absl::IsFailedPrecondition(event.cause);
+  const std::string_view way_out = absl::IsAborted(event.cause) ? "; there"
+                                   : refused                    ? "; submit the job again: it"
+                                             : "; make room, then submit the job again: it";
+  message_ = absl::StrCat(refused ? "the journal refused what does not follow from it: "
+                                  : "the journal could not be written: ",
+                          ToAbsl(ToStd(event.cause.message())), ToAbsl(way_out),
+                          " goes on after batch ", history_.last_committed().value());
   actions_.push_back(JobOver{proto::JobEnded::FAILED, message_});
 }
 

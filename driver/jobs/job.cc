@@ -229,9 +229,9 @@ void Job::ScheduleWakeup() {
 void Job::Do(AppendRecord& action) {
   const proto::JournalRecord::RecordCase kind = action.record.record_case();
   HitBeforeAppend(kind);
-  context_->journal->Append(std::move(action.record), [context = context_, weak = weak_from_this(),
-                                                       id = action.id,
-                                                       kind](const absl::Status& status) {
+  context_->journal->Append({std::move(action.record)}, [context = context_,
+                                                         weak = weak_from_this(), id = action.id,
+                                                         kind](const absl::Status& status) {
     if (status.ok()) {
       HitDurable(kind);
     }
@@ -501,6 +501,9 @@ proto::JobPhase Job::phase() const {
   if (state_ != nullptr) {
     return state_->phase();
   }
+  if (!quarantine_.ok()) {
+    return proto::PHASE_QUARANTINED;
+  }
   if (!idle_history_->ended().has_value()) {
     return proto::PHASE_STOPPED;
   }
@@ -517,6 +520,12 @@ proto::JobPhase Job::phase() const {
 }
 
 std::string Job::message() const {
+  if (!quarantine_.ok()) {
+    return absl::StrCat("quarantined: ", quarantine_.message(),
+                        ". Its records are kept; start the version that wrote them, or cancel the "
+                        "job (millrace jobs cancel ",
+                        id(), ") and submit it anew");
+  }
   if (state_ == nullptr) {
     return history().ended().has_value() ? history().ended()->message()
                                          : "interrupted; submit it again to go on";
@@ -541,17 +550,31 @@ void Job::WhenOver(std::function<void()> callback) {
   }
 }
 
-void Job::MarkCancelled() {
+void Job::Quarantine(absl::Status why) {
+  MILLRACE_CHECK(state_ == nullptr && !why.ok());
+  quarantine_ = std::move(why);
+}
+
+proto::JobEnded Job::Cancellation() const {
+  proto::JobEnded ended;
+  ended.set_job_id(id());
+  ended.set_how(proto::JobEnded::CANCELLED);
+  ended.set_at_us(Now().wall_us);
+  return ended;
+}
+
+bool Job::MarkCancelled() {
   MILLRACE_CHECK(!running());
-  JobHistory history = state_ != nullptr ? state_->history() : *std::move(idle_history_);
+  JobHistory history = state_ != nullptr ? state_->history() : *idle_history_;
   proto::JournalRecord record;
-  record.mutable_job_ended()->set_job_id(history.job_id());
-  record.mutable_job_ended()->set_how(proto::JobEnded::CANCELLED);
-  record.mutable_job_ended()->set_at_us(Now().wall_us);
-  const absl::Status applied = history.Apply(record);
-  MILLRACE_CHECK(applied.ok()) << applied.ToString();
+  *record.mutable_job_ended() = Cancellation();
+  if (!history.Apply(record).ok()) {
+    return false;
+  }
   state_.reset();
+  quarantine_ = absl::OkStatus();
   idle_history_ = std::move(history);
+  return true;
 }
 
 proto::JobSummary Job::Summary() const {
@@ -598,7 +621,7 @@ proto::LagResponse Job::Lag() const {
   std::vector<JobState::PartitionView> views;
   if (state_ != nullptr) {
     views = state_->Partitions();
-  } else {
+  } else if (quarantine_.ok()) {
     // Nobody has asked for the ends of a job that is not running.
     for (size_t i = 0; i < history().partitions().size(); ++i) {
       const int64_t committed = history().committed_to()[i];

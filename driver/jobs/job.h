@@ -105,8 +105,13 @@ class Job : public std::enable_shared_from_this<Job> {
   // Another job of this name takes the metrics over. REQUIRES: not running.
   void DropMetrics() { metrics_.reset(); }
 
-  // A stopped, failed or interrupted job that will not be resumed. REQUIRES: not running.
-  void MarkCancelled();
+  // Leaves it alone: its journal does not add up. REQUIRES: never started.
+  void Quarantine(absl::Status why);
+
+  // What is journaled of a job that is not running and will not be resumed.
+  proto::JobEnded Cancellation() const;
+  // Once that is durable. False: of this job there is nothing but its name. REQUIRES: not running.
+  bool MarkCancelled();
 
  private:
   Job(const JobContext* context, JobHistory history, const JobSettings& settings);
@@ -156,6 +161,7 @@ class Job : public std::enable_shared_from_this<Job> {
   const JobContext* const context_;
   const JobSettings settings_;
   std::optional<JobHistory> idle_history_;  // until started
+  absl::Status quarantine_;                 // why it is left alone; OK of a job that adds up
   std::unique_ptr<JobState> state_;
   std::shared_ptr<const std::vector<ResultTable>> result_tables_;  // by sink
   std::shared_ptr<ResultBuffer> results_;

@@ -7,8 +7,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "common/base/check.h"
 #include "common/base/excerpt.h"
 #include "common/base/status.h"
+#include "driver/jobs/journal_failpoints.h"
 #include "driver/jobs/occasion.h"
 #include "driver/jobs/savepoint.h"
 #include "driver/sql/planner.h"
@@ -42,44 +44,27 @@ void CutMessages(proto::ExecutorMessage* message) {
 JobRegistry::JobRegistry(const JobContext* context, Options options)
     : context_(context), options_(std::move(options)) {}
 
-absl::Status JobRegistry::Replay(const proto::JournalRecord& record) {
-  const std::string& id = JobIdOf(record);
-  const auto found = replayed_.find(id);
-  if (found != replayed_.end()) {
-    return found->second.Apply(record);
-  }
-  if (!record.has_job_submitted()) {
-    return absl::DataLossError(
-        absl::StrCat("the journal speaks of job ", id, " before its submission"));
-  }
-  if (record.job_submitted().plan().format_version() > kPlanFormatVersion) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("job '", record.job_submitted().name(), "' was planned by Millrace ",
-                     record.job_submitted().plan().engine_version(), " in plan format ",
-                     record.job_submitted().plan().format_version(),
-                     "; this one reads formats up to ", kPlanFormatVersion));
-  }
-  replayed_.emplace(id, JobHistory(record.job_submitted()));
-  return absl::OkStatus();
+JobRegistry::NameHold::NameHold(JobRegistry* registry, std::string name)
+    : context_(registry->context_), registry_(registry), name_(std::move(name)) {}
+
+// The registry lives as long as its loop runs.
+JobRegistry::NameHold::~NameHold() {
+  context_->loop->Post([registry = registry_, name = name_] { registry->held_names_.erase(name); });
 }
 
-void JobRegistry::Start() {
-  context_->loop->Call([this] {
-    for (auto& [id, history] : std::exchange(replayed_, {})) {
-      const proto::JobPlan& plan = history.plan();
-      const absl::StatusOr<JobSettings> settings =
-          JobSettings::FromMap({plan.settings().begin(), plan.settings().end()});
-      if (!settings.ok()) {
-        spdlog::error("job {} cannot be taken up: {}", history.name(),
-                      ToStd(settings.status().message()));
-        continue;
-      }
-      const bool interrupted = !history.ended().has_value();
-      const std::string name = history.name();
-      const JobPtr job = Job::Create(context_, std::move(history), *settings);
-      jobs_[id] = job;
+void JobRegistry::Start(const JournaledJobs& journaled) {
+  context_->loop->Call([&] {
+    for (const auto& [id, job] : journaled.jobs()) {
+      TakeUp(job);
+    }
+    QuarantineNamesakes();
+    // A copy: a job that ends at once must not change what is walked over.
+    const std::map<std::string, JobPtr> jobs = jobs_;
+    for (const auto& [id, job] : jobs) {
+      const bool interrupted =
+          job->phase() != proto::PHASE_QUARANTINED && !job->history().ended().has_value();
       if (interrupted && options_.resume_jobs) {
-        spdlog::info("job {} goes on after batch {}", name,
+        spdlog::info("job {} goes on after batch {}", job->name(),
                      job->history().last_committed().value());
         job->Start({});
       }
@@ -89,12 +74,49 @@ void JobRegistry::Start() {
   });
 }
 
+void JobRegistry::TakeUp(const JournaledJob& journaled) {
+  const proto::JobPlan& plan = journaled.history.plan();
+  const absl::StatusOr<JobSettings> settings =
+      JobSettings::FromMap({plan.settings().begin(), plan.settings().end()});
+  const JobPtr job =
+      Job::Create(context_, journaled.history, settings.ok() ? *settings : JobSettings());
+  jobs_[job->id()] = job;
+  if (!journaled.quarantine.ok()) {
+    job->Quarantine(journaled.quarantine);
+  } else if (!settings.ok()) {
+    job->Quarantine(settings.status());
+  }
+}
+
+// Of several jobs of one name that have not ended only the last one submitted can have been
+// acknowledged.
+void JobRegistry::QuarantineNamesakes() {
+  std::map<std::string, JobPtr> last;
+  for (const auto& [id, job] : jobs_) {
+    if (job->phase() == proto::PHASE_QUARANTINED || job->history().ended().has_value()) {
+      continue;
+    }
+    JobPtr& best = last[job->name()];
+    JobPtr other = job;
+    if (best == nullptr || best->history().submitted().submitted_at_us() <
+                               job->history().submitted().submitted_at_us()) {
+      std::swap(best, other);
+    }
+    if (other != nullptr) {
+      other->Quarantine(absl::DataLossError(absl::StrCat(
+          "job ", best->id(), " was submitted under the same name later; this one has the id ",
+          other->id())));
+    }
+  }
+}
+
 JobRegistry::JobPtr JobRegistry::Add(JobHistory history, const JobSettings& settings,
                                      std::vector<std::unique_ptr<SourceEnumerator>> enumerators,
                                      bool settle) {
   // Metrics go by name: an ended job of the same one lets go of its own first.
   for (const auto& [id, other] : jobs_) {
     if (other->name() == history.name()) {
+      MILLRACE_CHECK(!other->running()) << "two jobs of the name " << history.name();
       other->DropMetrics();
     }
   }
@@ -135,7 +157,9 @@ absl::StatusOr<proto::JobDetail> JobRegistry::Show(const std::string& name) {
   auto detail = OnLoop<proto::JobDetail>([&]() -> absl::StatusOr<proto::JobDetail> {
     ASSIGN_OR_RETURN(const JobPtr job, FindOrExplain(name));
     proto::JobDetail result = job->Detail();
-    result.set_plan_text(ExplainPlan(job->history().plan()));
+    if (job->phase() != proto::PHASE_QUARANTINED) {
+      result.set_plan_text(ExplainPlan(job->history().plan()));
+    }
     return result;
   });
   return detail;
@@ -158,18 +182,18 @@ absl::StatusOr<std::shared_ptr<ResultBuffer>> JobRegistry::Results(const std::st
 
 absl::StatusOr<proto::StopResponse> JobRegistry::Stop(const proto::StopRequest& request) {
   auto over = std::make_shared<Occasion>();
+  bool idle = false;
   ASSIGN_OR_RETURN(const JobPtr job, OnLoop<JobPtr>([&]() -> absl::StatusOr<JobPtr> {
                      ASSIGN_OR_RETURN(JobPtr found, FindOrExplain(request.name()));
-                     if (found->running()) {
-                       found->WhenOver([over] { over->Happen(absl::OkStatus()); });
-                       found->Handle(StopRequested{request.cancel() ? StopRequested::How::kCancel
-                                                                    : StopRequested::How::kDrain});
-                       return found;
-                     }
-                     RETURN_IF_ERROR(request.cancel() ? CancelIdle(found) : absl::OkStatus());
-                     over->Happen(absl::OkStatus());
+                     idle = !found->running();
+                     found->WhenOver([over] { over->Happen(absl::OkStatus()); });
+                     found->Handle(StopRequested{request.cancel() ? StopRequested::How::kCancel
+                                                                  : StopRequested::How::kDrain});
                      return found;
                    }));
+  if (idle && request.cancel()) {
+    RETURN_IF_ERROR(CancelIdle(request.name()));
+  }
   const std::optional<absl::Status> stopped = Await(over, kStopTimeout);
   if (stopped.has_value()) {
     RETURN_IF_ERROR(*stopped);
@@ -220,20 +244,55 @@ absl::StatusOr<proto::SavepointResponse> JobRegistry::Savepoint(
 }
 
 // A job that is over can still be taken the way back.
-absl::Status JobRegistry::CancelIdle(const JobPtr& job) {
-  if (job->phase() == proto::PHASE_CANCELLED) {
-    return absl::OkStatus();
+absl::Status JobRegistry::CancelIdle(const std::string& name) {
+  RETURN_IF_ERROR(context_->journal->Reopen());
+  auto cancelled = std::make_shared<Occasion>();
+  RETURN_IF_ERROR(OnLoop<bool>([&]() -> absl::StatusOr<bool> {
+                    ASSIGN_OR_RETURN(const JobPtr job, FindOrExplain(name));
+                    RETURN_IF_ERROR(CheckNotHeld(job->name()));
+                    if (job->running()) {
+                      return absl::FailedPreconditionError(
+                          absl::StrCat("job '", job->name(), "' runs again; cancel it once more"));
+                    }
+                    if (job->phase() == proto::PHASE_CANCELLED) {
+                      cancelled->Happen(absl::OkStatus());
+                    } else {
+                      AppendCancellation(job, cancelled);
+                    }
+                    return true;
+                  }).status());
+  const std::optional<absl::Status> status = Await(cancelled, options_.journal_timeout);
+  if (!status.has_value()) {
+    return absl::DeadlineExceededError(absl::StrCat(
+        "the journal has not taken the cancellation within ",
+        absl::FormatDuration(options_.journal_timeout),
+        ", and may still do so; look at millrace jobs list, and at the driver's disk"));
   }
-  job->MarkCancelled();
+  return status->ok() ? *status : Annotate(*status, "the cancellation could not be journaled");
+}
+
+// It is cancelled once that is durable; until then nobody may submit it again.
+void JobRegistry::AppendCancellation(const JobPtr& job, std::shared_ptr<Occasion> cancelled) {
+  held_names_.insert(job->name());
   proto::JournalRecord record;
-  *record.mutable_job_ended() = *job->history().ended();
-  context_->journal->Append(std::move(record), [name = job->name()](const absl::Status& status) {
-    if (!status.ok()) {
-      spdlog::error("the cancellation of job {} was not journaled: {}", name,
-                    ToStd(status.message()));
+  *record.mutable_job_ended() = job->Cancellation();
+  HitBeforeAppend(record.record_case());
+  const auto end = [this, job, hold = std::make_shared<NameHold>(this, job->name()),
+                    cancelled](const absl::Status& written) {
+    if (written.ok() && !job->MarkCancelled()) {
+      jobs_.erase(job->id());
     }
-  });
-  return absl::OkStatus();
+    cancelled->Happen(written);
+  };
+  context_->journal->Append({std::move(record)},
+                            [loop = context_->loop, end, cancelled](const absl::Status& written) {
+                              if (written.ok()) {
+                                HitDurable(proto::JournalRecord::kJobEnded);
+                              }
+                              if (!loop->Post([end, written] { end(written); })) {
+                                cancelled->Happen(DriverGoingDown());
+                              }
+                            });
 }
 
 std::optional<absl::Status> JobRegistry::Await(const std::shared_ptr<Occasion>& occasion,
@@ -434,10 +493,21 @@ absl::StatusOr<JobRegistry::JobPtr> JobRegistry::FindOrExplain(const std::string
                                  : absl::StrCat("there are: ", absl::StrJoin(names, ", "))));
 }
 
+absl::Status JobRegistry::CheckNotHeld(const std::string& name) const {
+  return !held_names_.contains(name)
+             ? absl::OkStatus()
+             : absl::AlreadyExistsError(absl::StrCat(
+                   "job '", name, "' is being submitted or cancelled, which the journal has not ",
+                   "taken yet; look at millrace jobs list in a moment, or choose another name ",
+                   "with --name"));
+}
+
 void JobRegistry::ForgetOldJobs() {
   std::vector<JobPtr> over;
   for (const auto& [id, job] : jobs_) {
-    if (job->phase() == proto::PHASE_CANCELLED || job->phase() == proto::PHASE_FINISHED) {
+    const bool ended =
+        job->phase() == proto::PHASE_CANCELLED || job->phase() == proto::PHASE_FINISHED;
+    if (ended && !held_names_.contains(job->name())) {
       over.push_back(job);
     }
   }
@@ -450,6 +520,10 @@ void JobRegistry::ForgetOldJobs() {
   over.resize(over.size() - kMaxEndedJobs);
   for (const JobPtr& job : over) {
     jobs_.erase(job->id());
+    proto::JournalRecord record;
+    record.mutable_job_forgotten()->set_job_id(job->id());
+    // If it cannot be written, the next driver forgets the job.
+    context_->journal->Append({std::move(record)}, [](const absl::Status&) {});
   }
 }
 

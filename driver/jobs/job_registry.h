@@ -18,6 +18,7 @@
 #include "common/base/ids.h"
 #include "common/expr/function_registry.h"
 #include "driver/jobs/job.h"
+#include "driver/jobs/journaled_jobs.h"
 #include "driver/jobs/occasion.h"
 #include "driver/jobs/submission.h"
 #include "proto/jobs.pb.h"
@@ -36,15 +37,16 @@ class JobRegistry {
     const FunctionRegistry* functions = nullptr;
     bool resume_jobs = true;
     std::string directory;  // of the journal; empty = nothing is kept
+    // How long a caller waits for the journal to take what was asked for.
+    absl::Duration journal_timeout = absl::Seconds(30);
   };
 
   // `context` outlives the registry.
   JobRegistry(const JobContext* context, Options options);
 
-  // One record of the journal as it was found at start. Before Start; not thread-safe.
-  absl::Status Replay(const proto::JournalRecord& record);
-  // Takes up the jobs that were replayed.
-  void Start();
+  // Takes up the jobs that the journal had when it was opened. Comes before all other calls:
+  // nothing has been appended since.
+  void Start(const JournaledJobs& journaled);
 
   // ---- Calls of clients; UNAVAILABLE while the driver goes down ----
   absl::StatusOr<proto::SubmitResponse> Submit(const proto::SubmitRequest& request);
@@ -73,9 +75,25 @@ class JobRegistry {
  private:
   using JobPtr = std::shared_ptr<Job>;
 
-  // What a submission will be, decided before its I/O. The name is taken until Release.
+  // Keeps a name from everybody else for as long as it lives: until what its holder has begun is
+  // decided, whether or not somebody still waits for that.
+  class NameHold {
+   public:
+    NameHold(JobRegistry* registry, std::string name);
+    ~NameHold();
+    NameHold(const NameHold&) = delete;
+    NameHold& operator=(const NameHold&) = delete;
+
+   private:
+    const JobContext* const context_;
+    JobRegistry* const registry_;
+    const std::string name_;
+  };
+
+  // What a submission will be, decided before its I/O.
   struct Reservation {
     std::string name;
+    std::shared_ptr<NameHold> hold;
     std::optional<JobHistory> resumes;  // the job that goes on
     PlanChange change = PlanChange::kNone;
     uint32_t total_slots = 0;
@@ -100,7 +118,10 @@ class JobRegistry {
              std::vector<std::unique_ptr<SourceEnumerator>> enumerators, bool settle = false);
   JobPtr Find(const std::string& name) const;
   absl::StatusOr<JobPtr> FindOrExplain(const std::string& name) const;
-  absl::Status CancelIdle(const JobPtr& job);
+  absl::Status CheckNotHeld(const std::string& name) const;
+  void TakeUp(const JournaledJob& journaled);
+  void QuarantineNamesakes();
+  void AppendCancellation(const JobPtr& job, std::shared_ptr<Occasion> cancelled);
   void ForgetOldJobs();
   proto::ExecutorsResponse ExecutorsOnLoop() const;
 
@@ -108,6 +129,7 @@ class JobRegistry {
   bool NothingMoves(int64_t asked_us) const;
 
   // On the caller's thread.
+  absl::Status CancelIdle(const std::string& name);
   // How it went; UNAVAILABLE when the driver goes down first; nothing if it took too long.
   std::optional<absl::Status> Await(const std::shared_ptr<Occasion>& occasion,
                                     absl::Duration timeout);
@@ -122,18 +144,17 @@ class JobRegistry {
   absl::StatusOr<proto::Savepoint> BeginFromSavepoint(const proto::SubmitRequest& request,
                                                       const proto::JobPlan& plan,
                                                       proto::JobSubmitted* submitted) const;
-  absl::Status JournalAndAdd(std::vector<proto::JournalRecord> records,
-                             std::optional<JobHistory> resumes, const JobSettings& settings,
+  absl::Status JournalAndAdd(std::vector<proto::JournalRecord> records, Reservation reservation,
+                             const JobSettings& settings,
                              std::vector<std::unique_ptr<SourceEnumerator>> enumerators);
   void AddNotices(const PlannedSubmission& submission, proto::SubmitResponse* response) const;
 
   const JobContext* const context_;
   const Options options_;
-  std::map<std::string, JobHistory> replayed_;  // by job id, until Start
 
   // On the loop.
   std::map<std::string, JobPtr> jobs_;  // by id
-  std::set<std::string> reserved_names_;
+  std::set<std::string> held_names_;
   bool draining_ = false;
 
   std::mutex waits_mutex_;

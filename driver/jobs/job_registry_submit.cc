@@ -17,7 +17,6 @@ namespace {
 // Of one call to a broker or disk at submission; the client hears within ten seconds that nobody
 // answers.
 constexpr absl::Duration kResolveTimeout = absl::Seconds(9);
-constexpr absl::Duration kJournalTimeout = absl::Seconds(30);
 
 // Another script that happens to write to a table of the same name is another job.
 bool GoesOnAsItWas(const JobHistory& history, const proto::JobPlan& plan) {
@@ -25,7 +24,10 @@ bool GoesOnAsItWas(const JobHistory& history, const proto::JobPlan& plan) {
   return change.ok() && *change != PlanChange::kPlan;
 }
 
-bool CanGoOn(const Job& job) { return !job.running() && job.phase() != proto::PHASE_CANCELLED; }
+bool CanGoOn(const Job& job) {
+  return !job.running() && job.phase() != proto::PHASE_CANCELLED &&
+         job.phase() != proto::PHASE_QUARANTINED;
+}
 
 }  // namespace
 
@@ -34,11 +36,7 @@ absl::StatusOr<proto::SubmitResponse> JobRegistry::Submit(const proto::SubmitReq
                    PlanSubmission(request, *context_->connectors, *options_.functions));
   ASSIGN_OR_RETURN(Reservation reservation,
                    OnLoop<Reservation>([&] { return Reserve(submission); }));
-  const std::string name = reservation.name;
-  absl::StatusOr<proto::SubmitResponse> response =
-      SubmitReserved(request, std::move(submission), std::move(reservation));
-  context_->loop->Post([this, name] { reserved_names_.erase(name); });
-  return response;
+  return SubmitReserved(request, std::move(submission), std::move(reservation));
 }
 
 absl::StatusOr<JobRegistry::Reservation> JobRegistry::Reserve(const PlannedSubmission& submission) {
@@ -49,7 +47,8 @@ absl::StatusOr<JobRegistry::Reservation> JobRegistry::Reserve(const PlannedSubmi
   reservation.name = submission.name.empty() ? MakeUpName(submission) : submission.name;
   RETURN_IF_ERROR(CheckName(submission, &reservation));
   reservation.total_slots = context_->executors->TotalSlots();
-  reserved_names_.insert(reservation.name);
+  held_names_.insert(reservation.name);
+  reservation.hold = std::make_shared<NameHold>(this, reservation.name);
   return reservation;
 }
 
@@ -57,8 +56,13 @@ absl::StatusOr<JobRegistry::Reservation> JobRegistry::Reserve(const PlannedSubmi
 absl::Status JobRegistry::CheckName(const PlannedSubmission& submission,
                                     Reservation* reservation) const {
   const std::string& name = reservation->name;
+  RETURN_IF_ERROR(CheckNotHeld(name));
   const JobPtr job = Find(name);
-  if (reserved_names_.contains(name) || (job != nullptr && job->running())) {
+  if (job != nullptr && job->phase() == proto::PHASE_QUARANTINED) {
+    return absl::FailedPreconditionError(absl::StrCat("job '", name, "' is ", job->message(),
+                                                      "; or choose another name with --name"));
+  }
+  if (job != nullptr && job->running()) {
     return absl::AlreadyExistsError(absl::StrCat("job '", name,
                                                  "' is running; stop it first (millrace jobs stop ",
                                                  name, ") or choose another name with --name"));
@@ -77,7 +81,7 @@ std::string JobRegistry::MakeUpName(const PlannedSubmission& submission) const {
   std::string name = submission.name_stem;
   for (int number = 2;; ++number) {
     const JobPtr job = Find(name);
-    if (job == nullptr && !reserved_names_.contains(name)) {
+    if (job == nullptr && !held_names_.contains(name)) {
       return name;
     }
     const bool resumes = job != nullptr && !options_.resume_jobs && !options_.directory.empty() &&
@@ -129,7 +133,8 @@ absl::StatusOr<proto::SubmitResponse> JobRegistry::SubmitReserved(
   std::optional<proto::Savepoint> savepoint;
   if (!request.from_savepoint().empty()) {
     ASSIGN_OR_RETURN(savepoint, BeginFromSavepoint(request, submission.plan, &submitted));
-    if (savepoint->snapshot().layers_size() > 0) {
+    if (savepoint->snapshot().layers_size() > 0 ||
+        (submission.plan.running_state() && submitted.base_batch() > 0)) {
       proto::SnapshotCompleted* completed = records.emplace_back().mutable_snapshot_completed();
       completed->set_job_id(submitted.job_id());
       *completed->mutable_snapshot() = savepoint->snapshot();
@@ -150,8 +155,8 @@ absl::StatusOr<proto::SubmitResponse> JobRegistry::SubmitReserved(
   response.set_incarnation(submitted.incarnation());
   response.set_resumed(known != nullptr);
   AddNotices(submission, &response);
-  RETURN_IF_ERROR(JournalAndAdd(std::move(records), std::move(reservation.resumes),
-                                submission.settings, std::move(sources.enumerators)));
+  RETURN_IF_ERROR(JournalAndAdd(std::move(records), std::move(reservation), submission.settings,
+                                std::move(sources.enumerators)));
   return response;
 }
 
@@ -251,56 +256,59 @@ absl::StatusOr<JobHistory> JobRegistry::Settle(JobHistory history, const proto::
   });
 }
 
-// What the caller hears of is durable.
+// What the caller hears of is durable. The name is held until the journal has decided, also when
+// the caller has stopped waiting for that.
 absl::Status JobRegistry::JournalAndAdd(
-    std::vector<proto::JournalRecord> records, std::optional<JobHistory> resumes,
-    const JobSettings& settings, std::vector<std::unique_ptr<SourceEnumerator>> enumerators) {
+    std::vector<proto::JournalRecord> records, Reservation reservation, const JobSettings& settings,
+    std::vector<std::unique_ptr<SourceEnumerator>> enumerators) {
   RETURN_IF_ERROR(context_->journal->Reopen());
   struct Pending {
     std::vector<proto::JournalRecord> records;
-    std::optional<JobHistory> history;
+    Reservation reservation;
     std::vector<std::unique_ptr<SourceEnumerator>> enumerators;
     Occasion added;
   };
   auto pending = std::make_shared<Pending>();
-  pending->records = std::move(records);
-  pending->history = std::move(resumes);
+  pending->records = records;
+  pending->reservation = std::move(reservation);
   pending->enumerators = std::move(enumerators);
   const auto add = [this, pending, settings](absl::Status status) {
+    std::optional<JobHistory>& history = pending->reservation.resumes;
     for (const proto::JournalRecord& record : pending->records) {
-      if (status.ok() && pending->history.has_value()) {
-        status = pending->history->Apply(record);
+      if (status.ok() && history.has_value()) {
+        status = history->Apply(record);
       } else if (status.ok()) {
-        pending->history.emplace(record.job_submitted());
+        history.emplace(record.job_submitted());
       }
     }
     if (status.ok()) {
-      Add(*std::move(pending->history), settings, std::move(pending->enumerators));
+      Add(*std::move(history), settings, std::move(pending->enumerators));
     }
+    pending->reservation.hold.reset();
     pending->added.Happen(std::move(status));
   };
-  // Records are acknowledged in order, so that the last one speaks for all, unless one failed.
-  auto first_failure = std::make_shared<absl::Status>();
-  for (size_t i = 0; i < pending->records.size(); ++i) {
-    const bool last = i + 1 == pending->records.size();
-    const proto::JournalRecord::RecordCase kind = pending->records[i].record_case();
-    HitBeforeAppend(kind);
-    context_->journal->Append(pending->records[i], [this, pending, add, first_failure, last,
-                                                    kind](const absl::Status& written) {
-      if (written.ok()) {
-        HitDurable(kind);
-      }
-      first_failure->Update(written);
-      if (last && !context_->loop->Post([add, first_failure] { add(*first_failure); })) {
-        pending->added.Happen(DriverGoingDown());
-      }
-    });
+  for (const proto::JournalRecord& record : records) {
+    HitBeforeAppend(record.record_case());
   }
-  const std::optional<absl::Status> added = pending->added.WaitUntil(absl::Now() + kJournalTimeout);
+  context_->journal->Append(std::move(records),
+                            [loop = context_->loop, pending, add](const absl::Status& written) {
+                              for (const proto::JournalRecord& record : pending->records) {
+                                if (written.ok()) {
+                                  HitDurable(record.record_case());
+                                }
+                              }
+                              if (!loop->Post([add, written] { add(written); })) {
+                                pending->added.Happen(DriverGoingDown());
+                              }
+                            });
+  const std::optional<absl::Status> added =
+      pending->added.WaitUntil(absl::Now() + options_.journal_timeout);
   if (!added.has_value()) {
-    return absl::DeadlineExceededError(
-        absl::StrCat("the journal did not take the submission within ",
-                     absl::FormatDuration(kJournalTimeout), "; look at the driver's disk"));
+    return absl::DeadlineExceededError(absl::StrCat(
+        "the journal has not taken the submission within ",
+        absl::FormatDuration(options_.journal_timeout),
+        ", and may still do so; look at millrace jobs list before you submit it again, and at the ",
+        "driver's disk"));
   }
   return added->ok() ? absl::OkStatus() : Annotate(*added, "the submission could not be journaled");
 }

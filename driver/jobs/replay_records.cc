@@ -22,18 +22,26 @@ struct JobRecords {
   std::map<int64_t, proto::Snapshot> snapshots;
 };
 
+// The submission that a record repeats or is; null: neither.
+const proto::JobSubmitted* SubmissionIn(const proto::JournalRecord& record) {
+  return record.has_job_submitted()    ? &record.job_submitted()
+         : record.has_job_checkpoint() ? &record.job_checkpoint().submitted()
+                                       : nullptr;
+}
+
 // The id that a name, or an id, means.
 absl::StatusOr<std::string> FindJob(const std::vector<proto::JournalRecord>& journal,
                                     const std::string& job) {
   std::string found;
   std::set<std::string> names;
   for (const proto::JournalRecord& record : journal) {
-    if (!record.has_job_submitted()) {
+    const proto::JobSubmitted* const submitted = SubmissionIn(record);
+    if (submitted == nullptr) {
       continue;
     }
-    names.insert(record.job_submitted().name());
-    if (record.job_submitted().name() == job || record.job_submitted().job_id() == job) {
-      found = record.job_submitted().job_id();
+    names.insert(submitted->name());
+    if (submitted->name() == job || submitted->job_id() == job) {
+      found = submitted->job_id();
     }
   }
   if (found.empty()) {
@@ -41,6 +49,49 @@ absl::StatusOr<std::string> FindJob(const std::vector<proto::JournalRecord>& jou
                                             "'; it has: ", absl::StrJoin(names, ", ")));
   }
   return found;
+}
+
+// What came before is gone: the job as if it had been submitted where the plans that are kept
+// begin.
+void BeginAt(const proto::JobCheckpoint& checkpoint, JobRecords* job,
+             proto::JobSubmitted* submitted) {
+  *submitted = checkpoint.submitted();
+  submitted->clear_partitions();
+  for (const proto::CheckpointPartition& partition : checkpoint.partitions()) {
+    proto::PartitionStart* start = submitted->add_partitions();
+    *start = partition.start();
+    start->set_offset(partition.kept_from());
+  }
+  for (const proto::Snapshot& snapshot : checkpoint.snapshots()) {
+    job->snapshots[snapshot.batch()] = snapshot;
+  }
+}
+
+// The plans of a checkpoint as the records that they were.
+void AddPlans(const proto::CheckpointPlans& plans, const proto::JobSubmitted& submitted,
+              JobRecords* job) {
+  for (const proto::CheckpointPlans::Plan& plan : plans.plans()) {
+    proto::BatchPlanned& planned = job->planned[plan.batch()];
+    planned.set_job_id(plans.job_id());
+    planned.set_batch(plan.batch());
+    planned.set_batch_time_us(plan.batch_time_us());
+    for (const proto::CheckpointPlans::Range& range : plan.splits()) {
+      proto::Split* split = planned.add_splits();
+      *split->mutable_key() = submitted.partitions(static_cast<int>(range.ordinal())).key();
+      split->set_ordinal(range.ordinal());
+      split->set_begin(range.begin());
+      split->set_end(range.end());
+    }
+    for (const proto::CheckpointPlans::Digest& digest : plan.committed()) {
+      proto::BatchCommittedRecord& committed = job->committed[plan.batch()];
+      committed.set_job_id(plans.job_id());
+      committed.set_batch(plan.batch());
+      proto::SplitReport* report = committed.add_splits();
+      *report->mutable_key() = submitted.partitions(static_cast<int>(digest.ordinal())).key();
+      report->set_records(digest.records());
+      report->set_input_hash(digest.input_hash());
+    }
+  }
 }
 
 JobRecords Collect(const std::vector<proto::JournalRecord>& journal, const std::string& job_id,
@@ -53,6 +104,11 @@ JobRecords Collect(const std::vector<proto::JournalRecord>& journal, const std::
     }
     if (record.has_job_submitted()) {
       latest = record.job_submitted();
+    } else if (record.has_job_checkpoint()) {
+      BeginAt(record.job_checkpoint(), &job, &latest);
+    } else if (record.has_checkpoint_plans()) {
+      AddPlans(record.checkpoint_plans(), latest, &job);
+      job.submitted = job.planned.contains(batch.value()) ? latest : job.submitted;
     } else if (record.has_batch_planned()) {
       job.planned[record.batch_planned().batch()] = record.batch_planned();
       if (record.batch_planned().batch() == batch.value()) {

@@ -21,9 +21,6 @@
 
 namespace millrace {
 
-// Newer plans are refused by number.
-inline constexpr uint32_t kPlanFormatVersion = 1;
-
 // INVALID_ARGUMENT for a name that would not do in a path, a consumer group or a line of a log.
 // Journals of old may have such names.
 absl::Status CheckJobName(std::string_view name);

@@ -123,6 +123,9 @@ absl::StatusOr<std::unique_ptr<DirectoryLease>> DirectoryLease::Acquire(
       spdlog::info("standby: {} drives {}; waits until that one ends or is silent for {}",
                    NameOf(seen.lease), own.directory, absl::FormatDuration(own.lease_time));
     }
+    if (verdict != LeaseWatch::Verdict::kFree && own.while_waiting != nullptr) {
+      own.while_waiting();
+    }
     const absl::Duration pause = own.lease_time / kLooks;
     if (!(own.pause != nullptr ? own.pause(pause) : Wait(own.stop, pause))) {
       return absl::CancelledError(
@@ -147,7 +150,7 @@ absl::StatusOr<bool> DirectoryLease::TryTakeOver(uint64_t last_segment) {
   }
   MILLRACE_FAILPOINT("lease.before_taken");
   absl::StatusOr<std::unique_ptr<AppendFile>> file = CreateSegment(last_segment_);
-  if (absl::IsAlreadyExists(file.status())) {
+  if (absl::IsAlreadyExists(file.status()) || absl::IsAborted(file.status())) {
     options_.files->Remove(draft_path_).IgnoreError();
     return false;  // another one was faster
   }
@@ -165,10 +168,17 @@ absl::StatusOr<bool> DirectoryLease::TryTakeOver(uint64_t last_segment) {
   return true;
 }
 
+// A number that was taken and removed again can be made a second time by a driver that slept before
+// this. The highest segment is never removed, so that there is one above it then.
 absl::StatusOr<std::unique_ptr<AppendFile>> DirectoryLease::CreateSegment(uint64_t number) {
   ASSIGN_OR_RETURN(std::unique_ptr<AppendFile> file,
                    options_.files->Create(SegmentPath(options_.directory, number)));
   MILLRACE_FAILPOINT("journal.segment_created");
+  ASSIGN_OR_RETURN(const uint64_t last, LastSegment(options_.files, options_.directory));
+  if (last != number) {
+    return absl::AbortedError(
+        absl::StrCat(SegmentName(number), " was made by another driver before"));
+  }
   return file;
 }
 
@@ -190,7 +200,7 @@ absl::StatusOr<DirectoryLease::Segment> DirectoryLease::CreateNext() {
       last_segment_ = next.number;
     }
   }
-  if (absl::IsAlreadyExists(file.status())) {
+  if (absl::IsAlreadyExists(file.status()) || absl::IsAborted(file.status())) {
     return Lose();
   }
   RETURN_IF_ERROR(file.status());
@@ -199,10 +209,8 @@ absl::StatusOr<DirectoryLease::Segment> DirectoryLease::CreateNext() {
   return next;
 }
 
+// The successor's segment may have been made and removed again; then there is one above it.
 absl::Status DirectoryLease::Confirm() {
-  if (!Fresh()) {
-    return CheckDirectory();  // asleep, or the renewals hang: trust nothing that was seen before
-  }
   uint64_t successor = 0;
   {
     std::lock_guard<std::mutex> lock(mutex_);
@@ -210,7 +218,7 @@ absl::Status DirectoryLease::Confirm() {
   }
   ASSIGN_OR_RETURN(const bool replaced,
                    SegmentExists(options_.files, options_.directory, successor));
-  return replaced ? Lose() : absl::OkStatus();
+  return replaced ? Lose() : CheckDirectory();
 }
 
 bool DirectoryLease::Fresh() const {
@@ -253,7 +261,8 @@ absl::Status DirectoryLease::CheckDirectory() {
   {
     std::lock_guard<std::mutex> lock(mutex_);
     RETURN_IF_ERROR(lost_);
-    if (last <= std::max(last_segment_, creating_)) {
+    // Without its own segment there is nothing left of what it says.
+    if (last >= last_segment_ && last <= std::max(last_segment_, creating_)) {
       confirmed_at_ns_ = std::max(confirmed_at_ns_, now_ns);
       return absl::OkStatus();
     }

@@ -40,6 +40,9 @@ struct DirectoryLeaseOptions {
   bool wait = false;
   // Ends the waiting.
   std::stop_token stop;
+  // Called at each look that finds that another driver has the directory, or may have it: what
+  // there is to do while waiting. May do I/O; the looks wait for it. May be null.
+  std::function<void()> while_waiting;
   // Called once when another driver has taken over, from a thread that must not be waited for in
   // it.
   std::function<void(const absl::Status& why)> on_lost;
@@ -110,8 +113,8 @@ class DirectoryLease {
   absl::StatusOr<Segment> CreateNext();
 
   // OK only if nobody had taken over when it was called: what was durable before is what a later
-  // driver will read. ABORTED, and so for ever, once another one has. Costs one look at one name
-  // while the lease is fresh, else a look at the directory.
+  // driver will read. ABORTED, and so for ever, once another one has. Costs a look at one name and
+  // one at the directory.
   absl::Status Confirm();
 
   // Looks for a successor, then raises the counter in LEASE. ABORTED: lost; other errors: LEASE

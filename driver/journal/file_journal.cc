@@ -1,11 +1,14 @@
 #include "driver/journal/file_journal.h"
 
 #include <spdlog/spdlog.h>
-#include <xxhash.h>
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
+#include <deque>
+#include <iterator>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -16,21 +19,21 @@
 #include "common/base/status.h"
 #include "driver/journal/journal_frame.h"
 #include "driver/journal/journal_reader.h"
+#include "driver/journal/running_hash.h"
 #include "driver/journal/segment_files.h"
 
 namespace millrace {
 namespace {
 
-// XXH3 of bytes that come in pieces.
-class RunningHash {
- public:
-  RunningHash() : state_(XXH3_createState(), &XXH3_freeState) { XXH3_64bits_reset(state_.get()); }
-  void Add(std::string_view bytes) { XXH3_64bits_update(state_.get(), bytes.data(), bytes.size()); }
-  uint64_t value() const { return XXH3_64bits_digest(state_.get()); }
+constexpr uint64_t kMaxAppendBytes = 64 << 20;
 
- private:
-  std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> state_;
-};
+uint64_t BytesOf(const std::vector<proto::JournalRecord>& records) {
+  uint64_t bytes = 0;
+  for (const proto::JournalRecord& record : records) {
+    bytes += record.ByteSizeLong() + sizeof(uint32_t);
+  }
+  return bytes;
+}
 
 class FileJournal : public Journal {
  public:
@@ -49,13 +52,12 @@ class FileJournal : public Journal {
   }
 
   absl::Status Start(const JournalEnd& end) {
-    RETURN_IF_ERROR(
-        BeginSegment({lease_.first_segment(), lease_.TakeFirstFile()}, end.cut, end.carried));
+    RETURN_IF_ERROR(BeginSegment({lease_.first_segment(), lease_.TakeFirstFile()}, end));
     writer_ = std::thread([this] { WriteGroups(); });
     return absl::OkStatus();
   }
 
-  void Append(proto::JournalRecord record, Done done) override {
+  void Append(std::vector<proto::JournalRecord> records, Done done) override {
     std::unique_lock<std::mutex> lock(mutex_);
     if (!failure_.ok()) {
       const absl::Status failure = failure_;
@@ -63,8 +65,7 @@ class FileJournal : public Journal {
       done(failure);
       return;
     }
-    records_.push_back(std::move(record));
-    waiting_.push_back(std::move(done));
+    appended_.push_back({std::move(records), std::move(done)});
     lock.unlock();
     wake_.notify_one();
   }
@@ -78,7 +79,7 @@ class FileJournal : public Journal {
         return absl::OkStatus();
       }
     }
-    if (absl::Status opened = GoOnInNextSegment(); !opened.ok()) {
+    if (absl::Status opened = GoOnAfterFailure(); !opened.ok()) {
       return absl::IsAborted(opened) ? opened
                                      : Annotate(opened, "the journal still cannot be written");
     }
@@ -88,82 +89,172 @@ class FileJournal : public Journal {
   }
 
  private:
-  absl::Status GoOnInNextSegment() {
-    const JournalCut cut{segment_, durable_length_, durable_hash_.value()};
-    ASSIGN_OR_RETURN(DirectoryLease::Segment next, lease_.CreateNext());
-    return BeginSegment(std::move(next), cut, /*carried=*/{});
+  // One call of Append.
+  struct Appended {
+    std::vector<proto::JournalRecord> records;
+    Done done;
+  };
+
+  // The state has taken records that failed: what it is made of is read again.
+  absl::Status GoOnAfterFailure() {
+    RETURN_IF_ERROR(lease_.Confirm());
+    if (state_ahead_) {
+      RETURN_IF_ERROR(ReadJournalUpTo(lease_.files(), lease_.directory(), end_, options_.state));
+      state_ahead_ = false;
+    }
+    return GoOnInNextSegment();
   }
 
-  // Writes the header, which cuts what came before. If it fails, that one is still what counts, and
-  // the file is left to be passed over: its number must stay taken.
-  absl::Status BeginSegment(DirectoryLease::Segment segment, const JournalCut& cut,
-                            const std::vector<proto::JournalRecord>& carried) {
+  absl::Status GoOnInNextSegment() {
+    ASSIGN_OR_RETURN(DirectoryLease::Segment next, lease_.CreateNext());
+    return BeginSegment(std::move(next), end_);
+  }
+
+  // Writes header and checkpoint, from whose end on nothing before counts. If that fails, what came
+  // before is still what counts, and the file is left to be passed over: its number must stay
+  // taken.
+  absl::Status BeginSegment(DirectoryLease::Segment segment, JournalEnd before) {
+    file_ = std::move(segment.file);
+    end_ = {segment.number, 0, 0};
+    hash_ = RunningHash();
+    const absl::Status begun = WriteBeginning(before);
+    if (!begun.ok()) {
+      file_.reset();
+      end_ = before;
+      return begun;
+    }
+    MILLRACE_FAILPOINT("journal.segment_headed");
+    RETURN_IF_ERROR(lease_.Confirm());
+    checkpoint_bytes_ = end_.length;
+    // Only now: until then whoever takes over may need them.
+    const absl::Status removed =
+        RemoveOldSegments(lease_.files(), lease_.directory(), end_.segment, options_.kept_bytes);
+    if (!removed.ok()) {
+      spdlog::warn("journal: old segments stay: {}", ToStd(removed.message()));
+    }
+    return absl::OkStatus();
+  }
+
+  bool HasGrown() const {
+    return end_.length - checkpoint_bytes_ >
+           std::max(options_.segment_bytes, 2 * checkpoint_bytes_);
+  }
+
+  absl::Status WriteBeginning(const JournalEnd& before) {
     std::vector<proto::JournalRecord> records(1);
     proto::JournalHeader* header = records.front().mutable_header();
     header->set_format_version(kJournalFormatVersion);
     header->set_engine_version(options_.engine_version);
     header->set_driver_id(options_.driver_id);
-    header->set_previous_segment(cut.segment);
-    header->set_previous_length(cut.length);
-    header->set_previous_checksum(cut.checksum);
-    records.insert(records.end(), carried.begin(), carried.end());
+    header->set_previous_segment(before.segment);
+    header->set_previous_length(before.length);
+    header->set_previous_checksum(before.checksum);
+    header->set_checkpoint(true);
+    uint64_t bytes = 0;
+    RETURN_IF_ERROR(
+        options_.state->WriteCheckpoint([&](proto::JournalRecord record) -> absl::Status {
+          bytes += record.ByteSizeLong();
+          records.push_back(std::move(record));
+          if (bytes < options_.frame_bytes) {
+            return absl::OkStatus();
+          }
+          bytes = 0;
+          return WriteBeginningFrame(std::exchange(records, {}));
+        }));
+    records.emplace_back().mutable_checkpoint_end();
+    return WriteBeginningFrame(records);
+  }
+
+  absl::Status WriteBeginningFrame(const std::vector<proto::JournalRecord>& records) {
     std::string frame;
     AppendFrame(records, &frame);
-    RETURN_IF_ERROR(segment.file->Append(frame));
+    RETURN_IF_ERROR(file_->Append(frame));
     MILLRACE_FAILPOINT("journal.header_appended");
-    RETURN_IF_ERROR(segment.file->Sync());
-    MILLRACE_FAILPOINT("journal.segment_headed");
-    RETURN_IF_ERROR(lease_.Confirm());
-    file_ = std::move(segment.file);
-    segment_ = segment.number;
-    durable_length_ = frame.size();
-    durable_hash_ = RunningHash();
-    durable_hash_.Add(frame);
+    RETURN_IF_ERROR(file_->Sync());
+    NoteDurable(frame);
     return absl::OkStatus();
+  }
+
+  void NoteDurable(std::string_view frame) {
+    hash_.Add(frame);
+    end_.length += frame.size();
+    end_.checksum = hash_.value();
   }
 
   void WriteGroups() {
     std::unique_lock<std::mutex> lock(mutex_);
     while (true) {
-      wake_.wait(lock, [this] { return stopping_ || !records_.empty(); });
-      if (records_.empty()) {
+      wake_.wait(lock, [this] { return stopping_ || !appended_.empty(); });
+      if (appended_.empty()) {
         return;
       }
-      const std::vector<proto::JournalRecord> records = std::exchange(records_, {});
-      const std::vector<Done> waiting = std::exchange(waiting_, {});
+      group_ = std::exchange(appended_, {});
       lock.unlock();
-      const absl::Status written = WriteGroup(records);
-      lock.lock();
-      std::vector<Done> failed_too;
-      if (!written.ok()) {
-        failure_ = written;
-        records_.clear();
-        failed_too = std::exchange(waiting_, {});
+      absl::Status written;
+      while (!group_.empty() && written.ok()) {
+        written = WriteFirst();
       }
-      lock.unlock();
-      for (const std::vector<Done>* group :
-           {&waiting, static_cast<const std::vector<Done>*>(&failed_too)}) {
-        for (const Done& done : *group) {
-          done(written);
+      if (written.ok() && HasGrown()) {
+        // Never back to the old segment: as far as anybody knows the new one counts.
+        if (written = GoOnInNextSegment(); !written.ok()) {
+          Fail(written);
         }
+      }
+      for (const Appended& failed : std::exchange(group_, {})) {
+        failed.done(written);
       }
       lock.lock();
     }
   }
 
-  absl::Status WriteGroup(const std::vector<proto::JournalRecord>& records) {
+  // Writes the first of the group that fit a frame together, and answers them. What the state
+  // refuses is answered in its place among them.
+  absl::Status WriteFirst() {
+    std::vector<proto::JournalRecord> records;
+    std::vector<std::pair<Done, absl::Status>> answers;
+    uint64_t bytes = 0;
+    while (!group_.empty() && bytes < options_.frame_bytes) {
+      Appended& next = group_.front();
+      const uint64_t more = BytesOf(next.records);
+      if (!records.empty() && bytes + more > options_.frame_bytes) {
+        break;
+      }
+      absl::Status taken = Take(next.records, more);
+      if (taken.ok()) {
+        bytes += more;
+        std::move(next.records.begin(), next.records.end(), std::back_inserter(records));
+      }
+      answers.emplace_back(std::move(next.done), std::move(taken));
+      group_.pop_front();
+    }
+    const absl::Status written = records.empty() ? absl::OkStatus() : WriteFrame(records);
+    for (auto& [done, answer] : answers) {
+      answer.Update(written);
+      done(answer);
+    }
+    return written;
+  }
+
+  absl::Status Take(const std::vector<proto::JournalRecord>& records, uint64_t bytes) {
+    if (bytes > kMaxAppendBytes) {
+      return absl::FailedPreconditionError(absl::StrCat("it would be an entry of ", bytes,
+                                                        " bytes in the journal, which takes ",
+                                                        kMaxAppendBytes, " at most"));
+    }
+    return options_.state->Apply(records);
+  }
+
+  absl::Status WriteFrame(const std::vector<proto::JournalRecord>& records) {
     std::string frame;
     AppendFrame(records, &frame);
     const auto start = std::chrono::steady_clock::now();
-    const absl::Status written = WriteFrame(frame);
+    const absl::Status written = MakeDurable(frame);
     if (!written.ok()) {
-      spdlog::error("journal: {}; {} is given up at {} bytes", ToStd(written.message()),
-                    SegmentName(segment_), durable_length_);
-      file_.reset();
+      state_ahead_ = true;
+      Fail(written);
       return written;
     }
-    durable_length_ += frame.size();
-    durable_hash_.Add(frame);
+    NoteDurable(frame);
     if (options_.on_sync != nullptr) {
       options_.on_sync(
           std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(),
@@ -172,9 +263,21 @@ class FileJournal : public Journal {
     return absl::OkStatus();
   }
 
+  // Before anybody hears of it, so that who then calls Reopen does not come too early. All that was
+  // appended until now fails with it.
+  void Fail(const absl::Status& failure) {
+    spdlog::error("journal: {}; {} is given up at {} bytes", ToStd(failure.message()),
+                  SegmentName(end_.segment), end_.length);
+    file_.reset();
+    std::lock_guard<std::mutex> lock(mutex_);
+    failure_ = failure;
+    std::move(appended_.begin(), appended_.end(), std::back_inserter(group_));
+    appended_.clear();
+  }
+
   // The order is the argument: if nobody has taken over after the sync, then whoever does later
   // reads what was synced.
-  absl::Status WriteFrame(std::string_view frame) {
+  absl::Status MakeDurable(std::string_view frame) {
     MILLRACE_FAILPOINT("journal.before_append");
     RETURN_IF_ERROR(file_->Append(frame));
     MILLRACE_FAILPOINT("journal.appended");
@@ -190,17 +293,19 @@ class FileJournal : public Journal {
   const FileJournalOptions options_;
   DirectoryLease& lease_;
 
-  // Of the writer thread while there is no failure, else of Reopen.
+  std::deque<Appended> group_;  // that is being written; of the writer thread
+
+  // Of the writer thread while there is no failure, else of Reopen; so is the state.
   std::unique_ptr<AppendFile> file_;
-  uint64_t segment_ = 0;
-  uint64_t durable_length_ = 0;
-  RunningHash durable_hash_;  // of that length
+  JournalEnd end_;                 // of what is durable
+  uint64_t checkpoint_bytes_ = 0;  // that the segment begins with
+  RunningHash hash_;
+  bool state_ahead_ = false;  // of end_
 
   std::mutex reopen_mutex_;
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::vector<proto::JournalRecord> records_;
-  std::vector<Done> waiting_;  // of records_
+  std::deque<Appended> appended_;
   absl::Status failure_;
   bool stopping_ = false;
   std::thread writer_;
@@ -208,14 +313,18 @@ class FileJournal : public Journal {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Journal>> OpenFileJournal(
-    FileJournalOptions options,
-    const std::function<absl::Status(const proto::JournalRecord&)>& on_record) {
+absl::StatusOr<std::unique_ptr<Journal>> OpenFileJournal(FileJournalOptions options,
+                                                         JournalFollower* follower) {
   DirectoryLease& lease = *options.lease;
-  ASSIGN_OR_RETURN(const JournalEnd end,
-                   ReadJournal(lease.files(), lease.directory(), lease.first_segment(), on_record));
+  JournalFollower own(lease.files(), lease.directory(), options.state);
+  const absl::StatusOr<JournalEnd> end =
+      (follower == nullptr ? own : *follower).Finish(lease.first_segment());
+  if (!end.ok()) {
+    RETURN_IF_ERROR(lease.Confirm());  // a successor may have removed what it made superfluous
+    return end.status();
+  }
   auto journal = std::make_unique<FileJournal>(std::move(options));
-  RETURN_IF_ERROR(journal->Start(end));
+  RETURN_IF_ERROR(journal->Start(*end));
   return journal;
 }
 

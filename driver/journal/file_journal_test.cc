@@ -3,13 +3,18 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <mutex>
+#include <numeric>
 #include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "common/storage/memory_file_system.h"
 #include "driver/journal/journal_frame.h"
+#include "driver/journal/journal_reader.h"
+#include "driver/journal/running_hash.h"
+#include "driver/journal/segment_files.h"
 #include "driver/journal/testing/journal_world.h"
 
 namespace millrace {
@@ -27,7 +32,7 @@ class FileJournalTest : public ::testing::Test {
   absl::Status Append(int64_t number) { return driver_.Append(number); }
   const std::vector<int64_t>& read() const { return driver_.read(); }
   std::string Bytes(int segment) {
-    return *files_.Read(absl::StrCat("/j/journal-00000", segment, ".log"));
+    return *files_.Read(SegmentPath("/j", static_cast<uint64_t>(segment)));
   }
 
   JournalWorld world_;
@@ -90,73 +95,245 @@ TEST_F(FileJournalTest, FlippedBitInWhatWasDurableIsNamed) {
   }
 }
 
-TEST_F(FileJournalTest, DamageInAClosedSegmentIsNeverATornTail) {
+TEST_F(FileJournalTest, SegmentsBeforeTheLastAreNotNeeded) {
   ASSERT_TRUE(Open().ok());
-  const size_t header = Bytes(1).size();
   ASSERT_TRUE(Append(1).ok());
-  const size_t cut = Bytes(1).size();
-  ASSERT_TRUE(Append(2).ok());  // repeated in the next segment
+  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(Append(2).ok());
+  driver_.Abandon();
+  files_.Overwrite("/j/journal-000001.log", "whatever");
+  ASSERT_TRUE(Open().ok());
+  EXPECT_THAT(read(), ElementsAre(1, 2));
+}
+
+TEST_F(FileJournalTest, CheckpointOfManyFramesIsWholeOrNotThere) {
+  driver_.SetFrameBytes(1);  // a frame for each record
+  ASSERT_TRUE(Open().ok());
+  for (int64_t number = 1; number <= 3; ++number) {
+    ASSERT_TRUE(Append(number).ok());
+  }
   ASSERT_TRUE(Open().ok());
   driver_.Abandon();
+  const std::string whole = Bytes(2);
+  for (size_t length = 0; length <= whole.size(); ++length) {
+    JournalWorld world;
+    ASSERT_TRUE(world.files.MakeDirectory("/j").ok());
+    world.files.Overwrite("/j/journal-000001.log", Bytes(1));
+    world.files.Overwrite("/j/journal-000002.log", whole.substr(0, length));
+    JournalDriver driver(&world, "driver");
+    ASSERT_TRUE(driver.Open().ok()) << "length " << length;
+    EXPECT_THAT(driver.read(), ElementsAre(1, 2, 3)) << "length " << length;
+  }
+  std::string flipped = whole;
+  flipped[whole.size() / 2] = static_cast<char>(flipped[whole.size() / 2] ^ 1);
+  files_.Overwrite("/j/journal-000002.log", flipped);
+  EXPECT_EQ(Open().code(), absl::StatusCode::kDataLoss) << "whole frames come after it";
+}
+
+TEST_F(FileJournalTest, RecordThatDoesNotFollowIsNotWritten) {
+  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(Append(1).ok());
+  const std::string before = Bytes(1);
+  EXPECT_EQ(Append(1).code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(driver_.AppendTogether({2, 3, 3}).code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(Bytes(1), before);
+  EXPECT_TRUE(Append(4).ok()) << "what follows is taken";
+  ASSERT_TRUE(Open().ok());
+  EXPECT_THAT(read(), ElementsAre(1, 4));
+}
+
+TEST_F(FileJournalTest, RecordsAppendedTogetherAreTornTogether) {
+  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(Append(1).ok());
+  const std::string before = Bytes(1);
+  ASSERT_TRUE(driver_.AppendTogether({2, 3}).ok());
   const std::string whole = Bytes(1);
-  for (size_t byte = 0; byte < cut; ++byte) {
-    std::string bytes = whole.substr(0, cut);
+  driver_.Abandon();
+  for (size_t length = before.size(); length < whole.size(); ++length) {
+    JournalWorld world;
+    ASSERT_TRUE(world.files.MakeDirectory("/j").ok());
+    world.files.Overwrite("/j/journal-000001.log", whole.substr(0, length));
+    JournalDriver driver(&world, "driver");
+    ASSERT_TRUE(driver.Open().ok());
+    EXPECT_THAT(driver.read(), ElementsAre(1));
+  }
+}
+
+// What failed is not in the state either, so that it may come again.
+TEST_F(FileJournalTest, RecordThatFailedMayBeAppendedAgain) {
+  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(Append(1).ok());
+  files_.SetCapacity(static_cast<int64_t>(Bytes(1).size()) + 5);
+  EXPECT_FALSE(Append(2).ok());
+  files_.SetCapacity(INT64_MAX);
+  ASSERT_TRUE(driver_.journal().Reopen().ok());
+  EXPECT_TRUE(Append(2).ok());
+  ASSERT_TRUE(Open().ok());
+  EXPECT_THAT(read(), ElementsAre(1, 2));
+}
+
+TEST_F(FileJournalTest, SegmentThatHasGrownIsFollowedByAnotherAndGoes) {
+  driver_.SetSegmentBytes(100);
+  driver_.SetKeptBytes(0);
+  ASSERT_TRUE(Open().ok());
+  std::vector<int64_t> numbers;
+  int64_t most = 0;
+  for (int64_t number = 1; number <= 200; ++number) {
+    ASSERT_TRUE(Append(number).ok());
+    numbers.push_back(number);
+    most = std::max<int64_t>(most, std::ssize(*ListSegments(&files_, "/j")));
+  }
+  EXPECT_EQ(most, 1) << "what is not needed is removed at once";
+  EXPECT_GT(*LastSegment(&files_, "/j"), 3u);
+  files_.Crash();
+  ASSERT_TRUE(Open().ok());
+  EXPECT_EQ(read(), numbers);
+}
+
+TEST_F(FileJournalTest, NewestOfWhatIsNotNeededIsKept) {
+  driver_.SetSegmentBytes(100);
+  driver_.SetKeptBytes(4000);
+  ASSERT_TRUE(Open().ok());
+  for (int64_t number = 1; number <= 200; ++number) {
+    ASSERT_TRUE(Append(number).ok());
+  }
+  const std::vector<uint64_t> segments = *ListSegments(&files_, "/j");
+  ASSERT_GT(segments.size(), 1u);
+  uint64_t bytes = 0;
+  for (size_t i = 0; i + 1 < segments.size(); ++i) {
+    EXPECT_EQ(segments[i] + 1, segments[i + 1]) << "the lowest goes first";
+    bytes += Bytes(static_cast<int>(segments[i])).size();
+  }
+  EXPECT_LE(bytes, 4000u);
+  EXPECT_GT(segments.front(), 1u);
+
+  // For people: each record once, although checkpoints repeat them.
+  std::vector<int64_t> numbers;
+  ASSERT_TRUE(ReadJournalRecords(&files_, "/j", [&](const proto::JournalRecord& record) {
+                numbers.push_back(record.epoch_started().epoch());
+                return absl::OkStatus();
+              }).ok());
+  std::vector<int64_t> expected(200);  // the oldest one's checkpoint has those that are gone
+  std::iota(expected.begin(), expected.end(), 1);
+  EXPECT_EQ(numbers, expected);
+}
+
+TEST_F(FileJournalTest, SegmentsThatCannotBeRemovedStay) {
+  driver_.SetKeptBytes(0);
+  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(Append(1).ok());
+  files_.SetFault([](Operation operation, const std::string&) {
+    return operation == Operation::kRemove ? absl::InternalError("Input/output error")
+                                           : absl::OkStatus();
+  });
+  ASSERT_TRUE(driver_.Open().ok());
+  files_.SetFault(nullptr);
+  EXPECT_TRUE(Append(2).ok());
+  ASSERT_TRUE(Open().ok());
+  EXPECT_THAT(read(), ElementsAre(1, 2));
+  EXPECT_THAT(*ListSegments(&files_, "/j"), ElementsAre(3));
+}
+
+// ---- Journals of formats 1 and 2: segments go on from each other ----
+
+struct LegacySegment {
+  std::string bytes;
+  size_t header = 0;  // length of its first frame
+};
+
+// `carried`: what format 2 repeats of the segment before.
+LegacySegment MakeLegacySegment(uint32_t format, uint64_t previous, const std::string& cut,
+                                const std::vector<int64_t>& carried,
+                                const std::vector<int64_t>& numbers) {
+  std::vector<proto::JournalRecord> first(1);
+  proto::JournalHeader* header = first.front().mutable_header();
+  header->set_format_version(format);
+  header->set_previous_segment(previous);
+  header->set_previous_length(cut.size());
+  if (format >= 2) {
+    RunningHash hash;
+    hash.Add(cut);
+    header->set_previous_checksum(hash.value());
+  }
+  for (const int64_t number : carried) {
+    first.push_back(NumberedRecord(number));
+  }
+  LegacySegment segment;
+  AppendFrame(first, &segment.bytes);
+  segment.header = segment.bytes.size();
+  for (const int64_t number : numbers) {
+    AppendFrame({NumberedRecord(number)}, &segment.bytes);
+  }
+  return segment;
+}
+
+class LegacyJournalTest : public FileJournalTest {
+ protected:
+  LegacyJournalTest() {
+    EXPECT_TRUE(files_.MakeDirectory("/j").ok());
+    const LegacySegment one = MakeLegacySegment(2, 0, "", {}, {1});
+    header_ = one.header;
+    first_ = one.bytes;
+    AppendFrame({NumberedRecord(2)}, &beyond_);
+    second_ = MakeLegacySegment(2, 1, first_, {2}, {3}).bytes;
+    files_.Overwrite("/j/journal-000001.log", first_ + beyond_);
+    files_.Overwrite("/j/journal-000002.log", second_);
+  }
+
+  size_t header_ = 0;
+  std::string first_;   // up to the cut
+  std::string beyond_;  // what the second segment repeats
+  std::string second_;
+};
+
+TEST_F(LegacyJournalTest, IsReadAndGoesOnInTheNewFormat) {
+  ASSERT_TRUE(Open().ok());
+  EXPECT_THAT(read(), ElementsAre(1, 2, 3));
+  EXPECT_TRUE(Append(4).ok());
+  ASSERT_TRUE(Open().ok());
+  EXPECT_THAT(read(), ElementsAre(1, 2, 3, 4));
+}
+
+TEST_F(LegacyJournalTest, DamageInAClosedSegmentIsNeverATornTail) {
+  for (size_t byte = 0; byte < first_.size(); ++byte) {
+    std::string bytes = first_;
     bytes[byte] = static_cast<char>(bytes[byte] ^ 1);
     files_.Overwrite("/j/journal-000001.log", bytes);
     const absl::Status status = Open();
     ASSERT_EQ(status.code(), absl::StatusCode::kDataLoss) << "byte " << byte;
     EXPECT_THAT(std::string(status.message()), HasSubstr("journal-000001.log"));
-    if (byte >= header) {
+    if (byte >= header_) {
       EXPECT_THAT(std::string(status.message()),
-                  HasSubstr(absl::StrCat("is damaged at offset ", header)));
+                  HasSubstr(absl::StrCat("is damaged at offset ", header_)));
     }
   }
-  files_.Overwrite("/j/journal-000001.log", whole.substr(0, cut - 1));
+  files_.Overwrite("/j/journal-000001.log", first_.substr(0, first_.size() - 1));
   EXPECT_EQ(Open().code(), absl::StatusCode::kDataLoss);
-  files_.Overwrite("/j/journal-000001.log", whole.substr(0, cut));
-  ASSERT_TRUE(Open().ok()) << "what is beyond the cut does not exist";
-  EXPECT_THAT(read(), ElementsAre(1, 2));
-  driver_.Abandon();
   ASSERT_TRUE(files_.Remove("/j/journal-000001.log").ok());
   const absl::Status missing = Open();
   EXPECT_EQ(missing.code(), absl::StatusCode::kDataLoss);
   EXPECT_THAT(std::string(missing.message()),
               HasSubstr("bytes of journal-000001.log, which are not there"));
+  files_.Overwrite("/j/journal-000001.log", first_);
+  ASSERT_TRUE(Open().ok()) << "what is beyond the cut does not exist";
+  EXPECT_THAT(read(), ElementsAre(1, 2, 3));
 }
 
-TEST_F(FileJournalTest, ClosedSegmentReplacedByAnotherWholeOneIsNamed) {
-  ASSERT_TRUE(Open().ok());
-  const size_t header = Bytes(1).size();
-  ASSERT_TRUE(Append(1).ok());
-  const size_t cut = Bytes(1).size();
-  ASSERT_TRUE(Append(2).ok());
-  ASSERT_TRUE(Open().ok());
-  driver_.Abandon();
-  std::string other = Bytes(1).substr(0, header);
-  AppendFrame({NumberedRecord(7)}, &other);
-  ASSERT_EQ(other.size(), cut);
+TEST_F(LegacyJournalTest, ClosedSegmentReplacedByAnotherWholeOneIsNamed) {
+  const std::string other = MakeLegacySegment(2, 0, "", {}, {7}).bytes;
+  ASSERT_EQ(other.size(), first_.size());
   files_.Overwrite("/j/journal-000001.log", other);
   const absl::Status status = Open();
   EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
   EXPECT_THAT(std::string(status.message()),
               HasSubstr(absl::StrCat("/j/journal-000001.log was changed: what is before offset ",
-                                     cut, " is whole, but not what /j/journal-00000")));
-  EXPECT_THAT(read(), IsEmpty()) << "nothing of it is handed out";
+                                     first_.size(), " is whole, but not what /j/journal-00000")));
 }
 
-TEST_F(FileJournalTest, ReadsTheFormatBeforeChecksums) {
-  std::string bytes;
-  proto::JournalRecord header;
-  header.mutable_header()->set_format_version(1);
-  AppendFrame({header}, &bytes);
-  AppendFrame({NumberedRecord(1)}, &bytes);
-  ASSERT_TRUE(files_.MakeDirectory("/j").ok());
-  files_.Overwrite("/j/journal-000001.log", bytes);
-  header.mutable_header()->set_previous_segment(1);
-  header.mutable_header()->set_previous_length(bytes.size());
-  std::string next;
-  AppendFrame({header}, &next);
-  files_.Overwrite("/j/journal-000002.log", next);
+TEST_F(LegacyJournalTest, ReadsTheFormatBeforeChecksums) {
+  const std::string one = MakeLegacySegment(1, 0, "", {}, {1}).bytes;
+  files_.Overwrite("/j/journal-000001.log", one);
+  files_.Overwrite("/j/journal-000002.log", MakeLegacySegment(1, 1, one, {}, {}).bytes);
   for (int start = 0; start < 2; ++start) {
     ASSERT_TRUE(Open().ok());
     EXPECT_THAT(read(), ElementsAre(1));
@@ -231,7 +408,7 @@ TEST_F(FileJournalTest, RecordsThatGatherShareASync) {
   const int64_t syncs = files_.sync_count();
   std::vector<int> order;
   for (int i = 0; i < 100; ++i) {
-    driver_.journal().Append(NumberedRecord(i + 1), [&, i](const absl::Status& status) {
+    driver_.journal().Append({NumberedRecord(i + 1)}, [&, i](const absl::Status& status) {
       EXPECT_TRUE(status.ok());
       std::lock_guard<std::mutex> lock(mutex);
       order.push_back(i);

@@ -2,6 +2,7 @@
 
 #include <xxhash.h>
 
+#include <algorithm>
 #include <cstring>
 #include <optional>
 
@@ -15,6 +16,8 @@ namespace {
 
 constexpr std::string_view kMagic = "MRJ1";
 constexpr size_t kHashOffset = 8;
+constexpr size_t kFrameHeaderBytes = 16;
+constexpr uint64_t kReadAheadBytes = 1 << 20;
 
 // The length is the seed, so that a damaged one does not pass by luck.
 uint64_t HashOf(std::string_view payload) {
@@ -37,19 +40,18 @@ std::optional<std::string_view> WholePayload(std::string_view bytes) {
   return payload;
 }
 
-bool HasWholeFrame(std::string_view bytes) {
-  for (size_t at = bytes.find(kMagic); at != std::string_view::npos;
-       at = bytes.find(kMagic, at + 1)) {
-    if (WholePayload(bytes.substr(at)).has_value()) {
-      return true;
-    }
+// Length of the frame that begins with `bytes`; 0 if none does.
+uint64_t FrameLength(std::string_view bytes) {
+  if (bytes.size() < kFrameHeaderBytes || bytes.substr(0, kMagic.size()) != kMagic) {
+    return 0;
   }
-  return false;
+  const uint64_t length =
+      kFrameHeaderBytes + uint64_t{ReadLittleEndian<uint32_t>(bytes, kMagic.size())};
+  return length <= kMaxFrameBytes ? length : 0;
 }
 
-absl::Status ReadRecords(
-    std::string_view payload, const std::string& where,
-    const std::function<absl::Status(const proto::JournalRecord&)>& on_record) {
+absl::Status ReadRecords(std::string_view payload, const std::string& where,
+                         const OnRecord& on_record) {
   proto::JournalRecord record;
   while (!payload.empty()) {
     const uint32_t length =
@@ -66,16 +68,10 @@ absl::Status ReadRecords(
 
 }  // namespace
 
-absl::Status DamagedAt(const std::string& name, size_t offset) {
+absl::Status DamagedAt(const std::string& name, uint64_t offset) {
   return absl::DataLossError(absl::StrCat(
       name, " is damaged at offset ", offset,
       ": restore the file from a copy, or move the directory away and submit the jobs anew"));
-}
-
-size_t FrameLength(std::string_view bytes) {
-  return bytes.size() < kFrameHeaderBytes || bytes.substr(0, kMagic.size()) != kMagic
-             ? 0
-             : kFrameHeaderBytes + ReadLittleEndian<uint32_t>(bytes, kMagic.size());
 }
 
 void AppendFrame(const std::vector<proto::JournalRecord>& records, std::string* out) {
@@ -87,31 +83,75 @@ void AppendFrame(const std::vector<proto::JournalRecord>& records, std::string* 
     record.AppendToString(out);
   }
   const std::string_view payload = std::string_view(*out).substr(start + kFrameHeaderBytes);
-  MILLRACE_CHECK(payload.size() <= UINT32_MAX) << "journal frame of " << payload.size() << " bytes";
+  MILLRACE_CHECK(kFrameHeaderBytes + payload.size() <= kMaxFrameBytes)
+      << "journal frame of " << payload.size() << " bytes";
   const auto length = static_cast<uint32_t>(payload.size());
   const uint64_t hash = HashOf(payload);
   std::memcpy(out->data() + start + kMagic.size(), &length, sizeof(length));
   std::memcpy(out->data() + start + kHashOffset, &hash, sizeof(hash));
 }
 
-absl::StatusOr<SegmentEnd> ReadFrames(
-    std::string_view bytes, const std::string& name,
-    const std::function<absl::Status(const proto::JournalRecord&)>& on_record) {
-  size_t offset = 0;
-  size_t last_frame = 0;
-  while (offset < bytes.size()) {
-    const std::optional<std::string_view> payload = WholePayload(bytes.substr(offset));
-    if (!payload.has_value()) {
-      if (HasWholeFrame(bytes.substr(offset + 1))) {
-        return DamagedAt(name, offset);
-      }
-      break;
-    }
-    RETURN_IF_ERROR(ReadRecords(*payload, absl::StrCat(name, " at offset ", offset), on_record));
-    last_frame = offset;
-    offset += kFrameHeaderBytes + payload->size();
+FrameReader::FrameReader(FileSystem* files, std::string path, uint64_t limit)
+    : files_(files), path_(std::move(path)), limit_(limit) {}
+
+absl::StatusOr<std::string_view> FrameReader::Peek(uint64_t length) {
+  if (buffer_offset_ + buffer_.size() < offset_ + length) {
+    const uint64_t wanted = std::min(std::max(length, kReadAheadBytes), limit_ - offset_);
+    ASSIGN_OR_RETURN(buffer_, files_->ReadRange(path_, static_cast<int64_t>(offset_),
+                                                static_cast<int64_t>(wanted)));
+    buffer_offset_ = offset_;
   }
-  return SegmentEnd{offset, bytes.size() - offset, last_frame};
+  return std::string_view(buffer_).substr(offset_ - buffer_offset_);
+}
+
+// Empty if what begins at offset_ is no whole frame.
+absl::StatusOr<std::string_view> FrameReader::PeekFrame() {
+  ASSIGN_OR_RETURN(std::string_view bytes, Peek(kFrameHeaderBytes));
+  const uint64_t length = FrameLength(bytes);
+  if (length == 0) {
+    return std::string_view();
+  }
+  ASSIGN_OR_RETURN(bytes, Peek(length));
+  return WholePayload(bytes).has_value() ? bytes.substr(0, length) : std::string_view();
+}
+
+absl::StatusOr<bool> FrameReader::Next(const OnRecord& on_record) {
+  ASSIGN_OR_RETURN(std::string_view frame, PeekFrame());
+  if (frame.empty()) {
+    buffer_.clear();  // the file may have grown since it was filled
+    ASSIGN_OR_RETURN(frame, PeekFrame());
+  }
+  if (frame.empty()) {
+    return false;
+  }
+  RETURN_IF_ERROR(ReadRecords(frame.substr(kFrameHeaderBytes),
+                              absl::StrCat(path_, " at offset ", offset_), on_record));
+  hash_.Add(frame);
+  offset_ += frame.size();
+  return true;
+}
+
+absl::StatusOr<uint64_t> FrameReader::TornBytes() {
+  ASSIGN_OR_RETURN(const int64_t size, files_->Size(path_));
+  const uint64_t end = std::min(static_cast<uint64_t>(size), limit_);
+  FrameReader behind(files_, path_, end);
+  for (uint64_t at = offset_ + 1; at + kFrameHeaderBytes <= end;) {
+    behind.offset_ = at;
+    ASSIGN_OR_RETURN(const std::string_view bytes, behind.Peek(kFrameHeaderBytes));
+    const size_t found = bytes.find(kMagic);
+    if (found != 0) {
+      // A magic that begins in the last bytes of the buffer goes on behind it.
+      const size_t none = std::max(bytes.size(), kMagic.size()) - (kMagic.size() - 1);
+      at += std::min(found, none);
+      continue;
+    }
+    ASSIGN_OR_RETURN(const std::string_view frame, behind.PeekFrame());
+    if (!frame.empty()) {
+      return DamagedAt(path_, offset_);
+    }
+    ++at;
+  }
+  return end > offset_ ? end - offset_ : 0;
 }
 
 }  // namespace millrace

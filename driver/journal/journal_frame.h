@@ -5,7 +5,7 @@
 //
 // A frame is written only after the one before it was synced. So a crash can leave at most the last
 // frame damaged, and a damaged frame with a whole one after it means that the disk or somebody
-// changed what was durable. Pure functions.
+// changed what was durable.
 #ifndef MILLRACE_DRIVER_JOURNAL_JOURNAL_FRAME_H_
 #define MILLRACE_DRIVER_JOURNAL_JOURNAL_FRAME_H_
 
@@ -17,34 +17,56 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "common/storage/file_system.h"
+#include "driver/journal/running_hash.h"
 #include "proto/journal.pb.h"
 
 namespace millrace {
 
-// Appends one frame with `records`. REQUIRES: their sizes add up to less than 4 GiB.
+// Appends one frame with `records`. REQUIRES: their sizes add up to less than kMaxFrameBytes.
 void AppendFrame(const std::vector<proto::JournalRecord>& records, std::string* out);
 
-// What a frame has before its payload.
-inline constexpr size_t kFrameHeaderBytes = 16;
+// A frame that says it is longer is damaged.
+inline constexpr uint64_t kMaxFrameBytes = 256 << 20;
 
-// Length of the frame that begins with `bytes`, of which kFrameHeaderBytes are enough; 0 if none
-// does.
-size_t FrameLength(std::string_view bytes);
+using OnRecord = std::function<absl::Status(const proto::JournalRecord&)>;
 
-struct SegmentEnd {
-  size_t whole_bytes = 0;  // length of the whole frames
-  size_t torn_bytes = 0;   // of the damaged tail after them
-  size_t last_frame = 0;   // where the last of the whole frames begins
+// Reads the frames of a segment one after another, with one of them in memory at a time.
+// Thread-compatible.
+class FrameReader {
+ public:
+  // Bytes from `limit` on do not exist.
+  FrameReader(FileSystem* files, std::string path, uint64_t limit = UINT64_MAX);
+
+  // Hands the records of the next whole frame to `on_record`; an error of it ends the reading.
+  // False: there is no whole frame, yet; may be asked again when the file has grown.
+  absl::StatusOr<bool> Next(const OnRecord& on_record);
+
+  // Where the whole frames that were read end, and XXH3 of the bytes before.
+  uint64_t offset() const { return offset_; }
+  uint64_t checksum() const { return hash_.value(); }
+
+  // How many bytes there are behind offset(). DATA_LOSS names file and offset when a whole frame is
+  // among them: what is at offset() was damaged, and is not what a crash leaves. REQUIRES: Next has
+  // just found no whole frame.
+  absl::StatusOr<uint64_t> TornBytes();
+
+ private:
+  // At least `length` bytes from offset() on, if the file has them.
+  absl::StatusOr<std::string_view> Peek(uint64_t length);
+  absl::StatusOr<std::string_view> PeekFrame();
+
+  FileSystem* const files_;
+  const std::string path_;
+  const uint64_t limit_;
+  uint64_t offset_ = 0;
+  RunningHash hash_;
+  std::string buffer_;
+  uint64_t buffer_offset_ = 0;  // of its first byte in the file
 };
 
-// Calls `on_record` for every record of the whole frames of `bytes`. DATA_LOSS names `name` and the
-// offset when a damaged frame is followed by a whole one; an error of `on_record` ends the reading.
-absl::StatusOr<SegmentEnd> ReadFrames(
-    std::string_view bytes, const std::string& name,
-    const std::function<absl::Status(const proto::JournalRecord&)>& on_record);
-
 // DATA_LOSS with what to do about it.
-absl::Status DamagedAt(const std::string& name, size_t offset);
+absl::Status DamagedAt(const std::string& name, uint64_t offset);
 
 }  // namespace millrace
 

@@ -1,31 +1,16 @@
 #include "driver/journal/journal_reader.h"
 
-#include <spdlog/spdlog.h>
-#include <xxhash.h>
-
 #include <algorithm>
-#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
-#include "driver/journal/journal_frame.h"
 #include "driver/journal/segment_files.h"
 
 namespace millrace {
 namespace {
 
-using OnRecord = std::function<absl::Status(const proto::JournalRecord&)>;
-
-struct Segment {
-  uint64_t number = 0;
-  std::string path;
-  proto::JournalHeader header;
-};
-
-absl::Status Ignore(const proto::JournalRecord&) { return absl::OkStatus(); }
-
-absl::Status CheckVersion(const Segment& segment) {
+absl::Status CheckVersion(const JournalSegment& segment) {
   if (segment.header.format_version() <= kJournalFormatVersion) {
     return absl::OkStatus();
   }
@@ -35,7 +20,7 @@ absl::Status CheckVersion(const Segment& segment) {
       kJournalFormatVersion, ": start that version, or use another directory"));
 }
 
-absl::Status PreviousMissing(const Segment& segment) {
+absl::Status PreviousMissing(const JournalSegment& segment) {
   return absl::DataLossError(absl::StrCat(
       segment.path, " goes on after ", segment.header.previous_length(), " bytes of ",
       SegmentName(segment.header.previous_segment()),
@@ -43,134 +28,176 @@ absl::Status PreviousMissing(const Segment& segment) {
       "the jobs anew"));
 }
 
-class JournalReader {
- public:
-  JournalReader(FileSystem* files, const std::string& directory, const OnRecord& on_record)
-      : files_(files), directory_(directory), on_record_([&on_record](const auto& record) {
-          return record.has_header() ? absl::OkStatus() : on_record(record);
-        }) {}
-
-  absl::StatusOr<JournalEnd> Read(uint64_t end_segment) {
-    ASSIGN_OR_RETURN(const std::vector<Segment> chain, FindChain(end_segment));
-    for (size_t i = 0; i + 1 < chain.size(); ++i) {
-      RETURN_IF_ERROR(ReadUpToCut(chain[i], chain[i + 1]));
-    }
-    return chain.empty() ? JournalEnd() : ReadLast(chain.back());
-  }
-
- private:
-  // The segments that count, first to last.
-  absl::StatusOr<std::vector<Segment>> FindChain(uint64_t end_segment) {
-    ASSIGN_OR_RETURN(std::vector<uint64_t> numbers, ListSegments(files_, directory_));
-    std::erase_if(numbers, [&](uint64_t number) { return number >= end_segment; });
-    std::vector<Segment> chain;
-    for (auto number = numbers.rbegin(); number != numbers.rend() && chain.empty(); ++number) {
-      ASSIGN_OR_RETURN(std::optional<Segment> last, Open(*number));
-      if (last.has_value()) {
-        chain.push_back(*std::move(last));
-      }
-    }
-    while (!chain.empty() && chain.back().header.previous_segment() != 0) {
-      const Segment& next = chain.back();
-      if (next.header.previous_segment() >= next.number) {
-        return DamagedAt(next.path, 0);
-      }
-      absl::StatusOr<std::optional<Segment>> segment = Open(next.header.previous_segment());
-      if (absl::IsNotFound(segment.status()) || (segment.ok() && !segment->has_value())) {
-        return PreviousMissing(next);
-      }
-      RETURN_IF_ERROR(segment.status());
-      chain.push_back(**std::move(segment));
-    }
-    std::reverse(chain.begin(), chain.end());
-    return chain;
-  }
-
-  // Nothing if its header was never written whole, so that nothing else can have been.
-  absl::StatusOr<std::optional<Segment>> Open(uint64_t number) {
-    Segment segment{number, SegmentPath(directory_, number), {}};
-    ASSIGN_OR_RETURN(std::string frame, files_->ReadRange(segment.path, 0, kFrameHeaderBytes));
-    ASSIGN_OR_RETURN(frame,
-                     files_->ReadRange(segment.path, 0, static_cast<int64_t>(FrameLength(frame))));
-    std::vector<proto::JournalRecord> records;
-    ASSIGN_OR_RETURN(const SegmentEnd end, ReadFrames(frame, segment.path, [&](const auto& record) {
-                       records.push_back(record);
-                       return absl::OkStatus();
-                     }));
-    if (end.whole_bytes == 0) {
-      ASSIGN_OR_RETURN(const std::string bytes, files_->Read(segment.path));
-      RETURN_IF_ERROR(ReadFrames(bytes, segment.path, &Ignore).status());
-      return std::optional<Segment>();
-    }
-    if (records.empty() || !records.front().has_header()) {
+// Nothing if it never counted: neither its header nor, where it has one, its checkpoint was written
+// whole, so that nothing else can have been.
+absl::StatusOr<std::optional<JournalSegment>> OpenSegment(FileSystem* files,
+                                                          const std::string& directory,
+                                                          uint64_t number) {
+  JournalSegment segment{number, SegmentPath(directory, number), {}};
+  FrameReader frames(files, segment.path);
+  bool first = true;
+  bool ended = false;
+  const auto look = [&](const proto::JournalRecord& record) -> absl::Status {
+    if (first && !record.has_header()) {
       return absl::DataLossError(
           absl::StrCat(segment.path, " does not begin with a journal's header"));
     }
-    segment.header = records.front().header();
-    RETURN_IF_ERROR(CheckVersion(segment));
-    return std::make_optional(std::move(segment));
-  }
-
-  // Up to its cut a segment must be byte for byte what its successor has read.
-  absl::Status ReadUpToCut(const Segment& segment, const Segment& next) {
-    const uint64_t length = next.header.previous_length();
-    ASSIGN_OR_RETURN(const std::string bytes,
-                     files_->ReadRange(segment.path, 0, static_cast<int64_t>(length)));
-    if (bytes.size() < length) {
-      return PreviousMissing(next);
+    if (std::exchange(first, false)) {
+      segment.header = record.header();
+      return CheckVersion(segment);
     }
-    last_cut_ = {segment.number, length, XXH3_64bits(bytes.data(), bytes.size())};
-    const bool same =
-        next.header.format_version() < 2 || next.header.previous_checksum() == last_cut_.checksum;
-    ASSIGN_OR_RETURN(const SegmentEnd end,
-                     ReadFrames(bytes, segment.path, same ? on_record_ : OnRecord(&Ignore)));
-    if (end.torn_bytes > 0) {
-      return DamagedAt(segment.path, end.whole_bytes);
-    }
-    if (!same) {
-      return absl::DataLossError(absl::StrCat(segment.path, " was changed: what is before offset ",
-                                              length, " is whole, but not what ", next.path,
-                                              " goes on after; restore the file from a copy"));
-    }
+    ended = ended || record.has_checkpoint_end();
     return absl::OkStatus();
-  }
-
-  absl::StatusOr<JournalEnd> ReadLast(const Segment& segment) {
-    ASSIGN_OR_RETURN(const std::string bytes, files_->Read(segment.path));
-    ASSIGN_OR_RETURN(const SegmentEnd end, ReadFrames(bytes, segment.path, on_record_));
-    if (end.torn_bytes > 0) {
-      spdlog::warn(
-          "{}: the last {} bytes, from offset {}, were not written whole before a crash; they are "
-          "cut off",
-          segment.path, end.torn_bytes, end.whole_bytes);
+  };
+  while (first || (segment.header.checkpoint() && !ended)) {
+    ASSIGN_OR_RETURN(const bool whole, frames.Next(look));
+    if (!whole) {
+      RETURN_IF_ERROR(frames.TornBytes().status());
+      return std::optional<JournalSegment>();
     }
-    JournalEnd result;
-    // If there is nothing but the header, the cut that it makes is what may not be on the disk.
-    result.cut = end.last_frame == 0 ? last_cut_
-                                     : JournalCut{segment.number, end.last_frame,
-                                                  XXH3_64bits(bytes.data(), end.last_frame)};
-    const std::string_view last =
-        std::string_view(bytes).substr(end.last_frame, end.whole_bytes - end.last_frame);
-    RETURN_IF_ERROR(ReadFrames(last, segment.path, [&](const proto::JournalRecord& record) {
-                      if (!record.has_header()) {
-                        result.carried.push_back(record);
-                      }
-                      return absl::OkStatus();
-                    }).status());
-    return result;
   }
+  return std::make_optional(std::move(segment));
+}
 
-  FileSystem* const files_;
-  const std::string& directory_;
-  const OnRecord on_record_;
-  JournalCut last_cut_;
-};
+// The segments that `last` goes on from and `last` itself, oldest first. `whole`: also what its
+// checkpoint makes superfluous, as far as it is there.
+absl::StatusOr<std::vector<JournalSegment>> FindChain(FileSystem* files,
+                                                      const std::string& directory,
+                                                      JournalSegment last, bool whole) {
+  std::vector<JournalSegment> chain;
+  chain.push_back(std::move(last));
+  while (chain.back().header.previous_segment() != 0) {
+    const JournalSegment& next = chain.back();
+    const bool needed = !next.header.checkpoint();
+    if (!needed && !whole) {
+      break;
+    }
+    if (next.header.previous_segment() >= next.number) {
+      return DamagedAt(next.path, 0);
+    }
+    absl::StatusOr<std::optional<JournalSegment>> segment =
+        OpenSegment(files, directory, next.header.previous_segment());
+    if (absl::IsNotFound(segment.status()) || (segment.ok() && !segment->has_value())) {
+      if (needed) {
+        return PreviousMissing(next);
+      }
+      break;
+    }
+    RETURN_IF_ERROR(segment.status());
+    chain.push_back(**std::move(segment));
+  }
+  std::reverse(chain.begin(), chain.end());
+  return chain;
+}
+
+absl::Status ReadAllFrames(FrameReader* frames, const OnRecord& on_record) {
+  bool more = true;
+  while (more) {
+    ASSIGN_OR_RETURN(more, frames->Next(on_record));
+  }
+  return absl::OkStatus();
+}
+
+// Up to its cut a segment must be byte for byte what its successor has read.
+absl::Status ReadUpToCut(FileSystem* files, const JournalSegment& segment,
+                         const JournalSegment& next, const OnRecord& on_record) {
+  const uint64_t length = next.header.previous_length();
+  FrameReader frames(files, segment.path, length);
+  RETURN_IF_ERROR(ReadAllFrames(&frames, on_record));
+  if (frames.offset() < length) {
+    ASSIGN_OR_RETURN(const uint64_t torn, frames.TornBytes());
+    if (next.header.checkpoint()) {
+      // The last frame that the successor has read may never have been durable; its checkpoint is.
+      return absl::OkStatus();
+    }
+    return frames.offset() + torn < length ? PreviousMissing(next)
+                                           : DamagedAt(segment.path, frames.offset());
+  }
+  if (next.header.format_version() >= 2 && next.header.previous_checksum() != frames.checksum()) {
+    return absl::DataLossError(absl::StrCat(segment.path, " was changed: what is before offset ",
+                                            length, " is whole, but not what ", next.path,
+                                            " goes on after; restore the file from a copy"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadLinks(FileSystem* files, const std::vector<JournalSegment>& chain,
+                       const OnRecord& on_record) {
+  for (size_t i = 0; i + 1 < chain.size(); ++i) {
+    RETURN_IF_ERROR(ReadUpToCut(files, chain[i], chain[i + 1], on_record));
+  }
+  return absl::OkStatus();
+}
 
 }  // namespace
 
-absl::StatusOr<JournalEnd> ReadJournal(FileSystem* files, const std::string& directory,
-                                       uint64_t end_segment, const OnRecord& on_record) {
-  return JournalReader(files, directory, on_record).Read(end_segment);
+absl::StatusOr<std::optional<JournalSegment>> FindLastSegment(FileSystem* files,
+                                                              const std::string& directory,
+                                                              uint64_t end_segment) {
+  ASSIGN_OR_RETURN(const std::vector<uint64_t> numbers, ListSegments(files, directory));
+  for (auto number = numbers.rbegin(); number != numbers.rend(); ++number) {
+    if (*number >= end_segment) {
+      continue;
+    }
+    ASSIGN_OR_RETURN(std::optional<JournalSegment> segment, OpenSegment(files, directory, *number));
+    if (segment.has_value()) {
+      return segment;
+    }
+  }
+  return std::optional<JournalSegment>();
+}
+
+absl::Status ReadBefore(FileSystem* files, const std::string& directory, const JournalSegment& last,
+                        const OnRecord& on_record) {
+  ASSIGN_OR_RETURN(const std::vector<JournalSegment> chain,
+                   FindChain(files, directory, last, /*whole=*/false));
+  return ReadLinks(files, chain, on_record);
+}
+
+absl::Status ReadJournalUpTo(FileSystem* files, const std::string& directory, const JournalEnd& end,
+                             JournalState* state) {
+  state->Reset();
+  ASSIGN_OR_RETURN(std::optional<JournalSegment> last, OpenSegment(files, directory, end.segment));
+  if (!last.has_value()) {
+    return DamagedAt(SegmentPath(directory, end.segment), 0);
+  }
+  const auto replay = [state](const proto::JournalRecord& record) {
+    return record.has_header() ? absl::OkStatus() : state->Replay(record);
+  };
+  RETURN_IF_ERROR(ReadBefore(files, directory, *last, replay));
+  FrameReader frames(files, last->path, end.length);
+  RETURN_IF_ERROR(ReadAllFrames(&frames, replay));
+  return frames.offset() == end.length && frames.checksum() == end.checksum
+             ? absl::OkStatus()
+             : DamagedAt(last->path, frames.offset());
+}
+
+absl::Status ReadJournalRecords(FileSystem* files, const std::string& directory,
+                                const OnRecord& on_record) {
+  ASSIGN_OR_RETURN(std::optional<JournalSegment> last,
+                   FindLastSegment(files, directory, UINT64_MAX));
+  if (!last.has_value()) {
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(const std::vector<JournalSegment> chain,
+                   FindChain(files, directory, *std::move(last), /*whole=*/true));
+  bool first = true;      // the oldest segment that is there
+  bool repeated = false;  // what the segments before have said
+  const auto pass_on = [&](const proto::JournalRecord& record) -> absl::Status {
+    if (record.has_header()) {
+      repeated = !std::exchange(first, false) && record.header().checkpoint();
+      return absl::OkStatus();
+    }
+    if (repeated || record.has_checkpoint_end()) {
+      repeated = repeated && !record.has_checkpoint_end();
+      return absl::OkStatus();
+    }
+    return on_record(record);
+  };
+  RETURN_IF_ERROR(ReadLinks(files, chain, pass_on));
+  FrameReader frames(files, chain.back().path);
+  RETURN_IF_ERROR(ReadAllFrames(&frames, pass_on));
+  return frames.TornBytes().status();
 }
 
 }  // namespace millrace

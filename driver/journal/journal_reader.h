@@ -1,50 +1,65 @@
-// Reads the journal of a directory and says how a new segment goes on from it.
+// Reads the journal of a directory.
 //
-// A segment's header names the one before it and cuts it: what lies beyond the cut does not exist
-// (a failed write, or a driver that did not know yet that it had been replaced). So the journal is
-// the chain of these links from the highest segment that has a header; files off the chain were
-// given up before anything in them counted.
+// From format 3 on a segment begins with a checkpoint of all that came before it, so that the
+// highest one whose checkpoint is whole is the journal; those before it are kept for a while for
+// people. A segment without a whole checkpoint was given up before anything else was in it.
+//
+// Before that a segment's header named the one before it and cut it: what lies beyond the cut does
+// not exist (a failed write, or a driver that did not know yet that it had been replaced). Such a
+// journal is the chain of these links from the highest segment that has a header.
 #ifndef MILLRACE_DRIVER_JOURNAL_JOURNAL_READER_H_
 #define MILLRACE_DRIVER_JOURNAL_JOURNAL_READER_H_
 
 #include <cstdint>
-#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "common/storage/file_system.h"
+#include "driver/journal/journal_frame.h"
+#include "driver/journal/journal_state.h"
 #include "proto/journal.pb.h"
 
 namespace millrace {
 
-// In headers from this version on, previous_checksum is filled in; readers know none above it.
-inline constexpr uint32_t kJournalFormatVersion = 2;
+// Readers know none above it.
+inline constexpr uint32_t kJournalFormatVersion = 3;
 
-// Everything before it is durable.
-struct JournalCut {
+// How far a journal has been read: a segment's whole frames.
+struct JournalEnd {
   uint64_t segment = 0;  // 0 = there is nothing
   uint64_t length = 0;
   uint64_t checksum = 0;  // XXH3 of the bytes before `length`
 };
 
-struct JournalEnd {
-  JournalCut cut;
-  // Records after the cut. They have been read, but nobody knows whether they are on the disk: a
-  // frame whose sync failed is still in the page cache, and syncing again says OK. Only the last
-  // frame of a segment can be in doubt, since the next one is written after its sync. So the new
-  // segment repeats them.
-  std::vector<proto::JournalRecord> carried;
+// Brings `state`, whatever it was, to what the journal up to `end` adds up to, which this driver
+// itself has made durable: bytes behind it do not exist, nor do segments above. The state is of no
+// use after an error. (A directory as it is found is read by JournalFollower.)
+absl::Status ReadJournalUpTo(FileSystem* files, const std::string& directory, const JournalEnd& end,
+                             JournalState* state);
+
+// Every record that is still there, oldest first, headers left out; a checkpoint only where what
+// it was made of is gone.
+absl::Status ReadJournalRecords(FileSystem* files, const std::string& directory,
+                                const OnRecord& on_record);
+
+// A segment that counts.
+struct JournalSegment {
+  uint64_t number = 0;
+  std::string path;
+  proto::JournalHeader header;
 };
 
-// Hands every record of the segments below `end_segment` to `on_record` in order, headers left out,
-// and returns where they end. DATA_LOSS names the file and offset that cannot be read.
-// FAILED_PRECONDITION: a newer version wrote it. A torn tail of the last segment, what a crash
-// leaves, is logged and left out.
-absl::StatusOr<JournalEnd> ReadJournal(
-    FileSystem* files, const std::string& directory, uint64_t end_segment,
-    const std::function<absl::Status(const proto::JournalRecord&)>& on_record);
+// The highest one below `end_segment`; nothing if there is none.
+absl::StatusOr<std::optional<JournalSegment>> FindLastSegment(FileSystem* files,
+                                                              const std::string& directory,
+                                                              uint64_t end_segment);
+
+// Hands out what lies in front of `last` and is needed with it, headers included.
+absl::Status ReadBefore(FileSystem* files, const std::string& directory, const JournalSegment& last,
+                        const OnRecord& on_record);
 
 }  // namespace millrace
 

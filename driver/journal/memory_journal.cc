@@ -1,3 +1,5 @@
+#include <mutex>
+
 #include "driver/journal/journal.h"
 
 namespace millrace {
@@ -5,12 +7,28 @@ namespace {
 
 class MemoryJournal : public Journal {
  public:
-  void Append(proto::JournalRecord, Done done) override { done(absl::OkStatus()); }
+  explicit MemoryJournal(JournalState* state) : state_(state) {}
+
+  void Append(std::vector<proto::JournalRecord> records, Done done) override {
+    absl::Status applied;
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      applied = state_->Apply(records);
+    }
+    done(applied);
+  }
+
   absl::Status Reopen() override { return absl::OkStatus(); }
+
+ private:
+  std::mutex mutex_;
+  JournalState* const state_;  // under mutex_
 };
 
 }  // namespace
 
-std::unique_ptr<Journal> NewMemoryJournal() { return std::make_unique<MemoryJournal>(); }
+std::unique_ptr<Journal> NewMemoryJournal(JournalState* state) {
+  return std::make_unique<MemoryJournal>(state);
+}
 
 }  // namespace millrace

@@ -6,10 +6,14 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
+#include "common/base/failpoint.h"
 #include "common/base/status.h"
 
 namespace millrace {
 namespace {
+
+// So that a directory stays small, of which every commit takes a look.
+constexpr size_t kMostKept = 100;
 
 // 0 = not a segment's name.
 uint64_t SegmentNumber(absl::string_view name) {
@@ -43,6 +47,34 @@ absl::StatusOr<std::vector<uint64_t>> ListSegments(FileSystem* files,
 absl::StatusOr<uint64_t> LastSegment(FileSystem* files, const std::string& directory) {
   ASSIGN_OR_RETURN(const std::vector<uint64_t> numbers, ListSegments(files, directory));
   return numbers.empty() ? 0 : numbers.back();
+}
+
+absl::Status RemoveOldSegments(FileSystem* files, const std::string& directory, uint64_t end,
+                               uint64_t kept_bytes) {
+  ASSIGN_OR_RETURN(std::vector<uint64_t> numbers, ListSegments(files, directory));
+  std::erase_if(numbers, [end](uint64_t number) { return number >= end; });
+  uint64_t bytes = 0;
+  for (size_t kept = 0; kept < kMostKept && !numbers.empty(); ++kept) {
+    const absl::StatusOr<int64_t> size = files->Size(SegmentPath(directory, numbers.back()));
+    if (!absl::IsNotFound(size.status())) {
+      RETURN_IF_ERROR(size.status());
+      bytes += static_cast<uint64_t>(*size);
+    }
+    if (bytes > kept_bytes) {
+      break;
+    }
+    numbers.pop_back();
+  }
+  for (const uint64_t number : numbers) {
+    MILLRACE_FAILPOINT("journal.before_removed");
+    const absl::Status removed = files->Remove(SegmentPath(directory, number));
+    if (!absl::IsNotFound(removed)) {
+      RETURN_IF_ERROR(removed);
+    }
+    RETURN_IF_ERROR(files->SyncDirectory(directory));
+    MILLRACE_FAILPOINT("journal.removed");
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<bool> SegmentExists(FileSystem* files, const std::string& directory,

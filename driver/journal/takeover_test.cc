@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <functional>
 #include <set>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -137,6 +138,131 @@ TEST_F(TakeoverTest, NumberThatCouldNotBeTakenIsStillTheSuccessors) {
   EXPECT_TRUE(second_.Append(3).ok());
 }
 
+// Runs `work` at the first `operation` on `path`, just before it is done.
+void AtOperation(JournalWorld* world, Operation operation, const std::string& path,
+                 std::function<void()> work) {
+  world->files.SetFault(
+      [=, done = std::make_shared<bool>(false)](Operation now, const std::string& on) {
+        if (now == operation && on == path && !std::exchange(*done, true)) {
+          work();
+        }
+        return absl::OkStatus();
+      });
+}
+
+// The first driver looks for segment 2. It was there, and is gone again.
+TEST_F(TakeoverTest, SuccessorWhoseSegmentWasRemovedIsNotedAllTheSame) {
+  second_.SetKeptBytes(0);
+  third_.SetKeptBytes(0);
+  ASSERT_TRUE(first_.Open().ok());
+  ASSERT_TRUE(first_.Append(1).ok());
+  AtOperation(&world_, Operation::kSize, "/j/journal-000002.log", [&] {
+    ASSERT_TRUE(second_.Open().ok());
+    ASSERT_TRUE(second_.Append(5).ok());
+    ASSERT_TRUE(third_.Open().ok());
+  });
+  EXPECT_EQ(first_.Append(2).code(), absl::StatusCode::kAborted);
+  world_.files.SetFault(nullptr);
+  EXPECT_TRUE(third_.Append(8).ok());
+}
+
+// The third driver has seen that segment 1 is the last, and sleeps before it makes segment 2.
+TEST_F(TakeoverTest, NumberThatWasTakenAndRemovedDoesNotMakeADriver) {
+  second_.SetKeptBytes(0);
+  ASSERT_TRUE(first_.Open().ok());
+  ASSERT_TRUE(first_.Append(1).ok());
+  AtOperation(&world_, Operation::kCreate, "/j/journal-000002.log", [&] {
+    ASSERT_TRUE(second_.Open().ok());
+    ASSERT_TRUE(second_.Append(5).ok());
+    JournalDriver fourth(&world_, "fourth");
+    fourth.SetKeptBytes(0);
+    ASSERT_TRUE(fourth.Open().ok());  // segment 3
+    ASSERT_TRUE(fourth.Append(6).ok());
+    ASSERT_TRUE(second_.Open().ok());  // segment 4: 1 to 3 are gone
+    ASSERT_TRUE(second_.Append(7).ok());
+    world_.at_pause = [this, looks = 0]() mutable {
+      return ++looks < 50 && second_.lease().Renew().ok();
+    };
+  });
+  EXPECT_EQ(third_.Open().code(), absl::StatusCode::kCancelled) << "it waits for the second";
+  world_.files.SetFault(nullptr);
+  EXPECT_TRUE(second_.Append(8).ok());
+  world_.at_pause = nullptr;
+  ASSERT_TRUE(third_.Open().ok());
+  EXPECT_THAT(third_.read(), ElementsAre(1, 5, 6, 7, 8));
+}
+
+// The same with the next segment of a driver that lives.
+TEST_F(TakeoverTest, ZombieThatGoesOnInANumberThatWasRemovedIsTold) {
+  second_.SetKeptBytes(0);
+  third_.SetKeptBytes(0);
+  ASSERT_TRUE(first_.Open().ok());
+  world_.files.SetCapacity(0);
+  EXPECT_FALSE(first_.Append(1).ok());
+  world_.files.SetCapacity(INT64_MAX);
+  AtOperation(&world_, Operation::kCreate, "/j/journal-000002.log", [&] {
+    ASSERT_TRUE(second_.Open().ok());
+    ASSERT_TRUE(third_.Open().ok());
+    ASSERT_TRUE(third_.Append(5).ok());
+  });
+  EXPECT_EQ(first_.journal().Reopen().code(), absl::StatusCode::kAborted);
+  world_.files.SetFault(nullptr);
+  EXPECT_TRUE(third_.Append(6).ok());
+}
+
+TEST_F(TakeoverTest, StandbyHasReadEverythingBeforeItTakesOver) {
+  ASSERT_TRUE(first_.Open().ok());
+  std::vector<int64_t> numbers;
+  world_.at_pause = [&] {
+    if (numbers.size() < 100) {
+      numbers.push_back(std::ssize(numbers) + 1);
+      return first_.Append(numbers.back()).ok() && first_.lease().Renew().ok();
+    }
+    return true;
+  };
+  ASSERT_TRUE(second_.Open().ok());
+  EXPECT_EQ(second_.read(), numbers);
+  EXPECT_EQ(second_.state().replayed(), 101) << "each record and the checkpoint's end once";
+}
+
+TEST_F(TakeoverTest, StandbyFollowsFromSegmentToSegment) {
+  first_.SetSegmentBytes(1);
+  first_.SetKeptBytes(0);
+  ASSERT_TRUE(first_.Open().ok());
+  std::vector<int64_t> numbers;
+  world_.at_pause = [&] {
+    for (int i = 0; i < 7 && numbers.size() < 200; ++i) {
+      numbers.push_back(std::ssize(numbers) + 1);
+      EXPECT_TRUE(first_.Append(numbers.back()).ok());
+    }
+    return numbers.size() == 200 || first_.lease().Renew().ok();
+  };
+  ASSERT_TRUE(second_.Open().ok());
+  EXPECT_EQ(second_.read(), numbers);
+}
+
+TEST_F(TakeoverTest, StandbyForgetsWhatTheDriverHasGivenUp) {
+  ASSERT_TRUE(first_.Open().ok());
+  ASSERT_TRUE(first_.Append(1).ok());
+  int looks = 0;
+  world_.at_pause = [&] {
+    if (++looks == 3) {
+      world_.files.SetFault([](Operation operation, const std::string&) {
+        return operation == Operation::kSync ? absl::InternalError("Input/output error")
+                                             : absl::OkStatus();
+      });
+      EXPECT_FALSE(first_.Append(2).ok());  // whole in the file, and the standby reads it
+      world_.files.SetFault(nullptr);
+    } else if (looks == 6) {
+      EXPECT_TRUE(first_.journal().Reopen().ok());
+      EXPECT_TRUE(first_.Append(3).ok());
+    }
+    return looks > 6 || first_.lease().Renew().ok();
+  };
+  ASSERT_TRUE(second_.Open().ok());
+  EXPECT_THAT(second_.read(), ElementsAre(1, 3));
+}
+
 // The second driver's process ends at its k-th operation on the disk, for every k; then, or not,
 // the machine loses power.
 TEST_F(TakeoverTest, NewDriverMayEndAtAnyOperation) {
@@ -149,6 +275,9 @@ TEST_F(TakeoverTest, NewDriverMayEndAtAnyOperation) {
         JournalDriver first(&world, "first");
         JournalDriver second(&world, "second");
         JournalDriver third(&world, "third");
+        second.SetFrameBytes(1);  // a checkpoint of several frames
+        second.SetKeptBytes(0);
+        third.SetKeptBytes(0);
         ASSERT_TRUE(first.Open().ok());
         ASSERT_TRUE(first.Append(1).ok());
         ASSERT_TRUE(first.Append(2).ok());
@@ -184,10 +313,13 @@ TEST_F(TakeoverTest, NewDriverMayEndAtAnyOperation) {
   }
 }
 
-// Everything a driver does with its directory, a failed write included.
+// Everything a driver does with its directory, a failed write and a full segment included.
 class Life {
  public:
-  explicit Life(JournalWorld* world) : world_(world), driver_(world, "first") {}
+  explicit Life(JournalWorld* world) : world_(world), driver_(world, "first") {
+    driver_.SetSegmentBytes(1);
+    driver_.SetKeptBytes(0);
+  }
 
   void Live() {
     if (!driver_.Open().ok()) {
@@ -198,8 +330,9 @@ class Life {
     driver_.lease().Renew().IgnoreError();
     BreakAnAppend(3);
     if (driver_.journal().Reopen().ok()) {
-      Append(4);
-      Append(5);
+      for (int64_t number = 4; number < 20; ++number) {
+        Append(number);  // goes on in another segment on the way
+      }
     }
     driver_.Release();
   }
@@ -244,12 +377,12 @@ void ExpectNothingLost(const Life& life, const std::vector<int64_t>& read) {
   EXPECT_THAT(read, IsSubsetOf(possible));
 }
 
-// At every failpoint, at the first and the second hit, the driver falls asleep; another one takes
-// over and writes; the sleeper wakes and goes on.
+// At every failpoint, at the first, second and third hit, the driver falls asleep; another one
+// takes over and writes; the sleeper wakes and goes on.
 TEST_F(TakeoverTest, DriverMaySleepAtAnyFailpoint) {
   ASSERT_GE(FailpointsHere().size(), 10u);
   for (const std::string& name : FailpointsHere()) {
-    for (const int nth : {1, 2}) {
+    for (const int nth : {1, 2, 3}) {
       SCOPED_TRACE(absl::StrCat(name, "@", nth));
       JournalWorld world;
       Life life(&world);
@@ -258,6 +391,7 @@ TEST_F(TakeoverTest, DriverMaySleepAtAnyFailpoint) {
       bool slept = false;
       AtFailpoint(name, nth, [&] {
         slept = true;
+        world.files.SetCapacity(INT64_MAX);
         EXPECT_TRUE(second.Open().ok());
         EXPECT_TRUE(second.Append(100).ok());
         // A sleeper that had not won yet goes on waiting, for a driver that lives.
@@ -268,7 +402,7 @@ TEST_F(TakeoverTest, DriverMaySleepAtAnyFailpoint) {
       life.Live();
       SetFailpointHandler(nullptr);
       world.at_pause = nullptr;
-      EXPECT_TRUE(slept || nth == 2) << "not on the way of the test";
+      EXPECT_TRUE(slept || nth > 1) << "not on the way of the test";
       if (slept) {
         EXPECT_TRUE(second.Append(101).ok()) << "the sleeper must not oust its successor";
         ExpectNothingLost(life, second.read());
@@ -285,7 +419,7 @@ TEST_F(TakeoverTest, DriverMaySleepAtAnyFailpoint) {
 // The same, but it ends there: its process, or the whole machine.
 TEST_F(TakeoverTest, DriverMayEndAtAnyFailpoint) {
   for (const std::string& name : FailpointsHere()) {
-    for (const int nth : {1, 2}) {
+    for (const int nth : {1, 2, 3}) {
       for (const bool power_cut : {false, true}) {
         SCOPED_TRACE(absl::StrCat(name, "@", nth, power_cut ? " power cut" : ""));
         JournalWorld world;

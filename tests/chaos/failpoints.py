@@ -136,7 +136,8 @@ USUAL = {
     "lease.before_released": Occasions.drain,
     "lease.released": Occasions.drain,
 }
-ONCE = ("journal.segment", "journal.header", "lease.before_taken", "lease.taken")
+ONCE = ("journal.segment", "journal.header", "journal.before_removed", "journal.removed", "lease.before_taken",
+        "lease.taken")
 BY_THE_DRIVER = ("store.before_remove", "store.removed")
 
 
@@ -265,7 +266,8 @@ class Worlds:
 
     def _start(self):
         self._world = World(OUTPUTS, seed=self._seed, rate=400, executors=2, proxied=False, broker=self._broker,
-                            settings={"checkpoint_interval": "500 ms"})
+                            settings={"checkpoint_interval": "500 ms"},
+                            driver_arguments=("--keep-journal", "0"))  # what takes over removes what was before
         self._seed += 1
         self._world.wait_for_members()
         self._world.submit()

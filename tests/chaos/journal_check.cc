@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <cstdio>
 #include <iostream>
-#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -33,6 +32,10 @@ class JournalCheck {
   absl::Status Take(const proto::JournalRecord& record) {
     if (record.has_job_submitted()) {
       Submitted(record.job_submitted());
+    } else if (record.has_job_checkpoint()) {
+      BeginAt(record.job_checkpoint());
+    } else if (record.has_checkpoint_plans() && record.checkpoint_plans().job_id() == job_id_) {
+      BeginWith(record.checkpoint_plans());
     } else if (record.has_epoch_started() && record.epoch_started().job_id() == job_id_) {
       Epoch(record.epoch_started().epoch());
     } else if (record.has_batch_planned() && record.batch_planned().job_id() == job_id_) {
@@ -83,6 +86,38 @@ class JournalCheck {
     }
   }
 
+  // What the journal had before its oldest segment that is there.
+  void BeginAt(const proto::JobCheckpoint& job) {
+    if (job.submitted().name() != job_name_) {
+      return;
+    }
+    const std::string name = job_name_;
+    *this = JournalCheck(name);
+    job_id_ = job.submitted().job_id();
+    epoch_ = job.last_epoch();
+    committed_ = job.last_committed();
+    begun_with_ = job.last_planned();
+    for (const proto::CheckpointPartition& partition : job.partitions()) {
+      partitions_.push_back(KeyOf(partition.start().key()));
+      positions_[partitions_.back()] = partition.planned_to();
+    }
+  }
+
+  void BeginWith(const proto::CheckpointPlans& plans) {
+    for (const proto::CheckpointPlans::Plan& kept : plans.plans()) {
+      proto::BatchPlanned& plan = planned_[kept.batch()];
+      plan.set_batch(kept.batch());
+      plan.set_batch_time_us(kept.batch_time_us());
+      for (const proto::CheckpointPlans::Range& range : kept.splits()) {
+        proto::Split* split = plan.add_splits();
+        split->mutable_key()->set_source(partitions_.at(range.ordinal()).first);
+        split->mutable_key()->set_partition(partitions_.at(range.ordinal()).second);
+        split->set_begin(range.begin());
+        split->set_end(range.end());
+      }
+    }
+  }
+
   void Epoch(int64_t epoch) {
     if (epoch <= epoch_) {
       Problem(absl::StrCat("epoch ", epoch, " after epoch ", epoch_));
@@ -92,7 +127,7 @@ class JournalCheck {
   }
 
   void Planned(const proto::BatchPlanned& plan) {
-    const int64_t expected = planned_.empty() ? 1 : planned_.rbegin()->first + 1;
+    const int64_t expected = planned_.empty() ? begun_with_ + 1 : planned_.rbegin()->first + 1;
     const auto known = planned_.find(plan.batch());
     if (known != planned_.end()) {
       if (!SameRanges(known->second, plan)) {
@@ -170,6 +205,8 @@ class JournalCheck {
   std::string job_id_;
   std::map<Partition, int64_t> positions_;  // where the next batch begins
   std::map<int64_t, proto::BatchPlanned> planned_;
+  std::vector<Partition> partitions_;  // by ordinal, of a checkpoint
+  int64_t begun_with_ = 0;             // batches that the checkpoint calls planned
   int64_t committed_ = 0;
   int64_t epoch_ = 0;
   int64_t epochs_ = 0;
@@ -183,15 +220,15 @@ int Main(int argc, char** argv) {
     return 2;
   }
   JournalCheck check(argv[2]);
-  const absl::StatusOr<JournalEnd> end =
-      ReadJournal(FileSystem::Real(), argv[1], /*end_segment=*/std::numeric_limits<uint64_t>::max(),
-                  [&](const proto::JournalRecord& record) { return check.Take(record); });
+  const absl::Status read =
+      ReadJournalRecords(FileSystem::Real(), argv[1],
+                         [&](const proto::JournalRecord& record) { return check.Take(record); });
   nlohmann::ordered_json report = check.Report();
-  if (!end.ok()) {
-    report["problems"].push_back(std::string(end.status().message()));
+  if (!read.ok()) {
+    report["problems"].push_back(std::string(read.message()));
   }
   std::cout << report.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << std::endl;
-  return check.right() && end.ok() ? 0 : 1;
+  return check.right() && read.ok() ? 0 : 1;
 }
 
 }  // namespace

@@ -120,7 +120,7 @@ class World:
 
     def __init__(self, outputs, seed=1, rate=1000, executors=3, drivers=2, partitions=4, proxied=True, broker=None,
                  directory=None, heap="512m", settings=None, kafka_options=None, file_options=None, hot_keys=20,
-                 cold_keys=5000, records=0, slots=2, small_disks=False):
+                 cold_keys=5000, records=0, slots=2, small_disks=False, driver_arguments=()):
         self.directory = pathlib.Path(directory) if directory else new_directory("chaos")
         self.seed = seed
         self.settings = {"batch_duration": "100 ms", "checkpoint_interval": "2 s", "parallelism": 4,
@@ -128,6 +128,7 @@ class World:
         # Files are to be seen soon, and to roll often.
         self._sink_options = {"kafka_options": kafka_options, "file_options": {"roll_interval": "1 s", **(file_options or {})}}
         self._small_disks = small_disks
+        self._driver_arguments = driver_arguments
         self._closing = []
         self._owns_broker = broker is None
         try:
@@ -196,7 +197,7 @@ class World:
         for number, address in enumerate(self.driver_addresses):
             command = [driver_binary(), "--listen", address, "--directory", self.journal_disk.path, "--metrics",
                        f"127.0.0.1:{self._metrics_ports[number]}", "--allow-path", self.directory, "--allow-secret",
-                       "env:CHAOS_KAFKA"]
+                       "env:CHAOS_KAFKA", *self._driver_arguments]
             self.drivers.append(Place(f"driver-{number + 1}", command, self.directory, env))
 
     def _make_executors(self, count, proxied, slots):

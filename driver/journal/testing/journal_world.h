@@ -16,6 +16,7 @@
 #include "common/storage/memory_file_system.h"
 #include "driver/journal/directory_lease.h"
 #include "driver/journal/journal.h"
+#include "driver/journal/journal_state.h"
 
 namespace millrace {
 
@@ -41,6 +42,25 @@ struct JournalWorld {
 // A journal's record that is told apart by its number.
 proto::JournalRecord NumberedRecord(int64_t number);
 
+// The numbers of its records, rising; one that does not rise is refused. Its checkpoint is the same
+// records again.
+class NumberState : public JournalState {
+ public:
+  void Reset() override { numbers_.clear(); }
+  // Records that were read since it was made.
+  int64_t replayed() const { return replayed_; }
+  absl::Status Replay(const proto::JournalRecord& record) override;
+  absl::Status Apply(const std::vector<proto::JournalRecord>& records) override;
+  absl::Status WriteCheckpoint(
+      const std::function<absl::Status(proto::JournalRecord)>& write) const override;
+
+  const std::vector<int64_t>& numbers() const { return numbers_; }
+
+ private:
+  std::vector<int64_t> numbers_;
+  int64_t replayed_ = 0;
+};
+
 // Renews its lease only when told. Destroying one that was not released is its crash, except that
 // what was appended is still written: freeze the file system first where that matters.
 class JournalDriver {
@@ -52,20 +72,31 @@ class JournalDriver {
   absl::Status Open(bool wait = true);
 
   // Appends and waits for the answer.
-  absl::Status Append(int64_t number);
+  absl::Status Append(int64_t number) { return AppendTogether({number}); }
+  absl::Status AppendTogether(const std::vector<int64_t>& numbers);
 
   void Abandon();
   void Release();
 
   DirectoryLease& lease() { return *lease_; }
   Journal& journal() { return *journal_; }
+  // Before Open. Small frames make a checkpoint of several, small segments are followed by others
+  // soon.
+  void SetFrameBytes(uint64_t bytes) { frame_bytes_ = bytes; }
+  void SetSegmentBytes(uint64_t bytes) { segment_bytes_ = bytes; }
+  void SetKeptBytes(uint64_t bytes) { kept_bytes_ = bytes; }
   // Numbers that were read.
   const std::vector<int64_t>& read() const { return read_; }
+  const NumberState& state() const { return state_; }
   const std::vector<absl::Status>& losses() const { return losses_; }
 
  private:
   JournalWorld* const world_;
   const std::string id_;
+  uint64_t frame_bytes_ = 4 << 20;
+  uint64_t segment_bytes_ = 32 << 20;
+  uint64_t kept_bytes_ = 128 << 20;
+  NumberState state_;  // outlives the journal
   std::vector<int64_t> read_;
   std::vector<absl::Status> losses_;
   std::unique_ptr<DirectoryLease> lease_;

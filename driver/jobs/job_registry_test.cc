@@ -1,0 +1,293 @@
+// Jobs and their journal: what is asked for while the journal is slow, refuses or does not add up.
+#include "driver/jobs/job_registry.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <future>
+#include <mutex>
+#include <optional>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/time/clock.h"
+#include "common/base/status.h"
+#include "driver/testing/fake_cluster.h"
+
+namespace millrace {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
+
+constexpr char kRunningScript[] = R"(
+CREATE TABLE lines (value text) WITH (connector = 'fake');
+CREATE TABLE counts (word text, count bigint) WITH (connector = 'shown');
+INSERT INTO counts SELECT value, count(*) FROM lines GROUP BY value;
+)";
+std::string StatelessScript() {
+  return absl::StrReplaceAll(kRunningScript, {{"BY value", "BY value, batch_time()"}});
+}
+
+// Keeps what is appended until it is told to go on; then, and from then on, acknowledges.
+class SlowJournal : public Journal {
+ public:
+  explicit SlowJournal(JournalState* state) : taken_(NewMemoryJournal(state)) {}
+
+  void Append(std::vector<proto::JournalRecord> records, Done done) override {
+    std::lock_guard<std::mutex> lock(mutex_);
+    records_.insert(records_.end(), records.begin(), records.end());
+    waiting_.emplace_back(std::move(records), std::move(done));
+    PassOn();
+  }
+  absl::Status Reopen() override { return absl::OkStatus(); }
+
+  void Hold() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    held_ = true;
+  }
+  void GoOn() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    held_ = false;
+    PassOn();
+  }
+  std::vector<proto::JournalRecord> records() const {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return records_;
+  }
+
+ private:
+  void PassOn() {
+    while (!held_ && !waiting_.empty()) {
+      taken_->Append(std::move(waiting_.front().first), std::move(waiting_.front().second));
+      waiting_.pop_front();
+    }
+  }
+
+  std::unique_ptr<Journal> taken_;
+  mutable std::mutex mutex_;
+  bool held_ = false;
+  std::vector<proto::JournalRecord> records_;
+  std::deque<std::pair<std::vector<proto::JournalRecord>, Done>> waiting_;
+};
+
+// A driver without its services. Nobody runs its jobs: they wait for executors.
+class JobRegistryTest : public ::testing::Test {
+ protected:
+  JobRegistryTest() : connectors_(FakeConnectors(&world_)) {
+    world_.SetEnd("p/0", 10);
+    context_.loop = &loop_;
+    context_.merging = &merging_;
+    context_.closing = &closing_;
+    context_.executors = &executors_;
+    context_.journal = &journal_;
+    context_.connectors = connectors_.get();
+    context_.functions = &FunctionRegistry::BuiltIn();
+    context_.metrics = &metrics_;
+    context_.clock = Clock::Real();
+  }
+  ~JobRegistryTest() override {
+    journal_.GoOn();
+    loop_.Stop();
+    jobs_.reset();
+    closing_.Stop();
+    merging_.Stop();
+  }
+
+  void Start(absl::Duration journal_timeout = absl::Seconds(30)) {
+    jobs_ = std::make_unique<JobRegistry>(&context_,
+                                          JobRegistry::Options{.functions = context_.functions,
+                                                               .directory = "/nowhere",
+                                                               .journal_timeout = journal_timeout});
+    jobs_->Start(journaled_);
+  }
+  // As a driver finds them.
+  void Replay(const std::vector<proto::JournalRecord>& records) {
+    for (const proto::JournalRecord& record : records) {
+      ASSERT_TRUE(journaled_.Replay(record).ok());
+    }
+  }
+  absl::Status Submit(const std::string& sql, const std::string& name, bool drop_state = false) {
+    proto::SubmitRequest request;
+    request.set_sql(sql);
+    request.set_name(name);
+    request.set_drop_state(drop_state);
+    return jobs_->Submit(request).status();
+  }
+  absl::Status Stop(const std::string& name, bool cancel = false) {
+    proto::StopRequest request;
+    request.set_name(name);
+    request.set_cancel(cancel);
+    return jobs_->Stop(request).status();
+  }
+  // What a driver without a past journals about a submission.
+  proto::JobSubmitted Submitted(const std::string& sql, const std::string& id) {
+    JournaledJobs journaled;
+    SlowJournal journal(&journaled);
+    context_.journal = &journal;
+    {
+      JobRegistry jobs(&context_, JobRegistry::Options{.functions = context_.functions,
+                                                       .directory = "/nowhere"});
+      jobs.Start(journaled);
+      proto::SubmitRequest request;
+      request.set_sql(sql);
+      request.set_name("words");
+      EXPECT_TRUE(jobs.Submit(request).ok());
+      proto::StopRequest stop;
+      stop.set_name("words");
+      EXPECT_TRUE(jobs.Stop(stop).ok());
+      loop_.Call([] { return true; });  // nothing of it is on its way any more
+    }
+    context_.journal = &journal_;
+    proto::JobSubmitted submitted = journal.records().front().job_submitted();
+    submitted.set_job_id(id);
+    return submitted;
+  }
+  static proto::JournalRecord RecordOf(const proto::JobSubmitted& submitted) {
+    proto::JournalRecord record;
+    *record.mutable_job_submitted() = submitted;
+    return record;
+  }
+  // One batch, in a snapshot if it has state; then stopped.
+  static std::vector<proto::JournalRecord> OneBatch(const std::string& id, bool snapshot) {
+    std::vector<proto::JournalRecord> records(2);
+    proto::BatchPlanned* planned = records[0].mutable_batch_planned();
+    planned->set_job_id(id);
+    planned->set_batch(1);
+    planned->set_batch_time_us(1);
+    planned->add_splits()->set_end(10);
+    records[1].mutable_batch_committed()->set_job_id(id);
+    records[1].mutable_batch_committed()->set_batch(1);
+    if (snapshot) {
+      proto::SnapshotCompleted* completed = records.emplace_back().mutable_snapshot_completed();
+      completed->set_job_id(id);
+      completed->mutable_snapshot()->set_batch(1);
+    }
+    records.emplace_back().mutable_job_ended()->set_job_id(id);
+    records.back().mutable_job_ended()->set_how(proto::JobEnded::STOPPED);
+    return records;
+  }
+  std::vector<std::string> Phases() {
+    std::vector<std::string> phases;
+    const auto list = jobs_->List();
+    EXPECT_TRUE(list.ok()) << list.status();
+    for (const proto::JobSummary& job : list->jobs()) {
+      phases.push_back(absl::StrCat(job.name(), " ", proto::JobPhase_Name(job.phase())));
+    }
+    return phases;
+  }
+  template <typename Condition>
+  static void Until(Condition condition) {
+    const absl::Time deadline = absl::Now() + absl::Seconds(30);
+    while (!condition()) {
+      ASSERT_LT(absl::Now(), deadline);
+    }
+  }
+
+  FakeWorld world_;
+  std::unique_ptr<ConnectorRegistry> connectors_;
+  MetricsRegistry metrics_;
+  EventLoop loop_{Clock::Real()};
+  EventLoop merging_{Clock::Real()};
+  EventLoop closing_{Clock::Real()};
+  ExecutorDirectory executors_{
+      "driver", absl::Seconds(1), absl::Seconds(4), {[] {}, [](const ExecutorId&) {}}};
+  JobContext context_;
+  JournaledJobs journaled_;
+  SlowJournal journal_{&journaled_};
+  std::unique_ptr<JobRegistry> jobs_;
+};
+
+TEST_F(JobRegistryTest, StateThatWasDroppedDoesNotKeepTheJobFromBeginningItAgain) {
+  Replay({RecordOf(Submitted(kRunningScript, "a"))});
+  Replay(OneBatch("a", /*snapshot=*/true));
+  Start();
+  ASSERT_EQ(Submit(StatelessScript(), "words", /*drop_state=*/true), absl::OkStatus());
+  ASSERT_EQ(Stop("words"), absl::OkStatus());
+  EXPECT_EQ(Submit(kRunningScript, "words"), absl::OkStatus());
+  EXPECT_THAT(Phases(), ElementsAre("words PHASE_WAITING"));
+  EXPECT_EQ(journaled_.jobs().at("a").history.PlanRecovery()->snapshot->layers_size(), 0);
+}
+
+TEST_F(JobRegistryTest, NameStaysTakenWhileTheJournalHasNotAnswered) {
+  Start(/*journal_timeout=*/absl::Milliseconds(20));
+  journal_.Hold();
+  EXPECT_EQ(Submit(kRunningScript, "words").code(), absl::StatusCode::kDeadlineExceeded);
+  const absl::Status again = Submit(kRunningScript, "words");
+  EXPECT_EQ(again.code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_THAT(std::string(again.message()), HasSubstr("which the journal has not taken yet"));
+  EXPECT_EQ(journal_.records().size(), 1u);
+  journal_.GoOn();
+  Until([&] { return Phases() == std::vector<std::string>{"words PHASE_WAITING"}; });
+  EXPECT_THAT(std::string(Submit(kRunningScript, "words").message()), HasSubstr("is running"));
+}
+
+TEST_F(JobRegistryTest, StoppedJobStaysTakenToo) {
+  Replay({RecordOf(Submitted(kRunningScript, "a"))});
+  Replay(OneBatch("a", /*snapshot=*/true));
+  Start(/*journal_timeout=*/absl::Milliseconds(20));
+  journal_.Hold();
+  EXPECT_EQ(Submit(kRunningScript, "words").code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(Submit(kRunningScript, "words").code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_EQ(Stop("words", /*cancel=*/true).code(), absl::StatusCode::kAlreadyExists)
+      << "else it would be cancelled in the journal and run here";
+  journal_.GoOn();
+  Until([&] { return Phases() == std::vector<std::string>{"words PHASE_WAITING"}; });
+}
+
+TEST_F(JobRegistryTest, CancellationIsAnsweredOnceItIsDurable) {
+  Replay({RecordOf(Submitted(kRunningScript, "a"))});
+  Replay(OneBatch("a", /*snapshot=*/true));
+  Start();
+  journal_.Hold();
+  std::future<absl::Status> cancelled =
+      std::async(std::launch::async, [&] { return Stop("words", /*cancel=*/true); });
+  Until([&] { return journal_.records().size() == 1; });
+  EXPECT_EQ(Submit(kRunningScript, "words").code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_THAT(Phases(), ElementsAre("words PHASE_STOPPED"));
+  journal_.GoOn();
+  EXPECT_EQ(cancelled.get(), absl::OkStatus());
+  EXPECT_THAT(Phases(), ElementsAre("words PHASE_CANCELLED"));
+}
+
+TEST_F(JobRegistryTest, JobThatDoesNotAddUpIsShownAndTheOthersRun) {
+  proto::JobSubmitted other = Submitted(kRunningScript, "b");
+  other.set_name("other");
+  Replay({RecordOf(Submitted(kRunningScript, "a")), RecordOf(other)});
+  std::vector<proto::JournalRecord> torn = OneBatch("a", /*snapshot=*/true);
+  torn.erase(torn.begin());  // the plan
+  Replay(torn);
+  Start();
+  const auto list = jobs_->List();
+  ASSERT_THAT(list->jobs(), SizeIs(2));
+  for (const proto::JobSummary& job : list->jobs()) {
+    EXPECT_EQ(job.phase(), job.name() == "words" ? proto::PHASE_QUARANTINED : proto::PHASE_WAITING);
+  }
+  const auto detail = jobs_->Show("words");
+  ASSERT_TRUE(detail.ok());
+  EXPECT_THAT(detail->summary().message(),
+              HasSubstr("quarantined: journal of job 'words': batch 1 committed after batch 0"));
+  EXPECT_THAT(detail->summary().message(), HasSubstr("millrace jobs cancel a"));
+  EXPECT_TRUE(jobs_->Lag("words").ok());
+  const absl::Status submitted = Submit(kRunningScript, "words");
+  EXPECT_EQ(submitted.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(submitted.message()), HasSubstr("quarantined"));
+  EXPECT_EQ(Stop("words", /*cancel=*/true), absl::OkStatus());
+  EXPECT_EQ(Submit(kRunningScript, "words"), absl::OkStatus());
+}
+
+TEST_F(JobRegistryTest, OfTwoJobsOfOneNameTheLaterOneIsTakenUp) {
+  proto::JobSubmitted first = Submitted(kRunningScript, "a");
+  proto::JobSubmitted second = Submitted(kRunningScript, "b");
+  second.set_submitted_at_us(first.submitted_at_us() + 1);
+  Replay({RecordOf(first), RecordOf(second)});
+  Start();
+  EXPECT_THAT(Phases(), ElementsAre("words PHASE_QUARANTINED", "words PHASE_WAITING"));
+  EXPECT_EQ(Stop("a", /*cancel=*/true), absl::OkStatus());
+  EXPECT_THAT(Phases(), ElementsAre("words PHASE_CANCELLED", "words PHASE_WAITING"));
+}
+
+}  // namespace
+}  // namespace millrace

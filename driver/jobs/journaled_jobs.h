@@ -1,0 +1,64 @@
+// All jobs as the journal knows them: what its records add up to, job by job.
+//
+// A job whose records do not add up (somebody changed the file, another version wrote it, a fault
+// of this one) is quarantined: what is wrong is said, its records are kept as they are, also
+// through checkpoints, so that a version that understands them can take the job up. The others go
+// on. Cancelling it is the way out.
+#ifndef MILLRACE_DRIVER_JOBS_JOURNALED_JOBS_H_
+#define MILLRACE_DRIVER_JOBS_JOURNALED_JOBS_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "driver/batch/job_history.h"
+#include "driver/journal/journal_state.h"
+#include "proto/journal.pb.h"
+
+namespace millrace {
+
+struct JournaledJob {
+  // Of a quarantined job: up to the last record that adds up. If not even the first does, it only
+  // names the job: `history.first_error()` says so.
+  JobHistory history;
+  // Why it is left alone; OK of a job that adds up.
+  absl::Status quarantine;
+  std::vector<proto::JournalRecord> kept;  // from the one that does not add up on
+  // What a record was refused for that would not have added up; OK again with the next submission.
+  absl::Status refused;
+};
+
+class JournaledJobs : public JournalState {
+ public:
+  void Reset() override;
+  // FAILED_PRECONDITION: a newer version wrote something that must not be passed over, or more of
+  // it than can be kept.
+  absl::Status Replay(const proto::JournalRecord& record) override;
+  // REQUIRES: several records are all of one job.
+  absl::Status Apply(const std::vector<proto::JournalRecord>& records) override;
+  absl::Status WriteCheckpoint(
+      const std::function<absl::Status(proto::JournalRecord)>& write) const override;
+
+  const std::map<std::string, JournaledJob>& jobs() const { return jobs_; }  // by id
+
+ private:
+  using Jobs = std::map<std::string, JournaledJob>;
+
+  absl::Status ReplayFirst(const std::string& id, const proto::JournalRecord& record);
+  absl::Status Keep(JournaledJob* job, const proto::JournalRecord& record);
+  void CheckCheckpoints();
+  // A cancelled job's records need not add up.
+  void Release(Jobs::iterator job, const proto::JournalRecord& cancelled);
+  absl::Status ApplyOne(Jobs* jobs, const proto::JournalRecord& record) const;
+  absl::Status ApplyFirst(Jobs* jobs, const proto::JobSubmitted& submitted) const;
+
+  Jobs jobs_;
+  uint64_t kept_bytes_ = 0;
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_DRIVER_JOBS_JOURNALED_JOBS_H_
