@@ -280,13 +280,13 @@ class FileReader : public SourceReader {
   FileReader(const proto::Source& source, FileOptions options, const Format* format)
       : source_(source), options_(std::move(options)), format_(format) {}
 
-  absl::Status Assign(const PartitionName& partition, Offset offset) override {
+  absl::Status Assign(const KnownPartition& known) override {
     ASSIGN_OR_RETURN(std::unique_ptr<FormatDecoder> decoder, format_->CreateDecoder(source_));
     auto opened = std::make_shared<Assigned>(
-        Assigned{FilePartition(partition, offset.value(), options_, std::move(decoder)),
-                 CompleteRecords(partition, options_.csv), offset.value()});
+        Assigned{FilePartition(known.name, known.next.value(), options_, std::move(decoder)),
+                 CompleteRecords(known.name, options_.csv), known.next.value()});
     std::lock_guard<std::mutex> lock(mutex_);
-    partitions_[partition] = std::move(opened);
+    partitions_[known.name] = std::move(opened);
     return absl::OkStatus();
   }
 

@@ -66,7 +66,7 @@ class FileTest : public testing::Test {
     EXPECT_TRUE(connector->Validate(source).ok()) << connector->Validate(source);
     auto enumerator = connector->CreateEnumerator(source, SourceContext{});
     auto reader = connector->CreateReader(source, SourceContext{});
-    EXPECT_TRUE((*reader)->Assign(path, Offset(0)).ok());
+    EXPECT_TRUE((*reader)->Assign({path, Offset(0)}).ok());
     int64_t end = EndOf(enumerator->get(), path);
     std::vector<std::string> values;
     for (int64_t position = 0; position < end;) {
@@ -121,7 +121,7 @@ TEST_F(FileTest, ErrorsNameFileAndOffset) {
   Append("f", "{\"value\": \"a\"}\n\nnonsense\n");
   auto connector = NewFileSourceConnector(&registry_);
   auto reader = *connector->CreateReader(Table(Path("f"), "json"), SourceContext{});
-  ASSERT_TRUE(reader->Assign(Path("f"), Offset(0)).ok());
+  ASSERT_TRUE(reader->Assign({Path("f"), Offset(0)}).ok());
   auto chunk = reader->Read(Path("f"), Offset(25), 10, 0, absl::InfiniteFuture());
   ASSERT_TRUE(chunk.ok()) << chunk.status();
   ASSERT_EQ(chunk->offsets.size(), 2u) << "the blank line is no record";
@@ -140,7 +140,7 @@ TEST_F(FileTest, AFileThatGotShorterIsAnError) {
   EXPECT_EQ(enumerator->Ends({Path("f")}, absl::Seconds(1)).status().code(),
             absl::StatusCode::kOutOfRange);
   auto reader = *connector->CreateReader(source, SourceContext{});
-  ASSERT_TRUE(reader->Assign(Path("f"), Offset(0)).ok());
+  ASSERT_TRUE(reader->Assign({Path("f"), Offset(0)}).ok());
   absl::Status status = reader->Read(Path("f"), Offset(8), 10, 0, absl::InfiniteFuture()).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kOutOfRange);
   EXPECT_TRUE(absl::StrContains(status.message(), "offsets [4, 8) are lost")) << status;

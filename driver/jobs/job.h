@@ -85,6 +85,7 @@ class Job : public std::enable_shared_from_this<Job> {
 
   proto::JobSummary Summary() const;
   proto::JobDetail Detail() const;
+  // Open partitions, and the newest of those that are retired.
   proto::LagResponse Lag() const;
   // Adds this job's partitions and keyed shards to each executor's.
   void AddLoad(std::map<ExecutorId, std::pair<uint32_t, uint32_t>>* load) const;
@@ -110,6 +111,7 @@ class Job : public std::enable_shared_from_this<Job> {
   void Do(BatchDone& action);
   void Do(SnapshotDone& action);
   void Do(SnapshotFailed& action);
+  void Do(PartitionsRetired& action);
   void Do(JobOver& action);
   void KeepRows(const ExecutorId& from, proto::ResultRows rows);
   void PublishOffsets(const BatchDone& done);

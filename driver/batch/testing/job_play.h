@@ -73,6 +73,15 @@ class Play {
     }
     Do(event);
   }
+  // Partition t/`p` is whole, or even gone.
+  void Closed(int p, int64_t end, bool gone = false) {
+    Do(EndsKnown{.ends = {{.partition = absl::StrCat("t/", p),
+                           .stable_end = end,
+                           .high_watermark = end,
+                           .closed = true,
+                           .gone = gone,
+                           .why = gone ? "it was deleted" : "it is old"}}});
+  }
   void Report(const std::string& from, proto::ExecutorMessage message) {
     Do(ExecutorReported{ExecutorId(from), std::move(message)});
   }
@@ -187,6 +196,7 @@ class Play {
   std::vector<proto::TakeSnapshot> cuts;
   std::vector<BatchDone> done;
   std::vector<JobOver> over;
+  std::vector<PartitionsRetired::Retired> retired;
   int stops = 0;
 
  private:
@@ -201,6 +211,8 @@ class Play {
         done.push_back(*batch);
       } else if (auto* end = std::get_if<JobOver>(&action)) {
         over.push_back(*end);
+      } else if (auto* gone = std::get_if<PartitionsRetired>(&action)) {
+        retired.insert(retired.end(), gone->partitions.begin(), gone->partitions.end());
       }
     }
     if (journal_works) {

@@ -47,7 +47,8 @@ class JobSimulation {
   int64_t withdrawals = 0;
   int64_t waves = 0;  // commits of more than one batch
   int64_t lost_snapshots = 0;
-  int64_t doubts = 0;  // commits of output that were not answered
+  int64_t retirements = 0;  // of partitions that then go on
+  int64_t doubts = 0;       // commits of output that were not answered
   int64_t batches() const { return world_.durable_commits; }
 
  private:
@@ -82,6 +83,7 @@ class JobSimulation {
   void NoteDurable(const proto::JournalRecord& record);
   void NotePlanned(const proto::BatchPlanned& planned);
   void Produce();
+  void Close();
   void AdvanceTime();
 
   // The trouble is over: everything that was produced must come out.
@@ -99,6 +101,9 @@ class JobSimulation {
   void Take(BatchDone& done);
   void Take(SnapshotDone&) {}
   void Take(SnapshotFailed&) {}
+  void Take(PartitionsRetired& retired) {
+    retirements += static_cast<int64_t>(retired.partitions.size());
+  }
 
   // Only a job that was settled may end, and the next driver goes on with it.
   void Take(JobOver& over);
