@@ -130,20 +130,22 @@ TEST_F(FileTest, ErrorsNameFileAndOffset) {
                                 Path("f") + " offset 16: not a JSON object"));
 }
 
-TEST_F(FileTest, AFileThatGotShorterIsAnError) {
+TEST_F(FileTest, AFileThatGotShorterIsGone) {
   Append("f", "one\ntwo\n");
   auto connector = NewFileSourceConnector(&registry_);
   proto::Source source = Followed(Table(Path("f"), "raw"));
   auto enumerator = *connector->CreateEnumerator(source, SourceContext{});
   EXPECT_EQ(EndOf(enumerator.get(), Path("f")), 8);
   std::filesystem::resize_file(Path("f"), 4);
-  EXPECT_EQ(enumerator->Ends({Path("f")}, absl::Seconds(1)).status().code(),
-            absl::StatusCode::kOutOfRange);
+  auto ends = enumerator->Ends({Path("f")}, absl::Seconds(1));
+  ASSERT_TRUE(ends.ok()) << ends.status();
+  EXPECT_EQ((*ends)[0].phase, PartitionPhase::kGone);
+  EXPECT_EQ((*ends)[0].stable_end, Offset(8));
   auto reader = *connector->CreateReader(source, SourceContext{});
   ASSERT_TRUE(reader->Assign({Path("f"), Offset(0)}).ok());
   absl::Status status = reader->Read(Path("f"), Offset(8), 10, 0, absl::InfiniteFuture()).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kOutOfRange);
-  EXPECT_TRUE(absl::StrContains(status.message(), "offsets [4, 8) are lost")) << status;
+  EXPECT_TRUE(absl::StrContains(status.message(), "bytes [0, 8) of it are lost")) << status;
 }
 
 TEST_F(FileTest, FindsDirectoriesGlobsAndNearNames) {
