@@ -228,22 +228,43 @@ int64_t JobState::TickDueUs() const {
   return std::max(next_tick_us_, grid_us_ + ticks * batch_duration_us_);
 }
 
-// What max_rate_per_partition lets through in the batch that is planned now.
-int64_t JobState::AllowedPerPartition() const {
+// What max_rate_per_partition lets through of it in a batch that is planned now.
+int64_t JobState::AllowedPositions(Partition* partition) {
   const int64_t rate = settings_.max_rate_per_partition;
   if (rate == 0) {
     return INT64_MAX;
   }
-  const int64_t span_us = batch_duration_us_ > 0 ? batch_duration_us_
-                                                 : std::clamp(now_.mono_us - last_plan_us_,
-                                                              kLeastRatedIntervalUs, kSecondUs);
-  return std::max<int64_t>(static_cast<int64_t>(static_cast<__int128>(rate) * span_us / kSecondUs),
-                           1);
+  return batch_duration_us_ > 0
+             ? partition->pace.Allowed(rate, batch_duration_us_, batch_duration_us_, now_.mono_us)
+             : partition->pace.Allowed(rate, kLeastRatedIntervalUs, kSecondUs, now_.mono_us);
+}
+
+// Whether there is input, but a batch that is planned now may have none of it.
+bool JobState::IsHeldByRate() {
+  if (settings_.max_rate_per_partition == 0 || WakeDueUs() <= now_.mono_us) {
+    return false;
+  }
+  bool held = false;
+  for (Partition& partition : partitions_) {
+    if (PlannableEnd(partition) > partition.planned_to) {
+      if (AllowedPositions(&partition) > 0) {
+        return false;
+      }
+      held = true;
+    }
+  }
+  return held && std::none_of(unplanned_.begin(), unplanned_.end(),
+                              [](const auto& p) { return p.stable_end > p.start; });
 }
 
 bool JobState::PlanNext() {
   const int64_t due_us = TickDueUs();
   if (due_us == kNever || now_.mono_us < due_us) {
+    return false;
+  }
+  if (IsHeldByRate()) {
+    ScheduleNextTick(due_us, /*backlog=*/false);
+    NoteInput();
     return false;
   }
   PlanBatch(due_us);
@@ -286,10 +307,9 @@ void JobState::PlanBatch(int64_t due_us) {
 
 void JobState::AddSplits(InFlight* batch, bool* backlog) {
   std::vector<SplitDemand> demands(partitions_.size());
-  const int64_t allowed = AllowedPerPartition();
   for (size_t i = 0; i < partitions_.size(); ++i) {
     demands[i].lag = PlannableEnd(partitions_[i]) - partitions_[i].planned_to;
-    demands[i].limit = allowed;
+    demands[i].limit = AllowedPositions(&partitions_[i]);
   }
   batch->budget = controller_.Budget(ReadPartitions());
   const SplitShares shares = ShareBudget(demands, batch->budget);
@@ -305,7 +325,6 @@ void JobState::AddSplits(InFlight* batch, bool* backlog) {
 }
 
 void JobState::ScheduleNextTick(int64_t tick_us, bool backlog) {
-  last_plan_us_ = now_.mono_us;
   input_since_us_ = kNever;
   if (backlog) {
     // Catching up: the next one as soon as there is room.
@@ -394,6 +413,9 @@ void JobState::OnPrepared(size_t member, const proto::BatchPrepared& prepared) {
       return;
     }
     batch->reports[ordinal->second] = report;
+    if (batch->budget > 0) {
+      partitions_[ordinal->second].pace.OnRead(report.end() - report.begin(), report.records());
+    }
     done.records += report.records();
     done.bytes += report.bytes();
     done.skipped += report.skipped();

@@ -231,7 +231,6 @@ void JobState::EnterRunning() {
   stage_since_us_ = now_.mono_us;
   grid_us_ = now_.mono_us;
   next_tick_us_ = now_.mono_us;
-  last_plan_us_ = now_.mono_us;
   input_since_us_ = kNever;
   // Somebody may have joined while the epoch was starting.
   if (MembershipWantsNewEpoch() && rebalance_at_us_ == kNever) {

@@ -51,6 +51,7 @@
 #include "driver/batch/job_event.h"
 #include "driver/batch/job_history.h"
 #include "driver/batch/rate_controller.h"
+#include "driver/batch/record_pace.h"
 #include "proto/jobs.pb.h"
 
 namespace millrace {
@@ -144,6 +145,7 @@ class JobState {
     int64_t stable_end = 0;  // LSO or fetched_to, whichever is further
     int64_t high_watermark = 0;
     int64_t stop_at = kNever;
+    RecordPace pace = {};
     uint32_t owner = kNobody;  // member index in this epoch
   };
   struct UnplannedPartition {
@@ -296,7 +298,8 @@ class JobState {
   int64_t WakeDueUs() const;
   int64_t TickDueUs() const;
   bool HasInput() const;
-  int64_t AllowedPerPartition() const;
+  int64_t AllowedPositions(Partition* partition);
+  bool IsHeldByRate();
   void AddSplits(InFlight* batch, bool* backlog);
   void NoteInput();
   void Launch(InFlight batch);
@@ -392,7 +395,6 @@ class JobState {
   int64_t last_batch_time_us_ = 0;
   int64_t grid_us_ = 0;              // origin of the ticks
   int64_t next_tick_us_ = 0;         // a multiple of batch_duration after it
-  int64_t last_plan_us_ = 0;
   int64_t input_since_us_ = kNever;  // since when there has been something to plan
   BatchId finish_batch_;             // of nothing, planned only to tell the sinks; 0 = none
   bool finish_committed_ = false;    // in this epoch: the sinks know that nothing comes any more

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 import unittest
 
 from tests.harness import cases
@@ -132,6 +133,16 @@ class FollowTest(FilesCase):
         self.cli.ok("jobs", "stop", "job")
         self.follow(self.input / "*.log")
         self.wait_for(["a", "b", "c", "d", "not read"])
+
+    def test_a_limit_on_the_rate_counts_records(self):
+        lines = [f"{number} is one of three thousand records" for number in range(3000)]
+        self.append("many.log", *lines)
+        begun = time.monotonic()
+        self.follow(self.input / "many.log", settings="SET max_rate_per_partition = 1000;")
+        self.wait_for(lines)
+        took = time.monotonic() - begun
+        self.assertGreater(took, 2)
+        self.assertLess(took, 30, "a limit in bytes would take two minutes")
 
 
 class RunTest(FilesCase):
