@@ -35,6 +35,7 @@ int RunList(const JobsOptions& options, const Console& console) {
                    {"lag", "lag_records"},
                    {"skipped", "skipped_records"},
                    {"lost", "lost_records"},
+                   {"retired", "retired_partitions"},
                    {"restarts", "restarts"},
                    {"submitted", "submitted_at"},
                    {"message", "message"}});
@@ -42,8 +43,8 @@ int RunList(const JobsOptions& options, const Console& console) {
     table.AddRow({job.name(), PhaseName(job.phase()), int64_t{job.committed_batch()},
                   int64_t{job.records()}, job.records_per_second(), int64_t{job.lag_records()},
                   int64_t{job.skipped_records()}, int64_t{job.lost_records()},
-                  int64_t{job.restarts()}, TimeText(job.submitted_at_us(), options.output),
-                  Printable(job.message())});
+                  int64_t{job.retired_partitions()}, int64_t{job.restarts()},
+                  TimeText(job.submitted_at_us(), options.output), Printable(job.message())});
   }
   table.Print(options.output, console.out);
   return kExitOk;
@@ -67,6 +68,10 @@ void PrintSummary(const proto::JobDetail& detail, std::ostream& out) {
   }
   if (job.lost_records() > 0) {
     out << "\nlost       " << WithThousands(job.lost_records());
+  }
+  if (job.retired_partitions() > 0) {
+    out << "\nretired    " << WithThousands(job.retired_partitions())
+        << " partitions (millrace lag says why)";
   }
   out << "\nstate      " << WithThousands(detail.state_rows()) << " rows, "
       << WithThousands(detail.state_bytes()) << " bytes\n";

@@ -23,11 +23,12 @@ int RunLag(const LagOptions& options, const Console& console) {
                    {"stable end", "stable_end"},
                    {"high watermark", "high_watermark"},
                    {"lag", "lag"},
-                   {"executor", "executor"}});
+                   {"executor", "executor"},
+                   {"retired", "retired"}});
   for (const auto& partition : response->partitions()) {
     table.AddRow({partition.table(), partition.partition(), int64_t{partition.committed()},
                   int64_t{partition.stable_end()}, int64_t{partition.high_watermark()},
-                  int64_t{partition.lag()}, partition.executor()});
+                  int64_t{partition.lag()}, partition.executor(), partition.retired()});
   }
   table.Print(options.output, console.out);
   return kExitOk;

@@ -76,6 +76,10 @@ class SinkWriter {
   // enough to roll, a marker to renew); 0 = never. Thread-safe, as held_bytes.
   virtual int64_t wake_at_us() const { return 0; }
 
+  // Whether some of what is committed is yet to be shown to readers, so that the shard must be
+  // claimed again although nothing may come to it any more. Thread-safe.
+  virtual bool hides_rows() const { return false; }
+
   // Bytes of rows held until commit.
   virtual int64_t held_bytes() const { return 0; }
 };

@@ -24,12 +24,35 @@
 
 namespace millrace {
 
-// A partition is known by its name, unique within the table: "topic/3", a file's path.
+// A partition is known by its name, unique within the table and never used for another: "topic/3",
+// a file's path. What comes later under a name that is taken has a number behind it (NextLife).
 using PartitionName = std::string;
+
+// "topic/3" → "topic/3#2" → "topic/3#3", and what was before the number.
+PartitionName NextLife(const PartitionName& name);
+PartitionName FirstLife(const PartitionName& name);
+// Of two with one first name.
+inline bool IsLaterLife(const PartitionName& name, const PartitionName& than) {
+  return name.size() != than.size() ? name.size() > than.size() : name > than;
+}
 
 struct PartitionOffset {
   PartitionName partition;
   Offset offset;
+};
+
+// A partition as a job knows it.
+struct KnownPartition {
+  PartitionName name;
+  Offset next;                // read, or to be read again, below; the log ends here or later
+  std::string identity = {};  // as TopicIds gave it; empty = not known, taken as it is found
+  bool retired = false;       // it is not read any more
+};
+
+enum class PartitionPhase {
+  kOpen,
+  kClosed,  // whole: nothing will come behind stable_end
+  kGone,    // not there any more; stable_end is as far as it was ever seen
 };
 
 // Ends of a partition as seen at one moment.
@@ -38,6 +61,9 @@ struct PartitionEnd {
   Offset stable_end;            // LSO: every offset below may be planned
   Offset high_watermark;        // ≥ stable_end; what lies between belongs to open transactions
   double bytes_per_offset = 0;  // of what lies before it, where the source can tell; 0 = not known
+  PartitionPhase phase = PartitionPhase::kOpen;
+  std::string why = {};       // it is closed or gone, for people: "its topic was deleted"
+  std::string identity = {};  // tells it from others better than what was known; empty = as before
 };
 
 // FAILED_PRECONDITION unless `now` may be the topic that `before` was: ids as
@@ -51,8 +77,23 @@ class SourceEnumerator {
  public:
   virtual ~SourceEnumerator() = default;
 
-  // All partitions there are now. NOT_FOUND names what is missing and what is near it.
+  // Tells what a job knows of partitions, replacing what was told of the same names before: at its
+  // start, and whenever one has been found or retired. Those have the names that they had.
+  virtual void Remember(const std::vector<KnownPartition>& known) { (void)known; }
+
+  // All partitions there are now, but of retired ones only those that have something to read again.
+  // NOT_FOUND names what is missing and what is near it.
   virtual absl::StatusOr<std::vector<PartitionName>> Discover(absl::Duration timeout) = 0;
+
+  // Whether the table's options mean this partition, wherever it is. No I/O.
+  virtual bool Selects(const KnownPartition& partition) const {
+    (void)partition;
+    return true;
+  }
+
+  // Whether partitions may come and go (topics by a pattern, files): Ends tells which are gone.
+  // Otherwise one that is gone is an error.
+  virtual bool may_lose_partitions() const { return false; }
 
   // Where a new job starts in these partitions, by the table's `start` option.
   virtual absl::StatusOr<std::vector<PartitionOffset>> ResolveStart(
@@ -61,13 +102,14 @@ class SourceEnumerator {
   virtual absl::StatusOr<std::vector<PartitionOffset>> ResolveEarliest(
       const std::vector<PartitionName>& partitions, absl::Duration timeout) = 0;
 
-  // OUT_OF_RANGE or NOT_FOUND when a partition is gone (topic deleted).
+  // In the same order. OUT_OF_RANGE or NOT_FOUND when a partition is gone (topic deleted) that may
+  // not go.
   virtual absl::StatusOr<std::vector<PartitionEnd>> Ends(
       const std::vector<PartitionName>& partitions, absl::Duration timeout) = 0;
 
-  // Tells each partition from one of the same name in another life, whose offsets mean other
-  // records (Kafka: the id of its topic, which a topic that is deleted and made again does not
-  // keep). Empty where nothing tells.
+  // The identities of partitions that there are: what tells each from one of the same name in
+  // another life, whose offsets mean other records (Kafka: the id of its topic, which a topic that
+  // is deleted and made again does not keep). Empty where nothing tells.
   virtual absl::StatusOr<std::vector<std::string>> TopicIds(
       const std::vector<PartitionName>& partitions, absl::Duration timeout) {
     (void)timeout;
@@ -122,8 +164,8 @@ class SourceReader {
  public:
   virtual ~SourceReader() = default;
 
-  // Starts to prefetch `partition` at `offset`. Errors of the connection appear from Read.
-  virtual absl::Status Assign(const PartitionName& partition, Offset offset) = 0;
+  // Starts to prefetch the partition at `next`. Errors of the connection appear from Read.
+  virtual absl::Status Assign(const KnownPartition& partition) = 0;
   virtual void Unassign(const PartitionName& partition) = 0;
 
   // The next records of `partition` with offsets in [position, end), at most about `max_rows`,

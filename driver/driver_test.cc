@@ -27,6 +27,7 @@
 namespace millrace {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -272,6 +273,61 @@ TEST_F(DriverTest, AChangedScriptGoesOnWhereTheJobStopped) {
   EXPECT_TRUE(changed->resumed());
   UntilRecords("words", 4);
   EXPECT_EQ(executor->runs().back().splits(0).begin(), 5);
+}
+
+TEST_F(DriverTest, WhatAChangedScriptDoesNotSelectIsRetiredAndSaid) {
+  world_.SetEnd("q/0", 7);
+  const auto reading = [](const std::string& prefix) {
+    return absl::StrReplaceAll(kScript,
+                               {{"'fake'", absl::StrCat("'fake', prefix = '", prefix, "'")}});
+  };
+  StartDriverWithJournal();
+  auto executor = NewExecutor("e");
+  ASSERT_TRUE(Submit(reading("p/"), "words").ok());
+  UntilRecords("words", 15);
+  ASSERT_TRUE(Stop("words").ok());
+  const auto changed = Submit(reading("q/"), "words");
+  ASSERT_TRUE(changed.ok()) << changed.status();
+  ASSERT_EQ(changed->notices_size(), 2);
+  EXPECT_EQ(changed->notices(0),
+            "partition p/0 of source table \"lines\" is retired at offset 10: the script does not "
+            "select it any more");
+  UntilRecords("words", 7);
+  world_.SetEnd("p/0", 20);  // nobody looks
+  world_.SetEnd("q/0", 9);
+  UntilRecords("words", 9);
+  EXPECT_EQ(Show("words").summary().retired_partitions(), 2);
+  EXPECT_EQ(executor->starts().back().assignment().partitions_size(), 1);
+  // The next driver knows it from the journal; selected again, it goes on where it was left.
+  ASSERT_TRUE(Stop("words").ok());
+  executor.reset();
+  driver_.reset();
+  StartDriverWithJournal();
+  executor = NewExecutor("e2");
+  const auto back = Submit(reading(""), "words");
+  ASSERT_TRUE(back.ok()) << back.status();
+  UntilRecords("words", 10);
+  EXPECT_EQ(executor->runs().back().splits(0).begin(), 10);
+  EXPECT_EQ(Show("words").summary().retired_partitions(), 0);
+}
+
+TEST_F(DriverTest, APartitionThatIsGoneIsRetiredRunningOrStopped) {
+  StartDriver();
+  const auto executor = NewExecutor("e");
+  ASSERT_TRUE(Submit(kScript, "words").ok());
+  UntilRecords("words", 15);
+  world_.Remove("p/0");
+  Until("p/0 is retired", [&] { return Show("words").summary().retired_partitions() == 1; });
+  EXPECT_THAT(Show("words").partitions(1).retired(), HasSubstr("it was deleted"));
+  world_.SetEnd("p/1", 6);
+  UntilRecords("words", 16);
+  ASSERT_TRUE(Stop("words").ok());
+  world_.Remove("p/1");
+  world_.SetEnd("p/2", 3);
+  const auto again = Submit(kScript, "words");
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_THAT(again->notices(), Contains(HasSubstr("p/1")));
+  UntilRecords("words", 3);
 }
 
 TEST_F(DriverTest, CancelledNameBeginsAnew) {

@@ -55,11 +55,10 @@ prometheus::Histogram& MetricsRegistry::Histogram(const std::string& name, const
   return FindOrAdd<prometheus::Histogram>(family, labels, buckets);
 }
 
-void MetricsRegistry::RemoveLabelled(const std::string& name, const std::string& value) {
+void MetricsRegistry::RemoveLabelled(const MetricLabels& labels) {
   std::lock_guard<std::mutex> lock(mutex_);
   const auto gone = [&](const Entry& entry) {
-    const auto found = entry.labels.find(name);
-    return found != entry.labels.end() && found->second == value;
+    return std::includes(entry.labels.begin(), entry.labels.end(), labels.begin(), labels.end());
   };
   for (const Entry& entry : entries_) {
     if (gone(entry)) {

@@ -46,9 +46,9 @@ class MetricsRegistry {
                                    const MetricLabels& labels = {},
                                    const std::vector<double>& buckets = DurationBuckets());
 
-  // Removes every metric whose label `name` is `value`: a job that is gone. Nobody may use
-  // references to them any more.
-  void RemoveLabelled(const std::string& name, const std::string& value);
+  // Removes every metric that has all of these labels, maybe among others: those of a job that is
+  // gone. Nobody may use references to them any more.
+  void RemoveLabelled(const MetricLabels& labels);
 
   const std::shared_ptr<prometheus::Registry>& prometheus_registry() const { return registry_; }
 

@@ -37,7 +37,9 @@ TEST(MetricsTest, RemovesOnlyWhatCarriesTheLabel) {
   MetricsRegistry registry;
   registry.Gauge("test_lag", "Lag.", {{"job", "gone"}}).Set(1);
   registry.Gauge("test_lag", "Lag.", {{"job", "stays"}}).Set(2);
-  registry.RemoveLabelled("job", "gone");
+  registry.Gauge("test_lag", "Lag.", {{"job", "stays"}, {"partition", "gone"}}).Set(3);
+  registry.RemoveLabelled({{"job", "stays"}, {"partition", "gone"}});
+  registry.RemoveLabelled({{"job", "gone"}});
   auto exposer = MetricsExposer::Start("127.0.0.1:0", registry, "--metrics");
   ASSERT_TRUE(exposer.ok()) << exposer.status();
   const std::string page = Get((*exposer)->address());

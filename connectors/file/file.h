@@ -2,8 +2,9 @@
 //
 // Source: option path (a file, a directory or a glob), format raw, json or csv, follow (records
 // that are appended are read, the last one only once its line has ended; new files too), start
-// (latest with follow), header (csv). A partition is a file by its path, an offset the byte where a
-// record begins. Files are only ever appended to: one that gets shorter is an error.
+// (latest with follow), header (csv), on_data_loss. A partition is a file by its identity
+// (file_identity.h), an offset the byte where a record begins. Files may be appended to, rotated
+// and deleted (file_enumerator.h).
 //
 // Sink: options path (a directory), format, roll_size and roll_interval (docs/sql.md). Each sink
 // shard appends committed batches to a file of its own with fsync; the file is hidden until it is
@@ -14,14 +15,16 @@
 
 #include <memory>
 
+#include "common/base/clock.h"
 #include "common/storage/file_system.h"
 #include "connectors/registry.h"
 
 namespace millrace {
 
 // `formats` is where formats are looked up; it must outlive the connectors and what they create, as
-// must `files`, where the sink writes.
-std::unique_ptr<SourceConnector> NewFileSourceConnector(const ConnectorRegistry* formats);
+// must `files`, where the sink writes, and `clock`, which says how old a file is.
+std::unique_ptr<SourceConnector> NewFileSourceConnector(const ConnectorRegistry* formats,
+                                                        Clock* clock = Clock::Real());
 std::unique_ptr<SinkConnector> NewFileSinkConnector(const ConnectorRegistry* formats,
                                                     FileSystem* files = FileSystem::Real());
 

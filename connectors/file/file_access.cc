@@ -181,27 +181,22 @@ absl::StatusOr<int64_t> NextRecord(const FileHandle& file, const std::string& pa
   }
 }
 
-absl::StatusOr<int64_t> CompleteRecords::End() {
-  ASSIGN_OR_RETURN(FileHandle file, FileHandle::OpenToRead(path_));
-  ASSIGN_OR_RETURN(int64_t size, FileSize(file, path_));
-  if (size < end_) {
-    return absl::OutOfRangeError(
-        absl::StrCat(path_, " was cut to ", size, " bytes; records up to ", end_,
-                     " have been seen. Files that are followed may only grow"));
-  }
+absl::StatusOr<int64_t> CompleteRecords::End(const FileHandle& file, const std::string& path,
+                                             int64_t size) {
   if (size != size_) {
-    ASSIGN_OR_RETURN(end_, csv_ ? ScanForward(file, size) : LastLineEnd(file, size));
+    ASSIGN_OR_RETURN(end_, csv_ ? ScanForward(file, path, size) : LastLineEnd(file, path, size));
     size_ = size;
   }
   return end_;
 }
 
-absl::StatusOr<int64_t> CompleteRecords::LastLineEnd(const FileHandle& file, int64_t size) const {
+absl::StatusOr<int64_t> CompleteRecords::LastLineEnd(const FileHandle& file,
+                                                     const std::string& path, int64_t size) const {
   std::string block;
   for (int64_t stop = size; stop > end_;) {
     int64_t begin = std::max(end_, stop - static_cast<int64_t>(kScanBytes));
     block.resize(static_cast<size_t>(stop - begin));
-    ASSIGN_OR_RETURN(size_t count, ReadAt(file, path_, begin, block.data(), block.size()));
+    ASSIGN_OR_RETURN(size_t count, ReadAt(file, path, begin, block.data(), block.size()));
     size_t newline = std::string_view(block.data(), count).rfind('\n');
     if (newline != std::string_view::npos) {
       return begin + static_cast<int64_t>(newline) + 1;
@@ -211,13 +206,14 @@ absl::StatusOr<int64_t> CompleteRecords::LastLineEnd(const FileHandle& file, int
   return end_;
 }
 
-absl::StatusOr<int64_t> CompleteRecords::ScanForward(const FileHandle& file, int64_t size) const {
+absl::StatusOr<int64_t> CompleteRecords::ScanForward(const FileHandle& file,
+                                                     const std::string& path, int64_t size) const {
   int64_t end = end_;
   size_t wanted = kScanBytes;
   std::string block;
   while (end < size) {
     block.resize(std::min(wanted, static_cast<size_t>(size - end)));
-    ASSIGN_OR_RETURN(size_t count, ReadAt(file, path_, end, block.data(), block.size()));
+    ASSIGN_OR_RETURN(size_t count, ReadAt(file, path, end, block.data(), block.size()));
     std::string_view bytes(block.data(), count);
     size_t done = 0;
     for (size_t next = 0; (next = FindRecordEnd(bytes, done, true)) != std::string_view::npos;) {

@@ -55,14 +55,16 @@ absl::StatusOr<int64_t> NextRecord(const FileHandle& file, const std::string& pa
 // How far a growing file holds complete records. Thread-compatible; remembers where it was.
 class CompleteRecords {
  public:
-  CompleteRecords(std::string path, bool csv) : path_(std::move(path)), csv_(csv) {}
-  absl::StatusOr<int64_t> End();
+  explicit CompleteRecords(bool csv) : csv_(csv) {}
+  // REQUIRES: the file holds what it held before, and has `size` bytes now.
+  absl::StatusOr<int64_t> End(const FileHandle& file, const std::string& path, int64_t size);
 
  private:
-  absl::StatusOr<int64_t> LastLineEnd(const FileHandle& file, int64_t size) const;
-  absl::StatusOr<int64_t> ScanForward(const FileHandle& file, int64_t size) const;
+  absl::StatusOr<int64_t> LastLineEnd(const FileHandle& file, const std::string& path,
+                                      int64_t size) const;
+  absl::StatusOr<int64_t> ScanForward(const FileHandle& file, const std::string& path,
+                                      int64_t size) const;
 
-  std::string path_;
   bool csv_;
   int64_t size_ = 0;  // of the file when end_ was found
   int64_t end_ = 0;

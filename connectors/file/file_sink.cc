@@ -133,6 +133,10 @@ class FileWriter : public SinkWriter {
     std::lock_guard<std::mutex> lock(mutex_);
     return wake_at_us_;
   }
+  bool hides_rows() const override {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return hides_rows_;
+  }
   int64_t held_bytes() const override {
     std::lock_guard<std::mutex> lock(mutex_);
     return held_bytes_;
@@ -161,6 +165,7 @@ class FileWriter : public SinkWriter {
     committed_ = files_.marker().batch;
     marker_ = files_.marker().ToString();
     wake_at_us_ = files_.wake_at_us();
+    hides_rows_ = !files_.marker().open.empty() || !files_.marker().closed.empty();
   }
 
   absl::Status CheckBound() const {
@@ -185,6 +190,7 @@ class FileWriter : public SinkWriter {
   BatchId committed_;
   std::string marker_;  // as the claim or the last Commit made it
   int64_t wake_at_us_ = 0;
+  bool hides_rows_ = false;
 };
 
 class FileSinkConnector : public SinkConnector {

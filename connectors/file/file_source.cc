@@ -1,7 +1,10 @@
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,6 +14,9 @@
 #include "common/base/status.h"
 #include "connectors/file/file.h"
 #include "connectors/file/file_access.h"
+#include "connectors/file/file_enumerator.h"
+#include "connectors/file/file_finder.h"
+#include "connectors/file/file_identity.h"
 #include "connectors/formats/utf8.h"
 #include "connectors/options.h"
 #include "connectors/record_hash.h"
@@ -22,109 +28,48 @@ constexpr size_t kBlockBytes = 1 << 20;
 constexpr size_t kMaxRecordBytes = 64 << 20;
 
 struct FileOptions {
-  std::string path;
-  bool follow = false;
-  bool latest = false;
-  bool csv = false;
+  FileEnumerator::Options files;
   bool header = false;
   bool skip_blank = false;
+  bool skip_lost = false;
 };
 
 absl::StatusOr<FileOptions> ParseOptions(const proto::Source& source) {
   const OptionMap& options = source.options();
   FileOptions out;
-  ASSIGN_OR_RETURN(out.path,
+  ASSIGN_OR_RETURN(out.files.path,
                    RequiredOption(options, "file", "path", "'/data/events' or '/data/*.csv'"));
-  ASSIGN_OR_RETURN(out.follow, BoolOption(options, "follow", false));
+  ASSIGN_OR_RETURN(out.files.follow, BoolOption(options, "follow", false));
   ASSIGN_OR_RETURN(std::string start,
                    ChoiceOption(options, "start", "earliest", {"earliest", "latest"}));
-  out.latest = start == "latest";
-  if (out.latest && !out.follow) {
+  out.files.latest = start == "latest";
+  if (out.files.latest && !out.files.follow) {
     return absl::InvalidArgumentError(
         "option start = 'latest' needs follow = true: otherwise there is nothing to read");
   }
-  out.csv = source.format() == "csv";
+  out.files.csv = source.format() == "csv";
+  ASSIGN_OR_RETURN(std::string loss,
+                   ChoiceOption(options, "on_data_loss", "fail", {"fail", "skip"}));
+  out.skip_lost = loss == "skip";
   ASSIGN_OR_RETURN(out.header, BoolOption(options, "header", false));
   // In CSV of one column an empty line is a record: its NULL.
   out.skip_blank = source.format() == "json" || (out.csv && source.declared_size() > 1);
   return out;
 }
 
-class FileEnumerator : public SourceEnumerator {
- public:
-  FileEnumerator(FileOptions options, const AccessPolicy* access)
-      : options_(std::move(options)), access_(*access) {}
-
-  absl::StatusOr<std::vector<PartitionName>> Discover(absl::Duration) override {
-    RETURN_IF_ERROR(access_.CheckPath(options_.path));
-    ASSIGN_OR_RETURN(std::vector<PartitionName> paths, ListFiles(options_.path, options_.follow));
-    for (const PartitionName& path : paths) {
-      RETURN_IF_ERROR(access_.CheckFile(path));  // links may lead elsewhere
-    }
-    return paths;
-  }
-
-  absl::StatusOr<std::vector<PartitionOffset>> ResolveStart(
-      const std::vector<PartitionName>& partitions, absl::Duration timeout) override {
-    if (!options_.latest) {
-      return ResolveEarliest(partitions, timeout);
-    }
-    std::vector<PartitionOffset> out;
-    for (const PartitionName& path : partitions) {
-      ASSIGN_OR_RETURN(int64_t end, EndOf(path));
-      out.push_back({path, Offset(end)});
-    }
-    return out;
-  }
-
-  absl::StatusOr<std::vector<PartitionOffset>> ResolveEarliest(
-      const std::vector<PartitionName>& partitions, absl::Duration) override {
-    std::vector<PartitionOffset> out;
-    out.reserve(partitions.size());
-    for (const PartitionName& path : partitions) {
-      out.push_back({path, Offset(0)});
-    }
-    return out;
-  }
-
-  absl::StatusOr<std::vector<PartitionEnd>> Ends(const std::vector<PartitionName>& partitions,
-                                                 absl::Duration) override {
-    std::vector<PartitionEnd> out;
-    for (const PartitionName& path : partitions) {
-      ASSIGN_OR_RETURN(int64_t end, EndOf(path));
-      out.push_back({path, Offset(end), Offset(end)});
-    }
-    return out;
-  }
-
-  absl::Status PublishOffsets(const std::vector<PartitionOffset>&, absl::Duration) override {
-    return absl::OkStatus();
-  }
-  bool bounded() const override { return !options_.follow; }
-
- private:
-  absl::StatusOr<int64_t> EndOf(const std::string& path) {
-    if (options_.follow) {
-      return complete_.try_emplace(path, path, options_.csv).first->second.End();
-    }
-    ASSIGN_OR_RETURN(FileHandle file, FileHandle::OpenToRead(path));
-    return FileSize(file, path);
-  }
-
-  const FileOptions options_;
-  const AccessPolicy& access_;
-  std::map<std::string, CompleteRecords> complete_;
-};
-
 // One file under reading. Used by one thread at a time.
 class FilePartition {
  public:
-  FilePartition(std::string path, int64_t position, FileOptions options,
-                std::unique_ptr<FormatDecoder> decoder)
-      : path_(std::move(path)),
+  // `identity`: none where only the name is known.
+  FilePartition(const PartitionName& name, std::optional<FileIdentity> identity, int64_t position,
+                FileOptions options, std::unique_ptr<FormatDecoder> decoder,
+                const AccessPolicy* access)
+      : path_(PathOfPartition(name)),
+        identity_(std::move(identity)),
         position_(position),
         options_(std::move(options)),
-        decoder_(std::move(decoder)) {}
+        decoder_(std::move(decoder)),
+        access_(*access) {}
 
   absl::StatusOr<SourceChunk> Read(const proto::Source& source, int64_t end, size_t max_rows,
                                    uint64_t hash_seed) {
@@ -132,30 +77,99 @@ class FilePartition {
     SourceChunk chunk;
     chunk.next = Offset(position_);
     if (position_ < end) {
-      RETURN_IF_ERROR(Open(end));
-      RETURN_IF_ERROR(Collect(end, std::max<size_t>(max_rows, 1), &chunk));
-      // A record that begins before `end` is the split's to its last byte; the next split begins
-      // with a gap.
-      chunk.next = Offset(std::min(record_, end));
+      const absl::Status there = ReadUpTo(end, std::max<size_t>(max_rows, 1), &chunk);
+      if (absl::IsNotFound(there)) {
+        RETURN_IF_ERROR(Lose(end, there, &chunk));
+      }
+      RETURN_IF_ERROR(absl::IsNotFound(there) ? absl::OkStatus() : there);
     }
     RETURN_IF_ERROR(Decode(source, hash_seed, &chunk));
     position_ = chunk.next.value();
+    if (position_ >= size_) {
+      // Thousands of files may lie idle; what is added is found by opening it again.
+      file_ = FileHandle();
+      block_ = nullptr;
+    }
     return chunk;
   }
 
  private:
+  // NOT_FOUND if the file is not to be found any more as far as `end`.
+  absl::Status ReadUpTo(int64_t end, size_t max_rows, SourceChunk* chunk) {
+    RETURN_IF_ERROR(Open(end));
+    RETURN_IF_ERROR(Collect(end, max_rows, chunk));
+    // A record that begins before `end` is the split's to its last byte; the next split begins with
+    // a gap.
+    chunk->next = Offset(std::min(record_, end));
+    return absl::OkStatus();
+  }
+
+  // What is left of the split is gone: an error, or counted.
+  absl::Status Lose(int64_t end, const absl::Status& why, SourceChunk* chunk) {
+    if (!options_.skip_lost) {
+      return absl::OutOfRangeError(
+          absl::StrCat(why.message(), ": bytes [", position_, ", ", end,
+                       ") of it are lost; to go on without them: option on_data_loss = 'skip'"));
+    }
+    spdlog::warn("{}: bytes [{}, {}) of {} are lost; going on, as on_data_loss = 'skip' says",
+                 ToStd(why.message()), position_, end, path_);
+    records_.clear();
+    *chunk = SourceChunk();
+    chunk->lost_begin = Offset(position_);
+    chunk->lost_end = Offset(end);
+    chunk->next = Offset(end);
+    file_ = FileHandle();
+    block_ = nullptr;
+    record_ = -1;
+    return absl::OkStatus();
+  }
+
   absl::Status Open(int64_t end) {
     if (!file_.is_open()) {
-      ASSIGN_OR_RETURN(file_, FileHandle::OpenToRead(path_));
-      ASSIGN_OR_RETURN(record_, NextRecord(file_, path_, position_, options_.csv));
+      RETURN_IF_ERROR(Find(end));
     }
-    ASSIGN_OR_RETURN(size_, FileSize(file_, path_));
+    ASSIGN_OR_RETURN(size_, FileSize(file_, opened_path_));
     if (size_ < end) {
-      return absl::OutOfRangeError(absl::StrCat(path_, " holds ", size_, " bytes: offsets [",
-                                                std::max(size_, position_), ", ", end,
-                                                ") are lost. Files that are read may only grow"));
+      RETURN_IF_ERROR(Find(end));
+    }
+    if (record_ < 0) {
+      ASSIGN_OR_RETURN(record_, NextRecord(file_, opened_path_, position_, options_.files.csv));
     }
     return absl::OkStatus();
+  }
+
+  // Opens the file, whatever it is called now.
+  absl::Status Find(int64_t end) {
+    file_ = FileHandle();
+    block_ = nullptr;
+    if (!identity_.has_value()) {
+      opened_path_ = path_;
+      RETURN_IF_ERROR(access_.CheckFile(path_));
+      ASSIGN_OR_RETURN(file_, FileHandle::OpenToRead(path_));
+      ASSIGN_OR_RETURN(size_, FileSize(file_, path_));
+      return size_ >= end ? absl::OkStatus()
+                          : absl::NotFoundError(absl::StrCat("file ", path_, " holds ", size_,
+                                                             " bytes: it was cut"));
+    }
+    ASSIGN_OR_RETURN(FoundFile found,
+                     FindFile(*identity_, end, [](const FileStat&) { return false; }));
+    // The identity came over the network, and links may lead elsewhere.
+    RETURN_IF_ERROR(access_.CheckFile(found.path));
+    file_ = std::move(found.file);
+    opened_path_ = found.path;
+    size_ = found.stat.size;
+    return absl::OkStatus();
+  }
+
+  // Whether the file still is what it was. Asked after each read of it: rotation by copying cuts it
+  // in place, and it may have grown again since.
+  absl::StatusOr<bool> IsIntact() const {
+    if (!identity_.has_value()) {
+      return true;
+    }
+    ASSIGN_OR_RETURN(const int64_t size, FileSize(file_, opened_path_));
+    ASSIGN_OR_RETURN(const bool begins_like, BeginsLike(file_, opened_path_, *identity_));
+    return begins_like && size >= size_;
   }
 
   // Takes records that begin in [record_, end), all from one block; moves record_ behind them.
@@ -171,15 +185,13 @@ class FilePartition {
       bool at_end_of_file = block_begin_ + static_cast<int64_t>(block.size()) >= size_;
       while (records_.size() < max_rows && record_ < end) {
         auto from = static_cast<size_t>(record_ - block_begin_);
-        size_t stop = FindRecordEnd(block, from, options_.csv);
+        size_t stop = FindRecordEnd(block, from, options_.files.csv);
         if (stop == std::string_view::npos && !at_end_of_file) {
           break;
         }
-        if (stop == std::string_view::npos && options_.follow) {
-          return absl::UnavailableError(
-              absl::StrCat(path_, " offset ", record_, ": the line has not ended yet"));
-        }
-        stop = std::min(stop, block.size());  // a last line without a line end
+        // A last line without a line end is a record: of a file that is followed, the driver plans
+        // up to it only when nothing will be added.
+        stop = std::min(stop, block.size());
         Add(block.substr(from, stop - from), record_, chunk);
         record_ = block_begin_ + static_cast<int64_t>(stop);
       }
@@ -194,13 +206,19 @@ class FilePartition {
       std::string_view block(block_->data(), block_->size());
       auto begin = static_cast<size_t>(record_ - block_begin_);
       if (begin < block.size() &&
-          FindRecordEnd(block, begin, options_.csv) != std::string_view::npos) {
+          FindRecordEnd(block, begin, options_.files.csv) != std::string_view::npos) {
         return absl::OkStatus();
       }
     }
     auto block =
         std::make_shared<std::vector<char>>(std::min(bytes, static_cast<size_t>(size_ - record_)));
-    ASSIGN_OR_RETURN(size_t count, ReadAt(file_, path_, record_, block->data(), block->size()));
+    ASSIGN_OR_RETURN(size_t count,
+                     ReadAt(file_, opened_path_, record_, block->data(), block->size()));
+    ASSIGN_OR_RETURN(const bool intact, IsIntact());
+    if (!intact) {
+      RETURN_IF_ERROR(Find(record_ + static_cast<int64_t>(block->size())));
+      ASSIGN_OR_RETURN(count, ReadAt(file_, opened_path_, record_, block->data(), block->size()));
+    }
     block->resize(count);
     block_ = std::move(block);
     block_begin_ = record_;
@@ -220,7 +238,7 @@ class FilePartition {
     if (!line.empty() && line.back() == '\r') {
       line.remove_suffix(1);
     }
-    bool is_header = options_.csv && options_.header && offset == 0;
+    bool is_header = options_.files.csv && options_.header && offset == 0;
     if (is_header || (options_.skip_blank && line.empty())) {
       return;
     }
@@ -278,9 +296,11 @@ class FilePartition {
     return column;
   }
 
-  const std::string path_;
-  int64_t position_;     // as Assign or the last chunk said
-  int64_t record_ = -1;  // where the next record begins, ≥ position_; once the file is open
+  const std::string path_;  // under which it began
+  const std::optional<FileIdentity> identity_;
+  std::string opened_path_;  // of file_
+  int64_t position_;         // as Assign or the last chunk said
+  int64_t record_ = -1;      // where the next record begins, ≥ position_; once the file is open
   int64_t size_ = 0;
   const FileOptions options_;
   std::unique_ptr<FormatDecoder> decoder_;
@@ -296,14 +316,18 @@ class FileReader : public SourceReader {
              const AccessPolicy* access)
       : source_(source), options_(std::move(options)), format_(format), access_(*access) {}
 
-  absl::Status Assign(const PartitionName& partition, Offset offset) override {
-    RETURN_IF_ERROR(access_.CheckFile(partition));
+  absl::Status Assign(const KnownPartition& known) override {
     ASSIGN_OR_RETURN(std::unique_ptr<FormatDecoder> decoder, format_->CreateDecoder(source_));
+    std::optional<FileIdentity> identity;
+    if (!known.identity.empty()) {
+      ASSIGN_OR_RETURN(identity, FileIdentity::Parse(known.identity));
+    }
     auto opened = std::make_shared<Assigned>(
-        Assigned{FilePartition(partition, offset.value(), options_, std::move(decoder)),
-                 CompleteRecords(partition, options_.csv), offset.value()});
+        Assigned{FilePartition(known.name, std::move(identity), known.next.value(), options_,
+                               std::move(decoder), &access_),
+                 known.next.value()});
     std::lock_guard<std::mutex> lock(mutex_);
-    partitions_[partition] = std::move(opened);
+    partitions_[known.name] = std::move(opened);
     return absl::OkStatus();
   }
 
@@ -327,29 +351,24 @@ class FileReader : public SourceReader {
     ASSIGN_OR_RETURN(SourceChunk chunk,
                      assigned->file.Read(source_, end.value(), max_rows, hash_seed));
     std::lock_guard<std::mutex> lock(mutex_);
-    assigned->fetched_to = std::max(assigned->fetched_to, chunk.next.value());
+    assigned->read_to = std::max(assigned->read_to, chunk.next.value());
     return chunk;
   }
 
-  // Files need no fetching: all complete records are there.
+  // Files need no fetching: the driver's looks tell how far they go.
   std::vector<PartitionOffset> FetchedTo() override {
     std::lock_guard<std::mutex> lock(mutex_);
     std::vector<PartitionOffset> out;
     for (const auto& [path, assigned] : partitions_) {
-      if (options_.follow) {
-        // An error is Read's to report.
-        assigned->fetched_to = std::max(assigned->fetched_to, assigned->complete.End().value_or(0));
-      }
-      out.push_back({path, Offset(assigned->fetched_to)});
+      out.push_back({path, Offset(assigned->read_to)});
     }
     return out;
   }
 
  private:
   struct Assigned {
-    FilePartition file;        // of the one thread that reads the partition
-    CompleteRecords complete;  // this and the next guarded by mutex_
-    int64_t fetched_to;
+    FilePartition file;  // of the one thread that reads the partition
+    int64_t read_to;     // guarded by mutex_
   };
 
   const proto::Source source_;
@@ -362,12 +381,13 @@ class FileReader : public SourceReader {
 
 class FileSourceConnector : public SourceConnector {
  public:
-  explicit FileSourceConnector(const ConnectorRegistry* formats) : formats_(formats) {}
+  FileSourceConnector(const ConnectorRegistry* formats, Clock* clock)
+      : formats_(formats), clock_(clock) {}
 
   absl::Status Validate(const proto::Source& source) const override {
     ASSIGN_OR_RETURN(const Format* format, FormatOf(source));
     std::vector<std::string> allowed = format->Options();
-    allowed.insert(allowed.end(), {"path", "follow", "start"});
+    allowed.insert(allowed.end(), {"path", "follow", "start", "on_data_loss"});
     RETURN_IF_ERROR(CheckOptionNames(source.options(), "file", allowed));
     RETURN_IF_ERROR(ParseOptions(source).status());
     RETURN_IF_ERROR(CheckSourceColumns(source, MetadataColumns()));
@@ -381,7 +401,7 @@ class FileSourceConnector : public SourceConnector {
   absl::StatusOr<std::unique_ptr<SourceEnumerator>> CreateEnumerator(
       const proto::Source& source, const SourceContext&) const override {
     ASSIGN_OR_RETURN(FileOptions options, ParseOptions(source));
-    return std::make_unique<FileEnumerator>(std::move(options), &formats_->access());
+    return std::make_unique<FileEnumerator>(std::move(options.files), clock_, &formats_->access());
   }
 
   absl::StatusOr<std::unique_ptr<SourceReader>> CreateReader(const proto::Source& source,
@@ -400,13 +420,15 @@ class FileSourceConnector : public SourceConnector {
     return formats_->FindFormat(source.format());
   }
 
-  const ConnectorRegistry* formats_;
+  const ConnectorRegistry* const formats_;
+  Clock* const clock_;
 };
 
 }  // namespace
 
-std::unique_ptr<SourceConnector> NewFileSourceConnector(const ConnectorRegistry* formats) {
-  return std::make_unique<FileSourceConnector>(formats);
+std::unique_ptr<SourceConnector> NewFileSourceConnector(const ConnectorRegistry* formats,
+                                                        Clock* clock) {
+  return std::make_unique<FileSourceConnector>(formats, clock);
 }
 
 }  // namespace millrace

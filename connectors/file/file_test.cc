@@ -66,7 +66,7 @@ class FileTest : public testing::Test {
     EXPECT_TRUE(connector->Validate(source).ok()) << connector->Validate(source);
     auto enumerator = connector->CreateEnumerator(source, SourceContext{});
     auto reader = connector->CreateReader(source, SourceContext{});
-    EXPECT_TRUE((*reader)->Assign(path, Offset(0)).ok());
+    EXPECT_TRUE((*reader)->Assign({path, Offset(0)}).ok());
     int64_t end = EndOf(enumerator->get(), path);
     std::vector<std::string> values;
     for (int64_t position = 0; position < end;) {
@@ -149,7 +149,7 @@ TEST_F(FileTest, ErrorsNameFileAndOffset) {
   Append("f", "{\"value\": \"a\"}\n\nnonsense\n");
   auto connector = NewFileSourceConnector(&registry_);
   auto reader = *connector->CreateReader(Table(Path("f"), "json"), SourceContext{});
-  ASSERT_TRUE(reader->Assign(Path("f"), Offset(0)).ok());
+  ASSERT_TRUE(reader->Assign({Path("f"), Offset(0)}).ok());
   auto chunk = reader->Read(Path("f"), Offset(25), 10, 0, absl::InfiniteFuture());
   ASSERT_TRUE(chunk.ok()) << chunk.status();
   ASSERT_EQ(chunk->offsets.size(), 2u) << "the blank line is no record";
@@ -158,20 +158,22 @@ TEST_F(FileTest, ErrorsNameFileAndOffset) {
                                 Path("f") + " offset 16: not a JSON object"));
 }
 
-TEST_F(FileTest, AFileThatGotShorterIsAnError) {
+TEST_F(FileTest, AFileThatGotShorterIsGone) {
   Append("f", "one\ntwo\n");
   auto connector = NewFileSourceConnector(&registry_);
   proto::Source source = Followed(Table(Path("f"), "raw"));
   auto enumerator = *connector->CreateEnumerator(source, SourceContext{});
   EXPECT_EQ(EndOf(enumerator.get(), Path("f")), 8);
   std::filesystem::resize_file(Path("f"), 4);
-  EXPECT_EQ(enumerator->Ends({Path("f")}, absl::Seconds(1)).status().code(),
-            absl::StatusCode::kOutOfRange);
+  auto ends = enumerator->Ends({Path("f")}, absl::Seconds(1));
+  ASSERT_TRUE(ends.ok()) << ends.status();
+  EXPECT_EQ((*ends)[0].phase, PartitionPhase::kGone);
+  EXPECT_EQ((*ends)[0].stable_end, Offset(8));
   auto reader = *connector->CreateReader(source, SourceContext{});
-  ASSERT_TRUE(reader->Assign(Path("f"), Offset(0)).ok());
+  ASSERT_TRUE(reader->Assign({Path("f"), Offset(0)}).ok());
   absl::Status status = reader->Read(Path("f"), Offset(8), 10, 0, absl::InfiniteFuture()).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kOutOfRange);
-  EXPECT_TRUE(absl::StrContains(status.message(), "offsets [4, 8) are lost")) << status;
+  EXPECT_TRUE(absl::StrContains(status.message(), "bytes [0, 8) of it are lost")) << status;
 }
 
 TEST_F(FileTest, FindsDirectoriesGlobsAndNearNames) {

@@ -138,10 +138,10 @@ class GeneratorReader : public SourceReader {
                   std::vector<ColumnGenerator> generators)
       : source_(source), options_(options), generators_(std::move(generators)) {}
 
-  absl::Status Assign(const PartitionName& partition, Offset offset) override {
-    RETURN_IF_ERROR(PartitionNumber(partition, options_.partitions).status());
+  absl::Status Assign(const KnownPartition& partition) override {
+    RETURN_IF_ERROR(PartitionNumber(partition.name, options_.partitions).status());
     std::lock_guard<std::mutex> lock(mutex_);
-    positions_[partition] = offset.value();
+    positions_[partition.name] = partition.next.value();
     return absl::OkStatus();
   }
 

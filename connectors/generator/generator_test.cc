@@ -44,7 +44,7 @@ std::vector<std::vector<std::string>> Generate(const proto::Source& source,
   auto connector = NewGeneratorSourceConnector();
   EXPECT_TRUE(connector->Validate(source).ok()) << connector->Validate(source);
   auto reader = connector->CreateReader(source, SourceContext{});
-  EXPECT_TRUE((*reader)->Assign(partition, Offset(begin)).ok());
+  EXPECT_TRUE((*reader)->Assign({partition, Offset(begin)}).ok());
   auto chunk = (*reader)->Read(partition, Offset(end), 100000, 0, absl::InfiniteFuture());
   EXPECT_TRUE(chunk.ok()) << chunk.status();
   std::vector<std::vector<std::string>> columns;

@@ -3,6 +3,10 @@
 #include <re2/re2.h>
 
 #include <algorithm>
+#include <iterator>
+#include <map>
+#include <memory>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -44,25 +48,34 @@ class KafkaEnumerator : public SourceEnumerator {
                   bool committed)
       : client_(std::move(client)),
         topics_(std::move(topics)),
+        pattern_(std::make_unique<RE2>(topics_.pattern, RE2::Quiet)),
         start_(std::move(start)),
         committed_(committed) {}
 
+  void Remember(const std::vector<KnownPartition>& known) override {
+    for (const KnownPartition& one : known) {
+      Life& life = lives_[FirstLife(one.name)];
+      // Lives of one partition follow each other; the last one counts.
+      if (!IsLaterLife(life.name, one.name)) {
+        life = {one.name, one.identity};
+      }
+    }
+  }
+
   absl::StatusOr<std::vector<PartitionName>> Discover(absl::Duration timeout) override {
     std::vector<PartitionName> names;
+    absl::Time deadline = absl::Now() + timeout;
     if (!topics_.pattern.empty()) {
       ASSIGN_OR_RETURN(std::vector<KafkaTopicMetadata> all,
                        ListKafkaTopics(client_.get(), timeout));
-      RE2 pattern(topics_.pattern, RE2::Quiet);
       for (const KafkaTopicMetadata& topic : all) {
-        bool internal =
-            absl::StartsWith(topic.name, "__") && !absl::StartsWith(topics_.pattern, "__");
-        if (!internal && RE2::FullMatch(topic.name, pattern)) {
+        if (SelectsTopic(topic.name)) {
           AddPartitions(topic, &names);
         }
       }
+      RETURN_IF_ERROR(NameByLife(deadline - absl::Now(), &names));
       return names;  // none yet is fine: topics may come
     }
-    absl::Time deadline = absl::Now() + timeout;
     for (const std::string& name : topics_.names) {
       const absl::StatusOr<KafkaTopicMetadata> topic =
           FindKafkaTopic(client_.get(), name, deadline - absl::Now());
@@ -71,6 +84,13 @@ class KafkaEnumerator : public SourceEnumerator {
     }
     return names;
   }
+
+  bool Selects(const KnownPartition& partition) const override {
+    const auto parsed = ParseKafkaPartition(partition.name);
+    return parsed.ok() && SelectsTopic(parsed->first);
+  }
+
+  bool may_lose_partitions() const override { return !topics_.pattern.empty(); }
 
   absl::StatusOr<std::vector<PartitionOffset>> ResolveStart(const std::vector<PartitionName>& names,
                                                             absl::Duration timeout) override {
@@ -112,10 +132,30 @@ class KafkaEnumerator : public SourceEnumerator {
   absl::StatusOr<std::vector<PartitionEnd>> Ends(const std::vector<PartitionName>& names,
                                                  absl::Duration timeout) override {
     client_->Poll();
-    ASSIGN_OR_RETURN(std::vector<KafkaPartitionId> partitions, ParseAll(names));
-    std::vector<KafkaOffsetQuery> queries = QueriesFor(partitions, RD_KAFKA_OFFSET_SPEC_LATEST);
-    return RetryWhileUnavailable(
-        timeout, [&](absl::Duration left) { return EndsOnce(names, queries, left); });
+    const absl::Time deadline = absl::Now() + timeout;
+    std::vector<PartitionName> left;
+    std::copy_if(names.begin(), names.end(), std::back_inserter(left),
+                 [this](const PartitionName& name) { return !HasSuccessor(name); });
+    absl::StatusOr<std::vector<PartitionEnd>> ends = EndsOf(left, timeout);
+    if (absl::IsNotFound(ends.status()) && may_lose_partitions()) {
+      RETURN_IF_ERROR(LeaveMissingOut(deadline - absl::Now(), &left));
+      ends = EndsOf(left, deadline - absl::Now());
+    }
+    RETURN_IF_ERROR(ends.status());
+    std::vector<PartitionEnd> out;
+    auto next = ends->begin();
+    for (const PartitionName& name : names) {
+      if (next != ends->end() && next->partition == name) {
+        out.push_back(std::move(*next++));
+        continue;
+      }
+      PartitionEnd& gone = out.emplace_back();
+      gone.partition = name;
+      gone.phase = PartitionPhase::kGone;
+      gone.why =
+          HasSuccessor(name) ? "its topic was deleted and created again" : "its topic was deleted";
+    }
+    return out;
   }
 
   absl::StatusOr<std::vector<std::string>> TopicIds(const std::vector<PartitionName>& names,
@@ -151,6 +191,73 @@ class KafkaEnumerator : public SourceEnumerator {
   }
 
  private:
+  // The last of those that had one name, one after the other.
+  struct Life {
+    PartitionName name;
+    std::string topic_id;
+  };
+
+  bool SelectsTopic(const std::string& topic) const {
+    if (topics_.pattern.empty()) {
+      return std::binary_search(topics_.names.begin(), topics_.names.end(), topic);
+    }
+    const bool internal = absl::StartsWith(topic, "__") && !absl::StartsWith(topics_.pattern, "__");
+    return !internal && RE2::FullMatch(topic, *pattern_);
+  }
+
+  // A topic that was deleted and made again under its name has other partitions than it had.
+  absl::Status NameByLife(absl::Duration timeout, std::vector<PartitionName>* names) {
+    std::vector<PartitionName> known;
+    for (const PartitionName& name : *names) {
+      const auto life = lives_.find(name);
+      if (life != lives_.end() && !life->second.topic_id.empty()) {
+        known.push_back(name);
+      }
+    }
+    if (known.empty()) {
+      return absl::OkStatus();
+    }
+    ASSIGN_OR_RETURN(const std::vector<std::string> ids, TopicIds(known, timeout));
+    std::map<PartitionName, PartitionName> named;
+    for (size_t i = 0; i < known.size(); ++i) {
+      const Life& life = lives_.at(known[i]);
+      named[known[i]] = ids[i].empty() || ids[i] == life.topic_id ? life.name : NextLife(life.name);
+    }
+    for (PartitionName& name : *names) {
+      const auto found = named.find(name);
+      name = found == named.end() ? name : found->second;
+    }
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<std::vector<PartitionEnd>> EndsOf(const std::vector<PartitionName>& names,
+                                                   absl::Duration timeout) {
+    ASSIGN_OR_RETURN(std::vector<KafkaPartitionId> partitions, ParseAll(names));
+    std::vector<KafkaOffsetQuery> queries = QueriesFor(partitions, RD_KAFKA_OFFSET_SPEC_LATEST);
+    return RetryWhileUnavailable(
+        timeout, [&](absl::Duration left) { return EndsOnce(names, queries, left); });
+  }
+
+  bool HasSuccessor(const PartitionName& name) const {
+    const auto life = lives_.find(FirstLife(name));
+    return life != lives_.end() && IsLaterLife(life->second.name, name);
+  }
+
+  // Goes by the cluster's own list, which only a cluster that has brokers gives.
+  absl::Status LeaveMissingOut(absl::Duration timeout, std::vector<PartitionName>* names) {
+    ASSIGN_OR_RETURN(std::vector<KafkaTopicMetadata> all, ListKafkaTopics(client_.get(), timeout));
+    std::vector<PartitionName> existing;
+    for (const KafkaTopicMetadata& topic : all) {
+      AddPartitions(topic, &existing);
+    }
+    const std::set<PartitionName> there(existing.begin(), existing.end());
+    const size_t missing = std::erase_if(
+        *names, [&](const PartitionName& name) { return !there.contains(FirstLife(name)); });
+    return missing > 0
+               ? absl::OkStatus()
+               : absl::UnavailableError("a broker did not know all partitions for a moment");
+  }
+
   static void AddPartitions(const KafkaTopicMetadata& topic, std::vector<PartitionName>* names) {
     for (const auto& partition : topic.partitions) {
       names->push_back(KafkaPartitionName(topic.name, partition.id));
@@ -246,6 +353,8 @@ class KafkaEnumerator : public SourceEnumerator {
 
   std::shared_ptr<KafkaClient> client_;
   KafkaTopicSelection topics_;
+  const std::unique_ptr<const RE2> pattern_;
+  std::map<PartitionName, Life> lives_;  // by their first name
   KafkaStart start_;
   bool committed_;
 };

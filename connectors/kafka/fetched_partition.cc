@@ -266,6 +266,18 @@ absl::StatusOr<FetchedPartition::Taken> FetchedPartition::Take(int64_t end, size
   }
 }
 
+FetchedPartition::Taken FetchedPartition::GiveUp(int64_t end) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  Taken taken{.block = std::make_shared<MessageBlock>(client_),
+              .next = end,
+              .lost_begin = position_,
+              .lost_end = end};
+  spdlog::warn("{} is gone: offsets [{}, {}) are lost; going on, as on_data_loss = 'skip' says",
+               name_, position_, end);
+  position_ = end;
+  return taken;
+}
+
 absl::Status FetchedPartition::TimeoutError(int64_t end) {
   std::string what = absl::StrCat("reading topic ", id_.topic, " partition ", id_.partition,
                                   " at offset ", position_);

@@ -75,6 +75,9 @@ class FetchedPartition : public std::enable_shared_from_this<FetchedPartition> {
   absl::StatusOr<Taken> Take(int64_t end, size_t max_messages, int64_t limit_bytes,
                              absl::Time deadline);
 
+  // The partition is gone: what is left of [position, end) counts as lost.
+  Taken GiveUp(int64_t end);
+
   // All offsets below have been fetched.
   int64_t fetched_to() const { return fetched_to_.load(std::memory_order_acquire); }
   const KafkaPartitionId& id() const { return id_; }

@@ -86,7 +86,7 @@ TEST(MockKafkaCluster, CarriesLinesFromTheSteadyProducerToTheSource) {
   auto reader = *connector->CreateReader(source, context);
   std::set<std::string> lines;
   for (const PartitionEnd& end : *ends) {
-    ASSERT_TRUE(reader->Assign(end.partition, Offset(0)).ok());
+    ASSERT_TRUE(reader->Assign({end.partition, Offset(0)}).ok());
     for (Offset position(0); position < end.stable_end;) {
       auto chunk = reader->Read(end.partition, end.stable_end, 1000, 0, absl::Now() + kTimeout);
       ASSERT_TRUE(chunk.ok()) << chunk.status();

@@ -53,14 +53,15 @@ class KafkaReader : public SourceReader {
     woken_.clear();
   }
 
-  absl::Status Assign(const PartitionName& partition, Offset offset) override {
+  absl::Status Assign(const KnownPartition& known) override {
+    const PartitionName& partition = known.name;
     ASSIGN_OR_RETURN(auto parsed, ParseKafkaPartition(partition));
     Unassign(partition);
     ASSIGN_OR_RETURN(std::unique_ptr<FormatDecoder> decoder, format_->CreateDecoder(source_));
     KafkaPartitionId id{parsed.first, parsed.second};
     auto assigned = std::make_shared<Assigned>(
         Assigned{std::make_shared<FetchedPartition>(
-                     client_, id, offset.value(), on_data_loss_,
+                     client_, id, known.next.value(), on_data_loss_,
                      [this](std::shared_ptr<FetchedPartition> one) { Wake(std::move(one)); }),
                  KafkaChunkBuilder(source_, id, std::move(decoder))});
     {
@@ -97,8 +98,7 @@ class KafkaReader : public SourceReader {
     absl::StatusOr<FetchedPartition::Taken> took =
         fetched->Take(end.value(), std::max<size_t>(max_rows, 1), stage_limit_.load(), deadline);
     if (absl::IsNotFound(took.status())) {
-      return ConfirmKafkaTopicGone(client_.get(), took.status(), fetched->id().topic,
-                                   fetched->id().partition, kConfirmTimeout);
+      took = TakeOfGone(fetched, end.value(), took.status());
     }
     ASSIGN_OR_RETURN(FetchedPartition::Taken taken, std::move(took));
     if (taken.wants_drain && !fetched->signalled.exchange(true)) {
@@ -125,6 +125,22 @@ class KafkaReader : public SourceReader {
   }
 
  private:
+  // Nothing more will come of a topic that is gone: an error, or all of [position, end) is lost.
+  absl::StatusOr<FetchedPartition::Taken> TakeOfGone(FetchedPartition* fetched, int64_t end,
+                                                     const absl::Status& gone) {
+    const absl::Status confirmed = ConfirmKafkaTopicGone(client_.get(), gone, fetched->id().topic,
+                                                         fetched->id().partition, kConfirmTimeout);
+    if (!absl::IsNotFound(confirmed)) {
+      return confirmed;
+    }
+    if (on_data_loss_ == OnDataLoss::kFail) {
+      return absl::NotFoundError(
+          absl::StrCat(confirmed.message(), ": records up to offset ", end,
+                       " are lost; to go on without them: option on_data_loss = 'skip'"));
+    }
+    return fetched->GiveUp(end);
+  }
+
   struct Assigned {
     std::shared_ptr<FetchedPartition> fetched;
     KafkaChunkBuilder builder;  // used by the partition's one reading thread

@@ -218,13 +218,14 @@ PartitionName KafkaPartitionName(std::string_view topic, int32_t partition) {
   return absl::StrCat(ToAbsl(topic), "/", partition);
 }
 
-absl::StatusOr<std::pair<std::string, int32_t>> ParseKafkaPartition(const PartitionName& name) {
+absl::StatusOr<std::pair<std::string, int32_t>> ParseKafkaPartition(const PartitionName& full) {
+  const PartitionName name = FirstLife(full);
   size_t slash = name.rfind('/');
   int32_t partition = -1;
   if (slash == std::string::npos || slash == 0 ||
       !absl::SimpleAtoi(name.substr(slash + 1), &partition) || partition < 0) {
     return absl::InvalidArgumentError(
-        absl::StrCat("\"", name, "\" is no Kafka partition; one looks like topic/0"));
+        absl::StrCat("\"", full, "\" is no Kafka partition; one looks like topic/0"));
   }
   return std::make_pair(name.substr(0, slash), partition);
 }

@@ -53,7 +53,7 @@ absl::Status NoSuchTopic(const std::string& topic, const std::vector<KafkaTopicM
 // The same status; a NOT_FOUND also says how to make the topic, for whoever wants it to be there.
 absl::Status WithCreationAdvice(const absl::Status& status, const std::string& topic);
 
-// "topic/3" and back. Topic names hold no slash.
+// "topic/3" and back, in whichever life. Topic names hold neither slash nor '#'.
 PartitionName KafkaPartitionName(std::string_view topic, int32_t partition);
 absl::StatusOr<std::pair<std::string, int32_t>> ParseKafkaPartition(const PartitionName& name);
 

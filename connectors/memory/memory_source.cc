@@ -97,10 +97,10 @@ class MemoryReader : public SourceReader {
   }
   ~MemoryReader() override { listener_.reset(); }  // before the table
 
-  absl::Status Assign(const PartitionName& partition, Offset offset) override {
-    RETURN_IF_ERROR(PartitionNumber(partition).status());
+  absl::Status Assign(const KnownPartition& partition) override {
+    RETURN_IF_ERROR(PartitionNumber(partition.name).status());
     std::lock_guard<std::mutex> lock(mutex_);
-    positions_[partition] = offset.value();
+    positions_[partition.name] = partition.next.value();
     return absl::OkStatus();
   }
 

@@ -188,9 +188,8 @@ bool JobState::HasInput() const {
   if (runs_empty_first_ && last_planned_ == BatchId(0)) {
     return true;
   }
-  return std::any_of(
-             partitions_.begin(), partitions_.end(),
-             [](const Partition& p) { return std::min(p.stable_end, p.stop_at) > p.planned_to; }) ||
+  return std::any_of(partitions_.begin(), partitions_.end(),
+                     [](const Partition& p) { return PlannableEnd(p) > p.planned_to; }) ||
          std::any_of(unplanned_.begin(), unplanned_.end(),
                      [](const UnplannedPartition& p) { return p.stable_end > p.start; });
 }
@@ -248,22 +247,43 @@ int64_t JobState::TickDueUs() const {
   return std::max(next_tick_us_, grid_us_ + ticks * batch_duration_us_);
 }
 
-// What max_rate_per_partition lets through in the batch that is planned now.
-int64_t JobState::AllowedPerPartition() const {
+// What max_rate_per_partition lets through of it in a batch that is planned now.
+int64_t JobState::AllowedPositions(Partition* partition) {
   const int64_t rate = settings_.max_rate_per_partition;
   if (rate == 0) {
     return INT64_MAX;
   }
-  const int64_t span_us = batch_duration_us_ > 0 ? batch_duration_us_
-                                                 : std::clamp(now_.mono_us - last_plan_us_,
-                                                              kLeastRatedIntervalUs, kSecondUs);
-  return std::max<int64_t>(static_cast<int64_t>(static_cast<__int128>(rate) * span_us / kSecondUs),
-                           1);
+  return batch_duration_us_ > 0
+             ? partition->pace.Allowed(rate, batch_duration_us_, batch_duration_us_, now_.mono_us)
+             : partition->pace.Allowed(rate, kLeastRatedIntervalUs, kSecondUs, now_.mono_us);
+}
+
+// Whether there is input, but a batch that is planned now may have none of it.
+bool JobState::IsHeldByRate() {
+  if (settings_.max_rate_per_partition == 0 || WakeDueUs() <= now_.mono_us) {
+    return false;
+  }
+  bool held = false;
+  for (Partition& partition : partitions_) {
+    if (PlannableEnd(partition) > partition.planned_to) {
+      if (AllowedPositions(&partition) > 0) {
+        return false;
+      }
+      held = true;
+    }
+  }
+  return held && std::none_of(unplanned_.begin(), unplanned_.end(),
+                              [](const auto& p) { return p.stable_end > p.start; });
 }
 
 bool JobState::PlanNext() {
   const int64_t due_us = TickDueUs();
   if (due_us == kNever || now_.mono_us < due_us || !clock_.MayPlan(now_)) {
+    return false;
+  }
+  if (IsHeldByRate()) {
+    ScheduleNextTick(due_us, /*backlog=*/false);
+    NoteInput();
     return false;
   }
   PlanBatch(due_us);
@@ -291,60 +311,26 @@ void JobState::PlanBatch(int64_t due_us) {
   planned->set_batch_time_us(batch.plan.batch_time_us);
   planned->set_parallelism(history_.plan().parallelism());
   for (const PlannedSplit& split : batch.plan.splits) {
-    FillSplit(split, partitions_[split.ordinal].source, partitions_[split.ordinal].name,
-              planned->add_splits());
+    const Partition& partition = partitions_[split.ordinal];
+    FillSplit(split, partition.source, partition.name, planned->add_splits());
+    if (partition.stable_end > split.end) {
+      planned->mutable_splits()->rbegin()->set_seen_end(partition.stable_end);
+    }
   }
+  batch.retired = std::exchange(retired_untold_, {});
   planned->mutable_new_partitions()->Add(batch.new_partitions.begin(), batch.new_partitions.end());
   Append(std::move(record));
   Launch(std::move(batch));
   ScheduleNextTick(due_us, backlog);
 }
 
-// Partitions found while the job runs enter with the first batch that finds something in them. What
-// is placed already stays where it is until the next epoch.
-void JobState::AdmitNewPartitions(InFlight* batch) {
-  std::vector<UnplannedPartition> still_empty;
-  for (UnplannedPartition& found : unplanned_) {
-    if (found.stable_end <= found.start) {
-      still_empty.push_back(std::move(found));
-      continue;
-    }
-    std::vector<uint32_t> counts(members_.size());
-    for (const Partition& partition : partitions_) {
-      ++counts[partition.owner];
-    }
-    const uint32_t ordinal = static_cast<uint32_t>(partitions_.size());
-    Partition partition;
-    partition.source = found.source;
-    partition.name = found.name;
-    partition.planned_to = found.start;
-    partition.stable_end = found.stable_end;
-    partition.high_watermark = found.high_watermark;
-    partition.owner = LeastLoaded(MemberSlots(), counts);
-    previous_partition_owners_.resize(ordinal);
-    previous_partition_owners_.push_back(members_[partition.owner].id);
-    ordinals_[{found.source, found.name}] = ordinal;
-    partitions_.push_back(std::move(partition));
-
-    proto::PartitionStart& start = batch->new_partitions.emplace_back();
-    start.mutable_key()->set_source(found.source);
-    start.mutable_key()->set_partition(found.name);
-    start.set_offset(found.start);
-    start.set_ordinal(ordinal);
-    start.set_topic_id(found.topic_id);
-  }
-  unplanned_ = std::move(still_empty);
-}
-
 void JobState::AddSplits(InFlight* batch, bool* backlog) {
   std::vector<SplitDemand> demands(partitions_.size());
-  const int64_t allowed = AllowedPerPartition();
   for (size_t i = 0; i < partitions_.size(); ++i) {
-    demands[i].lag =
-        std::min(partitions_[i].stable_end, partitions_[i].stop_at) - partitions_[i].planned_to;
-    demands[i].limit = allowed;
+    demands[i].lag = PlannableEnd(partitions_[i]) - partitions_[i].planned_to;
+    demands[i].limit = AllowedPositions(&partitions_[i]);
   }
-  batch->budget = controller_.Budget(partitions_.size());
+  batch->budget = controller_.Budget(ReadPartitions());
   const SplitShares shares = ShareBudget(demands, batch->budget);
   for (uint32_t ordinal = 0; ordinal < partitions_.size(); ++ordinal) {
     if (shares.offsets[ordinal] > 0) {
@@ -358,7 +344,6 @@ void JobState::AddSplits(InFlight* batch, bool* backlog) {
 }
 
 void JobState::ScheduleNextTick(int64_t tick_us, bool backlog) {
-  last_plan_us_ = now_.mono_us;
   input_since_us_ = kNever;
   if (backlog) {
     // Catching up: the next one as soon as there is room.
@@ -407,6 +392,12 @@ proto::RunBatch JobState::RunBatchMessage(const InFlight& batch, size_t member) 
       *run.add_new_partitions() = start;
     }
   }
+  for (const uint32_t ordinal : batch.retired) {
+    if (partitions_[ordinal].owner == member && partitions_[ordinal].retired) {
+      run.add_retired_partitions()->set_source(partitions_[ordinal].source);
+      run.mutable_retired_partitions()->rbegin()->set_partition(partitions_[ordinal].name);
+    }
+  }
   return run;
 }
 
@@ -441,6 +432,9 @@ void JobState::OnPrepared(size_t member, const proto::BatchPrepared& prepared) {
       return;
     }
     batch->reports[ordinal->second] = report;
+    if (batch->budget > 0) {
+      partitions_[ordinal->second].pace.OnRead(report.end() - report.begin(), report.records());
+    }
     done.records += report.records();
     done.bytes += report.bytes();
     done.skipped += report.skipped();
@@ -548,7 +542,7 @@ bool JobState::HasOutput() const {
 
 bool JobState::PlannedToStop() const {
   return std::all_of(partitions_.begin(), partitions_.end(),
-                     [](const Partition& p) { return p.planned_to >= p.stop_at; });
+                     [](const Partition& p) { return p.retired || p.planned_to >= p.stop_at; });
 }
 
 bool JobState::ReachedStop() const {
@@ -556,7 +550,8 @@ bool JobState::ReachedStop() const {
     return false;
   }
   for (uint32_t ordinal = 0; ordinal < partitions_.size(); ++ordinal) {
-    if (history_.committed_to()[ordinal] < partitions_[ordinal].stop_at) {
+    if (!partitions_[ordinal].retired &&
+        history_.committed_to()[ordinal] < partitions_[ordinal].stop_at) {
       return false;
     }
   }

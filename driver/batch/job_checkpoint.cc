@@ -1,4 +1,5 @@
 // What a job's records add up to, as records: JobHistory written down and read back.
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -62,6 +63,11 @@ absl::Status JobHistory::WriteCheckpoint(
     partition->set_planned_to(planned_to_[i]);
     partition->set_committed_to(committed_to_[i]);
     partition->set_kept_from(replayable_from_[i]);
+    partition->set_seen_to(seen_to_[i]);
+    if (partitions_[i].retired) {
+      partition->mutable_retired()->set_ordinal(static_cast<uint32_t>(i));
+      partition->mutable_retired()->set_reason(partitions_[i].why);
+    }
   }
   out->mutable_snapshots()->Add(snapshots_.begin(), snapshots_.end());
   for (const auto& [shard, marker] : markers_) {
@@ -105,6 +111,11 @@ JobHistory::JobHistory(const proto::JobCheckpoint& checkpoint)
     planned_to_.back() = partition.planned_to();
     committed_to_.back() = partition.committed_to();
     replayable_from_.back() = partition.kept_from();
+    seen_to_.back() = std::max(partition.seen_to(), partition.planned_to());
+    if (partition.has_retired()) {
+      partitions_.back().retired = true;
+      partitions_.back().why = partition.retired().reason();
+    }
   }
   for (const proto::SinkMarker& marker : checkpoint.markers()) {
     markers_[{marker.sink(), marker.shard()}] = marker;

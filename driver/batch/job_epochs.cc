@@ -1,5 +1,6 @@
 // Epochs: from the decision to begin one to its first batch.
 #include <algorithm>
+#include <numeric>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
@@ -57,10 +58,10 @@ void JobState::StartEpochOnMembers() {
     return;
   }
   LoadPartitions();
-  AssignPartitionsAndShards();
   suppress_until_ = history_.last_committed();
   replays_ = std::move(recovery->batches);
   read_from_ = std::move(recovery->read_from);
+  AssignPartitionsAndShards();
   StartChain(recovery->snapshot);
   stage_ = Stage::kStartingEpoch;
   stage_since_us_ = now_.mono_us;
@@ -81,25 +82,45 @@ std::vector<uint32_t> JobState::MemberSlots() const {
   return slots;
 }
 
+// The partitions that somebody has to do with in this epoch: those that are read, for the first
+// time or again, and those whose rows a sink hides yet.
+std::vector<uint32_t> JobState::PartitionsToPlace() const {
+  const std::set<uint32_t> hiding = HidingShards();
+  std::vector<uint32_t> placed;
+  for (uint32_t ordinal = 0; ordinal < partitions_.size(); ++ordinal) {
+    const bool read_again = read_from_[ordinal] < partitions_[ordinal].planned_to;
+    if (!partitions_[ordinal].retired || read_again || hiding.contains(ordinal)) {
+      placed.push_back(ordinal);
+    }
+  }
+  return placed;
+}
+
 void JobState::AssignPartitionsAndShards() {
   const std::vector<uint32_t> slots = MemberSlots();
-  const auto assign = [&](size_t count, std::vector<ExecutorId>* owners_before) {
-    std::vector<std::optional<uint32_t>> previous(count);
-    for (size_t i = 0; i < std::min(count, owners_before->size()); ++i) {
-      const std::optional<size_t> member = MemberIndex((*owners_before)[i]);
-      previous[i] = member.has_value() ? std::optional<uint32_t>(*member) : std::nullopt;
+  // Places `items`, numbers of shards or of partitions.
+  const auto assign = [&](const std::vector<uint32_t>& items, size_t count,
+                          std::vector<ExecutorId>* owners_before) {
+    owners_before->resize(count);
+    std::vector<std::optional<uint32_t>> previous;
+    for (const uint32_t item : items) {
+      const std::optional<size_t> member = MemberIndex((*owners_before)[item]);
+      previous.push_back(member.has_value() ? std::optional<uint32_t>(*member) : std::nullopt);
     }
     std::vector<uint32_t> owners = AssignSticky(slots, previous);
-    owners_before->resize(count);
-    for (size_t i = 0; i < count; ++i) {
-      (*owners_before)[i] = members_[owners[i]].id;
+    for (size_t i = 0; i < items.size(); ++i) {
+      (*owners_before)[items[i]] = members_[owners[i]].id;
     }
     return owners;
   };
-  shard_owners_ = assign(history_.plan().parallelism(), &previous_shard_owners_);
-  const std::vector<uint32_t> owners = assign(partitions_.size(), &previous_partition_owners_);
-  for (size_t i = 0; i < partitions_.size(); ++i) {
-    partitions_[i].owner = owners[i];
+  std::vector<uint32_t> shards(history_.plan().parallelism());
+  std::iota(shards.begin(), shards.end(), 0);
+  shard_owners_ = assign(shards, shards.size(), &previous_shard_owners_);
+  const std::vector<uint32_t> placed = PartitionsToPlace();
+  const std::vector<uint32_t> owners =
+      assign(placed, partitions_.size(), &previous_partition_owners_);
+  for (size_t i = 0; i < placed.size(); ++i) {
+    partitions_[placed[i]].owner = owners[i];
   }
 }
 
@@ -132,12 +153,19 @@ proto::StartEpoch JobState::StartEpochMessage() const {
                                                          shard_owners_.end());
   // Reading goes on at what the first batch of the epoch begins with.
   for (uint32_t ordinal = 0; ordinal < read_from_.size(); ++ordinal) {
+    if (partitions_[ordinal].owner == kNobody) {
+      continue;
+    }
     proto::Assignment::PartitionOwner* out = start.mutable_assignment()->add_partitions();
     out->set_member(partitions_[ordinal].owner);
     out->mutable_start()->mutable_key()->set_source(partitions_[ordinal].source);
     out->mutable_start()->mutable_key()->set_partition(partitions_[ordinal].name);
     out->mutable_start()->set_offset(read_from_[ordinal]);
     out->mutable_start()->set_ordinal(ordinal);
+    out->mutable_start()->set_topic_id(partitions_[ordinal].identity);
+    // Those of the batches that are run again are behind what is read from.
+    out->mutable_start()->set_sinks_only(partitions_[ordinal].retired &&
+                                         read_from_[ordinal] == partitions_[ordinal].planned_to);
   }
   for (const auto& [shard, marker] : history_.markers()) {
     *start.add_markers() = marker;
@@ -222,7 +250,6 @@ void JobState::EnterRunning() {
   stage_since_us_ = now_.mono_us;
   grid_us_ = now_.mono_us;
   next_tick_us_ = now_.mono_us;
-  last_plan_us_ = now_.mono_us;
   input_since_us_ = kNever;
   // Somebody may have joined while the epoch was starting.
   if (MembershipWantsNewEpoch() && rebalance_at_us_ == kNever) {

@@ -60,12 +60,17 @@ struct EndsKnown {
     std::string partition;
     int64_t stable_end = 0;
     int64_t high_watermark = 0;
+    bool closed = false;        // nothing will come behind stable_end
+    bool gone = false;          // nor is it there any more
+    std::string why = {};       // it is closed or gone
+    std::string identity = {};  // what now tells it from others; empty = as before
   };
   uint32_t source = 0;
   std::vector<End> ends;
 };
 
-// Partitions that the job does not know yet (known ones are ignored), and their earliest offsets.
+// Partitions that the job does not know yet, and their earliest offsets; retired ones that are to
+// be read again. Others are ignored.
 struct PartitionsDiscovered {
   struct Found {
     std::string partition;
@@ -86,8 +91,8 @@ struct RecordDurable {
   int64_t id = 0;
 };
 
-// No further record of this job will become durable: nothing can be written, or (FAILED_PRECONDITION,
-// DATA_LOSS) the record does not follow from those before it.
+// No further record of this job will become durable: nothing can be written, or
+// (FAILED_PRECONDITION, DATA_LOSS) the record does not follow from those before it.
 struct JournalFailed {
   absl::Status cause;
 };
@@ -178,6 +183,18 @@ struct BatchDone {
   int64_t done_us = 0;       // and when the journal knew it
 };
 
+// Nothing need be known of these partitions any more.
+struct PartitionsRetired {
+  struct Retired {
+    uint32_t source = 0;
+    std::string partition;
+    std::string why;
+    int64_t lost_begin = 0;  // offsets [lost_begin, lost_end) were there and will not be read
+    int64_t lost_end = 0;
+  };
+  std::vector<Retired> partitions;
+};
+
 // The job is over as far as this process is concerned; nothing comes after it.
 struct JobOver {
   proto::JobEnded::How how = proto::JobEnded::UNKNOWN;  // UNKNOWN = interrupted
@@ -225,9 +242,9 @@ struct CheckSnapshotFiles {
   std::vector<proto::SnapshotFile> files;
 };
 
-using JobAction =
-    std::variant<AppendRecord, SendToExecutor, EpochBegan, BatchDone, SnapshotDone, SnapshotFailed,
-                 MarkStore, CheckStoreAnswer, CheckSnapshotFiles, ClockDistrusted, JobOver>;
+using JobAction = std::variant<AppendRecord, SendToExecutor, EpochBegan, BatchDone, SnapshotDone,
+                               SnapshotFailed, MarkStore, CheckStoreAnswer, CheckSnapshotFiles,
+                               ClockDistrusted, PartitionsRetired, JobOver>;
 
 }  // namespace millrace
 

@@ -78,6 +78,8 @@ absl::Status JobHistory::Apply(const proto::JournalRecord& record) {
       return ApplyDropped(record.snapshot_dropped());
     case proto::JournalRecord::kBatchesAbandoned:
       return ApplyAbandoned(record.batches_abandoned());
+    case proto::JournalRecord::kPartitionsChanged:
+      return ApplyChanged(record.partitions_changed());
     default:
       break;
   }
@@ -99,6 +101,12 @@ absl::Status JobHistory::ApplySubmitted(const proto::JobSubmitted& submitted) {
       submitted.partitions().begin() +
       std::min(static_cast<int>(partitions_.size()), submitted.partitions_size());
   RETURN_IF_ERROR(CheckNewPartitions(first_new, submitted.partitions().end()));
+  for (const uint32_t ordinal : submitted.reopened_partitions()) {
+    RETURN_IF_ERROR(CheckReopened(ordinal));
+  }
+  for (const proto::RetiredPartition& retired : submitted.retired_partitions()) {
+    RETURN_IF_ERROR(CheckRetired(retired));
+  }
   submitted_ = submitted;
   opened_before_submission_ = last_opened_;
   ended_.reset();
@@ -107,6 +115,12 @@ absl::Status JobHistory::ApplySubmitted(const proto::JobSubmitted& submitted) {
   }
   if (!plan().running_state()) {
     DropState();
+  }
+  for (const uint32_t ordinal : submitted.reopened_partitions()) {
+    Reopen(ordinal);
+  }
+  for (const proto::RetiredPartition& retired : submitted.retired_partitions()) {
+    Retire(retired);
   }
   return absl::OkStatus();
 }
@@ -128,15 +142,27 @@ absl::Status JobHistory::ApplyPlanned(const proto::BatchPlanned& planned) {
     return Broken(absl::StrCat("the time of batch ", planned.batch(),
                                " is not after that of the batch before"));
   }
-  RETURN_IF_ERROR(
-      CheckNewPartitions(planned.new_partitions().begin(), planned.new_partitions().end()));
-  RETURN_IF_ERROR(CheckSplits(planned));
-  for (const proto::PartitionStart& partition : planned.new_partitions()) {
-    AddPartition(partition);
+  // New ones come first, then those that were retired and are read again.
+  const auto& entering = planned.new_partitions();
+  const auto reopened = std::find_if(entering.begin(), entering.end(), [this](const auto& one) {
+    return one.ordinal() < partitions_.size();
+  });
+  RETURN_IF_ERROR(CheckNewPartitions(entering.begin(), reopened));
+  for (auto one = reopened; one != entering.end(); ++one) {
+    RETURN_IF_ERROR(CheckReopened(one->ordinal()));
+  }
+  RETURN_IF_ERROR(CheckSplits(planned, static_cast<size_t>(reopened - entering.begin())));
+  for (auto one = entering.begin(); one != reopened; ++one) {
+    AddPartition(*one);
+  }
+  for (auto one = reopened; one != entering.end(); ++one) {
+    Reopen(one->ordinal());
   }
   PlannedBatch batch{.batch = BatchId(planned.batch()), .batch_time_us = planned.batch_time_us()};
   for (const proto::Split& split : planned.splits()) {
     planned_to_[split.ordinal()] = split.end();
+    seen_to_[split.ordinal()] =
+        std::max({seen_to_[split.ordinal()], split.end(), split.seen_end()});
     batch.splits.push_back({split.ordinal(), split.begin(), split.end()});
   }
   last_planned_ = batch.batch;
@@ -146,12 +172,12 @@ absl::Status JobHistory::ApplyPlanned(const proto::BatchPlanned& planned) {
 }
 
 // Each split begins where the batches before end, with the partitions that enter with this batch.
-absl::Status JobHistory::CheckSplits(const proto::BatchPlanned& planned) const {
+absl::Status JobHistory::CheckSplits(const proto::BatchPlanned& planned, size_t added) const {
   const size_t known = partitions_.size();
   std::map<uint32_t, int64_t> ends;  // of this batch's splits
   for (const proto::Split& split : planned.splits()) {
     const size_t entered = split.ordinal() - known;
-    if (split.ordinal() >= known && entered >= static_cast<size_t>(planned.new_partitions_size())) {
+    if (split.ordinal() >= known && entered >= added) {
       return Broken(
           absl::StrCat("batch ", planned.batch(), " reads unknown partition ", split.ordinal()));
     }
@@ -254,6 +280,52 @@ absl::Status JobHistory::ApplyAbandoned(const proto::BatchesAbandoned& abandoned
   return absl::OkStatus();
 }
 
+absl::Status JobHistory::ApplyChanged(const proto::PartitionsChanged& changed) {
+  for (const proto::PartitionsChanged::Identified& identified : changed.identified()) {
+    if (identified.ordinal() >= partitions_.size()) {
+      return Broken(absl::StrCat("unknown partition ", identified.ordinal(), " is identified"));
+    }
+  }
+  for (const proto::RetiredPartition& retired : changed.retired()) {
+    RETURN_IF_ERROR(CheckRetired(retired));
+  }
+  for (const proto::PartitionsChanged::Identified& identified : changed.identified()) {
+    partitions_[identified.ordinal()].topic_id = identified.identity();
+  }
+  for (const proto::RetiredPartition& retired : changed.retired()) {
+    Retire(retired);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status JobHistory::CheckRetired(const proto::RetiredPartition& retired) const {
+  const uint32_t ordinal = retired.ordinal();
+  if (ordinal >= partitions_.size()) {
+    return Broken(absl::StrCat("unknown partition ", ordinal, " is retired"));
+  }
+  if (planned_to_[ordinal] != committed_to_[ordinal]) {
+    return Broken(absl::StrCat("partition ", partitions_[ordinal].name, " is retired at ",
+                               committed_to_[ordinal], ", but planned to ", planned_to_[ordinal]));
+  }
+  return absl::OkStatus();
+}
+
+void JobHistory::Retire(const proto::RetiredPartition& retired) {
+  partitions_[retired.ordinal()].retired = true;
+  partitions_[retired.ordinal()].why = retired.reason();
+}
+
+absl::Status JobHistory::CheckReopened(uint32_t ordinal) const {
+  return ordinal < partitions_.size() && partitions_[ordinal].retired
+             ? absl::OkStatus()
+             : Broken(absl::StrCat("partition ", ordinal, " is read again, but was not retired"));
+}
+
+void JobHistory::Reopen(uint32_t ordinal) {
+  partitions_[ordinal].retired = false;
+  partitions_[ordinal].why.clear();
+}
+
 void JobHistory::TakeWayOut(const proto::JobPlan& next) {
   constexpr char kOption[] = "on_lost_marker";
   proto::JobPlan* const now = submitted_.mutable_plan();
@@ -261,6 +333,13 @@ void JobHistory::TakeWayOut(const proto::JobPlan& next) {
     const auto wanted = next.sinks(i).options().find(kOption);
     if (wanted != next.sinks(i).options().end()) {
       (*now->mutable_sinks(i)->mutable_options())[kOption] = wanted->second;
+    }
+  }
+  constexpr char kLoss[] = "on_data_loss";
+  for (int i = 0; i < std::min(now->sources_size(), next.sources_size()); ++i) {
+    const auto wanted = next.sources(i).options().find(kLoss);
+    if (wanted != next.sources(i).options().end()) {
+      (*now->mutable_sources(i)->mutable_options())[kLoss] = wanted->second;
     }
   }
 }
@@ -344,6 +423,7 @@ void JobHistory::AddPartition(const proto::PartitionStart& partition) {
                          partition.topic_id()});
   planned_to_.push_back(partition.offset());
   committed_to_.push_back(partition.offset());
+  seen_to_.push_back(partition.offset());
   replayable_from_.push_back(partition.offset());
 }
 

@@ -34,7 +34,9 @@ struct JobPartition {
   uint32_t source = 0;
   std::string name;  // of the connector
   int64_t start = 0;
-  std::string topic_id = {};  // PartitionStart.topic_id
+  std::string topic_id = {};  // PartitionStart.topic_id, or what a later Identified says
+  bool retired = false;       // not read any more
+  std::string why = {};       // it is retired
 };
 
 struct PlannedSplit {
@@ -105,6 +107,8 @@ class JobHistory {
   // Ends of the last planned and of the last committed batch, per partition.
   const std::vector<int64_t>& planned_to() const { return planned_to_; }
   const std::vector<int64_t>& committed_to() const { return committed_to_; }
+  // How far each was seen to go when it was last planned; ≥ planned_to().
+  const std::vector<int64_t>& seen_to() const { return seen_to_; }
 
   // From the newest snapshot. DATA_LOSS: no snapshot can be read any more, and the plans from the
   // beginning are no longer kept.
@@ -128,8 +132,9 @@ class JobHistory {
     return submitted_.retired_shards_size() > 0 && last_opened_ <= opened_before_submission_;
   }
 
-  // What a script says about a way out of a failure (on_lost_marker of its sinks) holds already
-  // while the job is brought to where the script may change. Not journaled.
+  // What a script says about a way out of a failure (on_lost_marker of its sinks, on_data_loss of
+  // its sources) holds already while the job is brought to where the script may change. Not
+  // journaled.
   void TakeWayOut(const proto::JobPlan& next);
 
   // How it ended; none while it is live or interrupted.
@@ -146,8 +151,15 @@ class JobHistory {
   absl::Status ApplyAbandoned(const proto::BatchesAbandoned& abandoned);
   using NewPartition = google::protobuf::RepeatedPtrField<proto::PartitionStart>::const_iterator;
   absl::Status CheckNewPartitions(NewPartition first, NewPartition last) const;
-  absl::Status CheckSplits(const proto::BatchPlanned& planned) const;
+  // `added`: how many of the batch's partitions are new.
+  absl::Status CheckSplits(const proto::BatchPlanned& planned, size_t added) const;
   void AddPartition(const proto::PartitionStart& partition);
+  absl::Status ApplyChanged(const proto::PartitionsChanged& changed);
+  absl::Status CheckRetired(const proto::RetiredPartition& retired) const;
+  void Retire(const proto::RetiredPartition& retired);
+  // A retired partition is read again, from where it was left.
+  absl::Status CheckReopened(uint32_t ordinal) const;
+  void Reopen(uint32_t ordinal);
   void DropState();
   // Forgets the first of replayable_.
   void ForgetFirstPlan();
@@ -165,6 +177,7 @@ class JobHistory {
   std::map<std::pair<uint32_t, std::string>, uint32_t> ordinals_;
   std::vector<int64_t> planned_to_;
   std::vector<int64_t> committed_to_;
+  std::vector<int64_t> seen_to_;
   std::deque<PlannedBatch> replayable_;
   std::vector<int64_t> replayable_from_;  // per partition, where the first of replayable_ begins
   std::deque<proto::Snapshot> snapshots_;

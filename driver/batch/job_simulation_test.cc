@@ -16,6 +16,7 @@ void RunSeeds(bool running_state) {
   int64_t withdrawals = 0;
   int64_t waves = 0;
   int64_t lost_snapshots = 0;
+  int64_t retirements = 0;
   int64_t doubts = 0;
   int64_t unseen_stores = 0;
   int64_t unseen_snapshots = 0;
@@ -30,6 +31,7 @@ void RunSeeds(bool running_state) {
     withdrawals += simulation.withdrawals;
     waves += simulation.waves;
     lost_snapshots += simulation.lost_snapshots;
+    retirements += simulation.retirements;
     doubts += simulation.doubts;
     unseen_stores += simulation.unseen_stores;
     unseen_snapshots += simulation.unseen_snapshots;
@@ -42,6 +44,7 @@ void RunSeeds(bool running_state) {
   EXPECT_GT(driver_crashes, 500);
   EXPECT_GT(waves, 100);
   EXPECT_GT(withdrawals, 20);
+  EXPECT_GT(retirements, 500);
   EXPECT_GT(doubts, 500);
   if (running_state) {
     EXPECT_GT(snapshots, 1000);

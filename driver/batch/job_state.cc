@@ -71,6 +71,12 @@ void JobState::LoadPartitions() {
     partition.source = known[ordinal].source;
     partition.name = known[ordinal].name;
     partition.planned_to = history_.planned_to()[ordinal];
+    partition.retired = known[ordinal].retired;
+    partition.owner = kNobody;
+    partition.journaled_identity = known[ordinal].topic_id;
+    if (partition.identity.empty()) {
+      partition.identity = partition.journaled_identity;
+    }
     const auto bound = stop_at.find({partition.source, partition.name});
     if (bound != stop_at.end()) {
       partition.stop_at = bound->second;
@@ -78,11 +84,12 @@ void JobState::LoadPartitions() {
     } else if (bounded_) {
       partition.stop_at = partition.planned_to;
     }
-    partition.stable_end = std::max(partition.stable_end, partition.planned_to);
+    partition.stable_end = std::max(partition.stable_end, history_.seen_to()[ordinal]);
     partition.high_watermark = std::max(partition.high_watermark, partition.stable_end);
     ordinals_[{partition.source, partition.name}] = ordinal;
     partitions_.push_back(std::move(partition));
   }
+  partitions_change_ = true;
   last_planned_ = history_.last_planned();
   clock_.Restore(history_.last_batch_time_us());
 }
@@ -190,42 +197,6 @@ void JobState::On(const ExecutorReported& event) {
   }
 }
 
-void JobState::On(const EndsKnown& event) {
-  for (const EndsKnown::End& end : event.ends) {
-    if (Partition* partition = FindPartition(event.source, end.partition)) {
-      if (end.stable_end > partition->stable_end) {
-        partition->stable_end = end.stable_end;
-        progress_leads_[event.source] = false;
-      }
-      partition->high_watermark = std::max(end.high_watermark, partition->stable_end);
-      continue;
-    }
-    for (UnplannedPartition& unplanned : unplanned_) {
-      if (unplanned.source == event.source && unplanned.name == end.partition) {
-        unplanned.stable_end = end.stable_end;
-        unplanned.high_watermark = end.high_watermark;
-      }
-    }
-  }
-}
-
-void JobState::On(const PartitionsDiscovered& event) {
-  if (bounded_) {
-    return;  // its end was fixed at submission
-  }
-  for (const PartitionsDiscovered::Found& found : event.found) {
-    const bool known =
-        ordinals_.contains({event.source, found.partition}) ||
-        std::any_of(unplanned_.begin(), unplanned_.end(), [&](const UnplannedPartition& p) {
-          return p.source == event.source && p.name == found.partition;
-        });
-    if (!known) {
-      unplanned_.push_back({event.source, found.partition, found.earliest, found.earliest,
-                            found.earliest, found.topic_id});
-    }
-  }
-}
-
 void JobState::On(const JobBroken& event) {
   if (stage_ < Stage::kEnding) {
     End(proto::JobEnded::FAILED, std::string(ToStd(event.cause.message())));
@@ -238,6 +209,7 @@ void JobState::On(const RecordDurable& event) {
   const absl::Status applied = history_.Apply(undurable_.front().second);
   MILLRACE_CHECK(applied.ok()) << "the state machine journaled what does not follow: "
                                << applied.ToString();
+  TellRetired(undurable_.front().second.partitions_changed());
   undurable_.pop_front();
   FinishDurable();
   FinishSnapshot();
@@ -290,6 +262,7 @@ void JobState::On(const ResultsHeld& event) { held_ = event.held; }
 void JobState::On(const SnapshotRequested&) { snapshot_requested_ = true; }
 
 void JobState::Advance() {
+  ChangePartitions();
   AdvanceStage();
   if (stage_ == Stage::kRunning) {
     AdvanceBatches();
@@ -426,6 +399,7 @@ void JobState::AbandonEpoch() {
   claimed_.clear();
   wave_.reset();
   taking_.reset();
+  retired_untold_.clear();
   finish_batch_ = BatchId(0);
   finish_committed_ = false;
   rebalance_at_us_ = kNever;

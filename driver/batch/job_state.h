@@ -26,6 +26,11 @@
 // two batches; SnapshotCompleted is journaled when all members have written their part and the
 // batch is durably committed.
 //
+// Partitions. One that the source says is whole or gone is retired, in the journal, when all of it
+// that can be read is committed: it is not read, asked about or placed any more. What was there of
+// a gone one and was not read ends the job, or is noted as lost (on_data_loss = 'skip'). A retired
+// partition that has something to read again enters like a new one, where it was left.
+//
 // Settling brings a job, under its old plan, to a point where plan and parallelism may change: what
 // nobody has committed is withdrawn, what somebody has is finished, the state is in a snapshot.
 #ifndef MILLRACE_DRIVER_BATCH_JOB_STATE_H_
@@ -35,6 +40,7 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -46,6 +52,7 @@
 #include "driver/batch/job_event.h"
 #include "driver/batch/job_history.h"
 #include "driver/batch/rate_controller.h"
+#include "driver/batch/record_pace.h"
 #include "proto/jobs.pb.h"
 
 namespace millrace {
@@ -131,15 +138,25 @@ class JobState {
     kOver,
   };
 
-  // A partition as planning sees it, by ordinal.
+  static constexpr uint32_t kNobody = UINT32_MAX;
+
+  // A partition as planning sees it, by ordinal. It is open, then closed (nothing more will come),
+  // and retired once all of it that can be read is committed.
   struct Partition {
     uint32_t source = 0;
     std::string name;
+    std::string identity;
+    std::string journaled_identity;
+    bool closed = false;
+    bool gone = false;     // closed, and what is not planned yet cannot be read
+    std::string why;       // it is closed
+    bool retired = false;  // as far as is journaled, durably or not
     int64_t planned_to = 0;
     int64_t stable_end = 0;  // LSO or fetched_to, whichever is further
     int64_t high_watermark = 0;
     int64_t stop_at = kNever;
-    uint32_t owner = 0;  // member index in this epoch
+    RecordPace pace = {};
+    uint32_t owner = kNobody;  // member index in this epoch
   };
   struct UnplannedPartition {
     uint32_t source = 0;
@@ -148,6 +165,9 @@ class JobState {
     int64_t stable_end = 0;
     int64_t high_watermark = 0;
     std::string topic_id;
+    std::optional<uint32_t> ordinal = {};  // of one that was retired
+    bool gone = false;
+    std::string why = {};
   };
 
   struct Member {
@@ -167,6 +187,7 @@ class JobState {
 
     PlannedBatch plan;
     std::vector<proto::PartitionStart> new_partitions;  // entered with this batch
+    std::vector<uint32_t> retired;  // ordinals that executors hear of with this batch
     bool suppressed = false;
     Step step = Step::kRunning;
     std::vector<bool> answered;  // by member, in this step
@@ -240,10 +261,32 @@ class JobState {
   // An interrupt or a cancel ends it early.
   bool Settling() const { return options_.settle && stop_ == StopRequested::How::kDrain; }
 
+  // job_partitions.cc: what becomes of partitions
+  void AdmitNewPartitions(InFlight* batch);
+  void ChangePartitions();
+  // Whether nothing of it is on its way to a commit.
+  bool IsAtRest(uint32_t ordinal) const;
+  // What is there of it and not planned: [planned_to, this).
+  static int64_t ReadableEnd(const Partition& partition);
+  // The same, as far as it can be read.
+  static int64_t PlannableEnd(const Partition& partition) {
+    return partition.retired || partition.gone ? partition.planned_to : ReadableEnd(partition);
+  }
+  bool SkipsLostData(uint32_t source) const;
+  void RetireOrEnd(uint32_t ordinal, proto::PartitionsChanged* changed);
+  void DropGoneUnplanned();
+  void EndForLostData(uint32_t source, const std::string& name, const std::string& why,
+                      int64_t begin, int64_t end);
+  void TellRetired(const proto::PartitionsChanged& changed);
+  // Shards (a shard behind no exchange has its partition's ordinal) that have rows yet to be shown.
+  std::set<uint32_t> HidingShards() const;
+  size_t ReadPartitions() const;
+
   // job_epochs.cc: from the decision to begin an epoch to its first batch
   void BeginEpoch();
   void StartEpochOnMembers();
   std::vector<uint32_t> MemberSlots() const;
+  std::vector<uint32_t> PartitionsToPlace() const;
   void AssignPartitionsAndShards();
   proto::StartEpoch StartEpochMessage() const;
   void OnEpochReady(size_t member, const proto::EpochReady& ready);
@@ -291,13 +334,13 @@ class JobState {
   int64_t WakeDueUs() const;
   int64_t TickDueUs() const;
   bool HasInput() const;
-  int64_t AllowedPerPartition() const;
+  int64_t AllowedPositions(Partition* partition);
+  bool IsHeldByRate();
   void AddSplits(InFlight* batch, bool* backlog);
   void NoteInput();
   void TellClockTrouble();
   void Launch(InFlight batch);
   void ScheduleNextTick(int64_t tick_us, bool backlog);
-  void AdmitNewPartitions(InFlight* batch);
   proto::RunBatch RunBatchMessage(const InFlight& batch, size_t member) const;
   void OnProgress(const proto::SourceProgress& progress);
   void OnPrepared(size_t member, const proto::BatchPrepared& prepared);
@@ -389,6 +432,8 @@ class JobState {
 
   std::vector<Partition> partitions_;
   std::vector<UnplannedPartition> unplanned_;
+  bool partitions_change_ = true;         // what ChangePartitions looks at
+  std::vector<uint32_t> retired_untold_;  // ordinals that this epoch's executors may still read
   std::map<std::pair<uint32_t, std::string>, uint32_t> ordinals_;
   RateController controller_;
   bool held_ = false;
@@ -404,9 +449,8 @@ class JobState {
   BatchId last_planned_;
   BatchClock clock_;
   bool clock_trouble_told_ = false;
-  int64_t grid_us_ = 0;       // origin of the ticks
-  int64_t next_tick_us_ = 0;  // a multiple of batch_duration after it
-  int64_t last_plan_us_ = 0;
+  int64_t grid_us_ = 0;              // origin of the ticks
+  int64_t next_tick_us_ = 0;         // a multiple of batch_duration after it
   int64_t input_since_us_ = kNever;  // since when there has been something to plan
   BatchId finish_batch_;             // of nothing, planned only to tell the sinks; 0 = none
   bool finish_committed_ = false;    // in this epoch: the sinks know that nothing comes any more

@@ -82,6 +82,9 @@ std::vector<JobState::PartitionView> JobState::Partitions() const {
   std::vector<PartitionView> views;
   for (uint32_t ordinal = 0; ordinal < partitions_.size(); ++ordinal) {
     const Partition& p = partitions_[ordinal];
+    if (p.retired) {
+      continue;
+    }
     const bool durable = ordinal < history_.committed_to().size();
     const bool placed =
         p.owner < members_.size() && (stage_ == Stage::kRunning || stage_ == Stage::kStartingEpoch);
@@ -113,7 +116,9 @@ std::map<ExecutorId, std::pair<uint32_t, uint32_t>> JobState::Load() const {
     return load;
   }
   for (const Partition& partition : partitions_) {
-    ++load[members_[partition.owner].id].first;
+    if (partition.owner != kNobody && !partition.retired) {
+      ++load[members_[partition.owner].id].first;
+    }
   }
   for (const uint32_t owner : shard_owners_) {
     ++load[members_[owner].id].second;

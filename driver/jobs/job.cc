@@ -19,14 +19,7 @@ namespace {
 
 constexpr size_t kRecentBatches = 20;
 constexpr int64_t kRateWindowUs = 10'000'000;
-
-// How often ends are asked for while executors do not tell: twice per batch, so that every tick
-// finds what came since the one before.
-absl::Duration EndsInterval(const JobSettings& settings) {
-  return std::clamp(settings.batch_duration / 2, absl::Milliseconds(100), absl::Seconds(1));
-}
-// And while they do; then only the lag needs it.
-constexpr absl::Duration kLagInterval = absl::Seconds(1);
+constexpr int kRetiredListed = 20;
 
 // Whether some sink's rows go to a person.
 bool ShowsRows(const proto::JobPlan& plan, const ConnectorRegistry& connectors) {
@@ -108,85 +101,6 @@ void Job::Start(std::vector<std::unique_ptr<SourceEnumerator>> enumerators, bool
   Handle(context_->executors->Members());
 }
 
-absl::Status Job::OpenSources(std::vector<std::unique_ptr<SourceEnumerator>> enumerators) {
-  const proto::JobPlan& plan = history().plan();
-  const SourceContext source_context{.job_name = name(),
-                                     .incarnation = history().submitted().incarnation(),
-                                     .read_uncommitted = settings_.ReadsUncommitted()};
-  for (int i = 0; i < plan.sources_size(); ++i) {
-    const auto index = static_cast<size_t>(i);
-    std::unique_ptr<SourceEnumerator> enumerator;
-    if (index < enumerators.size()) {
-      enumerator = std::move(enumerators[index]);
-    } else {
-      ASSIGN_OR_RETURN(const SourceConnector* connector,
-                       context_->connectors->Source(plan.sources(i).connector()));
-      ASSIGN_OR_RETURN(enumerator, connector->CreateEnumerator(plan.sources(i), source_context));
-    }
-    WatchSource(static_cast<uint32_t>(i), std::move(enumerator));
-  }
-  return absl::OkStatus();
-}
-
-void Job::WatchSource(uint32_t source, std::unique_ptr<SourceEnumerator> enumerator) {
-  std::vector<WatchedPartition> partitions;
-  for (size_t i = 0; i < history().partitions().size(); ++i) {
-    const JobPartition& partition = history().partitions()[i];
-    if (partition.source == source) {
-      partitions.push_back({partition.name, Offset(history().planned_to()[i]), partition.topic_id});
-    }
-  }
-  watchers_.push_back(
-      std::make_unique<SourceWatcher>(std::move(enumerator), partitions, WatcherOptions(source)));
-}
-
-SourceWatcherOptions Job::WatcherOptions(uint32_t source) {
-  SourceWatcherOptions options;
-  options.table = history().plan().sources(static_cast<int>(source)).table();
-  options.ends_interval = EndsInterval(settings_);
-  if (history().submitted().once() || history().submitted().stop_at_size() > 0) {
-    options.discovery_interval = absl::InfiniteDuration();
-  }
-  // Called on the watcher's thread, which ends before this object does; but what it posts may come
-  // later.
-  const auto post = [context = context_, weak = weak_from_this()](std::function<void(Job&)> work) {
-    context->loop->Post([weak, work = std::move(work)] {
-      if (const std::shared_ptr<Job> self = weak.lock()) {
-        work(*self);
-      }
-    });
-  };
-  options.on_ends = [post, source](const std::vector<PartitionEnd>& ends) {
-    EndsKnown event{.source = source};
-    for (const PartitionEnd& end : ends) {
-      event.ends.push_back({end.partition, end.stable_end.value(), end.high_watermark.value()});
-    }
-    post([event = std::move(event)](Job& self) {
-      self.Handle(event);
-      if (self.metrics_ != nullptr) {
-        const proto::LagResponse lag = self.Lag();
-        for (const proto::LagResponse::Partition& partition : lag.partitions()) {
-          self.metrics_->SetLag(partition.table(), partition.partition(), partition.lag());
-        }
-      }
-    });
-  };
-  options.on_found = [post, source](const std::vector<FoundPartition>& found) {
-    PartitionsDiscovered event{.source = source};
-    for (const FoundPartition& one : found) {
-      event.found.push_back({one.name, one.earliest.value(), one.topic_id});
-    }
-    post([event = std::move(event)](Job& self) { self.Handle(event); });
-  };
-  options.on_lost = [post](const absl::Status& cause) {
-    post([cause](Job& self) { self.Handle(JobBroken{cause}); });
-  };
-  options.on_trouble = [post, source](const absl::Status& trouble) {
-    post([source, trouble](Job& self) { self.source_troubles_[source] = trouble; });
-  };
-  return options;
-}
-
 void Job::Handle(const JobEvent& event) {
   if (!running()) {
     return;
@@ -197,14 +111,6 @@ void Job::Handle(const JobEvent& event) {
   }
   ScheduleWakeup();
   ChooseEndsIntervals();
-}
-
-// Ends that executors tell sooner need to be asked for only to show the lag.
-void Job::ChooseEndsIntervals() {
-  for (uint32_t source = 0; source < watchers_.size(); ++source) {
-    watchers_[source]->set_ends_interval(state_->ProgressLeads(source) ? kLagInterval
-                                                                       : EndsInterval(settings_));
-  }
 }
 
 // Timers are not taken back: one that comes early finds nothing to do.
@@ -438,22 +344,6 @@ void Job::OnMemberReconnected(const ExecutorId& id) {
   Handle(MemberReconnected{id});
 }
 
-void Job::PublishOffsets(const BatchDone& done) {
-  if (history().submitted().replay()) {
-    return;
-  }
-  std::map<uint32_t, std::vector<PartitionOffset>> by_source;
-  for (const proto::SplitReport& split : done.splits) {
-    by_source[split.key().source()].push_back({split.key().partition(), Offset(split.end())});
-  }
-  for (const auto& [source, offsets] : by_source) {
-    if (source < watchers_.size()) {
-      MILLRACE_FAILPOINT("driver.before_publish");
-      watchers_[source]->Publish(offsets);
-    }
-  }
-}
-
 void Job::NoteStatistics(const BatchDone& done) {
   records_ += done.records;
   skipped_ += done.skipped;
@@ -588,6 +478,9 @@ proto::JobSummary Job::Summary() const {
   summary.set_skipped_records(skipped_);
   summary.set_lost_records(lost_);
   summary.set_snapshot_batch(history().last_snapshot().value());
+  summary.set_retired_partitions(
+      std::count_if(history().partitions().begin(), history().partitions().end(),
+                    [](const JobPartition& partition) { return partition.retired; }));
   if (state_ == nullptr) {
     summary.set_epoch(history().last_epoch().value());
     summary.set_message(message());
@@ -624,6 +517,9 @@ proto::LagResponse Job::Lag() const {
   } else if (quarantine_.ok()) {
     // Nobody has asked for the ends of a job that is not running.
     for (size_t i = 0; i < history().partitions().size(); ++i) {
+      if (history().partitions()[i].retired) {
+        continue;
+      }
       const int64_t committed = history().committed_to()[i];
       views.push_back({history().partitions()[i].source, history().partitions()[i].name, committed,
                        committed, committed, ExecutorId()});
@@ -638,6 +534,20 @@ proto::LagResponse Job::Lag() const {
     out->set_high_watermark(view.high_watermark);
     out->set_lag(std::max<int64_t>(view.stable_end - view.committed, 0));
     out->set_executor(context_->executors->NameOf(view.owner));
+  }
+  int listed = 0;
+  for (size_t i = history().partitions().size(); i-- > 0 && listed < kRetiredListed;) {
+    const JobPartition& partition = history().partitions()[i];
+    if (partition.retired) {
+      proto::LagResponse::Partition* out = response.add_partitions();
+      out->set_table(history().plan().sources(static_cast<int>(partition.source)).table());
+      out->set_partition(partition.name);
+      out->set_committed(history().committed_to()[i]);
+      out->set_stable_end(history().committed_to()[i]);
+      out->set_high_watermark(history().committed_to()[i]);
+      out->set_retired(partition.why);
+      ++listed;
+    }
   }
   return response;
 }

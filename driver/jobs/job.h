@@ -98,6 +98,7 @@ class Job : public std::enable_shared_from_this<Job> {
 
   proto::JobSummary Summary() const;
   proto::JobDetail Detail() const;
+  // Open partitions, and the newest of those that are retired.
   proto::LagResponse Lag() const;
   // Adds this job's partitions and keyed shards to each executor's.
   void AddLoad(std::map<ExecutorId, std::pair<uint32_t, uint32_t>>* load) const;
@@ -133,6 +134,7 @@ class Job : public std::enable_shared_from_this<Job> {
   void Do(MarkStore& action);
   void Do(CheckStoreAnswer& action);
   void Do(CheckSnapshotFiles& action);
+  void Do(PartitionsRetired& action);
   void Do(JobOver& action);
   // For other threads: handles the event on the loop, if the job is still there.
   std::function<void(JobEvent)> HandleLater();

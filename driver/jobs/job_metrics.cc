@@ -52,7 +52,7 @@ JobMetrics::JobMetrics(MetricsRegistry* registry, std::string job)
                                             "From the cut to the journal's record.",
                                             {{"job", job_}})) {}
 
-JobMetrics::~JobMetrics() { registry_->RemoveLabelled("job", job_); }
+JobMetrics::~JobMetrics() { registry_->RemoveLabelled({{"job", job_}}); }
 
 void JobMetrics::OnBatch(const BatchDone& done) {
   records_.Increment(static_cast<double>(done.records));
@@ -66,6 +66,13 @@ void JobMetrics::OnBatch(const BatchDone& done) {
   commit_seconds_.Observe(Seconds(done.prepared_us, done.committed_us));
   journal_seconds_.Observe(Seconds(done.committed_us, done.done_us));
   total_seconds_.Observe(Seconds(done.tick_us, done.done_us));
+}
+
+void JobMetrics::OnRetired(const std::string& table, const std::string& partition, int64_t lost) {
+  lost_.Increment(static_cast<double>(lost));
+  if (lag_.erase({table, partition}) > 0) {
+    registry_->RemoveLabelled({{"job", job_}, {"table", table}, {"partition", partition}});
+  }
 }
 
 void JobMetrics::OnSnapshot(const SnapshotDone& done) {

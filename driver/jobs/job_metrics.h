@@ -21,6 +21,8 @@ class JobMetrics {
   JobMetrics& operator=(const JobMetrics&) = delete;
 
   void OnBatch(const BatchDone& done);
+  // Its lag is not shown any more.
+  void OnRetired(const std::string& table, const std::string& partition, int64_t lost);
   void OnSnapshot(const SnapshotDone& done);
   void OnRestart() { restarts_.Increment(); }
   void SetLag(const std::string& table, const std::string& partition, int64_t records);

@@ -1,4 +1,6 @@
 // Submission: from a request to a job that is journaled and running.
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <memory>
 #include <utility>
@@ -147,6 +149,8 @@ absl::StatusOr<proto::SubmitResponse> JobRegistry::SubmitReserved(
                      kResolveTimeout));
   submitted.mutable_partitions()->Add(sources.partitions.begin(), sources.partitions.end());
   submitted.mutable_stop_at()->Add(sources.stop_at.begin(), sources.stop_at.end());
+  submitted.mutable_retired_partitions()->Add(sources.retired.begin(), sources.retired.end());
+  submitted.mutable_reopened_partitions()->Add(sources.reopened.begin(), sources.reopened.end());
   *records.front().mutable_job_submitted() = submitted;
 
   proto::SubmitResponse response;
@@ -155,6 +159,10 @@ absl::StatusOr<proto::SubmitResponse> JobRegistry::SubmitReserved(
   response.set_incarnation(submitted.incarnation());
   response.set_resumed(known != nullptr);
   AddNotices(submission, &response);
+  for (std::string& notice : sources.notices) {
+    spdlog::info("job {}: {}", submitted.name(), notice);
+    response.add_notices(std::move(notice));
+  }
   RETURN_IF_ERROR(JournalAndAdd(std::move(records), std::move(reservation), submission.settings,
                                 std::move(sources.enumerators)));
   return response;

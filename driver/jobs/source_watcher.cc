@@ -25,15 +25,18 @@ std::chrono::microseconds Chrono(absl::Duration duration) {
 }  // namespace
 
 SourceWatcher::SourceWatcher(std::unique_ptr<SourceEnumerator> enumerator,
-                             const std::vector<WatchedPartition>& partitions,
+                             const std::vector<KnownPartition>& partitions,
                              SourceWatcherOptions options)
     : enumerator_(std::move(enumerator)),
       options_(std::move(options)),
       ends_interval_(options_.ends_interval) {
-  for (const WatchedPartition& partition : partitions) {
-    partitions_.push_back(partition.name);
-    topic_ids_[partition.name] = partition.topic_id;
-    read_.insert({partition.name, partition.next});
+  enumerator_->Remember(partitions);
+  for (const KnownPartition& partition : partitions) {
+    known_[partition.name] = partition;
+    if (!partition.retired) {
+      partitions_.push_back(partition.name);
+      read_.insert({partition.name, partition.next});
+    }
   }
   thread_ = std::thread([this] { Run(); });
 }
@@ -64,6 +67,14 @@ void SourceWatcher::Publish(const std::vector<PartitionOffset>& committed) {
   }
 }
 
+void SourceWatcher::Retire(const std::vector<PartitionName>& partitions) {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    to_retire_.insert(to_retire_.end(), partitions.begin(), partitions.end());
+  }
+  wake_.notify_one();
+}
+
 void SourceWatcher::RequestStop() {
   {
     std::lock_guard<std::mutex> lock(mutex_);
@@ -88,12 +99,13 @@ void SourceWatcher::Run() {
     const absl::Time now = absl::Now();
     const bool publish = !to_publish_.empty() && now >= next_publish;
     const auto ends_interval = [this, usual = ends_interval_] {
-      return gone_reports_ > 0 ? kGoneRetry : usual;
+      return gone_reports_ > 0 || !missing_.empty() ? kGoneRetry : usual;
     };
     // The interval may have been shortened since.
     next_ends = std::min(next_ends, now + ends_interval());
-    if (publish || now >= next_ends || now >= next_discovery) {
+    if (publish || !to_retire_.empty() || now >= next_ends || now >= next_discovery) {
       lock.unlock();
+      TakeRetired();
       if (publish) {
         PublishWaiting();
         next_publish = absl::Now() + options_.publish_interval;
@@ -131,15 +143,20 @@ void SourceWatcher::AskEnds() {
     std::lock_guard<std::mutex> lock(mutex_);
     read = read_;
   }
-  const absl::StatusOr<std::vector<PartitionEnd>> ends =
+  absl::StatusOr<std::vector<PartitionEnd>> ends =
       enumerator_->Ends(partitions_, options_.call_timeout);
   absl::Status gone = ends.ok() ? FindCut(*ends, read) : ends.status();
   if (!ends.ok() && !absl::IsNotFound(gone) && !absl::IsOutOfRange(gone)) {
     NoteTrouble(gone);
     return;
   }
+  for (size_t i = 0; ends.ok() && i < ends->size(); ++i) {
+    if (!(*ends)[i].identity.empty()) {
+      known_[(*ends)[i].partition].identity = (*ends)[i].identity;
+    }
+  }
   if (ends.ok() && (!gone.ok() || gone_reports_ > 0 || absl::Now() >= next_topic_ids_)) {
-    const absl::Status recreated = FindRecreated();
+    const absl::Status recreated = FindRecreated(&*ends);
     gone = recreated.ok() ? gone : recreated;
   }
   if (!gone.ok()) {
@@ -147,8 +164,51 @@ void SourceWatcher::AskEnds() {
     return;
   }
   gone_reports_ = 0;
+  DoubtGone(&*ends);
   options_.on_ends(*ends);
   NoteTrouble(absl::OkStatus());
+}
+
+void SourceWatcher::DoubtGone(std::vector<PartitionEnd>* ends) {
+  std::map<PartitionName, int> missing;
+  std::erase_if(*ends, [&](const PartitionEnd& end) {
+    if (end.phase != PartitionPhase::kGone) {
+      return false;
+    }
+    const int times = missing_[end.partition] + 1;
+    if (times < kGoneReports) {
+      missing[end.partition] = times;
+      return true;
+    }
+    // Told again every time until it is retired.
+    missing[end.partition] = kGoneReports;
+    return false;
+  });
+  missing_ = std::move(missing);
+}
+
+void SourceWatcher::TakeRetired() {
+  std::vector<PartitionName> names;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    names.swap(to_retire_);
+    for (const PartitionName& name : names) {
+      const auto read = read_.find(name);
+      if (read != read_.end()) {
+        known_[name].next = read->second;
+        read_.erase(read);
+      }
+    }
+  }
+  std::vector<KnownPartition> retired;
+  for (const PartitionName& name : names) {
+    known_[name].name = name;
+    known_[name].retired = true;
+    missing_.erase(name);
+    retired.push_back(known_[name]);
+  }
+  std::erase_if(partitions_, [this](const PartitionName& name) { return known_[name].retired; });
+  enumerator_->Remember(retired);
 }
 
 absl::Status SourceWatcher::FindCut(const std::vector<PartitionEnd>& ends,
@@ -158,7 +218,8 @@ absl::Status SourceWatcher::FindCut(const std::vector<PartitionEnd>& ends,
   }
   for (const PartitionEnd& end : ends) {
     const auto found = read.find(end.partition);
-    if (found != read.end() && end.high_watermark < found->second) {
+    if (end.phase != PartitionPhase::kGone && found != read.end() &&
+        end.high_watermark < found->second) {
       return absl::OutOfRangeError(absl::StrCat(
           "partition ", end.partition, " has been read up to offset ", found->second.value(),
           ", but now ends at ", end.high_watermark.value(), ": offsets [",
@@ -170,7 +231,7 @@ absl::Status SourceWatcher::FindCut(const std::vector<PartitionEnd>& ends,
   return absl::OkStatus();
 }
 
-absl::Status SourceWatcher::FindRecreated() {
+absl::Status SourceWatcher::FindRecreated(std::vector<PartitionEnd>* ends) {
   const absl::StatusOr<std::vector<std::string>> ids =
       enumerator_->TopicIds(partitions_, options_.call_timeout);
   // Ends decides whether the source is there. Where only the ids are not to be had, asking for them
@@ -180,11 +241,20 @@ absl::Status SourceWatcher::FindRecreated() {
     return absl::OkStatus();
   }
   for (size_t i = 0; i < partitions_.size(); ++i) {
-    std::string& known = topic_ids_[partitions_[i]];
+    std::string& known = known_[partitions_[i]].identity;
     if (known.empty()) {
       known = (*ids)[i];
     }
-    RETURN_IF_ERROR(CheckTopicId(partitions_[i], known, (*ids)[i]));
+    const absl::Status same = CheckTopicId(partitions_[i], known, (*ids)[i]);
+    if (!same.ok() && !enumerator_->may_lose_partitions()) {
+      return same;
+    }
+    if (!same.ok()) {
+      (*ends)[i].phase = PartitionPhase::kGone;
+      (*ends)[i].stable_end = Offset(0);  // of another topic
+      (*ends)[i].high_watermark = Offset(0);
+      (*ends)[i].why = "its topic was deleted and created again";
+    }
   }
   return absl::OkStatus();
 }
@@ -199,38 +269,47 @@ void SourceWatcher::Discover() {
     }
     return;
   }
-  std::vector<PartitionName> found;
+  std::vector<PartitionName> names;
   for (const PartitionName& name : *all) {
-    if (std::find(partitions_.begin(), partitions_.end(), name) == partitions_.end()) {
-      found.push_back(name);
+    const auto known = known_.find(name);
+    if (known == known_.end() || known->second.retired) {
+      names.push_back(name);
     }
   }
-  if (found.empty()) {
+  if (names.empty()) {
     return;
   }
-  // Before the offsets: should the topic be made anew in between, this id tells.
-  const absl::StatusOr<std::vector<std::string>> ids =
-      enumerator_->TopicIds(found, options_.call_timeout);
-  if (!ids.ok()) {
-    NoteTrouble(ids.status());
-    return;
-  }
-  const absl::StatusOr<std::vector<PartitionOffset>> earliest =
-      enumerator_->ResolveEarliest(found, options_.call_timeout);
-  if (!earliest.ok()) {
-    NoteTrouble(earliest.status());
+  std::vector<NewPartition> found;
+  if (const absl::Status described = DescribeFound(names, &found); !described.ok()) {
+    NoteTrouble(described);
     return;
   }
   spdlog::info("source table \"{}\": {} new partitions, the first is {}", options_.table,
-               found.size(), found.front());
-  std::vector<FoundPartition> told;
-  for (size_t i = 0; i < found.size(); ++i) {
-    partitions_.push_back(found[i]);
-    topic_ids_[found[i]] = (*ids)[i];
-    told.push_back({found[i], (*earliest)[i].offset, (*ids)[i]});
+               found.size(), found.front().name);
+  std::vector<KnownPartition> known;
+  for (const NewPartition& one : found) {
+    partitions_.push_back(one.name);
+    known.push_back({.name = one.name, .next = one.earliest, .identity = one.topic_id});
+    known_[one.name] = known.back();
   }
-  options_.on_found(told);
+  enumerator_->Remember(known);
+  options_.on_found(found);
   AskEnds();
+}
+
+absl::Status SourceWatcher::DescribeFound(const std::vector<PartitionName>& names,
+                                          std::vector<NewPartition>* found) {
+  // Before the offsets: should the topic be made anew in between, this id tells.
+  ASSIGN_OR_RETURN(const std::vector<std::string> ids,
+                   enumerator_->TopicIds(names, options_.call_timeout));
+  ASSIGN_OR_RETURN(const std::vector<PartitionOffset> earliest,
+                   enumerator_->ResolveEarliest(names, options_.call_timeout));
+  for (size_t i = 0; i < names.size(); ++i) {
+    const auto known = known_.find(names[i]);
+    found->push_back(
+        {names[i], known == known_.end() ? earliest[i].offset : known->second.next, ids[i]});
+  }
+  return absl::OkStatus();
 }
 
 void SourceWatcher::PublishWaiting() {

@@ -3,7 +3,9 @@
 // because every one of these calls may take seconds when the broker is away.
 //
 // It also notices what makes the job's offsets meaningless: a partition that is gone, one that ends
-// before what has been read of it, one whose topic has another id than it had.
+// before what has been read of it, one whose topic has another id than it had. Of a source whose
+// partitions may come and go, those that are gone are told with the ends; of others they are an
+// error. Nothing is asked about retired partitions.
 #ifndef MILLRACE_DRIVER_JOBS_SOURCE_WATCHER_H_
 #define MILLRACE_DRIVER_JOBS_SOURCE_WATCHER_H_
 
@@ -14,6 +16,7 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <unordered_map>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -22,16 +25,10 @@
 
 namespace millrace {
 
-// A partition as the job knows it.
-struct WatchedPartition {
+// A partition that the job does not know, or a retired one that has something to read again.
+struct NewPartition {
   PartitionName name;
-  Offset next;           // read, or to be read again, below; the log ends here or later
-  std::string topic_id;  // SourceEnumerator::TopicIds; empty = not known, taken as it is found
-};
-
-struct FoundPartition {
-  PartitionName name;
-  Offset earliest;
+  Offset earliest;  // of a retired one: where it was left
   std::string topic_id;
 };
 
@@ -45,8 +42,7 @@ struct SourceWatcherOptions {
 
   // From the watcher's thread.
   std::function<void(const std::vector<PartitionEnd>& ends)> on_ends;
-  std::function<void(const std::vector<FoundPartition>& found)>
-      on_found;                                            // partitions that were not known
+  std::function<void(const std::vector<NewPartition>& found)> on_found;
   std::function<void(const absl::Status& cause)> on_lost;  // the source is gone for good
   std::function<void(const absl::Status& trouble)>
       on_trouble;  // changes: what is wrong, or OK again
@@ -56,7 +52,7 @@ struct SourceWatcherOptions {
 class SourceWatcher {
  public:
   SourceWatcher(std::unique_ptr<SourceEnumerator> enumerator,
-                const std::vector<WatchedPartition>& partitions, SourceWatcherOptions options);
+                const std::vector<KnownPartition>& partitions, SourceWatcherOptions options);
   // As Stop.
   ~SourceWatcher();
 
@@ -64,6 +60,9 @@ class SourceWatcher {
 
   // Publishes these next offsets soon; later ones overtake those that wait.
   void Publish(const std::vector<PartitionOffset>& committed);
+
+  // Forgets about these until there is something to read of them again.
+  void Retire(const std::vector<PartitionName>& partitions);
 
   // Ends the thread after its present call, without waiting for it: so that several end together.
   void RequestStop();
@@ -77,8 +76,15 @@ class SourceWatcher {
   // NOT_FOUND or OUT_OF_RANGE when what was read is not there any more, as far as can be told.
   absl::Status FindCut(const std::vector<PartitionEnd>& ends,
                        const std::map<PartitionName, Offset>& read) const;
-  absl::Status FindRecreated();
+  // The same of partitions whose topic has another id than it had, unless they may go: then they
+  // become gone ones among `ends`.
+  absl::Status FindRecreated(std::vector<PartitionEnd>* ends);
+  // Leaves those out that have not been missing often enough to be believed.
+  void DoubtGone(std::vector<PartitionEnd>* ends);
+  void TakeRetired();
   void Discover();
+  absl::Status DescribeFound(const std::vector<PartitionName>& names,
+                             std::vector<NewPartition>* found);
   void PublishWaiting();
   void NoteTrouble(const absl::Status& status);
   void NoteGone(const absl::Status& status);
@@ -87,8 +93,9 @@ class SourceWatcher {
   const SourceWatcherOptions options_;
 
   // Of the thread.
-  std::vector<PartitionName> partitions_;
-  std::map<PartitionName, std::string> topic_ids_;
+  std::vector<PartitionName> partitions_;  // not retired
+  std::unordered_map<PartitionName, KnownPartition> known_;
+  std::map<PartitionName, int> missing_;  // how often in a row
   absl::Time next_topic_ids_ = absl::InfinitePast();
   absl::Status trouble_;
   int gone_reports_ = 0;
@@ -97,6 +104,7 @@ class SourceWatcher {
   std::condition_variable wake_;
   std::map<PartitionName, Offset> read_;  // next offsets
   std::map<PartitionName, Offset> to_publish_;
+  std::vector<PartitionName> to_retire_;
   absl::Duration ends_interval_;
   bool stopping_ = false;
   std::thread thread_;

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 
@@ -20,6 +22,10 @@ struct Source {
   absl::Status trouble;
   int64_t end = 9;
   bool keeps_records = true;
+  bool may_lose = false;
+  std::set<PartitionName> gone;
+  std::vector<std::string> told_gone;
+  std::vector<PartitionName> asked;  // by the last Ends
   std::string topic_id = "A";
   std::map<std::string, int64_t> published;
   int publish_calls = 0;
@@ -72,10 +78,15 @@ class FakeEnumerator : public SourceEnumerator {
     if (!source_->trouble.ok()) {
       return source_->trouble;
     }
+    source_->asked = partitions;
     std::vector<PartitionEnd> ends;
     ends.reserve(partitions.size());
     for (const PartitionName& name : partitions) {
       ends.push_back({name, Offset(source_->end), Offset(source_->end)});
+      if (source_->gone.contains(name)) {
+        ends.back().phase = PartitionPhase::kGone;
+        ends.back().why = "deleted";
+      }
     }
     return ends;
   }
@@ -86,6 +97,7 @@ class FakeEnumerator : public SourceEnumerator {
     source_->changed.notify_all();
     return std::vector<std::string>(partitions.size(), source_->topic_id);
   }
+  bool may_lose_partitions() const override { return source_->may_lose; }
   bool keeps_records() const override { return source_->keeps_records; }
   absl::Status PublishOffsets(const std::vector<PartitionOffset>& committed,
                               absl::Duration) override {
@@ -108,7 +120,7 @@ class FakeEnumerator : public SourceEnumerator {
 
 class SourceWatcherTest : public ::testing::Test {
  protected:
-  std::unique_ptr<SourceWatcher> Watch(const WatchedPartition& partition = {"t/0", Offset(0), ""}) {
+  std::unique_ptr<SourceWatcher> Watch(const KnownPartition& partition = {"t/0", Offset(0), ""}) {
     SourceWatcherOptions options;
     options.table = "lines";
     options.ends_interval = absl::Milliseconds(1);
@@ -119,11 +131,16 @@ class SourceWatcherTest : public ::testing::Test {
       Told([&] {
         ++source_.ends_calls;
         source_.last_ends = ends.size();
+        for (const PartitionEnd& end : ends) {
+          if (end.phase == PartitionPhase::kGone) {
+            source_.told_gone.push_back(absl::StrCat(end.partition, " ", end.why));
+          }
+        }
       });
     };
-    options.on_found = [this](const std::vector<FoundPartition>& found) {
+    options.on_found = [this](const std::vector<NewPartition>& found) {
       Told([&] {
-        for (const FoundPartition& one : found) {
+        for (const NewPartition& one : found) {
           source_.found.push_back(
               absl::StrCat(one.name, "@", one.earliest.value(), " of ", one.topic_id));
         }
@@ -136,7 +153,7 @@ class SourceWatcherTest : public ::testing::Test {
       Told([&] { source_.troubles.push_back(trouble); });
     };
     return std::make_unique<SourceWatcher>(std::make_unique<FakeEnumerator>(&source_),
-                                           std::vector<WatchedPartition>{partition}, options);
+                                           std::vector<KnownPartition>{partition}, options);
   }
   template <typename Note>
   void Told(Note note) {
@@ -187,6 +204,42 @@ TEST_F(SourceWatcherTest, ATopicWithAnotherIdThanTheJournalSaysIsLost) {
   EXPECT_THAT(std::string(source_.lost[0].message()),
               HasSubstr("the topic of partition t/0 was deleted and created again (id Z → A)"));
   EXPECT_EQ(source_.ends_calls, 0);  // nothing of it was planned
+}
+
+TEST_F(SourceWatcherTest, APartitionThatMayGoIsToldWithTheEndsWhenItStaysAway) {
+  source_.may_lose = true;
+  Told([this] { source_.partitions = {"t/0", "t/1"}; });
+  const auto watcher = Watch();
+  source_.Until([this] { return source_.last_ends == 2; });
+  Told([this] { source_.gone = {"t/0"}; });
+  source_.Until([this] { return source_.last_ends == 1; });  // it is doubted, the other is told
+  source_.Until([this] { return !source_.told_gone.empty(); });
+  {
+    std::lock_guard<std::mutex> lock(source_.mutex);
+    EXPECT_EQ(source_.told_gone.front(), "t/0 deleted");
+    EXPECT_TRUE(source_.lost.empty());
+  }
+  Told([this] { source_.partitions = {"t/1"}; });
+  watcher->Retire({"t/0"});
+  source_.Until([this] { return source_.asked == std::vector<PartitionName>{"t/1"}; });
+}
+
+TEST_F(SourceWatcherTest, ARetiredPartitionThatIsThereAgainIsFoundWhereItWasLeft) {
+  source_.may_lose = true;
+  const auto watcher = Watch({"t/0", Offset(9), "A", /*retired=*/true});
+  source_.Until([this] { return !source_.found.empty(); });
+  std::lock_guard<std::mutex> lock(source_.mutex);
+  EXPECT_THAT(source_.found, ElementsAre("t/0@9 of A"));
+}
+
+TEST_F(SourceWatcherTest, ATopicMadeAnewThatMayGoIsGone) {
+  source_.may_lose = true;
+  const auto watcher = Watch();
+  source_.Until([this] { return source_.ends_calls > 0; });
+  Told([this] { source_.topic_id = "B"; });
+  source_.Until([this] { return !source_.told_gone.empty(); });
+  std::lock_guard<std::mutex> lock(source_.mutex);
+  EXPECT_EQ(source_.told_gone.front(), "t/0 its topic was deleted and created again");
 }
 
 TEST_F(SourceWatcherTest, ATopicMadeAnewUnderTheJobIsLost) {

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <iterator>
 #include <map>
+#include <set>
 #include <utility>
 
 #include "absl/strings/escaping.h"
@@ -70,22 +72,6 @@ absl::Status CheckPlaces(const JobHistory& history, const Tables& before, const 
   return absl::OkStatus();
 }
 
-// The partitions of one source, known ones left out.
-absl::StatusOr<std::vector<PartitionName>> NewPartitions(SourceEnumerator& enumerator,
-                                                         uint32_t source, const JobHistory* known,
-                                                         absl::Duration timeout) {
-  ASSIGN_OR_RETURN(std::vector<PartitionName> names, enumerator.Discover(timeout));
-  if (known != nullptr) {
-    const auto is_known = [&](const PartitionName& name) {
-      return std::any_of(
-          known->partitions().begin(), known->partitions().end(),
-          [&](const JobPartition& p) { return p.source == source && p.name == name; });
-    };
-    names.erase(std::remove_if(names.begin(), names.end(), is_known), names.end());
-  }
-  return names;
-}
-
 void AddPartition(uint32_t source, const std::string& name, int64_t offset,
                   const std::string& topic_id, std::vector<proto::PartitionStart>* out) {
   proto::PartitionStart start;
@@ -97,61 +83,158 @@ void AddPartition(uint32_t source, const std::string& name, int64_t offset,
   out->push_back(std::move(start));
 }
 
-// What the job knows of the source must still be what it was.
-absl::Status CheckKnown(SourceEnumerator& enumerator, uint32_t source, const JobHistory& known,
-                        absl::Duration timeout) {
-  std::vector<PartitionName> names;
-  std::vector<std::string> before;
-  for (const JobPartition& partition : known.partitions()) {
+// What the job, or the savepoint that it begins from, knows of one source.
+std::vector<KnownPartition> KnownOf(uint32_t source, const std::string& table,
+                                    const JobHistory* known, const proto::Savepoint* savepoint) {
+  std::vector<KnownPartition> out;
+  for (size_t i = 0; known != nullptr && i < known->partitions().size(); ++i) {
+    const JobPartition& partition = known->partitions()[i];
     if (partition.source == source) {
-      names.push_back(partition.name);
-      before.push_back(partition.topic_id);
+      out.push_back(
+          {partition.name, Offset(known->planned_to()[i]), partition.topic_id, partition.retired});
     }
   }
-  ASSIGN_OR_RETURN(const std::vector<std::string> now, enumerator.TopicIds(names, timeout));
-  for (size_t i = 0; i < names.size(); ++i) {
-    RETURN_IF_ERROR(CheckTopicId(names[i], before[i], now[i]));
+  if (savepoint != nullptr) {
+    for (const proto::Savepoint::TablePosition& position : savepoint->positions()) {
+      if (position.table() == table) {
+        out.push_back({position.partition(), Offset(position.offset()), position.topic_id()});
+      }
+    }
   }
-  return absl::OkStatus();
+  return out;
 }
 
 // Takes the partitions that the savepoint knows out of `names`. Whether it knows the table at all.
 absl::StatusOr<bool> AddFromSavepoint(uint32_t source, const std::string& table,
                                       const proto::Savepoint& savepoint,
-                                      std::vector<PartitionName>* names, absl::Duration timeout,
+                                      std::set<PartitionName>* names, absl::Duration timeout,
                                       ResolvedSources* resolved) {
   bool knows_table = false;
+  std::vector<const proto::Savepoint::TablePosition*> taken;
+  std::vector<PartitionName> taken_names;
   for (const proto::Savepoint::TablePosition& position : savepoint.positions()) {
     if (position.table() != table) {
       continue;
     }
     knows_table = true;
-    if (std::erase(*names, position.partition()) == 0) {
-      continue;
+    if (names->erase(position.partition()) > 0) {
+      taken.push_back(&position);
+      taken_names.push_back(position.partition());
     }
-    ASSIGN_OR_RETURN(const std::vector<std::string> now,
-                     resolved->enumerators[source]->TopicIds({position.partition()}, timeout));
-    RETURN_IF_ERROR(CheckTopicId(position.partition(), position.topic_id(), now[0]));
-    AddPartition(source, position.partition(), position.offset(), position.topic_id(),
+  }
+  ASSIGN_OR_RETURN(const std::vector<std::string> now,
+                   resolved->enumerators[source]->TopicIds(taken_names, timeout));
+  for (size_t i = 0; i < taken.size(); ++i) {
+    RETURN_IF_ERROR(CheckTopicId(taken_names[i], taken[i]->topic_id(), now[i]));
+    AddPartition(source, taken_names[i], taken[i]->offset(), taken[i]->topic_id(),
                  &resolved->partitions);
   }
   return knows_table;
 }
 
-absl::Status ResolveStarts(uint32_t source, const std::string& table, const JobHistory* known,
+void Retire(size_t ordinal, const std::string& why, const JobHistory& known, int64_t lost_end,
+            ResolvedSources* resolved) {
+  proto::RetiredPartition& retired = resolved->retired.emplace_back();
+  retired.set_ordinal(static_cast<uint32_t>(ordinal));
+  retired.set_reason(why);
+  const int64_t next = known.planned_to()[ordinal];
+  if (next < lost_end) {
+    retired.set_lost_begin(next);
+    retired.set_lost_end(lost_end);
+  }
+  resolved->notices.push_back(absl::StrCat(
+      "partition ", known.partitions()[ordinal].name, " of source table \"",
+      known.plan().sources(static_cast<int>(known.partitions()[ordinal].source)).table(),
+      "\" is retired at offset ", next, ": ", why,
+      next < lost_end ? absl::StrCat("; offsets up to ", lost_end, " are lost") : ""));
+}
+
+// Partitions that are gone are retired, by the table's on_data_loss if some of them is unread.
+absl::Status RetireGone(const std::vector<size_t>& ordinals, const proto::Source& table,
+                        const JobHistory& known, absl::Duration timeout,
+                        SourceEnumerator* enumerator, ResolvedSources* resolved) {
+  std::vector<PartitionName> names;
+  for (const size_t ordinal : ordinals) {
+    names.push_back(known.partitions()[ordinal].name);
+  }
+  ASSIGN_OR_RETURN(const std::vector<PartitionEnd> ends, enumerator->Ends(names, timeout));
+  for (size_t i = 0; i < ends.size(); ++i) {
+    const size_t ordinal = ordinals[i];
+    // What is in doubt comes first; the job will find by itself that it is gone.
+    const bool at_rest = known.planned_to()[ordinal] == known.committed_to()[ordinal];
+    if (ends[i].phase != PartitionPhase::kGone || !at_rest) {
+      continue;
+    }
+    const int64_t end = std::max(known.seen_to()[ordinal], ends[i].stable_end.value());
+    const auto choice = table.options().find("on_data_loss");
+    const bool skip = choice != table.options().end() && choice->second == "skip";
+    if (known.planned_to()[ordinal] < end && !skip) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "partition ", names[i], ": ", ends[i].why, " before offsets [",
+          known.planned_to()[ordinal], ", ", end,
+          ") were read: they are lost; to go on without them: option on_data_loss = 'skip'"));
+    }
+    Retire(ordinal, ends[i].why, known, end, resolved);
+  }
+  return absl::OkStatus();
+}
+
+// What the job knows of the source must still be what it was, or is retired: what the script does
+// not mean any more, and what is gone and may go. Takes what is known out of `names`; what was
+// retired and is among them is read again. Whether something goes on that was read before.
+absl::StatusOr<bool> ResolveKnown(uint32_t source, const proto::Source& table,
+                                  const JobHistory& known, absl::Duration timeout,
+                                  std::set<PartitionName>* names, ResolvedSources* resolved) {
+  SourceEnumerator* const enumerator = resolved->enumerators[source].get();
+  std::vector<size_t> open;
+  std::vector<PartitionName> open_names;
+  for (size_t i = 0; i < known.partitions().size(); ++i) {
+    const JobPartition& partition = known.partitions()[i];
+    if (partition.source != source) {
+      continue;
+    }
+    const bool found = names->erase(partition.name) > 0;
+    const bool selected = enumerator->Selects(
+        {partition.name, Offset(known.planned_to()[i]), partition.topic_id, partition.retired});
+    const bool at_rest = known.planned_to()[i] == known.committed_to()[i];
+    if (partition.retired && found) {
+      resolved->reopened.push_back(static_cast<uint32_t>(i));
+    } else if (!partition.retired && !selected && at_rest) {
+      Retire(i, "the script does not select it any more", known, 0, resolved);
+    } else if (!partition.retired) {
+      open.push_back(i);
+      open_names.push_back(partition.name);
+    }
+  }
+  if (enumerator->may_lose_partitions()) {
+    RETURN_IF_ERROR(RetireGone(open, table, known, timeout, enumerator, resolved));
+  } else {
+    ASSIGN_OR_RETURN(const std::vector<std::string> now, enumerator->TopicIds(open_names, timeout));
+    for (size_t i = 0; i < open.size(); ++i) {
+      RETURN_IF_ERROR(CheckTopicId(open_names[i], known.partitions()[open[i]].topic_id, now[i]));
+    }
+  }
+  return !open.empty() || !resolved->reopened.empty();
+}
+
+absl::Status ResolveStarts(uint32_t source, const proto::Source& table, const JobHistory* known,
                            const proto::Savepoint* savepoint, absl::Duration timeout,
                            ResolvedSources* resolved) {
   SourceEnumerator& enumerator = *resolved->enumerators[source];
+  enumerator.Remember(KnownOf(source, table.table(), known, savepoint));
+  ASSIGN_OR_RETURN(const std::vector<PartitionName> all, enumerator.Discover(timeout));
+  std::set<PartitionName> left(all.begin(), all.end());
+  bool was_read = false;
   if (known != nullptr) {
-    RETURN_IF_ERROR(CheckKnown(enumerator, source, *known, timeout));
+    ASSIGN_OR_RETURN(was_read, ResolveKnown(source, table, *known, timeout, &left, resolved));
   }
-  ASSIGN_OR_RETURN(std::vector<PartitionName> names,
-                   NewPartitions(enumerator, source, known, timeout));
-  bool was_read = known != nullptr && static_cast<int>(source) < known->plan().sources_size();
   if (savepoint != nullptr) {
     ASSIGN_OR_RETURN(was_read,
-                     AddFromSavepoint(source, table, *savepoint, &names, timeout, resolved));
+                     AddFromSavepoint(source, table.table(), *savepoint, &left, timeout, resolved));
   }
+  std::vector<PartitionName> names;
+  std::copy_if(all.begin(), all.end(), std::back_inserter(names),
+               [&](const PartitionName& name) { return left.contains(name); });
   if (names.empty()) {
     return absl::OkStatus();
   }
@@ -167,10 +250,23 @@ absl::Status ResolveStarts(uint32_t source, const std::string& table, const JobH
   return absl::OkStatus();
 }
 
-absl::Status ResolveEnds(uint32_t source, absl::Duration timeout, ResolvedSources* resolved) {
+absl::Status ResolveEnds(uint32_t source, const JobHistory* known, absl::Duration timeout,
+                         ResolvedSources* resolved) {
   std::vector<PartitionName> names;
+  std::set<uint32_t> not_read;
+  for (const proto::RetiredPartition& retired : resolved->retired) {
+    not_read.insert(retired.ordinal());
+  }
+  for (uint32_t i = 0; known != nullptr && i < known->partitions().size(); ++i) {
+    if (known->partitions()[i].retired) {
+      not_read.insert(i);
+    }
+  }
+  for (const uint32_t ordinal : resolved->reopened) {
+    not_read.erase(ordinal);
+  }
   for (const proto::PartitionStart& start : resolved->partitions) {
-    if (start.key().source() == source) {
+    if (start.key().source() == source && !not_read.contains(start.ordinal())) {
       names.push_back(start.key().partition());
     }
   }
@@ -180,6 +276,9 @@ absl::Status ResolveEnds(uint32_t source, absl::Duration timeout, ResolvedSource
   ASSIGN_OR_RETURN(const std::vector<PartitionEnd> ends,
                    resolved->enumerators[source]->Ends(names, timeout));
   for (const PartitionEnd& end : ends) {
+    if (end.phase == PartitionPhase::kGone) {
+      continue;  // what is planned of it is all there is
+    }
     proto::JobSubmitted::BoundedEnd& bound = resolved->stop_at.emplace_back();
     bound.mutable_key()->set_source(source);
     bound.mutable_key()->set_partition(end.partition);
@@ -398,13 +497,13 @@ absl::StatusOr<ResolvedSources> ResolveSources(const proto::JobPlan& plan, const
     RETURN_IF_ERROR(InTable(enumerator.status(), "source", source.table()));
     all_bounded = all_bounded && (*enumerator)->bounded();
     resolved.enumerators.push_back(*std::move(enumerator));
-    RETURN_IF_ERROR(InTable(ResolveStarts(static_cast<uint32_t>(i), source.table(), known,
-                                          savepoint, timeout, &resolved),
-                            "source", source.table()));
+    RETURN_IF_ERROR(InTable(
+        ResolveStarts(static_cast<uint32_t>(i), source, known, savepoint, timeout, &resolved),
+        "source", source.table()));
   }
   for (int i = 0; i < plan.sources_size() && (once || all_bounded); ++i) {
-    RETURN_IF_ERROR(InTable(ResolveEnds(static_cast<uint32_t>(i), timeout, &resolved), "source",
-                            plan.sources(i).table()));
+    RETURN_IF_ERROR(InTable(ResolveEnds(static_cast<uint32_t>(i), known, timeout, &resolved),
+                            "source", plan.sources(i).table()));
   }
   return resolved;
 }

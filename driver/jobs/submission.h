@@ -82,13 +82,18 @@ absl::Status ProbeSinks(const proto::JobPlan& plan, const ConnectorRegistry& con
 struct ResolvedSources {
   std::vector<std::unique_ptr<SourceEnumerator>> enumerators;  // one per source
   std::vector<proto::PartitionStart> partitions;               // known ones first, as they were
+  std::vector<proto::RetiredPartition> retired;                // known ones, not read from now on
+  std::vector<uint32_t> reopened;                              // and those that are read again
+  std::vector<std::string> notices;                            // what of it people should know
   std::vector<proto::JobSubmitted::BoundedEnd> stop_at;        // of a bounded job
 };
 
 // Finds the partitions of every source and where they start: new ones of a new job by the table's
 // `start`, those that a savepoint knows where it says, new ones of a job that is resumed (`known`
-// is what it has) or of a table that the savepoint knows at their earliest offset. `once`, or
-// sources that are all bounded, also fix the ends. Every call to the outside has `timeout`.
+// is what it has) or of a table that the savepoint knows at their earliest offset. A table that is
+// changed to read other partitions than any that it had is new. Known partitions that the script
+// does not select any more, or that are gone and may go, are retired. `once`, or sources that are
+// all bounded, also fix the ends. Every call to the outside has `timeout`.
 absl::StatusOr<ResolvedSources> ResolveSources(const proto::JobPlan& plan, const std::string& name,
                                                const std::string& incarnation, bool once,
                                                const JobHistory* known,

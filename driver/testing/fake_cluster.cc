@@ -3,6 +3,7 @@
 #include <chrono>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 #include "common/base/uuid.h"
@@ -16,16 +17,23 @@ namespace {
 
 class FakeEnumerator : public SourceEnumerator {
  public:
-  explicit FakeEnumerator(FakeWorld* world) : world_(world) {}
+  FakeEnumerator(FakeWorld* world, std::string prefix)
+      : world_(world), prefix_(std::move(prefix)) {}
 
   absl::StatusOr<std::vector<PartitionName>> Discover(absl::Duration) override {
     RETURN_IF_ERROR(world_->trouble());
     std::vector<PartitionName> names;
     for (const auto& [name, end] : world_->ends()) {
-      names.push_back(name);
+      if (Selects({.name = name})) {
+        names.push_back(name);
+      }
     }
     return names;
   }
+  bool Selects(const KnownPartition& partition) const override {
+    return absl::StartsWith(partition.name, prefix_);
+  }
+  bool may_lose_partitions() const override { return world_->may_lose(); }
   absl::StatusOr<std::vector<PartitionOffset>> ResolveStart(
       const std::vector<PartitionName>& partitions, absl::Duration timeout) override {
     return ResolveEarliest(partitions, timeout);
@@ -44,9 +52,15 @@ class FakeEnumerator : public SourceEnumerator {
                                                  absl::Duration) override {
     RETURN_IF_ERROR(world_->trouble());
     std::vector<PartitionEnd> ends;
+    const std::map<std::string, int64_t> there = world_->ends();
     for (const PartitionName& name : partitions) {
-      const int64_t end = world_->ends()[name];
-      ends.push_back({name, Offset(end), Offset(end)});
+      const auto found = there.find(name);
+      const Offset end(found == there.end() ? 0 : found->second);
+      ends.push_back({name, end, end});
+      if (found == there.end() && world_->may_lose()) {
+        ends.back().phase = PartitionPhase::kGone;
+        ends.back().why = "it was deleted";
+      }
     }
     return ends;
   }
@@ -61,6 +75,7 @@ class FakeEnumerator : public SourceEnumerator {
 
  private:
   FakeWorld* world_;
+  const std::string prefix_;
 };
 
 class FakeSource : public SourceConnector {
@@ -69,8 +84,10 @@ class FakeSource : public SourceConnector {
   absl::Status Validate(const proto::Source&) const override { return absl::OkStatus(); }
   std::vector<std::pair<std::string, SqlType>> MetadataColumns() const override { return {}; }
   absl::StatusOr<std::unique_ptr<SourceEnumerator>> CreateEnumerator(
-      const proto::Source&, const SourceContext&) const override {
-    return std::make_unique<FakeEnumerator>(world_);
+      const proto::Source& source, const SourceContext&) const override {
+    const auto prefix = source.options().find("prefix");
+    return std::make_unique<FakeEnumerator>(world_,
+                                            prefix == source.options().end() ? "" : prefix->second);
   }
   absl::StatusOr<std::unique_ptr<SourceReader>> CreateReader(const proto::Source&,
                                                              const SourceContext&) const override {
@@ -104,6 +121,15 @@ class FakeSink : public SinkConnector {
 void FakeWorld::SetEnd(const std::string& partition, int64_t end) {
   std::lock_guard<std::mutex> lock(mutex_);
   ends_[partition] = end;
+}
+void FakeWorld::Remove(const std::string& partition) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  may_lose_ = true;
+  ends_.erase(partition);
+}
+bool FakeWorld::may_lose() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return may_lose_;
 }
 void FakeWorld::SetBounded(bool bounded) {
   std::lock_guard<std::mutex> lock(mutex_);

@@ -25,6 +25,9 @@ namespace millrace {
 class FakeWorld {
  public:
   void SetEnd(const std::string& partition, int64_t end);
+  // Partitions may go from now on, and this one is gone.
+  void Remove(const std::string& partition);
+  bool may_lose() const;
   void SetBounded(bool bounded);
   // What every call of the enumerators answers until reset with OK.
   void SetTrouble(absl::Status trouble);
@@ -40,9 +43,11 @@ class FakeWorld {
   std::map<std::string, int64_t> published_;
   absl::Status trouble_;
   bool bounded_ = false;
+  bool may_lose_ = false;
 };
 
-// Source "fake"; sinks "shown" (gathered, like print) and "dropped".
+// Source "fake" (option prefix: only partitions whose names begin so); sinks "shown" (gathered,
+// like print) and "dropped".
 std::unique_ptr<ConnectorRegistry> FakeConnectors(FakeWorld* world);
 
 // Registers over `channel` on a thread of its own and answers every batch with one result row per

@@ -2,6 +2,7 @@
 #include "executor/job/job_epoch.h"
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 #include <utility>
 
@@ -123,7 +124,7 @@ void JobEpoch::StartNextBatch() {
     waiting_.pop_front();
     starting_ = true;
   }
-  if (message.new_partitions().empty()) {
+  if (message.new_partitions().empty() && message.retired_partitions().empty()) {
     StartBatch(message);
     return;
   }
@@ -133,6 +134,10 @@ void JobEpoch::StartNextBatch() {
 }
 
 void JobEpoch::OpenPartitions(const proto::RunBatch& message, std::function<void()> done) {
+  // Their writers stay: what they hide is shown in time.
+  for (const proto::PartitionKey& retired : message.retired_partitions()) {
+    sources_->Unassign(retired);
+  }
   std::vector<std::pair<uint32_t, uint32_t>> writers;
   for (const proto::PartitionStart& partition : message.new_partitions()) {
     const absl::Status status = sources_->Assign(partition);
@@ -141,7 +146,10 @@ void JobEpoch::OpenPartitions(const proto::RunBatch& message, std::function<void
       return;
     }
     const auto of_partition = sinks_->WritersFor(partition);
-    writers.insert(writers.end(), of_partition.begin(), of_partition.end());
+    // One that was retired may have some already.
+    std::copy_if(
+        of_partition.begin(), of_partition.end(), std::back_inserter(writers),
+        [this](const auto& place) { return sinks_->Find(place.first, place.second) == nullptr; });
   }
   OpenWriters(std::move(writers), std::move(done));
 }

@@ -34,6 +34,7 @@ proto::SinkMarker ShardWriter::Marker(std::string marker) const {
   result.set_shard(shard_);
   result.set_marker(std::move(marker));
   result.set_batch(writer_->committed().value());
+  result.set_hides_rows(writer_->hides_rows());
   return result;
 }
 

@@ -33,7 +33,9 @@ absl::Status SourceSet::Open(std::function<void()> on_progress) {
     readers_.push_back(*std::move(reader));
   }
   for (const proto::PartitionStart& start : layout_.own_partitions) {
-    RETURN_IF_ERROR(Assign(start));
+    if (!start.sinks_only()) {
+      RETURN_IF_ERROR(Assign(start));
+    }
   }
   return absl::OkStatus();
 }
@@ -48,10 +50,21 @@ absl::Status SourceSet::Assign(const proto::PartitionStart& start) {
     absl::MutexLock lock(&mutex_);
     positions_[{source, start.key().partition()}] = start.offset();
   }
-  const absl::Status status =
-      readers_[source]->Assign(start.key().partition(), Offset(start.offset()));
+  const absl::Status status = readers_[source]->Assign({.name = start.key().partition(),
+                                                        .next = Offset(start.offset()),
+                                                        .identity = start.topic_id()});
   return Annotate(status,
                   absl::StrCat("table ", layout_.plan.sources(static_cast<int>(source)).table()));
+}
+
+void SourceSet::Unassign(const proto::PartitionKey& partition) {
+  if (partition.source() >= readers_.size()) {
+    return;
+  }
+  readers_[partition.source()]->Unassign(partition.partition());
+  absl::MutexLock lock(&mutex_);
+  positions_.erase({partition.source(), partition.partition()});
+  reported_.erase({partition.source(), partition.partition()});
 }
 
 absl::Status SourceSet::CheckBegin(const proto::Split& split) const {

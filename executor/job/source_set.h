@@ -33,6 +33,8 @@ class SourceSet {
   // Progress may have changed.
   absl::Status Open(std::function<void()> on_progress);
   absl::Status Assign(const proto::PartitionStart& start);
+  // It is not read any more.
+  void Unassign(const proto::PartitionKey& partition);
 
   SourceReader* reader(uint32_t source) const { return readers_[source].get(); }
 

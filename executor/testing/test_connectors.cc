@@ -103,9 +103,9 @@ class TestReader : public SourceReader {
   TestReader(TestTopic* topic, std::function<void()> on_progress)
       : topic_(topic), on_progress_(std::move(on_progress)) {}
 
-  absl::Status Assign(const PartitionName& partition, Offset offset) override {
+  absl::Status Assign(const KnownPartition& partition) override {
     absl::MutexLock lock(&mutex_);
-    positions_[partition] = offset.value();
+    positions_[partition.name] = partition.next.value();
     on_progress_();
     return absl::OkStatus();
   }

@@ -38,7 +38,7 @@ class KafkaLoss : public testing::Test {
     auto reader = KafkaSource().CreateReader(source, SourceContext());
     ASSERT_OK(reader);
     reader_ = *std::move(reader);
-    ASSERT_OK(reader_->Assign(partition_, Offset(offset)));
+    ASSERT_OK(reader_->Assign({partition_, Offset(offset)}));
   }
   absl::StatusOr<SourceChunk> ReadTo(int64_t end) {
     return reader_->Read(partition_, Offset(end), 100, 0, absl::Now() + kTimeout);

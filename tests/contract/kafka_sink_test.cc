@@ -97,7 +97,7 @@ TEST(KafkaSink, WritesKeyHeadersPartitionAndTime) {
     column->set_declared(-1);
   }
   auto reader = Read(source);
-  ASSERT_OK(reader->Assign(topic + "/2", Offset(0)));
+  ASSERT_OK(reader->Assign({topic + "/2", Offset(0)}));
   auto chunk = reader->Read(topic + "/2", Offset(1), 10, 0, Soon());
   ASSERT_OK(chunk);
   ASSERT_TRUE(chunk->errors.empty()) << chunk->errors[0].status;

@@ -149,6 +149,57 @@ TEST(KafkaTopics, APatternFindsTopicsThatComeLater) {
   EXPECT_EQ(*found, (std::vector<PartitionName>{name + "a/0", name + "a/1"}));
 }
 
+TEST(KafkaTopics, ADeletedTopicOfAPatternIsGoneAndItsSuccessorIsAnotherPartition) {
+  const std::string first = NewTopic(1);
+  const std::string name = absl::StrCat("gone-", first);
+  const auto create = [&](const std::string& topic) {
+    ASSERT_OK(Admin().CreateTopic({.name = topic, .partitions = 1, .replication = 1}, kTimeout));
+  };
+  create(name + "a");
+  create(name + "b");
+  auto enumerator = Enumerate(Table("/gone-" + first + ".*/"));
+  EXPECT_TRUE(enumerator->may_lose_partitions());
+  auto names = enumerator->Discover(kTimeout);
+  ASSERT_OK(names);
+  ASSERT_EQ(names->size(), 2u);
+  auto ids = enumerator->TopicIds(*names, kTimeout);
+  ASSERT_OK(ids);
+  enumerator->Remember({{(*names)[0], Offset(0), (*ids)[0]}, {(*names)[1], Offset(0), (*ids)[1]}});
+
+  ASSERT_OK(Admin().DeleteTopic(name + "a", kTimeout));
+  absl::StatusOr<std::vector<PartitionEnd>> ends;
+  const absl::Time deadline = absl::Now() + kTimeout;
+  do {  // a broker may answer from what it knew a moment ago
+    ends = enumerator->Ends(*names, kTimeout);
+    ASSERT_TRUE(ends.ok() || absl::IsUnavailable(ends.status())) << ends.status();
+  } while (absl::Now() < deadline && (!ends.ok() || (*ends)[0].phase == PartitionPhase::kOpen));
+  ASSERT_OK(ends);
+  EXPECT_EQ((*ends)[0].phase, PartitionPhase::kGone);
+  EXPECT_EQ((*ends)[0].why, "its topic was deleted");
+  EXPECT_EQ((*ends)[1].phase, PartitionPhase::kOpen);
+
+  create(name + "a");
+  do {
+    names = enumerator->Discover(kTimeout);
+    ASSERT_OK(names);
+  } while (absl::Now() < deadline && names->size() < 2);
+  EXPECT_EQ(*names, (std::vector<PartitionName>{name + "a/0#2", name + "b/0"}));
+  Produce(name + "a", 0, {"x"});
+  ends = enumerator->Ends({name + "a/0#2"}, kTimeout);
+  ASSERT_OK(ends);
+  EXPECT_EQ((*ends)[0].stable_end, Offset(1));
+}
+
+TEST(KafkaTopics, SelectsWhatTheOptionMeans) {
+  const auto selects = [](const std::string& topic, const std::string& partition) {
+    return Enumerate(Table(topic))->Selects({.name = partition});
+  };
+  EXPECT_TRUE(selects("a,b", "b/0"));
+  EXPECT_FALSE(selects("a,b", "c/0"));
+  EXPECT_TRUE(selects("/c\\..*/", "c.x/3#2"));
+  EXPECT_FALSE(selects("/c\\..*/", "d.x/3"));
+}
+
 TEST(KafkaEnds, StopAtAnOpenTransaction) {
   std::string topic = NewTopic(1);
   Produce(topic, 0, {"a", "b"});
@@ -175,7 +226,7 @@ TEST(KafkaEnds, StopAtAnOpenTransaction) {
   ASSERT_OK(all);
   EXPECT_EQ((*all)[0].stable_end.value(), 3);
   auto reader = Read(Table(topic), dirty);
-  ASSERT_OK(reader->Assign(topic + "/0", Offset(0)));
+  ASSERT_OK(reader->Assign({topic + "/0", Offset(0)}));
   auto chunk = reader->Read(topic + "/0", Offset(3), 10, 0, Soon());
   ASSERT_OK(chunk);
   EXPECT_EQ(Texts(chunk->batch), (std::vector<std::string>{"a", "b", "hidden"}));
@@ -215,7 +266,7 @@ TEST(KafkaReader, KnowsAtOnceThatOnlyAControlRecordFollows) {
     std::lock_guard<std::mutex> lock(mutex);
     raw = reader.get();
   }
-  ASSERT_OK(reader->Assign(topic + "/0", Offset(0)));
+  ASSERT_OK(reader->Assign({topic + "/0", Offset(0)}));
   std::vector<absl::Duration> waits;
   for (int64_t i = 0; i < 20; ++i) {
     ASSERT_OK((*producer)->Begin());
@@ -237,14 +288,14 @@ TEST(KafkaReader, SaysWhichOffsetsAreLost) {
   Produce(topic, 0, {"a", "b", "c", "d", "e"});
   ASSERT_OK(Admin().DeleteRecords(topic, 0, 3, kTimeout));
   auto reader = Read(Table(topic));
-  ASSERT_OK(reader->Assign(topic + "/0", Offset(1)));
+  ASSERT_OK(reader->Assign({topic + "/0", Offset(1)}));
   absl::Status status = reader->Read(topic + "/0", Offset(5), 10, 0, Soon()).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kOutOfRange) << status;
   EXPECT_TRUE(absl::StrContains(status.message(),
                                 "topic " + topic + " partition 0: offsets [1, 3) are lost"))
       << status;
   // What is left can be read.
-  ASSERT_OK(reader->Assign(topic + "/0", Offset(3)));
+  ASSERT_OK(reader->Assign({topic + "/0", Offset(3)}));
   auto chunk = reader->Read(topic + "/0", Offset(5), 10, 0, Soon());
   ASSERT_OK(chunk);
   EXPECT_EQ(Texts(chunk->batch), (std::vector<std::string>{"d", "e"}));
@@ -255,7 +306,7 @@ TEST(KafkaReader, NoticesThatItsTopicWasDeleted) {
   Produce(topic, 0, {"a"});
   auto enumerator = Enumerate(Table(topic));
   auto reader = Read(Table(topic));
-  ASSERT_OK(reader->Assign(topic + "/0", Offset(0)));
+  ASSERT_OK(reader->Assign({topic + "/0", Offset(0)}));
   ASSERT_OK(reader->Read(topic + "/0", Offset(1), 10, 0, Soon()));
   ASSERT_OK(Admin().DeleteTopic(topic, kTimeout));
   absl::Status status = reader->Read(topic + "/0", Offset(2), 10, 0, Soon()).status();
@@ -270,7 +321,7 @@ TEST(KafkaReader, NamesTheRecordThatIsNotText) {
   std::string topic = NewTopic(1);
   Produce(topic, 0, {"good", "bad \xff", "good again"});
   auto reader = Read(Table(topic));
-  ASSERT_OK(reader->Assign(topic + "/0", Offset(0)));
+  ASSERT_OK(reader->Assign({topic + "/0", Offset(0)}));
   auto chunk = reader->Read(topic + "/0", Offset(3), 10, 0, Soon());
   ASSERT_OK(chunk);
   ASSERT_EQ(chunk->errors.size(), 1u);
@@ -289,7 +340,7 @@ TEST(KafkaReader, TombstonesAreNull) {
   ASSERT_OK((*producer)->Send("", ""));
   ASSERT_OK((*producer)->Flush(kTimeout));
   auto reader = Read(Table(topic));
-  ASSERT_OK(reader->Assign(topic + "/0", Offset(0)));
+  ASSERT_OK(reader->Assign({topic + "/0", Offset(0)}));
   auto chunk = reader->Read(topic + "/0", Offset(2), 10, 0, Soon());
   ASSERT_OK(chunk);
   EXPECT_EQ(Texts(chunk->batch), (std::vector<std::string>{"<null>", ""}));
@@ -339,7 +390,7 @@ TEST(KafkaTrouble, ARestartedBrokerIsWaitedFor) {
   Produce(topic, 0, {"before"});
   auto enumerator = Enumerate(Table(topic));
   auto reader = Read(Table(topic));
-  ASSERT_OK(reader->Assign(topic + "/0", Offset(0)));
+  ASSERT_OK(reader->Assign({topic + "/0", Offset(0)}));
   ASSERT_OK(reader->Read(topic + "/0", Offset(1), 10, 0, Soon()));
   proto::Sink sink = TextSink(
       "kafka", "raw", {{"bootstrap.servers", Broker().bootstrap_servers()}, {"topic", topic}});
@@ -367,7 +418,7 @@ TEST(KafkaTrouble, ARestartedBrokerIsWaitedFor) {
   auto ends = enumerator->Ends({topic + "/0"}, kTimeout);
   ASSERT_OK(ends);
   EXPECT_EQ((*ends)[0].stable_end.value(), end);
-  ASSERT_OK(reader->Assign(topic + "/0", Offset(0)));
+  ASSERT_OK(reader->Assign({topic + "/0", Offset(0)}));
   auto chunk = reader->Read(topic + "/0", Offset(end), 10, 0, Soon());
   ASSERT_OK(chunk);
   EXPECT_EQ(Texts(chunk->batch), (std::vector<std::string>{"before", "first", "second"}));

@@ -47,7 +47,7 @@ std::unique_ptr<SourceReader> SourceContract::NewReader(const proto::Source& sou
   auto reader = connector_->CreateReader(source, context_);
   EXPECT_OK(reader);
   for (size_t i = 0; i < partitions_.size(); ++i) {
-    EXPECT_OK((*reader)->Assign(partitions_[i], Offset(begins_[i])));
+    EXPECT_OK((*reader)->Assign({partitions_[i], Offset(begins_[i])}));
   }
   return *std::move(reader);
 }
@@ -151,7 +151,7 @@ TEST_P(SourceContract, AnyOffsetMayEndASplit) {
   int64_t step = std::max<int64_t>(1, (ends_[0] - begins_[0]) / 13);
   while (split.position < ends_[0]) {
     std::unique_ptr<SourceReader> reader = NewReader();
-    ASSERT_OK(reader->Assign(partitions_[0], Offset(split.position)));
+    ASSERT_OK(reader->Assign({partitions_[0], Offset(split.position)}));
     int64_t before = split.position;
     ReadTo(reader.get(), 0, std::min(ends_[0], before + step), 5, &split);
     ASSERT_GT(split.position, before);
@@ -177,7 +177,7 @@ TEST_P(SourceContract, ResumesFromEveryPosition) {
   Result whole = ReadAll(0, 5);
   for (size_t i = 0; i < whole.nexts.size(); i += 1 + whole.nexts.size() / 5) {
     std::unique_ptr<SourceReader> reader = NewReader();
-    ASSERT_OK(reader->Assign(partitions_[0], Offset(whole.nexts[i])));
+    ASSERT_OK(reader->Assign({partitions_[0], Offset(whole.nexts[i])}));
     Result rest{.position = whole.nexts[i]};
     ReadTo(reader.get(), 0, ends_[0], 1000, &rest);
     size_t seen = static_cast<size_t>(
@@ -191,7 +191,7 @@ TEST_P(SourceContract, ResumesFromEveryPosition) {
 TEST_P(SourceContract, CanBeAssignedAgainFurtherBack) {
   std::unique_ptr<SourceReader> reader = NewReader();
   for (int round = 0; round < 3; ++round) {
-    ASSERT_OK(reader->Assign(partitions_[0], Offset(begins_[0])));
+    ASSERT_OK(reader->Assign({partitions_[0], Offset(begins_[0])}));
     Result result{.position = begins_[0]};
     ReadTo(reader.get(), 0, ends_[0], 1000, &result);
     EXPECT_EQ(result.values, table_->Expected(0)) << round;

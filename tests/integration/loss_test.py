@@ -142,5 +142,89 @@ class DataLossTest(LossCase):
         self.assertRegex(message, "deleted and created again|no longer exists|does not exist")
 
 
+class PatternTest(LossCase):
+    """One of several topics that a pattern means is deleted."""
+
+    def setUp(self):
+        super().setUp()
+        self.topics = [f"{self.name}.{letter}" for letter in "ab"]
+        for topic in self.topics:
+            self.cli.create_topic(topic)
+
+    def submit_pattern(self, options="", settings=""):
+        script = self.directory / "job.sql"
+        script.write_text(f"""SET batch_duration = '50 ms';
+{settings}
+CREATE TABLE source (value text) WITH ({self.kafka(f"/{self.name}[.].*/", ", format = 'raw'" + options)});
+CREATE TABLE sink (value text) WITH ({self.kafka(self.name + '-out', ", format = 'raw'")});
+INSERT INTO sink SELECT value FROM source;
+""")
+        return self.cli.run("submit", script, "--name", self.name)
+
+    def retired(self):
+        return {row["partition"]: row["retired"] for row in self.cli.json("lag", self.name) if row["retired"]}
+
+    def test_a_topic_that_was_read_is_retired_and_may_come_again(self):
+        for topic in self.topics:
+            self.cli.produce(topic, [f"1 of {topic}"])
+        self.assertEqual(self.submit_pattern().code, 0)
+        wait_until(lambda: self.cli.records(self.name) == 2, 60, "both topics are read")
+        deleted, stays = self.topics
+        self.cli.ok("topics", "delete", deleted)
+        wait_until(lambda: f"{deleted}/0" in self.retired(), 60, "the deleted topic is retired")
+        self.assertIn("its topic was deleted", self.retired()[f"{deleted}/0"])
+        self.cli.produce(stays, ["2"])
+        wait_until(lambda: "2" in self.values(f"{self.name}-out"), 60, "the other topic goes on")
+        # Under its name comes another topic, which is read from its beginning.
+        self.cli.create_topic(deleted)
+        self.cli.produce(deleted, ["3"])
+        wait_until(lambda: "3" in self.values(f"{self.name}-out"), 60, "the new topic is read")
+        # A job that is submitted again finds it all as it was.
+        self.cli.ok("jobs", "stop", self.name)
+        self.cli.produce(deleted, ["4"])
+        self.assertEqual(self.submit_pattern().code, 0)
+        wait_until(lambda: "4" in self.values(f"{self.name}-out"), 60, "it goes on after a stop")
+        self.assertEqual(sorted(self.values(f"{self.name}-out")),
+                         sorted([f"1 of {deleted}", f"1 of {stays}", "2", "3", "4"]))
+
+    def test_unread_records_of_a_deleted_topic_fail_the_job_until_it_may_skip_them(self):
+        deleted, stays = self.topics
+        self.cli.produce(deleted, [str(number) for number in range(1000)])
+        slowly = "SET max_rate_per_partition = 20;"
+        self.assertEqual(self.submit_pattern(settings=slowly).code, 0)
+        wait_until(lambda: self.cli.records(self.name) > 0, 60, "some records are read")
+        self.cli.ok("topics", "delete", deleted)
+        self.wait_for_failure(f"{deleted}", "are lost", "on_data_loss = 'skip'")
+        self.cli.produce(stays, ["goes on"])
+        result = self.submit_pattern(", on_data_loss = 'skip'", slowly)
+        self.assertEqual(result.code, 0, result)
+        wait_until(lambda: "goes on" in self.values(f"{self.name}-out"), 60, "the other topic is read")
+        self.assertEqual(self.cli.phase(self.name), "running")
+
+    def test_another_topic_retires_the_old_one_and_says_so(self):
+        old, new = self.topics
+        text = lambda topic: f"""SET batch_duration = '50 ms';
+CREATE TABLE source (value text) WITH ({self.kafka(topic, ", format = 'raw'")});
+CREATE TABLE sink (value text) WITH ({self.kafka(self.name + '-out', ", format = 'raw'")});
+INSERT INTO sink SELECT value FROM source;
+"""
+        script = self.directory / "job.sql"
+        for topic in self.topics:
+            self.cli.produce(topic, [f"1 of {topic}"])
+        script.write_text(text(old))
+        self.cli.ok("submit", script, "--name", self.name)
+        wait_until(lambda: self.cli.records(self.name) == 1, 60, "the old topic is read")
+        self.cli.ok("jobs", "stop", self.name)
+        script.write_text(text(new))
+        result = self.cli.run("submit", script, "--name", self.name)
+        self.assertEqual(result.code, 0, result)
+        self.assertIn(f"partition {old}/0", result.err)
+        self.assertIn("the script does not select it any more", result.err)
+        self.cli.produce(old, ["2 of the old one"])
+        self.cli.produce(new, ["2 of the new one"])
+        wait_until(lambda: "2 of the new one" in self.values(f"{self.name}-out"), 60, "the new topic is read")
+        self.assertEqual(sorted(self.values(f"{self.name}-out")), sorted([f"1 of {old}", f"1 of {new}", "2 of the new one"]))
+
+
 if __name__ == "__main__":
     cases.main()

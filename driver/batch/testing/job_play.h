@@ -75,6 +75,15 @@ class Play {
     }
     Do(event);
   }
+  // Partition t/`p` is whole, or even gone.
+  void Closed(int p, int64_t end, bool gone = false) {
+    Do(EndsKnown{.ends = {{.partition = absl::StrCat("t/", p),
+                           .stable_end = end,
+                           .high_watermark = end,
+                           .closed = true,
+                           .gone = gone,
+                           .why = gone ? "it was deleted" : "it is old"}}});
+  }
   void Report(const std::string& from, proto::ExecutorMessage message) {
     Do(ExecutorReported{ExecutorId(from), std::move(message)});
   }
@@ -210,6 +219,7 @@ class Play {
   std::vector<proto::TakeSnapshot> cuts;
   std::vector<BatchDone> done;
   std::vector<JobOver> over;
+  std::vector<PartitionsRetired::Retired> retired;
   int stops = 0;
 
   // The snapshot directory: what the driver finds there. What it asks for is answered at once,
@@ -266,6 +276,8 @@ class Play {
       } else if (auto* check = std::get_if<CheckSnapshotFiles>(&action)) {
         checks.push_back(*check);
         store_work_.push_back([this] { AnswerCheck(); });
+      } else if (auto* gone = std::get_if<PartitionsRetired>(&action)) {
+        retired.insert(retired.end(), gone->partitions.begin(), gone->partitions.end());
       }
     }
     if (journal_works) {

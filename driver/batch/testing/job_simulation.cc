@@ -154,6 +154,8 @@ void JobSimulation::Step() {
     default:
       if (Pick(12) == 0) {
         Trouble();
+      } else if (Pick(12) == 0) {
+        Close();
       }
   }
 }
@@ -440,6 +442,18 @@ void JobSimulation::Produce() {
   partition->second += static_cast<int64_t>(1 + Pick(50));
   Handle(PartitionsDiscovered{0, {{partition->first, 0}}});
   Handle(EndsKnown{0, {{partition->first, partition->second, partition->second}}});
+}
+
+// Nothing will come any more, it seems; the next record proves it wrong.
+void JobSimulation::Close() {
+  const auto partition =
+      std::next(world_.produced.begin(), static_cast<long>(Pick(world_.produced.size())));
+  Handle(EndsKnown{0,
+                   {{.partition = partition->first,
+                     .stable_end = partition->second,
+                     .high_watermark = partition->second,
+                     .closed = true,
+                     .why = "it is old"}}});
 }
 
 void JobSimulation::AdvanceTime() {

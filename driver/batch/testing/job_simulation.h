@@ -50,6 +50,7 @@ class JobSimulation {
   int64_t lost_snapshots = 0;
   int64_t unseen_snapshots = 0;  // written where the driver does not look, or lost since
   int64_t unseen_stores = 0;     // epochs that an executor without the store could not begin
+  int64_t retirements = 0;       // of partitions that then go on
   int64_t doubts = 0;            // commits of output that were not answered
   int64_t batches() const { return world_.durable_commits; }
 
@@ -85,6 +86,7 @@ class JobSimulation {
   void NoteDurable(const proto::JournalRecord& record);
   void NotePlanned(const proto::BatchPlanned& planned);
   void Produce();
+  void Close();
   void AdvanceTime();
 
   // The trouble is over: everything that was produced must come out.
@@ -108,6 +110,9 @@ class JobSimulation {
   void Take(CheckStoreAnswer& check);
   void Take(CheckSnapshotFiles& check);
   void FinishStoreWork(uint64_t looks);
+  void Take(PartitionsRetired& retired) {
+    retirements += static_cast<int64_t>(retired.partitions.size());
+  }
 
   // Only a job that was settled may end, and the next driver goes on with it.
   void Take(JobOver& over);

@@ -173,7 +173,9 @@ void SimulatedExecutor::Start(const proto::StartEpoch& start) {
   last_cut_ = start.restore().batch();
   positions_.clear();
   for (const auto& owner : start.assignment().partitions()) {
-    positions_[owner.start().key().partition()] = owner.start().offset();
+    if (!owner.start().sinks_only()) {
+      positions_[owner.start().key().partition()] = owner.start().offset();
+    }
   }
   own_shards_.clear();
   for (int shard = 0; shard < start.assignment().shard_owner_size(); ++shard) {
@@ -338,6 +340,9 @@ void SimulatedExecutor::Run(const proto::RunBatch& run) {
   }
   ASSERT_EQ(run.batch(), next_run_) << "batches come in order";
   ++next_run_;
+  for (const proto::PartitionKey& retired : run.retired_partitions()) {
+    positions_.erase(retired.partition());
+  }
   for (const proto::PartitionStart& found : run.new_partitions()) {
     positions_[found.key().partition()] = found.offset();
   }

@@ -1,0 +1,339 @@
+#include "connectors/file/file_enumerator.h"
+
+#include <fnmatch.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status.h"
+
+namespace millrace {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A program that writes a log may write to the renamed file a little longer, until it is told to
+// open another.
+constexpr absl::Duration kRotatedIsWhole = absl::Minutes(1);
+// And who has not added to a file for so long will not: should he after all, it is found again.
+constexpr absl::Duration kUnchangedIsWhole = absl::Hours(1);
+// Rotation cuts a file as soon as its copy is made; one that takes longer than this is none.
+constexpr absl::Duration kCopySettles = absl::Seconds(5);
+constexpr absl::Duration kLongestCopy = absl::Minutes(10);
+
+}  // namespace
+
+PartitionName PartitionOfPath(const std::string& path) {
+  return FirstLife(path) == path ? path : absl::StrCat(path, "#1");
+}
+
+std::string PathOfPartition(const PartitionName& name) { return FirstLife(name); }
+
+void FileEnumerator::Remember(const std::vector<KnownPartition>& known) {
+  for (const KnownPartition& one : known) {
+    const auto found = watched_.find(one.name);
+    Watched* watched = found == watched_.end() ? nullptr : found->second.get();
+    if (watched == nullptr || (!one.identity.empty() && one.identity != watched->told)) {
+      // What an earlier version has journaled is a name: the file that has it now.
+      const absl::StatusOr<FileIdentity> identity =
+          one.identity.empty() ? FileIdentity{.path = one.name} : FileIdentity::Parse(one.identity);
+      watched = Add(one.name, identity.value_or(FileIdentity{.path = PathOfPartition(one.name)}));
+      watched->told = one.identity;
+    }
+    watched->next = one.next.value();
+    watched->retired = one.retired;
+  }
+}
+
+FileEnumerator::Watched* FileEnumerator::Add(const PartitionName& name, FileIdentity identity) {
+  std::unique_ptr<Watched>& place = watched_[name];
+  if (place != nullptr) {
+    Unindex(place.get());
+  }
+  place = std::make_unique<Watched>(Watched{
+      .name = name, .identity = std::move(identity), .records = CompleteRecords(options_.csv)});
+  Index(place.get());
+  const std::string path = PathOfPartition(name);
+  PartitionName& latest = latest_[path];
+  if (IsLaterLife(name, latest)) {
+    latest = name;
+  }
+  return place.get();
+}
+
+void FileEnumerator::Index(Watched* watched) {
+  if (watched->identity.inode != 0) {
+    by_inode_.emplace(watched->identity.inode, watched);
+  }
+}
+
+void FileEnumerator::Unindex(Watched* watched) {
+  const auto [begin, end] = by_inode_.equal_range(watched->identity.inode);
+  const auto entry = std::find_if(begin, end, [&](const auto& e) { return e.second == watched; });
+  if (entry != end) {
+    by_inode_.erase(entry);
+  }
+}
+
+FileEnumerator::Watched* FileEnumerator::FindByInode(const FileStat& stat) {
+  const auto [begin, end] = by_inode_.equal_range(stat.inode);
+  Watched* found = nullptr;
+  for (auto it = begin; it != end; ++it) {
+    // Of several that an inode has been, the last one that is still there.
+    Watched* const watched = it->second;
+    if (watched->identity.IsSameInode(stat) && watched->gone.empty() &&
+        (found == nullptr || (found->retired && !watched->retired) ||
+         (found->retired == watched->retired && IsLaterLife(watched->name, found->name)))) {
+      found = watched;
+    }
+  }
+  return found;
+}
+
+absl::Status FileEnumerator::Look(Watched* watched) {
+  if (watched->retired) {
+    return absl::OkStatus();
+  }
+  const absl::StatusOr<FileStat> stat = StatFile(watched->identity.path);
+  if (stat.ok() && watched->stat.size >= 0 && watched->identity.IsSameInode(*stat) &&
+      stat->size == watched->stat.size && stat->changed_us == watched->stat.changed_us) {
+    return absl::OkStatus();
+  }
+  const absl::Status looked = LookAtChanged(watched);
+  if (absl::IsNotFound(looked)) {
+    watched->gone = ToStd(looked.message());
+    return absl::OkStatus();
+  }
+  watched->gone.clear();
+  return looked;
+}
+
+absl::Status FileEnumerator::LookAtChanged(Watched* watched) {
+  FileIdentity& identity = watched->identity;
+  FoundFile found;
+  if (identity.inode == 0) {
+    // Only its name is known.
+    found.path = identity.path;
+    ASSIGN_OR_RETURN(found.file, FileHandle::OpenToRead(found.path));
+    ASSIGN_OR_RETURN(found.stat, StatFile(found.file, found.path));
+    if (found.stat.size < watched->next) {
+      return absl::NotFoundError(absl::StrCat("file ", found.path, " was cut or replaced"));
+    }
+  } else {
+    ASSIGN_OR_RETURN(
+        found, FindFile(identity, std::max(watched->next, watched->end),
+                        [this](const FileStat& stat) { return FindByInode(stat) != nullptr; }));
+  }
+  RETURN_IF_ERROR(access_.CheckFile(found.path));
+  const bool other_inode = !identity.IsSameInode(found.stat);
+  const bool knows_more = identity.length < FileIdentity::kHashedBytes &&
+                          std::min(found.stat.size, FileIdentity::kHashedBytes) >=
+                              std::max<int64_t>(2 * identity.length, 1);
+  if (other_inode || knows_more) {
+    ASSIGN_OR_RETURN(FileIdentity now, IdentifyFile(found.file, found.path));
+    Unindex(watched);
+    identity = std::move(now);
+    Index(watched);
+  }
+  identity.path = found.path;
+  watched->moved = found.path != PathOfPartition(watched->name);
+  watched->end = found.stat.size;
+  if (options_.follow) {
+    ASSIGN_OR_RETURN(watched->end, watched->records.End(found.file, found.path, found.stat.size));
+  }
+  watched->stat = found.stat;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<PartitionName>> FileEnumerator::Discover(absl::Duration) {
+  RETURN_IF_ERROR(access_.CheckPath(options_.path));
+  // First what is known: where it went, so that what has its name now is not taken for it.
+  for (auto& [name, watched] : watched_) {
+    RETURN_IF_ERROR(Look(watched.get()));
+  }
+  NoteBeginnings();
+  ASSIGN_OR_RETURN(const std::vector<std::string> paths, ListFiles(options_.path, options_.follow));
+  std::vector<PartitionName> names;
+  std::set<PartitionName> taken;
+  for (const std::string& path : paths) {
+    ASSIGN_OR_RETURN(const std::optional<PartitionName> name, PartitionOf(path));
+    if (name.has_value() && taken.insert(*name).second) {
+      names.push_back(*name);
+    }
+  }
+  return names;
+}
+
+absl::StatusOr<std::optional<PartitionName>> FileEnumerator::PartitionOf(const std::string& path) {
+  RETURN_IF_ERROR(access_.CheckFile(path));  // links may lead elsewhere
+  const absl::StatusOr<FileStat> stat = StatFile(path);
+  if (absl::IsNotFound(stat.status()) || (stat.ok() && options_.follow && stat->size == 0)) {
+    return std::nullopt;  // gone between two looks; or nothing that could tell it from others
+  }
+  RETURN_IF_ERROR(stat.status());
+  Watched* const known = FindByInode(*stat);
+  if (known != nullptr && (!known->retired || stat->size == known->next)) {
+    return known->retired ? std::nullopt : std::optional<PartitionName>(known->name);
+  }
+  absl::StatusOr<FileHandle> file = FileHandle::OpenToRead(path);
+  if (absl::IsNotFound(file.status())) {
+    return std::nullopt;
+  }
+  RETURN_IF_ERROR(file.status());
+  if (known != nullptr && stat->size > known->next) {
+    ASSIGN_OR_RETURN(const bool grew, BeginsLike(*file, path, known->identity));
+    if (grew) {
+      known->identity.path = path;
+      return known->name;
+    }
+  }
+  ASSIGN_OR_RETURN(const bool may_be_copy, MayBeCopy(*file, path, *stat));
+  if (may_be_copy) {
+    return std::nullopt;
+  }
+  ASSIGN_OR_RETURN(FileIdentity identity, IdentifyFile(*file, path));
+  const PartitionName name = FreeName(path);
+  Watched* const added = Add(name, std::move(identity));
+  added->told = added->identity.ToString();
+  return name;
+}
+
+void FileEnumerator::NoteBeginnings() {
+  beginnings_.clear();
+  for (const auto& [name, watched] : watched_) {
+    const FileIdentity& identity = watched->identity;
+    if (!watched->retired && watched->gone.empty() && identity.length > 0) {
+      beginnings_[identity.length][identity.hash] = watched.get();
+    }
+  }
+}
+
+absl::StatusOr<bool> FileEnumerator::MayBeCopy(const FileHandle& file, const std::string& path,
+                                               const FileStat& stat) {
+  if (!options_.follow) {
+    return false;
+  }
+  const absl::Time now = clock_->Now();
+  const bool settled = now - absl::FromUnixMicros(stat.changed_us) >= kCopySettles;
+  const absl::Time since = maybe_copies_.try_emplace(path, now).first->second;
+  std::string bytes(static_cast<size_t>(std::min(stat.size, FileIdentity::kHashedBytes)), '\0');
+  ASSIGN_OR_RETURN(const size_t count, ReadAt(file, path, 0, bytes.data(), bytes.size()));
+  for (const auto& [length, by_hash] : beginnings_) {
+    if (settled || now - since >= kLongestCopy || length > static_cast<int64_t>(count)) {
+      break;
+    }
+    const auto alike = by_hash.find(HashOfBytes({bytes.data(), static_cast<size_t>(length)}));
+    // A copy is no longer than what it was made of, and no older.
+    if (alike != by_hash.end() && stat.size <= alike->second->stat.size &&
+        stat.born_us >= alike->second->identity.born_us) {
+      return true;
+    }
+  }
+  maybe_copies_.erase(path);
+  return false;
+}
+
+PartitionName FileEnumerator::FreeName(const std::string& path) const {
+  const auto latest = latest_.find(path);
+  PartitionName name = latest == latest_.end() ? PartitionOfPath(path) : NextLife(latest->second);
+  while (watched_.contains(name)) {
+    name = NextLife(name);
+  }
+  return name;
+}
+
+bool FileEnumerator::Selects(const KnownPartition& partition) const {
+  const std::string path = PathOfPartition(partition.name);
+  if (path == options_.path || fnmatch(options_.path.c_str(), path.c_str(), FNM_PATHNAME) == 0) {
+    return true;
+  }
+  const std::string parent = fs::path(path).parent_path().string();
+  std::string directory = options_.path;
+  while (directory.size() > 1 && directory.back() == '/') {
+    directory.pop_back();
+  }
+  return parent == directory;
+}
+
+absl::StatusOr<std::vector<PartitionOffset>> FileEnumerator::ResolveStart(
+    const std::vector<PartitionName>& partitions, absl::Duration timeout) {
+  if (!options_.latest) {
+    return ResolveEarliest(partitions, timeout);
+  }
+  std::vector<PartitionOffset> out;
+  ASSIGN_OR_RETURN(const std::vector<PartitionEnd> ends, Ends(partitions, timeout));
+  for (const PartitionEnd& end : ends) {
+    out.push_back({end.partition, end.stable_end});
+  }
+  return out;
+}
+
+absl::StatusOr<std::vector<PartitionOffset>> FileEnumerator::ResolveEarliest(
+    const std::vector<PartitionName>& partitions, absl::Duration) {
+  std::vector<PartitionOffset> out;
+  out.reserve(partitions.size());
+  for (const PartitionName& name : partitions) {
+    out.push_back({name, Offset(0)});
+  }
+  return out;
+}
+
+absl::StatusOr<std::vector<PartitionEnd>> FileEnumerator::Ends(
+    const std::vector<PartitionName>& partitions, absl::Duration) {
+  std::vector<PartitionEnd> out;
+  out.reserve(partitions.size());
+  for (const PartitionName& name : partitions) {
+    const auto found = watched_.find(name);
+    Watched* const watched = found == watched_.end()
+                                 ? Add(name, FileIdentity{.path = PathOfPartition(name)})
+                                 : found->second.get();
+    RETURN_IF_ERROR(Look(watched));
+    out.push_back(EndOf(*watched));
+    std::string identity = watched->identity.inode == 0 ? "" : watched->identity.ToString();
+    if (identity != watched->told) {
+      watched->told = identity;
+      out.back().identity = std::move(identity);
+    }
+  }
+  return out;
+}
+
+PartitionEnd FileEnumerator::EndOf(const Watched& watched) const {
+  PartitionEnd end;
+  end.partition = watched.name;
+  end.stable_end = Offset(watched.end);
+  end.high_watermark = Offset(std::max(watched.stat.size, watched.end));
+  if (!watched.gone.empty()) {
+    end.phase = PartitionPhase::kGone;
+    end.stable_end = end.high_watermark;
+    end.why = watched.gone;
+    return end;
+  }
+  if (!options_.follow) {
+    return end;
+  }
+  const absl::Duration age = clock_->Now() - absl::FromUnixMicros(watched.stat.changed_us);
+  if (watched.moved && age >= kRotatedIsWhole) {
+    end.phase = PartitionPhase::kClosed;
+    end.stable_end = end.high_watermark;  // its last line needs no end any more
+    end.why = absl::StrCat("it was rotated to ", watched.identity.path);
+  } else if (!watched.moved && age >= kUnchangedIsWhole && watched.end == watched.stat.size) {
+    end.phase = PartitionPhase::kClosed;
+    end.why = "it has not changed for an hour";
+  }
+  return end;
+}
+
+absl::StatusOr<std::vector<std::string>> FileEnumerator::TopicIds(
+    const std::vector<PartitionName>& partitions, absl::Duration) {
+  std::vector<std::string> out;
+  out.reserve(partitions.size());
+  for (const PartitionName& name : partitions) {
+    const auto found = watched_.find(name);
+    out.push_back(found == watched_.end() ? "" : found->second->told);
+  }
+  return out;
+}
+
+}  // namespace millrace
