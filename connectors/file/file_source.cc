@@ -84,7 +84,7 @@ class FileEnumerator : public SourceEnumerator {
     std::vector<PartitionEnd> out;
     for (const PartitionName& path : partitions) {
       ASSIGN_OR_RETURN(int64_t end, EndOf(path));
-      out.push_back({path, Offset(end), Offset(end)});
+      out.push_back({path, Offset(end), Offset(end), /*bytes_per_offset=*/1});
     }
     return out;
   }
@@ -313,6 +313,8 @@ class FileReader : public SourceReader {
     assigned->fetched_to = std::max(assigned->fetched_to, chunk.next.value());
     return chunk;
   }
+
+  double BytesPerOffset(const PartitionName&) override { return 1; }
 
   // Files need no fetching: all complete records are there.
   std::vector<PartitionOffset> FetchedTo() override {

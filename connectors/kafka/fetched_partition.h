@@ -75,6 +75,8 @@ class FetchedPartition : public std::enable_shared_from_this<FetchedPartition> {
   absl::StatusOr<Taken> Take(int64_t end, size_t max_messages, int64_t limit_bytes,
                              absl::Time deadline);
 
+  // Of what has been fetched and not taken; 0 while nothing has.
+  double BytesPerOffset();
   // All offsets below have been fetched.
   int64_t fetched_to() const { return fetched_to_.load(std::memory_order_acquire); }
   const KafkaPartitionId& id() const { return id_; }

@@ -23,6 +23,7 @@
 #include "absl/synchronization/mutex.h"
 #include "common/base/clock.h"
 #include "common/storage/checkpoint_store.h"
+#include "connectors/held_memory.h"
 #include "executor/job/batch_committer.h"
 #include "executor/job/batch_run.h"
 #include "executor/job/epoch_layout.h"
@@ -57,6 +58,7 @@ struct JobRuntime {
   ShuffleHub* shuffle = nullptr;
   FlowGate* gate = nullptr;
   MemoryBudget* memory = nullptr;
+  HeldMemory* held = nullptr;
   MetricsRegistry* metrics = nullptr;
   BatchCommitter::Options commit;
 };

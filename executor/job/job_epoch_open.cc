@@ -3,21 +3,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/failpoint.h"
+#include "common/base/failure_kind.h"
 #include "common/base/status.h"
 #include "executor/job/job_epoch.h"
 #include "executor/job/state_restorer.h"
 #include "executor/state/rocksdb_backend.h"
 
 namespace millrace {
-namespace {
-
-// Whether running the same batch again may go better.
-bool IsRetryable(const absl::Status& status) {
-  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
-         absl::IsAborted(status) || absl::IsCancelled(status);
-}
-
-}  // namespace
 
 JobEpoch::JobEpoch(const JobRuntime* runtime, DriverSink* driver, uint64_t session,
                    EpochLayout layout)
@@ -56,7 +48,7 @@ void JobEpoch::Open() {
 }
 
 void JobEpoch::OpenParts() {
-  sinks_ = std::make_unique<SinkSet>(&layout_, runtime_.connectors);
+  sinks_ = std::make_unique<SinkSet>(&layout_, runtime_.connectors, runtime_.held);
   router_ = std::make_unique<OutputRouter>(
       &layout_, sinks_.get(), runtime_.gate, &metrics_,
       [this](ShuffleBlock block) { DeliverToShards(std::move(block)); });
@@ -273,7 +265,9 @@ void JobEpoch::Fail(BatchId batch, const absl::Status& status) {
     failure_->set_batch(batch.value());
     failure_->set_code(static_cast<int32_t>(status.code()));
     failure_->set_message(std::string(status.message()));
-    failure_->set_retryable(IsRetryable(status));
+    const FailureKind kind = FailureKindOf(status);
+    failure_->set_kind(static_cast<proto::FailureKind>(kind));
+    failure_->set_retryable(kind != FailureKind::kCertain);
     failure_->set_restore_failed(phase_ == Phase::kOpening && batch == BatchId() &&
                                  absl::IsDataLoss(status));
     phase_ = Phase::kEnding;

@@ -77,9 +77,9 @@ void SourceSet::SetPosition(const proto::Split& split) {
 std::vector<proto::SourceProgress::Partition> SourceSet::TakeProgress() {
   std::vector<proto::SourceProgress::Partition> changed;
   for (uint32_t source = 0; source < readers_.size(); ++source) {
-    std::vector<PartitionOffset> fetched = readers_[source]->FetchedTo();
-    absl::MutexLock lock(&mutex_);
-    for (PartitionOffset& partition : fetched) {
+    for (PartitionOffset& partition : readers_[source]->FetchedTo()) {
+      const double bytes_per_offset = readers_[source]->BytesPerOffset(partition.partition);
+      absl::MutexLock lock(&mutex_);
       auto [reported, first] = reported_.try_emplace({source, partition.partition}, INT64_MIN);
       if (reported->second == partition.offset.value()) {
         continue;
@@ -89,6 +89,7 @@ std::vector<proto::SourceProgress::Partition> SourceSet::TakeProgress() {
       out.mutable_key()->set_source(source);
       out.mutable_key()->set_partition(std::move(partition.partition));
       out.set_fetched_to(partition.offset.value());
+      out.set_bytes_per_offset(bytes_per_offset);
     }
   }
   return changed;
