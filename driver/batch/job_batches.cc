@@ -64,11 +64,11 @@ void JobState::CheckStepDeadlines() {
   const std::string who = absl::StrCat("batch ", batch.plan.batch.value());
   if (batch.step == InFlight::Step::kRunning && waited_us >= options_.prepare_timeout_us) {
     Fail(absl::DeadlineExceededError(absl::StrCat("not done after ", waited_us / kSecondUs, " s")),
-         true, who);
+         FailureKind::kEnvironment, who);
   } else if (wave_.has_value() && waited_us >= options_.commit_timeout_us) {
     Fail(absl::DeadlineExceededError(
              absl::StrCat("not committed after ", waited_us / kSecondUs, " s")),
-         true, who);
+         FailureKind::kEnvironment, who);
   }
 }
 
@@ -113,7 +113,10 @@ absl::Status JobState::CompareWithCommitted(const InFlight& batch) const {
 void JobState::FinishDurable() {
   while (!journaling_.empty() && history_.last_committed() >= journaling_.front().batch) {
     journaling_.front().done_us = now_.mono_us;
-    failures_ = 0;
+    if (std::exchange(failures_, {}).in_a_row > 0) {
+      message_.clear();
+    }
+    alone_ = false;
     actions_.push_back(std::move(journaling_.front()));
     journaling_.pop_front();
   }
@@ -163,12 +166,15 @@ bool JobState::HasRoom() const {
     held_bytes += member.held_bytes;
   }
   const size_t uncommitted = held_bytes > kLittleHeldBytes ? kUncommitted : kMaxUncommitted;
-  return !held_ && in_flight_.size() < uncommitted &&
+  return !held_ && in_flight_.size() < (alone_ ? 1 : uncommitted) &&
          in_flight_.size() + journaling_.size() < kMaxInFlight &&
          (in_flight_.empty() || in_flight_.back().step != InFlight::Step::kRunning);
 }
 
-bool JobState::Quiescing() const { return stop_.has_value() || now_.mono_us >= rebalance_at_us_; }
+bool JobState::Quiescing() const { return stop_.has_value() || RebalanceDue(); }
+
+// Not in the midst of a replay, which would begin anew.
+bool JobState::RebalanceDue() const { return now_.mono_us >= rebalance_at_us_ && replays_.empty(); }
 
 bool JobState::RunNextReplay() {
   if (replays_.empty()) {
@@ -301,6 +307,7 @@ void JobState::AdmitNewPartitions(InFlight* batch) {
     partition.planned_to = found.start;
     partition.stable_end = found.stable_end;
     partition.high_watermark = found.high_watermark;
+    partition.size.Fetched(found.bytes_per_offset);
     partition.owner = LeastLoaded(MemberSlots(), counts);
     previous_partition_owners_.resize(ordinal);
     previous_partition_owners_.push_back(members_[partition.owner].id);
@@ -318,15 +325,8 @@ void JobState::AdmitNewPartitions(InFlight* batch) {
 }
 
 void JobState::AddSplits(InFlight* batch, bool* backlog) {
-  std::vector<SplitDemand> demands(partitions_.size());
-  const int64_t allowed = AllowedPerPartition();
-  for (size_t i = 0; i < partitions_.size(); ++i) {
-    demands[i].lag =
-        std::min(partitions_[i].stable_end, partitions_[i].stop_at) - partitions_[i].planned_to;
-    demands[i].limit = allowed;
-  }
   batch->budget = controller_.Budget(partitions_.size());
-  const SplitShares shares = ShareBudget(demands, batch->budget);
+  const SplitShares shares = ShareInput();
   for (uint32_t ordinal = 0; ordinal < partitions_.size(); ++ordinal) {
     if (shares.offsets[ordinal] > 0) {
       Partition& partition = partitions_[ordinal];
@@ -336,6 +336,27 @@ void JobState::AddSplits(InFlight* batch, bool* backlog) {
     }
   }
   *backlog = shares.cut_by_budget;
+}
+
+// By time over all partitions, then by bytes for each executor: one partition may hold all the
+// backlog, and its owner then reads all of the batch.
+SplitShares JobState::ShareInput() const {
+  std::vector<SplitDemand> demands(partitions_.size());
+  const int64_t allowed = AllowedPerPartition();
+  for (size_t i = 0; i < partitions_.size(); ++i) {
+    const Partition& partition = partitions_[i];
+    demands[i].lag = std::min(partition.stable_end, partition.stop_at) - partition.planned_to;
+    demands[i].limit = allowed;
+    demands[i].owner = partition.owner;
+    demands[i].bytes_per_offset = sizer_.CostPerOffset(partition.size);
+  }
+  std::vector<int64_t> bytes_of_owner;
+  bytes_of_owner.reserve(members_.size());
+  for (const Member& member : members_) {
+    bytes_of_owner.push_back(BatchSizer::BatchBytes(member.memory_bytes));
+  }
+  return CutToBytes(demands, bytes_of_owner,
+                    ShareBudget(demands, controller_.Budget(partitions_.size())));
 }
 
 void JobState::ScheduleNextTick(int64_t tick_us, bool backlog) {
@@ -399,6 +420,7 @@ void JobState::OnProgress(const proto::SourceProgress& progress) {
         progress_leads_[partition->source] = true;
       }
       partition->high_watermark = std::max(partition->high_watermark, partition->stable_end);
+      partition->size.Fetched(reported.bytes_per_offset());
     }
   }
 }
@@ -418,10 +440,11 @@ void JobState::OnPrepared(size_t member, const proto::BatchPrepared& prepared) {
     if (ordinal == ordinals_.end()) {
       Fail(absl::InternalError(absl::StrCat("an executor reported ", report.key().partition(),
                                             ", which is not the job's")),
-           /*retryable=*/false, absl::StrCat("batch ", prepared.batch()));
+           FailureKind::kCertain, absl::StrCat("batch ", prepared.batch()));
       return;
     }
     batch->reports[ordinal->second] = report;
+    partitions_[ordinal->second].size.Read(report.bytes(), report.end() - report.begin());
     done.records += report.records();
     done.bytes += report.bytes();
     done.skipped += report.skipped();
@@ -433,14 +456,18 @@ void JobState::OnPrepared(size_t member, const proto::BatchPrepared& prepared) {
   batch->claimed.insert(batch->claimed.end(), prepared.claimed().begin(), prepared.claimed().end());
   done.state_rows += prepared.state_rows();
   done.state_bytes += prepared.state_bytes();
+  done.held_bytes += prepared.batch_held_bytes();
   if (batch->answers == members_.size()) {
     batch->step = InFlight::Step::kPrepared;
     if (!batch->claimed.empty()) {
       batch->claims_record = JournalClaims(std::exchange(batch->claimed, {}));
     }
     done.prepared_us = now_.mono_us;
+    if (!batch->suppressed) {
+      sizer_.OnBatch(done.bytes, done.held_bytes);
+    }
     if (batch->budget > 0) {
-      controller_.OnBatch(batch->budget, done.records, done.bytes,
+      controller_.OnBatch(batch->budget, OffsetsOf(batch->plan),
                           done.prepared_us - done.planned_us);
     }
   }

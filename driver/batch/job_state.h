@@ -26,6 +26,15 @@
 // two batches; SnapshotCompleted is journaled when all members have written their part and the
 // batch is durably committed.
 //
+// Failures (common/base/failure_kind.h). What the environment causes is tried again for as long as
+// it takes, with pauses; what may come back each time, until the same has happened to the same
+// batch some times in a row; what is certain ends the job.
+//
+// Size. A plan is cut by time (RateController) and by bytes (BatchSizer). A batch that nevertheless
+// needs more memory than an executor has is withdrawn in the next epoch, if nobody has committed
+// it, and planned anew with half the offsets, and so on down to one; alone, since what waits for
+// its commit takes memory too.
+//
 // Settling brings a job, under its old plan, to a point where plan and parallelism may change: what
 // nobody has committed is withdrawn, what somebody has is finished, the state is in a snapshot.
 #ifndef MILLRACE_DRIVER_BATCH_JOB_STATE_H_
@@ -40,11 +49,14 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "common/base/failure_kind.h"
 #include "common/base/ids.h"
 #include "common/config/settings.h"
+#include "driver/batch/batch_sizer.h"
 #include "driver/batch/job_event.h"
 #include "driver/batch/job_history.h"
 #include "driver/batch/rate_controller.h"
+#include "driver/batch/split_planner.h"
 #include "proto/jobs.pb.h"
 
 namespace millrace {
@@ -62,7 +74,8 @@ struct JobStateOptions {
   int64_t join_delay_us = 300'000;            // lets executors that start together join together
   int64_t first_backoff_us = 100'000;         // doubled by every failure in a row
   int64_t max_backoff_us = 10'000'000;
-  int max_failures = 10;  // in a row without a commit; then FAILED
+  int max_same_failures =
+      5;  // undecided ones in a row, of one batch, without a commit; then FAILED
 
   bool settle = false;  // see above; ends with STOPPED, or FAILED
 };
@@ -130,6 +143,7 @@ class JobState {
     int64_t high_watermark = 0;
     int64_t stop_at = kNever;
     uint32_t owner = 0;  // member index in this epoch
+    RecordSize size;
   };
   struct UnplannedPartition {
     uint32_t source = 0;
@@ -138,6 +152,7 @@ class JobState {
     int64_t stable_end = 0;
     int64_t high_watermark = 0;
     std::string topic_id;
+    double bytes_per_offset = 0;
   };
 
   struct Member {
@@ -145,6 +160,7 @@ class JobState {
     std::string name;
     std::string shuffle_address;
     uint32_t slots = 1;
+    int64_t memory_bytes = 0;
     bool ready = false;
     bool stopped = false;
     int64_t held_bytes = 0;  // rows its sinks hold until commit
@@ -177,6 +193,21 @@ class JobState {
     std::vector<proto::SinkMarker> markers;
   };
 
+  // What has gone wrong since the last batch was committed.
+  struct Failures {
+    int in_a_row = 0;
+    // Of the last one, if it was undecided, and how often it has been the same.
+    absl::StatusCode code = absl::StatusCode::kOk;
+    BatchId batch;
+    int the_same = 0;
+  };
+
+  // A batch that needs more memory than there is.
+  struct TooLarge {
+    BatchId batch;
+    std::string why;
+  };
+
   // A snapshot that is being written.
   struct Taking {
     proto::SnapshotLayer layer;
@@ -203,7 +234,6 @@ class JobState {
 
   void Advance();
   void AdvanceStage();
-  void OnEpochFailed(const proto::EpochFailed& failed);
   void OnEpochStopped(size_t member);
   bool Settling() const { return options_.settle && stop_ != StopRequested::How::kCancel; }
 
@@ -218,10 +248,24 @@ class JobState {
   // Journals that shards were claimed: whoever finds one without a marker later knows that there
   // was one. Returns the record's id.
   int64_t JournalClaims(const std::vector<proto::SinkMarker>& claimed);
-  void AbandonBatches();
+  // The first of the planned batches that are to be withdrawn, where `furthest` is the last that a
+  // claimed shard has out; 0 = none are.
+  BatchId FirstToWithdraw(BatchId furthest);
+  void AbandonBatches(BatchId first);
   void EnterRunning();
 
-  void Fail(const absl::Status& cause, bool retryable, const std::string& who);
+  // job_failures.cc
+  void OnEpochFailed(const proto::EpochFailed& failed);
+  void Fail(const absl::Status& cause, FailureKind kind, const std::string& who,
+            BatchId batch = BatchId(0));
+  void Retry(const std::string& words, int64_t backoff_us);
+  // Whether a smaller batch, or the same one alone, may do where `batch` needs too much memory;
+  // arranges for that. `words` become those of the record if it has no more than one.
+  bool PlanSmaller(BatchId batch, std::string* words);
+  // Whether the undecided failure has come back too often.
+  bool CountsOut(absl::StatusCode code, BatchId batch);
+  int64_t BackoffUs() const;
+
   void AbandonEpoch();
   void End(proto::JobEnded::How how, const std::string& message);
   void CheckStop();
@@ -229,7 +273,6 @@ class JobState {
   static bool MayJoin(const MembersChanged::Member& live);
   bool AnyoneMayJoin() const;
   void LoadPartitions();
-  int64_t BackoffUs() const;
   bool InEpoch() const;
   std::optional<size_t> MemberIndex(const ExecutorId& id) const;
   int64_t Append(proto::JournalRecord record);
@@ -251,11 +294,14 @@ class JobState {
   void PlanBatch(int64_t due_us);
   bool HasRoom() const;
   bool Quiescing() const;
+  // Whether executors that have come or want to go wait for a new epoch, and it is time for one.
+  bool RebalanceDue() const;
   int64_t NextLaunchUs() const;
   int64_t WakeDueUs() const;
   int64_t TickDueUs() const;
   bool HasInput() const;
   int64_t AllowedPerPartition() const;
+  SplitShares ShareInput() const;
   void AddSplits(InFlight* batch, bool* backlog);
   void NoteInput();
   void Launch(InFlight batch);
@@ -322,7 +368,10 @@ class JobState {
   int64_t stage_since_us_ = 0;
   int64_t retry_at_us_ = kNever;
   int64_t rebalance_at_us_ = kNever;
-  int failures_ = 0;  // in a row without a commit
+  Failures failures_;
+  std::optional<TooLarge> too_large_;  // until the next epoch has withdrawn it, or cannot
+  BatchId partly_out_;                 // could not be withdrawn
+  bool alone_ = false;                 // no batch runs while another waits for its commit
   int64_t restarts_ = 0;
   std::string epoch_reason_ = "submitted";
   bool epoch_is_restart_ = false;
@@ -336,6 +385,7 @@ class JobState {
   std::vector<UnplannedPartition> unplanned_;
   std::map<std::pair<uint32_t, std::string>, uint32_t> ordinals_;
   RateController controller_;
+  BatchSizer sizer_;
   bool held_ = false;
   std::map<uint32_t, bool> progress_leads_;  // by source
 

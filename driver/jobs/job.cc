@@ -152,7 +152,8 @@ SourceWatcherOptions Job::WatcherOptions(uint32_t source) {
   options.on_ends = [post, source](const std::vector<PartitionEnd>& ends) {
     EndsKnown event{.source = source};
     for (const PartitionEnd& end : ends) {
-      event.ends.push_back({end.partition, end.stable_end.value(), end.high_watermark.value()});
+      event.ends.push_back({end.partition, end.stable_end.value(), end.high_watermark.value(),
+                            end.bytes_per_offset});
     }
     post([event = std::move(event)](Job& self) {
       self.Handle(event);

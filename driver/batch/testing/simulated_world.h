@@ -90,6 +90,9 @@ struct SimulatedWorld {
   // an executor counts what the exchange would bring it.
   std::map<std::pair<int64_t, int64_t>, SimulatedRanges> sent;  // by (epoch, batch)
 
+  // Executors have no memory for the output of a batch of more offsets.
+  int64_t largest_batch = INT64_MAX;
+
   // Asked at each step, and for each commit of a transaction: none = it is answered.
   std::function<SimulatedInterruption(SimulatedStep)> interrupt;
   std::function<std::optional<TransactionalLog::Fate>()> lose_answer;
@@ -140,6 +143,7 @@ class SimulatedExecutor {
   void Start(const proto::StartEpoch& start);
   bool Restore(const proto::StartEpoch& start);
   void Run(const proto::RunBatch& run);
+  bool IsTooLarge(const proto::RunBatch& run) const;
   void Count(const proto::RunBatch& run);
   void TakeSnapshot(const proto::TakeSnapshot& take);
 
@@ -158,6 +162,7 @@ class SimulatedExecutor {
   void DoNext(std::vector<Work> work);
   void Reached(SimulatedStep step);
   void GiveUp(const std::string& why, bool restore_failed = false);
+  void GiveUp(proto::EpochFailed failed);
   void Answer(proto::ExecutorMessage message);
 
   const std::string id_;
