@@ -41,6 +41,9 @@ absl::Status LocalEngine::AddExecutor() {
   executor.driver_channel = driver_->InProcessChannel();
   executor.name = alone ? "local" : absl::StrCat("local-", ++executors_started_);
   executor.slots = options_.slots;
+  if (options_.memory_bytes > 0) {
+    executor.memory_bytes = options_.memory_bytes;
+  }
   executor.shuffle_listen_address = alone ? "" : "127.0.0.1:0";
   executor.connectors = &AllConnectors();
   executor.functions = &FunctionRegistry::BuiltIn();

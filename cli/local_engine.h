@@ -23,7 +23,8 @@ struct LocalEngineOptions {
   std::string directory;
   // Prometheus endpoint of the driver, host:port; empty: none.
   std::string metrics_address;
-  uint32_t slots = 0;  // of each executor; 0 = the machine's hardware threads
+  uint32_t slots = 0;        // of each executor; 0 = the machine's hardware threads
+  int64_t memory_bytes = 0;  // of each executor, as --memory; 0 = its default
   // More than one: they exchange rows over sockets on the loopback interface, as on a cluster.
   uint32_t executors = 1;
   // Without a directory: jobs that are under way as these records say, and go on.

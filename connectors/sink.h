@@ -16,6 +16,7 @@
 #include "common/base/ids.h"
 #include "common/columnar/batch.h"
 #include "common/types/sql_type.h"
+#include "connectors/held_memory.h"
 #include "proto/plan.pb.h"
 
 namespace millrace {
@@ -31,9 +32,10 @@ class SinkWriter {
  public:
   virtual ~SinkWriter() = default;
 
-  // Takes rows of a batch; columns as in proto::Sink.columns. Copies what it keeps. `weights` in
-  // the batch: −1 = delete (only in modes UPSERT and CHANGES). `batch_time_us` becomes the record
-  // timestamp where there is one.
+  // Takes rows of a batch; columns as in proto::Sink.columns. Copies what it keeps, and takes the
+  // memory for it from SinkContext::memory, whose error it returns. `weights` in the batch: −1 =
+  // delete (only in modes UPSERT and CHANGES). `batch_time_us` becomes the record timestamp where
+  // there is one.
   virtual absl::Status Write(BatchId batch, int64_t batch_time_us, const Batch& rows) = 0;
 
   // The batch time of a batch that Commit will take in although no Write may come: files grow old
@@ -47,7 +49,7 @@ class SinkWriter {
   virtual void Finish() {}
 
   // Makes sure that Commit can only fail for reasons of the environment: everything is encoded and
-  // checked. RESOURCE_EXHAUSTED when the held rows exceed the writer's bound.
+  // checked.
   virtual absl::Status Prepare(BatchId batch, absl::Time deadline) = 0;
 
   // Makes all prepared batches up to `through` visible, in one step where the connector can,
@@ -73,15 +75,19 @@ class SinkWriter {
   }
 
   // The batch time at which Commit should be called although no rows have come (a file is old
-  // enough to roll, a marker to renew); 0 = never. Thread-safe, as held_bytes.
+  // enough to roll, a marker to renew); 0 = never. Thread-safe.
   virtual int64_t wake_at_us() const { return 0; }
 
   // Whether some of what is committed is yet to be shown to readers, so that the shard must be
   // claimed again although nothing may come to it any more. Thread-safe.
   virtual bool hides_rows() const { return false; }
 
-  // Bytes of rows held until commit.
+  // Bytes of rows held until commit: of all batches, and of one. Thread-safe.
   virtual int64_t held_bytes() const { return 0; }
+  virtual int64_t held_bytes_of(BatchId batch) const {
+    (void)batch;
+    return 0;
+  }
 };
 
 struct SinkContext {
@@ -95,8 +101,9 @@ struct SinkContext {
   // doubt: a shard may or may not have committed them.
   BatchId committed_batch;
   BatchId planned_batch;
-  int64_t batch_time_us = 0;           // when the epoch began: the time of what the claim writes
-  int64_t max_held_bytes = 256 << 20;  // of prepared and unprepared rows together
+  int64_t batch_time_us = 0;  // when the epoch began: the time of what the claim writes
+  // For rows that are held until commit, prepared or not; shared with the job's other writers.
+  std::shared_ptr<HeldMemory> memory = std::make_shared<HeldMemory>(int64_t{256} << 20);
 };
 
 class SinkConnector {

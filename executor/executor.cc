@@ -21,6 +21,7 @@
 #include "common/rpc/address.h"
 #include "common/rpc/rpc.h"
 #include "common/storage/file_system.h"
+#include "connectors/held_memory.h"
 #include "connectors/registry.h"
 #include "executor/control/driver_link.h"
 #include "executor/control/job_table.h"
@@ -110,10 +111,12 @@ class ExecutorImpl : public Executor {
   explicit ExecutorImpl(ExecutorOptions options)
       : options_(std::move(options)),
         id_(NewUuid()),
-        // A quarter for rows in flight, the rest for prefetching: reading ahead is what keeps
-        // batches short.
-        gate_(std::max<int64_t>(options_.memory_bytes / 4, 1 << 20)),
-        memory_(options_.memory_bytes - options_.memory_bytes / 4),
+        // Half for rows that sinks hold until commit, an eighth for rows in flight, the rest for
+        // prefetching: reading ahead is what keeps batches short. The driver plans batches that
+        // need half of the first (BatchSizer::BatchBytes).
+        gate_(std::max<int64_t>(options_.memory_bytes / 8, 1 << 20)),
+        memory_(options_.memory_bytes / 8 * 3),
+        held_(std::max<int64_t>(options_.memory_bytes / 2, 1 << 20)),
         slots_(std::make_unique<TaskPool>("slot", options_.slots)),
         blocking_(std::make_unique<BlockingLanes>(kBlockingThreads)) {}
 
@@ -146,6 +149,7 @@ class ExecutorImpl : public Executor {
   MetricsRegistry metrics_;
   FlowGate gate_;
   MemoryBudget memory_;
+  HeldMemory held_;
   std::unique_ptr<TaskPool> slots_;
   std::unique_ptr<BlockingLanes> blocking_;
   std::unique_ptr<ShuffleHub> shuffle_;
@@ -180,6 +184,7 @@ absl::Status ExecutorImpl::Open() {
   runtime_.shuffle = shuffle_.get();
   runtime_.gate = &gate_;
   runtime_.memory = &memory_;
+  runtime_.held = &held_;
   runtime_.metrics = &metrics_;
   OpenLink();
   return absl::OkStatus();

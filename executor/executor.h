@@ -42,9 +42,9 @@ struct ExecutorOptions {
   // "[::]" are replaced by the machine's host name).
   std::string shuffle_advertised_address;
 
-  // Bound for what is prefetched from sources and in flight between executors. State and held sink
-  // output come on top.
-  int64_t memory_bytes = int64_t{256} << 20;
+  // Bound for what is prefetched from sources, in flight between executors, and held by sinks until
+  // it is committed. State comes on top.
+  int64_t memory_bytes = int64_t{512} << 20;
   // host:port of the Prometheus endpoint; empty: none.
   std::string metrics_address;
 

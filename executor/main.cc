@@ -34,7 +34,7 @@ struct Flags {
   std::string driver = "127.0.0.1:7070";
   std::string shuffle_listen = "127.0.0.1:0";
   std::string shuffle_advertise;
-  std::string memory = "256 MiB";
+  std::string memory = "512 MiB";
   std::string metrics;
   std::string name;
   std::string driver_timeout;
@@ -59,7 +59,8 @@ void AddFlags(CLI::App* app, Flags* flags) {
   app->add_option("--shuffle-advertise", flags->shuffle_advertise,
                   "host:port that other executors connect to, if not the one listened on");
   app->add_option("--memory", flags->memory,
-                  "bound for prefetched and shuffled rows together, e.g. '512 MiB'")
+                  "bound for rows that are prefetched, shuffled or held until their commit, e.g. "
+                  "'2 GiB'; the driver plans batches that fit")
       ->capture_default_str();
   app->add_option("--metrics", flags->metrics,
                   "host:port of the Prometheus page; port 0: any (default: none)");

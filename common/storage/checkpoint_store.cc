@@ -16,12 +16,15 @@ std::string DirectoryOf(const std::string& path) { return path.substr(0, path.rf
 // Says what a person can do about an error of the file system, which names the file itself.
 absl::Status WithWayOut(const absl::Status& status) {
   if (absl::IsResourceExhausted(status)) {
-    return absl::ResourceExhaustedError(absl::StrCat(
-        status.message(), "; free space there or set checkpoint_location to another place"));
+    return Reworded(status,
+                    absl::StrCat(status.message(),
+                                 "; free space there or set checkpoint_location to another place"));
   }
   if (absl::IsPermissionDenied(status)) {
-    return absl::PermissionDeniedError(absl::StrCat(
-        status.message(), "; the driver and all executors must be able to read and write there"));
+    return Reworded(
+        status,
+        absl::StrCat(status.message(),
+                     "; the driver and all executors must be able to read and write there"));
   }
   return status;
 }

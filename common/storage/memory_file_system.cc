@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/failure_kind.h"
 #include "common/base/status.h"
 
 namespace millrace {
@@ -44,7 +45,9 @@ class MemoryFileSystem::OpenFile : public AppendFile {
     const size_t fits = std::min<size_t>(bytes.size(), static_cast<size_t>(room));
     file_->contents.append(bytes.substr(0, fits));
     if (fits < bytes.size()) {
-      return absl::ResourceExhaustedError(absl::StrCat("no space left on device writing ", path_));
+      return WithFailureKind(
+          absl::ResourceExhaustedError(absl::StrCat("no space left on device writing ", path_)),
+          FailureKind::kEnvironment);
     }
     return absl::OkStatus();
   }

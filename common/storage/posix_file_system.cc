@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/failure_kind.h"
 #include "common/base/status.h"
 
 namespace millrace {
@@ -20,14 +21,20 @@ namespace {
 
 constexpr int64_t kReadBytes = 1 << 20;  // at once
 
-// `doing` completes "no space left on device … PATH".
+absl::Status OfTheEnvironment(absl::Status status) {
+  return WithFailureKind(std::move(status), FailureKind::kEnvironment);
+}
+
+// `doing` completes "no space left on device … PATH". What a disk refuses it may take later.
 absl::Status Error(int error, std::string_view doing, const std::string& path) {
   const std::string where = absl::StrCat(ToAbsl(doing), " ", path);
   switch (error) {
     case ENOSPC:
-      return absl::ResourceExhaustedError(absl::StrCat("no space left on device ", where));
+      return OfTheEnvironment(
+          absl::ResourceExhaustedError(absl::StrCat("no space left on device ", where)));
     case EDQUOT:
-      return absl::ResourceExhaustedError(absl::StrCat("disk quota exceeded ", where));
+      return OfTheEnvironment(
+          absl::ResourceExhaustedError(absl::StrCat("disk quota exceeded ", where)));
     case ENOENT:
       return absl::NotFoundError(absl::StrCat("no such file or directory ", where));
     case EEXIST:
@@ -35,10 +42,10 @@ absl::Status Error(int error, std::string_view doing, const std::string& path) {
     case EACCES:
     case EPERM:
     case EROFS:
-      return absl::PermissionDeniedError(
-          absl::StrCat(error == EROFS ? "read-only file system " : "not permitted ", where));
+      return OfTheEnvironment(absl::PermissionDeniedError(
+          absl::StrCat(error == EROFS ? "read-only file system " : "not permitted ", where)));
     default:
-      return absl::InternalError(absl::StrCat(std::strerror(error), " ", where));
+      return OfTheEnvironment(absl::InternalError(absl::StrCat(std::strerror(error), " ", where)));
   }
 }
 

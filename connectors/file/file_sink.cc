@@ -27,8 +27,8 @@ absl::Status ForPeople(const absl::Status& status) {
     return absl::UnavailableError(status.message());
   }
   if (absl::IsResourceExhausted(status)) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat(status.message(), "; make room there, then resume the job"));
+    return Reworded(status, absl::StrCat(status.message(),
+                                         "; make room there: the job tries again until it can"));
   }
   return status;
 }
@@ -37,10 +37,10 @@ absl::Status ForPeople(const absl::Status& status) {
 // batches.
 class FileWriter : public SinkWriter {
  public:
-  FileWriter(std::string directory, int64_t max_held_bytes, bool is_raw,
+  FileWriter(std::string directory, std::shared_ptr<HeldMemory> memory, bool is_raw,
              std::unique_ptr<FormatEncoder> encoder, RollingFiles files)
       : directory_(std::move(directory)),
-        max_held_bytes_(max_held_bytes),
+        memory_(std::move(memory)),
         is_raw_(is_raw),
         encoder_(std::move(encoder)),
         files_(std::move(files)) {
@@ -56,7 +56,12 @@ class FileWriter : public SinkWriter {
     }
     Held& held = held_[batch];
     held.time_us = batch_time_us;
-    const size_t before = held.lines.size();
+    int64_t bytes = 0;
+    for (const EncodedRecords::Record& record : encoded.records) {
+      bytes += static_cast<int64_t>(record.value.size()) + 1;
+    }
+    RETURN_IF_ERROR(held.memory.Add(memory_, bytes, absl::StrCat("the writer to ", directory_)));
+    held_bytes_ += bytes;
     for (const EncodedRecords::Record& record : encoded.records) {
       if (is_raw_) {
         RETURN_IF_ERROR(CheckLine(record.value));
@@ -64,8 +69,7 @@ class FileWriter : public SinkWriter {
       held.lines.append(record.value);
       held.lines.push_back('\n');
     }
-    held_bytes_ += static_cast<int64_t>(held.lines.size() - before);
-    return CheckBound();
+    return absl::OkStatus();
   }
 
   void NoteBatch(BatchId batch, int64_t batch_time_us) override {
@@ -80,10 +84,7 @@ class FileWriter : public SinkWriter {
     finish_ = true;
   }
 
-  absl::Status Prepare(BatchId, absl::Time) override {
-    std::lock_guard<std::mutex> lock(mutex_);
-    return CheckBound();
-  }
+  absl::Status Prepare(BatchId, absl::Time) override { return absl::OkStatus(); }
 
   absl::StatusOr<std::string> Commit(BatchId through, absl::Time) override {
     std::string lines;
@@ -141,6 +142,11 @@ class FileWriter : public SinkWriter {
     std::lock_guard<std::mutex> lock(mutex_);
     return held_bytes_;
   }
+  int64_t held_bytes_of(BatchId batch) const override {
+    std::lock_guard<std::mutex> lock(mutex_);
+    const auto held = held_.find(batch);
+    return held == held_.end() ? 0 : held->second.memory.bytes();
+  }
 
  private:
   // What would not be read from the file as it was written.
@@ -158,6 +164,7 @@ class FileWriter : public SinkWriter {
   struct Held {
     std::string lines;
     int64_t time_us = 0;
+    HeldBytes memory;
   };
 
   // What other threads may ask for while files_ is at work. REQUIRES: mutex_ held.
@@ -168,17 +175,8 @@ class FileWriter : public SinkWriter {
     hides_rows_ = !files_.marker().open.empty() || !files_.marker().closed.empty();
   }
 
-  absl::Status CheckBound() const {
-    if (held_bytes_ <= max_held_bytes_) {
-      return absl::OkStatus();
-    }
-    return absl::ResourceExhaustedError(absl::StrCat(
-        "the writer to ", directory_, " holds ", FormatBytes(held_bytes_),
-        " until commit, more than its ", FormatBytes(max_held_bytes_), "; make batches smaller"));
-  }
-
   const std::string directory_;
-  const int64_t max_held_bytes_;
+  const std::shared_ptr<HeldMemory> memory_;
   const bool is_raw_;
   const std::unique_ptr<FormatEncoder> encoder_;
   RollingFiles files_;  // used by Commit and Settle only
@@ -245,7 +243,7 @@ class FileSinkConnector : public SinkConnector {
     if (const absl::Status claimed = files.Claim(marker); !claimed.ok()) {
       return ForPeople(claimed);
     }
-    return std::make_unique<FileWriter>(directory, context.max_held_bytes, sink.format() == "raw",
+    return std::make_unique<FileWriter>(directory, context.memory, sink.format() == "raw",
                                         std::move(encoder), std::move(files));
   }
 

@@ -355,6 +355,8 @@ class FileReader : public SourceReader {
     return chunk;
   }
 
+  double BytesPerOffset(const PartitionName&) override { return 1; }
+
   // Files need no fetching: the driver's looks tell how far they go.
   std::vector<PartitionOffset> FetchedTo() override {
     std::lock_guard<std::mutex> lock(mutex_);

@@ -140,6 +140,15 @@ bool FetchedPartition::DrainLocked(int64_t limit_bytes) {
   return advanced;
 }
 
+double FetchedPartition::BytesPerOffset() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (head_ == staged_.size()) {
+    return 0;
+  }
+  const int64_t offsets = staged_.back().offset + 1 - staged_[head_].offset;
+  return static_cast<double>(staged_bytes_) / static_cast<double>(offsets);
+}
+
 int64_t FetchedPartition::LibraryPosition() {
   rd_kafka_position(client_->get(), position_list_.get());
   return position_list_->elems[0].offset;

@@ -77,7 +77,8 @@ class FetchedPartition : public std::enable_shared_from_this<FetchedPartition> {
 
   // The partition is gone: what is left of [position, end) counts as lost.
   Taken GiveUp(int64_t end);
-
+  // Of what has been fetched and not taken; 0 while nothing has.
+  double BytesPerOffset();
   // All offsets below have been fetched.
   int64_t fetched_to() const { return fetched_to_.load(std::memory_order_acquire); }
   const KafkaPartitionId& id() const { return id_; }

@@ -3,27 +3,28 @@
 #include <iterator>
 #include <utility>
 
+#include "common/base/status.h"
+
 namespace millrace {
 
-bool HeldBatches::Add(BatchId batch, int64_t time_us, KafkaRecordEncoder::Encoded encoded,
-                      int64_t bytes, int64_t max_bytes) {
+absl::Status HeldBatches::Add(BatchId batch, int64_t time_us, KafkaRecordEncoder::Encoded encoded,
+                              int64_t bytes, std::string_view holder) {
+  HeldBytes taken;
+  RETURN_IF_ERROR(taken.Add(memory_, bytes, holder));
   std::lock_guard<std::mutex> lock(mutex_);
-  if (bytes_ + bytes > max_bytes) {
-    return false;
-  }
   HeldBatch& held = batches_[batch];
   held.batch = batch;
   held.time_us = time_us;
-  held.bytes += bytes;
+  held.memory.Join(std::move(taken));
   bytes_ += bytes;
   if (held.records.empty()) {
     held.records = std::move(encoded.records);
     held.owners = std::move(encoded.owners);
-    return true;
+    return absl::OkStatus();
   }
   std::move(encoded.records.begin(), encoded.records.end(), std::back_inserter(held.records));
   std::move(encoded.owners.begin(), encoded.owners.end(), std::back_inserter(held.owners));
-  return true;
+  return absl::OkStatus();
 }
 
 std::vector<const HeldBatch*> HeldBatches::Upto(BatchId through) const {
@@ -41,7 +42,7 @@ void HeldBatches::DropUpto(BatchId through) {
   std::vector<HeldBatch> dropped;  // freed when the lock is no longer held
   std::lock_guard<std::mutex> lock(mutex_);
   while (!batches_.empty() && batches_.begin()->first <= through) {
-    bytes_ -= batches_.begin()->second.bytes;
+    bytes_ -= batches_.begin()->second.memory.bytes();
     dropped.push_back(std::move(batches_.begin()->second));
     batches_.erase(batches_.begin());
   }
@@ -50,6 +51,12 @@ void HeldBatches::DropUpto(BatchId through) {
 int64_t HeldBatches::bytes() const {
   std::lock_guard<std::mutex> lock(mutex_);
   return bytes_;
+}
+
+int64_t HeldBatches::bytes_of(BatchId batch) const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  const auto held = batches_.find(batch);
+  return held == batches_.end() ? 0 : held->second.memory.bytes();
 }
 
 }  // namespace millrace

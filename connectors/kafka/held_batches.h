@@ -6,10 +6,15 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <mutex>
+#include <string_view>
+#include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "common/base/ids.h"
+#include "connectors/held_memory.h"
 #include "connectors/kafka/record_encoder.h"
 
 namespace millrace {
@@ -17,24 +22,28 @@ namespace millrace {
 struct HeldBatch {
   BatchId batch;
   int64_t time_us = 0;
-  int64_t bytes = 0;
+  HeldBytes memory;
   std::vector<KafkaRecord> records;
   std::vector<TextOwner> owners;  // of what the records' views show
 };
 
 class HeldBatches {
  public:
-  // False, and nothing is added, if more than `max_bytes` would be held.
-  bool Add(BatchId batch, int64_t time_us, KafkaRecordEncoder::Encoded encoded, int64_t bytes,
-           int64_t max_bytes);
+  explicit HeldBatches(std::shared_ptr<HeldMemory> memory) : memory_(std::move(memory)) {}
+
+  // Nothing is added if there is no memory for `bytes`; `holder` as for HeldMemory::Take.
+  absl::Status Add(BatchId batch, int64_t time_us, KafkaRecordEncoder::Encoded encoded,
+                   int64_t bytes, std::string_view holder);
 
   // Those up to `through` that have records, in order.
   std::vector<const HeldBatch*> Upto(BatchId through) const;
   void DropUpto(BatchId through);
 
   int64_t bytes() const;
+  int64_t bytes_of(BatchId batch) const;
 
  private:
+  const std::shared_ptr<HeldMemory> memory_;
   mutable std::mutex mutex_;
   std::map<BatchId, HeldBatch> batches_;
   int64_t bytes_ = 0;

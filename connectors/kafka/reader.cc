@@ -114,6 +114,11 @@ class KafkaReader : public SourceReader {
     return chunk;
   }
 
+  double BytesPerOffset(const PartitionName& partition) override {
+    const std::shared_ptr<Assigned> assigned = Find(partition);
+    return assigned == nullptr ? 0 : assigned->fetched->BytesPerOffset();
+  }
+
   std::vector<PartitionOffset> FetchedTo() override {
     std::lock_guard<std::mutex> lock(mutex_);
     std::vector<PartitionOffset> out;

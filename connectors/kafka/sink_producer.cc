@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/failpoint.h"
+#include "common/base/failure_kind.h"
 #include "common/base/mutation.h"
 #include "common/base/status.h"
 #include "common/base/units.h"
@@ -377,11 +378,14 @@ absl::Status KafkaSinkProducer::FatalStatus(std::string_view what) {
   health_ = IsKafkaFencing(error) ? Health::kFenced : Health::kFatal;
   const absl::Duration open = absl::Now() - begun_;
   if (health_ == Health::kFenced && open >= settings_.transaction_timeout) {
-    return absl::AbortedError(absl::StrCat(
-        What(what), ": the transaction was open for ",
-        DurationToString(absl::Trunc(open, absl::Milliseconds(1))), ", and the broker ends one ",
-        "after transaction.timeout.ms, ", absl::ToInt64Milliseconds(settings_.transaction_timeout),
-        "; raise it, or make batches smaller"));
+    // A broker that is slow now may be faster later.
+    return WithFailureKind(absl::AbortedError(absl::StrCat(
+                               What(what), ": the transaction was open for ",
+                               DurationToString(absl::Trunc(open, absl::Milliseconds(1))),
+                               ", and the broker ends one ", "after transaction.timeout.ms, ",
+                               absl::ToInt64Milliseconds(settings_.transaction_timeout),
+                               "; raise it, or make batches smaller")),
+                           FailureKind::kEnvironment);
   }
   std::string text = absl::StrCat(What(what), ": ", reason);
   if (health_ == Health::kFenced) {

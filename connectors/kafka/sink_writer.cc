@@ -13,7 +13,6 @@
 #include "absl/time/clock.h"
 #include "common/base/failpoint.h"
 #include "common/base/status.h"
-#include "common/base/units.h"
 #include "connectors/kafka/held_batches.h"
 #include "connectors/kafka/record_encoder.h"
 #include "connectors/kafka/sink_marker.h"
@@ -51,7 +50,8 @@ class KafkaSinkWriter : public SinkWriter {
       : options_(std::move(options)),
         context_(std::move(context)),
         settings_(std::move(settings)),
-        encoder_(std::move(encoder)) {}
+        encoder_(std::move(encoder)),
+        held_(context_.memory) {}
 
   // What CreateWriter does: afterwards no writer of a lower epoch can make anything visible.
   absl::Status Claim(absl::Time deadline) {
@@ -92,9 +92,8 @@ class KafkaSinkWriter : public SinkWriter {
                          "; raise that property here and on the broker"));
       }
     }
-    return held_.Add(batch, batch_time_us, std::move(encoded), bytes, context_.max_held_bytes)
-               ? absl::OkStatus()
-               : TooMuchHeld(held_.bytes() + bytes);
+    return held_.Add(batch, batch_time_us, std::move(encoded), bytes,
+                     absl::StrCat("the writer of topic ", settings_.topic));
   }
 
   absl::Status Prepare(BatchId, absl::Time) override { return absl::OkStatus(); }
@@ -136,17 +135,11 @@ class KafkaSinkWriter : public SinkWriter {
   }
 
   int64_t held_bytes() const override { return held_.bytes(); }
+  int64_t held_bytes_of(BatchId batch) const override { return held_.bytes_of(batch); }
 
  private:
   KafkaSinkMarker MarkerOf(BatchId batch) const {
     return {.incarnation = context_.incarnation, .epoch = context_.epoch, .batch = batch};
-  }
-
-  absl::Status TooMuchHeld(int64_t bytes) const {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("the writer of topic ", settings_.topic, " would hold ", FormatBytes(bytes),
-                     " until commit, more than its ", FormatBytes(context_.max_held_bytes),
-                     "; make batches smaller"));
   }
 
   // One that does not get on, as may happen to a client that was made while the broker started, is

@@ -22,22 +22,20 @@ class MemoryWriter : public SinkWriter {
       : table_(std::move(table)), context_(std::move(context)), committed_(committed) {}
 
   absl::Status Write(BatchId batch, int64_t batch_time_us, const Batch& rows) override {
-    std::lock_guard<std::mutex> lock(mutex_);
-    Held& held = held_[batch];
-    held.time_us = batch_time_us;
-    size_t before = held.bytes.size();
     // Encoded, which copies the text out of whatever holds it.
     std::string encoded;
     EncodeBatch(rows, &encoded);
+    const auto bytes = static_cast<int64_t>(encoded.size());
+    std::lock_guard<std::mutex> lock(mutex_);
+    Held& held = held_[batch];
+    held.time_us = batch_time_us;
+    RETURN_IF_ERROR(held.memory.Add(context_.memory, bytes, "a writer of connector memory"));
     held.bytes.push_back(std::move(encoded));
-    held_bytes_ += static_cast<int64_t>(held.bytes[before].size());
-    return CheckBound();
+    held_bytes_ += bytes;
+    return absl::OkStatus();
   }
 
-  absl::Status Prepare(BatchId, absl::Time) override {
-    std::lock_guard<std::mutex> lock(mutex_);
-    return CheckBound();
-  }
+  absl::Status Prepare(BatchId, absl::Time) override { return absl::OkStatus(); }
 
   absl::StatusOr<std::string> Commit(BatchId through, absl::Time) override {
     std::lock_guard<std::mutex> lock(mutex_);
@@ -65,22 +63,18 @@ class MemoryWriter : public SinkWriter {
     std::lock_guard<std::mutex> lock(mutex_);
     return held_bytes_;
   }
+  int64_t held_bytes_of(BatchId batch) const override {
+    std::lock_guard<std::mutex> lock(mutex_);
+    const auto held = held_.find(batch);
+    return held == held_.end() ? 0 : held->second.memory.bytes();
+  }
 
  private:
   struct Held {
     int64_t time_us = 0;
+    HeldBytes memory;
     std::vector<std::string> bytes;
   };
-
-  absl::Status CheckBound() const {
-    if (held_bytes_ <= context_.max_held_bytes) {
-      return absl::OkStatus();
-    }
-    return absl::ResourceExhaustedError(
-        absl::StrCat("a writer of connector memory holds ", FormatBytes(held_bytes_),
-                     " until commit, more than its ", FormatBytes(context_.max_held_bytes),
-                     "; make batches smaller"));
-  }
 
   std::shared_ptr<MemoryTable> table_;
   const SinkContext context_;

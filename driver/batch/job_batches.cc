@@ -65,11 +65,11 @@ void JobState::CheckStepDeadlines() {
   const std::string who = absl::StrCat("batch ", batch.plan.batch.value());
   if (batch.step == InFlight::Step::kRunning && waited_us >= options_.prepare_timeout_us) {
     Fail(absl::DeadlineExceededError(absl::StrCat("not done after ", waited_us / kSecondUs, " s")),
-         true, who);
+         FailureKind::kEnvironment, who);
   } else if (wave_.has_value() && waited_us >= options_.commit_timeout_us) {
     Fail(absl::DeadlineExceededError(
              absl::StrCat("not committed after ", waited_us / kSecondUs, " s")),
-         true, who);
+         FailureKind::kEnvironment, who);
   }
 }
 
@@ -114,7 +114,10 @@ absl::Status JobState::CompareWithCommitted(const InFlight& batch) const {
 void JobState::FinishDurable() {
   while (!journaling_.empty() && history_.last_committed() >= journaling_.front().batch) {
     journaling_.front().done_us = now_.mono_us;
-    failures_ = 0;
+    if (std::exchange(failures_, {}).in_a_row > 0) {
+      message_.clear();
+    }
+    alone_ = false;
     actions_.push_back(std::move(journaling_.front()));
     journaling_.pop_front();
   }
@@ -164,12 +167,15 @@ bool JobState::HasRoom() const {
     held_bytes += member.held_bytes;
   }
   const size_t uncommitted = held_bytes > kLittleHeldBytes ? kUncommitted : kMaxUncommitted;
-  return !held_ && in_flight_.size() < uncommitted &&
+  return !held_ && in_flight_.size() < (alone_ ? 1 : uncommitted) &&
          in_flight_.size() + journaling_.size() < kMaxInFlight &&
          (in_flight_.empty() || in_flight_.back().step != InFlight::Step::kRunning);
 }
 
-bool JobState::Quiescing() const { return stop_.has_value() || now_.mono_us >= rebalance_at_us_; }
+bool JobState::Quiescing() const { return stop_.has_value() || RebalanceDue(); }
+
+// Not in the midst of a replay, which would begin anew.
+bool JobState::RebalanceDue() const { return now_.mono_us >= rebalance_at_us_ && replays_.empty(); }
 
 bool JobState::RunNextReplay() {
   if (replays_.empty()) {
@@ -325,13 +331,8 @@ void JobState::PlanBatch(int64_t due_us) {
 }
 
 void JobState::AddSplits(InFlight* batch, bool* backlog) {
-  std::vector<SplitDemand> demands(partitions_.size());
-  for (size_t i = 0; i < partitions_.size(); ++i) {
-    demands[i].lag = PlannableEnd(partitions_[i]) - partitions_[i].planned_to;
-    demands[i].limit = AllowedPositions(&partitions_[i]);
-  }
   batch->budget = controller_.Budget(ReadPartitions());
-  const SplitShares shares = ShareBudget(demands, batch->budget);
+  const SplitShares shares = ShareInput(batch->budget);
   for (uint32_t ordinal = 0; ordinal < partitions_.size(); ++ordinal) {
     if (shares.offsets[ordinal] > 0) {
       Partition& partition = partitions_[ordinal];
@@ -341,6 +342,25 @@ void JobState::AddSplits(InFlight* batch, bool* backlog) {
     }
   }
   *backlog = shares.cut_by_budget;
+}
+
+// By time over all partitions, then by bytes for each executor: one partition may hold all the
+// backlog, and its owner then reads all of the batch.
+SplitShares JobState::ShareInput(int64_t budget) {
+  std::vector<SplitDemand> demands(partitions_.size());
+  for (size_t i = 0; i < partitions_.size(); ++i) {
+    Partition& partition = partitions_[i];
+    demands[i].lag = PlannableEnd(partition) - partition.planned_to;
+    demands[i].limit = AllowedPositions(&partition);
+    demands[i].owner = partition.owner == kNobody ? 0 : partition.owner;
+    demands[i].bytes_per_offset = sizer_.CostPerOffset(partition.size);
+  }
+  std::vector<int64_t> bytes_of_owner;
+  bytes_of_owner.reserve(members_.size());
+  for (const Member& member : members_) {
+    bytes_of_owner.push_back(BatchSizer::BatchBytes(member.memory_bytes));
+  }
+  return CutToBytes(demands, bytes_of_owner, ShareBudget(demands, budget));
 }
 
 void JobState::ScheduleNextTick(int64_t tick_us, bool backlog) {
@@ -409,6 +429,7 @@ void JobState::OnProgress(const proto::SourceProgress& progress) {
         progress_leads_[partition->source] = true;
       }
       partition->high_watermark = std::max(partition->high_watermark, partition->stable_end);
+      partition->size.Fetched(reported.bytes_per_offset());
     }
   }
 }
@@ -428,13 +449,14 @@ void JobState::OnPrepared(size_t member, const proto::BatchPrepared& prepared) {
     if (ordinal == ordinals_.end()) {
       Fail(absl::InternalError(absl::StrCat("an executor reported ", report.key().partition(),
                                             ", which is not the job's")),
-           /*retryable=*/false, absl::StrCat("batch ", prepared.batch()));
+           FailureKind::kCertain, absl::StrCat("batch ", prepared.batch()));
       return;
     }
     batch->reports[ordinal->second] = report;
     if (batch->budget > 0) {
       partitions_[ordinal->second].pace.OnRead(report.end() - report.begin(), report.records());
     }
+    partitions_[ordinal->second].size.Read(report.bytes(), report.end() - report.begin());
     done.records += report.records();
     done.bytes += report.bytes();
     done.skipped += report.skipped();
@@ -446,14 +468,18 @@ void JobState::OnPrepared(size_t member, const proto::BatchPrepared& prepared) {
   batch->claimed.insert(batch->claimed.end(), prepared.claimed().begin(), prepared.claimed().end());
   done.state_rows += prepared.state_rows();
   done.state_bytes += prepared.state_bytes();
+  done.held_bytes += prepared.batch_held_bytes();
   if (batch->answers == members_.size()) {
     batch->step = InFlight::Step::kPrepared;
     if (!batch->claimed.empty()) {
       batch->claims_record = JournalClaims(std::exchange(batch->claimed, {}));
     }
     done.prepared_us = now_.mono_us;
+    if (!batch->suppressed) {
+      sizer_.OnBatch(done.bytes, done.held_bytes);
+    }
     if (batch->budget > 0) {
-      controller_.OnBatch(batch->budget, done.records, done.bytes,
+      controller_.OnBatch(batch->budget, OffsetsOf(batch->plan),
                           done.prepared_us - done.planned_us);
     }
   }

@@ -32,11 +32,14 @@ void JobState::BeginEpoch() {
     member.name = live.name;
     member.shuffle_address = live.shuffle_address;
     member.slots = std::max(live.slots, 1u);
+    member.memory_bytes = live.memory_bytes;
   }
   epoch_ = epoch_.Next();
   stage_ = Stage::kJournalingEpoch;
   stage_since_us_ = now_.mono_us;
-  message_.clear();
+  if (failures_.in_a_row == 0) {
+    message_.clear();  // else the cause of the last failure stays until something has gone well
+  }
   proto::JournalRecord record;
   record.mutable_epoch_started()->set_job_id(history_.job_id());
   record.mutable_epoch_started()->set_epoch(epoch_.value());
@@ -211,9 +214,9 @@ void JobState::OpenEpoch() {
     }
   }
   JournalClaims(std::exchange(claimed_, {}));
-  if (options_.settle && furthest <= history_.last_committed() &&
-      history_.last_planned() > history_.last_committed()) {
-    AbandonBatches();
+  const BatchId withdrawn = FirstToWithdraw(std::max(furthest, history_.last_committed()));
+  if (withdrawn != BatchId(0)) {
+    AbandonBatches(withdrawn);
   } else {
     EnterRunning();
   }
@@ -227,18 +230,34 @@ int64_t JobState::JournalClaims(const std::vector<proto::SinkMarker>& claimed) {
   return Append(std::move(record));
 }
 
-// Nobody has committed what is in doubt, and since all shards are claimed nobody will. The epoch
-// goes on once that is durable: until then a plan of that number is the old one.
-void JobState::AbandonBatches() {
-  std::erase_if(replays_, [this](const PlannedBatch& batch) {
-    return batch.batch > history_.last_committed();
-  });
-  last_planned_ = history_.last_committed();
+// A batch before the first one may be out in part, and runs again as it was planned.
+BatchId JobState::FirstToWithdraw(BatchId furthest) {
+  BatchId first;
+  if (options_.settle) {
+    first = furthest.Next();
+  } else if (too_large_.has_value()) {
+    partly_out_ = too_large_->batch <= furthest ? too_large_->batch : BatchId(0);
+    first = partly_out_ == BatchId(0) ? too_large_->batch : BatchId(0);
+  }
+  if (first == BatchId(0) || first > history_.last_planned()) {
+    too_large_.reset();
+    return BatchId(0);
+  }
+  return first;
+}
+
+// Nobody has committed these batches, and since all shards are claimed nobody will. The epoch goes
+// on once that is durable: until then the journal has the old plans under these numbers.
+void JobState::AbandonBatches(BatchId first) {
+  std::erase_if(replays_, [first](const PlannedBatch& batch) { return batch.batch >= first; });
   proto::JournalRecord record;
   record.mutable_batches_abandoned()->set_job_id(history_.job_id());
   record.mutable_batches_abandoned()->set_epoch(epoch_.value());
-  record.mutable_batches_abandoned()->set_batch(history_.last_committed().Next().value());
-  record.mutable_batches_abandoned()->set_reason("the job is submitted again with changes");
+  record.mutable_batches_abandoned()->set_batch(first.value());
+  record.mutable_batches_abandoned()->set_reason(too_large_.has_value() && !options_.settle
+                                                     ? too_large_->why
+                                                     : "the job is submitted again with changes");
+  too_large_.reset();
   abandoned_record_ = Append(std::move(record));
 }
 
@@ -246,6 +265,9 @@ void JobState::EnterRunning() {
   stage_ = Stage::kRunning;
   store_failures_ = 0;
   store_trouble_.clear();
+  if (replays_.empty()) {
+    message_.clear();  // nothing is left of what the last failure, if any, has interrupted
+  }
   last_snapshot_us_ = now_.mono_us;
   stage_since_us_ = now_.mono_us;
   grid_us_ = now_.mono_us;

@@ -34,10 +34,12 @@ struct MembersChanged {
     std::string name;
     std::string shuffle_address;
     uint32_t slots = 1;
-    // Its stream broke a moment ago: it stays in the epochs it is in, but gets no new ones yet.
+    // Its stream broke a moment ago, or it has come and gone too often lately: it stays in the
+    // epochs it is in, but gets no new ones yet.
     bool away = false;
     // Finishes the epochs it is in, up to a batch boundary, and gets no new ones.
     bool leaving = false;
+    int64_t memory_bytes = 0;  // as in Register; 0 = not known
   };
   std::vector<Member> members;
 };
@@ -60,10 +62,11 @@ struct EndsKnown {
     std::string partition;
     int64_t stable_end = 0;
     int64_t high_watermark = 0;
-    bool closed = false;        // nothing will come behind stable_end
-    bool gone = false;          // nor is it there any more
-    std::string why = {};       // it is closed or gone
-    std::string identity = {};  // what now tells it from others; empty = as before
+    bool closed = false;          // nothing will come behind stable_end
+    bool gone = false;            // nor is it there any more
+    std::string why = {};         // it is closed or gone
+    std::string identity = {};    // what now tells it from others; empty = as before
+    double bytes_per_offset = 0;  // as in PartitionEnd
   };
   uint32_t source = 0;
   std::vector<End> ends;
@@ -172,7 +175,8 @@ struct BatchDone {
   int64_t records = 0;
   int64_t bytes = 0;
   int64_t skipped = 0;
-  int64_t lost = 0;  // offsets that on_data_loss = 'skip' went past
+  int64_t lost = 0;        // offsets that on_data_loss = 'skip' went past
+  int64_t held_bytes = 0;  // of its output, in sinks until it was committed
   std::string first_error;
   int64_t state_rows = 0;
   int64_t state_bytes = 0;

@@ -45,6 +45,14 @@ const std::string& JobIdOf(const proto::JournalRecord& record) {
   return *none;
 }
 
+int64_t OffsetsOf(const PlannedBatch& batch) {
+  int64_t offsets = 0;
+  for (const PlannedSplit& split : batch.splits) {
+    offsets += split.end - split.begin;
+  }
+  return offsets;
+}
+
 JobHistory::JobHistory(proto::JobSubmitted submitted)
     : submitted_(std::move(submitted)),
       last_planned_(submitted_.base_batch()),
@@ -266,17 +274,21 @@ absl::Status JobHistory::ApplyDropped(const proto::SnapshotDropped& dropped) {
   return absl::OkStatus();
 }
 
-// Everything in doubt goes, so that planning goes on behind what is committed.
+// Planning goes on where the first of them began.
 absl::Status JobHistory::ApplyAbandoned(const proto::BatchesAbandoned& abandoned) {
-  if (BatchId(abandoned.batch()) != last_committed_.Next()) {
-    return Broken(absl::StrCat("batch ", abandoned.batch(), " abandoned after batch ",
-                               last_committed_.value(), " was committed"));
+  const BatchId first(abandoned.batch());
+  if (first <= last_committed_ || first > last_planned_.Next()) {
+    return Broken(absl::StrCat("batch ", first.value(), " abandoned after batch ",
+                               last_committed_.value(), " was committed and batch ",
+                               last_planned_.value(), " planned"));
   }
-  while (!replayable_.empty() && replayable_.back().batch > last_committed_) {
+  while (!replayable_.empty() && replayable_.back().batch >= first) {
+    for (const PlannedSplit& split : replayable_.back().splits) {
+      planned_to_[split.ordinal] = split.begin;
+    }
     replayable_.pop_back();
   }
-  last_planned_ = last_committed_;
-  planned_to_ = committed_to_;
+  last_planned_ = first.Prev();
   return absl::OkStatus();
 }
 

@@ -59,6 +59,9 @@ struct PlannedBatch {
   std::vector<SplitDigest> committed;  // empty until committed
 };
 
+// All splits of the batch together.
+int64_t OffsetsOf(const PlannedBatch& batch);
+
 // How an epoch begins: the state to restore, and the batches to run again behind it.
 struct RecoveryPlan {
   const proto::Snapshot* snapshot = nullptr;  // null = no state; lives as long as the history

@@ -24,6 +24,7 @@ void JobState::On(const EndsKnown& event) {
         progress_leads_[event.source] = false;
       }
       partition->high_watermark = std::max(end.high_watermark, partition->stable_end);
+      partition->size.Fetched(end.bytes_per_offset);
       partition->closed = end.closed || end.gone;
       partition->gone = end.gone;
       partition->why = end.why;
@@ -37,6 +38,7 @@ void JobState::On(const EndsKnown& event) {
       UnplannedPartition& one = *found->second;
       one.stable_end = std::max(end.stable_end, one.stable_end);
       one.high_watermark = std::max(end.high_watermark, one.stable_end);
+      one.bytes_per_offset = end.bytes_per_offset;
       one.gone = end.gone;
       one.why = end.why;
       one.topic_id = end.identity.empty() ? one.topic_id : end.identity;
@@ -103,6 +105,7 @@ void JobState::AdmitNewPartitions(InFlight* batch) {
                  .stable_end = found.stable_end,
                  .high_watermark = found.high_watermark,
                  .owner = partition.owner};
+    partition.size.Fetched(found.bytes_per_offset);
     previous_partition_owners_.resize(partitions_.size());
     previous_partition_owners_[ordinal] = members_[partition.owner].id;
     ordinals_[{found.source, found.name}] = ordinal;

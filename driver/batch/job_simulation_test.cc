@@ -14,6 +14,7 @@ void RunSeeds(bool running_state) {
   int64_t snapshots = 0;
   int64_t restores = 0;
   int64_t withdrawals = 0;
+  int64_t halvings = 0;
   int64_t waves = 0;
   int64_t lost_snapshots = 0;
   int64_t retirements = 0;
@@ -29,6 +30,7 @@ void RunSeeds(bool running_state) {
     snapshots += simulation.snapshots;
     restores += simulation.restores;
     withdrawals += simulation.withdrawals;
+    halvings += simulation.halvings;
     waves += simulation.waves;
     lost_snapshots += simulation.lost_snapshots;
     retirements += simulation.retirements;
@@ -45,6 +47,7 @@ void RunSeeds(bool running_state) {
   EXPECT_GT(waves, 100);
   EXPECT_GT(withdrawals, 20);
   EXPECT_GT(retirements, 500);
+  EXPECT_GT(halvings, 500);
   EXPECT_GT(doubts, 500);
   if (running_state) {
     EXPECT_GT(snapshots, 1000);

@@ -22,13 +22,6 @@ bool HasGlobalAggregate(const proto::JobPlan& plan) {
   return false;
 }
 
-// Spreads `value` over [value/2, value].
-int64_t Jitter(int64_t value, uint64_t seed) {
-  seed = (seed ^ (seed >> 33)) * 0xff51afd7ed558ccdULL;
-  seed ^= seed >> 33;
-  return value / 2 + static_cast<int64_t>(seed % static_cast<uint64_t>(value / 2 + 1));
-}
-
 }  // namespace
 
 JobState::JobState(JobHistory history, const JobSettings& settings, JobStateOptions options)
@@ -118,7 +111,7 @@ void JobState::On(const MembersChanged& event) {
   for (const Member& member : members_) {
     if (!is_live(member.id)) {
       Fail(absl::UnavailableError("its connection ended or it was silent for too long"),
-           /*retryable=*/true, absl::StrCat("executor ", member.name, " was lost"));
+           FailureKind::kEnvironment, absl::StrCat("executor ", member.name, " was lost"));
       return;
     }
   }
@@ -219,6 +212,7 @@ void JobState::On(const RecordDurable& event) {
     return;
   }
   if (stage_ == Stage::kStartingEpoch && event.id == abandoned_record_) {
+    LoadPartitions();
     EnterRunning();
     return;
   }
@@ -274,8 +268,8 @@ void JobState::Advance() {
   }
   // A batch boundary that a joining executor waits for, and a snapshot, so that nothing need be run
   // again.
-  if (stage_ == Stage::kRunning && now_.mono_us >= rebalance_at_us_ && in_flight_.empty() &&
-      journaling_.empty() && SecureState()) {
+  if (stage_ == Stage::kRunning && RebalanceDue() && in_flight_.empty() && journaling_.empty() &&
+      SecureState()) {
     rebalance_at_us_ = kNever;
     epoch_reason_ = "executors joined or left";
     epoch_is_restart_ = false;
@@ -309,13 +303,13 @@ void JobState::AdvanceStage() {
       if (waited_us >= options_.ready_timeout_us) {
         Fail(absl::DeadlineExceededError(absl::StrCat("not every executor was ready after ",
                                                       options_.ready_timeout_us / 1'000'000, " s")),
-             /*retryable=*/true, "start of the epoch");
+             FailureKind::kEnvironment, "start of the epoch");
       }
       return;
     case Stage::kFinishing:
       if (waited_us >= options_.finish_timeout_us) {
         Fail(absl::DeadlineExceededError("not every executor has settled its sinks"),
-             /*retryable=*/true, "the end of the job");
+             FailureKind::kEnvironment, "the end of the job");
       }
       return;
     case Stage::kJournalingEpoch:
@@ -347,47 +341,6 @@ void JobState::OnEpochStopped(size_t member) {
   }
 }
 
-void JobState::OnEpochFailed(size_t member, const proto::EpochFailed& failed) {
-  auto code = static_cast<absl::StatusCode>(failed.code());
-  code = code == absl::StatusCode::kOk ? absl::StatusCode::kUnknown : code;
-  const bool starting = stage_ == Stage::kStartingEpoch;
-  if (failed.store_unseen() && starting) {
-    Blame(members_[member].id, members_[member].name, failed.message());
-  } else if (failed.restore_failed() && starting && !chain_.layers().empty()) {
-    DoubtSnapshot(member, failed);
-  } else {
-    Fail(absl::Status(code, failed.message()), failed.retryable() || failed.restore_failed(), "");
-  }
-}
-
-// `who`: what the cause happened to, empty when the cause says it itself.
-void JobState::Fail(const absl::Status& cause, bool retryable, const std::string& who) {
-  const std::string words = Excerpt(absl::StrCat(
-      who, who.empty() || cause.message().empty() ? "" : ": ", ToAbsl(ToStd(cause.message()))));
-  AbandonEpoch();
-  if (stop_.has_value() && !Settling()) {
-    // What was in flight is not committed; if the job is resumed, it is run again as planned.
-    return;
-  }
-  if (!retryable) {
-    End(proto::JobEnded::FAILED, words);
-    return;
-  }
-  ++failures_;
-  ++restarts_;
-  if (failures_ > options_.max_failures) {
-    End(proto::JobEnded::FAILED,
-        absl::StrCat("gave up after ", options_.max_failures,
-                     " restarts in a row without progress; the last failure: ", words));
-    return;
-  }
-  epoch_reason_ = words;
-  epoch_is_restart_ = true;
-  message_ = absl::StrCat("restarts: ", words);
-  stage_ = Stage::kWaitingToRetry;
-  retry_at_us_ = now_.mono_us + BackoffUs(failures_);
-}
-
 // Everything in flight is void. What was planned is in the journal, or will be before the next
 // epoch is.
 void JobState::AbandonEpoch() {
@@ -404,17 +357,6 @@ void JobState::AbandonEpoch() {
   finish_committed_ = false;
   rebalance_at_us_ = kNever;
   stage_ = Stage::kWaitingForMembers;
-}
-
-// The first retry is at once: most often an executor died and the others stand ready.
-int64_t JobState::BackoffUs(int failures) const {
-  if (failures <= 1) {
-    return 0;
-  }
-  const int64_t doubled = options_.first_backoff_us << std::min(failures - 2, 20);
-  return Jitter(
-      std::min(doubled, options_.max_backoff_us),
-      options_.jitter_seed ^ (static_cast<uint64_t>(epoch_.value()) * 0x9e3779b97f4a7c15ULL));
 }
 
 void JobState::CheckStop() {

@@ -31,6 +31,15 @@
 // a gone one and was not read ends the job, or is noted as lost (on_data_loss = 'skip'). A retired
 // partition that has something to read again enters like a new one, where it was left.
 //
+// Failures (common/base/failure_kind.h). What the environment causes is tried again for as long as
+// it takes, with pauses; what may come back each time, until the same has happened to the same
+// batch some times in a row; what is certain ends the job.
+//
+// Size. A plan is cut by time (RateController) and by bytes (BatchSizer). A batch that nevertheless
+// needs more memory than an executor has is withdrawn in the next epoch, if nobody has committed
+// it, and planned anew with half the offsets, and so on down to one; alone, since what waits for
+// its commit takes memory too.
+//
 // Settling brings a job, under its old plan, to a point where plan and parallelism may change: what
 // nobody has committed is withdrawn, what somebody has is finished, the state is in a snapshot.
 #ifndef MILLRACE_DRIVER_BATCH_JOB_STATE_H_
@@ -46,13 +55,16 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "common/base/failure_kind.h"
 #include "common/base/ids.h"
 #include "common/config/settings.h"
 #include "driver/batch/batch_clock.h"
+#include "driver/batch/batch_sizer.h"
 #include "driver/batch/job_event.h"
 #include "driver/batch/job_history.h"
 #include "driver/batch/rate_controller.h"
 #include "driver/batch/record_pace.h"
+#include "driver/batch/split_planner.h"
 #include "proto/jobs.pb.h"
 
 namespace millrace {
@@ -73,7 +85,8 @@ struct JobStateOptions {
   int64_t join_delay_us = 300'000;         // lets executors that start together join together
   int64_t first_backoff_us = 100'000;      // doubled by every failure in a row
   int64_t max_backoff_us = 10'000'000;
-  int max_failures = 10;  // in a row without a commit; then FAILED
+  int max_same_failures =
+      5;  // undecided ones in a row, of one batch, without a commit; then FAILED
 
   bool settle = false;  // see above; ends with STOPPED, or FAILED
 };
@@ -157,6 +170,7 @@ class JobState {
     int64_t stop_at = kNever;
     RecordPace pace = {};
     uint32_t owner = kNobody;  // member index in this epoch
+    RecordSize size = {};
   };
   struct UnplannedPartition {
     uint32_t source = 0;
@@ -168,6 +182,7 @@ class JobState {
     std::optional<uint32_t> ordinal = {};  // of one that was retired
     bool gone = false;
     std::string why = {};
+    double bytes_per_offset = 0;
   };
 
   struct Member {
@@ -175,6 +190,7 @@ class JobState {
     std::string name;
     std::string shuffle_address;
     uint32_t slots = 1;
+    int64_t memory_bytes = 0;
     bool answered = false;  // it has said EpochReady
     bool ready = false;     // and sees the same store as the driver
     bool stopped = false;
@@ -207,6 +223,21 @@ class JobState {
     size_t answers = 0;
     bool finish = false;  // nothing comes after it
     std::vector<proto::SinkMarker> markers;
+  };
+
+  // What has gone wrong since the last batch was committed.
+  struct Failures {
+    int in_a_row = 0;
+    // Of the last one, if it was undecided, and how often it has been the same.
+    absl::StatusCode code = absl::StatusCode::kOk;
+    BatchId batch;
+    int the_same = 0;
+  };
+
+  // A batch that needs more memory than there is.
+  struct TooLarge {
+    BatchId batch;
+    std::string why;
   };
 
   // A snapshot that is being written.
@@ -256,7 +287,6 @@ class JobState {
 
   void Advance();
   void AdvanceStage();
-  void OnEpochFailed(size_t member, const proto::EpochFailed& failed);
   void OnEpochStopped(size_t member);
   // An interrupt or a cancel ends it early.
   bool Settling() const { return options_.settle && stop_ == StopRequested::How::kDrain; }
@@ -295,10 +325,25 @@ class JobState {
   // Journals that shards were claimed: whoever finds one without a marker later knows that there
   // was one. Returns the record's id.
   int64_t JournalClaims(const std::vector<proto::SinkMarker>& claimed);
-  void AbandonBatches();
+  // The first of the planned batches that are to be withdrawn, where `furthest` is the last that a
+  // claimed shard has out; 0 = none are.
+  BatchId FirstToWithdraw(BatchId furthest);
+  void AbandonBatches(BatchId first);
   void EnterRunning();
 
-  void Fail(const absl::Status& cause, bool retryable, const std::string& who);
+  // job_failures.cc
+  void OnEpochFailed(size_t member, const proto::EpochFailed& failed);
+  void Fail(const absl::Status& cause, FailureKind kind, const std::string& who,
+            BatchId batch = BatchId(0));
+  void Retry(const std::string& words, int64_t backoff_us);
+  // Whether a smaller batch, or the same one alone, may do where `batch` needs too much memory;
+  // arranges for that. `words` become those of the record if it has no more than one.
+  bool PlanSmaller(BatchId batch, std::string* words);
+  // Whether the undecided failure has come back too often.
+  bool CountsOut(absl::StatusCode code, BatchId batch);
+  // After so many failures in a row.
+  int64_t BackoffUs(int failures) const;
+
   void AbandonEpoch();
   void End(proto::JobEnded::How how, const std::string& message);
   void CheckStop();
@@ -307,8 +352,6 @@ class JobState {
   bool MayJoin(const MembersChanged::Member& live) const;
   bool AnyoneCanJoin() const;
   void LoadPartitions();
-  // After so many failures in a row.
-  int64_t BackoffUs(int failures) const;
   bool InEpoch() const;
   std::optional<size_t> MemberIndex(const ExecutorId& id) const;
   int64_t Append(proto::JournalRecord record);
@@ -330,12 +373,15 @@ class JobState {
   void PlanBatch(int64_t due_us);
   bool HasRoom() const;
   bool Quiescing() const;
+  // Whether executors that have come or want to go wait for a new epoch, and it is time for one.
+  bool RebalanceDue() const;
   int64_t NextLaunchUs() const;
   int64_t WakeDueUs() const;
   int64_t TickDueUs() const;
   bool HasInput() const;
   int64_t AllowedPositions(Partition* partition);
   bool IsHeldByRate();
+  SplitShares ShareInput(int64_t budget);
   void AddSplits(InFlight* batch, bool* backlog);
   void NoteInput();
   void TellClockTrouble();
@@ -420,7 +466,10 @@ class JobState {
   int64_t stage_since_us_ = 0;
   int64_t retry_at_us_ = kNever;
   int64_t rebalance_at_us_ = kNever;
-  int failures_ = 0;  // in a row without a commit
+  Failures failures_;
+  std::optional<TooLarge> too_large_;  // until the next epoch has withdrawn it, or cannot
+  BatchId partly_out_;                 // could not be withdrawn
+  bool alone_ = false;                 // no batch runs while another waits for its commit
   int64_t restarts_ = 0;
   std::string epoch_reason_ = "submitted";
   bool epoch_is_restart_ = false;
@@ -436,6 +485,7 @@ class JobState {
   std::vector<uint32_t> retired_untold_;  // ordinals that this epoch's executors may still read
   std::map<std::pair<uint32_t, std::string>, uint32_t> ordinals_;
   RateController controller_;
+  BatchSizer sizer_;
   bool held_ = false;
   std::map<uint32_t, bool> progress_leads_;  // by source
 

@@ -298,56 +298,6 @@ TEST(JobStateTest, CancelDoesNotWait) {
   EXPECT_EQ(play.over[0].how, proto::JobEnded::CANCELLED);
 }
 
-TEST(JobStateTest, FailureThatWouldRepeatEndsTheJob) {
-  Play play(Submitted(1));
-  play.Start();
-  play.Ends(110);
-  play.Failed("e", false, "t/0 offset 103: not a number");
-  ASSERT_EQ(play.over.size(), 1u);
-  EXPECT_EQ(play.over[0].how, proto::JobEnded::FAILED);
-  EXPECT_EQ(play.over[0].message, "t/0 offset 103: not a number");
-  EXPECT_EQ(play.state().phase(), proto::PHASE_FAILED);
-}
-
-TEST(JobStateTest, OtherFailuresAreRetriedWithBackoffAndALimit) {
-  Play play(Submitted(1));
-  play.Start();
-  play.Ends(110);
-  int64_t waited = 0;
-  for (int failure = 0; failure < 10; ++failure) {
-    ASSERT_THAT(play.over, IsEmpty());
-    play.Failed("e", true, "broker away");
-    if (failure > 0) {  // the first retry is at once
-      EXPECT_EQ(play.starts.size(), static_cast<size_t>(failure) + 1);
-      const int64_t wakeup = play.state().next_wakeup_us();
-      EXPECT_LE(wakeup - play.now_us, 10'000'000);
-      EXPECT_GE(wakeup, play.now_us);
-      waited += wakeup - play.now_us;
-      play.At(wakeup);
-    }
-    play.Ready("e");
-  }
-  EXPECT_GT(waited, 15'000'000) << "a broker's restart is outlived";
-  EXPECT_EQ(play.state().epoch(), Epoch(11));
-  play.Failed("e", true, "broker away");
-  ASSERT_EQ(play.over.size(), 1u);
-  EXPECT_THAT(play.over[0].message, HasSubstr("gave up after 10 restarts in a row"));
-  EXPECT_THAT(play.over[0].message, HasSubstr("broker away"));
-}
-
-TEST(JobStateTest, ProgressForgivesFailures) {
-  Play play(Submitted(1), Play::Settings(0));
-  play.Start();
-  for (int round = 1; round <= 15; ++round) {
-    play.Ends(100 + round);
-    play.Failed("e", true, "hiccup");
-    play.Ready("e");
-    play.RunBatch(round);
-  }
-  EXPECT_THAT(play.over, IsEmpty());
-  EXPECT_EQ(play.state().history().last_committed(), BatchId(15));
-}
-
 TEST(JobStateTest, BatchInDoubtIsRunAgainAsPlanned) {
   Play play(Submitted(1));
   play.Start();

@@ -33,7 +33,7 @@ TEST(RateControllerTest, ConvergesFromAnyBacklogWithinEightBatches) {
       for (int batch = 0; batch < 8; ++batch) {
         const int64_t budget = controller.Budget(4);
         elapsed = machine.Time(budget);
-        controller.OnBatch(budget, budget, budget, elapsed);
+        controller.OnBatch(budget, budget, elapsed);
       }
       EXPECT_GT(elapsed, target * 8 / 10) << "rate " << rate << " target " << target;
       EXPECT_LT(elapsed, target * 13 / 10) << "rate " << rate << " target " << target;
@@ -45,7 +45,7 @@ TEST(RateControllerTest, GrowsAtMostFourfold) {
   RateController controller(10 * kSecond);
   int64_t budget = controller.Budget(1);
   for (int batch = 0; batch < 5; ++batch) {
-    controller.OnBatch(budget, budget, 0, 1);
+    controller.OnBatch(budget, budget, 1);
     const int64_t next = controller.Budget(1);
     EXPECT_LE(next, budget * 4);
     EXPECT_GT(next, budget);
@@ -57,7 +57,7 @@ TEST(RateControllerTest, SmallBatchesSayNothingAboutTheLimit) {
   RateController controller(kSecond / 100);
   const int64_t first = controller.Budget(4);
   for (int batch = 0; batch < 1000; ++batch) {
-    controller.OnBatch(controller.Budget(4), 10, 900, 5'000);
+    controller.OnBatch(controller.Budget(4), 10, 5'000);
   }
   EXPECT_EQ(controller.Budget(4), first);
 }
@@ -65,19 +65,33 @@ TEST(RateControllerTest, SmallBatchesSayNothingAboutTheLimit) {
 TEST(RateControllerTest, HiccupsOfTinyBatchesLeaveRoomForTheNextOnes) {
   RateController controller(kSecond / 100);
   for (int batch = 0; batch < 50; ++batch) {
-    controller.OnBatch(controller.Budget(4), 10, 900, 300'000);
+    controller.OnBatch(controller.Budget(4), 10, 300'000);
   }
   EXPECT_GE(controller.Budget(4), 400);
 }
 
-TEST(RateControllerTest, BoundsBytes) {
+TEST(RateControllerTest, HalvesDownToOneOffsetAndGrowsAgain) {
   RateController controller(10 * kSecond);
-  for (int batch = 0; batch < 10; ++batch) {
-    const int64_t budget = controller.Budget(4);
-    controller.OnBatch(budget, budget, budget * 10'000, 1'000);
+  for (int64_t planned = controller.Budget(4); planned > 1; planned = controller.Budget(4)) {
+    controller.OnTooLarge(planned);
+    EXPECT_EQ(controller.Budget(4), planned / 2) << "also below one per partition";
   }
-  EXPECT_LE(controller.Budget(4) * 10'000, RateController::kMaxBatchBytes);
-  EXPECT_GE(controller.Budget(4) * 10'000, RateController::kMaxBatchBytes * 9 / 10);
+  EXPECT_EQ(controller.Budget(4), 1);
+  for (int batch = 0; batch < 100; ++batch) {
+    const int64_t budget = controller.Budget(4);
+    controller.OnBatch(budget, budget, 1'000);
+    EXPECT_LE(controller.Budget(4), budget + std::max<int64_t>(budget / 4, 1));
+  }
+  EXPECT_GT(controller.Budget(4), 100'000) << "one bad place does not slow a job down for good";
+}
+
+TEST(RateControllerTest, SmallBatchesDoNotRaiseTheCeiling) {
+  RateController controller(10 * kSecond);
+  controller.OnTooLarge(1000);
+  for (int batch = 0; batch < 100; ++batch) {
+    controller.OnBatch(controller.Budget(1), 10, 1'000);
+  }
+  EXPECT_EQ(controller.Budget(1), 500);
 }
 
 }  // namespace

@@ -8,11 +8,13 @@
 
 namespace millrace {
 
-// Per partition: how many offsets it has beyond the last plan, and how many the user's rate limit
-// lets through.
+// Per partition: how many offsets it has beyond the last plan, how many the user's rate limit lets
+// through, who reads it, and what an offset of it costs in memory.
 struct SplitDemand {
   int64_t lag = 0;            // ≤ 0: nothing to read
   int64_t limit = INT64_MAX;  // of this partition in this batch
+  uint32_t owner = 0;
+  double bytes_per_offset = 0;
 };
 
 struct SplitShares {
@@ -27,6 +29,13 @@ struct SplitShares {
 // planned. Never gives more than demanded or than `budget` in total, and uses the budget up if
 // there is demand for it.
 SplitShares ShareBudget(const std::vector<SplitDemand>& demands, int64_t budget);
+
+// `shares` of the same demands, made smaller until no owner reads more bytes than it may (an owner
+// that reads anything may read one offset at least). What an owner may read is shared among its
+// partitions as a budget is.
+// REQUIRES: there is a number of bytes, > 0, for each owner of a demand.
+SplitShares CutToBytes(const std::vector<SplitDemand>& demands,
+                       const std::vector<int64_t>& bytes_of_owner, SplitShares shares);
 
 }  // namespace millrace
 

@@ -67,5 +67,59 @@ TEST(ShareBudgetTest, InvariantsHoldForAnyDemand) {
   }
 }
 
+TEST(CutToBytesTest, OnePartitionWithAllOfTheBacklogIsCutByItsOwnersBytes) {
+  const std::vector<SplitDemand> demands = {{.lag = 300'000, .owner = 0, .bytes_per_offset = 4096},
+                                            {.lag = 5, .owner = 0, .bytes_per_offset = 4096},
+                                            {.lag = 5, .owner = 1, .bytes_per_offset = 4096},
+                                            {.lag = 0, .owner = 1, .bytes_per_offset = 4096}};
+  const SplitShares shares =
+      CutToBytes(demands, {64 << 20, 64 << 20}, ShareBudget(demands, 1'000'000));
+  EXPECT_TRUE(shares.cut_by_budget);
+  EXPECT_EQ(shares.offsets[0], (64 << 20) / 4096 - 5);
+  EXPECT_EQ(shares.offsets[1], 5);
+  EXPECT_EQ(shares.offsets[2], 5);
+}
+
+TEST(CutToBytesTest, ARecordLargerThanTheBudgetIsReadAlone) {
+  const std::vector<SplitDemand> demands = {{.lag = 9, .owner = 0, .bytes_per_offset = 1e9},
+                                            {.lag = 7, .owner = 0, .bytes_per_offset = 1e9}};
+  EXPECT_THAT(CutToBytes(demands, {1 << 20}, ShareBudget(demands, 100)).offsets, ElementsAre(1, 0));
+}
+
+TEST(CutToBytesTest, NoOwnerReadsMoreThanItMay) {
+  std::mt19937_64 random(12);
+  for (int round = 0; round < 5000; ++round) {
+    std::vector<SplitDemand> demands(1 + random() % 9);
+    const size_t owners = 1 + random() % 3;
+    for (SplitDemand& demand : demands) {
+      demand.lag = static_cast<int64_t>(random() >> (1 + random() % 63));
+      demand.owner = static_cast<uint32_t>(random() % owners);
+      demand.bytes_per_offset = static_cast<double>(random() >> (24 + random() % 40)) / 16;
+    }
+    std::vector<int64_t> bytes(owners);
+    for (int64_t& limit : bytes) {
+      limit = 1 + static_cast<int64_t>(random() % (1 << 26));
+    }
+    const SplitShares before = ShareBudget(demands, 1 + static_cast<int64_t>(random() % 100'000));
+    const SplitShares after = CutToBytes(demands, bytes, before);
+    std::vector<double> read(owners);
+    std::vector<int64_t> offsets(owners);
+    std::vector<int64_t> offsets_before(owners);
+    for (size_t i = 0; i < demands.size(); ++i) {
+      EXPECT_LE(after.offsets[i], before.offsets[i]);
+      EXPECT_GE(after.offsets[i], 0);
+      const uint32_t owner = demands[i].owner;
+      read[owner] += static_cast<double>(after.offsets[i]) * demands[i].bytes_per_offset;
+      offsets[owner] += after.offsets[i];
+      offsets_before[owner] += before.offsets[i];
+    }
+    for (size_t owner = 0; owner < owners; ++owner) {
+      EXPECT_TRUE(read[owner] <= static_cast<double>(bytes[owner]) || offsets[owner] == 1)
+          << "round " << round;
+      EXPECT_EQ(offsets[owner] > 0, offsets_before[owner] > 0) << "round " << round;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace millrace

@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -48,7 +49,15 @@ void ExecutorDirectory::Connected(const proto::Register& registration,
   member.link = std::move(link);
   member.broken_since_us = 0;
   if (is_new) {
+    member.joined_us = now_us_;
+    member.quarantined_until_us = flaps_.QuarantinedUntil(registration.name(), now_us_);
     spdlog::info("executor {} joined with {} slots", registration.name(), registration.slots());
+    if (member.quarantined_until_us > 0) {
+      spdlog::warn(
+          "executor {} was lost soon after it joined again and again: it gets no work for {}",
+          registration.name(),
+          absl::FormatDuration(absl::Microseconds(member.quarantined_until_us - now_us_)));
+    }
     listener_.members_changed();
   } else {
     spdlog::info("executor {} is back", registration.name());
@@ -59,6 +68,7 @@ void ExecutorDirectory::Connected(const proto::Register& registration,
 
 void ExecutorDirectory::Disconnected(const ExecutorId& id, const ExecutorLink* link,
                                      int64_t now_us) {
+  now_us_ = std::max(now_us_, now_us);
   const auto found = members_.find(id);
   if (found == members_.end() || found->second.link.get() != link) {
     return;
@@ -90,10 +100,16 @@ void ExecutorDirectory::OnLeaving(const ExecutorId& id) {
 }
 
 void ExecutorDirectory::CheckTimeouts(int64_t now_us) {
+  now_us_ = std::max(now_us_, now_us);
   const int64_t timeout_us = absl::ToInt64Microseconds(heartbeat_timeout_);
   const int64_t grace_us = absl::ToInt64Microseconds(broken_grace_);
   std::vector<std::pair<ExecutorId, std::string>> lost;
-  for (const auto& [id, member] : members_) {
+  bool released = false;
+  for (auto& [id, member] : members_) {
+    if (member.quarantined_until_us > 0 && now_us >= member.quarantined_until_us) {
+      member.quarantined_until_us = 0;
+      released = true;
+    }
     if (member.link == nullptr && now_us - member.broken_since_us >= grace_us) {
       lost.emplace_back(id, "its connection broke and it did not come back");
     } else if (member.link != nullptr && now_us - member.link->last_heard_us() >= timeout_us) {
@@ -103,11 +119,17 @@ void ExecutorDirectory::CheckTimeouts(int64_t now_us) {
   for (const auto& [id, why] : lost) {
     Remove(id, why);
   }
+  if (released) {
+    listener_.members_changed();
+  }
 }
 
 void ExecutorDirectory::Remove(const ExecutorId& id, const std::string& why) {
   const auto found = members_.find(id);
   spdlog::warn("executor {} is gone: {}", found->second.registration.name(), why);
+  if (!found->second.leaving) {
+    flaps_.Lost(found->second.registration.name(), found->second.joined_us, now_us_);
+  }
   if (found->second.link != nullptr) {
     found->second.link->Close();
   }
@@ -146,10 +168,21 @@ void ExecutorDirectory::CloseAll() {
 }
 
 MembersChanged ExecutorDirectory::Members() const {
+  const auto is_fit = [](const auto& entry) {
+    const Member& member = entry.second;
+    return member.link != nullptr && !member.leaving && member.quarantined_until_us == 0;
+  };
+  const bool choice = std::any_of(members_.begin(), members_.end(), is_fit);
   MembersChanged event;
   for (const auto& [id, member] : members_) {
-    event.members.push_back({id, member.registration.name(), member.registration.shuffle_address(),
-                             member.registration.slots(), member.link == nullptr, member.leaving});
+    const bool quarantined = choice && member.quarantined_until_us > 0;
+    event.members.push_back({.id = id,
+                             .name = member.registration.name(),
+                             .shuffle_address = member.registration.shuffle_address(),
+                             .slots = member.registration.slots(),
+                             .away = member.link == nullptr || quarantined,
+                             .leaving = member.leaving,
+                             .memory_bytes = member.registration.memory_bytes()});
   }
   return event;
 }

@@ -1,7 +1,8 @@
 // The executors that are registered with this driver: who they are, whether they live, and how to
 // reach them. A stream that breaks leaves its executor a quarter of the heartbeat timeout to come
 // back: one that lives tries within a tenth of a second, and most of those that break are of a
-// process that has ended. Lives on the event loop: no locks.
+// process that has ended. One that comes and goes all the time is kept from work for a while. Lives
+// on the event loop: no locks.
 #ifndef MILLRACE_DRIVER_JOBS_EXECUTOR_DIRECTORY_H_
 #define MILLRACE_DRIVER_JOBS_EXECUTOR_DIRECTORY_H_
 
@@ -16,6 +17,7 @@
 #include "absl/time/time.h"
 #include "common/base/ids.h"
 #include "driver/batch/job_event.h"
+#include "driver/jobs/flap_record.h"
 #include "proto/cluster.pb.h"
 
 namespace millrace {
@@ -39,6 +41,8 @@ class ExecutorDirectory {
     proto::Register registration;
     std::shared_ptr<ExecutorLink> link;  // null while the stream is broken
     int64_t broken_since_us = 0;
+    int64_t joined_us = 0;
+    int64_t quarantined_until_us = 0;  // 0 = it is not
     bool leaving = false;
     proto::Heartbeat heartbeat;  // the last one
   };
@@ -63,7 +67,8 @@ class ExecutorDirectory {
   void OnHeartbeat(const ExecutorId& id, const proto::Heartbeat& heartbeat);
   void OnLeaving(const ExecutorId& id);
 
-  // Gives up those that have been silent for the timeout, or away for their grace.
+  // Gives up those that have been silent for the timeout, or away for their grace, and gives those
+  // work again that have been in quarantine long enough. Called every heartbeat interval or so.
   void CheckTimeouts(int64_t now_us);
 
   // Tells all executors that the driver lives.
@@ -77,6 +82,7 @@ class ExecutorDirectory {
   // The same, and turns away who comes from now on: they should look for another driver.
   void Retire();
 
+  // Those in quarantine (FlapRecord) count as away, unless there is nobody else.
   MembersChanged Members() const;
   const std::map<ExecutorId, Member>& all() const { return members_; }
   uint32_t TotalSlots() const;
@@ -93,6 +99,8 @@ class ExecutorDirectory {
   int64_t term_ = 0;
   bool retired_ = false;
   std::map<ExecutorId, Member> members_;
+  FlapRecord flaps_;
+  int64_t now_us_ = 0;  // as last told
 };
 
 }  // namespace millrace

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "absl/strings/str_cat.h"
+
 namespace millrace {
 namespace {
 
@@ -128,6 +130,92 @@ TEST_F(ExecutorDirectoryTest, RejectsWhoHasNoIdentity) {
   EXPECT_TRUE(link->sent[0].has_rejected());
   EXPECT_TRUE(link->closed);
   EXPECT_TRUE(directory_.all().empty());
+}
+
+// Joins under a name as made up for a process, and is lost at once.
+TEST_F(ExecutorDirectoryTest, AFlappingExecutorIsKeptFromWorkForAWhile) {
+  const auto connect = [this](const std::string& id, const std::string& name) {
+    proto::Register registration;
+    registration.set_executor_id(id);
+    registration.set_name(name);
+    auto link = std::make_shared<FakeLink>();
+    link->heard_us = INT64_MAX / 2;
+    directory_.Connected(registration, link);
+    return link;
+  };
+  const auto is_away = [this](const std::string& id) {
+    for (const auto& member : directory_.Members().members) {
+      if (member.id.value() == id) {
+        return member.away;
+      }
+    }
+    ADD_FAILURE() << id << " is not a member";
+    return false;
+  };
+  connect("steady", "steady");
+  int64_t now_us = 0;
+  for (int time = 0; time < FlapRecord::kTimes; ++time) {
+    const std::string id = absl::StrCat("flapping-", time);
+    const auto link = connect(id, absl::StrCat("host:", 1000 + time));
+    EXPECT_FALSE(is_away(id)) << "time " << time;
+    now_us += 1'000'000;
+    directory_.Disconnected(ExecutorId(id), link.get(), now_us);
+    now_us += 1'000'000;
+    directory_.CheckTimeouts(now_us);
+  }
+  connect("again", "host:2000");
+  EXPECT_TRUE(is_away("again"));
+  EXPECT_FALSE(is_away("steady"));
+  const auto neighbour = connect("neighbour", "other:7");
+  EXPECT_FALSE(is_away("neighbour"));
+
+  const int changes = changes_;
+  directory_.CheckTimeouts(now_us + FlapRecord::kFirstQuarantineUs);
+  EXPECT_FALSE(is_away("again")) << "its time is over";
+  EXPECT_EQ(changes_, changes + 1);
+}
+
+TEST_F(ExecutorDirectoryTest, WhoIsAloneWorksInQuarantineToo) {
+  int64_t now_us = 0;
+  for (int time = 0; time <= FlapRecord::kTimes; ++time) {
+    const auto link = Connect("x");
+    link->heard_us = INT64_MAX / 2;
+    ASSERT_EQ(directory_.Members().members.size(), 1u);
+    EXPECT_FALSE(directory_.Members().members[0].away) << "time " << time;
+    now_us += 1'000'000;
+    directory_.Disconnected(ExecutorId("x"), link.get(), now_us);
+    now_us += 1'000'000;
+    directory_.CheckTimeouts(now_us);
+  }
+}
+
+TEST(FlapRecordTest, LongerEachTimeAndForgottenInTheEnd) {
+  FlapRecord record;
+  int64_t now_us = 1;
+  EXPECT_EQ(record.QuarantinedUntil("a", now_us), 0);
+  for (int time = 0; time < FlapRecord::kTimes; ++time) {
+    record.Lost("a", now_us, now_us);
+  }
+  EXPECT_EQ(record.QuarantinedUntil("a", now_us), now_us + FlapRecord::kFirstQuarantineUs);
+  record.Lost("a", now_us, now_us);
+  EXPECT_EQ(record.QuarantinedUntil("a", now_us), now_us + 2 * FlapRecord::kFirstQuarantineUs);
+  for (int time = 0; time < 100; ++time) {
+    record.Lost("a", now_us, now_us);
+  }
+  EXPECT_EQ(record.QuarantinedUntil("a", now_us), now_us + FlapRecord::kLongestQuarantineUs);
+  EXPECT_EQ(record.QuarantinedUntil("b", now_us), 0);
+  now_us += FlapRecord::kForgottenUs;
+  record.Lost("a", now_us, now_us);
+  EXPECT_EQ(record.QuarantinedUntil("a", now_us), 0) << "the first one again";
+}
+
+TEST(FlapRecordTest, WhoLivedLongIsNoFlapper) {
+  FlapRecord record;
+  for (int64_t day = 1; day < 10; ++day) {
+    const int64_t now_us = day * 86'400'000'000;
+    record.Lost("a", now_us - FlapRecord::kSoonUs - 1, now_us);
+    EXPECT_EQ(record.QuarantinedUntil("a", now_us), 0);
+  }
 }
 
 }  // namespace

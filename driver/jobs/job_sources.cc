@@ -80,7 +80,8 @@ SourceWatcherOptions Job::WatcherOptions(uint32_t source) {
                             .closed = end.phase != PartitionPhase::kOpen,
                             .gone = end.phase == PartitionPhase::kGone,
                             .why = end.why,
-                            .identity = end.identity});
+                            .identity = end.identity,
+                            .bytes_per_offset = end.bytes_per_offset});
     }
     post([event = std::move(event)](Job& self) {
       self.Handle(event);

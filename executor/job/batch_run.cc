@@ -4,6 +4,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/check.h"
+#include "common/base/failure_kind.h"
+#include "common/base/status.h"
 
 namespace millrace {
 
@@ -98,9 +100,12 @@ absl::StatusOr<bool> BatchRun::MemberEnded(uint32_t exchange, uint32_t member, u
     return AfterEnd(exchange, member);
   }
   if (state.received[member] != blocks) {
-    return absl::AbortedError(absl::StrCat(
-        "executor ", layout_.members[member].executor_id, " sent ", blocks, " blocks of batch ",
-        batch_.value(), " for exchange ", exchange, ", ", state.received[member], " arrived"));
+    // A connection broke on the way.
+    return WithFailureKind(
+        absl::AbortedError(absl::StrCat(
+            "executor ", layout_.members[member].executor_id, " sent ", blocks, " blocks of batch ",
+            batch_.value(), " for exchange ", exchange, ", ", state.received[member], " arrived")),
+        FailureKind::kEnvironment);
   }
   state.ended[member] = true;
   return --state.members_left == 0;
@@ -127,9 +132,13 @@ void BatchRun::AddWriter(ShardWriter* writer) {
   writers_.push_back(writer);
 }
 
-void BatchRun::AddResult(uint32_t sink, uint32_t shard, std::string rows) {
+absl::Status BatchRun::AddResult(uint32_t sink, uint32_t shard, std::string rows,
+                                 const std::shared_ptr<HeldMemory>& memory) {
   absl::MutexLock lock(&mutex_);
+  RETURN_IF_ERROR(results_memory_.Add(memory, static_cast<int64_t>(rows.size()),
+                                      "a table whose rows are shown to people"));
   results_[{sink, shard}].push_back(std::move(rows));
+  return absl::OkStatus();
 }
 
 std::vector<ShardWriter*> BatchRun::TakeWriters() {
@@ -160,6 +169,7 @@ void BatchRun::FillPrepared(proto::BatchPrepared* prepared) {
     *prepared->add_splits() = std::move(report);
   }
   prepared->set_batch(batch_.value());
+  prepared->set_batch_held_bytes(results_memory_.bytes());
   prepared->set_rows_out(rows_out_.load());
   prepared->set_read_us(read_us_.load());
   prepared->set_skipped(skipped_.records);

@@ -6,14 +6,17 @@
 #include <atomic>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "common/base/ids.h"
+#include "connectors/held_memory.h"
 #include "executor/job/epoch_layout.h"
 #include "executor/operators/stage_pipeline.h"
 #include "proto/cluster.pb.h"
@@ -59,8 +62,10 @@ class BatchRun {
   // Writers that were opened for this batch. Before its tasks begin.
   void AddClaimed(const ShardWriter* writer) { claimed_.push_back(writer); }
   const std::vector<const ShardWriter*>& claimed() const { return claimed_; }
-  // Encoded rows for a person, in order per sink and shard.
-  void AddResult(uint32_t sink, uint32_t shard, std::string rows);
+  // Encoded rows for a person, in order per sink and shard. They are held in `memory` as rows of
+  // other sinks are; its error if there is none.
+  absl::Status AddResult(uint32_t sink, uint32_t shard, std::string rows,
+                         const std::shared_ptr<HeldMemory>& memory);
 
   // Valid once all tasks have ended.
   std::vector<ShardWriter*> TakeWriters();
@@ -100,6 +105,7 @@ class BatchRun {
   std::vector<ShardWriter*> writers_ ABSL_GUARDED_BY(mutex_);
   std::map<std::pair<uint32_t, uint32_t>, std::vector<std::string>> results_
       ABSL_GUARDED_BY(mutex_);
+  HeldBytes results_memory_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace millrace

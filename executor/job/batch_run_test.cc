@@ -6,7 +6,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <string>
+
+#include "common/base/failure_kind.h"
 
 namespace millrace {
 namespace {
@@ -188,9 +191,11 @@ TEST(BatchRunTest, ReportIsInOrderOfPartitions) {
   }
   run.AddSkipped({.records = 2, .first_error = "first"});
   run.AddSkipped({.records = 1, .first_error = "second"});
-  run.AddResult(1, 0, "c");
-  run.AddResult(0, 3, "b");
-  run.AddResult(0, 1, "a");
+  const auto memory = std::make_shared<HeldMemory>(3);
+  EXPECT_TRUE(run.AddResult(1, 0, "c", memory).ok());
+  EXPECT_TRUE(run.AddResult(0, 3, "b", memory).ok());
+  EXPECT_TRUE(run.AddResult(0, 1, "a", memory).ok());
+  EXPECT_EQ(FailureKindOf(run.AddResult(0, 1, "x", memory)), FailureKind::kTooLarge);
   proto::BatchPrepared prepared;
   run.FillPrepared(&prepared);
   EXPECT_EQ(prepared.splits(0).key().partition(), "t/0");

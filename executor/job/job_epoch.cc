@@ -388,6 +388,8 @@ void JobEpoch::ReportPrepared(const std::shared_ptr<BatchRun>& run, int64_t proc
     *prepared->add_claimed() = writer->ClaimedMarker();
   }
   prepared->set_held_bytes(sinks_->held_bytes());
+  prepared->set_batch_held_bytes(prepared->batch_held_bytes() +
+                                 sinks_->held_bytes_of(run->batch()));
   prepared->set_wake_at_us(WakeAtUs());
   prepared->set_total_us(MicrosSince(run->start_ns()));
   metrics_.batches.Increment();

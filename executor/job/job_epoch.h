@@ -24,6 +24,7 @@
 #include "common/base/clock.h"
 #include "common/storage/checkpoint_store.h"
 #include "common/storage/store_mark.h"
+#include "connectors/held_memory.h"
 #include "executor/job/batch_committer.h"
 #include "executor/job/batch_run.h"
 #include "executor/job/blocking_lanes.h"
@@ -59,6 +60,7 @@ struct JobRuntime {
   ShuffleHub* shuffle = nullptr;
   FlowGate* gate = nullptr;
   MemoryBudget* memory = nullptr;
+  HeldMemory* held = nullptr;
   MetricsRegistry* metrics = nullptr;
   BatchCommitter::Options commit;
 };

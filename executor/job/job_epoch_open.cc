@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/excerpt.h"
 #include "common/base/failpoint.h"
+#include "common/base/failure_kind.h"
 #include "common/base/status.h"
 #include "connectors/plan_access.h"
 #include "executor/job/job_epoch.h"
@@ -17,12 +18,6 @@ namespace {
 // share, and each has a few for itself.
 constexpr BlockingLanes::Quota kWritersQuota{.most = 96, .reserved = 8};
 constexpr BlockingLanes::Quota kControlQuota{.most = 4, .reserved = 4};
-
-// Whether running the same batch again may go better.
-bool IsRetryable(const absl::Status& status) {
-  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
-         absl::IsAborted(status) || absl::IsCancelled(status);
-}
 
 }  // namespace
 
@@ -65,7 +60,7 @@ void JobEpoch::Open() {
 }
 
 void JobEpoch::OpenParts() {
-  sinks_ = std::make_unique<SinkSet>(&layout_, runtime_.connectors);
+  sinks_ = std::make_unique<SinkSet>(&layout_, runtime_.connectors, runtime_.held);
   router_ = std::make_unique<OutputRouter>(
       &layout_, sinks_.get(), runtime_.gate, &metrics_,
       [this](ShuffleBlock block) { DeliverToShards(std::move(block)); });
@@ -334,7 +329,9 @@ void JobEpoch::EndFailed(BatchId batch, const absl::Status& status, bool store_u
     failure_->set_batch(batch.value());
     failure_->set_code(static_cast<int32_t>(status.code()));
     failure_->set_message(Excerpt(ToStd(status.message())));
-    failure_->set_retryable(store_unseen || IsRetryable(status));
+    const FailureKind kind = FailureKindOf(status);
+    failure_->set_kind(static_cast<proto::FailureKind>(kind));
+    failure_->set_retryable(store_unseen || kind != FailureKind::kCertain);
     failure_->set_store_unseen(store_unseen);
     failure_->set_restore_failed(!store_unseen && phase_ == Phase::kOpening && batch == BatchId() &&
                                  absl::IsDataLoss(status));

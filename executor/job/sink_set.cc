@@ -38,8 +38,8 @@ proto::SinkMarker ShardWriter::Marker(std::string marker) const {
   return result;
 }
 
-SinkSet::SinkSet(const EpochLayout* layout, const ConnectorRegistry* connectors)
-    : layout_(*layout), connectors_(*connectors) {}
+SinkSet::SinkSet(const EpochLayout* layout, const ConnectorRegistry* connectors, HeldMemory* held)
+    : layout_(*layout), connectors_(*connectors), held_(std::make_shared<HeldMemory>(held)) {}
 
 absl::Status SinkSet::Init() {
   for (const proto::Sink& sink : layout_.plan.sinks()) {
@@ -94,6 +94,7 @@ absl::StatusOr<std::unique_ptr<ShardWriter>> SinkSet::OpenWriter(uint32_t sink,
   context.committed_batch = layout_.committed_batch;
   context.planned_batch = layout_.planned_batch;
   context.batch_time_us = layout_.batch_time_us;
+  context.memory = held_;
   std::string name = absl::StrCat("table ", table.table(), ", shard ", shard);
   absl::StatusOr<std::unique_ptr<SinkWriter>> writer =
       connectors_of_sink_[sink]->CreateWriter(table, context);
@@ -131,6 +132,14 @@ int64_t SinkSet::held_bytes() const {
   int64_t bytes = 0;
   for (const ShardWriter* writer : All()) {
     bytes += writer->held_bytes();
+  }
+  return bytes;
+}
+
+int64_t SinkSet::held_bytes_of(BatchId batch) const {
+  int64_t bytes = 0;
+  for (const ShardWriter* writer : All()) {
+    bytes += writer->held_bytes_of(batch);
   }
   return bytes;
 }

@@ -18,6 +18,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "connectors/held_memory.h"
 #include "connectors/registry.h"
 #include "executor/job/epoch_layout.h"
 #include "proto/cluster.pb.h"
@@ -62,6 +63,7 @@ class ShardWriter {
   // Thread-safe.
   int64_t wake_at_us() const { return writer_->wake_at_us(); }
   int64_t held_bytes() const { return writer_->held_bytes(); }
+  int64_t held_bytes_of(BatchId batch) const { return writer_->held_bytes_of(batch); }
   // Whether it is to be committed at this batch time although no rows have come.
   bool IsDue(int64_t batch_time_us) const {
     const int64_t wake_at_us = writer_->wake_at_us();
@@ -80,7 +82,8 @@ class ShardWriter {
 
 class SinkSet {
  public:
-  SinkSet(const EpochLayout* layout, const ConnectorRegistry* connectors);
+  // `held` is the executor's, for rows that wait for their commit; it outlives the set.
+  SinkSet(const EpochLayout* layout, const ConnectorRegistry* connectors, HeldMemory* held);
 
   // Resolves connectors. NOT_FOUND lists those there are.
   absl::Status Init();
@@ -100,7 +103,10 @@ class SinkSet {
   // Of all writers there are now.
   std::vector<proto::SinkMarker> ClaimedMarkers() const;
   std::vector<ShardWriter*> All() const;
+  // Of this job's rows that wait for their commit, on this executor.
+  const std::shared_ptr<HeldMemory>& memory() const { return held_; }
   int64_t held_bytes() const;
+  int64_t held_bytes_of(BatchId batch) const;
   // The least batch time behind this one at which a writer wants a commit; 0 = none.
   int64_t WakeAfter(int64_t batch_time_us) const;
 
@@ -110,6 +116,7 @@ class SinkSet {
  private:
   const EpochLayout& layout_;
   const ConnectorRegistry& connectors_;
+  const std::shared_ptr<HeldMemory> held_;
   std::vector<const SinkConnector*> connectors_of_sink_;
   // Held for the map alone: a writer may be at work for long.
   mutable absl::Mutex mutex_;

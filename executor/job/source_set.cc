@@ -90,15 +90,17 @@ void SourceSet::SetPosition(const proto::Split& split) {
 std::vector<proto::SourceProgress::Partition> SourceSet::TakeProgress() {
   std::vector<proto::SourceProgress::Partition> changed;
   for (uint32_t source = 0; source < readers_.size(); ++source) {
-    std::vector<PartitionOffset> fetched = readers_[source]->FetchedTo();
-    absl::MutexLock lock(&mutex_);
-    for (PartitionOffset& partition : fetched) {
-      auto [reported, first] = reported_.try_emplace({source, partition.partition}, INT64_MIN);
-      if (reported->second == partition.offset.value()) {
-        continue;
+    for (PartitionOffset& partition : readers_[source]->FetchedTo()) {
+      {
+        absl::MutexLock lock(&mutex_);
+        auto [reported, first] = reported_.try_emplace({source, partition.partition}, INT64_MIN);
+        if (reported->second == partition.offset.value()) {
+          continue;
+        }
+        reported->second = partition.offset.value();
       }
-      reported->second = partition.offset.value();
       proto::SourceProgress::Partition& out = changed.emplace_back();
+      out.set_bytes_per_offset(readers_[source]->BytesPerOffset(partition.partition));
       out.mutable_key()->set_source(source);
       out.mutable_key()->set_partition(std::move(partition.partition));
       out.set_fetched_to(partition.offset.value());

@@ -11,7 +11,6 @@
 namespace millrace {
 namespace {
 
-constexpr size_t kChunkRows = 4096;
 // How long a split without data keeps its slot: briefly when others want it.
 constexpr absl::Duration kPatience = absl::Milliseconds(5);
 constexpr absl::Duration kPatienceWhenWanted = absl::Milliseconds(1);
@@ -103,10 +102,11 @@ absl::StatusOr<SourceTask::Step> SourceTask::ReadAndPush() {
                            [self = shared_from_this()] { self->Submit(QueuePlace::kFront); })) {
     return Step::kParked;
   }
+  const size_t rows = worker_ == nullptr ? ChunkSizer::kFirstRows : worker_->chunk_sizer.rows();
   const absl::Duration patience = context_.slots->queued() > 0 ? kPatienceWhenWanted : kPatience;
   absl::StatusOr<SourceChunk> chunk =
       context_.sources->reader(split_.key().source())
-          ->Read(split_.key().partition(), Offset(split_.end()), kChunkRows, report_.input_hash(),
+          ->Read(split_.key().partition(), Offset(split_.end()), rows, report_.input_hash(),
                  absl::Now() + patience);
   if (absl::IsDeadlineExceeded(chunk.status())) {
     return context_.slots->queued() > 0 ? Step::kYield : Step::kAgain;
@@ -171,6 +171,7 @@ absl::Status SourceTask::Push(const SourceChunk& chunk) {
   if (!failed.empty()) {
     RETURN_IF_ERROR(WriteFailed(chunk, failed));
   }
+  worker_->chunk_sizer.OnChunk(chunk.offsets.size(), worker_->outputs->TakeBytes());
   report_.set_records(report_.records() + static_cast<int64_t>(chunk.offsets.size()));
   report_.set_bytes(report_.bytes() + chunk.bytes);
   report_.set_input_hash(chunk.input_hash);

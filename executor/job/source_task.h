@@ -17,6 +17,7 @@
 #include "absl/time/time.h"
 #include "common/expr/function_registry.h"
 #include "executor/job/batch_run.h"
+#include "executor/job/chunk_sizer.h"
 #include "executor/job/job_metrics.h"
 #include "executor/job/source_set.h"
 #include "executor/job/task_host.h"
@@ -32,6 +33,7 @@ namespace millrace {
 struct SourceWorker {
   std::vector<std::unique_ptr<SourcePipeline>> pipelines;
   std::unique_ptr<TaskOutputs> outputs;
+  ChunkSizer chunk_sizer;
 };
 
 // Keeps workers between splits, since their tables and buffers are worth keeping. Thread-safe.

@@ -64,10 +64,11 @@ absl::Status OutputRouter::WriteSink(BatchRun* run, uint32_t sink, uint32_t shar
     return absl::OkStatus();
   }
   if (sinks_.gathered(sink)) {
+    absl::Status status;
     EncodeInPieces(rows, kMaxPieceBytes, [&](size_t, size_t, std::string bytes) {
-      run->AddResult(sink, shard, std::move(bytes));
+      status.Update(run->AddResult(sink, shard, std::move(bytes), sinks_.memory()));
     });
-    return absl::OkStatus();
+    return status;
   }
   ShardWriter* writer = sinks_.Find(sink, shard);
   if (writer == nullptr) {
@@ -88,6 +89,7 @@ TaskOutputs::TaskOutputs(OutputRouter* router)
 
 absl::Status TaskOutputs::ExchangeRows(uint32_t exchange, const Batch& rows,
                                        std::span<const OutputRun> runs) {
+  bytes_ += OwnedBytes(rows);
   std::unique_ptr<ExchangeWriter>& writer = writers_[exchange];
   if (writer == nullptr) {
     const EpochLayout& layout = router_->layout();
@@ -99,6 +101,7 @@ absl::Status TaskOutputs::ExchangeRows(uint32_t exchange, const Batch& rows,
 }
 
 absl::Status TaskOutputs::SinkRows(uint32_t sink, uint32_t shard, const Batch& rows) {
+  bytes_ += OwnedBytes(rows);
   return router_->WriteSink(run_, sink, shard, rows);
 }
 

@@ -70,12 +70,16 @@ class TaskOutputs : public PipelineOutputs, private ShardTarget {
                             std::span<const OutputRun> runs) override;
   absl::Status SinkRows(uint32_t sink, uint32_t shard, const Batch& rows) override;
 
+  // Memory of the rows that have come since the last call.
+  int64_t TakeBytes() { return std::exchange(bytes_, 0); }
+
  private:
   void SendToShard(uint32_t exchange, uint32_t shard, const Batch& rows, bool owned,
                    std::vector<InputRun> runs) override;
 
   OutputRouter* const router_;
   BatchRun* run_ = nullptr;
+  int64_t bytes_ = 0;
   std::vector<std::unique_ptr<ExchangeWriter>> writers_;  // by exchange, made when first written to
 };
 

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/excerpt.h"
+#include "common/base/failure_kind.h"
 #include "common/base/status.h"
 
 namespace millrace {
@@ -23,7 +24,8 @@ void StageContext::Begin(BatchId batch, int64_t batch_time_us, uint32_t sink_sha
 absl::Status StageContext::DropFailed(const std::string& where, const absl::Status& error) {
   std::string message = Excerpt(absl::StrCat(where, ": ", error.message()));
   if (!settings_.skip_failed_rows) {
-    return absl::Status(error.code(), message);
+    // Whatever its code says: the same row fails the same way.
+    return WithFailureKind(absl::Status(error.code(), message), FailureKind::kCertain);
   }
   ++skipped_.records;
   if (skipped_.first_error.empty()) {

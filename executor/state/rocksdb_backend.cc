@@ -28,6 +28,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/check.h"
+#include "common/base/failure_kind.h"
 #include "common/base/status.h"
 
 namespace millrace {
@@ -57,8 +58,9 @@ absl::Status ToStatus(const rocksdb::Status& status, const std::string& director
   }
   const std::string message = absl::StrCat("state in ", directory, ": ", status.ToString());
   if (status.IsNoSpace()) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat(message, "; free some space or choose another --state-directory"));
+    return WithFailureKind(absl::ResourceExhaustedError(absl::StrCat(
+                               message, "; free some space or choose another --state-directory")),
+                           FailureKind::kEnvironment);
   }
   return absl::UnavailableError(message);
 }

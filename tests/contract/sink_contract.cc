@@ -6,6 +6,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "common/base/failure_kind.h"
 
 namespace millrace {
 namespace {
@@ -210,7 +211,7 @@ TEST_P(SinkContract, ShardsDoNotDisturbEachOther) {
 }
 
 TEST_P(SinkContract, HoldsNoMoreThanItMay) {
-  context_.max_held_bytes = 100000;
+  context_.memory = std::make_shared<HeldMemory>(100000);
   auto writer = Open("");
   absl::Status status;
   for (int i = 0; i < 100 && status.ok(); ++i) {
@@ -221,6 +222,12 @@ TEST_P(SinkContract, HoldsNoMoreThanItMay) {
     EXPECT_OK(status);  // it holds nothing
   } else {
     EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
+    EXPECT_EQ(FailureKindOf(status), FailureKind::kTooLarge) << "a smaller batch may do";
+    EXPECT_LE(context_.memory->bytes(), 100000);
+    EXPECT_EQ(context_.memory->bytes(), writer->held_bytes());
+    EXPECT_EQ(writer->held_bytes_of(BatchId(1)), writer->held_bytes());
+    writer.reset();
+    EXPECT_EQ(context_.memory->bytes(), 0) << "given back";
   }
 }
 

@@ -68,10 +68,10 @@ class Play {
     }
     Do(event);
   }
-  void Ends(int64_t end, int partitions = 1) {
+  void Ends(int64_t end, int partitions = 1, double bytes_per_offset = 10) {
     EndsKnown event;
     for (int p = 0; p < partitions; ++p) {
-      event.ends.push_back({absl::StrCat("t/", p), end, end});
+      event.ends.push_back({absl::StrCat("t/", p), end, end, bytes_per_offset});
     }
     Do(event);
   }
@@ -169,6 +169,17 @@ class Play {
     message.mutable_epoch_failed()->set_code(static_cast<int>(absl::StatusCode::kNotFound));
     message.mutable_epoch_failed()->set_store_unseen(true);
     message.mutable_epoch_failed()->set_message(words);
+    Report(from, std::move(message));
+  }
+  // As an executor says it that knows the kind.
+  void FailedAs(const std::string& from, FailureKind kind, absl::StatusCode code, int64_t batch,
+                const std::string& words) {
+    proto::ExecutorMessage message;
+    message.mutable_epoch_failed()->set_epoch(state_.epoch().value());
+    message.mutable_epoch_failed()->set_batch(batch);
+    message.mutable_epoch_failed()->set_code(static_cast<int>(code));
+    message.mutable_epoch_failed()->set_message(words);
+    message.mutable_epoch_failed()->set_kind(static_cast<proto::FailureKind>(kind));
     Report(from, std::move(message));
   }
   void At(int64_t us) {

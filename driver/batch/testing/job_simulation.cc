@@ -61,6 +61,11 @@ JobSimulation::JobSimulation(uint64_t seed, bool running_state)
   }
   settings_.batch_duration = absl::Milliseconds(static_cast<int64_t>(random_() % 2 * 10));
   settings_.checkpoint_interval = absl::Milliseconds(static_cast<int64_t>(5 + random_() % 40));
+  if (seed % 6 == 0) {
+    // Always too little memory for most batches: the job must come to its end with it.
+    memory_changes_ = false;
+    world_.largest_batch = static_cast<int64_t>(10 + seed / 6 % 40);
+  }
   world_.interrupt = [this](SimulatedStep step) { return AtStep(step); };
   world_.lose_answer = [this] { return FateOfAnswer(); };
   world_.unreadable = [this](const std::string&) { return !settling_ && Pick(40) == 0; };
@@ -96,7 +101,7 @@ void JobSimulation::StartDriver(bool settle) {
   volatile_journal_.clear();
   store_work_.clear();
   JobStateOptions options;
-  options.max_failures = 1'000'000;
+  options.max_same_failures = 1'000'000;
   options.max_backoff_us = 1'000'000;
   options.first_shun_us = 20'000;
   options.max_shun_us = 1'000'000;
@@ -161,11 +166,13 @@ void JobSimulation::Step() {
 }
 
 void JobSimulation::Trouble() {
-  const uint64_t kind = Pick(20);
+  const uint64_t kind = Pick(22);
   if (kind < 3 && executors_.size() < 4) {
     AddExecutor();
   } else if (executors_.empty()) {
     return;
+  } else if (kind == 19 || kind == 20) {
+    ChangeMemory();
   } else if (kind < 5) {
     // Lost for the driver, but it may only be asleep.
     auto lost = executors_.extract(RandomExecutor()->id());
@@ -240,6 +247,13 @@ void JobSimulation::LoseNewestSnapshot() {
     world_.store.erase(last.files(0).name());
     ++lost_snapshots;
     StartDriver(/*settle=*/false);
+  }
+}
+
+// A batch that is out in part may then need more than there is: it must wait until there is.
+void JobSimulation::ChangeMemory() {
+  if (memory_changes_) {
+    world_.largest_batch = Pick(2) == 0 ? INT64_MAX : static_cast<int64_t>(10 + Pick(60));
   }
 }
 
@@ -417,6 +431,7 @@ void JobSimulation::NoteDurable(const proto::JournalRecord& record) {
                                  << record.snapshot_dropped().reason();
   } else if (record.has_batches_abandoned()) {
     ++withdrawals;
+    halvings += settling_job_ ? 0 : 1;
     const int64_t first = record.batches_abandoned().batch();
     for (uint32_t shard = 0; shard < SimulatedWorld::kShards; ++shard) {
       ASSERT_LT(world_.MarkerBatch(shard), first) << "withdrawn although it is out";
@@ -471,6 +486,9 @@ void JobSimulation::Settle() {
   settling_ = true;
   for (auto& [id, executor] : executors_) {
     executor->SetBlind(false);
+  }
+  if (memory_changes_) {
+    world_.largest_batch = INT64_MAX;
   }
   TellEnds();
   for (int round = 0; round < 40'000 && !Settled(); ++round) {

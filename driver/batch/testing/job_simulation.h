@@ -1,8 +1,8 @@
 // A job under virtual time: the state machine against simulated executors, journal, source, sinks,
 // snapshots and network, in a seeded random history with losses, joins, zombies, reconnections,
-// failures, commits in doubt, driver crashes and changes of plan. Checked against the rules as it
-// unfolds and, in the end, for nothing lost and nothing twice; what goes wrong becomes a GoogleTest
-// failure. Single-threaded.
+// failures, commits in doubt, batches that are too large, driver crashes and changes of plan.
+// Checked against the rules as it unfolds and, in the end, for nothing lost and nothing twice; what
+// goes wrong becomes a GoogleTest failure. Single-threaded.
 #ifndef MILLRACE_DRIVER_BATCH_TESTING_JOB_SIMULATION_H_
 #define MILLRACE_DRIVER_BATCH_TESTING_JOB_SIMULATION_H_
 
@@ -46,7 +46,8 @@ class JobSimulation {
   int64_t snapshots = 0;
   int64_t restores = 0;
   int64_t withdrawals = 0;
-  int64_t waves = 0;  // commits of more than one batch
+  int64_t halvings = 0;  // withdrawals of batches that were too large
+  int64_t waves = 0;     // commits of more than one batch
   int64_t lost_snapshots = 0;
   int64_t unseen_snapshots = 0;  // written where the driver does not look, or lost since
   int64_t unseen_stores = 0;     // epochs that an executor without the store could not begin
@@ -67,6 +68,7 @@ class JobSimulation {
   // A file of the newest snapshot is gone when a new driver wants it. Only where the older one does
   // not need it.
   void LoseNewestSnapshot();
+  void ChangeMemory();
 
   // Who was given up goes on with what was on its way to him, and with what he was in the midst of.
   void LetZombiesWork();
@@ -120,6 +122,7 @@ class JobSimulation {
 
   std::mt19937_64 random_;
   bool running_state_;
+  bool memory_changes_ = true;
   proto::JobSubmitted submitted_;
   JobSettings settings_;
   SimulatedWorld world_;

@@ -339,6 +339,14 @@ void SimulatedExecutor::Run(const proto::RunBatch& run) {
     return;  // sent again after a reconnection
   }
   ASSERT_EQ(run.batch(), next_run_) << "batches come in order";
+  if (IsTooLarge(run)) {
+    proto::EpochFailed failed;
+    failed.set_batch(run.batch());
+    failed.set_code(static_cast<int32_t>(absl::StatusCode::kResourceExhausted));
+    failed.set_kind(proto::FAILURE_TOO_LARGE);
+    GiveUp(std::move(failed));
+    return;
+  }
   ++next_run_;
   for (const proto::PartitionKey& retired : run.retired_partitions()) {
     positions_.erase(retired.partition());
@@ -363,6 +371,15 @@ void SimulatedExecutor::Run(const proto::RunBatch& run) {
   Count(run);
   Reached(SimulatedStep::kBatchRun);
   work_.push_back([this, message] { Answer(message); });
+}
+
+// Only output takes memory.
+bool SimulatedExecutor::IsTooLarge(const proto::RunBatch& run) const {
+  int64_t offsets = 0;
+  for (const auto& [partition, range] : world_.sent[{epoch_, run.batch()}]) {
+    offsets += range.second - range.first;
+  }
+  return run.batch() > suppress_until_ && offsets > world_.largest_batch;
 }
 
 void SimulatedExecutor::Count(const proto::RunBatch& run) {
@@ -480,14 +497,19 @@ void SimulatedExecutor::TakeSnapshot(const proto::TakeSnapshot& take) {
 void SimulatedExecutor::Fail() { GiveUp("simulated"); }
 
 void SimulatedExecutor::GiveUp(const std::string& why, Fault fault) {
+  proto::EpochFailed failed;
+  failed.set_message(why);
+  failed.set_code(static_cast<int32_t>(absl::StatusCode::kAborted));
+  failed.set_retryable(fault != Fault::kRestore);
+  failed.set_restore_failed(fault == Fault::kRestore);
+  failed.set_store_unseen(fault == Fault::kStore);
+  GiveUp(std::move(failed));
+}
+
+void SimulatedExecutor::GiveUp(proto::EpochFailed failed) {
   proto::ExecutorMessage message;
-  proto::EpochFailed* failed = message.mutable_epoch_failed();
-  failed->set_epoch(epoch_);
-  failed->set_message(why);
-  failed->set_code(static_cast<int32_t>(absl::StatusCode::kAborted));
-  failed->set_retryable(fault != Fault::kRestore);
-  failed->set_restore_failed(fault == Fault::kRestore);
-  failed->set_store_unseen(fault == Fault::kStore);
+  failed.set_epoch(epoch_);
+  *message.mutable_epoch_failed() = std::move(failed);
   Answer(std::move(message));
   gave_up_ = true;
   work_.clear();

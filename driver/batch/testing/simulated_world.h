@@ -91,6 +91,9 @@ struct SimulatedWorld {
   // an executor counts what the exchange would bring it.
   std::map<std::pair<int64_t, int64_t>, SimulatedRanges> sent;  // by (epoch, batch)
 
+  // Executors have no memory for the output of a batch of more offsets.
+  int64_t largest_batch = INT64_MAX;
+
   // Asked at each step, and for each commit of a transaction: none = it is answered.
   std::function<SimulatedInterruption(SimulatedStep)> interrupt;
   std::function<std::optional<TransactionalLog::Fate>()> lose_answer;
@@ -146,6 +149,7 @@ class SimulatedExecutor {
   void Start(const proto::StartEpoch& start);
   bool Restore(const proto::StartEpoch& start);
   void Run(const proto::RunBatch& run);
+  bool IsTooLarge(const proto::RunBatch& run) const;
   void Count(const proto::RunBatch& run);
   void TakeSnapshot(const proto::TakeSnapshot& take);
 
@@ -166,6 +170,7 @@ class SimulatedExecutor {
   bool FindMark(const proto::StartEpoch& start);
   enum class Fault { kNone, kRestore, kStore };
   void GiveUp(const std::string& why, Fault fault = Fault::kNone);
+  void GiveUp(proto::EpochFailed failed);
   void Answer(proto::ExecutorMessage message);
 
   const std::string id_;

@@ -1,0 +1,84 @@
+// Bytes of rows that sink writers hold until commit: those of a job on an executor against those
+// of the whole executor, which has one bound for all its jobs (a part of --memory). Thread-safe.
+#ifndef MILLRACE_CONNECTORS_HELD_MEMORY_H_
+#define MILLRACE_CONNECTORS_HELD_MEMORY_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "common/base/status.h"
+
+namespace millrace {
+
+class HeldMemory {
+ public:
+  explicit HeldMemory(int64_t limit_bytes) : limit_bytes_(limit_bytes), executor_(nullptr) {}
+  // A job's part of `executor`, which outlives it and has the bound.
+  explicit HeldMemory(HeldMemory* executor)
+      : limit_bytes_(executor->limit_bytes_), executor_(executor) {}
+  HeldMemory(const HeldMemory&) = delete;
+  HeldMemory& operator=(const HeldMemory&) = delete;
+
+  // Takes nothing when the bound would be passed. Of kind kTooLarge (failure_kind.h) when it is the
+  // job itself that needs too much, of kind kEnvironment when other jobs hold what is missing.
+  // `holder` begins the message: "the writer of topic t".
+  absl::Status Take(int64_t bytes, std::string_view holder);
+  void Return(int64_t bytes);
+
+  int64_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
+
+ private:
+  bool TryAdd(int64_t bytes);
+
+  const int64_t limit_bytes_;
+  HeldMemory* const executor_;  // null: this is it
+  std::atomic<int64_t> bytes_ = 0;
+};
+
+// What one holder, such as a batch of a writer, has taken; given back at its end.
+// Thread-compatible.
+class HeldBytes {
+ public:
+  HeldBytes() = default;
+  HeldBytes(HeldBytes&& other) noexcept
+      : memory_(std::move(other.memory_)), bytes_(std::exchange(other.bytes_, 0)) {}
+  HeldBytes& operator=(HeldBytes&& other) noexcept {
+    std::swap(memory_, other.memory_);
+    std::swap(bytes_, other.bytes_);
+    return *this;
+  }
+  ~HeldBytes() {
+    if (memory_ != nullptr) {
+      memory_->Return(bytes_);
+    }
+  }
+
+  // As HeldMemory::Take. REQUIRES: `memory` is the same each time.
+  absl::Status Add(const std::shared_ptr<HeldMemory>& memory, int64_t bytes,
+                   std::string_view holder) {
+    RETURN_IF_ERROR(memory->Take(bytes, holder));
+    memory_ = memory;
+    bytes_ += bytes;
+    return absl::OkStatus();
+  }
+
+  // Takes over what `other` has taken of the same memory.
+  void Join(HeldBytes other) {
+    memory_ = other.memory_;
+    bytes_ += std::exchange(other.bytes_, 0);
+  }
+
+  int64_t bytes() const { return bytes_; }
+
+ private:
+  std::shared_ptr<HeldMemory> memory_;
+  int64_t bytes_ = 0;
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_CONNECTORS_HELD_MEMORY_H_

@@ -1,0 +1,51 @@
+#include "driver/batch/batch_sizer.h"
+
+#include <algorithm>
+
+namespace millrace {
+namespace {
+
+constexpr int64_t kAssumedMemoryBytes = int64_t{512} << 20;
+constexpr int64_t kLeastBatchBytes = 1 << 20;
+// Batches whose input is less say little about how much output a byte makes.
+constexpr int64_t kTellingBytes = 1024;
+
+double Follow(double estimate, double seen) {
+  return seen >= estimate ? seen : 0.7 * estimate + 0.3 * seen;
+}
+
+}  // namespace
+
+void RecordSize::Fetched(double bytes_per_offset) {
+  if (bytes_per_offset > 0) {
+    fetched_ = bytes_per_offset;
+  }
+}
+
+void RecordSize::Read(int64_t bytes, int64_t offsets) {
+  if (bytes > 0 && offsets > 0) {
+    read_ = Follow(read_, static_cast<double>(bytes) / static_cast<double>(offsets));
+  }
+}
+
+double RecordSize::bytes_per_offset() const { return std::max(fetched_, read_); }
+
+int64_t BatchSizer::BatchBytes(int64_t memory_bytes) {
+  const int64_t memory = memory_bytes > 0 ? memory_bytes : kAssumedMemoryBytes;
+  return std::max(memory / 4, kLeastBatchBytes);
+}
+
+double BatchSizer::CostPerOffset(const RecordSize& size) const {
+  const double known = size.bytes_per_offset();
+  return (known > 0 ? known : kUnknownBytes) * std::max(held_per_byte_, 1.0);
+}
+
+void BatchSizer::OnBatch(int64_t input_bytes, int64_t held_bytes) {
+  if (input_bytes >= kTellingBytes || held_bytes >= kTellingBytes) {
+    held_per_byte_ =
+        Follow(held_per_byte_, static_cast<double>(held_bytes) /
+                                   static_cast<double>(std::max<int64_t>(input_bytes, 1)));
+  }
+}
+
+}  // namespace millrace

@@ -1,0 +1,61 @@
+#include "driver/batch/batch_sizer.h"
+
+#include <gtest/gtest.h>
+
+namespace millrace {
+namespace {
+
+TEST(BatchSizerTest, NothingKnownIsTakenForMuch) {
+  const BatchSizer sizer;
+  EXPECT_EQ(sizer.CostPerOffset(RecordSize()), BatchSizer::kUnknownBytes);
+}
+
+TEST(BatchSizerTest, LargerRecordsAreBelievedAtOnceAndSmallerOnesSlowly) {
+  const BatchSizer sizer;
+  RecordSize size;
+  size.Read(100 * 1000, 1000);
+  EXPECT_EQ(sizer.CostPerOffset(size), 100);
+  size.Read(50'000, 1);
+  EXPECT_EQ(sizer.CostPerOffset(size), 50'000);
+  size.Read(100 * 1000, 1000);
+  EXPECT_GT(sizer.CostPerOffset(size), 30'000);
+  for (int batch = 0; batch < 50; ++batch) {
+    size.Read(100 * 1000, 1000);
+  }
+  EXPECT_LT(sizer.CostPerOffset(size), 110);
+}
+
+TEST(BatchSizerTest, WhatIsFetchedTellsOfTheNextBatch) {
+  const BatchSizer sizer;
+  RecordSize size;
+  size.Read(100 * 1000, 1000);
+  size.Fetched(9000);
+  EXPECT_EQ(sizer.CostPerOffset(size), 9000);
+  size.Fetched(0);  // nothing is fetched just now
+  EXPECT_EQ(sizer.CostPerOffset(size), 9000);
+  size.Fetched(10);
+  EXPECT_EQ(sizer.CostPerOffset(size), 100);
+}
+
+TEST(BatchSizerTest, OutputThatIsLargerThanItsInputCounts) {
+  BatchSizer sizer;
+  RecordSize size;
+  size.Read(100 * 1000, 1000);
+  sizer.OnBatch(100 * 1000, 100'000 * 1000);
+  EXPECT_EQ(sizer.CostPerOffset(size), 100'000);
+  sizer.OnBatch(0, 0);
+  EXPECT_EQ(sizer.CostPerOffset(size), 100'000) << "an empty batch says nothing";
+  for (int batch = 0; batch < 100; ++batch) {
+    sizer.OnBatch(100 * 1000, 10);
+  }
+  EXPECT_EQ(sizer.CostPerOffset(size), 100) << "input costs at least itself";
+}
+
+TEST(BatchSizerTest, ABatchMayNeedAQuarterOfTheMemory) {
+  EXPECT_EQ(BatchSizer::BatchBytes(int64_t{512} << 20), int64_t{128} << 20);
+  EXPECT_GT(BatchSizer::BatchBytes(0), 0) << "an executor that does not say";
+  EXPECT_GT(BatchSizer::BatchBytes(1), 0);
+}
+
+}  // namespace
+}  // namespace millrace

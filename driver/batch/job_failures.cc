@@ -1,0 +1,141 @@
+// Failures of an epoch: what each means for the job, when it begins anew, and how a batch that is
+// too large becomes a smaller one.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/excerpt.h"
+#include "common/base/status.h"
+#include "driver/batch/job_state.h"
+
+namespace millrace {
+namespace {
+
+// Spreads `value` over [value/2, value].
+int64_t Jitter(int64_t value, uint64_t seed) {
+  seed = (seed ^ (seed >> 33)) * 0xff51afd7ed558ccdULL;
+  seed ^= seed >> 33;
+  return value / 2 + static_cast<int64_t>(seed % static_cast<uint64_t>(value / 2 + 1));
+}
+
+FailureKind KindOf(const proto::EpochFailed& failed, absl::StatusCode code) {
+  if (failed.restore_failed()) {
+    return FailureKind::kEnvironment;  // the driver looks at the snapshot itself
+  }
+  if (failed.kind() >= proto::FAILURE_ENVIRONMENT && failed.kind() <= proto::FAILURE_TOO_LARGE) {
+    return static_cast<FailureKind>(failed.kind());
+  }
+  if (!failed.retryable()) {
+    return FailureKind::kCertain;
+  }
+  const FailureKind by_code = FailureKindOf(absl::Status(code, ""));
+  return by_code == FailureKind::kCertain ? FailureKind::kUndecided : by_code;
+}
+
+}  // namespace
+
+void JobState::OnEpochFailed(size_t member, const proto::EpochFailed& failed) {
+  auto code = static_cast<absl::StatusCode>(failed.code());
+  code = code == absl::StatusCode::kOk ? absl::StatusCode::kUnknown : code;
+  const bool starting = stage_ == Stage::kStartingEpoch;
+  if (failed.store_unseen() && starting) {
+    Blame(members_[member].id, members_[member].name, failed.message());
+  } else if (failed.restore_failed() && starting && !chain_.layers().empty()) {
+    DoubtSnapshot(member, failed);
+  } else {
+    Fail(absl::Status(code, failed.message()), KindOf(failed, code), "", BatchId(failed.batch()));
+  }
+}
+
+// `who`: what the cause happened to, empty when the cause says it itself.
+void JobState::Fail(const absl::Status& cause, FailureKind kind, const std::string& who,
+                    BatchId batch) {
+  std::string words = Excerpt(absl::StrCat(who, who.empty() || cause.message().empty() ? "" : ": ",
+                                           ToAbsl(ToStd(cause.message()))));
+  const bool smaller = kind == FailureKind::kTooLarge && PlanSmaller(batch, &words);
+  AbandonEpoch();
+  if (stop_.has_value() && !Settling()) {
+    // What was in flight is not committed; if the job is resumed, it is run again as planned.
+    return;
+  }
+  if (smaller) {
+    Retry(words, 0);
+    return;
+  }
+  if (kind == FailureKind::kCertain ||
+      (kind != FailureKind::kEnvironment && CountsOut(cause.code(), batch))) {
+    End(proto::JobEnded::FAILED, words);
+    return;
+  }
+  ++failures_.in_a_row;
+  Retry(words, BackoffUs(failures_.in_a_row));
+}
+
+void JobState::Retry(const std::string& words, int64_t backoff_us) {
+  ++restarts_;
+  epoch_reason_ = words;
+  epoch_is_restart_ = true;
+  message_ = failures_.in_a_row > 1 ? absl::StrCat("restarts, ", failures_.in_a_row,
+                                                   " times by now without progress: ", words)
+                                    : absl::StrCat("restarts: ", words);
+  stage_ = Stage::kWaitingToRetry;
+  retry_at_us_ = now_.mono_us + backoff_us;
+}
+
+bool JobState::PlanSmaller(BatchId batch, std::string* words) {
+  const InFlight* const failed = FindBatch(batch);
+  if (failed == nullptr || failed->suppressed || options_.settle) {
+    return false;  // what has been committed is run again as it was
+  }
+  if (batch == partly_out_) {
+    absl::StrAppend(
+        words, "; part of batch ", batch.value(),
+        " is committed, so it cannot be made smaller: give the executors more --memory");
+    return false;
+  }
+  const int64_t offsets = OffsetsOf(failed->plan);
+  const bool was_alone = in_flight_.size() == 1;
+  if (offsets <= 1 && was_alone) {
+    if (offsets == 1) {
+      const PlannedSplit& split = failed->plan.splits.front();
+      const Partition& partition = partitions_[split.ordinal];
+      *words = absl::StrCat(
+          "table \"", history_.plan().sources(static_cast<int>(partition.source)).table(),
+          "\": what the record at offset ", split.begin, " of partition ", partition.name,
+          " becomes needs more memory than an executor has for it, alone in batch ", batch.value(),
+          ": ", *words, "; give the executors more --memory, or leave the record out in the query");
+    }
+    return false;
+  }
+  alone_ = true;
+  if (offsets > 1) {
+    controller_.OnTooLarge(offsets);
+    *words =
+        absl::StrCat("batch ", batch.value(), " needs too much memory and is planned anew with ",
+                     offsets / 2, " of its ", offsets, " offsets: ", *words);
+    too_large_ = TooLarge{batch, *words};
+  }
+  return true;
+}
+
+bool JobState::CountsOut(absl::StatusCode code, BatchId batch) {
+  if (failures_.code != code || failures_.batch != batch) {
+    failures_.the_same = 0;
+  }
+  failures_.code = code;
+  failures_.batch = batch;
+  return ++failures_.the_same > options_.max_same_failures;
+}
+
+// The first retry is at once: most often an executor died and the others stand ready.
+int64_t JobState::BackoffUs(int failures) const {
+  if (failures <= 1) {
+    return 0;
+  }
+  const int64_t doubled = options_.first_backoff_us << std::min(failures - 2, 20);
+  return Jitter(
+      std::min(doubled, options_.max_backoff_us),
+      options_.jitter_seed ^ (static_cast<uint64_t>(epoch_.value()) * 0x9e3779b97f4a7c15ULL));
+}
+
+}  // namespace millrace

@@ -1,0 +1,45 @@
+#include "driver/jobs/flap_record.h"
+
+#include <algorithm>
+
+namespace millrace {
+namespace {
+
+std::string WithoutProcess(const std::string& name) {
+  const size_t colon = name.rfind(':');
+  const bool ends_in_number = colon != std::string::npos && colon + 1 < name.size() &&
+                              name.find_first_not_of("0123456789", colon + 1) == std::string::npos;
+  return ends_in_number ? name.substr(0, colon) : name;
+}
+
+}  // namespace
+
+void FlapRecord::Lost(const std::string& name, int64_t joined_us, int64_t now_us) {
+  Forget(now_us);
+  if (now_us - joined_us > kSoonUs) {
+    return;
+  }
+  Losses& losses = losses_[WithoutProcess(name)];
+  ++losses.count;
+  losses.last_us = now_us;
+}
+
+int64_t FlapRecord::QuarantinedUntil(const std::string& name, int64_t now_us) const {
+  const auto found = losses_.find(WithoutProcess(name));
+  if (found == losses_.end() || found->second.count < kTimes ||
+      now_us - found->second.last_us >= kForgottenUs) {
+    return 0;
+  }
+  const int doublings = std::min(found->second.count - kTimes, 10);
+  const int64_t until =
+      found->second.last_us + std::min(kFirstQuarantineUs << doublings, kLongestQuarantineUs);
+  return until > now_us ? until : 0;
+}
+
+void FlapRecord::Forget(int64_t now_us) {
+  std::erase_if(losses_, [now_us](const auto& entry) {
+    return now_us - entry.second.last_us >= kForgottenUs;
+  });
+}
+
+}  // namespace millrace

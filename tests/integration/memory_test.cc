@@ -1,0 +1,137 @@
+// Jobs from Kafka to Kafka whose input or output is much more than an executor may hold: batches
+// fit into --memory, and nothing is lost or twice. One process, so that the sanitizers see it.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "cli/local_engine.h"
+#include "connectors/kafka/admin.h"
+#include "connectors/kafka/mock_cluster.h"
+#include "tests/harness/job_results.h"
+
+namespace millrace {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr absl::Duration kTimeout = absl::Seconds(60);
+constexpr int64_t kMemoryBytes = 8 << 20;  // half of it for what sinks hold
+
+class MemoryTest : public testing::Test {
+ protected:
+  MemoryTest() {
+    auto kafka = StartMockKafkaCluster();
+    EXPECT_TRUE(kafka.ok()) << kafka.status();
+    kafka_ = *std::move(kafka);
+    for (const std::string topic : {"in", "out"}) {
+      const absl::Status created = kafka_->CreateTopic(topic, 4);
+      EXPECT_TRUE(created.ok()) << created;
+    }
+    auto engine = LocalEngine::Start({.slots = 2, .memory_bytes = kMemoryBytes});
+    EXPECT_TRUE(engine.ok()) << engine.status();
+    engine_ = *std::move(engine);
+  }
+
+  // All into one of the four partitions. `record` gives the value of each.
+  template <typename Record>
+  void Produce(int64_t count, const Record& record) {
+    auto producer = NewKafkaRecordProducer({{"bootstrap.servers", kafka_->bootstrap_servers()}},
+                                           "in", kTimeout);
+    ASSERT_TRUE(producer.ok()) << producer.status();
+    for (int64_t i = 0; i < count; ++i) {
+      ASSERT_TRUE((*producer)->Send(std::nullopt, record(i), 2).ok());
+    }
+    const absl::Status flushed = (*producer)->Flush(kTimeout);
+    ASSERT_TRUE(flushed.ok()) << flushed;
+  }
+
+  std::string Script(const std::string& query) const {
+    const std::string options =
+        absl::StrCat("connector = 'kafka', format = 'raw', \"bootstrap.servers\" = '",
+                     kafka_->bootstrap_servers(), "', topic = ");
+    return absl::StrCat("SET batch_duration = '20 ms';\nCREATE TABLE \"in\" (value text) WITH (",
+                        options, "'in');\nCREATE TABLE \"out\" (value text) WITH (", options,
+                        "'out', \"message.max.bytes\" = '50000000');\nINSERT INTO \"out\" ", query,
+                        ";\n");
+  }
+
+  // How often each value came out; what a value is longer than its number is left out.
+  std::map<int64_t, int64_t> Output() const {
+    std::map<int64_t, int64_t> times;
+    const absl::Status read = ConsumeKafka(
+        {{"bootstrap.servers", kafka_->bootstrap_servers()}}, {.topic = "out"}, kTimeout,
+        [&](const KafkaRecordView& record) {
+          ++times[std::atoll(std::string(record.value.value_or("-1").substr(0, 8)).c_str())];
+          return true;
+        },
+        [] { return false; });
+    EXPECT_TRUE(read.ok()) << read;
+    return times;
+  }
+
+  void ExpectEachOnce(int64_t count) const {
+    const std::map<int64_t, int64_t> output = Output();
+    EXPECT_EQ(static_cast<int64_t>(output.size()), count);
+    for (const auto& [number, times] : output) {
+      ASSERT_EQ(times, 1) << "record " << number;
+    }
+  }
+
+  std::unique_ptr<MockKafkaCluster> kafka_;
+  std::unique_ptr<LocalEngine> engine_;
+};
+
+// A number of eight digits, and so many bytes more.
+std::string Numbered(int64_t number, size_t bytes) {
+  std::string text = absl::StrCat(number);
+  return std::string(8 - text.size(), '0') + text + std::string(bytes, '.');
+}
+
+TEST_F(MemoryTest, ABacklogInOnePartitionGoesThroughInBatchesThatFit) {
+  constexpr int64_t kRecords = 5000;  // 20 MB
+  Produce(kRecords, [](int64_t i) { return Numbered(i, 4000); });
+  const auto ran = RunJob(*engine_, Script("SELECT value FROM \"in\""));
+  ASSERT_TRUE(ran.ok()) << ran.status();
+  ExpectEachOnce(kRecords);
+}
+
+TEST_F(MemoryTest, RecordsThatBecomeAThousandTimesAsLargeAreTakenInSmallerBatches) {
+  constexpr int64_t kRecords = 300;  // 30 MB of output
+  Produce(kRecords, [](int64_t i) { return Numbered(i, 92); });
+  const auto ran = RunJob(*engine_, Script("SELECT repeat(value, 1000) FROM \"in\""));
+  ASSERT_TRUE(ran.ok()) << ran.status();
+  ExpectEachOnce(kRecords);
+}
+
+TEST_F(MemoryTest, FewLargeRecordsAmongManySmallOnes) {
+  constexpr int64_t kRecords = 2000;
+  Produce(kRecords, [](int64_t i) { return Numbered(i, i % 100 == 50 ? 900'000 : 10); });
+  const auto ran = RunJob(*engine_, Script("SELECT value FROM \"in\""));
+  ASSERT_TRUE(ran.ok()) << ran.status();
+  ExpectEachOnce(kRecords);
+}
+
+TEST_F(MemoryTest, ARecordThatNeedsTooMuchAloneIsNamed) {
+  Produce(10, [](int64_t i) { return i == 7 ? Numbered(i, 92) : Numbered(i, 0); });
+  const auto ran =
+      RunJob(*engine_,
+             Script("SELECT CASE WHEN length(value) > 50 THEN repeat(value, 100000) ELSE value END "
+                    "FROM \"in\""));
+  ASSERT_EQ(ran.status().code(), absl::StatusCode::kAborted) << ran.status();
+  const std::string message(ran.status().message());
+  EXPECT_THAT(message, HasSubstr("offset 7 of partition in/2"));
+  EXPECT_THAT(message, HasSubstr("table \"in\""));
+  EXPECT_THAT(message, HasSubstr("--memory"));
+  EXPECT_LE(Output().size(), 7u) << "nothing beyond it";
+}
+
+}  // namespace
+}  // namespace millrace
