@@ -21,8 +21,8 @@ class ResultPrinter {
   //   -- batch 3, 2025-03-01 12:00:04+00, 1,000 records/s
   //   apple: 7
   // Two columns as `a: b`, one as it is, more aligned on a terminal and separated by tabs
-  // elsewhere; removed rows after `-`, unless their key has a new value. As JSON all changes as they
-  // are: weights add up. DATA_LOSS if the driver's bytes cannot be read.
+  // elsewhere; removed rows after `-`, unless their key has a new value. As JSON all changes as
+  // they are: weights add up. DATA_LOSS if the driver's bytes cannot be read.
   absl::Status Print(const proto::BatchResults& results);
 
   bool printed_any() const { return printed_any_; }

@@ -269,7 +269,7 @@ TEST(RefusalsTest, ConstantsThatCannotBeRight) {
       {of("'x'::int + n"), 2, 25, "invalid input syntax for type integer"},
       {of("'2024-02-30'::date"), 2, 25, "date/time field value out of range"},
       {of("ts > '2024-01-01 Nowhere/Land'"), 2, 30, "time zone \"nowhere/land\" not recognized"},
-      {"INSERT INTO out SELECT value FROM lines, generate_series(1, n, 0)", 2, 41,
+      {"INSERT INTO out SELECT value FROM lines, generate_series(1, n, 0)", 2, 42,
        "step size cannot equal zero"},
       {"SET timezone = 'Mars'; INSERT INTO out SELECT value FROM lines", 2, 16, "'Mars'"},
   });

@@ -21,8 +21,8 @@ absl::StatusOr<int64_t> AddInterval(int64_t micros, const Interval& interval,
                                     const TimeZone& zone = TimeZone());
 
 // extract and date_trunc of what the zone's clock shows; NULL where an infinity has no such part.
-absl::StatusOr<std::optional<Numeric>> ExtractInZone(std::string_view field, TimestampTz moment,
-                                                     const TimeZone& zone);
+absl::StatusOr<std::optional<NumericValue>> ExtractInZone(std::string_view field,
+                                                          TimestampTz moment, const TimeZone& zone);
 absl::StatusOr<TimestampTz> TruncateInZone(std::string_view field, TimestampTz moment,
                                            const TimeZone& zone);
 

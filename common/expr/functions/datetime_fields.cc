@@ -380,8 +380,9 @@ absl::StatusOr<TimestampTz> FromEpoch(double seconds) {
 
 }  // namespace
 
-absl::StatusOr<std::optional<Numeric>> ExtractInZone(std::string_view field, TimestampTz moment,
-                                                     const TimeZone& zone) {
+absl::StatusOr<std::optional<NumericValue>> ExtractInZone(std::string_view field,
+                                                          TimestampTz moment,
+                                                          const TimeZone& zone) {
   return ExtractFromMoment(field, moment, zone);
 }
 

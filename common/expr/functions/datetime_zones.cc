@@ -167,7 +167,7 @@ void AddArithmeticInZone(FunctionList* list) {
 void AddFieldsInZone(FunctionList* list) {
   list->Add(InZone("extract"),
             [](std::string_view field, TimestampTz moment,
-               std::string_view name) -> absl::StatusOr<std::optional<Numeric>> {
+               std::string_view name) -> absl::StatusOr<std::optional<NumericValue>> {
               ASSIGN_OR_RETURN(const TimeZone* zone, SessionZoneOf(name));
               return ExtractInZone(field, moment, *zone);
             });
@@ -175,9 +175,9 @@ void AddFieldsInZone(FunctionList* list) {
             [](std::string_view field, TimestampTz moment,
                std::string_view name) -> absl::StatusOr<std::optional<double>> {
               ASSIGN_OR_RETURN(const TimeZone* zone, SessionZoneOf(name));
-              ASSIGN_OR_RETURN(const std::optional<Numeric> part,
+              ASSIGN_OR_RETURN(const std::optional<NumericValue> part,
                                ExtractInZone(field, moment, *zone));
-              return part.has_value() ? std::optional<double>(part->ToDouble()) : std::nullopt;
+              return part.has_value() ? std::optional<double>((*part)->ToDouble()) : std::nullopt;
             });
   list->Add(InZone("date_trunc"),
             [](std::string_view field, TimestampTz moment,

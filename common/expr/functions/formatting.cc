@@ -113,15 +113,15 @@ void AddWriteFloat(FunctionList* list, int digits) {
   });
 }
 
-absl::StatusOr<std::optional<Numeric>> ReadNumeric(std::string_view text,
-                                                   std::string_view pattern_text) {
+absl::StatusOr<std::optional<NumericValue>> ReadNumeric(std::string_view text,
+                                                        std::string_view pattern_text) {
   if (pattern_text.empty()) {
     return std::nullopt;
   }
   ASSIGN_OR_RETURN(const NumberPattern* pattern, NumberPatternOf(pattern_text));
   RETURN_IF_ERROR(CheckReadPattern(*pattern));
   const ReadDecimal read = ReadNumber(text, *pattern);
-  ASSIGN_OR_RETURN(Numeric value, Numeric::Parse(read.text));
+  ASSIGN_OR_RETURN(NumericValue value, Numeric::Parse(read.text));
   if (read.precision == 0 && Numeric::Compare(value, Numeric()) != 0) {
     return absl::OutOfRangeError("numeric field overflow");
   }
@@ -131,7 +131,7 @@ absl::StatusOr<std::optional<Numeric>> ReadNumeric(std::string_view text,
                                                       .scale = read.scale}));
   }
   if (read.shift > 0) {
-    ASSIGN_OR_RETURN(const Numeric factor,
+    ASSIGN_OR_RETURN(const NumericValue factor,
                      Numeric::Parse(absl::StrCat("1", std::string(read.shift, '0'))));
     ASSIGN_OR_RETURN(value, Numeric::Divide(value, factor));
   }
