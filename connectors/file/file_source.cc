@@ -53,7 +53,7 @@ absl::StatusOr<FileOptions> ParseOptions(const proto::Source& source) {
   out.skip_lost = loss == "skip";
   ASSIGN_OR_RETURN(out.header, BoolOption(options, "header", false));
   // In CSV of one column an empty line is a record: its NULL.
-  out.skip_blank = source.format() == "json" || (out.csv && source.declared_size() > 1);
+  out.skip_blank = source.format() == "json" || (out.files.csv && source.declared_size() > 1);
   return out;
 }
 
@@ -304,6 +304,7 @@ class FilePartition {
   int64_t size_ = 0;
   const FileOptions options_;
   std::unique_ptr<FormatDecoder> decoder_;
+  const AccessPolicy& access_;
   FileHandle file_;
   std::shared_ptr<const std::vector<char>> block_;  // shared with the columns that view it
   int64_t block_begin_ = 0;
