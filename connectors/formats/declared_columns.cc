@@ -47,11 +47,12 @@ absl::Status Check(std::string_view text, const SqlType& type, Column* scratch) 
       if (type.precision == 0 && IsSmallNumber(text, type.id)) {
         return absl::OkStatus();
       }
-      return ParseValue(text, scratch, 0);
+      break;
     default:
       return ParseValue(text, scratch, 0);
   }
-  Column thrown_away(type, 1);  // text of values that are kept would grow
+  Column thrown_away(type,
+                     1);  // what values keep outside of their cell would pile up in one column
   return ParseValue(text, &thrown_away, 0);
 }
 
