@@ -15,8 +15,8 @@ void AppendIsoTimestamp(const Column& column, size_t row, std::string* out) {
     (*out)[space] = 'T';
   }
   size_t zone = out->find('+', begin);
-  if (zone != std::string::npos && out->size() == zone + 3) {
-    *out += ":00";
+  if (zone != std::string::npos && (out->size() == zone + 3 || (*out)[zone + 3] == ' ')) {
+    out->insert(zone + 3, ":00");  // " BC" may follow
   }
 }
 

@@ -168,6 +168,15 @@ TEST(JsonFormat, WritesWhatPostgresWould) {
           R"(none -> {"t":null,"n":"NaN","d":"Infinity","b":null,"at":null,"raw":null,"j":null})"}));
 }
 
+TEST(JsonFormat, WritesTimesBeforeChristAsPostgresWould) {
+  Batch batch({Values(proto::TYPE_TIMESTAMPTZ, {"0044-03-15 12:00:00+00 BC"}),
+               Values(proto::TYPE_TIMESTAMP, {"0044-03-15 12:00:00 BC"})},
+              1);
+  EXPECT_EQ(Encode(*NewJsonFormat(),
+                   Target({{"z", proto::TYPE_TIMESTAMPTZ}, {"t", proto::TYPE_TIMESTAMP}}), batch),
+            Rows{R"(none -> {"z":"0044-03-15T12:00:00+00:00 BC","t":"0044-03-15T12:00:00 BC"})"});
+}
+
 TEST(JsonFormat, NestsAndKeysWhatItWrites) {
   auto format = NewJsonFormat();
   Columns columns = {
