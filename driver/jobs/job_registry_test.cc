@@ -81,6 +81,7 @@ class JobRegistryTest : public ::testing::Test {
     context_.loop = &loop_;
     context_.merging = &merging_;
     context_.closing = &closing_;
+    context_.releasing = &releasing_;
     context_.executors = &executors_;
     context_.journal = &journal_;
     context_.connectors = connectors_.get();
@@ -93,13 +94,14 @@ class JobRegistryTest : public ::testing::Test {
     loop_.Stop();
     jobs_.reset();
     closing_.Stop();
+    releasing_.Stop();
     merging_.Stop();
   }
 
   void Start(absl::Duration journal_timeout = absl::Seconds(30)) {
     jobs_ = std::make_unique<JobRegistry>(&context_,
                                           JobRegistry::Options{.functions = context_.functions,
-                                                               .directory = "/nowhere",
+                                                               .directory = ::testing::TempDir(),
                                                                .journal_timeout = journal_timeout});
     jobs_->Start(journaled_);
   }
@@ -129,7 +131,7 @@ class JobRegistryTest : public ::testing::Test {
     context_.journal = &journal;
     {
       JobRegistry jobs(&context_, JobRegistry::Options{.functions = context_.functions,
-                                                       .directory = "/nowhere"});
+                                                       .directory = ::testing::TempDir()});
       jobs.Start(journaled);
       proto::SubmitRequest request;
       request.set_sql(sql);
@@ -192,6 +194,7 @@ class JobRegistryTest : public ::testing::Test {
   EventLoop loop_{Clock::Real()};
   EventLoop merging_{Clock::Real()};
   EventLoop closing_{Clock::Real()};
+  EventLoop releasing_{Clock::Real()};
   ExecutorDirectory executors_{
       "driver", absl::Seconds(1), absl::Seconds(4), {[] {}, [](const ExecutorId&) {}}};
   JobContext context_;

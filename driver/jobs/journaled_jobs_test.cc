@@ -38,6 +38,7 @@ proto::JournalRecord Planned(const std::string& id, int64_t batch, int64_t begin
   planned->set_batch_time_us(batch * 1000);
   planned->add_splits()->set_begin(begin);
   planned->mutable_splits(0)->set_end(end);
+  planned->mutable_splits(0)->set_seen_end(end + 5);
   return record;
 }
 
@@ -75,6 +76,20 @@ proto::JournalRecord SnapshotOf(const std::string& id, int64_t batch, bool dropp
     record.mutable_snapshot_completed()->mutable_snapshot()->set_batch(batch);
     record.mutable_snapshot_completed()->mutable_snapshot()->add_layers()->set_batch(batch);
   }
+  return record;
+}
+
+proto::JournalRecord Retired(const std::string& id) {
+  proto::JournalRecord record;
+  record.mutable_partitions_changed()->set_job_id(id);
+  record.mutable_partitions_changed()->add_retired()->set_reason("it is gone");
+  record.mutable_partitions_changed()->add_identified()->set_identity("inode 7");
+  return record;
+}
+
+proto::JournalRecord Reopened(const std::string& id) {
+  proto::JournalRecord record = Submitted(id, "words");
+  record.mutable_job_submitted()->add_reopened_partitions(0);
   return record;
 }
 
@@ -227,7 +242,7 @@ TEST(JournaledJobsTest, CheckpointAnywhereChangesNothing) {
     int64_t epoch = 0;
     for (int step = 0; step < 60; ++step) {
       std::vector<proto::JournalRecord> records;
-      switch (step == 0 ? 8 : dice(9)) {
+      switch (step == 0 ? 8 : dice(11)) {
         case 1:
         case 2:
           ++planned;
@@ -250,6 +265,12 @@ TEST(JournaledJobsTest, CheckpointAnywhereChangesNothing) {
           break;
         case 8:
           records = {Submitted("a", "words", dice(2) == 1)};
+          break;
+        case 9:
+          records = {Retired("a")};
+          break;
+        case 10:
+          records = {Reopened("a")};
           break;
         default:
           records = {Ended("a", proto::JobEnded::STOPPED)};
