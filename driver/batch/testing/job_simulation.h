@@ -34,6 +34,8 @@ struct PlannedInterruption {
 
 class JobSimulation {
  public:
+  static constexpr int kPartitions = 3;  // at first
+
   JobSimulation(uint64_t seed, bool running_state);
 
   void InterruptAt(const PlannedInterruption& planned);
