@@ -332,8 +332,9 @@ std::vector<RandomCase> RandomCases() {
     Numeric value{.unscaled = static_cast<int>(r % 20001) - 10000,
                   .scale = static_cast<int32_t>(r % 4)};
     // Some of them wide: by size, or by digits behind the point.
-    return absl::StrCat(value.ToString(), r % 7 == 0 ? absl::StrCat("e", r % 50 + 30) : "",
-                        r % 11 == 1 ? "e-45" : "");
+    return absl::StrCat(value.ToString(), r % 7 == 0    ? absl::StrCat("e", r % 50 + 30)
+                                          : r % 11 == 1 ? "e-45"
+                                                        : "");
   };
   auto eighth = [](uint32_t r) {
     return std::to_string((static_cast<int>(r % 20001) - 10000) / 8.0);
