@@ -325,7 +325,8 @@ TEST(BatchShapeTest, RowsOfOtherTypesAreRefused) {
   std::string bytes;
   EncodeBatch(SampleBatch(), &bytes);
   const SqlType lists{.id = TypeId::kArray, .element = TypeId::kText};
-  const BatchShape fits{.columns = {MakeType(TypeId::kText), MakeType(TypeId::kInt16), lists},
+  const BatchShape fits{.columns = {MakeType(TypeId::kText), MakeType(TypeId::kInt16), lists,
+                                    MakeType(TypeId::kNumeric)},
                         .hashes = true,
                         .weights = true};
   EXPECT_TRUE(DecodeBatch(bytes, fits).ok());
@@ -338,7 +339,7 @@ TEST(BatchShapeTest, RowsOfOtherTypesAreRefused) {
   EXPECT_FALSE(DecodeBatch(bytes, other).ok());
   other = fits;
   other.columns.pop_back();
-  EXPECT_EQ(DecodeBatch(bytes, other).status().message(), "rows of 3 columns where the plan has 2");
+  EXPECT_EQ(DecodeBatch(bytes, other).status().message(), "rows of 4 columns where the plan has 3");
   other = fits;
   other.weights = false;
   EXPECT_FALSE(DecodeBatch(bytes, other).ok());
