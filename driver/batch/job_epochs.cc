@@ -119,6 +119,9 @@ void JobState::AssignPartitionsAndShards() {
   std::vector<uint32_t> shards(history_.plan().parallelism());
   std::iota(shards.begin(), shards.end(), 0);
   shard_owners_ = assign(shards, shards.size(), &previous_shard_owners_);
+  for (Partition& partition : partitions_) {
+    partition.owner = kNobody;
+  }
   const std::vector<uint32_t> placed = PartitionsToPlace();
   const std::vector<uint32_t> owners =
       assign(placed, partitions_.size(), &previous_partition_owners_);

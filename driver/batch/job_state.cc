@@ -65,7 +65,6 @@ void JobState::LoadPartitions() {
     partition.name = known[ordinal].name;
     partition.planned_to = history_.planned_to()[ordinal];
     partition.retired = known[ordinal].retired;
-    partition.owner = kNobody;
     partition.journaled_identity = known[ordinal].topic_id;
     if (partition.identity.empty()) {
       partition.identity = partition.journaled_identity;

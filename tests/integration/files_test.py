@@ -51,7 +51,7 @@ class FollowTest(FilesCase):
 
     def setUp(self):
         super().setUp()
-        self.cluster = Cluster(1)
+        self.cluster = Cluster(1, allow_paths=[self.directory])
         self.addCleanup(self.cluster.close)
         self.cli = self.cluster.cli()
 
