@@ -62,11 +62,11 @@ struct EndsKnown {
     std::string partition;
     int64_t stable_end = 0;
     int64_t high_watermark = 0;
+    double bytes_per_offset = 0;  // as in PartitionEnd
     bool closed = false;          // nothing will come behind stable_end
     bool gone = false;            // nor is it there any more
     std::string why = {};         // it is closed or gone
     std::string identity = {};    // what now tells it from others; empty = as before
-    double bytes_per_offset = 0;  // as in PartitionEnd
   };
   uint32_t source = 0;
   std::vector<End> ends;

@@ -77,11 +77,11 @@ SourceWatcherOptions Job::WatcherOptions(uint32_t source) {
       event.ends.push_back({.partition = end.partition,
                             .stable_end = end.stable_end.value(),
                             .high_watermark = end.high_watermark.value(),
+                            .bytes_per_offset = end.bytes_per_offset,
                             .closed = end.phase != PartitionPhase::kOpen,
                             .gone = end.phase == PartitionPhase::kGone,
                             .why = end.why,
-                            .identity = end.identity,
-                            .bytes_per_offset = end.bytes_per_offset});
+                            .identity = end.identity});
     }
     post([event = std::move(event)](Job& self) {
       self.Handle(event);
