@@ -206,12 +206,12 @@ TEST(MockKafkaCluster, ARecordWhoseTimestampIsOutOfRangeIsAnErrorOnlyIfItsTimeIs
     auto partitions = (*connector->CreateEnumerator(source, context))->Discover(kTimeout);
     ASSERT_TRUE(partitions.ok()) << partitions.status();
     auto reader = *connector->CreateReader(source, context);
-    ASSERT_TRUE(reader->Assign((*partitions)[0].partition, Offset(0)).ok());
+    ASSERT_TRUE(reader->Assign({(*partitions)[0], Offset(0)}).ok());
     std::map<int64_t, std::string> errors;
     std::map<int64_t, std::optional<int64_t>> dead_letter_times;
     const Offset end(static_cast<int64_t>(timestamps.size()));
     for (Offset position(0); position < end;) {
-      auto chunk = reader->Read((*partitions)[0].partition, end, 1000, 0, absl::Now() + kTimeout);
+      auto chunk = reader->Read((*partitions)[0], end, 1000, 0, absl::Now() + kTimeout);
       ASSERT_TRUE(chunk.ok()) << chunk.status();
       for (const RowError& error : chunk->errors) {
         errors[chunk->offsets[error.row]] = std::string(error.status.message());
