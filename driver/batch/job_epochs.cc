@@ -264,6 +264,14 @@ void JobState::AbandonBatches(BatchId first) {
   abandoned_record_ = Append(std::move(record));
 }
 
+// The history has forgotten what was withdrawn; who reads what in this epoch stays as it is.
+void JobState::TakeBackPlans() {
+  for (size_t ordinal = 0; ordinal < partitions_.size(); ++ordinal) {
+    partitions_[ordinal].planned_to = history_.planned_to()[ordinal];
+  }
+  last_planned_ = history_.last_planned();
+}
+
 void JobState::EnterRunning() {
   stage_ = Stage::kRunning;
   store_failures_ = 0;

@@ -211,7 +211,7 @@ void JobState::On(const RecordDurable& event) {
     return;
   }
   if (stage_ == Stage::kStartingEpoch && event.id == abandoned_record_) {
-    LoadPartitions();
+    TakeBackPlans();
     EnterRunning();
     return;
   }

@@ -329,6 +329,7 @@ class JobState {
   // claimed shard has out; 0 = none are.
   BatchId FirstToWithdraw(BatchId furthest);
   void AbandonBatches(BatchId first);
+  void TakeBackPlans();
   void EnterRunning();
 
   // job_failures.cc
