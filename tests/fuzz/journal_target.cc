@@ -5,7 +5,9 @@
 #include <cstring>
 #include <optional>
 
+#include "common/base/check.h"
 #include "common/base/little_endian.h"
+#include "common/storage/memory_file_system.h"
 #include "driver/batch/job_history.h"
 #include "driver/journal/journal_frame.h"
 #include "tests/fuzz/targets.h"
@@ -13,35 +15,55 @@
 namespace millrace {
 namespace {
 
+constexpr std::string_view kMagic = "MRJ1";
+constexpr size_t kHashAt = 8;
+constexpr size_t kHeaderBytes = 16;
+constexpr char kSegment[] = "/journal/segment";
+
 std::string WithChecksums(std::string bytes) {
-  for (size_t at = 0; at + kFrameHeaderBytes <= bytes.size();) {
+  for (size_t at = 0; at + kHeaderBytes <= bytes.size();) {
     const std::string_view rest = std::string_view(bytes).substr(at);
-    const size_t length = FrameLength(rest);
-    if (length < kFrameHeaderBytes || length > rest.size()) {
+    const size_t payload = ReadLittleEndian<uint32_t>(rest, kMagic.size());
+    if (!rest.starts_with(kMagic) || payload > rest.size() - kHeaderBytes) {
       break;
     }
-    const size_t payload = length - kFrameHeaderBytes;
-    const uint64_t hash = XXH3_64bits_withSeed(rest.data() + kFrameHeaderBytes, payload, payload);
-    std::memcpy(bytes.data() + at + 8, &hash, sizeof(hash));
-    at += length;
+    const uint64_t hash = XXH3_64bits_withSeed(rest.data() + kHeaderBytes, payload, payload);
+    std::memcpy(bytes.data() + at + kHashAt, &hash, sizeof(hash));
+    at += kHeaderBytes + payload;
   }
   return bytes;
+}
+
+void WriteSegment(std::string_view bytes, FileSystem* files) {
+  MILLRACE_CHECK(files->MakeDirectory("/journal").ok());
+  auto file = files->Create(kSegment);
+  MILLRACE_CHECK(file.ok()) << file.status();
+  MILLRACE_CHECK((*file)->Append(bytes).ok());
 }
 
 }  // namespace
 
 void FuzzJournal(std::string_view bytes) {
-  const std::string segment = WithChecksums(std::string(bytes));
+  MemoryFileSystem files;
+  WriteSegment(WithChecksums(std::string(bytes)), &files);
   std::optional<JobHistory> history;
-  ReadFrames(segment, "segment", [&](const proto::JournalRecord& record) {
-    if (!history.has_value()) {
-      if (record.has_job_submitted()) {
-        history.emplace(record.job_submitted());
-      }
-      return absl::OkStatus();
+  const auto on_record = [&](const proto::JournalRecord& record) {
+    if (history.has_value()) {
+      return history->Apply(record);
     }
-    return history->Apply(record);
-  }).IgnoreError();
+    if (record.has_job_submitted()) {
+      history.emplace(record.job_submitted());
+    }
+    return absl::OkStatus();
+  };
+  FrameReader reader(&files, kSegment);
+  absl::StatusOr<bool> more = true;
+  while (more.ok() && *more) {
+    more = reader.Next(on_record);
+  }
+  if (more.ok()) {
+    reader.TornBytes().IgnoreError();
+  }
   if (history.has_value()) {
     history->PlanRecovery().IgnoreError();
   }

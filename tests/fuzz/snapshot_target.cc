@@ -74,9 +74,11 @@ void FuzzSnapshot(std::string_view bytes) {
   if (!reader.ok()) {
     return;
   }
+  proto::StateIdentity identity;
+  identity.set_name(kOperator);
   for (const KeyGroups wanted : {KeyGroups{0, kKeyGroups}, KeyGroups{3, 5}}) {
     reader
-        ->Read(kOperator, wanted,
+        ->Read(identity, wanted,
                [&](const StateBlock& block) {
                  for (const uint64_t hash : *block.rows.hashes()) {
                    const uint32_t group = KeyGroupOf(hash, kKeyGroups);
