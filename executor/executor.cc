@@ -113,7 +113,7 @@ class ExecutorImpl : public Executor {
         id_(NewUuid()),
         // Half for rows that sinks hold until commit, an eighth for rows in flight, the rest for
         // prefetching: reading ahead is what keeps batches short. The driver plans batches that
-        // need half of the first (BatchSizer::BatchBytes).
+        // need three eighths of the first (BatchSizer::BatchBytes).
         gate_(std::max<int64_t>(options_.memory_bytes / 8, 1 << 20)),
         memory_(options_.memory_bytes / 8 * 3),
         held_(std::max<int64_t>(options_.memory_bytes / 2, 1 << 20)),

@@ -6,9 +6,14 @@ namespace millrace {
 namespace {
 
 constexpr int64_t kAssumedMemoryBytes = int64_t{512} << 20;
-constexpr int64_t kLeastBatchBytes = 1 << 20;
+constexpr int64_t kLeastBatchBytes = 64 << 10;
+constexpr int64_t kLittleHeldBytes = 16 << 20;
 // Batches whose input is less say little about how much output a byte makes.
 constexpr int64_t kTellingBytes = 1024;
+
+int64_t Known(int64_t memory_bytes) {
+  return memory_bytes > 0 ? memory_bytes : kAssumedMemoryBytes;
+}
 
 double Follow(double estimate, double seen) {
   return seen >= estimate ? seen : 0.7 * estimate + 0.3 * seen;
@@ -31,8 +36,11 @@ void RecordSize::Read(int64_t bytes, int64_t offsets) {
 double RecordSize::bytes_per_offset() const { return std::max(fetched_, read_); }
 
 int64_t BatchSizer::BatchBytes(int64_t memory_bytes) {
-  const int64_t memory = memory_bytes > 0 ? memory_bytes : kAssumedMemoryBytes;
-  return std::max(memory / 4, kLeastBatchBytes);
+  return std::max(Known(memory_bytes) / 16 * 3, kLeastBatchBytes);
+}
+
+int64_t BatchSizer::LittleHeldBytes(int64_t memory_bytes) {
+  return std::min(Known(memory_bytes) / 32, kLittleHeldBytes);
 }
 
 double BatchSizer::CostPerOffset(const RecordSize& size) const {

@@ -30,9 +30,13 @@ class BatchSizer {
   // What an offset is taken for while nothing is known.
   static constexpr double kUnknownBytes = 16 << 10;
 
-  // What a batch may need on an executor that was given `memory_bytes` (0 = not known): half of
-  // what its sinks may hold, so that one batch can wait for its commit while the next one runs.
+  // What a batch may need on an executor that was given `memory_bytes` (0 = not known), half of
+  // them for what its sinks hold: three eighths of that half, so that one batch can wait for its
+  // commit while the next one runs, and estimates may be somewhat wrong.
   static int64_t BatchBytes(int64_t memory_bytes);
+
+  // While its sinks hold no more than this, batches may wait for their commit in numbers.
+  static int64_t LittleHeldBytes(int64_t memory_bytes);
 
   double CostPerOffset(const RecordSize& size) const;
 

@@ -51,8 +51,14 @@ TEST(BatchSizerTest, OutputThatIsLargerThanItsInputCounts) {
   EXPECT_EQ(sizer.CostPerOffset(size), 100) << "input costs at least itself";
 }
 
-TEST(BatchSizerTest, ABatchMayNeedAQuarterOfTheMemory) {
-  EXPECT_EQ(BatchSizer::BatchBytes(int64_t{512} << 20), int64_t{128} << 20);
+TEST(BatchSizerTest, TwoBatchesAndAWrongEstimateFitIntoWhatSinksMayHold) {
+  for (const int64_t memory : {int64_t{8} << 20, int64_t{512} << 20, int64_t{8} << 30}) {
+    const int64_t may_be_held = memory / 2;
+    EXPECT_LE(2 * BatchSizer::BatchBytes(memory) + BatchSizer::BatchBytes(memory) / 2, may_be_held);
+    EXPECT_LE(BatchSizer::LittleHeldBytes(memory) + 2 * BatchSizer::BatchBytes(memory),
+              may_be_held);
+  }
+  EXPECT_EQ(BatchSizer::BatchBytes(int64_t{512} << 20), int64_t{96} << 20);
   EXPECT_GT(BatchSizer::BatchBytes(0), 0) << "an executor that does not say";
   EXPECT_GT(BatchSizer::BatchBytes(1), 0);
 }

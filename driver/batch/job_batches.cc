@@ -22,7 +22,6 @@ constexpr int64_t kLeastRatedIntervalUs = 10'000;
 // hold for them is little.
 constexpr size_t kUncommitted = 2;
 constexpr size_t kMaxUncommitted = 32;
-constexpr int64_t kLittleHeldBytes = 16 << 20;
 constexpr size_t kMaxInFlight = 64;  // with those on their way to the journal
 
 void FillSplit(const PlannedSplit& split, uint32_t source, const std::string& partition,
@@ -162,11 +161,10 @@ void JobState::SendCommit(size_t member) {
 }
 
 bool JobState::HasRoom() const {
-  int64_t held_bytes = 0;
-  for (const Member& member : members_) {
-    held_bytes += member.held_bytes;
-  }
-  const size_t uncommitted = held_bytes > kLittleHeldBytes ? kUncommitted : kMaxUncommitted;
+  const bool holds_much = std::any_of(members_.begin(), members_.end(), [](const Member& member) {
+    return member.held_bytes > BatchSizer::LittleHeldBytes(member.memory_bytes);
+  });
+  const size_t uncommitted = holds_much ? kUncommitted : kMaxUncommitted;
   return !held_ && in_flight_.size() < (alone_ ? 1 : uncommitted) &&
          in_flight_.size() + journaling_.size() < kMaxInFlight &&
          (in_flight_.empty() || in_flight_.back().step != InFlight::Step::kRunning);

@@ -159,8 +159,8 @@ TEST(JobFailuresTest, ABacklogOfLargeRecordsInOnePartitionIsCutByBytes) {
   ends.ends = {{"t/0", 300'100, 300'100, 4096}};
   play.Do(ends);
   ASSERT_EQ(play.runs.size(), 1u);
-  EXPECT_LE(OffsetsOfLastRun(play) * 4096, 16 << 20);
-  EXPECT_GE(OffsetsOfLastRun(play) * 4096, 15 << 20);
+  EXPECT_LE(OffsetsOfLastRun(play) * 4096, 12 << 20);
+  EXPECT_GE(OffsetsOfLastRun(play) * 4096, 11 << 20);
 }
 
 TEST(JobFailuresTest, TheFirstBatchOfAPartitionOfWhichNothingIsKnownIsSmall) {
