@@ -27,9 +27,10 @@ void RecordSize::Fetched(double bytes_per_offset) {
   }
 }
 
-void RecordSize::Read(int64_t bytes, int64_t offsets) {
-  if (bytes > 0 && offsets > 0) {
-    read_ = Follow(read_, static_cast<double>(bytes) / static_cast<double>(offsets));
+void RecordSize::Read(int64_t records, int64_t bytes, int64_t offsets) {
+  if (records > 0 && offsets > 0) {
+    const int64_t least = std::max(bytes, records);
+    read_ = Follow(read_, static_cast<double>(least) / static_cast<double>(offsets));
   }
 }
 

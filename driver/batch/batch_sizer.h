@@ -15,8 +15,9 @@ class RecordSize {
  public:
   // By what has been fetched and is read next.
   void Fetched(double bytes_per_offset);
-  // A batch has read this much.
-  void Read(int64_t bytes, int64_t offsets);
+  // A batch has read this much. Records of no bytes (none of their columns is read) count as one
+  // byte: that they are small is known.
+  void Read(int64_t records, int64_t bytes, int64_t offsets);
 
   double bytes_per_offset() const;
 

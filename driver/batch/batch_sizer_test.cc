@@ -13,14 +13,14 @@ TEST(BatchSizerTest, NothingKnownIsTakenForMuch) {
 TEST(BatchSizerTest, LargerRecordsAreBelievedAtOnceAndSmallerOnesSlowly) {
   const BatchSizer sizer;
   RecordSize size;
-  size.Read(100 * 1000, 1000);
+  size.Read(1000, 100 * 1000, 1000);
   EXPECT_EQ(sizer.CostPerOffset(size), 100);
-  size.Read(50'000, 1);
+  size.Read(1, 50'000, 1);
   EXPECT_EQ(sizer.CostPerOffset(size), 50'000);
-  size.Read(100 * 1000, 1000);
+  size.Read(1000, 100 * 1000, 1000);
   EXPECT_GT(sizer.CostPerOffset(size), 30'000);
   for (int batch = 0; batch < 50; ++batch) {
-    size.Read(100 * 1000, 1000);
+    size.Read(1000, 100 * 1000, 1000);
   }
   EXPECT_LT(sizer.CostPerOffset(size), 110);
 }
@@ -28,7 +28,7 @@ TEST(BatchSizerTest, LargerRecordsAreBelievedAtOnceAndSmallerOnesSlowly) {
 TEST(BatchSizerTest, WhatIsFetchedTellsOfTheNextBatch) {
   const BatchSizer sizer;
   RecordSize size;
-  size.Read(100 * 1000, 1000);
+  size.Read(1000, 100 * 1000, 1000);
   size.Fetched(9000);
   EXPECT_EQ(sizer.CostPerOffset(size), 9000);
   size.Fetched(0);  // nothing is fetched just now
@@ -37,10 +37,19 @@ TEST(BatchSizerTest, WhatIsFetchedTellsOfTheNextBatch) {
   EXPECT_EQ(sizer.CostPerOffset(size), 100);
 }
 
+TEST(BatchSizerTest, RecordsWithoutBytesAreKnownToBeSmall) {
+  const BatchSizer sizer;
+  RecordSize size;
+  size.Read(0, 0, 1000);
+  EXPECT_EQ(sizer.CostPerOffset(size), BatchSizer::kUnknownBytes) << "a gap says nothing";
+  size.Read(1000, 0, 1000);
+  EXPECT_EQ(sizer.CostPerOffset(size), 1);
+}
+
 TEST(BatchSizerTest, OutputThatIsLargerThanItsInputCounts) {
   BatchSizer sizer;
   RecordSize size;
-  size.Read(100 * 1000, 1000);
+  size.Read(1000, 100 * 1000, 1000);
   sizer.OnBatch(100 * 1000, 100'000 * 1000);
   EXPECT_EQ(sizer.CostPerOffset(size), 100'000);
   sizer.OnBatch(0, 0);

@@ -454,7 +454,8 @@ void JobState::OnPrepared(size_t member, const proto::BatchPrepared& prepared) {
     if (batch->budget > 0) {
       partitions_[ordinal->second].pace.OnRead(report.end() - report.begin(), report.records());
     }
-    partitions_[ordinal->second].size.Read(report.bytes(), report.end() - report.begin());
+    partitions_[ordinal->second].size.Read(report.records(), report.bytes(),
+                                           report.end() - report.begin());
     done.records += report.records();
     done.bytes += report.bytes();
     done.skipped += report.skipped();
