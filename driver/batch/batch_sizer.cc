@@ -8,8 +8,8 @@ namespace {
 constexpr int64_t kAssumedMemoryBytes = int64_t{512} << 20;
 constexpr int64_t kLeastBatchBytes = 64 << 10;
 constexpr int64_t kLittleHeldBytes = 16 << 20;
-// Batches whose input is less say little about how much output a byte makes.
-constexpr int64_t kTellingBytes = 1024;
+// Sinks that hold less are far from any bound.
+constexpr int64_t kTellingBytes = 1 << 20;
 
 int64_t Known(int64_t memory_bytes) {
   return memory_bytes > 0 ? memory_bytes : kAssumedMemoryBytes;
@@ -49,12 +49,16 @@ double BatchSizer::CostPerOffset(const RecordSize& size) const {
   return (known > 0 ? known : kUnknownBytes) * std::max(held_per_byte_, 1.0);
 }
 
-void BatchSizer::OnBatch(int64_t input_bytes, int64_t held_bytes) {
-  if (input_bytes >= kTellingBytes || held_bytes >= kTellingBytes) {
-    held_per_byte_ =
-        Follow(held_per_byte_, static_cast<double>(held_bytes) /
-                                   static_cast<double>(std::max<int64_t>(input_bytes, 1)));
+void BatchSizer::OnBatch(int64_t records, int64_t input_bytes, int64_t held_bytes) {
+  if (records == 0) {
+    return;
   }
+  if (held_bytes < kTellingBytes) {
+    held_per_byte_ /= 2;
+    return;
+  }
+  held_per_byte_ = Follow(held_per_byte_, static_cast<double>(held_bytes) /
+                                              static_cast<double>(std::max(input_bytes, records)));
 }
 
 }  // namespace millrace

@@ -41,8 +41,10 @@ class BatchSizer {
 
   double CostPerOffset(const RecordSize& size) const;
 
-  // A batch of so many payload bytes made sinks hold so many until its commit.
-  void OnBatch(int64_t input_bytes, int64_t held_bytes);
+  // A batch of so many records and payload bytes made sinks hold so many bytes until its commit.
+  // Only one that makes them hold much tells how much larger output is: what is said of a little
+  // input (a window that closes, state that expires) is forgotten within some batches.
+  void OnBatch(int64_t records, int64_t input_bytes, int64_t held_bytes);
 
  private:
   double held_per_byte_ = 0;

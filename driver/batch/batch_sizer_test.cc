@@ -50,14 +50,28 @@ TEST(BatchSizerTest, OutputThatIsLargerThanItsInputCounts) {
   BatchSizer sizer;
   RecordSize size;
   size.Read(1000, 100 * 1000, 1000);
-  sizer.OnBatch(100 * 1000, 100'000 * 1000);
+  sizer.OnBatch(1000, 100 * 1000, 100'000 * 1000);
   EXPECT_EQ(sizer.CostPerOffset(size), 100'000);
-  sizer.OnBatch(0, 0);
+  sizer.OnBatch(0, 0, 0);
   EXPECT_EQ(sizer.CostPerOffset(size), 100'000) << "an empty batch says nothing";
   for (int batch = 0; batch < 100; ++batch) {
-    sizer.OnBatch(100 * 1000, 10);
+    sizer.OnBatch(100'000, 10'000'000, 2'000'000);
   }
   EXPECT_EQ(sizer.CostPerOffset(size), 100) << "input costs at least itself";
+}
+
+TEST(BatchSizerTest, MuchOutputOfLittleInputDoesNotKeepBatchesSmall) {
+  BatchSizer sizer;
+  RecordSize size;
+  size.Read(1000, 100 * 1000, 1000);
+  sizer.OnBatch(0, 0, 50'000'000);  // state that expires, without any input
+  EXPECT_EQ(sizer.CostPerOffset(size), 100);
+  sizer.OnBatch(1, 100, 50'000'000);  // a window that closes
+  EXPECT_EQ(sizer.CostPerOffset(size), 50'000'000);
+  for (int batch = 0; batch < 25; ++batch) {
+    sizer.OnBatch(1, 100, 100);  // as small as they are then
+  }
+  EXPECT_EQ(sizer.CostPerOffset(size), 100);
 }
 
 TEST(BatchSizerTest, TwoBatchesAndAWrongEstimateFitIntoWhatSinksMayHold) {

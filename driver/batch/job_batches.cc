@@ -475,7 +475,7 @@ void JobState::OnPrepared(size_t member, const proto::BatchPrepared& prepared) {
     }
     done.prepared_us = now_.mono_us;
     if (!batch->suppressed) {
-      sizer_.OnBatch(done.bytes, done.held_bytes);
+      sizer_.OnBatch(done.records, done.bytes, done.held_bytes);
     }
     if (batch->budget > 0) {
       controller_.OnBatch(batch->budget, OffsetsOf(batch->plan),
