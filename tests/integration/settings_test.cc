@@ -251,6 +251,21 @@ std::string WhatIsReadOfAnOpenTransaction(const std::string& setting, const std:
   return read;
 }
 
+// What hour a moment has.
+std::string HourOfNoonInGreenwich(const std::string& setting, const std::string& value) {
+  auto engine = LocalEngine::Start({.slots = 1});
+  EXPECT_TRUE(engine.ok()) << engine.status();
+  const auto rows =
+      RunJob(**engine,
+             absl::StrCat(
+                 "SET ", setting, " = '", value, "';\nCREATE TABLE src (n bigint) WITH (connector ",
+                 "= 'generator', rows = '1', \"kind.n\" = 'sequence');\nCREATE TABLE dst (h text) ",
+                 "WITH (connector = 'print');\nINSERT INTO dst SELECT to_char(timestamptz ",
+                 "'2024-07-01 12:00+00', 'HH24') FROM src;\n"));
+  EXPECT_TRUE(rows.ok()) << rows.status();
+  return rows->begin()->first;
+}
+
 struct Probe {
   std::string one;
   std::string other;
@@ -274,6 +289,7 @@ const std::map<std::string, Probe>& Probes() {
       {"isolation_level", {"read_committed", "read_uncommitted", WhatIsReadOfAnOpenTransaction}},
       {"state_backend", {"memory", "rocksdb", WhereStateIs}},
       {"state_ttl", {"200 ms", "1 h", WhatAKeyRemembers}},
+      {"timezone", {"UTC", "Europe/Berlin", HourOfNoonInGreenwich}},
   };
   return probes;
 }
@@ -281,6 +297,7 @@ const std::map<std::string, Probe>& Probes() {
 // Shown elsewhere, with the time under control.
 const std::map<std::string, std::string>& ShownElsewhere() {
   static const auto& tests = *new std::map<std::string, std::string>{
+      {"max_clock_step", "driver/batch/batch_clock_test.cc"},
       {"target_batch_time", "driver/batch/rate_controller_test.cc"},
   };
   return tests;
