@@ -1,5 +1,6 @@
 // What a job's records add up to, as records: JobHistory written down and read back.
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -126,20 +127,24 @@ JobHistory::JobHistory(const proto::JobCheckpoint& checkpoint)
 }
 
 absl::Status JobHistory::TakeCheckpointPlans(const proto::CheckpointPlans& plans) {
+  std::vector<PlannedBatch> taken;
+  const PlannedBatch* before = replayable_.empty() ? nullptr : &replayable_.back();
+  taken.reserve(static_cast<size_t>(plans.plans_size()));
   for (const proto::CheckpointPlans::Plan& plan : plans.plans()) {
-    if (!replayable_.empty() && BatchId(plan.batch()) != replayable_.back().batch.Next()) {
+    if (before != nullptr && BatchId(plan.batch()) != before->batch.Next()) {
       return Broken(absl::StrCat("its checkpoint has batch ", plan.batch(), " after batch ",
-                                 replayable_.back().batch.value()));
+                                 before->batch.value()));
     }
-    PlannedBatch batch = ReadPlan(plan);
-    for (const PlannedSplit& split : batch.splits) {
+    taken.push_back(ReadPlan(plan));
+    before = &taken.back();
+    for (const PlannedSplit& split : before->splits) {
       if (split.ordinal >= partitions_.size()) {
         return Broken(absl::StrCat("batch ", plan.batch(), " of its checkpoint reads unknown ",
                                    "partition ", split.ordinal));
       }
     }
-    replayable_.push_back(std::move(batch));
   }
+  std::move(taken.begin(), taken.end(), std::back_inserter(replayable_));
   return absl::OkStatus();
 }
 

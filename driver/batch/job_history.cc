@@ -210,6 +210,9 @@ absl::Status JobHistory::ApplyCommitted(const proto::BatchCommittedRecord& commi
                                last_committed_.value(), ", with batches up to ",
                                last_planned_.value(), " planned"));
   }
+  if (replayable_.empty() || id < replayable_.front().batch || id > replayable_.back().batch) {
+    return Broken(absl::StrCat("batch ", id.value(), " committed, but its plan is not there"));
+  }
   std::vector<SplitDigest> digests;
   for (const proto::SplitReport& report : committed.splits()) {
     const auto found = ordinals_.find({report.key().source(), report.key().partition()});

@@ -89,7 +89,7 @@ class JobHistory {
   absl::Status CheckCheckpoint() const;
 
   // Hands out a JobCheckpoint and as many CheckpointPlans as it takes; ends with the first error of
-  // `write`. REQUIRES: first_error() is OK.
+  // `write`.
   absl::Status WriteCheckpoint(
       const std::function<absl::Status(proto::JournalRecord)>& write) const;
 

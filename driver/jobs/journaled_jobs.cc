@@ -29,6 +29,11 @@ absl::Status UnknownJob(const std::string& id) {
       absl::StrCat("the journal speaks of job ", id, " before its submission"));
 }
 
+absl::Status StrayCheckpoint(const std::string& id) {
+  return absl::DataLossError(
+      absl::StrCat("the journal has a checkpoint of job ", id, " where there is none"));
+}
+
 absl::Status CheckPlanFormat(const proto::JobSubmitted& submitted) {
   if (submitted.plan().format_version() <= kPlanFormatVersion) {
     return absl::OkStatus();
@@ -59,11 +64,13 @@ absl::Status FromNewerVersion() {
 void JournaledJobs::Reset() {
   jobs_.clear();
   kept_bytes_ = 0;
+  checkpoint_ended_ = false;
 }
 
 absl::Status JournaledJobs::Replay(const proto::JournalRecord& record) {
   if (record.has_checkpoint_end()) {
     CheckCheckpoints();
+    checkpoint_ended_ = true;
     return absl::OkStatus();
   }
   const bool unknown = record.record_case() == proto::JournalRecord::RECORD_NOT_SET;
@@ -110,16 +117,19 @@ absl::Status JournaledJobs::ReplayFirst(const std::string& id, const proto::Jour
     usable = CheckPlanFormat(record.job_submitted());
     history.emplace(record.job_submitted());
   } else if (record.has_job_checkpoint()) {
-    usable = CheckPlanFormat(record.job_checkpoint().submitted());
+    usable = checkpoint_ended_ ? StrayCheckpoint(id)
+                               : CheckPlanFormat(record.job_checkpoint().submitted());
     history.emplace(record.job_checkpoint());
   } else {
     usable = UnknownJob(id);
     history = Nameless(id);
   }
   usable.Update(history->first_error());
-  JournaledJob& job =
-      jobs_.emplace(id, JournaledJob{.history = *std::move(history), .quarantine = usable})
-          .first->second;
+  JournaledJob& job = jobs_
+                          .emplace(id, JournaledJob{.history = *std::move(history),
+                                                    .quarantine = usable,
+                                                    .only_named = !usable.ok()})
+                          .first->second;
   return usable.ok() ? absl::OkStatus() : Keep(&job, record);
 }
 
@@ -155,8 +165,8 @@ void JournaledJobs::Release(Jobs::iterator found, const proto::JournalRecord& ca
   for (const proto::JournalRecord& record : job.kept) {
     kept_bytes_ -= record.ByteSizeLong();
   }
-  if (!job.history.Apply(cancelled).ok()) {
-    jobs_.erase(found);  // there is nothing but its name
+  if (job.only_named || !job.history.Apply(cancelled).ok()) {
+    jobs_.erase(found);
     return;
   }
   job.kept.clear();
@@ -238,7 +248,7 @@ absl::Status JournaledJobs::ApplyFirst(Jobs* jobs, const proto::JobSubmitted& su
 absl::Status JournaledJobs::WriteCheckpoint(
     const std::function<absl::Status(proto::JournalRecord)>& write) const {
   for (const auto& [id, job] : jobs_) {
-    if (job.history.first_error().ok()) {
+    if (!job.only_named) {
       RETURN_IF_ERROR(job.history.WriteCheckpoint(write));
     }
     for (const proto::JournalRecord& record : job.kept) {

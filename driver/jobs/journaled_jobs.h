@@ -21,11 +21,12 @@
 namespace millrace {
 
 struct JournaledJob {
-  // Of a quarantined job: up to the last record that adds up. If not even the first does, it only
-  // names the job: `history.first_error()` says so.
+  // Of a quarantined job: up to the last record that adds up.
   JobHistory history;
   // Why it is left alone; OK of a job that adds up.
   absl::Status quarantine;
+  // Not even its first record can be used: the history only names the job.
+  bool only_named = false;
   std::vector<proto::JournalRecord> kept;  // from the one that does not add up on
   // What a record was refused for that would not have added up; OK again with the next submission.
   absl::Status refused;
@@ -57,6 +58,7 @@ class JournaledJobs : public JournalState {
 
   Jobs jobs_;
   uint64_t kept_bytes_ = 0;
+  bool checkpoint_ended_ = false;  // of what is being read
 };
 
 }  // namespace millrace

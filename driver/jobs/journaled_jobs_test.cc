@@ -201,6 +201,46 @@ TEST(JournaledJobsTest, JobWithoutASubmissionIsQuarantinedAndCanBeCancelled) {
   EXPECT_FALSE(next.jobs().contains("a"));
 }
 
+TEST(JournaledJobsTest, PlanOfANewerVersionIsKeptForIt) {
+  proto::JournalRecord newer = Submitted("a", "words");
+  newer.mutable_job_submitted()->mutable_plan()->set_format_version(kPlanFormatVersion + 1);
+  newer.mutable_job_submitted()->mutable_plan()->set_engine_version("7.1");
+  JournaledJobs jobs;
+  EXPECT_EQ(jobs.Apply({newer}).code(), absl::StatusCode::kFailedPrecondition);
+  ReplayAll({newer, Planned("a", 1, 0, 10)}, &jobs);
+  EXPECT_THAT(std::string(jobs.jobs().at("a").quarantine.message()),
+              HasSubstr("was planned by Millrace 7.1 in plan format"));
+  for (int round = 0; round < 2; ++round) {
+    const std::vector<proto::JournalRecord> checkpoint = CheckpointOf(jobs);
+    ASSERT_THAT(checkpoint, SizeIs(3)) << "its two records as they were, and the end";
+    EXPECT_TRUE(checkpoint[0].has_job_submitted());
+    EXPECT_TRUE(checkpoint[1].has_batch_planned());
+    jobs.Reset();
+    ReplayAll(checkpoint, &jobs);
+  }
+}
+
+TEST(JournaledJobsTest, CheckpointThatDoesNotAddUpIsQuarantined) {
+  proto::JournalRecord checkpoint;
+  proto::JobCheckpoint* job = checkpoint.mutable_job_checkpoint();
+  *job->mutable_submitted() = Submitted("a", "words").job_submitted();
+  job->set_last_planned(2);
+  proto::JournalRecord end;
+  end.mutable_checkpoint_end();
+  JournaledJobs jobs;
+  ReplayAll({checkpoint, end}, &jobs);
+  EXPECT_THAT(std::string(jobs.jobs().at("a").quarantine.message()),
+              HasSubstr("its checkpoint has the plans of batches 3 to 2"));
+  jobs.Reset();
+  ReplayAll({checkpoint, Committed("a", 1)}, &jobs);
+  EXPECT_THAT(std::string(jobs.jobs().at("a").quarantine.message()),
+              HasSubstr("batch 1 committed, but its plan is not there"));
+  jobs.Reset();
+  ReplayAll({end, checkpoint}, &jobs);
+  EXPECT_THAT(std::string(jobs.jobs().at("a").quarantine.message()),
+              HasSubstr("a checkpoint of job a where there is none"));
+}
+
 // Field 99 is of no kind that this version knows.
 proto::JournalRecord OfUnknownKind(const std::string& about_job, bool may_be_passed_over) {
   proto::JournalRecord record;

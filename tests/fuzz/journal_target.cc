@@ -1,14 +1,13 @@
-// Segments of the journal: frames, records, and what a job's history makes of them. Checksums are
-// put right first (snapshot_target.cc says why).
+// Segments of the journal: frames, records, checkpoints, and what jobs' histories make of them.
+// Checksums are put right first (snapshot_target.cc says why).
 #include <xxhash.h>
 
 #include <cstring>
-#include <optional>
 
 #include "common/base/check.h"
 #include "common/base/little_endian.h"
 #include "common/storage/memory_file_system.h"
-#include "driver/batch/job_history.h"
+#include "driver/jobs/journaled_jobs.h"
 #include "driver/journal/journal_frame.h"
 #include "tests/fuzz/targets.h"
 
@@ -46,27 +45,27 @@ void WriteSegment(std::string_view bytes, FileSystem* files) {
 void FuzzJournal(std::string_view bytes) {
   MemoryFileSystem files;
   WriteSegment(WithChecksums(std::string(bytes)), &files);
-  std::optional<JobHistory> history;
-  const auto on_record = [&](const proto::JournalRecord& record) {
-    if (history.has_value()) {
-      return history->Apply(record);
-    }
-    if (record.has_job_submitted()) {
-      history.emplace(record.job_submitted());
-    }
-    return absl::OkStatus();
-  };
+  JournaledJobs jobs;
   FrameReader reader(&files, kSegment);
   absl::StatusOr<bool> more = true;
   while (more.ok() && *more) {
-    more = reader.Next(on_record);
+    more = reader.Next([&jobs](const proto::JournalRecord& record) {
+      return record.has_header() ? absl::OkStatus() : jobs.Replay(record);
+    });
   }
   if (more.ok()) {
     reader.TornBytes().IgnoreError();
   }
-  if (history.has_value()) {
-    history->PlanRecovery().IgnoreError();
+  for (const auto& [id, job] : jobs.jobs()) {
+    job.history.PlanRecovery().IgnoreError();
   }
+  // What is written down of it can be read.
+  JournaledJobs next;
+  MILLRACE_CHECK(jobs.WriteCheckpoint([&next](const proto::JournalRecord& record) {
+                       return next.Replay(record);
+                     })
+                     .ok());
+  MILLRACE_CHECK(next.jobs().size() == jobs.jobs().size());
 }
 
 std::vector<std::string> JournalSeeds() {
@@ -87,10 +86,22 @@ std::vector<std::string> JournalSeeds() {
   planned.mutable_batch_planned()->set_epoch(1);
   proto::JournalRecord ended;
   ended.mutable_job_ended()->set_job_id("j");
-  std::vector<std::string> seeds(1);
+  proto::JournalRecord checkpoint;
+  *checkpoint.mutable_job_checkpoint()->mutable_submitted() = *job;
+  checkpoint.mutable_job_checkpoint()->set_last_planned(1);
+  *checkpoint.mutable_job_checkpoint()->add_partitions()->mutable_start() = *partition;
+  proto::JournalRecord plans;
+  plans.mutable_checkpoint_plans()->set_job_id("j");
+  plans.mutable_checkpoint_plans()->add_plans()->set_batch(1);
+  plans.mutable_checkpoint_plans()->mutable_plans(0)->add_splits()->set_end(1);
+  proto::JournalRecord end;
+  end.mutable_checkpoint_end();
+  std::vector<std::string> seeds(2);
   AppendFrame({submitted}, &seeds[0]);
   AppendFrame({epoch, planned}, &seeds[0]);
   AppendFrame({ended}, &seeds[0]);
+  AppendFrame({checkpoint, plans, end}, &seeds[1]);
+  AppendFrame({ended}, &seeds[1]);
   return seeds;
 }
 
