@@ -183,7 +183,7 @@ TEST_F(FileJournalTest, SegmentThatHasGrownIsFollowedByAnotherAndGoes) {
     numbers.push_back(number);
     most = std::max<int64_t>(most, std::ssize(*ListSegments(&files_, "/j")));
   }
-  EXPECT_EQ(most, 1) << "what is not needed is removed at once";
+  EXPECT_LE(most, 2) << "what is not needed is removed once the next one counts";
   EXPECT_GT(*LastSegment(&files_, "/j"), 3u);
   files_.Crash();
   ASSERT_TRUE(Open().ok());
