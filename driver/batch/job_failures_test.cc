@@ -156,7 +156,10 @@ TEST(JobFailuresTest, ABacklogOfLargeRecordsInOnePartitionIsCutByBytes) {
   play.Do(event);
   play.Ready("e");
   EndsKnown ends;
-  ends.ends = {{"t/0", 300'100, 300'100, 4096}};
+  ends.ends = {{.partition = "t/0",
+                .stable_end = 300'100,
+                .high_watermark = 300'100,
+                .bytes_per_offset = 4096}};
   play.Do(ends);
   ASSERT_EQ(play.runs.size(), 1u);
   EXPECT_LE(OffsetsOfLastRun(play) * 4096, 12 << 20);

@@ -71,7 +71,10 @@ class Play {
   void Ends(int64_t end, int partitions = 1, double bytes_per_offset = 10) {
     EndsKnown event;
     for (int p = 0; p < partitions; ++p) {
-      event.ends.push_back({absl::StrCat("t/", p), end, end, bytes_per_offset});
+      event.ends.push_back({.partition = absl::StrCat("t/", p),
+                            .stable_end = end,
+                            .high_watermark = end,
+                            .bytes_per_offset = bytes_per_offset});
     }
     Do(event);
   }
