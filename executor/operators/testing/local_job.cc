@@ -235,7 +235,9 @@ absl::Status LocalJob::Restore(const StateLayer& layer) {
       EncodeBatch(block.rows, &bytes);
       ASSIGN_OR_RETURN(const Batch rows, DecodeBatch(bytes));
       for (uint32_t shard = 0; shard < plan_.parallelism(); ++shard) {
-        StateBlock part{block.operator_name, rows};
+        StateBlock part{.operator_name = block.operator_name,
+                        .rows = rows,
+                        .equal_keys_apart = block.equal_keys_apart};
         part.rows.set_selection(
             std::make_shared<const std::vector<uint32_t>>(RowsOfShard(rows, shard)));
         RETURN_IF_ERROR(keyed_.at({stage, shard})->Restore(part));
