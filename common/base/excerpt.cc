@@ -31,11 +31,15 @@ std::string Excerpt(std::string_view text, size_t max_bytes) {
                       ToAbsl(text.substr(tail)));
 }
 
+// Whoever passes a status on says where it arose: with room for that the message is not cut twice,
+// and says rightly how much was left out.
 absl::Status WithExcerpt(absl::Status status) {
-  if (status.message().size() <= kMaxMessageBytes) {
+  constexpr size_t kRoomForPlace = 512;
+  constexpr size_t kMaxBytes = kMaxMessageBytes - kRoomForPlace;
+  if (status.message().size() <= kMaxBytes) {
     return status;
   }
-  return absl::Status(status.code(), Excerpt(ToStd(status.message())));
+  return absl::Status(status.code(), Excerpt(ToStd(status.message()), kMaxBytes));
 }
 
 }  // namespace millrace
