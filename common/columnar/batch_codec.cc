@@ -17,6 +17,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
+#include "common/types/jsonb_text.h"
 #include "common/types/numeric.h"
 
 namespace millrace {
@@ -199,6 +200,26 @@ absl::Status CheckValues(const Column& column) {
   return absl::OkStatus();
 }
 
+// jsonb is compared and taken apart by code that looks for no end where canonical text must go on.
+// Text of another form becomes canonical, what is no JSON is refused.
+absl::Status MakeCanonical(Column* column) {
+  std::string canonical;
+  for (size_t row = 0; column->type().id == TypeId::kJsonb && row < column->size(); ++row) {
+    if (column->IsNull(row)) {
+      continue;
+    }
+    const std::string_view text = column->value<TextView>(row).view();
+    canonical.clear();
+    if (!AppendCanonicalJsonb(text, &canonical).ok()) {
+      return absl::DataLossError("encoded batch has a jsonb value that is no JSON");
+    }
+    if (canonical != text) {
+      column->SetTextCopy(row, canonical);
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status DecodeText(Reader* reader, Column* column) {
   size_t rows = column->size();
   ASSIGN_OR_RETURN(std::string_view lengths, reader->Bytes(rows * sizeof(uint32_t)));
@@ -299,6 +320,7 @@ absl::StatusOr<ColumnPtr> DecodeValues(Reader* reader, const SqlType& type, uint
     }
   }
   RETURN_IF_ERROR(CheckValues(*column));
+  RETURN_IF_ERROR(MakeCanonical(column.get()));
   return column;
 }
 

@@ -321,6 +321,22 @@ TEST(BatchCodecTest, ValuesThatNoColumnHoldsAreRefused) {
   }
 }
 
+TEST(BatchCodecTest, JsonbFromOutsideIsCanonicalOrRefused) {
+  const auto decoded = [](const std::string& text) {
+    std::string bytes;
+    auto column = std::make_shared<Column>(MakeType(TypeId::kJsonb), 1);
+    column->SetTextCopy(0, text);
+    EncodeBatch(Batch({column}, 1), &bytes);
+    return DecodeBatch(bytes);
+  };
+  for (const char* text : {"", "{", "{\"a\"", "{\"a\":", "[1,", "\"x", "x", "1 2"}) {
+    EXPECT_TRUE(absl::IsDataLoss(decoded(text).status())) << text;
+  }
+  const auto batch = decoded("{\"bb\":1,\"a\":[1,2]}");
+  ASSERT_TRUE(batch.ok()) << batch.status();
+  EXPECT_EQ(batch->column(0)->value<TextView>(0).view(), "{\"a\": [1, 2], \"bb\": 1}");
+}
+
 TEST(BatchShapeTest, RowsOfOtherTypesAreRefused) {
   std::string bytes;
   EncodeBatch(SampleBatch(), &bytes);
