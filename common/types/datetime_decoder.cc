@@ -29,6 +29,9 @@ absl::StatusOr<DateTimeFields> DateTimeDecoder::Decode() {
   if (outcome == Outcome::kGood) {
     outcome = Finish();
   }
+  if (outcome == Outcome::kGood && lacks_clock_) {
+    outcome = Outcome::kNoClock;
+  }
   if (outcome != Outcome::kGood) {
     return ErrorOf(outcome);
   }
@@ -344,11 +347,11 @@ DateTimeDecoder::Outcome DateTimeDecoder::TakeClockWord(const Word& word) {
     default:
       break;
   }
-  if (!session_.now_us.has_value()) {
-    return Outcome::kNoClock;
-  }
-  const int64_t offset_s = session_.zone.OffsetAt(*session_.now_us);
-  const int64_t local_us = *session_.now_us + offset_s * kMicrosPerSecond;
+  // Without a clock the rest is read all the same: what is no time at all is told as such.
+  lacks_clock_ = !session_.now_us.has_value();
+  const int64_t now_us = session_.now_us.value_or(0);
+  const int64_t offset_s = session_.zone.OffsetAt(now_us);
+  const int64_t local_us = now_us + offset_s * kMicrosPerSecond;
   int64_t days = FloorDiv(local_us, kMicrosPerDay);
   if (word.kind == Word::Kind::kDay) {
     days += word.value;

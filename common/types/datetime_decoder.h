@@ -117,6 +117,7 @@ class DateTimeDecoder {
   bool two_digit_year_ = false;
   bool before_christ_ = false;
   bool julian_ = false;
+  bool lacks_clock_ = false;  // and a word needs one
 };
 
 }  // namespace millrace
