@@ -80,7 +80,12 @@ class Scanner {
     }
   }
 
-  void SkipChar() { rest_.remove_prefix(std::min(FirstCharBytes(rest_), rest_.size())); }
+  char Next() const { return rest_.empty() ? '\0' : rest_[0]; }
+  void SkipChar() {
+    if (!rest_.empty()) {
+      rest_.remove_prefix(std::min(FirstCharBytes(rest_), rest_.size()));
+    }
+  }
 
   // A character of the pattern stands for one of the text, whatever that is, unless more have been
   // passed over already; a blank or separator for a blank, a separator or nothing.
@@ -89,7 +94,7 @@ class Scanner {
       SkipChar();
     } else if (piece.kind != Kind::kText) {
       --skipped_;
-      if (IsSpace(rest_[0]) || IsPatternSeparator(rest_[0])) {
+      if (IsSpace(Next()) || IsPatternSeparator(Next())) {
         rest_.remove_prefix(1);
         ++skipped_;
       }
@@ -263,8 +268,8 @@ class Scanner {
 
   // Its minus may have been taken for a separator.
   absl::Status ZoneHour() {
-    if (rest_[0] == '+' || rest_[0] == '-' || rest_[0] == ' ') {
-      out_.zone_sign = rest_[0] == '-' ? -1 : 1;
+    if (Next() == '+' || Next() == '-' || Next() == ' ') {
+      out_.zone_sign = Next() == '-' ? -1 : 1;
       rest_.remove_prefix(1);
     } else {
       const bool minus = skipped_ > 0 && rest_.size() < begin_.size() &&

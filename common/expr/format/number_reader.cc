@@ -33,6 +33,7 @@ class Reader {
   }
 
  private:
+  // REQUIRES: there is one.
   void SkipChar() { rest_.remove_prefix(std::min(FirstCharBytes(rest_), rest_.size())); }
   // Up to `count` characters that no number has.
   void SkipForeign(int count) {
