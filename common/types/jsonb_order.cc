@@ -93,9 +93,12 @@ int RankOf(JsonbKind kind) {
   return 5;
 }
 
-int CompareParts(std::string_view a, std::string_view b);
+// Canonical text is not nested deeper; what is no canonical text must not end the stack.
+constexpr int kMaxDepth = 1001;
 
-int CompareArrays(std::string_view a, std::string_view b) {
+int CompareParts(std::string_view a, std::string_view b, int depth);
+
+int CompareArrays(std::string_view a, std::string_view b, int depth) {
   std::vector<std::string_view> elements;
   ForEachElement(a, [&](std::string_view element) {
     elements.push_back(element);
@@ -105,14 +108,14 @@ int CompareArrays(std::string_view a, std::string_view b) {
   size_t next = 0;
   if (order == 0) {
     ForEachElement(b, [&](std::string_view element) {
-      order = CompareParts(elements[next++], element);
+      order = CompareParts(elements[next++], element, depth + 1);
       return order == 0;
     });
   }
   return order;
 }
 
-int CompareObjects(std::string_view a, std::string_view b) {
+int CompareObjects(std::string_view a, std::string_view b, int depth) {
   using Member = std::pair<std::string_view, std::string_view>;
   const auto members_of = [](std::string_view object) {
     std::vector<Member> members;
@@ -128,14 +131,17 @@ int CompareObjects(std::string_view a, std::string_view b) {
   for (size_t i = 0; order == 0 && i < left.size(); ++i) {
     order = CompareStrings(left[i].first, right[i].first);
     if (order == 0) {
-      order = CompareParts(left[i].second, right[i].second);
+      order = CompareParts(left[i].second, right[i].second, depth + 1);
     }
   }
   return order;
 }
 
 // Parts of an array or object, or whole values: by kind, then by what they hold.
-int CompareParts(std::string_view a, std::string_view b) {
+int CompareParts(std::string_view a, std::string_view b, int depth) {
+  if (depth > kMaxDepth) {
+    return Sign(a.compare(b));
+  }
   const JsonbKind kind = KindOf(a);
   if (const JsonbKind other = KindOf(b); kind != other) {
     return RankOf(kind) < RankOf(other) ? -1 : 1;
@@ -150,11 +156,11 @@ int CompareParts(std::string_view a, std::string_view b) {
     case JsonbKind::kBoolean:
       return Sign(a.compare(b));  // false, true
     case JsonbKind::kArray:
-      return CompareArrays(a, b);
+      return CompareArrays(a, b, depth);
     case JsonbKind::kObject:
       break;
   }
-  return CompareObjects(a, b);
+  return CompareObjects(a, b, depth);
 }
 
 }  // namespace
@@ -206,7 +212,7 @@ int CompareJsonb(std::string_view a, std::string_view b) {
   if ((a == "[]" && scalar(b)) || (scalar(a) && b == "[]")) {
     return a == "[]" ? -1 : 1;
   }
-  return CompareParts(a, b);
+  return CompareParts(a, b, 0);
 }
 
 }  // namespace millrace

@@ -1,22 +1,24 @@
 #include "common/types/jsonb_scan.h"
 
+#include <algorithm>
+
 #include "common/types/jsonb_order.h"
 
 namespace millrace {
 namespace {
 
 size_t EndOfString(std::string_view json, size_t at) {
-  for (++at; json[at] != '"'; ++at) {
+  for (++at; at < json.size() && json[at] != '"'; ++at) {
     if (json[at] == '\\') {
       ++at;
     }
   }
-  return at + 1;
+  return std::min(at + 1, json.size());
 }
 
 size_t EndOfNested(std::string_view json, size_t at) {
   size_t depth = 0;
-  while (true) {
+  while (at < json.size()) {
     char c = json[at];
     if (c == '"') {
       at = EndOfString(json, at);
@@ -24,14 +26,12 @@ size_t EndOfNested(std::string_view json, size_t at) {
     }
     if (c == '{' || c == '[') {
       ++depth;
-    } else if (c == '}' || c == ']') {
-      --depth;
+    } else if ((c == '}' || c == ']') && --depth == 0) {
+      return at + 1;
     }
     ++at;
-    if (depth == 0) {
-      return at;
-    }
   }
+  return at;
 }
 
 uint32_t HexValue(std::string_view digits) {
@@ -49,7 +49,10 @@ void Unescape(std::string_view text, std::string* out) {
       out->push_back(text[i]);
       continue;
     }
-    char c = text[++i];
+    if (++i == text.size()) {
+      return;
+    }
+    char c = text[i];
     switch (c) {
       case 'b':
         out->push_back('\b');
@@ -127,6 +130,9 @@ std::string_view KindName(JsonbKind kind) {
 }
 
 size_t EndOfJsonb(std::string_view json, size_t at) {
+  if (at >= json.size()) {
+    return json.size();
+  }
   switch (json[at]) {
     case '"':
       return EndOfString(json, at);

@@ -1,6 +1,7 @@
 // Reads canonical jsonb text (common/types/jsonb_text.h) in place: members and elements are views
-// into it. The text is trusted to be canonical; nothing is checked. Pure functions. Which values
-// are equal and which comes first: jsonb_order.h.
+// into it. The text is taken to be canonical; from text that is not, answers mean nothing, but
+// nothing is read beyond it and every function ends. Pure functions. Which values are equal and
+// which comes first: jsonb_order.h.
 #ifndef MILLRACE_COMMON_TYPES_JSONB_SCAN_H_
 #define MILLRACE_COMMON_TYPES_JSONB_SCAN_H_
 
@@ -25,12 +26,12 @@ size_t EndOfJsonb(std::string_view json, size_t at);
 template <typename Fn>
 void ForEachElement(std::string_view json, Fn&& fn) {
   size_t at = 1;
-  while (json[at] != ']') {
-    size_t end = EndOfJsonb(json, at);
-    if (!fn(json.substr(at, end - at))) {
+  while (at < json.size() && json[at] != ']') {
+    const size_t end = EndOfJsonb(json, at);
+    if (end == at || !fn(json.substr(at, end - at))) {
       return;
     }
-    at = json[end] == ',' ? end + 2 : end;
+    at = end < json.size() && json[end] == ',' ? end + 2 : end;
   }
 }
 
@@ -38,14 +39,17 @@ void ForEachElement(std::string_view json, Fn&& fn) {
 template <typename Fn>
 void ForEachMember(std::string_view json, Fn&& fn) {
   size_t at = 1;
-  while (json[at] != '}') {
-    size_t key_end = EndOfJsonb(json, at);
-    size_t value = key_end + 2;
-    size_t end = EndOfJsonb(json, value);
-    if (!fn(json.substr(at, key_end - at), json.substr(value, end - value))) {
+  while (at < json.size() && json[at] != '}') {
+    const size_t key_end = EndOfJsonb(json, at);
+    const size_t value = key_end + 2;
+    if (key_end == at || value >= json.size()) {
       return;
     }
-    at = json[end] == ',' ? end + 2 : end;
+    const size_t end = EndOfJsonb(json, value);
+    if (end == value || !fn(json.substr(at, key_end - at), json.substr(value, end - value))) {
+      return;
+    }
+    at = end < json.size() && json[end] == ',' ? end + 2 : end;
   }
 }
 
