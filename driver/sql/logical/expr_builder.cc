@@ -207,6 +207,17 @@ absl::StatusOr<std::vector<proto::Expr>> ExprBuilder::CoerceAll(
   return args;
 }
 
+absl::Status ExprBuilder::JoinMoments(std::vector<proto::Expr>* args) const {
+  const auto is = [&](size_t i, TypeId id) { return TypeOf((*args)[i]).id == id; };
+  for (size_t i = 0; i < args->size() && args->size() == 2 && !zone_.is_utc(); ++i) {
+    if (is(1 - i, TypeId::kTimestampTz) && (is(i, TypeId::kTimestamp) || is(i, TypeId::kDate))) {
+      ASSIGN_OR_RETURN((*args)[i], Coerce(std::move((*args)[i]), MakeType(TypeId::kTimestampTz),
+                                          CastContext::kImplicit));
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<proto::Expr> ExprBuilder::Operator(const std::string& symbol,
                                                   std::vector<proto::Expr> args,
                                                   int32_t position) const {
@@ -215,6 +226,7 @@ absl::StatusOr<proto::Expr> ExprBuilder::Operator(const std::string& symbol,
       ASSIGN_OR_RETURN(arg, Coerce(std::move(arg), kText, CastContext::kExplicit));
     }
   }
+  RETURN_IF_ERROR(JoinMoments(&args));
   std::vector<SqlType> types = TypesOf(args);
   WidenReal(args, &types);
   const std::vector<const ScalarFunction*> candidates = functions_.Scalars(symbol);

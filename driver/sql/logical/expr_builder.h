@@ -74,6 +74,9 @@ class ExprBuilder {
   proto::Expr CallInZone(const std::string& name, std::vector<proto::Expr> args,
                          const SqlType& result, int32_t position) const;
   proto::Expr ZoneLiteral(int32_t position) const;
+  // Of a timestamptz and a time without zone the latter becomes one too, by the script's zone: the
+  // operators on the two as they are take it for UTC.
+  absl::Status JoinMoments(std::vector<proto::Expr>* args) const;
   absl::Status UnknownFunction(const std::string& name, const std::vector<proto::Expr>& args,
                                int32_t position) const;
 
