@@ -372,12 +372,13 @@ void JobState::CheckStop() {
   if (Settling()) {
     return;  // ends by itself
   }
-  // Replays that only rebuild state need not be finished, nor anything that no executor works on.
+  // Replays that only rebuild state need not be finished, nor anything that no executor works on;
+  // and what was being settled will be settled again.
   const bool working =
       stage_ == Stage::kRunning && std::any_of(in_flight_.begin(), in_flight_.end(),
                                                [](const InFlight& b) { return !b.suppressed; });
   if (working || (stage_ == Stage::kRunning && in_flight_.empty() &&
-                  !(journaling_.empty() && SecureState()))) {
+                  !(journaling_.empty() && (options_.settle || SecureState())))) {
     return;
   }
   if (*stop_ == StopRequested::How::kDrain) {

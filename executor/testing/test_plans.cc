@@ -102,6 +102,7 @@ proto::JobPlan AggregatePlan(const TestPlanOptions& options, bool split_words,
                              const proto::AggregateCall& call, bool ordered, bool per_batch) {
   const proto::Field word = FieldOf("word", proto::TYPE_TEXT);
   const proto::Field partial = FieldOf("partial", call.result().kind());
+  const proto::Field weight = FieldOf("weight$", proto::TYPE_INT64);
   const proto::Field result = FieldOf("result", call.result().kind());
   const bool keyed = split_words;
   proto::JobPlan plan =
@@ -116,7 +117,8 @@ proto::JobPlan AggregatePlan(const TestPlanOptions& options, bool split_words,
     *function->add_args() = TextOf(" ");
     *function->add_columns() = word;
   }
-  proto::Operator* first = keyed ? source.Add({word, partial}) : source.Add({partial});
+  proto::Operator* first =
+      keyed ? source.Add({word, partial, weight}) : source.Add({partial, weight});
   *first->mutable_partial_aggregate()->add_aggregates() = call;
   proto::Operator* write = source.Add({});
   write->mutable_exchange_write()->set_exchange(0);
@@ -132,9 +134,9 @@ proto::JobPlan AggregatePlan(const TestPlanOptions& options, bool split_words,
     write->mutable_exchange_write()->add_keys(0);
     final_aggregate->set_key_count(1);
     *final_aggregate->add_keys() = word;
-    AddExchange(&plan, {word, partial}, ordered);
+    AddExchange(&plan, {word, partial, weight}, ordered);
   } else {
-    AddExchange(&plan, {partial}, ordered);
+    AddExchange(&plan, {partial, weight}, ordered);
   }
   second->set_retracts(!per_batch);
   keyed_stage.Add({})->mutable_sink_write()->set_sink(0);
