@@ -120,7 +120,7 @@ void JobSimulation::StartDriver(bool settle) {
 }
 
 void JobSimulation::Step() {
-  switch (Pick(22)) {
+  switch (Pick(20)) {
     case 0:
     case 1:
     case 2:
@@ -141,6 +141,7 @@ void JobSimulation::Step() {
     case 12:
     case 13:
       MakeDurable(1 + Pick(3));
+      FinishStoreWork(Pick(4));  // as fast as the journal, most often
       return;
     case 14:
     case 15:
@@ -149,10 +150,6 @@ void JobSimulation::Step() {
     case 16:
     case 17:
       AdvanceTime();
-      return;
-    case 18:
-    case 19:
-      FinishStoreWork(1 + Pick(3));
       return;
     default:
       if (Pick(12) == 0) {
