@@ -113,6 +113,10 @@ void SourceWatcher::Run() {
       if (now >= next_ends) {
         AskEnds();
         next_ends = absl::Now() + ends_interval();
+        // What was rotated or deleted may have a successor, which is not to wait for its turn.
+        if (std::exchange(saw_change_, false)) {
+          next_discovery = std::min(next_discovery, absl::Now());
+        }
       }
       if (now >= next_discovery) {
         Discover();
@@ -151,6 +155,8 @@ void SourceWatcher::AskEnds() {
     return;
   }
   for (size_t i = 0; ends.ok() && i < ends->size(); ++i) {
+    saw_change_ |= options_.discovery_interval < absl::InfiniteDuration() &&
+                   (!(*ends)[i].identity.empty() || (*ends)[i].phase == PartitionPhase::kGone);
     if (!(*ends)[i].identity.empty()) {
       known_[(*ends)[i].partition].identity = (*ends)[i].identity;
     }

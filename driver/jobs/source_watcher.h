@@ -96,6 +96,7 @@ class SourceWatcher {
   std::vector<PartitionName> partitions_;  // not retired
   std::unordered_map<PartitionName, KnownPartition> known_;
   std::map<PartitionName, int> missing_;  // how often in a row
+  bool saw_change_ = false;               // in what becomes of partitions: worth a discovery
   absl::Time next_topic_ids_ = absl::InfinitePast();
   absl::Status trouble_;
   int gone_reports_ = 0;

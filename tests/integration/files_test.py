@@ -79,11 +79,12 @@ class FollowTest(FilesCase):
         self.append("app.log", *lines[:100])
         self.follow(self.input / "app.log")
         for turn in range(1, 20):
+            if turn % 4 == 0:
+                # A file must be seen before it is rotated; what is appended to it now is then in the rotated file only.
+                wait_until(lambda seen=turn * 100: self.cli.records("job") >= seen, 60, "the log is read")
             self.append("app.log", *lines[turn * 100:turn * 100 + 80])
             if turn % 4 == 0:
-                # What has not been read by now is in the rotated file only.
                 self.rotate(cut)
-                wait_until(lambda seen=(turn - 1) * 100: self.cli.records("job") >= seen, 60, "the log is read")
             self.append("app.log", *lines[turn * 100 + 80:turn * 100 + 100])
             if turn == 10:
                 self.cluster.executors[0].kill()
