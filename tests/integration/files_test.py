@@ -150,8 +150,8 @@ class RunTest(FilesCase):
     """Runs that end, one after the other."""
 
     def run_once(self, path):
-        result = Cli().run("run", self.script(path, settings=f"SET checkpoint_location = '{self.directory / 'journal'}';"),
-                           "--name", "job")
+        settings = f"SET job_name = 'job';\nSET checkpoint_location = '{self.directory / 'journal'}';"
+        result = Cli().run("run", self.script(path, settings=settings))
         self.assertEqual(result.code, 0, result)
         return result
 
