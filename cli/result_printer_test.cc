@@ -84,11 +84,12 @@ TEST(ResultPrinterTest, JsonHasTheRowsThatAreReplacedAndTextHasNot) {
   EXPECT_EQ(Printed(results, OutputFormat::kTable),
             "-- batch 3, 2025-03-01 12:00:04+00, 1,000 records/s\n"
             "apple: 2\n\n");
-  EXPECT_EQ(Printed(results, OutputFormat::kJson),
-            "{\"batch\":3,\"time\":\"2025-03-01T12:00:04+00:00\",\"table\":\"counts\",\"weight\":-1,"
-            "\"row\":{\"word\":\"apple\",\"count\":1}}\n"
-            "{\"batch\":3,\"time\":\"2025-03-01T12:00:04+00:00\",\"table\":\"counts\",\"weight\":1,"
-            "\"row\":{\"word\":\"apple\",\"count\":2}}\n");
+  EXPECT_EQ(
+      Printed(results, OutputFormat::kJson),
+      "{\"batch\":3,\"time\":\"2025-03-01T12:00:04+00:00\",\"table\":\"counts\",\"weight\":-1,"
+      "\"row\":{\"word\":\"apple\",\"count\":1}}\n"
+      "{\"batch\":3,\"time\":\"2025-03-01T12:00:04+00:00\",\"table\":\"counts\",\"weight\":1,"
+      "\"row\":{\"word\":\"apple\",\"count\":2}}\n");
 }
 
 TEST(ResultPrinterTest, MoreColumnsByTabsElseAlignedUnderTheirNames) {
