@@ -50,7 +50,8 @@ std::vector<std::string> MembersOf(const proto::StartEpoch& start) {
 
 // The next epoch, which may have begun at once.
 void NextEpoch(Play* play) {
-  if (!play->state().message().empty()) {
+  constexpr int64_t kLongestPauseUs = 10 * kSecondUs;
+  if (play->state().next_wakeup_us() <= play->now_us + kLongestPauseUs) {
     play->At(play->state().next_wakeup_us());
   }
 }

@@ -277,11 +277,11 @@ void JobRegistry::AppendCancellation(const JobPtr& job, std::shared_ptr<Occasion
   proto::JournalRecord record;
   *record.mutable_job_ended() = job->Cancellation();
   HitBeforeAppend(record.record_case());
-  const auto end = [this, job, hold = std::make_shared<NameHold>(this, job->name()),
-                    cancelled](const absl::Status& written) {
+  const auto end = [this, job, cancelled](const absl::Status& written) {
     if (written.ok() && !job->MarkCancelled()) {
       jobs_.erase(job->id());
     }
+    held_names_.erase(job->name());
     cancelled->Happen(written);
   };
   context_->journal->Append({std::move(record)},

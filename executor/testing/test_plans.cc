@@ -1,6 +1,7 @@
 #include "executor/testing/test_plans.h"
 
 #include <utility>
+#include <vector>
 
 namespace millrace {
 namespace {
@@ -42,7 +43,7 @@ class StageBuilder {
     stage_->set_id(static_cast<uint32_t>(plan->stages_size() - 1));
   }
   proto::Stage* stage() { return stage_; }
-  proto::Operator* Add(std::initializer_list<proto::Field> output) {
+  proto::Operator* Add(const std::vector<proto::Field>& output) {
     proto::Operator* op = stage_->add_operators();
     op->set_id((*next_id_)++);
     op->set_name("test-" + std::to_string(op->id()));
@@ -85,7 +86,7 @@ proto::JobPlan BasePlan(const TestPlanOptions& options,
   return plan;
 }
 
-void AddExchange(proto::JobPlan* plan, std::initializer_list<proto::Field> columns, bool ordered) {
+void AddExchange(proto::JobPlan* plan, const std::vector<proto::Field>& columns, bool ordered) {
   proto::Exchange* exchange = plan->add_exchanges();
   exchange->set_id(static_cast<uint32_t>(plan->exchanges_size() - 1));
   exchange->set_ordered(ordered);
@@ -96,13 +97,25 @@ void AddExchange(proto::JobPlan* plan, std::initializer_list<proto::Field> colum
 
 const proto::Field kLine = FieldOf("line", proto::TYPE_TEXT);
 
+// What a partial aggregate adds to the keys: the function's partial columns, then the weight.
+std::vector<proto::Field> PartialFields(const proto::AggregateCall& call) {
+  std::vector<proto::Field> fields;
+  if (call.function() == "string_agg") {
+    fields.push_back(FieldOf("text", proto::TYPE_BYTEA));
+    fields.push_back(FieldOf("delimiter", proto::TYPE_INT64));
+  } else {
+    fields.push_back(FieldOf("count", proto::TYPE_INT64));
+  }
+  fields.push_back(FieldOf("weight", proto::TYPE_INT64));
+  return fields;
+}
+
 // source → partial aggregate of `call` by the first `keys` columns → exchange → final aggregate →
 // sink.
 proto::JobPlan AggregatePlan(const TestPlanOptions& options, bool split_words,
                              const proto::AggregateCall& call, bool ordered, bool per_batch) {
   const proto::Field word = FieldOf("word", proto::TYPE_TEXT);
-  const proto::Field partial = FieldOf("partial", call.result().kind());
-  const proto::Field weight = FieldOf("weight$", proto::TYPE_INT64);
+  std::vector<proto::Field> partial = PartialFields(call);
   const proto::Field result = FieldOf("result", call.result().kind());
   const bool keyed = split_words;
   proto::JobPlan plan =
@@ -117,8 +130,10 @@ proto::JobPlan AggregatePlan(const TestPlanOptions& options, bool split_words,
     *function->add_args() = TextOf(" ");
     *function->add_columns() = word;
   }
-  proto::Operator* first =
-      keyed ? source.Add({word, partial, weight}) : source.Add({partial, weight});
+  if (keyed) {
+    partial.insert(partial.begin(), word);
+  }
+  proto::Operator* first = source.Add(partial);
   *first->mutable_partial_aggregate()->add_aggregates() = call;
   proto::Operator* write = source.Add({});
   write->mutable_exchange_write()->set_exchange(0);
@@ -134,10 +149,8 @@ proto::JobPlan AggregatePlan(const TestPlanOptions& options, bool split_words,
     write->mutable_exchange_write()->add_keys(0);
     final_aggregate->set_key_count(1);
     *final_aggregate->add_keys() = word;
-    AddExchange(&plan, {word, partial, weight}, ordered);
-  } else {
-    AddExchange(&plan, {partial, weight}, ordered);
   }
+  AddExchange(&plan, partial, ordered);
   second->set_retracts(!per_batch);
   keyed_stage.Add({})->mutable_sink_write()->set_sink(0);
   plan.set_running_state(!per_batch);

@@ -230,21 +230,6 @@ void JobSimulation::AddExecutor() {
   TellMembers();
 }
 
-void JobSimulation::LoseNewestSnapshot() {
-  const std::deque<proto::Snapshot>& kept = state_->history().snapshots();
-  if (kept.empty() || kept.size() == 1) {
-    return;
-  }
-  const proto::SnapshotLayer& last = kept.back().layers(kept.back().layers_size() - 1);
-  const bool shared = std::any_of(kept.front().layers().begin(), kept.front().layers().end(),
-                                  [&](const auto& l) { return l.batch() == last.batch(); });
-  if (!shared && last.files_size() > 0) {
-    world_.store.erase(last.files(0).name());
-    ++lost_snapshots;
-    StartDriver(/*settle=*/false);
-  }
-}
-
 // A batch that is out in part may then need more than there is: it must wait until there is.
 void JobSimulation::ChangeMemory() {
   if (memory_changes_) {

@@ -1,11 +1,27 @@
-// The simulated driver's looks at the store of snapshots. They take their time, and see what is
-// there when they are made.
+// The store of snapshots in a simulation: what it loses, and the driver's looks at it. They take
+// their time, and see what is there when they are made.
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "driver/batch/testing/job_simulation.h"
 
 namespace millrace {
+
+void JobSimulation::LoseNewestSnapshot() {
+  const std::deque<proto::Snapshot>& kept = state_->history().snapshots();
+  if (kept.empty() || kept.size() == 1) {
+    return;
+  }
+  const proto::SnapshotLayer& last = kept.back().layers(kept.back().layers_size() - 1);
+  const bool shared = std::any_of(kept.front().layers().begin(), kept.front().layers().end(),
+                                  [&](const auto& l) { return l.batch() == last.batch(); });
+  if (!shared && last.files_size() > 0) {
+    world_.store.erase(last.files(0).name());
+    ++lost_snapshots;
+    StartDriver(/*settle=*/false);
+  }
+}
 
 void JobSimulation::Take(MarkStore& mark) {
   store_work_.push_back([this, epoch = mark.epoch] {
