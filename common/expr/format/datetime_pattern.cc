@@ -8,7 +8,7 @@
 
 #include "absl/strings/ascii.h"
 #include "common/base/status.h"
-#include "common/expr/text/utf8.h"
+#include "common/expr/format/pattern_text.h"
 
 namespace millrace {
 namespace {
@@ -122,24 +122,8 @@ bool TakePrefix(std::string_view* rest, std::string_view upper, std::string_view
 DateTimePiece TextPiece(std::string_view* rest, DateTimePiece::Kind kind) {
   DateTimePiece piece;
   piece.kind = kind;
-  const size_t size = std::min(FirstCharBytes(*rest), rest->size());
-  piece.text = std::string(rest->substr(0, size));
-  rest->remove_prefix(size);
+  piece.text = TakePatternChar(rest);
   return piece;
-}
-
-// Behind an opening quote.
-void TakeQuoted(std::string_view* rest, std::vector<DateTimePiece>* pieces) {
-  while (!rest->empty()) {
-    if ((*rest)[0] == '"') {
-      rest->remove_prefix(1);
-      return;
-    }
-    if ((*rest)[0] == '\\' && rest->size() > 1) {
-      rest->remove_prefix(1);
-    }
-    pieces->push_back(TextPiece(rest, DateTimePiece::Kind::kText));
-  }
 }
 
 // A field with what stands before and behind it; nothing if there is none. What has been taken of a
@@ -177,7 +161,9 @@ std::vector<DateTimePiece> ParseDateTimePattern(std::string_view pattern) {
       pieces.push_back(*std::move(field));
     } else if (pattern.starts_with('"')) {
       pattern.remove_prefix(1);
-      TakeQuoted(&pattern, &pieces);
+      while (NextQuoted(&pattern)) {
+        pieces.push_back(TextPiece(&pattern, DateTimePiece::Kind::kText));
+      }
     } else if (!pattern.empty()) {
       if (pattern.starts_with("\\\"")) {
         pattern.remove_prefix(1);

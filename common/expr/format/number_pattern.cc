@@ -6,7 +6,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "common/base/status.h"
-#include "common/expr/text/utf8.h"
+#include "common/expr/format/pattern_text.h"
 
 namespace millrace {
 namespace {
@@ -50,7 +50,10 @@ class PatternReader {
           out_.pieces.push_back({.part = keyword->part, .lower = lower, .text = {}});
         }
       } else if (rest[0] == '"') {
-        TakeQuoted(&rest);
+        rest.remove_prefix(1);
+        while (NextQuoted(&rest)) {
+          TakeText(&rest);
+        }
       } else {
         if (rest.starts_with("\\\"")) {
           rest.remove_prefix(1);
@@ -63,24 +66,7 @@ class PatternReader {
 
  private:
   void TakeText(std::string_view* rest) {
-    const size_t size = std::min(FirstCharBytes(*rest), rest->size());
-    out_.pieces.push_back(
-        {.part = Part::kText, .lower = false, .text = std::string(rest->substr(0, size))});
-    rest->remove_prefix(size);
-  }
-
-  void TakeQuoted(std::string_view* rest) {
-    rest->remove_prefix(1);
-    while (!rest->empty()) {
-      if ((*rest)[0] == '"') {
-        rest->remove_prefix(1);
-        return;
-      }
-      if ((*rest)[0] == '\\' && rest->size() > 1) {
-        rest->remove_prefix(1);
-      }
-      TakeText(rest);
-    }
+    out_.pieces.push_back({.part = Part::kText, .lower = false, .text = TakePatternChar(rest)});
   }
 
   absl::Status Take(Part part) {
