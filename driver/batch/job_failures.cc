@@ -59,7 +59,7 @@ void JobState::Fail(const absl::Status& cause, FailureKind kind, const std::stri
     return;
   }
   if (smaller) {
-    Retry(words, 0);
+    Retry(words, failures_.in_a_row, 0);
     return;
   }
   if (kind == FailureKind::kCertain ||
@@ -68,16 +68,16 @@ void JobState::Fail(const absl::Status& cause, FailureKind kind, const std::stri
     return;
   }
   ++failures_.in_a_row;
-  Retry(words, BackoffUs(failures_.in_a_row));
+  Retry(words, failures_.in_a_row, BackoffUs(failures_.in_a_row));
 }
 
-void JobState::Retry(const std::string& words, int64_t backoff_us) {
+void JobState::Retry(const std::string& words, int times, int64_t backoff_us) {
   ++restarts_;
   epoch_reason_ = words;
   epoch_is_restart_ = true;
-  message_ = failures_.in_a_row > 1 ? absl::StrCat("restarts, ", failures_.in_a_row,
-                                                   " times by now without progress: ", words)
-                                    : absl::StrCat("restarts: ", words);
+  message_ = times > 1
+                 ? absl::StrCat("restarts, ", times, " times by now without progress: ", words)
+                 : absl::StrCat("restarts: ", words);
   stage_ = Stage::kWaitingToRetry;
   retry_at_us_ = now_.mono_us + backoff_us;
 }

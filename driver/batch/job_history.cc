@@ -6,6 +6,28 @@
 #include "common/base/status.h"
 
 namespace millrace {
+namespace {
+
+constexpr char kOnDataLoss[] = "on_data_loss";
+constexpr char kOnLostMarker[] = "on_lost_marker";
+
+// Table by table, what `next` says of the option.
+template <typename Tables>
+void TakeOption(const char* option, const Tables& next, Tables* now) {
+  for (int i = 0; i < std::min(now->size(), next.size()); ++i) {
+    const auto wanted = next[i].options().find(option);
+    if (wanted != next[i].options().end()) {
+      (*(*now)[i].mutable_options())[option] = wanted->second;
+    }
+  }
+}
+
+}  // namespace
+
+bool SkipsLostData(const proto::Source& table) {
+  const auto choice = table.options().find(kOnDataLoss);
+  return choice != table.options().end() && choice->second == "skip";
+}
 
 const std::string& JobIdOf(const proto::JournalRecord& record) {
   static const std::string* const none = new std::string();
@@ -342,21 +364,9 @@ void JobHistory::Reopen(uint32_t ordinal) {
 }
 
 void JobHistory::TakeWayOut(const proto::JobPlan& next) {
-  constexpr char kOption[] = "on_lost_marker";
   proto::JobPlan* const now = submitted_.mutable_plan();
-  for (int i = 0; i < std::min(now->sinks_size(), next.sinks_size()); ++i) {
-    const auto wanted = next.sinks(i).options().find(kOption);
-    if (wanted != next.sinks(i).options().end()) {
-      (*now->mutable_sinks(i)->mutable_options())[kOption] = wanted->second;
-    }
-  }
-  constexpr char kLoss[] = "on_data_loss";
-  for (int i = 0; i < std::min(now->sources_size(), next.sources_size()); ++i) {
-    const auto wanted = next.sources(i).options().find(kLoss);
-    if (wanted != next.sources(i).options().end()) {
-      (*now->mutable_sources(i)->mutable_options())[kLoss] = wanted->second;
-    }
-  }
+  TakeOption(kOnLostMarker, next.sinks(), now->mutable_sinks());
+  TakeOption(kOnDataLoss, next.sources(), now->mutable_sources());
 }
 
 // A plan without state that a later one could go on with: no snapshot of before is ever restored,

@@ -29,6 +29,9 @@ namespace millrace {
 // Newer plans are refused by number.
 inline constexpr uint32_t kPlanFormatVersion = 1;
 
+// Whether the table's option on_data_loss lets the job go on without what is lost; by default not.
+bool SkipsLostData(const proto::Source& table);
+
 // A partition of the job. Its ordinal is its index in JobHistory::partitions().
 struct JobPartition {
   uint32_t source = 0;

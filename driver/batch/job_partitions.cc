@@ -162,10 +162,8 @@ int64_t JobState::ReadableEnd(const Partition& partition) {
   return std::min(partition.stable_end, partition.stop_at);
 }
 
-bool JobState::SkipsLostData(uint32_t source) const {
-  const auto& options = history_.plan().sources(static_cast<int>(source)).options();
-  const auto choice = options.find("on_data_loss");
-  return choice != options.end() && choice->second == "skip";
+bool JobState::SkipsLostDataOf(uint32_t source) const {
+  return SkipsLostData(history_.plan().sources(static_cast<int>(source)));
 }
 
 void JobState::RetireOrEnd(uint32_t ordinal, proto::PartitionsChanged* changed) {
@@ -175,7 +173,7 @@ void JobState::RetireOrEnd(uint32_t ordinal, proto::PartitionsChanged* changed) 
   if (unread && !partition.gone) {
     return;  // it is planned like any other
   }
-  if (unread && !SkipsLostData(partition.source)) {
+  if (unread && !SkipsLostDataOf(partition.source)) {
     EndForLostData(partition.source, partition.name, partition.why, partition.planned_to, end);
     return;
   }
@@ -194,7 +192,7 @@ void JobState::RetireOrEnd(uint32_t ordinal, proto::PartitionsChanged* changed) 
 
 void JobState::DropGoneUnplanned() {
   for (const UnplannedPartition& one : unplanned_) {
-    if (one.gone && one.stable_end > one.start && !SkipsLostData(one.source)) {
+    if (one.gone && one.stable_end > one.start && !SkipsLostDataOf(one.source)) {
       EndForLostData(one.source, one.name, one.why, one.start, one.stable_end);
       return;
     }

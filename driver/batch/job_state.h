@@ -302,7 +302,7 @@ class JobState {
   static int64_t PlannableEnd(const Partition& partition) {
     return partition.retired || partition.gone ? partition.planned_to : ReadableEnd(partition);
   }
-  bool SkipsLostData(uint32_t source) const;
+  bool SkipsLostDataOf(uint32_t source) const;
   void RetireOrEnd(uint32_t ordinal, proto::PartitionsChanged* changed);
   void DropGoneUnplanned();
   void EndForLostData(uint32_t source, const std::string& name, const std::string& why,
@@ -336,7 +336,8 @@ class JobState {
   void OnEpochFailed(size_t member, const proto::EpochFailed& failed);
   void Fail(const absl::Status& cause, FailureKind kind, const std::string& who,
             BatchId batch = BatchId(0));
-  void Retry(const std::string& words, int64_t backoff_us);
+  // Begins an epoch anew after the pause; `times` in a row by now, as the job's message says.
+  void Retry(const std::string& words, int times, int64_t backoff_us);
   // Whether a smaller batch, or the same one alone, may do where `batch` needs too much memory;
   // arranges for that. `words` become those of the record if it has no more than one.
   bool PlanSmaller(BatchId batch, std::string* words);

@@ -123,13 +123,8 @@ void JobState::RetryForStore(const std::string& words) {
     return;
   }
   ++store_failures_;
-  ++restarts_;
   store_trouble_ = words;
-  epoch_reason_ = words;
-  epoch_is_restart_ = true;
-  message_ = absl::StrCat("restarts: ", words);
-  stage_ = Stage::kWaitingToRetry;
-  retry_at_us_ = now_.mono_us + BackoffUs(store_failures_);
+  Retry(words, 1, BackoffUs(store_failures_));
 }
 
 bool JobState::IsShunned(const ExecutorId& id) const {

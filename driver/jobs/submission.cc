@@ -166,9 +166,7 @@ absl::Status RetireGone(const std::vector<size_t>& ordinals, const proto::Source
       continue;
     }
     const int64_t end = std::max(known.seen_to()[ordinal], ends[i].stable_end.value());
-    const auto choice = table.options().find("on_data_loss");
-    const bool skip = choice != table.options().end() && choice->second == "skip";
-    if (known.planned_to()[ordinal] < end && !skip) {
+    if (known.planned_to()[ordinal] < end && !SkipsLostData(table)) {
       return absl::FailedPreconditionError(absl::StrCat(
           "partition ", names[i], ": ", ends[i].why, " before offsets [",
           known.planned_to()[ordinal], ", ", end,
