@@ -12,29 +12,9 @@
 
 #include "common/types/text_format.h"
 #include "connectors/format.h"
+#include "connectors/table_testing.h"
 
 namespace millrace {
-
-using Columns = std::vector<std::pair<std::string, proto::TypeKind>>;
-using Options = std::vector<std::pair<std::string, std::string>>;
-
-inline proto::Source Table(const Columns& columns, const Options& options = {}) {
-  proto::Source source;
-  source.set_table("t");
-  for (const auto& [name, type] : columns) {
-    proto::Field* declared = source.add_declared();
-    declared->set_name(name);
-    declared->mutable_type()->set_kind(type);
-    proto::SourceColumn* column = source.add_columns();
-    column->set_name(name);
-    column->mutable_type()->set_kind(type);
-    column->set_declared(source.declared_size() - 1);
-  }
-  for (const auto& [name, value] : options) {
-    (*source.mutable_options())[name] = value;
-  }
-  return source;
-}
 
 inline proto::Sink Target(const Columns& columns, const Options& options = {}) {
   proto::Sink sink;

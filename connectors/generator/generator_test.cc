@@ -11,29 +11,14 @@
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "common/types/text_format.h"
+#include "connectors/table_testing.h"
 
 namespace millrace {
 namespace {
 
-using Options = std::vector<std::pair<std::string, std::string>>;
-
-proto::Source Table(const std::vector<std::pair<std::string, proto::TypeKind>>& columns,
-                    const Options& options) {
-  proto::Source source;
-  source.set_table("t");
+proto::Source GeneratorTable(const Columns& columns, const Options& options) {
+  proto::Source source = Table(columns, options);
   source.set_connector("generator");
-  for (const auto& [name, type] : columns) {
-    proto::Field* declared = source.add_declared();
-    declared->set_name(name);
-    declared->mutable_type()->set_kind(type);
-    proto::SourceColumn* column = source.add_columns();
-    column->set_name(name);
-    column->mutable_type()->set_kind(type);
-    column->set_declared(source.declared_size() - 1);
-  }
-  for (const auto& [name, value] : options) {
-    (*source.mutable_options())[name] = value;
-  }
   return source;
 }
 
@@ -65,9 +50,9 @@ class StoppedClock : public Clock {
 };
 
 TEST(Generator, SequencesAreDenseOverAllPartitions) {
-  proto::Source source =
-      Table({{"n", proto::TYPE_INT64}, {"at", proto::TYPE_TIMESTAMP}},
-            {{"partitions", "2"}, {"rows", "10"}, {"min.n", "100"}, {"min.at", "2026-01-01"}});
+  proto::Source source = GeneratorTable(
+      {{"n", proto::TYPE_INT64}, {"at", proto::TYPE_TIMESTAMP}},
+      {{"partitions", "2"}, {"rows", "10"}, {"min.n", "100"}, {"min.at", "2026-01-01"}});
   auto first = Generate(source, "generator/0", 0, 5);
   EXPECT_EQ(first[0], (std::vector<std::string>{"100", "102", "104", "106", "108"}));
   EXPECT_EQ(first[1][1], "2026-01-01 00:00:02");
@@ -79,30 +64,30 @@ TEST(Generator, ValuesDependOnSeedPartitionAndOffsetOnly) {
   Options options = {{"partitions", "2"}, {"rows", "2000"}, {"seed", "7"}};
   std::vector<std::pair<std::string, proto::TypeKind>> columns = {{"r", proto::TYPE_FLOAT64},
                                                                   {"t", proto::TYPE_TEXT}};
-  auto whole = Generate(Table(columns, options), "generator/0", 0, 1000);
-  auto part = Generate(Table(columns, options), "generator/0", 600, 700);
+  auto whole = Generate(GeneratorTable(columns, options), "generator/0", 0, 1000);
+  auto part = Generate(GeneratorTable(columns, options), "generator/0", 600, 700);
   for (size_t column = 0; column < 2; ++column) {
     EXPECT_EQ(part[column],
               std::vector<std::string>(whole[column].begin() + 600, whole[column].begin() + 700));
   }
-  EXPECT_NE(whole, Generate(Table(columns, options), "generator/1", 0, 1000));
+  EXPECT_NE(whole, Generate(GeneratorTable(columns, options), "generator/1", 0, 1000));
   options[2].second = "8";
-  EXPECT_NE(whole, Generate(Table(columns, options), "generator/0", 0, 1000));
+  EXPECT_NE(whole, Generate(GeneratorTable(columns, options), "generator/0", 0, 1000));
 }
 
 TEST(Generator, RandomValuesStayInTheirBoundsAndFillThem) {
-  proto::Source source = Table({{"i", proto::TYPE_INT32},
-                                {"d", proto::TYPE_FLOAT64},
-                                {"k", proto::TYPE_TEXT},
-                                {"b", proto::TYPE_BOOL}},
-                               {{"rows", "2000"},
-                                {"kind.i", "random"},
-                                {"min.i", "-3"},
-                                {"max.i", "3"},
-                                {"min.d", "10"},
-                                {"max.d", "11"},
-                                {"cardinality.k", "5"},
-                                {"length.k", "20"}});
+  proto::Source source = GeneratorTable({{"i", proto::TYPE_INT32},
+                                         {"d", proto::TYPE_FLOAT64},
+                                         {"k", proto::TYPE_TEXT},
+                                         {"b", proto::TYPE_BOOL}},
+                                        {{"rows", "2000"},
+                                         {"kind.i", "random"},
+                                         {"min.i", "-3"},
+                                         {"max.i", "3"},
+                                         {"min.d", "10"},
+                                         {"max.d", "11"},
+                                         {"cardinality.k", "5"},
+                                         {"length.k", "20"}});
   auto columns = Generate(source, "generator/0", 0, 2000);
   std::set<std::string> integers(columns[0].begin(), columns[0].end());
   EXPECT_EQ(integers, (std::set<std::string>{"-3", "-2", "-1", "0", "1", "2", "3"}));
@@ -121,7 +106,7 @@ TEST(Generator, RandomValuesStayInTheirBoundsAndFillThem) {
 }
 
 TEST(Generator, WordsComeFromAVocabulary) {
-  proto::Source source = Table(
+  proto::Source source = GeneratorTable(
       {{"line", proto::TYPE_TEXT}},
       {{"rows", "2000"}, {"kind.line", "words"}, {"cardinality.line", "50"}, {"length.line", "6"}});
   std::set<std::string> vocabulary;
@@ -139,7 +124,7 @@ TEST(Generator, EndsGrowWithTheClock) {
   clock.now_ns = 5000000000;
   auto connector = NewGeneratorSourceConnector(&clock);
   proto::Source source =
-      Table({{"n", proto::TYPE_INT64}}, {{"rows_per_second", "100"}, {"partitions", "2"}});
+      GeneratorTable({{"n", proto::TYPE_INT64}}, {{"rows_per_second", "100"}, {"partitions", "2"}});
   auto enumerator = connector->CreateEnumerator(source, SourceContext{});
   ASSERT_TRUE(enumerator.ok());
   std::vector<PartitionName> partitions = *(*enumerator)->Discover(absl::Seconds(1));
@@ -165,7 +150,7 @@ TEST(Generator, EndsGrowWithTheClock) {
 TEST(Generator, RefusesOptionsThatDoNotFit) {
   auto connector = NewGeneratorSourceConnector();
   auto refusal = [&](proto::TypeKind type, const Options& options) {
-    return std::string(connector->Validate(Table({{"col", type}}, options)).message());
+    return std::string(connector->Validate(GeneratorTable({{"col", type}}, options)).message());
   };
   EXPECT_TRUE(
       absl::StrContains(refusal(proto::TYPE_INT32, {{"kind.col", "words"}}), "words are text"));

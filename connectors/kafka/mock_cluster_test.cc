@@ -18,6 +18,7 @@
 #include "absl/time/clock.h"
 #include "connectors/all.h"
 #include "connectors/kafka/admin.h"
+#include "connectors/table_testing.h"
 
 namespace millrace {
 namespace {
@@ -46,6 +47,28 @@ void ProduceAt(const std::string& bootstrap_servers, const std::string& topic,
   rd_kafka_destroy(producer);
 }
 
+// Topic test, and topic out.
+proto::Source RawSource(const std::string& bootstrap_servers) {
+  proto::Source source = Table({{"value", proto::TYPE_TEXT}},
+                               {{"bootstrap.servers", bootstrap_servers}, {"topic", "test"}});
+  source.set_connector("kafka");
+  source.set_format("raw");
+  return source;
+}
+
+proto::Sink RawSink(const std::string& bootstrap_servers) {
+  proto::Sink sink;
+  sink.set_table("out");
+  sink.set_connector("kafka");
+  sink.set_format("raw");
+  (*sink.mutable_options())["bootstrap.servers"] = bootstrap_servers;
+  (*sink.mutable_options())["topic"] = "out";
+  proto::Field* column = sink.add_columns();
+  column->set_name("value");
+  column->mutable_type()->set_kind(proto::TYPE_TEXT);
+  return sink;
+}
+
 TEST(MockKafkaCluster, CarriesLinesFromTheSteadyProducerToTheSource) {
   auto cluster = StartMockKafkaCluster();
   ASSERT_TRUE(cluster.ok()) << cluster.status();
@@ -55,18 +78,7 @@ TEST(MockKafkaCluster, CarriesLinesFromTheSteadyProducerToTheSource) {
   ASSERT_TRUE(producer.ok()) << producer.status();
 
   auto registry = BuiltInConnectors();
-  proto::Source source;
-  source.set_table("lines");
-  source.set_connector("kafka");
-  source.set_format("raw");
-  (*source.mutable_options())["bootstrap.servers"] = (*cluster)->bootstrap_servers();
-  (*source.mutable_options())["topic"] = "test";
-  proto::Field* declared = source.add_declared();
-  declared->set_name("value");
-  declared->mutable_type()->set_kind(proto::TYPE_TEXT);
-  proto::SourceColumn* column = source.add_columns();
-  column->set_name("value");
-  column->mutable_type()->set_kind(proto::TYPE_TEXT);
+  const proto::Source source = RawSource((*cluster)->bootstrap_servers());
   const SourceConnector* connector = *registry->Source("kafka");
   ASSERT_TRUE(connector->Validate(source).ok()) << connector->Validate(source);
   SourceContext context{.job_name = "demo"};
@@ -109,15 +121,7 @@ TEST(MockKafkaCluster, TakesWhatTheSinkWrites) {
   ASSERT_TRUE(cluster.ok()) << cluster.status();
   ASSERT_TRUE((*cluster)->CreateTopic("out", 1).ok());
   auto registry = BuiltInConnectors();
-  proto::Sink sink;
-  sink.set_table("out");
-  sink.set_connector("kafka");
-  sink.set_format("raw");
-  (*sink.mutable_options())["bootstrap.servers"] = (*cluster)->bootstrap_servers();
-  (*sink.mutable_options())["topic"] = "out";
-  proto::Field* column = sink.add_columns();
-  column->set_name("value");
-  column->mutable_type()->set_kind(proto::TYPE_TEXT);
+  const proto::Sink sink = RawSink((*cluster)->bootstrap_servers());
   const SinkConnector* connector = *registry->Sink("kafka");
   SinkContext context{.incarnation = "demo"};
   for (int64_t batch = 1; batch <= 2; ++batch) {
@@ -152,15 +156,7 @@ TEST(MockKafkaCluster, MarkersAreRenewedByBatchTime) {
   ASSERT_TRUE(cluster.ok()) << cluster.status();
   ASSERT_TRUE((*cluster)->CreateTopic("out", 1).ok());
   auto registry = BuiltInConnectors();
-  proto::Sink sink;
-  sink.set_table("out");
-  sink.set_connector("kafka");
-  sink.set_format("raw");
-  (*sink.mutable_options())["bootstrap.servers"] = (*cluster)->bootstrap_servers();
-  (*sink.mutable_options())["topic"] = "out";
-  proto::Field* column = sink.add_columns();
-  column->set_name("value");
-  column->mutable_type()->set_kind(proto::TYPE_TEXT);
+  const proto::Sink sink = RawSink((*cluster)->bootstrap_servers());
   auto writer =
       (*registry->Sink("kafka"))
           ->CreateWriter(sink,
@@ -188,16 +184,8 @@ TEST(MockKafkaCluster, ARecordWhoseTimestampIsOutOfRangeIsAnErrorOnlyIfItsTimeIs
   auto registry = BuiltInConnectors();
   const SourceConnector* connector = *registry->Source("kafka");
   for (const char* name : {"value", "_timestamp"}) {
-    proto::Source source;
-    source.set_table("lines");
-    source.set_connector("kafka");
-    source.set_format("raw");
-    (*source.mutable_options())["bootstrap.servers"] = (*cluster)->bootstrap_servers();
-    (*source.mutable_options())["topic"] = "test";
-    proto::Field* declared = source.add_declared();
-    declared->set_name("value");
-    declared->mutable_type()->set_kind(proto::TYPE_TEXT);
-    proto::SourceColumn* column = source.add_columns();
+    proto::Source source = RawSource((*cluster)->bootstrap_servers());
+    proto::SourceColumn* column = source.mutable_columns(0);
     const bool reads_time = name[0] == '_';
     column->set_name(name);
     column->set_declared(reads_time ? -1 : 0);

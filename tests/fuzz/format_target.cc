@@ -9,6 +9,7 @@
 #include "common/base/check.h"
 #include "common/base/excerpt.h"
 #include "common/types/text_format.h"
+#include "connectors/table_testing.h"
 
 namespace millrace {
 namespace {
@@ -26,29 +27,18 @@ std::unique_ptr<char[]> Copy(std::string_view text) {
 }  // namespace
 
 proto::Source TableOfAllTypes(const std::string& format) {
-  proto::Source table;
-  table.set_table("t");
+  proto::Source table = Table({{"b", proto::TYPE_BOOL},
+                               {"i", proto::TYPE_INT32},
+                               {"l", proto::TYPE_INT64},
+                               {"d", proto::TYPE_FLOAT64},
+                               {"n", proto::TYPE_NUMERIC},
+                               {"t", proto::TYPE_TEXT},
+                               {"y", proto::TYPE_BYTEA},
+                               {"a", proto::TYPE_DATE},
+                               {"z", proto::TYPE_TIMESTAMPTZ},
+                               {"v", proto::TYPE_INTERVAL},
+                               {"j", proto::TYPE_JSONB}});
   table.set_format(format);
-  for (const auto& [name, kind] :
-       std::vector<std::pair<std::string, proto::TypeKind>>{{"b", proto::TYPE_BOOL},
-                                                            {"i", proto::TYPE_INT32},
-                                                            {"l", proto::TYPE_INT64},
-                                                            {"d", proto::TYPE_FLOAT64},
-                                                            {"n", proto::TYPE_NUMERIC},
-                                                            {"t", proto::TYPE_TEXT},
-                                                            {"y", proto::TYPE_BYTEA},
-                                                            {"a", proto::TYPE_DATE},
-                                                            {"z", proto::TYPE_TIMESTAMPTZ},
-                                                            {"v", proto::TYPE_INTERVAL},
-                                                            {"j", proto::TYPE_JSONB}}) {
-    proto::Field* declared = table.add_declared();
-    declared->set_name(name);
-    declared->mutable_type()->set_kind(kind);
-    proto::SourceColumn* column = table.add_columns();
-    column->set_name(name);
-    column->mutable_type()->set_kind(kind);
-    column->set_declared(table.declared_size() - 1);
-  }
   return table;
 }
 

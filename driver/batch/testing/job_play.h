@@ -151,39 +151,27 @@ class Play {
     Report(from, std::move(message));
   }
   void Failed(const std::string& from, bool retryable, const std::string& words) {
-    proto::ExecutorMessage message;
-    message.mutable_epoch_failed()->set_epoch(state_.epoch().value());
-    message.mutable_epoch_failed()->set_code(static_cast<int>(absl::StatusCode::kUnavailable));
-    message.mutable_epoch_failed()->set_message(words);
-    message.mutable_epoch_failed()->set_retryable(retryable);
-    Report(from, std::move(message));
+    proto::EpochFailed failed;
+    failed.set_retryable(retryable);
+    Failed(from, absl::StatusCode::kUnavailable, words, std::move(failed));
   }
   void FailedToRestore(const std::string& from, const std::string& words) {
-    proto::ExecutorMessage message;
-    message.mutable_epoch_failed()->set_epoch(state_.epoch().value());
-    message.mutable_epoch_failed()->set_code(static_cast<int>(absl::StatusCode::kDataLoss));
-    message.mutable_epoch_failed()->set_restore_failed(true);
-    message.mutable_epoch_failed()->set_message(words);
-    Report(from, std::move(message));
+    proto::EpochFailed failed;
+    failed.set_restore_failed(true);
+    Failed(from, absl::StatusCode::kDataLoss, words, std::move(failed));
   }
   void SeesNoStore(const std::string& from, const std::string& words) {
-    proto::ExecutorMessage message;
-    message.mutable_epoch_failed()->set_epoch(state_.epoch().value());
-    message.mutable_epoch_failed()->set_code(static_cast<int>(absl::StatusCode::kNotFound));
-    message.mutable_epoch_failed()->set_store_unseen(true);
-    message.mutable_epoch_failed()->set_message(words);
-    Report(from, std::move(message));
+    proto::EpochFailed failed;
+    failed.set_store_unseen(true);
+    Failed(from, absl::StatusCode::kNotFound, words, std::move(failed));
   }
   // As an executor says it that knows the kind.
   void FailedAs(const std::string& from, FailureKind kind, absl::StatusCode code, int64_t batch,
                 const std::string& words) {
-    proto::ExecutorMessage message;
-    message.mutable_epoch_failed()->set_epoch(state_.epoch().value());
-    message.mutable_epoch_failed()->set_batch(batch);
-    message.mutable_epoch_failed()->set_code(static_cast<int>(code));
-    message.mutable_epoch_failed()->set_message(words);
-    message.mutable_epoch_failed()->set_kind(static_cast<proto::FailureKind>(kind));
-    Report(from, std::move(message));
+    proto::EpochFailed failed;
+    failed.set_batch(batch);
+    failed.set_kind(static_cast<proto::FailureKind>(kind));
+    Failed(from, code, words, std::move(failed));
   }
   void At(int64_t us) {
     now_us = us;
@@ -269,6 +257,15 @@ class Play {
   }
 
  private:
+  void Failed(const std::string& from, absl::StatusCode code, const std::string& words,
+              proto::EpochFailed failed) {
+    failed.set_epoch(state_.epoch().value());
+    failed.set_code(static_cast<int>(code));
+    failed.set_message(words);
+    proto::ExecutorMessage message;
+    *message.mutable_epoch_failed() = std::move(failed);
+    Report(from, std::move(message));
+  }
   void Take(std::vector<JobAction> actions) {
     for (JobAction& action : actions) {
       if (auto* append = std::get_if<AppendRecord>(&action)) {
