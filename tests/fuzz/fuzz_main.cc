@@ -2,6 +2,8 @@
 // -fsanitize-coverage=trace-pc (--config=fuzz) reports every edge here; gcc has no other
 // instrumentation that libFuzzer reads, so edges are counted in the counters that it offers to
 // others.
+#include <spdlog/spdlog.h>
+
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -28,8 +30,10 @@ extern "C" void __sanitizer_cov_trace_pc() {
   count = static_cast<uint8_t>(count + (count != 0xFF ? 1 : 0));
 }
 
-// FUZZ_SEEDS: a directory that the target's seeds are written to first.
+// FUZZ_SEEDS: a directory that the target's seeds are written to first. What the decoders log of
+// bad input is not shown: there is a line for nearly each of them.
 extern "C" int LLVMFuzzerInitialize(int*, char***) {
+  spdlog::set_level(spdlog::level::off);
   const char* const name = std::getenv("FUZZ_TARGET");
   for (const millrace::FuzzTarget& candidate : millrace::FuzzTargets()) {
     if (name != nullptr && candidate.name == name) {
