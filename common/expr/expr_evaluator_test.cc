@@ -252,6 +252,22 @@ TEST(ExprEvaluatorTest, ArraysOfColumns) {
               ElementsAre("{a,x}", "{p,q}", "{\"a word of more than twelve bytes\",x}"));
 }
 
+// Deeper jsonb than readers take was a value here, and a batch that no other process could read.
+TEST(ExprEvaluatorTest, JsonbIsNotMadeDeeperThanItCanBeRead) {
+  const SqlType jsonb = MakeType(TypeId::kJsonb);
+  std::string deep = "1";
+  for (int i = 0; i < 1000; ++i) {
+    deep = "{\"a\": " + deep + "}";
+  }
+  const proto::Expr joined =
+      CallExpr("||", jsonb, {ColumnExpr(0, jsonb), LiteralExpr(jsonb, "[]")});
+  RowErrors errors;
+  Evaluate(joined, {MakeColumn(jsonb, {deep, "{\"a\": 1}"})}, &errors);
+  ASSERT_EQ(errors.errors().size(), 1U);
+  EXPECT_THAT(std::string(errors.errors().front().status.message()),
+              HasSubstr("nested deeper than 1000 levels"));
+}
+
 TEST(ExprEvaluatorTest, BatchTimeComesFromTheContext) {
   SqlType type = MakeType(TypeId::kTimestampTz);
   auto evaluator = Compile(FormExpr(Form::BATCH_TIME, type, {}));

@@ -93,9 +93,6 @@ int RankOf(JsonbKind kind) {
   return 5;
 }
 
-// Canonical text is not nested deeper; what is no canonical text must not end the stack.
-constexpr int kMaxDepth = 1001;
-
 int CompareParts(std::string_view a, std::string_view b, int depth);
 
 int CompareArrays(std::string_view a, std::string_view b, int depth) {
@@ -139,7 +136,7 @@ int CompareObjects(std::string_view a, std::string_view b, int depth) {
 
 // Parts of an array or object, or whole values: by kind, then by what they hold.
 int CompareParts(std::string_view a, std::string_view b, int depth) {
-  if (depth > kMaxDepth) {
+  if (depth > kMaxJsonbDepth) {
     return Sign(a.compare(b));
   }
   const JsonbKind kind = KindOf(a);

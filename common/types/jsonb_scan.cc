@@ -81,17 +81,80 @@ void Unescape(std::string_view text, std::string* out) {
 
 bool IsNested(JsonbKind kind) { return kind == JsonbKind::kObject || kind == JsonbKind::kArray; }
 
+bool ContainsPart(std::string_view json, std::string_view part, int depth);
+
 // Whether some element of the array contains `part` (is equal to it when it is a scalar).
-bool SomeElementContains(std::string_view array, std::string_view part) {
+bool SomeElementContains(std::string_view array, std::string_view part, int depth) {
   bool found = false;
   ForEachElement(array, [&](std::string_view element) {
-    found = KindOf(element) == KindOf(part) && JsonbContains(element, part);
+    found = KindOf(element) == KindOf(part) && ContainsPart(element, part, depth + 1);
     return !found;
   });
   return found;
 }
 
+// `json` and `part` stand within `depth` others.
+bool ContainsPart(std::string_view json, std::string_view part, int depth) {
+  if (depth > kMaxJsonbDepth) {
+    return false;
+  }
+  JsonbKind kind = KindOf(json);
+  JsonbKind part_kind = KindOf(part);
+  if (kind == JsonbKind::kArray && !IsNested(part_kind)) {
+    return SomeElementContains(json, part, depth);  // an array contains its scalars
+  }
+  if (kind != part_kind) {
+    return false;
+  }
+  bool contains = true;
+  if (kind == JsonbKind::kObject) {
+    ForEachMember(part, [&](std::string_view key, std::string_view value) {
+      std::optional<std::string_view> member = FindMember(json, key);
+      contains = member.has_value() && KindOf(*member) == KindOf(value) &&
+                 ContainsPart(*member, value, depth + 1);
+      return contains;
+    });
+    return contains;
+  }
+  if (kind == JsonbKind::kArray) {
+    ForEachElement(part, [&](std::string_view element) {
+      contains = SomeElementContains(json, element, depth);
+      return contains;
+    });
+    return contains;
+  }
+  return JsonbEqual(json, part);
+}
+
 }  // namespace
+
+bool NestsTooDeeply(std::string_view json) {
+  int open = 0;
+  for (size_t at = 0; at < json.size();) {
+    switch (json[at]) {
+      case '"':
+        at = EndOfString(json, at);
+        continue;
+      case '{':
+      case '[':
+        ++open;
+        break;
+      case '}':
+      case ']':
+        --open;
+        break;
+      default:
+        break;
+    }
+    ++at;
+    // The innermost array or object stands within all others that are open, and a value within it.
+    const bool holds_a_value = at < json.size() && json[at] != ']' && json[at] != '}';
+    if (open > kMaxJsonbDepth + 1 || (open > kMaxJsonbDepth && holds_a_value)) {
+      return true;
+    }
+  }
+  return false;
+}
 
 JsonbKind KindOf(std::string_view json) {
   switch (json.empty() ? 'n' : json[0]) {
@@ -200,32 +263,7 @@ std::string_view JsonbToText(std::string_view json, std::string* storage) {
 }
 
 bool JsonbContains(std::string_view json, std::string_view part) {
-  JsonbKind kind = KindOf(json);
-  JsonbKind part_kind = KindOf(part);
-  if (kind == JsonbKind::kArray && !IsNested(part_kind)) {
-    return SomeElementContains(json, part);  // an array contains its scalars
-  }
-  if (kind != part_kind) {
-    return false;
-  }
-  bool contains = true;
-  if (kind == JsonbKind::kObject) {
-    ForEachMember(part, [&](std::string_view key, std::string_view value) {
-      std::optional<std::string_view> member = FindMember(json, key);
-      contains =
-          member.has_value() && KindOf(*member) == KindOf(value) && JsonbContains(*member, value);
-      return contains;
-    });
-    return contains;
-  }
-  if (kind == JsonbKind::kArray) {
-    ForEachElement(part, [&](std::string_view element) {
-      contains = SomeElementContains(json, element);
-      return contains;
-    });
-    return contains;
-  }
-  return JsonbEqual(json, part);
+  return ContainsPart(json, part, 0);
 }
 
 }  // namespace millrace

@@ -13,6 +13,14 @@
 
 namespace millrace {
 
+// How many values a value may stand within. Deeper JSON would end the stack (PostgreSQL stops at
+// some thousands), so it is refused where it is read or made, and walks that go down by recursion
+// end here whatever they are given.
+constexpr int kMaxJsonbDepth = 1000;
+
+// Whether some value stands within more than kMaxJsonbDepth others.
+bool NestsTooDeeply(std::string_view json);
+
 enum class JsonbKind { kObject, kArray, kString, kNumber, kBoolean, kNull };
 
 JsonbKind KindOf(std::string_view json);
@@ -63,7 +71,8 @@ size_t CountElements(std::string_view json);
 // nothing is escaped, else text put into `storage`. REQUIRES: not JSON null.
 std::string_view JsonbToText(std::string_view json, std::string* storage);
 
-// Whether `json` contains `part` as the operator @> has it.
+// Whether `json` contains `part` as the operator @> has it. Beyond kMaxJsonbDepth nothing contains
+// anything.
 bool JsonbContains(std::string_view json, std::string_view part);
 
 }  // namespace millrace

@@ -9,12 +9,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "common/base/status.h"
+#include "common/types/jsonb_scan.h"
 
 namespace millrace {
 namespace {
 
-// Deeper nesting would end the stack; PostgreSQL stops at some thousands.
-constexpr int kMaxDepth = 1000;
 // numeric's own limits: digits before and behind the point.
 constexpr int64_t kMaxWholeDigits = 131072;
 constexpr int64_t kMaxFractionDigits = 16383;
@@ -143,8 +142,8 @@ bool JsonReader::ReadValue(int depth, std::string* out) {
   if (at_ == end_) {
     return Fail("it ends where a value is expected");
   }
-  if (depth > kMaxDepth) {
-    return Refuse(absl::StrCat("JSON is nested deeper than ", kMaxDepth, " levels"));
+  if (depth > kMaxJsonbDepth) {
+    return Refuse(absl::StrCat("JSON is nested deeper than ", kMaxJsonbDepth, " levels"));
   }
   switch (*at_) {
     case '{':

@@ -157,6 +157,7 @@ class ScriptPlanner {
     ASSIGN_OR_RETURN(view.query, binder.BindQuery(create.query().select_stmt(), query_position));
     RETURN_IF_ERROR(
         RenameColumns(view.name, StringsOf(create.aliases()), view.position, &view.query->output));
+    RETURN_IF_ERROR(WithPosition(CheckPlanDepth(*view.query), view.position));
     RETURN_IF_ERROR(CheckMeaning(*view.query, builder_.functions()));
     return catalog_.AddView(std::move(view), create.replace());
   }
@@ -200,6 +201,7 @@ class ScriptPlanner {
   }
 
   absl::Status Prepare(LogicalInsert insert, std::vector<LogicalInsert>* out) const {
+    RETURN_IF_ERROR(WithPosition(CheckPlanDepth(*insert.query), insert.position));
     RETURN_IF_ERROR(CheckMeaning(*insert.query, builder_.functions()));
     RETURN_IF_ERROR(OptimizePlan(&insert.query, builder_.functions()));
     RETURN_IF_ERROR(CheckExpressions(*insert.query, builder_.functions()));

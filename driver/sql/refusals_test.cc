@@ -411,6 +411,19 @@ TEST(RefusalsTest, ExpressionsThatNestTooDeeply) {
       "nested too deeply"));
 }
 
+// A view over a view over a view …: 10,000 of them, half a megabyte of text, took 20 GB.
+TEST(RefusalsTest, ViewsOverViewsEndSomewhere) {
+  std::string script = absl::StrCat(kTables, "CREATE VIEW v0 AS SELECT n FROM lines;\n");
+  for (int i = 1; i <= 400; ++i) {
+    absl::StrAppend(&script, "CREATE VIEW v", i, " AS SELECT n + 1 AS n FROM v", i - 1,
+                    " WHERE n > 1;\n");
+  }
+  const std::string message =
+      Refuse(absl::StrCat(script, "INSERT INTO shown SELECT 'x', n FROM v400"));
+  EXPECT_TRUE(absl::StrContains(message, "more than 500 steps")) << message;
+  EXPECT_TRUE(absl::StrContains(message, "line 2")) << message;
+}
+
 // PostgreSQL's parser makes a level of each operator; walking 30,000 of them ended the driver.
 TEST(RefusalsTest, AnExpressionOfManyOperatorsDoesNotOverflowTheStack) {
   std::string chain = "n";

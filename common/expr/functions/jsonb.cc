@@ -182,7 +182,14 @@ absl::StatusOr<JsonbString> Join(std::string_view a, std::string_view b) {
   if (a_object && b_object) {
     return Recanonicalize(absl::StrCat("{", inside, "}"));
   }
-  return JsonbString{absl::StrCat("[", inside, "]")};
+  std::string joined = absl::StrCat("[", inside, "]");
+  // An argument that was no array is a level deeper now. What is too deep is refused here, as an
+  // error of the row: another process would refuse the whole batch.
+  if (NestsTooDeeply(joined)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("JSON is nested deeper than ", kMaxJsonbDepth, " levels"));
+  }
+  return JsonbString{std::move(joined)};
 }
 
 absl::StatusOr<JsonbString> DeleteKey(std::string_view json, std::string_view key) {

@@ -186,6 +186,19 @@ absl::Status CheckTableFunction(const TableFunctionNode& node, const FunctionReg
 
 }  // namespace
 
+absl::Status CheckPlanDepth(const LogicalNode& root) {
+  int depth = 0;
+  for (const LogicalNode* node = &root; !node->inputs.empty(); node = &node->input()) {
+    if (++depth > kMaxPlanDepth) {
+      return ErrorAt(
+          root.position,
+          absl::StrCat("the query reads through more than ", kMaxPlanDepth,
+                       " steps of views and subqueries; write an intermediate result to a table"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckMeaning(const LogicalNode& node, const FunctionRegistry& functions) {
   for (const LogicalNodePtr& input : node.inputs) {
     RETURN_IF_ERROR(CheckMeaning(*input, functions));

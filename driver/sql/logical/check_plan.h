@@ -9,6 +9,15 @@
 
 namespace millrace {
 
+// Steps (filter, projection, grouping, …) one over another. A view is copied into each query that
+// reads it, and rewrites and checks walk a plan by recursion: thousands of views over one another
+// took all memory.
+constexpr int kMaxPlanDepth = 500;
+
+// REQUIRES: what the plan reads (views) has passed it. To be called before anything else walks the
+// plan.
+absl::Status CheckPlanDepth(const LogicalNode& root);
+
 // Before rewrites: no batch_time() or random() and no order-sensitive aggregate over an input that
 // can retract, no filter that compares columns with the time of the batch, no grouping by arrays.
 absl::Status CheckMeaning(const LogicalNode& node, const FunctionRegistry& functions);
