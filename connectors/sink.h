@@ -15,6 +15,7 @@
 #include "absl/time/time.h"
 #include "common/base/ids.h"
 #include "common/columnar/batch.h"
+#include "common/expr/row_errors.h"
 #include "common/types/sql_type.h"
 #include "connectors/held_memory.h"
 #include "proto/plan.pb.h"
@@ -36,7 +37,16 @@ class SinkWriter {
   // memory for it from SinkContext::memory, whose error it returns. `weights` in the batch: −1 =
   // delete (only in modes UPSERT and CHANGES). `batch_time_us` becomes the record timestamp where
   // there is one.
+  //
+  // When the sink can never take some of the rows (one is too large, or no line of a file), Write
+  // takes none of them and fails with the first one's reason; TakeRefused then says which rows they
+  // are. The caller drops what on_error says, and writes the rest.
   virtual absl::Status Write(BatchId batch, int64_t batch_time_us, const Batch& rows) = 0;
+
+  // The rows that the last Write refused, by their physical row, each with its reason; empty when
+  // it failed for another one. Every run of a batch refuses the same rows, also where its output is
+  // out already: what was set aside instead of them may not be.
+  virtual std::vector<RowError> TakeRefused() { return {}; }
 
   // The batch time of a batch that Commit will take in although no Write may come: files grow old
   // by it. Before Prepare.

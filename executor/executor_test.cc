@@ -243,6 +243,37 @@ TEST(ExecutorTest, SkippedRecordsAreCountedAndNamed) {
   EXPECT_THAT(cluster.output.Rows(), ElementsAre("a", "b"));
 }
 
+// A sink may refuse a row at its commit. Then the batch runs again with the row set aside: whoever
+// takes failed records must not have committed the batch without it.
+TEST(ExecutorTest, FailedRecordsAreCommittedBehindAllElse) {
+  TestCluster cluster(1);
+  proto::JobPlan plan = CopyPlan({.on_error = proto::ON_ERROR_TABLE});
+  // The table of failed records first: tasks would be in the order of sinks else.
+  *plan.add_sinks() = plan.sinks(0);
+  plan.mutable_sinks(0)->set_table("dead");
+  plan.mutable_sinks(0)->mutable_columns(0)->set_name("error");
+  plan.mutable_sources(0)->set_error_sink(0);
+  plan.mutable_stages(0)->mutable_operators(1)->mutable_sink_write()->set_sink(1);
+  TestJob job(&cluster, std::move(plan), {"t/0"});
+  cluster.topic.Append("t/0", {"a", "<bad>", "b", "<bad>"});
+  job.Start(1);
+  job.Run(1, {{"t/0", {0, 2}}});
+  job.Commit(1);
+  std::vector<std::string> commits;
+  for (const std::string& event : cluster.output.Events()) {
+    if (event.starts_with("commit")) {
+      commits.push_back(event);
+    }
+  }
+  EXPECT_THAT(commits, ElementsAre("commit 1/0 b1", "commit 0/0 b1"));
+
+  cluster.output.FailCommits(1, absl::InvalidArgumentError("too large"));
+  job.Run(2, {{"t/0", {2, 4}}});
+  job.SendCommit(2);
+  EXPECT_THAT(job.WaitFailed().message(), HasSubstr("too large"));
+  EXPECT_THAT(cluster.output.RowsOf(2), IsEmpty());
+}
+
 TEST(ExecutorTest, BadRecordFailsTheEpochForGood) {
   TestCluster cluster(1);
   cluster.topic.Append("t/0", {"a", "b", "<bad>"});

@@ -28,6 +28,8 @@ class RowErrors {
   bool empty() const { return errors_.empty(); }
   const std::vector<RowError>& errors() const { return errors_; }
   void Clear() { errors_.clear(); }
+  // What was added, and forgets it.
+  std::vector<RowError> Take() { return std::exchange(errors_, {}); }
 
  private:
   std::vector<RowError> errors_;

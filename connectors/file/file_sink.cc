@@ -50,6 +50,7 @@ class FileWriter : public SinkWriter {
 
   absl::Status Write(BatchId batch, int64_t batch_time_us, const Batch& rows) override {
     ASSIGN_OR_RETURN(EncodedRecords encoded, encoder_->Encode(rows));
+    RETURN_IF_ERROR(CheckLines(rows, encoded));
     std::lock_guard<std::mutex> lock(mutex_);
     if (batch <= committed_) {
       return absl::OkStatus();
@@ -63,14 +64,13 @@ class FileWriter : public SinkWriter {
     RETURN_IF_ERROR(held.memory.Add(memory_, bytes, absl::StrCat("the writer to ", directory_)));
     held_bytes_ += bytes;
     for (const EncodedRecords::Record& record : encoded.records) {
-      if (is_raw_) {
-        RETURN_IF_ERROR(CheckLine(record.value));
-      }
       held.lines.append(record.value);
       held.lines.push_back('\n');
     }
     return absl::OkStatus();
   }
+
+  std::vector<RowError> TakeRefused() override { return refused_.Take(); }
 
   void NoteBatch(BatchId batch, int64_t batch_time_us) override {
     std::lock_guard<std::mutex> lock(mutex_);
@@ -149,6 +149,17 @@ class FileWriter : public SinkWriter {
   }
 
  private:
+  absl::Status CheckLines(const Batch& rows, const EncodedRecords& encoded) {
+    refused_.Clear();
+    const RowSet selected = rows.rows();
+    for (size_t i = 0; is_raw_ && i < selected.count; ++i) {
+      if (absl::Status status = CheckLine(encoded.records[i].value); !status.ok()) {
+        refused_.Add(selected[i], std::move(status));
+      }
+    }
+    return refused_.empty() ? absl::OkStatus() : refused_.errors().front().status;
+  }
+
   // What would not be read from the file as it was written.
   absl::Status CheckLine(std::string_view value) const {
     const char* what = value.data() == nullptr                      ? "is NULL"
@@ -179,6 +190,7 @@ class FileWriter : public SinkWriter {
   const std::shared_ptr<HeldMemory> memory_;
   const bool is_raw_;
   const std::unique_ptr<FormatEncoder> encoder_;
+  RowErrors refused_;   // by the last Write
   RollingFiles files_;  // used by Commit and Settle only
 
   mutable std::mutex mutex_;  // guards what follows

@@ -76,6 +76,13 @@ TEST_F(FileSinkTest, RawRefusesWhatWouldNotBeReadAsItWasWritten) {
   null->SetNull(0);
   EXPECT_THAT(std::string(writer->Write(BatchId(1), 0, Batch({null}, 1)).message()),
               HasSubstr("a value is NULL"));
+  // None of the rows is taken with one that is refused.
+  EXPECT_FALSE(Write(writer.get(), 1, {"one", "two\nlines", "three\r"}).ok());
+  const std::vector<RowError> refused = writer->TakeRefused();
+  ASSERT_EQ(refused.size(), 2u);
+  EXPECT_EQ(refused[0].row, 1u);
+  EXPECT_EQ(refused[1].row, 2u);
+  EXPECT_EQ(writer->held_bytes(), 0);
   EXPECT_TRUE(Write(writer.get(), 1, {"in\rside", "", " "}).ok());
 }
 

@@ -319,6 +319,16 @@ std::string RefusalAdvice(rd_kafka_resp_err_t error, bool by_broker) {
 
 }  // namespace
 
+std::string DescribeKafkaRecord(size_t bytes, std::optional<std::string_view> key) {
+  constexpr size_t kShownKeyBytes = 100;
+  std::string text = absl::StrCat("a record of ", bytes, " bytes");
+  if (key.has_value()) {
+    absl::StrAppend(&text, ", key \"", absl::CHexEscape(ToAbsl(key->substr(0, kShownKeyBytes))),
+                    key->size() > kShownKeyBytes ? "…" : "", "\"");
+  }
+  return text;
+}
+
 KafkaUndelivered UndeliveredOf(const rd_kafka_message_t& message, std::string_view topic) {
   KafkaUndelivered record{
       .topic = topic, .partition = message.partition, .bytes = message.len + message.key_len};
@@ -330,19 +340,13 @@ KafkaUndelivered UndeliveredOf(const rd_kafka_message_t& message, std::string_vi
 
 absl::Status KafkaDeliveryStatus(rd_kafka_resp_err_t error, const KafkaUndelivered& record,
                                  bool by_broker) {
-  constexpr size_t kShownKeyBytes = 100;
   std::string what = absl::StrCat("writing to topic ", ToAbsl(record.topic));
   if (record.partition >= 0) {
     absl::StrAppend(&what, " partition ", record.partition);
   }
   const std::string advice = RefusalAdvice(error, by_broker);
   if (!advice.empty()) {
-    absl::StrAppend(&what, " a record of ", record.bytes, " bytes");
-    if (record.key.has_value()) {
-      absl::StrAppend(&what, ", key \"",
-                      absl::CHexEscape(ToAbsl(record.key->substr(0, kShownKeyBytes))),
-                      record.key->size() > kShownKeyBytes ? "…" : "", "\"");
-    }
+    absl::StrAppend(&what, " ", DescribeKafkaRecord(record.bytes, record.key));
   }
   const absl::Status status = KafkaStatus(error, what);
   return advice.empty() ? status

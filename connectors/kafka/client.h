@@ -101,6 +101,10 @@ struct KafkaUndelivered {
   size_t bytes = 0;  // of key and value
 };
 
+// "a record of 120 bytes, key "a"", of a long key an excerpt: how messages name a record that was
+// not written.
+std::string DescribeKafkaRecord(size_t bytes, std::optional<std::string_view> key);
+
 KafkaUndelivered UndeliveredOf(const rd_kafka_message_t& message, std::string_view topic);
 
 // Why a record could not be written, from a delivery report (`by_broker`) or from producing it:

@@ -149,6 +149,51 @@ TEST(MockKafkaCluster, TakesWhatTheSinkWrites) {
   EXPECT_EQ(lines, (std::vector<std::string>{"line 1", "line 2"}));
 }
 
+// The size that counts is librdkafka's, with headers and what the protocol adds: a record of which
+// Write thinks better than the producer would end the job at its commit.
+TEST(MockKafkaCluster, WriteRefusesExactlyWhatTheProducerWouldRefuse) {
+  auto cluster = StartMockKafkaCluster();
+  ASSERT_TRUE(cluster.ok()) << cluster.status();
+  ASSERT_TRUE((*cluster)->CreateTopic("out", 1).ok());
+  auto registry = BuiltInConnectors();
+  proto::Sink sink = RawSink((*cluster)->bootstrap_servers());
+  (*sink.mutable_options())["message.max.bytes"] = "1000";
+  proto::Field* column = sink.add_columns();
+  column->set_name("_headers");
+  column->mutable_type()->set_kind(proto::TYPE_JSONB);
+  auto writer =
+      (*registry->Sink("kafka"))->CreateWriter(sink, {.incarnation = "demo", .epoch = Epoch(1)});
+  ASSERT_TRUE(writer.ok()) << writer.status();
+  // 36 bytes of the protocol; a header of 100 + 200 bytes, whose lengths take 2 bytes each.
+  const std::string header =
+      absl::StrCat("{\"", std::string(100, 'h'), "\": \"", std::string(200, 'v'), "\"}");
+  auto values = std::make_shared<Column>(MakeType(TypeId::kText), 3);
+  values->SetTextCopy(0, std::string(660, 'x'));
+  values->SetTextCopy(1, std::string(661, 'x'));
+  values->SetTextCopy(2, std::string(965, 'x'));
+  auto headers = std::make_shared<Column>(MakeType(TypeId::kJsonb), 3);
+  headers->SetTextCopy(0, header);
+  headers->SetTextCopy(1, header);
+  headers->SetNull(2);
+  const Batch rows({values, headers}, 3);
+  EXPECT_EQ((*writer)->Write(BatchId(1), 0, rows).code(), absl::StatusCode::kInvalidArgument);
+  std::vector<uint32_t> refused;
+  for (const RowError& error : (*writer)->TakeRefused()) {
+    EXPECT_THAT(std::string(error.status.message()),
+                ::testing::HasSubstr("a record of 1001 bytes"));
+    refused.push_back(error.row);
+  }
+  EXPECT_EQ(refused, (std::vector<uint32_t>{1, 2}));
+  EXPECT_EQ((*writer)->held_bytes(), 0);
+  const uint32_t first = 0;
+  ASSERT_TRUE((*writer)->Write(BatchId(1), 0, rows.TakeRows(&first, 1)).ok());
+  const auto marker = (*writer)->Commit(BatchId(1), absl::Now() + kTimeout);
+  ASSERT_TRUE(marker.ok()) << marker.status();
+  // What is out is refused all the same when the batch runs again.
+  EXPECT_FALSE((*writer)->Write(BatchId(1), 0, rows).ok());
+  EXPECT_EQ((*writer)->TakeRefused().size(), 2u);
+}
+
 // Of clocks there is the driver's alone: the executor's may be days off.
 TEST(MockKafkaCluster, MarkersAreRenewedByBatchTime) {
   constexpr int64_t kHourUs = 3'600'000'000;

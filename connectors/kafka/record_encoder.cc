@@ -64,7 +64,8 @@ absl::StatusOr<std::unique_ptr<KafkaRecordEncoder>> KafkaRecordEncoder::Create(
       new KafkaRecordEncoder(std::move(columns), std::move(encoder)));
 }
 
-absl::StatusOr<KafkaRecordEncoder::Encoded> KafkaRecordEncoder::Encode(const Batch& rows) {
+absl::StatusOr<KafkaRecordEncoder::Encoded> KafkaRecordEncoder::Encode(const Batch& rows,
+                                                                       RowErrors* refused) {
   std::vector<ColumnPtr> payload;
   payload.reserve(columns_.payload_columns.size());
   for (uint32_t column : columns_.payload_columns) {
@@ -80,13 +81,13 @@ absl::StatusOr<KafkaRecordEncoder::Encoded> KafkaRecordEncoder::Encode(const Bat
   for (const EncodedRecords::Record& record : formatted.records) {
     encoded.records.push_back({.key = record.key, .value = record.value});
   }
-  RETURN_IF_ERROR(AddMetadata(rows, &encoded));
+  AddMetadata(rows, &encoded, refused);
   return encoded;
 }
 
-absl::Status KafkaRecordEncoder::AddMetadata(const Batch& rows, Encoded* encoded) {
+void KafkaRecordEncoder::AddMetadata(const Batch& rows, Encoded* encoded, RowErrors* refused) {
   if (columns_.key < 0 && columns_.headers < 0 && columns_.partition < 0) {
-    return absl::OkStatus();
+    return;
   }
   EncodedText keys;
   RowSet selected = rows.rows();
@@ -98,25 +99,26 @@ absl::Status KafkaRecordEncoder::AddMetadata(const Batch& rows, Encoded* encoded
           keys.Copy(rows.column(static_cast<size_t>(columns_.key))->value<TextView>(row).view());
     }
     if (columns_.headers >= 0 && !rows.column(static_cast<size_t>(columns_.headers))->IsNull(row)) {
-      ASSIGN_OR_RETURN(
-          KafkaHeaders headers,
-          ParseKafkaHeaders(
-              rows.column(static_cast<size_t>(columns_.headers))->value<TextView>(row).view()));
-      record.headers = std::make_unique<KafkaHeaders>(std::move(headers));
+      absl::StatusOr<KafkaHeaders> headers = ParseKafkaHeaders(
+          rows.column(static_cast<size_t>(columns_.headers))->value<TextView>(row).view());
+      if (headers.ok()) {
+        record.headers = std::make_unique<KafkaHeaders>(*std::move(headers));
+      } else {
+        refused->Add(row, headers.status());
+      }
     }
     if (columns_.partition >= 0 &&
         !rows.column(static_cast<size_t>(columns_.partition))->IsNull(row)) {
       record.partition = rows.column(static_cast<size_t>(columns_.partition))->value<int32_t>(row);
       if (record.partition < 0) {
-        return absl::InvalidArgumentError(
-            absl::StrCat("_partition is ", record.partition, "; partitions count from 0"));
+        refused->Add(row, absl::InvalidArgumentError(absl::StrCat(
+                              "_partition is ", record.partition, "; partitions count from 0")));
       }
     }
   }
   for (TextOwner& owner : keys.TakeOwners()) {
     encoded->owners.push_back(std::move(owner));
   }
-  return absl::OkStatus();
 }
 
 }  // namespace millrace

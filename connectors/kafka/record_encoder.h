@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "common/expr/row_errors.h"
 #include "connectors/format.h"
 #include "connectors/kafka/headers.h"
 
@@ -50,14 +51,15 @@ class KafkaRecordEncoder {
     std::vector<KafkaRecord> records;
     std::vector<TextOwner> owners;
   };
-  // INVALID_ARGUMENT for headers or partitions that cannot be.
-  absl::StatusOr<Encoded> Encode(const Batch& rows);
+  // A record for each selected row, in order. Rows whose headers or partition cannot be go to
+  // `refused`, and their records are of no use.
+  absl::StatusOr<Encoded> Encode(const Batch& rows, RowErrors* refused);
 
  private:
   KafkaRecordEncoder(KafkaSinkColumns columns, std::unique_ptr<FormatEncoder> encoder)
       : columns_(std::move(columns)), encoder_(std::move(encoder)) {}
 
-  absl::Status AddMetadata(const Batch& rows, Encoded* encoded);
+  void AddMetadata(const Batch& rows, Encoded* encoded, RowErrors* refused);
 
   KafkaSinkColumns columns_;
   std::unique_ptr<FormatEncoder> encoder_;

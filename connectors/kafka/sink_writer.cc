@@ -15,6 +15,7 @@
 #include "common/base/status.h"
 #include "connectors/kafka/held_batches.h"
 #include "connectors/kafka/record_encoder.h"
+#include "connectors/kafka/record_limits.h"
 #include "connectors/kafka/sink_marker.h"
 #include "connectors/kafka/sink_producer.h"
 #include "connectors/kafka/sink_settings.h"
@@ -51,6 +52,7 @@ class KafkaSinkWriter : public SinkWriter {
         context_(std::move(context)),
         settings_(std::move(settings)),
         encoder_(std::move(encoder)),
+        limits_{.topic = settings_.topic, .producer_bytes = settings_.max_message_bytes},
         held_(context_.memory) {}
 
   // What CreateWriter does: afterwards no writer of a lower epoch can make anything visible.
@@ -78,23 +80,24 @@ class KafkaSinkWriter : public SinkWriter {
   }
 
   absl::Status Write(BatchId batch, int64_t batch_time_us, const Batch& rows) override {
+    refused_.Clear();
+    ASSIGN_OR_RETURN(KafkaRecordEncoder::Encoded encoded, encoder_->Encode(rows, &refused_));
+    CheckKafkaRecords(rows, encoded.records, limits_, &refused_);
+    if (!refused_.empty()) {
+      return refused_.errors().front().status;
+    }
     if (batch <= committed()) {
       return absl::OkStatus();  // run again although it is out
     }
-    ASSIGN_OR_RETURN(KafkaRecordEncoder::Encoded encoded, encoder_->Encode(rows));
     int64_t bytes = 0;
     for (const KafkaRecord& record : encoded.records) {
       bytes += static_cast<int64_t>(record.size() + sizeof(KafkaRecord));
-      if (static_cast<int64_t>(record.size()) > settings_.max_message_bytes) {
-        return absl::InvalidArgumentError(
-            absl::StrCat("topic ", settings_.topic, ": a record of ", record.size(),
-                         " bytes is larger than message.max.bytes, ", settings_.max_message_bytes,
-                         "; raise that property here and on the broker"));
-      }
     }
     return held_.Add(batch, batch_time_us, std::move(encoded), bytes,
                      absl::StrCat("the writer of topic ", settings_.topic));
   }
+
+  std::vector<RowError> TakeRefused() override { return refused_.Take(); }
 
   absl::Status Prepare(BatchId, absl::Time) override { return absl::OkStatus(); }
 
@@ -343,7 +346,9 @@ class KafkaSinkWriter : public SinkWriter {
   const OptionMap options_;
   const SinkContext context_;
   const KafkaSinkSettings settings_;
-  std::unique_ptr<KafkaRecordEncoder> encoder_;  // Write's
+  std::unique_ptr<KafkaRecordEncoder> encoder_;  // Write's, as the next two
+  KafkaRecordLimits limits_;                     // the claim sets them
+  RowErrors refused_;
 
   mutable std::mutex mutex_;  // the first three are Commit's to change
   BatchId committed_;

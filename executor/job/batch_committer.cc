@@ -112,11 +112,26 @@ void BatchCommitter::StartNext() {
   if (round->through != BatchId()) {
     MILLRACE_FAILPOINT("executor.before_commit");
   }
+  RunTasks(round);
+}
+
+void BatchCommitter::RunTasks(const std::shared_ptr<Round>& round) {
+  const auto set_aside =
+      std::stable_partition(round->tasks.begin(), round->tasks.end(),
+                            [](const Task& task) { return !task.writer->sets_aside(); });
+  const auto first = static_cast<size_t>(set_aside - round->tasks.begin());
+  const auto finish = [this, round] {
+    if (!host_->ended()) {
+      Finish(round);
+    }
+  };
   FanOut(
-      host_, round->tasks.size(), [this, round](size_t i) { RunTask(round, i); },
-      [this, round] {
+      host_, first, [this, round](size_t i) { RunTask(round, i); },
+      [this, round, first, finish] {
         if (!host_->ended()) {
-          Finish(round);
+          FanOut(
+              host_, round->tasks.size() - first,
+              [this, round, first](size_t i) { RunTask(round, first + i); }, finish);
         }
       });
 }

@@ -2,6 +2,11 @@
 // prepared up to the one that is ordered, in one commit of each writer. Between commits it settles
 // writers whose commit has become durable in the journal. A writer is in one of these at a time.
 //
+// Writers of failed records commit after all others. A sink may refuse a row as late as at its
+// commit: the batch then runs again with that row set aside, and whoever takes it must not have
+// committed the batch without it. Rows of a source's partition and its failed records are written
+// on one executor, so that nobody else need be waited for.
+//
 // Thread-safe.
 #ifndef MILLRACE_EXECUTOR_JOB_BATCH_COMMITTER_H_
 #define MILLRACE_EXECUTOR_JOB_BATCH_COMMITTER_H_
@@ -89,6 +94,7 @@ class BatchCommitter {
   void PlanCommits(Round* round) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void PlanSettling(Round* round) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool WantsSettling(ShardWriter* writer) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void RunTasks(const std::shared_ptr<Round>& round);
   void RunTask(const std::shared_ptr<Round>& round, size_t index);
   // Calls again what fails for a reason that may pass.
   absl::Status Try(absl::Time deadline, absl::FunctionRef<absl::Status(absl::Time deadline)> call);

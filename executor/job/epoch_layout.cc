@@ -59,6 +59,7 @@ absl::Status LayoutPlan(EpochLayout* layout) {
   layout->stages_of_source.resize(plan.sources_size());
   layout->sources_of_sink.resize(plan.sinks_size());
   layout->keyed_sink.resize(plan.sinks_size());
+  layout->error_sink.resize(plan.sinks_size());
   for (int source = 0; source < plan.sources_size(); ++source) {
     if (plan.sources(source).on_error() != proto::ON_ERROR_TABLE) {
       continue;
@@ -69,6 +70,7 @@ absl::Status LayoutPlan(EpochLayout* layout) {
                                                  " has an unknown sink for failed records"));
     }
     AddOnce(static_cast<uint32_t>(source), &layout->sources_of_sink[sink]);
+    layout->error_sink[sink] = true;
   }
   for (const proto::Stage& stage : plan.stages()) {
     const uint32_t id = static_cast<uint32_t>(layout->stages.size());

@@ -54,6 +54,7 @@ struct EpochLayout {
   std::vector<std::vector<uint32_t>>
       sources_of_sink;  // sources whose stages write to the sink directly, or their failed records
   std::vector<bool> keyed_sink;  // some keyed stage writes to it
+  std::vector<bool> error_sink;  // some source writes its failed records to it
 
   uint32_t self = 0;  // index into members
   std::vector<ShufflePeer> members;

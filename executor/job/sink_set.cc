@@ -8,11 +8,19 @@
 namespace millrace {
 
 absl::Status ShardWriter::Write(BatchId batch, int64_t batch_time_us, const Batch& rows,
-                                bool* first) {
+                                RowErrors* refused, bool* first) {
   absl::MutexLock lock(&mutex_);
-  *first = last_written_ != batch;
-  last_written_ = batch;
-  return Annotate(writer_->Write(batch, batch_time_us, rows), name_);
+  const absl::Status status = writer_->Write(batch, batch_time_us, rows);
+  if (status.ok()) {
+    *first = last_written_ != batch;
+    last_written_ = batch;
+    return status;
+  }
+  const std::vector<RowError> errors = writer_->TakeRefused();
+  for (const RowError& error : errors) {
+    refused->Add(error.row, Annotate(error.status, name_));
+  }
+  return errors.empty() ? Annotate(status, name_) : absl::OkStatus();
 }
 
 absl::Status ShardWriter::Prepare(BatchId batch, absl::Time deadline) {
@@ -101,7 +109,8 @@ absl::StatusOr<std::unique_ptr<ShardWriter>> SinkSet::OpenWriter(uint32_t sink,
   if (!writer.ok()) {
     return Annotate(writer.status(), name);
   }
-  return std::make_unique<ShardWriter>(sink, shard, std::move(name), *std::move(writer));
+  return std::make_unique<ShardWriter>(sink, shard, layout_.error_sink[sink], std::move(name),
+                                       *std::move(writer));
 }
 
 void SinkSet::AddWriter(std::unique_ptr<ShardWriter> writer) {

@@ -39,15 +39,24 @@ inline int64_t LaterWake(int64_t wake_at_us, int64_t batch_time_us) {
 // One writer and the batches it has rows of.
 class ShardWriter {
  public:
-  ShardWriter(uint32_t sink, uint32_t shard, std::string name, std::unique_ptr<SinkWriter> writer)
-      : sink_(sink), shard_(shard), name_(std::move(name)), writer_(std::move(writer)) {}
+  // `sets_aside`: its rows are failed records.
+  ShardWriter(uint32_t sink, uint32_t shard, bool sets_aside, std::string name,
+              std::unique_ptr<SinkWriter> writer)
+      : sink_(sink),
+        shard_(shard),
+        sets_aside_(sets_aside),
+        name_(std::move(name)),
+        writer_(std::move(writer)) {}
 
   uint32_t sink() const { return sink_; }
   uint32_t shard() const { return shard_; }
+  bool sets_aside() const { return sets_aside_; }
 
-  // `first` becomes true for the first rows of the batch. Errors name table and shard, here and
+  // `first` becomes true for the first rows of the batch. Rows that the sink can never take go to
+  // `refused`, and then none of `rows` has been written. Errors name table and shard, here and
   // below.
-  absl::Status Write(BatchId batch, int64_t batch_time_us, const Batch& rows, bool* first);
+  absl::Status Write(BatchId batch, int64_t batch_time_us, const Batch& rows, RowErrors* refused,
+                     bool* first);
   absl::Status Prepare(BatchId batch, absl::Time deadline);
   absl::StatusOr<std::string> Commit(BatchId through, absl::Time deadline);
   absl::Status Settle(BatchId batch, absl::Time deadline);
@@ -73,6 +82,7 @@ class ShardWriter {
  private:
   const uint32_t sink_;
   const uint32_t shard_;
+  const bool sets_aside_;
   const std::string name_;
   const std::unique_ptr<SinkWriter> writer_;
   absl::Mutex mutex_;  // two stages may write to one sink; Commit stays outside, it may run beside

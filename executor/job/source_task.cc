@@ -1,10 +1,12 @@
 #include "executor/job/source_task.h"
 
 #include <algorithm>
+#include <iterator>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/excerpt.h"
 #include "common/base/status.h"
 #include "executor/job/failed_records.h"
 
@@ -186,8 +188,19 @@ absl::Status SourceTask::WriteFailed(const SourceChunk& chunk,
   const proto::JobPlan& plan = context_.layout->plan;
   const uint32_t sink = plan.sources(static_cast<int>(split_.key().source())).error_sink();
   failed_records_ += static_cast<int64_t>(failed.size());
-  return worker_->outputs->SinkRows(
-      sink, split_.ordinal(), FailedRecords(plan.sinks(static_cast<int>(sink)), chunk, failed));
+  const proto::Sink& table = plan.sinks(static_cast<int>(sink));
+  RowErrors refused;
+  RETURN_IF_ERROR(worker_->outputs->SinkRows(sink, split_.ordinal(),
+                                             FailedRecords(table, chunk, failed), &refused));
+  if (refused.empty()) {
+    return absl::OkStatus();
+  }
+  const RowError& first = refused.errors().front();
+  const auto record = std::next(failed.begin(), first.row);
+  return WithExcerpt(absl::InvalidArgumentError(absl::StrCat(
+      "the table of failed records, \"", table.table(),
+      "\", cannot take one either: ", first.status.message(),
+      "; leave out its column value. The record had failed: ", record->second.message())));
 }
 
 absl::Status SourceTask::End() {

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/status.h"
 #include "executor/shuffle/owned_rows.h"
 #include "executor/shuffle/wire_rows.h"
 
@@ -58,12 +59,14 @@ void OutputRouter::EndExchange(const BatchRun& run, uint32_t exchange) {
 }
 
 absl::Status OutputRouter::WriteSink(BatchRun* run, uint32_t sink, uint32_t shard,
-                                     const Batch& rows) {
-  run->AddRowsOut(static_cast<int64_t>(rows.row_count()));
+                                     const Batch& rows, RowErrors* refused) {
+  const auto count = static_cast<int64_t>(rows.row_count());
   if (run->suppressed() || rows.empty()) {
+    run->AddRowsOut(count);
     return absl::OkStatus();
   }
   if (sinks_.gathered(sink)) {
+    run->AddRowsOut(count);
     absl::Status status;
     EncodeInPieces(rows, kMaxPieceBytes, [&](size_t, size_t, std::string bytes) {
       status.Update(run->AddResult(sink, shard, std::move(bytes), sinks_.memory()));
@@ -77,11 +80,14 @@ absl::Status OutputRouter::WriteSink(BatchRun* run, uint32_t sink, uint32_t shar
                                             ", which has no writer here"));
   }
   bool first = false;
-  const absl::Status status = writer->Write(run->batch(), run->time_us(), rows, &first);
+  RETURN_IF_ERROR(writer->Write(run->batch(), run->time_us(), rows, refused, &first));
+  if (refused->empty()) {
+    run->AddRowsOut(count);
+  }
   if (first) {
     run->AddWriter(writer);
   }
-  return status;
+  return absl::OkStatus();
 }
 
 TaskOutputs::TaskOutputs(OutputRouter* router)
@@ -100,9 +106,10 @@ absl::Status TaskOutputs::ExchangeRows(uint32_t exchange, const Batch& rows,
   return absl::OkStatus();
 }
 
-absl::Status TaskOutputs::SinkRows(uint32_t sink, uint32_t shard, const Batch& rows) {
+absl::Status TaskOutputs::SinkRows(uint32_t sink, uint32_t shard, const Batch& rows,
+                                   RowErrors* refused) {
   bytes_ += OwnedBytes(rows);
-  return router_->WriteSink(run_, sink, shard, rows);
+  return router_->WriteSink(run_, sink, shard, rows, refused);
 }
 
 void TaskOutputs::SendToShard(uint32_t exchange, uint32_t shard, const Batch& rows, bool owned,

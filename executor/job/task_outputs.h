@@ -44,7 +44,9 @@ class OutputRouter {
   // Tells the other members that no more blocks come from here.
   void EndExchange(const BatchRun& run, uint32_t exchange);
 
-  absl::Status WriteSink(BatchRun* run, uint32_t sink, uint32_t shard, const Batch& rows);
+  // As PipelineOutputs::SinkRows.
+  absl::Status WriteSink(BatchRun* run, uint32_t sink, uint32_t shard, const Batch& rows,
+                         RowErrors* refused);
 
   const EpochLayout& layout() const { return layout_; }
 
@@ -68,7 +70,8 @@ class TaskOutputs : public PipelineOutputs, private ShardTarget {
 
   absl::Status ExchangeRows(uint32_t exchange, const Batch& rows,
                             std::span<const OutputRun> runs) override;
-  absl::Status SinkRows(uint32_t sink, uint32_t shard, const Batch& rows) override;
+  absl::Status SinkRows(uint32_t sink, uint32_t shard, const Batch& rows,
+                        RowErrors* refused) override;
 
   // Memory of the rows that have come since the last call.
   int64_t TakeBytes() { return std::exchange(bytes_, 0); }

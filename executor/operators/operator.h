@@ -19,6 +19,7 @@
 #include "absl/status/status.h"
 #include "common/base/ids.h"
 #include "common/columnar/batch.h"
+#include "common/expr/row_errors.h"
 
 namespace millrace {
 
@@ -54,8 +55,10 @@ class PipelineOutputs {
                                     std::span<const OutputRun> runs) = 0;
 
   // Rows for a shard of a sink: the keyed shard in a keyed stage, the split's ordinal in a source
-  // stage.
-  virtual absl::Status SinkRows(uint32_t sink, uint32_t shard, const Batch& rows) = 0;
+  // stage. Rows that the sink can never take go to `refused`, by their physical row; then none of
+  // `rows` has been written.
+  virtual absl::Status SinkRows(uint32_t sink, uint32_t shard, const Batch& rows,
+                                RowErrors* refused) = 0;
 };
 
 // For EXPLAIN ANALYZE. Rows are counted since the pipeline was created, in physical rows whatever

@@ -77,6 +77,58 @@ TEST(RowErrorTest, RecordsThatCouldNotBeDecodedFollowOnError) {
   EXPECT_EQ(failing.RunBatch({split}).status().message(), "table \"rows\", record p0@1: no JSON");
 }
 
+TEST(RowErrorTest, ARowThatTheSinkRefusesFollowsOnError) {
+  for (const proto::OnError on_error :
+       {proto::ON_ERROR_FAIL, proto::ON_ERROR_SKIP, proto::ON_ERROR_TABLE}) {
+    proto::JobPlan plan = RowsPlan(kCheckedRows);
+    plan.mutable_sources(0)->set_on_error(on_error);
+    auto pipeline = SourcePipeline::Create(plan, 0, TestRegistry());
+    ASSERT_TRUE(pipeline.ok()) << pipeline.status();
+    RecordedOutputs outputs;
+    outputs.refuses = {"+1 2", "+1 4"};
+    (*pipeline)->BeginSplit(5, BatchId(1), 0, &outputs);
+    const absl::Status pushed = (*pipeline)->Push(
+        MakeRows({MakeType(TypeId::kInt64), MakeType(TypeId::kInt64), MakeType(TypeId::kText)},
+                 {"1|1|a", "1|2|a", "1|3|a", "1|4|a"}),
+        {}, [](uint32_t row) { return absl::StrCat("p@", row); });
+    const std::string message = "table \"rows\", record p@1: the sink takes no such row";
+    if (on_error == proto::ON_ERROR_FAIL) {
+      EXPECT_EQ(pushed.message(), message);
+      EXPECT_TRUE(outputs.sinks.empty());
+      continue;
+    }
+    ASSERT_TRUE(pushed.ok()) << pushed;
+    EXPECT_EQ(outputs.sinks.at({0, 5}), (std::vector<std::string>{"+1 1", "+1 3"}));
+    const std::vector<RowError> failed = (*pipeline)->TakeFailed();
+    ASSERT_EQ(failed.size(), on_error == proto::ON_ERROR_TABLE ? 2u : 0u);
+    if (!failed.empty()) {
+      EXPECT_EQ(failed[0].row, 1u);
+      EXPECT_EQ(failed[0].status.message(), message);
+    }
+    const auto report = (*pipeline)->EndSplit();
+    ASSERT_TRUE(report.ok());
+    EXPECT_EQ(report->records, 2);
+    EXPECT_EQ(report->first_error, message);
+  }
+}
+
+// A row of an aggregate is no record: it is left out under SKIP alone.
+TEST(RowErrorTest, ARowOfAGroupThatTheSinkRefusesIsNamedByItsKey) {
+  for (const bool skip : {false, true}) {
+    LocalJob job(GroupedPlan(kCount, "", true, skip), {});
+    job.Refuse({"+1 2|1"});
+    const auto sinks = job.RunBatch({{0, 0, {"1|1|a", "2|2|a"}}});
+    if (!skip) {
+      EXPECT_TRUE(absl::StrContains(sinks.status().message(), "(k = 2)")) << sinks.status();
+      EXPECT_TRUE(absl::StrContains(sinks.status().message(), "takes no such row"));
+      continue;
+    }
+    ASSERT_TRUE(sinks.ok()) << sinks.status();
+    EXPECT_EQ(AllRows(*sinks), std::vector<std::string>{"+1 1|1"});
+    EXPECT_EQ(job.skipped().records, 1);
+  }
+}
+
 // A table whose PRIMARY KEY is t takes the rows.
 constexpr char kKeyed[] = R"pb(
   stages {
@@ -189,6 +241,14 @@ TEST(TableFunctionTest, AnErrorInOneOfItsRowsDropsTheWholeRecord) {
   LocalJob failing(RowsPlan(absl::StrReplaceAll(kExpanded, {{"LEFT", "false"}})), {});
   EXPECT_EQ(failing.RunBatch({{0, 0, {"1|1|a", "1|-1|c"}}}).status().message(),
             "table \"rows\", record p0@1: negative");
+}
+
+TEST(TableFunctionTest, ARowThatTheSinkRefusesDropsTheWholeRecord) {
+  LocalJob job(RowsPlan(absl::StrReplaceAll(kExpanded, {{"LEFT", "false"}}), true), {});
+  job.Refuse({"+1 b|2|2"});
+  EXPECT_EQ(AllRows(MustRun(&job, {{0, 0, {"1|1|a", "1|3|b", "1|2|d"}}})),
+            (std::vector<std::string>{"+1 a|1|1", "+1 d|1|1", "+1 d|2|2"}));
+  EXPECT_EQ(job.skipped().records, 1);
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// End of a stage: rows leave for a sink, to the shard that the plan gives them.
+// End of a stage: rows leave for a sink, to the shard that the plan gives them. Rows that the sink
+// refuses follow on_error.
 #ifndef MILLRACE_EXECUTOR_OPERATORS_SINK_WRITE_H_
 #define MILLRACE_EXECUTOR_OPERATORS_SINK_WRITE_H_
 
@@ -14,7 +15,7 @@ class SinkWrite : public Operator {
       : Operator(plan.id(), context), sink_(plan.sink_write().sink()) {}
 
  protected:
-  absl::Status Process(const Batch& batch) override;
+  absl::Status Process(const Batch& input) override;
 
  private:
   const uint32_t sink_;

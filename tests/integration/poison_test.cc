@@ -65,6 +65,30 @@ class PoisonTest : public testing::Test {
         dead_, "');\n", "CREATE TABLE shown (n bigint) WITH (connector = 'print');\n", inserts);
   }
 
+  // A table "out" of a new topic, whose records may have 2,000 bytes.
+  std::string SmallTopic(const std::string& topic) {
+    const absl::Status created = kafka_->CreateTopic(topic, 1);
+    EXPECT_TRUE(created.ok()) << created;
+    return absl::StrCat(
+        "CREATE TABLE \"out\" (value text) WITH (connector = 'kafka', "
+        "\"bootstrap.servers\" = '",
+        kafka_->bootstrap_servers(), "', topic = '", topic,
+        "', format = 'raw', \"message.max.bytes\" = '2000');\n");
+  }
+
+  std::vector<std::string> ValuesOf(const std::string& topic) {
+    std::vector<std::string> values;
+    const absl::Status read = ConsumeKafka(
+        {{"bootstrap.servers", kafka_->bootstrap_servers()}}, {.topic = topic}, kTimeout,
+        [&](const KafkaRecordView& record) {
+          values.emplace_back(record.value.value_or("NULL"));
+          return true;
+        },
+        [] { return false; });
+    EXPECT_TRUE(read.ok()) << read;
+    return values;
+  }
+
   // Rows of the error table in the order of their commit, one shard after another.
   std::vector<std::string> Dead() const {
     std::map<uint32_t, std::vector<std::string>> by_shard;
@@ -173,6 +197,63 @@ TEST_F(PoisonTest, ALongRecordIsNotRepeatedByItsError) {
   const auto jobs = engine->client().List();
   ASSERT_TRUE(jobs.ok()) << jobs.status();
   EXPECT_LE(jobs->ByteSizeLong(), 16u << 10);
+}
+
+// Whatever keeps a row out of its sink: the record that it came of has failed, with its other rows.
+TEST_F(PoisonTest, ARowThatItsSinkCannotTakeFollowsOnError) {
+  Produce(0, {{std::nullopt, "{\"n\": 2}"},
+              {std::nullopt, "{\"n\": 2500}"},
+              {std::nullopt, "{\"n\": 3}"}});
+  const auto engine = StartEngine({.slots = 2});
+  ASSERT_NE(engine, nullptr);
+  const std::string insert =
+      "INSERT INTO \"out\" SELECT repeat('x', m::int) FROM events, unnest(ARRAY[n, 1]) AS m";
+  const auto said = testing::AllOf(HasSubstr("record at offset 1 of partition events/0"),
+                                   HasSubstr("a record of 2536 bytes, is larger"),
+                                   HasSubstr("message.max.bytes, 2000"));
+  const auto set_aside =
+      RunJob(*engine, Script("error text, \"offset\" bigint", SmallTopic("one") + insert));
+  ASSERT_TRUE(set_aside.ok()) << set_aside.status();
+  EXPECT_THAT(ValuesOf("one"), ElementsAre("xx", "x", "xxx", "x"));
+  EXPECT_THAT(Dead(), ElementsAre(testing::AllOf(said, HasSubstr("topic one"))));
+  const auto skipped = RunJob(*engine, Script("error text", SmallTopic("two") + insert, "skip"));
+  ASSERT_TRUE(skipped.ok()) << skipped.status();
+  EXPECT_THAT(ValuesOf("two"), ElementsAre("xx", "x", "xxx", "x"));
+  const auto failed = RunJob(*engine, Script("error text", SmallTopic("three") + insert, "fail"));
+  EXPECT_THAT(std::string(failed.status().message()), said);
+  EXPECT_THAT(ValuesOf("three"), IsEmpty());
+}
+
+TEST_F(PoisonTest, ARowForNoPartitionFollowsOnError) {
+  Produce(0, {{std::nullopt, "{\"n\": 0}"}, {std::nullopt, "{\"n\": -7}"}});
+  const auto engine = StartEngine({.slots = 2});
+  ASSERT_NE(engine, nullptr);
+  const auto set_aside =
+      RunJob(*engine, Script("error text", SmallTopic("one") +
+                                               "INSERT INTO \"out\" (value, _partition) SELECT "
+                                               "n::text, n::int FROM events"));
+  ASSERT_TRUE(set_aside.ok()) << set_aside.status();
+  EXPECT_THAT(ValuesOf("one"), ElementsAre("0"));
+  EXPECT_THAT(Dead(), ElementsAre(HasSubstr("_partition is -7")));
+}
+
+// Else it would be lost.
+TEST_F(PoisonTest, AFailedRecordThatItsTableCannotTakeEndsTheJob) {
+  Produce(0, {{std::nullopt, std::string(3000, '{')}});
+  const auto engine = StartEngine({.slots = 2});
+  ASSERT_NE(engine, nullptr);
+  const auto failed = RunJob(
+      *engine, absl::StrCat("SET batch_duration = '20 ms';\n"
+                            "CREATE TABLE events (n bigint) WITH (connector = 'kafka', "
+                            "\"bootstrap.servers\" = '",
+                            kafka_->bootstrap_servers(),
+                            "', topic = 'events', format = 'json', on_error = 'table:out');\n"
+                            "CREATE TABLE shown (n bigint) WITH (connector = 'print');\n",
+                            SmallTopic("one"), "INSERT INTO shown SELECT n FROM events"));
+  EXPECT_THAT(std::string(failed.status().message()),
+              testing::AllOf(HasSubstr("the table of failed records, \"out\", cannot take one"),
+                             HasSubstr("message.max.bytes, 2000"),
+                             HasSubstr("record at offset 0 of partition events/0")));
 }
 
 // The killed executor's batches run again on the other one.

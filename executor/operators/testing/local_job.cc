@@ -63,8 +63,17 @@ absl::Status RecordedOutputs::ExchangeRows(uint32_t exchange, const Batch& rows,
   return absl::OkStatus();
 }
 
-absl::Status RecordedOutputs::SinkRows(uint32_t sink, uint32_t shard, const Batch& rows) {
+absl::Status RecordedOutputs::SinkRows(uint32_t sink, uint32_t shard, const Batch& rows,
+                                       RowErrors* refused) {
   std::vector<std::string> lines = PrintRows(rows);
+  for (size_t i = 0; i < lines.size(); ++i) {
+    if (refuses.contains(lines[i])) {
+      refused->Add(rows.rows()[i], absl::InvalidArgumentError("the sink takes no such row"));
+    }
+  }
+  if (!refused->empty()) {
+    return absl::OkStatus();
+  }
   auto& kept = sinks[{sink, shard}];
   kept.insert(kept.end(), lines.begin(), lines.end());
   for (const std::string& line : lines) {
@@ -98,6 +107,7 @@ absl::StatusOr<std::map<std::pair<uint32_t, uint32_t>, std::vector<std::string>>
 LocalJob::RunBatch(const std::vector<Split>& splits) {
   batch_ = next_batch_++;
   RecordedOutputs outputs;
+  outputs.refuses = refused_;
   std::vector<Split> order = splits;
   if (variation_.shuffle) {
     std::shuffle(order.begin(), order.end(), random_);

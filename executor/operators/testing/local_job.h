@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <random>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -41,8 +42,10 @@ class RecordedOutputs : public PipelineOutputs {
 
   absl::Status ExchangeRows(uint32_t exchange, const Batch& rows,
                             std::span<const OutputRun> runs) override;
-  absl::Status SinkRows(uint32_t sink, uint32_t shard, const Batch& rows) override;
+  absl::Status SinkRows(uint32_t sink, uint32_t shard, const Batch& rows,
+                        RowErrors* refused) override;
 
+  std::set<std::string> refuses;  // rows as PrintRows has them that no sink takes
   std::vector<Block> blocks;
   std::map<std::pair<uint32_t, uint32_t>, std::vector<std::string>> sinks;  // by (sink, shard)
   std::map<uint32_t, std::string> sink_text;  // by sink: all shards, as written
@@ -70,6 +73,9 @@ class LocalJob {
 
   // `next_batch` is the first that RunBatch runs; its time is that many seconds.
   LocalJob(proto::JobPlan plan, Variation variation, int64_t next_batch = 1);
+
+  // Rows, as PrintRows has them, that no sink takes from now on.
+  void Refuse(std::set<std::string> rows) { refused_ = std::move(rows); }
 
   // Runs one batch and returns the rows of each (sink, shard) in order.
   absl::StatusOr<std::map<std::pair<uint32_t, uint32_t>, std::vector<std::string>>> RunBatch(
@@ -114,6 +120,7 @@ class LocalJob {
   std::map<std::pair<uint32_t, uint32_t>, std::unique_ptr<KeyedPipeline>>
       keyed_;  // by (stage, shard)
   size_t snapshot_step_ = 0;
+  std::set<std::string> refused_;
   std::map<uint32_t, std::string> sink_text_;
   SkipReport skipped_;
 };

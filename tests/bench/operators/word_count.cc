@@ -78,7 +78,9 @@ class NoOutputs : public PipelineOutputs {
   absl::Status ExchangeRows(uint32_t, const Batch&, std::span<const OutputRun>) override {
     return absl::OkStatus();
   }
-  absl::Status SinkRows(uint32_t, uint32_t, const Batch&) override { return absl::OkStatus(); }
+  absl::Status SinkRows(uint32_t, uint32_t, const Batch&, RowErrors*) override {
+    return absl::OkStatus();
+  }
 };
 
 constexpr char kPlan[] = R"pb(

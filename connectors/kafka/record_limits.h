@@ -1,0 +1,34 @@
+// What keeps a record out of a topic, as far as that can be known before the broker is asked. Rows
+// whose records are refused here follow the source's on_error; for what only the broker knows it is
+// too late for that. Pure functions.
+#ifndef MILLRACE_CONNECTORS_KAFKA_RECORD_LIMITS_H_
+#define MILLRACE_CONNECTORS_KAFKA_RECORD_LIMITS_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "common/columnar/batch.h"
+#include "common/expr/row_errors.h"
+#include "connectors/kafka/record_encoder.h"
+
+namespace millrace {
+
+// The same for all batches of an epoch.
+struct KafkaRecordLimits {
+  std::string topic;
+  int64_t producer_bytes = 0;  // message.max.bytes of the table
+};
+
+// What the producer counts against message.max.bytes: key, value, headers, and the most that the
+// protocol adds to a record.
+int64_t KafkaProducerBytes(const KafkaRecord& record);
+
+// Adds an error that names topic, key and limit for every row whose record is out of the limits.
+// Record i is that of the i-th selected row.
+void CheckKafkaRecords(const Batch& rows, const std::vector<KafkaRecord>& records,
+                       const KafkaRecordLimits& limits, RowErrors* refused);
+
+}  // namespace millrace
+
+#endif  // MILLRACE_CONNECTORS_KAFKA_RECORD_LIMITS_H_
