@@ -86,32 +86,41 @@ absl::StatusOr<KafkaTopicDescription> KafkaAdmin::DescribeTopic(const std::strin
 absl::StatusOr<std::map<std::string, std::string>> KafkaAdmin::TopicConfig(const std::string& name,
                                                                            absl::Duration timeout) {
   RETURN_IF_ERROR(FindKafkaTopic(client_.get(), name, timeout).status());
-  std::string what = absl::StrCat("reading the settings of topic ", name);
-  KafkaPtr<rd_kafka_queue_t> queue(rd_kafka_queue_new(client_->get()));
-  auto options = KafkaAdminOptions(client_.get(), RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, timeout);
-  rd_kafka_ConfigResource_t* resource =
-      rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, name.c_str());
-  rd_kafka_DescribeConfigs(client_->get(), &resource, 1, options.get(), queue.get());
-  rd_kafka_ConfigResource_destroy(resource);
-  ASSIGN_OR_RETURN(KafkaPtr<rd_kafka_event_t> event,
-                   KafkaAdminAnswer(client_.get(), queue.get(), what, timeout));
   std::map<std::string, std::string> config;
-  size_t resources = 0;
-  const rd_kafka_ConfigResource_t** found = rd_kafka_DescribeConfigs_result_resources(
-      rd_kafka_event_DescribeConfigs_result(event.get()), &resources);
-  for (size_t i = 0; i < resources; ++i) {
-    RETURN_IF_ERROR(KafkaStatus(rd_kafka_ConfigResource_error(found[i]), what));
-    size_t entries = 0;
-    const rd_kafka_ConfigEntry_t** entry = rd_kafka_ConfigResource_configs(found[i], &entries);
-    for (size_t j = 0; j < entries; ++j) {
-      const char* value = rd_kafka_ConfigEntry_value(entry[j]);
-      if (rd_kafka_ConfigEntry_source(entry[j]) == RD_KAFKA_CONFIG_SOURCE_DYNAMIC_TOPIC_CONFIG &&
-          value != nullptr) {
-        config[rd_kafka_ConfigEntry_name(entry[j])] = value;
-      }
+  ASSIGN_OR_RETURN(const auto settings, KafkaTopicSettings(client_.get(), name, timeout));
+  for (const auto& [setting, in_force] : settings) {
+    if (in_force.of_topic) {
+      config[setting] = in_force.value;
     }
   }
   return config;
+}
+
+absl::Status KafkaAdmin::SetTopicConfig(const std::string& name, const std::string& setting,
+                                        const std::string& value, absl::Duration timeout) {
+  RETURN_IF_ERROR(FindKafkaTopic(client_.get(), name, timeout).status());
+  const std::string what = absl::StrCat("changing the setting ", setting, " of topic ", name);
+  KafkaPtr<rd_kafka_queue_t> queue(rd_kafka_queue_new(client_->get()));
+  const auto options =
+      KafkaAdminOptions(client_.get(), RD_KAFKA_ADMIN_OP_INCREMENTALALTERCONFIGS, timeout);
+  rd_kafka_ConfigResource_t* resource =
+      rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, name.c_str());
+  const KafkaPtr<rd_kafka_error_t> refused(rd_kafka_ConfigResource_add_incremental_config(
+      resource, setting.c_str(), RD_KAFKA_ALTER_CONFIG_OP_TYPE_SET, value.c_str()));
+  if (refused == nullptr) {
+    rd_kafka_IncrementalAlterConfigs(client_->get(), &resource, 1, options.get(), queue.get());
+  }
+  rd_kafka_ConfigResource_destroy(resource);
+  if (refused != nullptr) {
+    return KafkaStatus(rd_kafka_error_code(refused.get()), what);
+  }
+  ASSIGN_OR_RETURN(KafkaPtr<rd_kafka_event_t> event,
+                   KafkaAdminAnswer(client_.get(), queue.get(), what, timeout));
+  size_t count = 0;
+  const rd_kafka_ConfigResource_t** changed = rd_kafka_IncrementalAlterConfigs_result_resources(
+      rd_kafka_event_IncrementalAlterConfigs_result(event.get()), &count);
+  return count == 0 ? absl::OkStatus()
+                    : KafkaStatus(rd_kafka_ConfigResource_error(changed[0]), what);
 }
 
 absl::Status KafkaAdmin::DeleteTopic(const std::string& name, absl::Duration timeout) {

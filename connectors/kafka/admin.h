@@ -70,6 +70,9 @@ class KafkaAdmin {
   // The topic's settings that differ from the broker's, by name.
   absl::StatusOr<std::map<std::string, std::string>> TopicConfig(const std::string& name,
                                                                  absl::Duration timeout);
+  // INVALID_ARGUMENT says what the broker minds.
+  absl::Status SetTopicConfig(const std::string& name, const std::string& setting,
+                              const std::string& value, absl::Duration timeout);
   absl::Status DeleteTopic(const std::string& name, absl::Duration timeout);
   // Drops the records of a partition below `offset`, as retention would.
   absl::Status DeleteRecords(const std::string& topic, int32_t partition, int64_t offset,

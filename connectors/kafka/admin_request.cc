@@ -168,4 +168,35 @@ absl::StatusOr<std::vector<KafkaGroupOffset>> GroupKafkaOffsets(
       timeout, [&](absl::Duration left) { return ReadGroupOffsets(client, group, only, left); });
 }
 
+absl::StatusOr<std::map<std::string, KafkaTopicSetting>> KafkaTopicSettings(
+    KafkaClient* client, const std::string& name, absl::Duration timeout) {
+  const std::string what = absl::StrCat("reading the settings of topic ", name);
+  KafkaPtr<rd_kafka_queue_t> queue(rd_kafka_queue_new(client->get()));
+  const auto options = KafkaAdminOptions(client, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, timeout);
+  rd_kafka_ConfigResource_t* resource =
+      rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, name.c_str());
+  rd_kafka_DescribeConfigs(client->get(), &resource, 1, options.get(), queue.get());
+  rd_kafka_ConfigResource_destroy(resource);
+  ASSIGN_OR_RETURN(KafkaPtr<rd_kafka_event_t> event,
+                   KafkaAdminAnswer(client, queue.get(), what, timeout));
+  std::map<std::string, KafkaTopicSetting> settings;
+  size_t resources = 0;
+  const rd_kafka_ConfigResource_t** found = rd_kafka_DescribeConfigs_result_resources(
+      rd_kafka_event_DescribeConfigs_result(event.get()), &resources);
+  for (size_t i = 0; i < resources; ++i) {
+    RETURN_IF_ERROR(KafkaStatus(rd_kafka_ConfigResource_error(found[i]), what));
+    size_t entries = 0;
+    const rd_kafka_ConfigEntry_t** entry = rd_kafka_ConfigResource_configs(found[i], &entries);
+    for (size_t j = 0; j < entries; ++j) {
+      if (const char* value = rd_kafka_ConfigEntry_value(entry[j]); value != nullptr) {
+        settings[rd_kafka_ConfigEntry_name(entry[j])] = {
+            .value = value,
+            .of_topic = rd_kafka_ConfigEntry_source(entry[j]) ==
+                        RD_KAFKA_CONFIG_SOURCE_DYNAMIC_TOPIC_CONFIG};
+      }
+    }
+  }
+  return settings;
+}
+
 }  // namespace millrace

@@ -41,6 +41,16 @@ absl::Status CreateKafkaTopic(KafkaClient* client, const std::string& name, int3
 absl::Status GrowKafkaTopic(KafkaClient* client, const std::string& name, int32_t partitions,
                             absl::Duration timeout);
 
+struct KafkaTopicSetting {
+  std::string value;
+  bool of_topic = false;  // set for the topic itself, rather than the broker's
+};
+// The settings that are in force for a topic, by name. NOT_FOUND if there is no such topic;
+// PERMISSION_DENIED without DescribeConfigs.
+absl::StatusOr<std::map<std::string, KafkaTopicSetting>> KafkaTopicSettings(KafkaClient* client,
+                                                                            const std::string& name,
+                                                                            absl::Duration timeout);
+
 struct KafkaGroupOffset {
   KafkaPartitionId partition;
   int64_t offset = 0;

@@ -159,6 +159,7 @@ absl::StatusCode CodeOf(rd_kafka_resp_err_t error) {
     case RD_KAFKA_RESP_ERR__TIMED_OUT_QUEUE:
     case RD_KAFKA_RESP_ERR__PURGE_QUEUE:  // with the transaction, when that has failed
     case RD_KAFKA_RESP_ERR__PURGE_INFLIGHT:
+    case RD_KAFKA_RESP_ERR__INVALID_DIFFERENT_RECORD:  // with another record of its batch
     case RD_KAFKA_RESP_ERR__MSG_TIMED_OUT:
       return absl::StatusCode::kUnavailable;
     default:
@@ -351,6 +352,12 @@ absl::Status KafkaDeliveryStatus(rd_kafka_resp_err_t error, const KafkaUndeliver
   const absl::Status status = KafkaStatus(error, what);
   return advice.empty() ? status
                         : absl::Status(status.code(), absl::StrCat(status.message(), "; ", advice));
+}
+
+bool IsKafkaRefusal(rd_kafka_resp_err_t error) {
+  return error == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ||
+         error == RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE ||
+         error == RD_KAFKA_RESP_ERR_INVALID_RECORD || error == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION;
 }
 
 bool IsKafkaFencing(rd_kafka_resp_err_t error) {

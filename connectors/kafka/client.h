@@ -113,6 +113,9 @@ KafkaUndelivered UndeliveredOf(const rd_kafka_message_t& message, std::string_vi
 absl::Status KafkaDeliveryStatus(rd_kafka_resp_err_t error, const KafkaUndelivered& record,
                                  bool by_broker);
 
+// Whether an error says that the topic does not take this record, whoever sends it.
+bool IsKafkaRefusal(rd_kafka_resp_err_t error);
+
 // Whether an error says that another producer has taken the transactional id.
 bool IsKafkaFencing(rd_kafka_resp_err_t error);
 

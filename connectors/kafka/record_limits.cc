@@ -35,23 +35,55 @@ int64_t HeaderBytes(const KafkaRecord& record) {
   return bytes;
 }
 
+std::string Name(const KafkaRecord& record, int64_t bytes) {
+  return DescribeKafkaRecord(static_cast<size_t>(bytes), record.key.data() == nullptr
+                                                             ? std::nullopt
+                                                             : std::make_optional(record.key));
+}
+
 absl::Status CheckRecord(const KafkaRecord& record, const KafkaRecordLimits& limits) {
-  const int64_t bytes = KafkaProducerBytes(record);
-  if (bytes <= limits.producer_bytes) {
-    return absl::OkStatus();
+  const KafkaTopicLimits& topic = limits.of_topic;
+  if (const int64_t bytes = KafkaProducerBytes(record); bytes > limits.producer_bytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("topic ", limits.topic, ": ", Name(record, bytes),
+                     ", is larger than the table's option message.max.bytes, ",
+                     limits.producer_bytes, "; raise it, and the topic's max.message.bytes"));
   }
-  const std::optional<std::string_view> key =
-      record.key.data() == nullptr ? std::nullopt : std::make_optional(record.key);
-  return absl::InvalidArgumentError(absl::StrCat(
-      "topic ", limits.topic, ": ", DescribeKafkaRecord(static_cast<size_t>(bytes), key),
-      ", is larger than the table's option message.max.bytes, ", limits.producer_bytes,
-      "; raise it, and the topic's max.message.bytes"));
+  if (topic.max_message_bytes.has_value() && !limits.compressed &&
+      KafkaBatchBytes(record) > *topic.max_message_bytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("topic ", limits.topic, ": ", Name(record, KafkaBatchBytes(record)),
+                     ", is larger than the topic's max.message.bytes, ", *topic.max_message_bytes));
+  }
+  if (topic.wants_key && record.key.data() == nullptr) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "topic ", limits.topic, ": ", Name(record, KafkaBatchBytes(record)),
+        ", has no key, which a topic with cleanup.policy = compact wants: give the table a PRIMARY "
+        "KEY, or write _key"));
+  }
+  if (topic.partitions > 0 && record.partition >= topic.partitions) {
+    return absl::InvalidArgumentError(absl::StrCat("topic ", limits.topic, ": _partition is ",
+                                                   record.partition, ", and the topic has ",
+                                                   topic.partitions, " partitions"));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
 
 int64_t KafkaProducerBytes(const KafkaRecord& record) {
   return kMostOverhead + static_cast<int64_t>(record.size()) + HeaderBytes(record);
+}
+
+int64_t KafkaBatchBytes(const KafkaRecord& record) {
+  constexpr int64_t kBatchHeader = 61;
+  constexpr int64_t kFixed = 3;  // attributes, and the differences of time and offset: 0
+  const size_t headers = record.headers == nullptr ? 0 : record.headers->size();
+  // Of a key or value that is missing the length is −1, one byte like a short one's.
+  const int64_t record_bytes =
+      kFixed + VarintBytes(record.key.size()) + VarintBytes(record.value.size()) +
+      static_cast<int64_t>(record.size()) + VarintBytes(headers) + HeaderBytes(record);
+  return kBatchHeader + VarintBytes(static_cast<size_t>(record_bytes)) + record_bytes;
 }
 
 void CheckKafkaRecords(const Batch& rows, const std::vector<KafkaRecord>& records,

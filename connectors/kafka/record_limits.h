@@ -11,6 +11,7 @@
 #include "common/columnar/batch.h"
 #include "common/expr/row_errors.h"
 #include "connectors/kafka/record_encoder.h"
+#include "connectors/kafka/topic_limits.h"
 
 namespace millrace {
 
@@ -18,11 +19,19 @@ namespace millrace {
 struct KafkaRecordLimits {
   std::string topic;
   int64_t producer_bytes = 0;  // message.max.bytes of the table
+  // The producer compresses: what the broker compares with its limit is smaller than what is known
+  // here.
+  bool compressed = false;
+  KafkaTopicLimits of_topic = {};
 };
 
 // What the producer counts against message.max.bytes: key, value, headers, and the most that the
 // protocol adds to a record.
 int64_t KafkaProducerBytes(const KafkaRecord& record);
+
+// What the broker counts against max.message.bytes, without compression: a batch of this record
+// alone. (The producer packs no larger ones of several, its batch.size sees to that.)
+int64_t KafkaBatchBytes(const KafkaRecord& record);
 
 // Adds an error that names topic, key and limit for every row whose record is out of the limits.
 // Record i is that of the i-th selected row.

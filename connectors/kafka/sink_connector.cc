@@ -11,6 +11,7 @@
 #include "connectors/kafka/record_encoder.h"
 #include "connectors/kafka/sink_settings.h"
 #include "connectors/kafka/sink_writer.h"
+#include "connectors/kafka/topic_limits.h"
 #include "connectors/kafka/topics.h"
 #include "connectors/options.h"
 
@@ -44,8 +45,18 @@ class KafkaSinkConnector : public SinkConnector {
     ASSIGN_OR_RETURN(std::shared_ptr<KafkaClient> client,
                      KafkaClient::Create(KafkaRole::kConsumer, sink.options(),
                                          {{"group.id", "millrace-probe"}}));
-    return WithCreationAdvice(FindKafkaTopic(client.get(), settings.topic, timeout).status(),
-                              settings.topic);
+    const absl::StatusOr<KafkaTopicLimits> limits =
+        ReadKafkaTopicLimits(client.get(), settings.topic, timeout);
+    if (!limits.ok()) {
+      return WithCreationAdvice(limits.status(), settings.topic);
+    }
+    ASSIGN_OR_RETURN(const KafkaSinkColumns columns, SplitKafkaSinkColumns(sink));
+    if (limits->wants_key && sink.mode() != proto::SINK_UPSERT && columns.key < 0) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "topic ", settings.topic, " has cleanup.policy = compact and takes no record without a ",
+          "key: give table ", sink.table(), " a PRIMARY KEY, or write _key"));
+    }
+    return absl::OkStatus();
   }
 
   std::vector<std::pair<std::string, SqlType>> MetadataColumns() const override {

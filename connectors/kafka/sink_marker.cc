@@ -121,8 +121,14 @@ absl::StatusOr<KafkaSinkMarker> ParseKafkaSinkMarker(std::string_view text) {
 }
 
 std::string FormatJournaledKafkaMarker(const JournaledKafkaMarker& marker) {
-  return marker.epoch.has_value() ? absl::StrCat(marker.epoch->value(), ":", marker.batch.value())
-                                  : absl::StrCat(marker.batch.value());
+  if (!marker.epoch.has_value()) {
+    return absl::StrCat(marker.batch.value());
+  }
+  std::string text = absl::StrCat(marker.epoch->value(), ":", marker.batch.value());
+  if (marker.limits.has_value()) {
+    absl::StrAppend(&text, ":", FormatKafkaTopicLimits(*marker.limits));
+  }
+  return text;
 }
 
 absl::StatusOr<JournaledKafkaMarker> ParseJournaledKafkaMarker(const SinkContext& context) {
@@ -130,18 +136,21 @@ absl::StatusOr<JournaledKafkaMarker> ParseJournaledKafkaMarker(const SinkContext
   if (context.marker.empty()) {
     return marker;
   }
-  std::vector<absl::string_view> parts = absl::StrSplit(context.marker, ':');
+  std::vector<absl::string_view> parts = absl::StrSplit(context.marker, absl::MaxSplits(':', 2));
   int64_t epoch = 0;
   int64_t batch = 0;
-  if (parts.size() > 2 || !ParseNumber(parts.back(), &batch) ||
-      (parts.size() == 2 && !ParseNumber(parts[0], &epoch))) {
-    return absl::DataLossError(absl::StrCat("the journal's marker \"", context.marker,
-                                            "\" of sink ", context.sink, " shard ", context.shard,
-                                            " is no marker of a Kafka sink, <epoch>:<batch>"));
+  if (!ParseNumber(parts.size() == 1 ? parts[0] : parts[1], &batch) ||
+      (parts.size() > 1 && !ParseNumber(parts[0], &epoch))) {
+    return absl::DataLossError(absl::StrCat(
+        "the journal's marker \"", context.marker, "\" of sink ", context.sink, " shard ",
+        context.shard, " is no marker of a Kafka sink, <epoch>:<batch>:<limits>"));
   }
   marker.batch = BatchId(batch);
-  if (parts.size() == 2) {
+  if (parts.size() > 1) {
     marker.epoch = Epoch(epoch);
+  }
+  if (parts.size() > 2) {
+    ASSIGN_OR_RETURN(marker.limits, ParseKafkaTopicLimits(ToStd(parts[2])));
   }
   return marker;
 }
@@ -167,6 +176,11 @@ absl::StatusOr<BatchId> ClaimedBatch(const std::optional<KafkaSinkMarker>& found
   // does not know has never written.
   const bool expired = settings.exactly_once && journaled.epoch.has_value();
   return expired ? BatchWithoutMarker(context, settings, known) : known;
+}
+
+std::optional<KafkaTopicLimits> LimitsInDoubt(const SinkContext& context, BatchId claimed) {
+  const absl::StatusOr<JournaledKafkaMarker> journaled = ParseJournaledKafkaMarker(context);
+  return journaled.ok() && claimed > context.committed_batch ? journaled->limits : std::nullopt;
 }
 
 absl::Status ClaimedByHigherEpoch(const KafkaSinkMarker& found, const SinkContext& context,

@@ -15,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "common/base/ids.h"
 #include "connectors/kafka/sink_settings.h"
+#include "connectors/kafka/topic_limits.h"
 #include "connectors/sink.h"
 
 namespace millrace {
@@ -44,11 +45,14 @@ absl::StatusOr<std::optional<KafkaSinkMarker>> LastKafkaSinkMarker(
 std::string FormatKafkaSinkMarker(const KafkaSinkMarker& marker);
 absl::StatusOr<KafkaSinkMarker> ParseKafkaSinkMarker(std::string_view text);
 
-// What the driver journals of it: "<epoch>:<batch>"; "<batch>" of a shard that writes at least once
-// and has no marker outside. DATA_LOSS for anything else.
+// What the driver journals of it: "<epoch>:<batch>:<limits of the topic>"; "<batch>" of a shard
+// that writes at least once and has no marker outside. DATA_LOSS for anything else.
 struct JournaledKafkaMarker {
   std::optional<Epoch> epoch;
   BatchId batch;
+  // That the epoch judges records by; earlier engines have not written them. Of no meaning without
+  // an epoch.
+  std::optional<KafkaTopicLimits> limits = std::nullopt;
 };
 std::string FormatJournaledKafkaMarker(const JournaledKafkaMarker& marker);
 absl::StatusOr<JournaledKafkaMarker> ParseJournaledKafkaMarker(const SinkContext& context);
@@ -62,6 +66,11 @@ std::string KafkaSinkShardName(const SinkContext& context);
 // says what to do.
 absl::StatusOr<BatchId> ClaimedBatch(const std::optional<KafkaSinkMarker>& found,
                                      const SinkContext& context, const KafkaSinkSettings& settings);
+
+// The limits that an epoch must judge records by when it begins after `claimed`: the last one's, if
+// a batch will run again here of which this shard's part is out already. Were other rows refused
+// now, what is set aside would not be what was left out. None: those that the topic has now.
+std::optional<KafkaTopicLimits> LimitsInDoubt(const SinkContext& context, BatchId claimed);
 
 // ABORTED, and who has claimed what.
 absl::Status ClaimedByHigherEpoch(const KafkaSinkMarker& found, const SinkContext& context,

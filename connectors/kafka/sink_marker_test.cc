@@ -64,11 +64,27 @@ TEST(KafkaSinkMarker, TheJournalsIsOfEpochAndBatchOrOfABatch) {
   auto batch = ParseJournaledKafkaMarker(Context("42", 0, 0));
   EXPECT_FALSE(batch->epoch.has_value());
   EXPECT_EQ(FormatJournaledKafkaMarker(*batch), "42");
-  for (const char* text : {"nonsense", "1:2:3", ":", "3:"}) {
+  auto with_limits = ParseJournaledKafkaMarker(Context("3:42:1048588:1:12", 0, 0));
+  ASSERT_TRUE(with_limits.ok()) << with_limits.status();
+  EXPECT_EQ(with_limits->limits,
+            (KafkaTopicLimits{.max_message_bytes = 1048588, .wants_key = true, .partitions = 12}));
+  EXPECT_EQ(FormatJournaledKafkaMarker(*with_limits), "3:42:1048588:1:12");
+  auto unknown = ParseJournaledKafkaMarker(Context("3:42:-1:0:0", 0, 0));
+  EXPECT_EQ(unknown->limits, KafkaTopicLimits());
+  EXPECT_EQ(FormatJournaledKafkaMarker(*unknown), "3:42:-1:0:0");
+  for (const char* text : {"nonsense", "1:2:3", ":", "3:", "1:2:", "1:2:3:2:1", "1:2:-2:0:1",
+                           "1:2:3:0:-1", "1:2:3:0:1:1"}) {
     EXPECT_EQ(ParseJournaledKafkaMarker(Context(text, 0, 0)).status().code(),
               absl::StatusCode::kDataLoss)
         << text;
   }
+}
+
+TEST(KafkaSinkMarker, LimitsStayAsLongAsABatchThatIsOutMayRunAgain) {
+  const SinkContext context = Context("3:41:1000:0:1", 41, 43);
+  EXPECT_EQ(LimitsInDoubt(context, BatchId(42))->max_message_bytes, 1000);
+  EXPECT_FALSE(LimitsInDoubt(context, BatchId(41)).has_value());
+  EXPECT_FALSE(LimitsInDoubt(Context("3:41", 41, 43), BatchId(42)).has_value());
 }
 
 // The table of docs/exactly-once.md §3, line by line.

@@ -60,7 +60,8 @@ absl::Status Undelivered(rd_kafka_resp_err_t error, const KafkaUndelivered& reco
 absl::StatusOr<std::unique_ptr<KafkaSinkProducer>> KafkaSinkProducer::Create(
     const OptionMap& options, const KafkaSinkSettings& settings, const std::string& shard) {
   std::unique_ptr<KafkaSinkProducer> producer(new KafkaSinkProducer(settings, shard));
-  std::map<std::string, std::string> fixed = {{"enable.idempotence", "true"}};
+  std::map<std::string, std::string> fixed = {{"enable.idempotence", "true"},
+                                              {"batch.size", absl::StrCat(settings.batch_bytes)}};
   if (settings.exactly_once) {
     fixed["transactional.id"] = IsMutation("fencing") ? NewUuid() : shard;
     if (options.count("socket.timeout.ms") == 0) {
@@ -178,9 +179,18 @@ absl::Status KafkaSinkProducer::Begin() {
 }
 
 void KafkaSinkProducer::OnDelivery(const rd_kafka_message_t* message) {
-  if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR && failure_.ok()) {
-    failure_ = Undelivered(message->err, UndeliveredOf(*message, settings_.topic), true);
-    health_ = std::max(health_, Health::kMustAbort);
+  if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    NoteFailure(message->err, UndeliveredOf(*message, settings_.topic), true);
+  }
+}
+
+void KafkaSinkProducer::NoteFailure(rd_kafka_resp_err_t error, const KafkaUndelivered& record,
+                                    bool by_broker) {
+  health_ = std::max(health_, Health::kMustAbort);
+  const bool refused = IsKafkaRefusal(error);
+  if (failure_.ok() || (refused && !refused_)) {
+    failure_ = Undelivered(error, record, by_broker);
+    refused_ = refused;
   }
 }
 
@@ -201,14 +211,14 @@ absl::Status KafkaSinkProducer::Produce(const KafkaRecord& record, int32_t parti
         return failure_.ok() ? absl::UnavailableError(What("the transaction has failed"))
                              : failure_;
       default:
-        health_ = std::max(health_, Health::kMustAbort);
-        return Undelivered(
+        NoteFailure(
             error,
             {.topic = settings_.topic,
              .partition = partition,
              .key = record.key.data() == nullptr ? std::nullopt : std::make_optional(record.key),
              .bytes = record.size()},
             false);
+        return failure_;
     }
     rd_kafka_poll(client_->get(), kDrainMs);
     RETURN_IF_ERROR(failure_);
@@ -396,6 +406,10 @@ absl::Status KafkaSinkProducer::FatalStatus(std::string_view what) {
   return absl::IsPermissionDenied(status) || absl::IsUnauthenticated(status)
              ? absl::Status(status.code(), text)
              : absl::UnavailableError(text);
+}
+
+absl::StatusOr<KafkaTopicLimits> KafkaSinkProducer::ReadTopicLimits(absl::Time deadline) {
+  return ReadKafkaTopicLimits(client_.get(), settings_.topic, deadline - absl::Now());
 }
 
 absl::StatusOr<int32_t> KafkaSinkProducer::PartitionCount(absl::Time deadline) {

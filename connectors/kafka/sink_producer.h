@@ -22,6 +22,7 @@
 #include "connectors/kafka/record_encoder.h"
 #include "connectors/kafka/sink_marker.h"
 #include "connectors/kafka/sink_settings.h"
+#include "connectors/kafka/topic_limits.h"
 
 namespace millrace {
 
@@ -63,6 +64,10 @@ class KafkaSinkProducer {
   void Abort(absl::Time deadline);
 
   absl::StatusOr<int32_t> PartitionCount(absl::Time deadline);
+  // Also after the transaction has failed.
+  absl::StatusOr<KafkaTopicLimits> ReadTopicLimits(absl::Time deadline);
+  // Whether a record has failed for what it is: the topic does not take it.
+  bool refused() const { return refused_; }
 
   Health health() const { return health_; }
 
@@ -78,6 +83,9 @@ class KafkaSinkProducer {
   // Of a transactional call, which `what` names; takes `error`.
   absl::Status TransactionStatus(rd_kafka_error_t* error, std::string_view what);
   absl::Status FatalStatus(std::string_view what);
+  // Keeps the first record's failure; that of one that was refused before those of others, which it
+  // takes along.
+  void NoteFailure(rd_kafka_resp_err_t error, const KafkaUndelivered& record, bool by_broker);
   rd_kafka_resp_err_t Enqueue(const KafkaRecord& record, int32_t partition, int64_t timestamp_ms);
   std::string What(std::string_view doing) const;
 
@@ -85,6 +93,7 @@ class KafkaSinkProducer {
   const std::string shard_;
   Health health_ = Health::kGood;
   absl::Status failure_;  // of the first record that could not be delivered
+  bool refused_ = false;
   absl::Time begun_ = absl::InfiniteFuture();
   int32_t partition_count_ = 0;  // 0 = not asked yet
   KafkaPtr<rd_kafka_consumer_group_metadata_t> group_;

@@ -9,6 +9,7 @@ namespace {
 
 // librdkafka's own, for the options that have no value.
 constexpr int64_t kDefaultMaxMessageBytes = 1000000;
+constexpr int64_t kDefaultBatchBytes = 1000000;
 constexpr int64_t kDefaultTransactionTimeoutMs = 60000;
 
 absl::StatusOr<std::string> OneTopic(const std::string& option, const std::string& value,
@@ -47,6 +48,10 @@ absl::StatusOr<KafkaSinkSettings> ParseKafkaSinkSettings(const proto::Sink& sink
   ASSIGN_OR_RETURN(
       settings.max_message_bytes,
       IntOption(options, "message.max.bytes", kDefaultMaxMessageBytes, 1000, 1000000000));
+  ASSIGN_OR_RETURN(settings.batch_bytes,
+                   IntOption(options, "batch.size", kDefaultBatchBytes, 1, INT32_MAX));
+  settings.compressed = OptionOr(options, "compression.type", "none") != "none" ||
+                        OptionOr(options, "compression.codec", "none") != "none";
   ASSIGN_OR_RETURN(int64_t timeout_ms, IntOption(options, "transaction.timeout.ms",
                                                  kDefaultTransactionTimeoutMs, 1000, INT32_MAX));
   settings.transaction_timeout = absl::Milliseconds(timeout_ms);

@@ -29,6 +29,8 @@ struct KafkaSinkSettings {
   std::string marker_topic;
   OnLostMarker on_lost_marker = OnLostMarker::kFail;
   int64_t max_message_bytes = 0;
+  int64_t batch_bytes = 0;  // batch.size
+  bool compressed = false;  // by the producer
   absl::Duration transaction_timeout;
 };
 

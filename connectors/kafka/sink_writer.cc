@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/failpoint.h"
+#include "common/base/failure_kind.h"
 #include "common/base/status.h"
 #include "connectors/kafka/held_batches.h"
 #include "connectors/kafka/record_encoder.h"
@@ -52,7 +53,9 @@ class KafkaSinkWriter : public SinkWriter {
         context_(std::move(context)),
         settings_(std::move(settings)),
         encoder_(std::move(encoder)),
-        limits_{.topic = settings_.topic, .producer_bytes = settings_.max_message_bytes},
+        limits_{.topic = settings_.topic,
+                .producer_bytes = settings_.max_message_bytes,
+                .compressed = settings_.compressed},
         held_(context_.memory) {}
 
   // What CreateWriter does: afterwards no writer of a lower epoch can make anything visible.
@@ -63,6 +66,7 @@ class KafkaSinkWriter : public SinkWriter {
       ASSIGN_OR_RETURN(found, producer_->ReadMarker(deadline));
     }
     ASSIGN_OR_RETURN(BatchId batch, ClaimedBatch(found, context_, settings_));
+    RETURN_IF_ERROR(SetLimits(batch, deadline));
     if (settings_.exactly_once) {
       RETURN_IF_ERROR(producer_->Begin());
       RETURN_IF_ERROR(producer_->SendMarker(MarkerOf(batch), deadline));
@@ -129,7 +133,8 @@ class KafkaSinkWriter : public SinkWriter {
     std::lock_guard<std::mutex> lock(mutex_);
     return FormatJournaledKafkaMarker(
         {.epoch = settings_.exactly_once ? std::make_optional(context_.epoch) : std::nullopt,
-         .batch = marked_});
+         .batch = marked_,
+         .limits = limits_.of_topic});
   }
 
   int64_t wake_at_us() const override {
@@ -143,6 +148,32 @@ class KafkaSinkWriter : public SinkWriter {
  private:
   KafkaSinkMarker MarkerOf(BatchId batch) const {
     return {.incarnation = context_.incarnation, .epoch = context_.epoch, .batch = batch};
+  }
+
+  // Also sees that the producer packs no more records into one batch than the topic takes.
+  absl::Status SetLimits(BatchId claimed, absl::Time deadline) {
+    ASSIGN_OR_RETURN(const KafkaTopicLimits now, producer_->ReadTopicLimits(deadline));
+    limits_.of_topic = LimitsInDoubt(context_, claimed).value_or(now);
+    if (now.max_message_bytes.value_or(settings_.batch_bytes) >= settings_.batch_bytes) {
+      return absl::OkStatus();
+    }
+    settings_.batch_bytes = *now.max_message_bytes;
+    return OpenProducer(deadline);
+  }
+
+  // The broker has refused a record. When the topic takes less than it did when the epoch began,
+  // the batch is run again in a new one, which knows that and lets the row follow on_error.
+  absl::Status AfterRefusal(const absl::Status& refusal) {
+    const absl::StatusOr<KafkaTopicLimits> now =
+        producer_->ReadTopicLimits(absl::Now() + kAbortTimeout);
+    if (!now.ok() || !now->TighterThan(limits_.of_topic)) {
+      return refusal;
+    }
+    return WithFailureKind(
+        Reworded(refusal, absl::StrCat(refusal.message(),
+                                       "; the topic takes less than when the epoch began: the "
+                                       "batch is run again")),
+        FailureKind::kUndecided);
   }
 
   // One that does not get on, as may happen to a client that was made while the broker started, is
@@ -294,6 +325,8 @@ class KafkaSinkWriter : public SinkWriter {
                                  : absl::AbortedError(absl::StrCat(
                                        status.message(), "; another writer has taken the shard")));
       status = superseded_;
+    } else if (producer_->refused()) {
+      status = AfterRefusal(status);
     }
     producer_.reset();
     return status;
@@ -345,7 +378,7 @@ class KafkaSinkWriter : public SinkWriter {
 
   const OptionMap options_;
   const SinkContext context_;
-  const KafkaSinkSettings settings_;
+  KafkaSinkSettings settings_;                   // the claim may lower batch_bytes
   std::unique_ptr<KafkaRecordEncoder> encoder_;  // Write's, as the next two
   KafkaRecordLimits limits_;                     // the claim sets them
   RowErrors refused_;

@@ -367,6 +367,14 @@ void JobHistory::TakeWayOut(const proto::JobPlan& next) {
   proto::JobPlan* const now = submitted_.mutable_plan();
   TakeOption(kOnLostMarker, next.sinks(), now->mutable_sinks());
   TakeOption(kOnDataLoss, next.sources(), now->mutable_sources());
+  // Of a batch that is out in part no row has failed under FAIL before it was written, so that
+  // SKIP changes nothing of that part. (TABLE would want a sink that this plan lacks.)
+  for (int i = 0; i < std::min(now->sources_size(), next.sources_size()); ++i) {
+    if (now->sources(i).on_error() == proto::ON_ERROR_FAIL &&
+        next.sources(i).on_error() == proto::ON_ERROR_SKIP) {
+      now->mutable_sources(i)->set_on_error(proto::ON_ERROR_SKIP);
+    }
+  }
 }
 
 // A plan without state that a later one could go on with: no snapshot of before is ever restored,

