@@ -31,6 +31,11 @@ class HeldMemory {
 
   int64_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
 
+  // Whether all jobs together have taken more than half: time to give back what can be given back.
+  bool scarce() const {
+    return (executor_ != nullptr ? executor_->bytes() : bytes()) > limit_bytes_ / 2;
+  }
+
  private:
   bool TryAdd(int64_t bytes);
 

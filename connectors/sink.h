@@ -34,13 +34,15 @@ class SinkWriter {
   virtual ~SinkWriter() = default;
 
   // Takes rows of a batch; columns as in proto::Sink.columns. Copies what it keeps, and takes the
-  // memory for it from SinkContext::memory, whose error it returns. `weights` in the batch: −1 =
-  // delete (only in modes UPSERT and CHANGES). `batch_time_us` becomes the record timestamp where
-  // there is one.
+  // memory for it from SinkContext::memory, whose error it returns. Where much is held, a writer
+  // may let rows leave for a place that hides them until the commit (flow_out.h), and wait for
+  // that. `weights` in the batch: −1 = delete (only in modes UPSERT and CHANGES). `batch_time_us`
+  // becomes the record timestamp where there is one.
   //
   // When the sink can never take some of the rows (one is too large, or no line of a file), Write
   // takes none of them and fails with the first one's reason; TakeRefused then says which rows they
-  // are. The caller drops what on_error says, and writes the rest.
+  // are. The caller drops what on_error says, and writes the rest. After any other error the batch
+  // is not committed.
   virtual absl::Status Write(BatchId batch, int64_t batch_time_us, const Batch& rows) = 0;
 
   // The rows that the last Write refused, by their physical row, each with its reason; empty when
@@ -66,7 +68,8 @@ class SinkWriter {
   // durable as far as it can, and returns the new marker: what a writer opened later must know to
   // go on after them (empty if nothing). Batches ≤ committed() are out and are left out. Safe to
   // call again after an UNAVAILABLE: what then is out is not written twice. ABORTED: a higher epoch
-  // has claimed the shard.
+  // has claimed the shard. Where rows that had left are gone with the place where they were, this
+  // call and all later ones fail, with a failure_kind.h that makes the job run the batch again.
   virtual absl::StatusOr<std::string> Commit(BatchId through, absl::Time deadline) = 0;
 
   // The last batch whose output is out, as the claim found it or Commit made it; 0 = none.
@@ -92,7 +95,8 @@ class SinkWriter {
   // claimed again although nothing may come to it any more. Thread-safe.
   virtual bool hides_rows() const { return false; }
 
-  // Bytes of rows held until commit: of all batches, and of one. Thread-safe.
+  // Bytes of rows held until commit: of all batches, and of one, with those of it that have left
+  // already. Thread-safe.
   virtual int64_t held_bytes() const { return 0; }
   virtual int64_t held_bytes_of(BatchId batch) const {
     (void)batch;
@@ -114,6 +118,8 @@ struct SinkContext {
   int64_t batch_time_us = 0;  // when the epoch began: the time of what the claim writes
   // For rows that are held until commit, prepared or not; shared with the job's other writers.
   std::shared_ptr<HeldMemory> memory = std::make_shared<HeldMemory>(int64_t{256} << 20);
+  // Whether the epoch has ended here, so that a Write that waits gives up.
+  std::function<bool()> ended = [] { return false; };
 };
 
 class SinkConnector {

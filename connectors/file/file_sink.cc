@@ -11,6 +11,7 @@
 #include "connectors/file/file.h"
 #include "connectors/file/file_sink_marker.h"
 #include "connectors/file/rolling_files.h"
+#include "connectors/flow_out.h"
 #include "connectors/formats/csv_format.h"
 #include "connectors/options.h"
 #include "connectors/record_hash.h"
@@ -20,6 +21,9 @@ namespace {
 
 constexpr char kRollSize[] = "roll_size";
 constexpr char kRollInterval[] = "roll_interval";
+
+// Lines are held in pieces of about this size, or of one Write: none is moved for the next.
+constexpr size_t kPieceBytes = 256 << 10;
 
 // What the disk refuses now it may take later, in another file; what to do where people must act.
 absl::Status ForPeople(const absl::Status& status) {
@@ -33,14 +37,15 @@ absl::Status ForPeople(const absl::Status& status) {
   return status;
 }
 
-// Holds rows as lines until their commit. Write may run beside Commit and Settle of earlier
-// batches.
+// Holds rows as lines until their commit, or until they are so many that they go to the file ahead
+// of it. Write may run beside Commit and Settle of earlier batches.
 class FileWriter : public SinkWriter {
  public:
-  FileWriter(std::string directory, std::shared_ptr<HeldMemory> memory, bool is_raw,
+  FileWriter(std::string directory, const SinkContext& context, int64_t max_held_bytes, bool is_raw,
              std::unique_ptr<FormatEncoder> encoder, RollingFiles files)
       : directory_(std::move(directory)),
-        memory_(std::move(memory)),
+        memory_(context.memory),
+        flow_out_(context, max_held_bytes),
         is_raw_(is_raw),
         encoder_(std::move(encoder)),
         files_(std::move(files)) {
@@ -49,25 +54,29 @@ class FileWriter : public SinkWriter {
   }
 
   absl::Status Write(BatchId batch, int64_t batch_time_us, const Batch& rows) override {
-    ASSIGN_OR_RETURN(EncodedRecords encoded, encoder_->Encode(rows));
+    ASSIGN_OR_RETURN(const EncodedRecords encoded, encoder_->Encode(rows));
     RETURN_IF_ERROR(CheckLines(rows, encoded));
-    std::lock_guard<std::mutex> lock(mutex_);
-    if (batch <= committed_) {
+    if (batch <= committed()) {
       return absl::OkStatus();
     }
-    Held& held = held_[batch];
-    held.time_us = batch_time_us;
     int64_t bytes = 0;
     for (const EncodedRecords::Record& record : encoded.records) {
       bytes += static_cast<int64_t>(record.value.size()) + 1;
     }
-    RETURN_IF_ERROR(held.memory.Add(memory_, bytes, absl::StrCat("the writer to ", directory_)));
-    held_bytes_ += bytes;
-    for (const EncodedRecords::Record& record : encoded.records) {
-      held.lines.append(record.value);
-      held.lines.push_back('\n');
+    HeldBytes memory;
+    const absl::Status taken =
+        memory.Add(memory_, bytes, absl::StrCat("the writer to ", directory_));
+    if (taken.ok()) {
+      Hold(batch, batch_time_us, encoded, std::move(memory));
+      if (!flow_out_.Wanted(held_bytes())) {
+        return absl::OkStatus();
+      }
     }
-    return absl::OkStatus();
+    const auto is_first = [&] { return IsFirst(batch); };
+    if (taken.ok() ? !is_first() : !flow_out_.AwaitTurn(is_first)) {
+      return taken;
+    }
+    return WriteAhead(batch, batch_time_us, taken.ok() ? std::string() : Lines(encoded));
   }
 
   std::vector<RowError> TakeRefused() override { return refused_.Take(); }
@@ -87,35 +96,38 @@ class FileWriter : public SinkWriter {
   absl::Status Prepare(BatchId, absl::Time) override { return absl::OkStatus(); }
 
   absl::StatusOr<std::string> Commit(BatchId through, absl::Time) override {
-    std::string lines;
     RollingFiles::Addition addition{.batch = through};
+    std::lock_guard<std::mutex> files_lock(files_mutex_);
     {
       std::lock_guard<std::mutex> lock(mutex_);
       if (through <= committed_) {
         return marker_;
       }
       addition.close = finish_;
-      // Copied, so that a commit that fails can be tried again.
+      // Batches that are committed stay where they are until they are out: nobody writes to them.
       for (auto held = held_.begin(); held != held_.end() && held->first <= through; ++held) {
-        if (lines.empty()) {
+        if (addition.lines.empty()) {
           addition.begin_us = held->second.time_us;
         }
-        lines.append(held->second.lines);
+        addition.lines.insert(addition.lines.end(), held->second.pieces.begin(),
+                              held->second.pieces.end());
         addition.end_us = held->second.time_us;
       }
     }
-    addition.lines = lines;
     if (const absl::Status status = files_.Commit(addition); !status.ok()) {
       return ForPeople(status);
     }
     std::lock_guard<std::mutex> lock(mutex_);
-    held_.erase(held_.begin(), held_.upper_bound(through));
-    held_bytes_ -= static_cast<int64_t>(lines.size());
+    for (auto held = held_.begin(); held != held_.end() && held->first <= through;) {
+      held_bytes_ -= held->second.memory.bytes();
+      held = held_.erase(held);
+    }
     Remember();
     return marker_;
   }
 
   absl::Status Settle(BatchId batch, absl::Time) override {
+    std::lock_guard<std::mutex> files_lock(files_mutex_);
     RETURN_IF_ERROR(ForPeople(files_.Settle(batch)));
     std::lock_guard<std::mutex> lock(mutex_);
     wake_at_us_ = files_.wake_at_us();
@@ -145,7 +157,7 @@ class FileWriter : public SinkWriter {
   int64_t held_bytes_of(BatchId batch) const override {
     std::lock_guard<std::mutex> lock(mutex_);
     const auto held = held_.find(batch);
-    return held == held_.end() ? 0 : held->second.memory.bytes();
+    return held == held_.end() ? 0 : held->second.memory.bytes() + held->second.left_bytes;
   }
 
  private:
@@ -173,10 +185,68 @@ class FileWriter : public SinkWriter {
   }
 
   struct Held {
-    std::string lines;
+    std::vector<std::string> pieces;
     int64_t time_us = 0;
     HeldBytes memory;
+    int64_t left_bytes = 0;  // of lines that are in the file
   };
+
+  void Hold(BatchId batch, int64_t time_us, const EncodedRecords& encoded, HeldBytes memory) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    Held& held = held_[batch];
+    held.time_us = time_us;
+    held_bytes_ += memory.bytes();
+    const auto bytes = static_cast<size_t>(memory.bytes());
+    held.memory.Join(std::move(memory));
+    if (held.pieces.empty() || held.pieces.back().size() + bytes > kPieceBytes) {
+      held.pieces.emplace_back();
+    }
+    AppendLines(encoded, &held.pieces.back());
+  }
+
+  static void AppendLines(const EncodedRecords& encoded, std::string* lines) {
+    for (const EncodedRecords::Record& record : encoded.records) {
+      lines->append(record.value);
+      lines->push_back('\n');
+    }
+  }
+
+  static std::string Lines(const EncodedRecords& encoded) {
+    std::string lines;
+    AppendLines(encoded, &lines);
+    return lines;
+  }
+
+  // Whether every commit that can come covers the batch, which is written now: none of those before
+  // it has lines, or is to close a file that is old.
+  bool IsFirst(BatchId batch) const {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return held_.empty() || held_.begin()->first >= batch;
+  }
+
+  // Moves the lines of the first batch to the file, those that are held and `more`, for which there
+  // was no memory.
+  absl::Status WriteAhead(BatchId batch, int64_t time_us, const std::string& more) {
+    RollingFiles::Addition addition{.batch = batch, .begin_us = time_us};
+    std::lock_guard<std::mutex> files_lock(files_mutex_);
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      Held& held = held_[batch];
+      held.time_us = time_us;
+      addition.lines.assign(held.pieces.begin(), held.pieces.end());
+    }
+    addition.lines.push_back(more);
+    if (const absl::Status status = files_.AppendAhead(addition); !status.ok()) {
+      return ForPeople(status);
+    }
+    std::lock_guard<std::mutex> lock(mutex_);
+    Held& held = held_[batch];
+    held_bytes_ -= held.memory.bytes();
+    held.left_bytes += held.memory.bytes() + static_cast<int64_t>(more.size());
+    held.memory = {};
+    held.pieces.clear();
+    return absl::OkStatus();
+  }
 
   // What other threads may ask for while files_ is at work. REQUIRES: mutex_ held.
   void Remember() {
@@ -188,10 +258,15 @@ class FileWriter : public SinkWriter {
 
   const std::string directory_;
   const std::shared_ptr<HeldMemory> memory_;
+  const FlowOut flow_out_;
   const bool is_raw_;
   const std::unique_ptr<FormatEncoder> encoder_;
-  RowErrors refused_;   // by the last Write
-  RollingFiles files_;  // used by Commit and Settle only
+  RowErrors refused_;  // by the last Write
+
+  // Held by Commit and Settle, and by a Write whose lines go to the file, for as long as they are
+  // at it. Taken before mutex_.
+  std::mutex files_mutex_;
+  RollingFiles files_;
 
   mutable std::mutex mutex_;  // guards what follows
   std::map<BatchId, Held> held_;
@@ -211,11 +286,12 @@ class FileSinkConnector : public SinkConnector {
   absl::Status Validate(const proto::Sink& sink) const override {
     ASSIGN_OR_RETURN(const Format* format, FormatOf(sink));
     std::vector<std::string> allowed = format->Options();
-    allowed.insert(allowed.end(), {"path", kRollSize, kRollInterval});
+    allowed.insert(allowed.end(), {"path", kRollSize, kRollInterval, kMaxHeldOption});
     RETURN_IF_ERROR(CheckOptionNames(sink.options(), "file", allowed));
     RETURN_IF_ERROR(RequiredOption(sink.options(), "file", "path", "'/data/out'").status());
     RETURN_IF_ERROR(RollBytes(sink).status());
     RETURN_IF_ERROR(RollInterval(sink).status());
+    RETURN_IF_ERROR(MaxHeldBytes(sink.options()).status());
     RETURN_IF_ERROR(CheckSinkMode(sink, "file", accepts_upsert(), accepts_changes()));
     return format->ValidateSink(sink);
   }
@@ -255,7 +331,8 @@ class FileSinkConnector : public SinkConnector {
     if (const absl::Status claimed = files.Claim(marker); !claimed.ok()) {
       return ForPeople(claimed);
     }
-    return std::make_unique<FileWriter>(directory, context.memory, sink.format() == "raw",
+    ASSIGN_OR_RETURN(const int64_t max_held_bytes, MaxHeldBytes(sink.options()));
+    return std::make_unique<FileWriter>(directory, context, max_held_bytes, sink.format() == "raw",
                                         std::move(encoder), std::move(files));
   }
 
@@ -280,7 +357,7 @@ class FileSinkConnector : public SinkConnector {
   // Lines of another format, of other columns, or under another header do not go into one file.
   static std::string ShapeOf(const proto::Sink& sink) {
     std::map<std::string, std::string> options(sink.options().begin(), sink.options().end());
-    for (const char* name : {"path", kRollSize, kRollInterval}) {
+    for (const char* name : {"path", kRollSize, kRollInterval, kMaxHeldOption}) {
       options.erase(name);
     }
     std::string shape = sink.format();

@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/failure_kind.h"
 #include "common/storage/memory_file_system.h"
 #include "connectors/file/file_sink_testing.h"
 
@@ -313,6 +314,62 @@ TEST_F(FileSinkTest, AFileInDoubtStaysUntilItsCopyIsInTheJournal) {
   ASSERT_TRUE(Commit(writer.get(), 2).ok());
   ASSERT_TRUE(Settle(writer.get(), 1).ok());
   EXPECT_TRUE(OpenStatus(Target("raw"), 2, marker).ok()) << "the journal ends with batch 1";
+}
+
+TEST_F(FileSinkTest, ManyLinesGoToTheFileAheadOfTheirCommit) {
+  proto::Sink sink = Target("csv", "1 MiB");
+  (*sink.mutable_options())["header"] = "true";
+  (*sink.mutable_options())["max_held"] = "10 B";
+  auto writer = Open(sink);
+  ASSERT_TRUE(Write(writer.get(), 1, {"first", "second"}).ok());
+  EXPECT_EQ(writer->held_bytes(), 0);
+  EXPECT_EQ(writer->held_bytes_of(BatchId(1)), 13);
+  ASSERT_TRUE(Write(writer.get(), 1, {"third"}).ok());
+  EXPECT_EQ(writer->held_bytes(), 6);
+  const int64_t syncs = files_.sync_count();
+  ASSERT_TRUE(Commit(writer.get(), 1).ok());
+  EXPECT_EQ(files_.sync_count(), syncs + 1);
+  const std::string marker = CommitRow(writer.get(), 2, "fourth");
+  writer = Open(sink, 2, marker);
+  writer->Finish();
+  ASSERT_TRUE(Commit(writer.get(), 3).ok());
+  ASSERT_TRUE(Settle(writer.get(), 3).ok());
+  EXPECT_EQ(Published(&files_, kOut), "value\nfirst\nsecond\nthird\nfourth\n");
+}
+
+// What has left memory is nowhere else, and what has not must not go out without it.
+TEST_F(FileSinkTest, LinesAheadOfTheirCommitAreLostWithTheirFile) {
+  std::string marker;
+  for (const auto failing : {Operation::kAppend, Operation::kSync}) {
+    proto::Sink sink = Target("raw");
+    (*sink.mutable_options())["max_held"] = "10 B";
+    const int64_t epoch = failing == Operation::kAppend ? 1 : 3;
+    auto writer = Open(sink, epoch, marker);
+    marker = CommitRow(writer.get(), epoch * 10, "one");
+    ASSERT_TRUE(Write(writer.get(), epoch * 10 + 1, {"first", "second"}).ok());
+    ASSERT_TRUE(Write(writer.get(), epoch * 10 + 1, {"third"}).ok());
+    files_.SetFault([failing](Operation operation, const std::string&) {
+      return operation == failing
+                 ? WithFailureKind(absl::ResourceExhaustedError("no space left on device"),
+                                   FailureKind::kEnvironment)
+                 : absl::OkStatus();
+    });
+    absl::Status status = failing == Operation::kAppend
+                              ? Write(writer.get(), epoch * 10 + 1, {"fourth", "fifth"})
+                              : Commit(writer.get(), epoch * 10 + 1).status();
+    files_.SetFault(nullptr);
+    EXPECT_EQ(FailureKindOf(status), FailureKind::kEnvironment) << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("make room there"));
+    status = Commit(writer.get(), epoch * 10 + 1).status();
+    EXPECT_EQ(FailureKindOf(status), FailureKind::kEnvironment) << status;
+    writer = Open(sink, epoch + 1, marker);
+    marker = CommitRow(writer.get(), epoch * 10 + 1, "all again");
+  }
+  auto writer = Open(Target("raw"), 5, marker);
+  writer->Finish();
+  ASSERT_TRUE(Commit(writer.get(), 100).ok());
+  ASSERT_TRUE(Settle(writer.get(), 100).ok());
+  EXPECT_EQ(Published(&files_, kOut), "one\nall again\none\nall again\n");
 }
 
 TEST_F(FileSinkTest, RawLinesHoldNoLineEnd) {

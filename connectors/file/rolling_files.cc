@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/failpoint.h"
+#include "common/base/failure_kind.h"
 #include "common/base/status.h"
 
 namespace millrace {
@@ -90,10 +91,27 @@ absl::Status RollingFiles::TakeOver() {
   return absl::OkStatus();
 }
 
+absl::Status RollingFiles::AppendAhead(const Addition& addition) {
+  RETURN_IF_ERROR(lost_);
+  if (!ahead_.has_value()) {
+    RETURN_IF_ERROR(BeginAhead(addition));
+  }
+  ahead_->is_only_copy = true;
+  const absl::Status written = Append(addition.lines);
+  MILLRACE_FAILPOINT("file_sink.ahead");
+  return written.ok() ? written : Break(written);
+}
+
 absl::Status RollingFiles::Commit(const Addition& addition) {
+  RETURN_IF_ERROR(lost_);
+  if (ahead_.has_value() && addition.batch < ahead_->batch) {
+    // There are no lines before those that are in the file, which nothing may close now.
+    marker_.batch = addition.batch;
+    return absl::OkStatus();
+  }
   FileSinkMarker next = marker_;
   const bool in_doubt = file_ == nullptr && !marker_.open.empty();
-  if (in_doubt || !addition.lines.empty()) {
+  if (in_doubt || ahead_.has_value() || !addition.lines.empty()) {
     RETURN_IF_ERROR(WriteLines(&next, addition));
   }
   if (!claimed_.empty()) {
@@ -117,31 +135,65 @@ absl::Status RollingFiles::Commit(const Addition& addition) {
 }
 
 absl::Status RollingFiles::WriteLines(FileSinkMarker* next, const Addition& addition) {
-  const bool is_new = file_ == nullptr;
-  if (is_new) {
-    ASSIGN_OR_RETURN(next->open, NewFile());
+  if (!ahead_.has_value()) {
+    RETURN_IF_ERROR(BeginAhead(addition));
   }
-  const bool begins = next->length == 0;
   MILLRACE_FAILPOINT("file_sink.before_append");
-  absl::Status written = begins ? file_->Append(options_.header) : absl::OkStatus();
-  written = written.ok() ? file_->Append(addition.lines) : written;
+  absl::Status written = Append(addition.lines);
   MILLRACE_FAILPOINT("file_sink.appended");
+  const bool is_new = ahead_->open != marker_.open;
   written = written.ok() ? file_->Sync() : written;
   written = written.ok() && is_new ? files_->SyncDirectory(options_.directory) : written;
   if (!written.ok()) {
-    file_.reset();
-    if (next->open != marker_.open) {
-      GiveUp(next->open);
-    }
-    return written;
+    return Break(written);
   }
   MILLRACE_FAILPOINT("file_sink.synced");
-  next->length +=
-      static_cast<int64_t>((begins ? options_.header.size() : 0) + addition.lines.size());
-  if (begins) {
-    next->begin_us = addition.begin_us;
+  if (next->length == 0) {
+    next->begin_us = ahead_->begin_us;
+  }
+  next->open = ahead_->open;
+  next->length += ahead_->bytes;
+  ahead_.reset();
+  return absl::OkStatus();
+}
+
+absl::Status RollingFiles::BeginAhead(const Addition& addition) {
+  Ahead ahead{.batch = addition.batch, .open = marker_.open, .begin_us = addition.begin_us};
+  if (file_ == nullptr) {
+    ASSIGN_OR_RETURN(ahead.open, NewFile());
+  }
+  ahead_ = std::move(ahead);
+  return absl::OkStatus();
+}
+
+absl::Status RollingFiles::Append(const std::vector<std::string_view>& lines) {
+  const auto append = [this](std::string_view bytes) {
+    ahead_->bytes += static_cast<int64_t>(bytes.size());
+    return file_->Append(bytes);
+  };
+  if (marker_.length + ahead_->bytes == 0 && !options_.header.empty()) {
+    RETURN_IF_ERROR(append(options_.header));
+  }
+  for (const std::string_view piece : lines) {
+    RETURN_IF_ERROR(append(piece));
   }
   return absl::OkStatus();
+}
+
+absl::Status RollingFiles::Break(const absl::Status& status) {
+  file_.reset();
+  const Ahead ahead = *std::exchange(ahead_, std::nullopt);
+  if (ahead.open != marker_.open) {
+    GiveUp(ahead.open);
+  }
+  if (ahead.is_only_copy) {
+    lost_ = WithFailureKind(
+        Reworded(status, absl::StrCat(status.message(), "; rows of batch ", ahead.batch.value(),
+                                      " were in that file only, so the batch is run again")),
+        FailureKind::kEnvironment);
+    return lost_;
+  }
+  return status;
 }
 
 absl::StatusOr<std::string> RollingFiles::NewFile() {

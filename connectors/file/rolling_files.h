@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -33,11 +34,11 @@ class RollingFiles {
     int64_t roll_us = 0;
   };
 
-  // What Commit adds. `begin_us` and `end_us`: batch times of the first batch with rows, and of the
-  // last one.
+  // What Commit adds, in pieces. `begin_us` and `end_us`: batch times of the first batch with rows,
+  // and of the last one.
   struct Addition {
     BatchId batch;
-    std::string_view lines;
+    std::vector<std::string_view> lines;
     int64_t begin_us = 0;
     int64_t end_us = 0;
     bool close = false;  // nothing comes after it
@@ -50,6 +51,10 @@ class RollingFiles {
   // files their names and copies what is committed of the open one to a file of our own. ABORTED: a
   // higher epoch has been here. REQUIRES: called once, before anything else.
   absl::Status Claim(const FileSinkMarker& journaled);
+
+  // Appends lines of the batch that the next Commit covers, behind what is committed. They are
+  // nowhere else then: after an error, also of that Commit, nothing can be committed any more.
+  absl::Status AppendAhead(const Addition& addition);
 
   // Appends durably, closes the file if it is then large or old enough, and moves the marker on.
   // What was written counts only once that marker is in the journal.
@@ -73,6 +78,11 @@ class RollingFiles {
   absl::StatusOr<std::string> NewFile();
   absl::Status Copy(const std::string& name, int64_t length, AppendFile* to) const;
   absl::Status WriteLines(FileSinkMarker* next, const Addition& addition);
+  // Lets lines of the addition's batch follow what is committed of the open file, or of a new one.
+  absl::Status BeginAhead(const Addition& addition);
+  absl::Status Append(const std::vector<std::string_view>& lines);
+  // Gives up the file, which is in doubt after `status`.
+  absl::Status Break(const absl::Status& status);
   absl::Status RemoveIfThere(const std::string& name);
   // Of a file that no marker has named: removes it now, or else later.
   void GiveUp(const std::string& name);
@@ -83,12 +93,23 @@ class RollingFiles {
   // False if the file has its final name already. Not durable before SyncDirectory.
   absl::StatusOr<bool> Publish(const FileSinkMarker::Closed& file);
 
+  // What is in the file behind marker_.length, on its way to be committed.
+  struct Ahead {
+    BatchId batch;
+    std::string open;  // name of the file
+    int64_t bytes = 0;
+    int64_t begin_us = 0;
+    bool is_only_copy = false;  // by AppendAhead
+  };
+
   FileSystem* const files_;
   const Options options_;
   FileSinkMarker marker_;
-  // marker_.open with exactly marker_.length bytes. Null: there is none, or a failed write has left
-  // it in doubt, so that the next one goes to a copy.
+  // marker_.open with exactly marker_.length bytes, or the file that ahead_ names. Null: there is
+  // none, or a failed write has left it in doubt, so that the next one goes to a copy.
   std::unique_ptr<AppendFile> file_;
+  std::optional<Ahead> ahead_;
+  absl::Status lost_;         // not OK: lines of AppendAhead are gone
   int64_t copies_ = 0;        // that this writer has begun of the open file
   int64_t unsettled_us_ = 0;  // the last batch time at which a closed file had no name yet
   // Files that a journaled marker may name until the commit of that batch is in the journal.

@@ -3,28 +3,49 @@
 #include <iterator>
 #include <utility>
 
-#include "common/base/status.h"
-
 namespace millrace {
 
-absl::Status HeldBatches::Add(BatchId batch, int64_t time_us, KafkaRecordEncoder::Encoded encoded,
-                              int64_t bytes, std::string_view holder) {
-  HeldBytes taken;
-  RETURN_IF_ERROR(taken.Add(memory_, bytes, holder));
+void HeldBatches::Add(BatchId batch, int64_t time_us, KafkaRecordEncoder::Encoded encoded,
+                      HeldBytes memory) {
   std::lock_guard<std::mutex> lock(mutex_);
   HeldBatch& held = batches_[batch];
   held.batch = batch;
   held.time_us = time_us;
-  held.memory.Join(std::move(taken));
-  bytes_ += bytes;
+  bytes_ += memory.bytes();
+  held.memory.Join(std::move(memory));
   if (held.records.empty()) {
     held.records = std::move(encoded.records);
     held.owners = std::move(encoded.owners);
-    return absl::OkStatus();
+    return;
   }
   std::move(encoded.records.begin(), encoded.records.end(), std::back_inserter(held.records));
   std::move(encoded.owners.begin(), encoded.owners.end(), std::back_inserter(held.owners));
-  return absl::OkStatus();
+}
+
+BatchId HeldBatches::first() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return batches_.empty() ? BatchId() : batches_.begin()->first;
+}
+
+HeldBatch HeldBatches::TakeRows(BatchId batch) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  const auto held = batches_.find(batch);
+  if (held == batches_.end()) {
+    return {};
+  }
+  HeldBatch taken{.batch = batch, .time_us = held->second.time_us};
+  taken.memory = std::exchange(held->second.memory, {});
+  taken.records = std::exchange(held->second.records, {});
+  taken.owners = std::exchange(held->second.owners, {});
+  bytes_ -= taken.memory.bytes();
+  return taken;
+}
+
+void HeldBatches::NoteLeft(BatchId batch, int64_t bytes) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  HeldBatch& held = batches_[batch];
+  held.batch = batch;
+  held.left_bytes += bytes;
 }
 
 std::vector<const HeldBatch*> HeldBatches::Upto(BatchId through) const {
@@ -56,7 +77,7 @@ int64_t HeldBatches::bytes() const {
 int64_t HeldBatches::bytes_of(BatchId batch) const {
   std::lock_guard<std::mutex> lock(mutex_);
   const auto held = batches_.find(batch);
-  return held == batches_.end() ? 0 : held->second.memory.bytes();
+  return held == batches_.end() ? 0 : held->second.memory.bytes() + held->second.left_bytes;
 }
 
 }  // namespace millrace

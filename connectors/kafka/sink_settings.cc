@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
+#include "connectors/flow_out.h"
 #include "connectors/kafka/topics.h"
 
 namespace millrace {
@@ -25,7 +26,7 @@ absl::StatusOr<std::string> OneTopic(const std::string& option, const std::strin
 }  // namespace
 
 std::vector<std::string> KafkaSinkOptionNames() {
-  return {"topic", "delivery", "marker_topic", "on_lost_marker"};
+  return {"topic", "delivery", "marker_topic", "on_lost_marker", kMaxHeldOption};
 }
 
 absl::StatusOr<KafkaSinkSettings> ParseKafkaSinkSettings(const proto::Sink& sink) {
@@ -55,6 +56,13 @@ absl::StatusOr<KafkaSinkSettings> ParseKafkaSinkSettings(const proto::Sink& sink
   ASSIGN_OR_RETURN(int64_t timeout_ms, IntOption(options, "transaction.timeout.ms",
                                                  kDefaultTransactionTimeoutMs, 1000, INT32_MAX));
   settings.transaction_timeout = absl::Milliseconds(timeout_ms);
+  ASSIGN_OR_RETURN(settings.max_held_bytes, MaxHeldBytes(options));
+  if (!settings.exactly_once && !OptionOr(options, kMaxHeldOption, "").empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("option ", kMaxHeldOption, " of table ", sink.table(),
+                     " is for delivery = 'exactly_once': without a transaction that hides them, "
+                     "rows wait in memory for their commit"));
+  }
   return settings;
 }
 

@@ -29,8 +29,9 @@ struct KafkaSinkSettings {
   std::string marker_topic;
   OnLostMarker on_lost_marker = OnLostMarker::kFail;
   int64_t max_message_bytes = 0;
-  int64_t batch_bytes = 0;  // batch.size
-  bool compressed = false;  // by the producer
+  int64_t batch_bytes = 0;     // batch.size
+  bool compressed = false;     // by the producer
+  int64_t max_held_bytes = 0;  // of a batch, before its rows go into the open transaction
   absl::Duration transaction_timeout;
 };
 

@@ -14,6 +14,7 @@
 #include "common/base/failpoint.h"
 #include "common/base/failure_kind.h"
 #include "common/base/status.h"
+#include "connectors/flow_out.h"
 #include "connectors/kafka/held_batches.h"
 #include "connectors/kafka/record_encoder.h"
 #include "connectors/kafka/record_limits.h"
@@ -28,6 +29,11 @@ constexpr absl::Duration kClaimTimeout = absl::Seconds(30);
 constexpr absl::Duration kOpenPatience = absl::Seconds(10);
 constexpr absl::Duration kOpenPause = absl::Milliseconds(100);
 constexpr absl::Duration kAbortTimeout = absl::Seconds(5);
+// Of the abort when the epoch ends. Writers end one after another, and the broker may be away.
+constexpr absl::Duration kLastAbortTimeout = absl::Milliseconds(250);
+// Records of a large batch that are under way at once: few enough for librdkafka's queue, so that a
+// broker that takes none is noticed.
+constexpr size_t kFlowRecords = 10000;
 // Of batch time. Well below any sensible offsets.retention.minutes, so that no marker of a running
 // job expires.
 constexpr absl::Duration kRenewal = absl::Hours(1);
@@ -45,6 +51,14 @@ struct Round {
   bool marker_sent = false;
 };
 
+// A transaction that was begun before its commit was ordered: for the first batch that is not
+// committed, of which some rows are in it and nowhere else.
+struct Flow {
+  BatchId batch;
+  int64_t time_us = 0;
+  absl::Time begun;
+};
+
 class KafkaSinkWriter : public SinkWriter {
  public:
   KafkaSinkWriter(OptionMap options, SinkContext context, KafkaSinkSettings settings,
@@ -56,7 +70,15 @@ class KafkaSinkWriter : public SinkWriter {
         limits_{.topic = settings_.topic,
                 .producer_bytes = settings_.max_message_bytes,
                 .compressed = settings_.compressed},
-        held_(context_.memory) {}
+        flow_out_(context_, settings_.max_held_bytes) {}
+
+  // Readers wait for what a transaction holds until it is over, and nobody may come who ends it: a
+  // cancelled job has no next epoch.
+  ~KafkaSinkWriter() override {
+    if (producer_ != nullptr && (flow_.has_value() || (round_.has_value() && round_->begun))) {
+      producer_->Abort(absl::Now() + kLastAbortTimeout);
+    }
+  }
 
   // What CreateWriter does: afterwards no writer of a lower epoch can make anything visible.
   absl::Status Claim(absl::Time deadline) {
@@ -97,8 +119,24 @@ class KafkaSinkWriter : public SinkWriter {
     for (const KafkaRecord& record : encoded.records) {
       bytes += static_cast<int64_t>(record.size() + sizeof(KafkaRecord));
     }
-    return held_.Add(batch, batch_time_us, std::move(encoded), bytes,
-                     absl::StrCat("the writer of topic ", settings_.topic));
+    HeldBytes memory;
+    const absl::Status taken =
+        memory.Add(context_.memory, bytes, absl::StrCat("the writer of topic ", settings_.topic));
+    if (taken.ok()) {
+      held_.Add(batch, batch_time_us, std::exchange(encoded, {}), std::move(memory));
+    }
+    if (!settings_.exactly_once || (taken.ok() && !flow_out_.Wanted(held_.bytes()))) {
+      return taken;
+    }
+    const auto is_first = [&] { return IsFirst(batch); };
+    if (taken.ok() ? !is_first() : !flow_out_.AwaitTurn(is_first)) {
+      return taken;
+    }
+    return FlowRows({.batch = batch,
+                     .time_us = batch_time_us,
+                     .records = std::move(encoded.records),
+                     .owners = std::move(encoded.owners),
+                     .left_bytes = taken.ok() ? 0 : bytes});
   }
 
   std::vector<RowError> TakeRefused() override { return refused_.Take(); }
@@ -106,6 +144,7 @@ class KafkaSinkWriter : public SinkWriter {
   absl::Status Prepare(BatchId, absl::Time) override { return absl::OkStatus(); }
 
   absl::StatusOr<std::string> Commit(BatchId through, absl::Time deadline) override {
+    std::lock_guard<std::mutex> lock(transaction_mutex_);
     for (int attempt = 1;; ++attempt) {
       absl::Status status = CommitOnce(through, deadline);
       if (status.ok()) {
@@ -199,6 +238,79 @@ class KafkaSinkWriter : public SinkWriter {
     noted_.erase(noted_.begin(), noted_.upper_bound(batch));
   }
 
+  // Whether every commit that can come covers the batch, which is written now: no earlier one has
+  // rows here, or is to renew the marker.
+  bool IsFirst(BatchId batch) const {
+    if (const BatchId first = held_.first(); first != BatchId() && first < batch) {
+      return false;
+    }
+    std::lock_guard<std::mutex> lock(mutex_);
+    return noted_.empty() || noted_.begin()->first >= batch;
+  }
+
+  // Puts the rows of the first batch into the open transaction, those that are held and `more`, for
+  // which there was no memory. When it returns the broker has them, and they are nowhere else.
+  absl::Status FlowRows(HeldBatch more) {
+    std::lock_guard<std::mutex> lock(transaction_mutex_);
+    RETURN_IF_ERROR(superseded_);
+    if (producer_ == nullptr || round_.has_value()) {
+      return absl::InternalError(absl::StrCat("topic ", settings_.topic, ": rows of batch ",
+                                              more.batch.value(),
+                                              " come for a transaction that is another batch's"));
+    }
+    const BatchId batch = more.batch;
+    const int64_t time_us = more.time_us;
+    flowing_.push_back(held_.TakeRows(batch));
+    const int64_t bytes = flowing_.back().memory.bytes() + more.left_bytes;
+    flowing_.push_back(std::move(more));
+    const absl::Status status = HandOverFlowing(batch, time_us);
+    if (!status.ok()) {
+      return GiveUpRound(status, absl::InfiniteFuture());
+    }
+    flowing_.clear();
+    held_.NoteLeft(batch, bytes);
+    return absl::OkStatus();
+  }
+
+  absl::Status HandOverFlowing(BatchId batch, int64_t time_us) {
+    if (!flow_.has_value()) {
+      flow_ = {.batch = batch, .time_us = time_us, .begun = absl::Now()};
+      MILLRACE_FAILPOINT("kafka_sink.before_begin");
+      RETURN_IF_ERROR(producer_->Begin());
+    }
+    // A slow broker may take as long as it leaves the transaction open; one that stands still may
+    // not.
+    const absl::Time deadline = flow_->begun + settings_.transaction_timeout;
+    for (const HeldBatch& rows : flowing_) {
+      for (size_t record = 0; record < rows.records.size();) {
+        const size_t end = std::min(record + kFlowRecords, rows.records.size());
+        RETURN_IF_ERROR(HandOverBatch(rows, end, &record, deadline));
+        RETURN_IF_ERROR(producer_->Flush(deadline));
+      }
+    }
+    MILLRACE_FAILPOINT("kafka_sink.flowed");
+    return absl::OkStatus();
+  }
+
+  // Rows that had left are gone with their transaction. What is left of their batch must not go out
+  // without them: this writer commits no more, and the batch is run again in another epoch. One
+  // that takes longer than the broker leaves a transaction open would do so each time, and is made
+  // smaller.
+  absl::Status LoseFlow(const absl::Status& cause) {
+    const bool expired = absl::Now() - flow_->begun >= settings_.transaction_timeout;
+    const std::string words =
+        absl::StrCat(cause.message(), "; rows of batch ", flow_->batch.value(),
+                     " were in that transaction, so the batch is run again");
+    // Whoever called must not try again here.
+    superseded_ = absl::IsUnavailable(cause)
+                      ? WithFailureKind(absl::AbortedError(words), FailureKind::kEnvironment)
+                      : Reworded(cause, words);
+    if (expired) {
+      superseded_ = WithFailureKind(superseded_, FailureKind::kTooLarge);
+    }
+    return superseded_;
+  }
+
   absl::Status CommitOnce(BatchId through, absl::Time deadline) {
     RETURN_IF_ERROR(superseded_);
     if (producer_ == nullptr) {
@@ -221,17 +333,21 @@ class KafkaSinkWriter : public SinkWriter {
   void StartRound(BatchId through) {
     const BatchId out = committed();
     held_.DropUpto(out);  // written by a call that was over before its answer came
-    if (through <= out) {
-      return;
+    if (through <= out || (flow_.has_value() && through < flow_->batch)) {
+      return;  // the open transaction is a later batch's, and there are no rows before it
     }
     std::vector<const HeldBatch*> batches = held_.Upto(through);
     const int64_t noted_us = NotedUpto(through);
-    if (batches.empty() && (!settings_.exactly_once || noted_us < wake_at_us())) {
+    if (batches.empty() && !flow_.has_value() &&
+        (!settings_.exactly_once || noted_us < wake_at_us())) {
       return;
     }
-    const int64_t time_us =
-        batches.empty() ? noted_us : std::max(noted_us, batches.back()->time_us);
-    round_ = {.through = through, .time_us = time_us, .batches = std::move(batches)};
+    int64_t time_us = std::max(noted_us, flow_.has_value() ? flow_->time_us : 0);
+    time_us = batches.empty() ? time_us : std::max(time_us, batches.back()->time_us);
+    round_ = {.through = through,
+              .time_us = time_us,
+              .batches = std::move(batches),
+              .begun = flow_.has_value()};
   }
 
   // The time of the last batch up to `through` that was noted without rows; 0 = there was none.
@@ -264,6 +380,7 @@ class KafkaSinkWriter : public SinkWriter {
     MILLRACE_FAILPOINT("kafka_sink.committed");
     SetCommitted(round_->through, round_->time_us);
     held_.DropUpto(round_->through);
+    flow_.reset();
     round_.reset();
     return absl::OkStatus();
   }
@@ -287,18 +404,25 @@ class KafkaSinkWriter : public SinkWriter {
   absl::Status HandOver(absl::Time deadline) {
     for (; round_->batch < round_->batches.size(); ++round_->batch, round_->record = 0) {
       const HeldBatch& held = *round_->batches[round_->batch];
-      int32_t of_batch = -1;  // where records without a key go
-      for (; round_->record < held.records.size(); ++round_->record) {
-        const KafkaRecord& record = held.records[round_->record];
-        int32_t partition = record.partition;
-        if (partition < 0 && record.key.data() == nullptr) {
-          if (of_batch < 0) {
-            ASSIGN_OR_RETURN(of_batch, PartitionOf(held.batch, deadline));
-          }
-          partition = of_batch;
+      RETURN_IF_ERROR(HandOverBatch(held, held.records.size(), &round_->record, deadline));
+    }
+    return absl::OkStatus();
+  }
+
+  // Records up to `end` from `*record` on, which is how far it has come.
+  absl::Status HandOverBatch(const HeldBatch& held, size_t end, size_t* record,
+                             absl::Time deadline) {
+    int32_t of_batch = -1;  // where records without a key go
+    for (; *record < end; ++*record) {
+      const KafkaRecord& next = held.records[*record];
+      int32_t partition = next.partition;
+      if (partition < 0 && next.key.data() == nullptr) {
+        if (of_batch < 0) {
+          ASSIGN_OR_RETURN(of_batch, PartitionOf(held.batch, deadline));
         }
-        RETURN_IF_ERROR(producer_->Produce(record, partition, held.time_us / 1000, deadline));
+        partition = of_batch;
       }
+      RETURN_IF_ERROR(producer_->Produce(next, partition, held.time_us / 1000, deadline));
     }
     return absl::OkStatus();
   }
@@ -312,13 +436,15 @@ class KafkaSinkWriter : public SinkWriter {
 
   // After a failure nobody knows what became of the transaction: the next producer finds out. A
   // producer that was fenced has no next one in this epoch; to take the shard back would stop the
-  // one who rightly has it.
+  // one who rightly has it. Nor has one whose transaction had rows that are nowhere else, unless it
+  // may be committed.
   absl::Status GiveUpRound(absl::Status status, absl::Time deadline) {
     round_.reset();
     if (producer_ == nullptr) {
       return status;
     }
     producer_->Abort(std::min(deadline, absl::Now() + kAbortTimeout));
+    const bool in_doubt = producer_->health() == KafkaSinkProducer::Health::kInDoubt;
     if (producer_->health() == KafkaSinkProducer::Health::kFenced) {
       superseded_ = FencedBy(absl::IsAborted(status)
                                  ? status
@@ -328,7 +454,13 @@ class KafkaSinkWriter : public SinkWriter {
     } else if (producer_->refused()) {
       status = AfterRefusal(status);
     }
+    // Nobody else has the shard: the transaction has failed, or the broker has ended it.
+    const bool ours = superseded_.ok() || FailureKindOf(superseded_) == FailureKind::kEnvironment;
+    if (flow_.has_value() && !in_doubt && ours) {
+      status = LoseFlow(status);
+    }
     producer_.reset();
+    flowing_.clear();
     return status;
   }
 
@@ -347,6 +479,13 @@ class KafkaSinkWriter : public SinkWriter {
     absl::Status opened = OpenProducer(deadline);
     if (opened.ok() && settings_.exactly_once) {
       opened = ResolveDoubt(deadline);
+    }
+    if (opened.ok() && flow_.has_value()) {
+      opened = committed() < flow_->batch
+                   ? LoseFlow(absl::UnavailableError(absl::StrCat(
+                         "topic ", settings_.topic, ": a commit that was in doubt is not out")))
+                   : absl::OkStatus();
+      flow_.reset();
     }
     if (!opened.ok() && producer_ != nullptr) {
       if (producer_->health() == KafkaSinkProducer::Health::kFenced) {
@@ -389,10 +528,15 @@ class KafkaSinkWriter : public SinkWriter {
   int64_t marked_at_us_ = 0;          // in batch time, as all that comes and goes with it
   std::map<BatchId, int64_t> noted_;  // times of batches without rows; NoteBatch's to add
 
+  const FlowOut flow_out_;
   HeldBatches held_;
 
-  // Commit's alone. The producer goes before the batches: librdkafka points into their records.
+  // Held by Commit, and by a Write whose rows flow, for as long as they are at it: guards the rest.
+  // The producer goes before the batches: librdkafka points into their records.
+  std::mutex transaction_mutex_;
   absl::Status superseded_;  // not OK: this epoch writes no more
+  std::optional<Flow> flow_;
+  std::vector<HeldBatch> flowing_;  // rows that are on their way into the open transaction
   std::optional<Round> round_;
   std::unique_ptr<KafkaSinkProducer> producer_;
 };

@@ -1,6 +1,7 @@
 #include "executor/job/sink_set.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
@@ -46,8 +47,12 @@ proto::SinkMarker ShardWriter::Marker(std::string marker) const {
   return result;
 }
 
-SinkSet::SinkSet(const EpochLayout* layout, const ConnectorRegistry* connectors, HeldMemory* held)
-    : layout_(*layout), connectors_(*connectors), held_(std::make_shared<HeldMemory>(held)) {}
+SinkSet::SinkSet(const EpochLayout* layout, const ConnectorRegistry* connectors, HeldMemory* held,
+                 std::function<bool()> ended)
+    : layout_(*layout),
+      connectors_(*connectors),
+      held_(std::make_shared<HeldMemory>(held)),
+      ended_(std::move(ended)) {}
 
 absl::Status SinkSet::Init() {
   for (const proto::Sink& sink : layout_.plan.sinks()) {
@@ -103,6 +108,7 @@ absl::StatusOr<std::unique_ptr<ShardWriter>> SinkSet::OpenWriter(uint32_t sink,
   context.planned_batch = layout_.planned_batch;
   context.batch_time_us = layout_.batch_time_us;
   context.memory = held_;
+  context.ended = ended_;
   std::string name = absl::StrCat("table ", table.table(), ", shard ", shard);
   absl::StatusOr<std::unique_ptr<SinkWriter>> writer =
       connectors_of_sink_[sink]->CreateWriter(table, context);

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -92,8 +93,10 @@ class ShardWriter {
 
 class SinkSet {
  public:
-  // `held` is the executor's, for rows that wait for their commit; it outlives the set.
-  SinkSet(const EpochLayout* layout, const ConnectorRegistry* connectors, HeldMemory* held);
+  // `held` is the executor's, for rows that wait for their commit; it outlives the set. `ended`:
+  // whether writers are to wait for nothing any more.
+  SinkSet(const EpochLayout* layout, const ConnectorRegistry* connectors, HeldMemory* held,
+          std::function<bool()> ended);
 
   // Resolves connectors. NOT_FOUND lists those there are.
   absl::Status Init();
@@ -127,6 +130,7 @@ class SinkSet {
   const EpochLayout& layout_;
   const ConnectorRegistry& connectors_;
   const std::shared_ptr<HeldMemory> held_;
+  const std::function<bool()> ended_;
   std::vector<const SinkConnector*> connectors_of_sink_;
   // Held for the map alone: a writer may be at work for long.
   mutable absl::Mutex mutex_;

@@ -46,6 +46,9 @@ INSERT INTO {name}
   SELECT touched, count(*) FROM (SELECT k, count(*) AS touched FROM events GROUP BY k) AS per_key GROUP BY touched;
 """
 
+# Outputs whose batches are, most of them, many times of what their writers hold, so that rows leave memory before the commit.
+_LITTLE_HELD = {"plain": "100 B", "parts_files": "100 B"}
+
 # Output -> its part of the script, and whether it goes to files.
 PIPELINES = {
     "plain": (_ROWS, False),
@@ -69,5 +72,7 @@ def script(outputs, source, bootstrap, settings=None, kafka_options=None, file_o
         template, to_files = PIPELINES[name]
         sink = (_TO_FILES if to_files else _TO_KAFKA).format(place=place).format(
             bootstrap=bootstrap, kafka_options=options(kafka_options), file_options=options(file_options))
+        if name in _LITTLE_HELD:
+            sink = sink.removesuffix(")") + f", max_held = '{_LITTLE_HELD[name]}')"
         text += template.format(name=name, sink=sink)
     return text

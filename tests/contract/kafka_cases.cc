@@ -127,6 +127,7 @@ class KafkaSink : public SinkUnderTest {
 
   const proto::Sink& sink() const override { return sink_; }
   bool keeps_marker() const override { return true; }
+  bool lets_rows_leave() const override { return true; }
   proto::Sink UpsertSink() const override {
     proto::Sink sink = sink_;
     sink.clear_columns();
@@ -138,6 +139,9 @@ class KafkaSink : public SinkUnderTest {
   }
   std::vector<std::string> Visible() const override {
     StableEnd(topic_);
+    return VisibleNow();
+  }
+  std::vector<std::string> VisibleNow() const override {
     std::vector<std::string> out;
     for (const PlainRecord& record : Consume(topic_)) {
       if (!record.key.has_value()) {

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/failpoint.h"
+#include "common/base/failure_kind.h"
 #include "tests/contract/kafka_place.h"
 #include "tests/contract/tables.h"
 
@@ -284,7 +285,57 @@ TEST_F(KafkaClaim, DoubtEndsWithTheMarkerOfAHigherEpoch) {
   EXPECT_EQ(Visible(), (Strings{"one", "two"}));
 }
 
-// Last in the file, since the others would wait for the broker.
+TEST_F(KafkaClaim, AHigherEpochFencesAWriterWhoseRowsAreInItsTransaction) {
+  (*sink_.mutable_options())["max_held"] = "1 B";
+  auto lower = Open();
+  Write(*lower, 1, "one of the lower");
+  auto higher = Open();
+  EXPECT_EQ(higher->committed(), BatchId(0));
+  ExpectAborted(lower->Write(BatchId(1), kTimeUs, TextRows({{"more of it"}})),
+                "a higher epoch has claimed it, 2");
+  ExpectAborted(lower->Commit(BatchId(1), Soon()).status(), "a higher epoch has claimed it, 2");
+  WriteAndCommit(*higher, 1, "one");
+  EXPECT_EQ(Visible(), Strings{"one"});
+}
+
+TEST_F(KafkaClaim, ACommitInDoubtOfRowsThatAreNowhereElseMayHaveGoneThrough) {
+  (*sink_.mutable_options())["max_held"] = "1 B";
+  auto writer = Open();
+  Write(*writer, 1, "one");
+  EXPECT_EQ(writer->held_bytes(), 0);
+  At("kafka_sink.before_commit", [] { Broker().Pause(); });
+  absl::Status status = writer->Commit(BatchId(1), absl::Now() + absl::Milliseconds(500)).status();
+  Broker().Resume();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
+  EXPECT_EQ(StableEnd(topic_), 2) << "the broker has carried out what it had been sent";
+  Commit(*writer, 1);
+  WriteAndCommit(*writer, 2, "two");
+  EXPECT_EQ(Visible(), (Strings{"one", "two"}));
+}
+
+// Last in the file, with the next one, since the others would wait for the broker.
+TEST_F(KafkaClaim, ACommitThatWasLostWithRowsThatWereNowhereElseEndsTheEpoch) {
+  (*sink_.mutable_options())["max_held"] = "200 B";
+  auto writer = Open();
+  WriteAndCommit(*writer, 1, "one");
+  Write(*writer, 2, std::string(300, 'x'));
+  Write(*writer, 2, "two");
+  EXPECT_GT(writer->held_bytes(), 0) << "of which the rest must not go out alone";
+  At("kafka_sink.before_commit", [] { Broker().Kill(); });
+  absl::Status status = writer->Commit(BatchId(2), absl::Now() + absl::Milliseconds(500)).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
+  ASSERT_OK(Broker().Restart());
+  status = writer->Commit(BatchId(2), Soon()).status();
+  ExpectAborted(status, "rows of batch 2 were in that transaction");
+  EXPECT_EQ(FailureKindOf(status), FailureKind::kEnvironment) << status;
+  EXPECT_EQ(writer->Commit(BatchId(2), Soon()).status(), status);
+  EXPECT_EQ(Visible(), Strings{"one"});
+  writer = Open();
+  EXPECT_EQ(writer->committed(), BatchId(1));
+  WriteAndCommit(*writer, 2, "two");
+  EXPECT_EQ(Visible(), (Strings{"one", "two"}));
+}
+
 TEST_F(KafkaClaim, ACommitInDoubtThatWasLostIsMadeAgain) {
   auto writer = Open();
   WriteAndCommit(*writer, 1, "one");

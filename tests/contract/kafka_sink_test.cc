@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/failpoint.h"
+#include "common/base/failure_kind.h"
 #include "connectors/source.h"
 #include "tests/contract/kafka_place.h"
 #include "tests/contract/tables.h"
@@ -222,6 +223,45 @@ TEST(KafkaTransactions, AnOpenOneThatTakesTooLongSaysWhatToRaise) {
   EXPECT_TRUE(absl::StrContains(status.message(), "transaction.timeout.ms, 1000; raise it"))
       << status;
   EXPECT_TRUE(Values(topic).empty());
+}
+
+// What has left is nowhere else, what has not must not go out without it, and the same batch would
+// take as long again.
+TEST(KafkaTransactions, ABatchWhoseRowsAreInOneForTooLongIsMadeSmaller) {
+  std::string topic = NewTopic(1);
+  proto::Sink sink = SinkTable(topic);
+  (*sink.mutable_options())["transaction.timeout.ms"] = "1000";
+  (*sink.mutable_options())["max_held"] = "200 B";
+  auto writer = Open(sink, NewShard());
+  Write(*writer, 1, {"one", "two", "three", "four", "five"}, kLongAgoUs);
+  EXPECT_EQ(writer->held_bytes(), 0);
+  Write(*writer, 1, {"six"}, kLongAgoUs);
+  EXPECT_GT(writer->held_bytes(), 0);
+  EXPECT_EQ(StableEnd(topic), 6) << "the broker has aborted it";
+  absl::Status status = writer->Commit(BatchId(1), Soon()).status();
+  EXPECT_EQ(FailureKindOf(status), FailureKind::kTooLarge) << status;
+  EXPECT_EQ(status.code(), absl::StatusCode::kAborted) << status;
+  EXPECT_TRUE(absl::StrContains(status.message(), "rows of batch 1 were in that transaction"))
+      << status;
+  EXPECT_EQ(writer->Commit(BatchId(1), Soon()).status(), status);
+  EXPECT_TRUE(Values(topic).empty());
+}
+
+TEST(KafkaTransactions, AtLeastOnceHidesNothingAndHoldsAll) {
+  std::string topic = NewTopic(1);
+  proto::Sink sink = SinkTable(topic);
+  (*sink.mutable_options())["delivery"] = "at_least_once";
+  SinkContext context = NewShard();
+  context.memory = std::make_shared<HeldMemory>(1000);
+  auto writer = Open(sink, context);
+  Write(*writer, 1, {std::string(600, 'x')}, kLongAgoUs);
+  EXPECT_EQ(
+      FailureKindOf(writer->Write(BatchId(1), kLongAgoUs, TextRows({{std::string(600, 'y')}}))),
+      FailureKind::kTooLarge);
+  EXPECT_TRUE(Values(topic).empty());
+  (*sink.mutable_options())["max_held"] = "1 MiB";
+  absl::Status status = KafkaSink().Validate(sink);
+  EXPECT_TRUE(absl::StrContains(status.message(), "option max_held")) << status;
 }
 
 TEST(KafkaTransactions, AtLeastOnceHasNone) {

@@ -177,6 +177,7 @@ class FileSink : public SinkUnderTest {
   ~FileSink() override { std::filesystem::remove_all(directory_); }
 
   const proto::Sink& sink() const override { return sink_; }
+  bool lets_rows_leave() const override { return true; }
   std::vector<std::string> Visible() const override {
     std::vector<std::filesystem::path> paths;
     for (const auto& entry : std::filesystem::directory_iterator(directory_)) {

@@ -24,6 +24,10 @@ class SinkUnderTest {
   // What a reader sees, in order where there is one: for append the values, for upsert "key=value"
   // and "key deleted".
   virtual std::vector<std::string> Visible() const = 0;
+  // The same without waiting for what a writer has under way: that may be for long.
+  virtual std::vector<std::string> VisibleNow() const { return Visible(); }
+  // Whether rows may leave a writer's memory before their commit (connectors/flow_out.h).
+  virtual bool lets_rows_leave() const { return false; }
   // Whether the place itself keeps the marker, so that it can refuse a writer of a lower epoch. For
   // others the driver does: it takes no marker of one.
   virtual bool keeps_marker() const { return false; }
@@ -51,6 +55,9 @@ class SinkContract : public testing::TestWithParam<SinkCase> {
   // Writes, prepares and commits one batch; the marker.
   std::string CommitRows(SinkWriter* writer, int64_t batch, const std::vector<std::string>& values);
   void WriteRows(SinkWriter* writer, int64_t batch, const std::vector<std::string>& values);
+  // Many rows, of more bytes than a HeldMemory of 100,000 has. REQUIRES: context_ had one when the
+  // writer was opened.
+  absl::Status WriteMany(SinkWriter* writer, int64_t batch);
   // Prepares and commits all batches up to `through`, and settles them as the driver does once the
   // commit is journaled.
   std::string Commit(SinkWriter* writer, int64_t through);

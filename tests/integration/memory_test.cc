@@ -25,6 +25,7 @@ using ::testing::HasSubstr;
 
 constexpr absl::Duration kTimeout = absl::Seconds(60);
 constexpr int64_t kMemoryBytes = 8 << 20;  // half of it for what sinks hold
+constexpr char kAtLeastOnce[] = ", delivery = 'at_least_once'";
 
 class MemoryTest : public testing::Test {
  protected:
@@ -68,14 +69,14 @@ class MemoryTest : public testing::Test {
     ASSERT_TRUE(flushed.ok()) << flushed;
   }
 
-  std::string Script(const std::string& query) const {
+  std::string Script(const std::string& query, const std::string& out_options = "") const {
     const std::string options =
         absl::StrCat("connector = 'kafka', format = 'raw', \"bootstrap.servers\" = '",
                      Broker().bootstrap_servers(), "', topic = '");
     return absl::StrCat("SET batch_duration = '20 ms';\nCREATE TABLE \"in\" (value text) WITH (",
                         options, in_, "');\nCREATE TABLE \"out\" (value text) WITH (", options,
-                        out_, "', \"message.max.bytes\" = '50000000');\nINSERT INTO \"out\" ",
-                        query, ";\n");
+                        out_, "', \"message.max.bytes\" = '50000000'", out_options,
+                        ");\nINSERT INTO \"out\" ", query, ";\n");
   }
 
   // How often each value came out; what a value is longer than its number is left out.
@@ -119,12 +120,29 @@ TEST_F(MemoryTest, ABacklogInOnePartitionGoesThroughInBatchesThatFit) {
   ExpectEachOnce(kRecords);
 }
 
+// Without transactions nothing hides rows before their commit.
 TEST_F(MemoryTest, RecordsThatBecomeAThousandTimesAsLargeAreTakenInSmallerBatches) {
   constexpr int64_t kRecords = 300;  // 30 MB of output
+  Produce(kRecords, [](int64_t i) { return Numbered(i, 92); });
+  const auto ran = RunJob(*engine_, Script("SELECT repeat(value, 1000) FROM \"in\"", kAtLeastOnce));
+  ASSERT_TRUE(ran.ok()) << ran.status();
+  EXPECT_EQ(Output().size(), static_cast<size_t>(kRecords));
+  const auto jobs = engine_->client().List();
+  ASSERT_TRUE(jobs.ok()) << jobs.status();
+  EXPECT_GT(jobs->jobs(0).restarts(), 0);
+}
+
+// What one batch becomes is many times the memory for it, and it does not have to be made smaller.
+TEST_F(MemoryTest, ABatchThatBecomesMuchLargerThanMemoryIsCommittedAsPlanned) {
+  constexpr int64_t kRecords = 300;  // 30 MB of output, in the first batch
   Produce(kRecords, [](int64_t i) { return Numbered(i, 92); });
   const auto ran = RunJob(*engine_, Script("SELECT repeat(value, 1000) FROM \"in\""));
   ASSERT_TRUE(ran.ok()) << ran.status();
   ExpectEachOnce(kRecords);
+  const auto jobs = engine_->client().List();
+  ASSERT_TRUE(jobs.ok()) << jobs.status();
+  ASSERT_EQ(jobs->jobs().size(), 1);
+  EXPECT_EQ(jobs->jobs(0).restarts(), 0) << jobs->jobs(0).message();
 }
 
 TEST_F(MemoryTest, FewLargeRecordsAmongManySmallOnes) {
@@ -140,7 +158,8 @@ TEST_F(MemoryTest, ARecordThatNeedsTooMuchAloneIsNamed) {
   const auto ran =
       RunJob(*engine_,
              Script("SELECT CASE WHEN length(value) > 50 THEN repeat(value, 100000) ELSE value END "
-                    "FROM \"in\""));
+                    "FROM \"in\"",
+                    kAtLeastOnce));
   ASSERT_EQ(ran.status().code(), absl::StatusCode::kAborted) << ran.status();
   const std::string message(ran.status().message());
   EXPECT_THAT(message, HasSubstr(absl::StrCat("offset 7 of partition ", in_, "/2")));

@@ -36,6 +36,7 @@ enum class SimulatedStep {
   kClaimSent,
   kClaimed,
   kBatchRun,
+  kRowsLeft,  // for the open transaction, before the commit
   kCommitTold,
   kProduced,
   kLastMarkerSeen,  // stable, before the next one is sent
@@ -141,7 +142,8 @@ class SimulatedExecutor {
   // A shard of the sink, as connectors/kafka writes it (docs/exactly-once.md §3).
   struct Shard {
     std::unique_ptr<TransactionalLog::Producer> producer;
-    int64_t out = 0;  // the last batch that is out
+    int64_t out = 0;   // the last batch that is out
+    int64_t left = 0;  // the batch whose rows are in the open transaction only; 0 = none
   };
   using Work = std::function<void()>;
 
@@ -161,6 +163,7 @@ class SimulatedExecutor {
   void SendMarker(uint32_t shard, int64_t batch);
   void Commit(const proto::CommitBatch& commit);
   void CommitShard(uint32_t shard, int64_t through);
+  void LetRowsLeave(uint32_t shard, int64_t batch);
   void Produce(uint32_t shard, int64_t through);
   void EndTransaction(uint32_t shard, int64_t through, const Work& again);
   proto::SinkMarker MarkerOf(uint32_t shard) const;
