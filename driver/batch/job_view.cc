@@ -97,6 +97,15 @@ std::vector<JobState::PartitionView> JobState::Partitions() const {
   return views;
 }
 
+std::vector<std::pair<int64_t, int64_t>> JobState::Ends() const {
+  std::vector<std::pair<int64_t, int64_t>> ends;
+  ends.reserve(partitions_.size());
+  for (const Partition& partition : partitions_) {
+    ends.emplace_back(partition.stable_end, partition.high_watermark);
+  }
+  return ends;
+}
+
 int64_t JobState::LagRecords() const {
   int64_t lag = 0;
   for (const PartitionView& view : Partitions()) {

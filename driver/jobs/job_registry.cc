@@ -113,12 +113,9 @@ void JobRegistry::QuarantineNamesakes() {
 JobRegistry::JobPtr JobRegistry::Add(JobHistory history, const JobSettings& settings,
                                      std::vector<std::unique_ptr<SourceEnumerator>> enumerators,
                                      bool settle) {
-  // Metrics go by name: an ended job of the same one lets go of its own first.
   for (const auto& [id, other] : jobs_) {
-    if (other->name() == history.name()) {
-      MILLRACE_CHECK(!other->running()) << "two jobs of the name " << history.name();
-      other->DropMetrics();
-    }
+    MILLRACE_CHECK(other->name() != history.name() || !other->running())
+        << "two jobs of the name " << history.name();
   }
   const JobPtr job = Job::Create(context_, std::move(history), settings);
   jobs_[job->id()] = job;
@@ -282,6 +279,7 @@ void JobRegistry::AppendCancellation(const JobPtr& job, std::shared_ptr<Occasion
       jobs_.erase(job->id());
     }
     held_names_.erase(job->name());
+    ForgetOldJobs();
     cancelled->Happen(written);
   };
   context_->journal->Append({std::move(record)},
