@@ -39,6 +39,44 @@ void CutMessages(proto::ExecutorMessage* message) {
   }
 }
 
+// Which epoch a message of an executor is about.
+struct Origin {
+  std::string job_id;  // empty: none
+  Epoch epoch;
+  bool over = false;  // and it says that it has ended
+};
+
+Origin OriginOf(const proto::ExecutorMessage& message) {
+  const auto of = [](const auto& report, bool over = false) {
+    return Origin{.job_id = report.job_id(), .epoch = Epoch(report.epoch()), .over = over};
+  };
+  if (message.has_epoch_ready()) {
+    return of(message.epoch_ready());
+  }
+  if (message.has_source_progress()) {
+    return of(message.source_progress());
+  }
+  if (message.has_result_rows()) {
+    return of(message.result_rows());
+  }
+  if (message.has_batch_prepared()) {
+    return of(message.batch_prepared());
+  }
+  if (message.has_batch_committed()) {
+    return of(message.batch_committed());
+  }
+  if (message.has_snapshot_written()) {
+    return of(message.snapshot_written());
+  }
+  if (message.has_epoch_failed()) {
+    return of(message.epoch_failed(), /*over=*/true);
+  }
+  if (message.has_epoch_stopped()) {
+    return of(message.epoch_stopped(), /*over=*/true);
+  }
+  return {};
+}
+
 }  // namespace
 
 JobRegistry::JobRegistry(const JobContext* context, Options options)
@@ -432,27 +470,20 @@ void JobRegistry::OnMemberReconnected(const ExecutorId& id) {
 
 void JobRegistry::OnExecutorMessage(const ExecutorId& from, proto::ExecutorMessage message) {
   CutMessages(&message);
-  const std::string* job_id = nullptr;
-  if (message.has_epoch_ready()) {
-    job_id = &message.epoch_ready().job_id();
-  } else if (message.has_source_progress()) {
-    job_id = &message.source_progress().job_id();
-  } else if (message.has_result_rows()) {
-    job_id = &message.result_rows().job_id();
-  } else if (message.has_batch_prepared()) {
-    job_id = &message.batch_prepared().job_id();
-  } else if (message.has_batch_committed()) {
-    job_id = &message.batch_committed().job_id();
-  } else if (message.has_epoch_failed()) {
-    job_id = &message.epoch_failed().job_id();
-  } else if (message.has_epoch_stopped()) {
-    job_id = &message.epoch_stopped().job_id();
-  } else if (message.has_snapshot_written()) {
-    job_id = &message.snapshot_written().job_id();
-  } else {
+  const Origin origin = OriginOf(message);
+  if (origin.job_id.empty()) {
     return;
   }
-  if (const auto found = jobs_.find(*job_id); found != jobs_.end()) {
+  const auto found = jobs_.find(origin.job_id);
+  // It was out of reach when the epoch was stopped.
+  const bool orphan = found == jobs_.end() || !found->second->Follows(origin.epoch);
+  if (orphan && !origin.over) {
+    proto::DriverMessage stop;
+    stop.mutable_stop_epoch()->set_job_id(origin.job_id);
+    stop.mutable_stop_epoch()->set_epoch(origin.epoch.value());
+    context_->executors->Send(from, std::move(stop));
+  }
+  if (found != jobs_.end()) {
     found->second->OnExecutorMessage(from, std::move(message));
   }
 }
