@@ -159,6 +159,10 @@ std::string JobState::snapshot_trouble() const {
       return absl::StrCat("goes on without ", shunned.words);
     }
   }
+  if (history_.submitted().snapshot_location().empty() && !history_.is_rebuildable()) {
+    return "the job is too old for its state to be rebuilt if an executor is lost, and there is no "
+           "place for snapshots: a driver with --directory, or checkpoint_location, is one";
+  }
   return snapshot_trouble_;
 }
 
