@@ -89,7 +89,7 @@ void Job::Start(std::vector<std::unique_ptr<SourceEnumerator>> enumerators, bool
   state_ = std::make_unique<JobState>(*std::move(idle_history_), settings_, std::move(options));
   idle_history_.reset();
   if (history().plan().running_state() && !history().submitted().snapshot_location().empty()) {
-    store_ = std::make_unique<JobStore>(context_->clock, context_->files,
+    store_ = std::make_unique<JobStore>(context_->clock, context_->files, context_->pinned,
                                         history().submitted().snapshot_location(),
                                         history().submitted().incarnation());
   }

@@ -31,6 +31,7 @@
 #include "driver/jobs/executor_directory.h"
 #include "driver/jobs/job_metrics.h"
 #include "driver/jobs/job_store.h"
+#include "driver/jobs/pinned_files.h"
 #include "driver/jobs/result_buffer.h"
 #include "driver/jobs/source_watcher.h"
 #include "driver/journal/journal.h"
@@ -51,6 +52,7 @@ struct JobContext {
   MetricsRegistry* metrics = nullptr;
   Clock* clock = nullptr;
   FileSystem* files = FileSystem::Real();  // for snapshots
+  std::shared_ptr<PinnedFiles> pinned = std::make_shared<PinnedFiles>();
   std::string driver_address;
   std::string stream_secret = NewStreamSecret();  // what keys of streams of rows are derived from
   int64_t results_buffer_bytes = 0;

@@ -264,7 +264,12 @@ absl::StatusOr<proto::SavepointResponse> JobRegistry::Savepoint(
                      absl::FormatDuration(kStopTimeout), "; look at millrace jobs show"));
   }
   RETURN_IF_ERROR(*status);
-  ASSIGN_OR_RETURN(const JobHistory history, OnLoop<JobHistory>([&] { return job->history(); }));
+  // The job goes on, and would remove the files once it has newer ones.
+  std::shared_ptr<void> pin;
+  ASSIGN_OR_RETURN(const JobHistory history, OnLoop<JobHistory>([&] {
+                     pin = context_->pinned->Pin(job->history().SnapshotFiles());
+                     return job->history();
+                   }));
   ASSIGN_OR_RETURN(const proto::Savepoint savepoint, MakeSavepoint(history));
   const std::string& from = history.submitted().snapshot_location();
   proto::SavepointResponse response;
