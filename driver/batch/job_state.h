@@ -136,6 +136,13 @@ class JobState {
   // Whether executors' reports were the last to move an end of this source: asking the source
   // itself can wait.
   bool ProgressLeads(uint32_t source) const;
+  // An executor that did not see the snapshots, and gets no part in epochs for a while.
+  struct LeftOut {
+    ExecutorId executor;
+    int64_t until_us = 0;
+    std::string why;
+  };
+  std::vector<LeftOut> LeftOutUntil(int64_t now_us) const;
   // Partitions and keyed shards per member of the current epoch.
   std::map<ExecutorId, std::pair<uint32_t, uint32_t>> Load() const;
   bool over() const { return stage_ == Stage::kOver; }

@@ -114,6 +114,16 @@ int64_t JobState::LagRecords() const {
   return lag;
 }
 
+std::vector<JobState::LeftOut> JobState::LeftOutUntil(int64_t now_us) const {
+  std::vector<LeftOut> left_out;
+  for (const auto& [id, shunned] : shunned_) {
+    if (shunned.until_us > now_us) {
+      left_out.push_back({.executor = id, .until_us = shunned.until_us, .why = shunned.words});
+    }
+  }
+  return left_out;
+}
+
 bool JobState::ProgressLeads(uint32_t source) const {
   const auto found = progress_leads_.find(source);
   return found != progress_leads_.end() && found->second;

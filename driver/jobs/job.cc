@@ -597,6 +597,10 @@ proto::LagResponse Job::Lag() const {
   return response;
 }
 
+std::vector<JobState::LeftOut> Job::LeftOut() const {
+  return running() ? state_->LeftOutUntil(Now().mono_us) : std::vector<JobState::LeftOut>();
+}
+
 void Job::AddLoad(std::map<ExecutorId, std::pair<uint32_t, uint32_t>>* load) const {
   if (!running()) {
     return;

@@ -106,6 +106,8 @@ class Job : public std::enable_shared_from_this<Job> {
   proto::LagResponse Lag() const;
   // Adds this job's partitions and keyed shards to each executor's.
   void AddLoad(std::map<ExecutorId, std::pair<uint32_t, uint32_t>>* load) const;
+  // Executors that it leaves out for a while.
+  std::vector<JobState::LeftOut> LeftOut() const;
 
   // Whether executors that work for this epoch still do so for somebody.
   bool Follows(Epoch epoch) const { return running() && epoch >= state_->epoch(); }

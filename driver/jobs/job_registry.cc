@@ -439,6 +439,8 @@ proto::ExecutorsResponse JobRegistry::ExecutorsOnLoop() const {
     job->AddLoad(&load);
   }
   const int64_t now_us = context_->loop->NowUs();
+  const int64_t wall_us = absl::ToUnixMicros(context_->clock->Now());
+  const auto wall = [&](int64_t mono_us) { return wall_us + mono_us - now_us; };
   proto::ExecutorsResponse response;
   for (const auto& [id, member] : context_->executors->all()) {
     proto::ExecutorsResponse::Executor* out = response.add_executors();
@@ -452,9 +454,26 @@ proto::ExecutorsResponse JobRegistry::ExecutorsOnLoop() const {
     out->set_resident_bytes(member.heartbeat.resident_bytes());
     out->set_cpu_seconds(member.heartbeat.cpu_seconds());
     out->set_engine_version(member.registration.engine_version());
+    if (member.quarantined_until_us > now_us) {
+      proto::ExecutorsResponse::LeftOut* left_out = out->add_left_out();
+      left_out->set_until_us(wall(member.quarantined_until_us));
+      left_out->set_why(absl::StrCat("it was lost soon after it joined ", member.losses, " times"));
+    }
     if (const auto found = load.find(id); found != load.end()) {
       out->set_partitions(found->second.first);
       out->set_shards(found->second.second);
+    }
+  }
+  for (const auto& [id, job] : jobs_) {
+    for (const JobState::LeftOut& one : job->LeftOut()) {
+      for (proto::ExecutorsResponse::Executor& executor : *response.mutable_executors()) {
+        if (executor.executor_id() == one.executor.value()) {
+          proto::ExecutorsResponse::LeftOut* left_out = executor.add_left_out();
+          left_out->set_job(job->name());
+          left_out->set_until_us(wall(one.until_us));
+          left_out->set_why(one.why);
+        }
+      }
     }
   }
   return response;
