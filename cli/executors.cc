@@ -1,6 +1,11 @@
 // millrace executors: the cluster's members.
 #include <algorithm>
+#include <string>
+#include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/time/time.h"
 #include "cli/command.h"
 #include "cli/driver_client.h"
 #include "cli/text_table.h"
@@ -8,6 +13,20 @@
 
 namespace millrace {
 namespace {
+
+// "until 2026-01-31 12:00:00 by job words: why; …"; empty for one that gets work.
+std::string LeftOut(const proto::ExecutorsResponse::Executor& executor) {
+  std::vector<std::string> reasons;
+  for (const auto& one : executor.left_out()) {
+    reasons.push_back(
+        absl::StrCat("until ",
+                     absl::FormatTime("%Y-%m-%d %H:%M:%S", absl::FromUnixMicros(one.until_us()),
+                                      absl::LocalTimeZone()),
+                     one.job().empty() ? " by all jobs" : absl::StrCat(" by job ", one.job()), ": ",
+                     Printable(one.why())));
+  }
+  return absl::StrJoin(reasons, "; ");
+}
 
 int RunExecutors(const std::string& driver, OutputFormat output, const Console& console) {
   auto response = DriverClient::ForAddress(driver)->Executors();
@@ -25,13 +44,14 @@ int RunExecutors(const std::string& driver, OutputFormat output, const Console& 
                    {"cpu s", "cpu_seconds"},
                    {"heartbeat age ms", "heartbeat_age_ms"},
                    {"version", "engine_version"},
-                   {"id", "executor_id"}});
+                   {"id", "executor_id"},
+                   {"left out", "left_out"}});
   for (const auto& executor : response->executors()) {
     table.AddRow({executor.name(), executor.shuffle_address(), int64_t{executor.slots()},
                   int64_t{executor.partitions()}, int64_t{executor.shards()},
                   executor.resident_bytes() >> 20, executor.cpu_seconds(),
                   int64_t{executor.heartbeat_age_ms()}, executor.engine_version(),
-                  executor.executor_id()});
+                  executor.executor_id(), LeftOut(executor)});
   }
   table.Print(output, console.out);
   if (response->executors().empty()) {

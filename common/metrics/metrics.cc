@@ -1,6 +1,8 @@
 #include "common/metrics/metrics.h"
 
+#include <prometheus/collectable.h>
 #include <prometheus/exposer.h>
+#include <prometheus/metric_family.h>
 
 #include <algorithm>
 #include <exception>
@@ -19,7 +21,37 @@ const std::vector<double>& DurationBuckets() {
   return *buckets;
 }
 
-MetricsRegistry::MetricsRegistry() : registry_(std::make_shared<prometheus::Registry>()) {}
+// Takes away whose time is over before it shows the rest.
+class MetricsRegistry::Page : public prometheus::Collectable {
+ public:
+  explicit Page(MetricsRegistry* owner) : owner_(owner) {}
+
+  std::vector<prometheus::MetricFamily> Collect() const override {
+    {
+      std::lock_guard<std::mutex> lock(owner_->mutex_);
+      owner_->RemoveReleased();
+    }
+    return owner_->registry_->Collect();
+  }
+
+ private:
+  MetricsRegistry* const owner_;
+};
+
+MetricsRegistry::MetricsRegistry(Clock* clock)
+    : clock_(clock),
+      registry_(std::make_shared<prometheus::Registry>()),
+      page_(std::make_shared<Page>(this)) {}
+
+MetricsRegistry::~MetricsRegistry() = default;
+
+size_t MetricsRegistry::series() const {
+  size_t series = 0;
+  for (const prometheus::MetricFamily& family : page_->Collect()) {
+    series += family.metric.size();
+  }
+  return series;
+}
 
 template <typename Metric, typename Family, typename... Args>
 Metric& MetricsRegistry::FindOrAdd(Family& family, const MetricLabels& labels, Args&&... args) {
@@ -57,6 +89,10 @@ prometheus::Histogram& MetricsRegistry::Histogram(const std::string& name, const
 
 void MetricsRegistry::RemoveLabelled(const MetricLabels& labels) {
   std::lock_guard<std::mutex> lock(mutex_);
+  RemoveWithLock(labels);
+}
+
+void MetricsRegistry::RemoveWithLock(const MetricLabels& labels) {
   const auto gone = [&](const Entry& entry) {
     return std::includes(entry.labels.begin(), entry.labels.end(), labels.begin(), labels.end());
   };
@@ -67,6 +103,39 @@ void MetricsRegistry::RemoveLabelled(const MetricLabels& labels) {
   }
   entries_.erase(std::remove_if(entries_.begin(), entries_.end(), gone), entries_.end());
 }
+
+void MetricsRegistry::Hold(const MetricLabels& labels) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (++leases_[labels] == 1) {
+    std::erase_if(afterglows_, [&](const Afterglow& one) { return one.labels == labels; });
+  }
+}
+
+void MetricsRegistry::Release(const MetricLabels& labels) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  const auto lease = leases_.find(labels);
+  if (--lease->second == 0) {
+    leases_.erase(lease);
+    afterglows_.push_back({.labels = labels, .since_us = clock_->MonotonicNs() / 1000});
+  }
+  RemoveReleased();
+}
+
+void MetricsRegistry::RemoveReleased() {
+  const int64_t now_us = clock_->MonotonicNs() / 1000;
+  while (!afterglows_.empty() && (afterglows_.size() > kMaxAfterglows ||
+                                  now_us - afterglows_.front().since_us >= kAfterglowUs)) {
+    RemoveWithLock(afterglows_.front().labels);
+    afterglows_.pop_front();
+  }
+}
+
+MetricsLease::MetricsLease(MetricsRegistry* registry, MetricLabels labels)
+    : registry_(registry), labels_(std::move(labels)) {
+  registry_->Hold(labels_);
+}
+
+MetricsLease::~MetricsLease() { registry_->Release(labels_); }
 
 MetricsExposer::MetricsExposer(std::unique_ptr<prometheus::Exposer> exposer, std::string address)
     : exposer_(std::move(exposer)), address_(std::move(address)) {}
@@ -79,7 +148,7 @@ absl::StatusOr<std::unique_ptr<MetricsExposer>> MetricsExposer::Start(
   RETURN_IF_ERROR(CheckCanListen(parsed, "metrics", flag));
   try {
     auto exposer = std::make_unique<prometheus::Exposer>(parsed.ToString());
-    exposer->RegisterCollectable(registry.prometheus_registry());
+    exposer->RegisterCollectable(registry.page());
     const std::vector<int> ports = exposer->GetListeningPorts();
     if (!ports.empty()) {
       parsed.port = static_cast<uint16_t>(ports.front());

@@ -1,6 +1,6 @@
 // Counters, gauges and histograms of one process and the HTTP page that Prometheus reads them from.
-// Thread-safe. References to metrics stay valid until RemoveLabelled takes them away or the
-// registry goes.
+// Thread-safe. References to metrics stay valid until RemoveLabelled takes them away, the last
+// MetricsLease of their labels is over or the registry goes.
 #ifndef MILLRACE_COMMON_METRICS_METRICS_H_
 #define MILLRACE_COMMON_METRICS_METRICS_H_
 
@@ -9,6 +9,8 @@
 #include <prometheus/histogram.h>
 #include <prometheus/registry.h>
 
+#include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -19,8 +21,10 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "common/base/clock.h"
 
 namespace prometheus {
+class Collectable;
 class Exposer;
 }  // namespace prometheus
 
@@ -34,7 +38,14 @@ const std::vector<double>& DurationBuckets();
 
 class MetricsRegistry {
  public:
-  MetricsRegistry();
+  // What nobody holds a lease of any more stays on the page for so long, so that a scrape still
+  // sees how it ended; of more sets of labels than this, the oldest goes at once.
+  static constexpr int64_t kAfterglowUs = 300'000'000;
+  static constexpr size_t kMaxAfterglows = 50;
+
+  // `clock` outlives the registry.
+  explicit MetricsRegistry(Clock* clock = Clock::Real());
+  ~MetricsRegistry();
 
   // The metric of that name and labels, made when it is first asked for. `help` is one sentence.
   // REQUIRES: one kind of metric per name, Prometheus' naming rules.
@@ -46,13 +57,19 @@ class MetricsRegistry {
                                    const MetricLabels& labels = {},
                                    const std::vector<double>& buckets = DurationBuckets());
 
-  // Removes every metric that has all of these labels, maybe among others: those of a job that is
-  // gone. Nobody may use references to them any more.
+  // Removes every metric that has all of these labels, maybe among others. Nobody may use
+  // references to them any more.
   void RemoveLabelled(const MetricLabels& labels);
 
-  const std::shared_ptr<prometheus::Registry>& prometheus_registry() const { return registry_; }
+  // What a page shows. For MetricsExposer; not to be asked once the registry is gone.
+  const std::shared_ptr<prometheus::Collectable>& page() const { return page_; }
+  // How many series the page has, a histogram's counted as one.
+  size_t series() const;
 
  private:
+  friend class MetricsLease;
+  class Page;
+
   struct Entry {
     MetricLabels labels;
     const void* metric;
@@ -60,10 +77,40 @@ class MetricsRegistry {
   };
   template <typename Metric, typename Family, typename... Args>
   Metric& FindOrAdd(Family& family, const MetricLabels& labels, Args&&... args);
+  void Hold(const MetricLabels& labels);
+  void Release(const MetricLabels& labels);
+  void RemoveReleased();                            // REQUIRES: mutex_ held
+  void RemoveWithLock(const MetricLabels& labels);  // REQUIRES: mutex_ held
 
+  struct Afterglow {
+    MetricLabels labels;
+    int64_t since_us;
+  };
+
+  Clock* const clock_;
   const std::shared_ptr<prometheus::Registry> registry_;
-  std::mutex mutex_;
+  const std::shared_ptr<prometheus::Collectable> page_;
+  mutable std::mutex mutex_;
   std::vector<Entry> entries_;
+  std::map<MetricLabels, int> leases_;
+  std::deque<Afterglow> afterglows_;  // oldest first
+};
+
+// Keeps the metrics that have these labels, maybe among others: who counts for a job has one. Once
+// the last one of the labels is over, nobody may use references to such metrics any more, and they
+// leave the registry after a while (kAfterglowUs), unless somebody begins to count for the job
+// again: then they go on from where they were.
+class MetricsLease {
+ public:
+  // `registry` outlives the lease.
+  MetricsLease(MetricsRegistry* registry, MetricLabels labels);
+  ~MetricsLease();
+  MetricsLease(const MetricsLease&) = delete;
+  MetricsLease& operator=(const MetricsLease&) = delete;
+
+ private:
+  MetricsRegistry* const registry_;
+  const MetricLabels labels_;
 };
 
 // Serves a registry at http://host:port/metrics until destroyed.

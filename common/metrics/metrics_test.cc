@@ -4,6 +4,12 @@
 #include <gtest/gtest.h>
 #include <httplib.h>
 
+#include <atomic>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
 #include "common/rpc/address.h"
 
 namespace millrace {
@@ -45,6 +51,71 @@ TEST(MetricsTest, RemovesOnlyWhatCarriesTheLabel) {
   const std::string page = Get((*exposer)->address());
   EXPECT_THAT(page, Not(HasSubstr("gone")));
   EXPECT_THAT(page, HasSubstr("test_lag{job=\"stays\"} 2"));
+}
+
+class SetClock : public Clock {
+ public:
+  absl::Time Now() override { return absl::FromUnixMicros(us); }
+  int64_t MonotonicNs() override { return us * 1000; }
+  int64_t us = 1;
+};
+
+TEST(MetricsTest, WhatNobodyCountsForLeavesAfterAWhile) {
+  SetClock clock;
+  MetricsRegistry registry(&clock);
+  const MetricLabels job = {{"job", "a"}};
+  auto first = std::make_unique<MetricsLease>(&registry, job);
+  registry.Counter("test_records_total", "Records.", job).Increment(3);
+  registry.Gauge("test_lag", "Lag.", {{"job", "a"}, {"partition", "0"}}).Set(5);
+  auto second = std::make_unique<MetricsLease>(&registry, job);
+  first.reset();
+  clock.us += MetricsRegistry::kAfterglowUs;
+  EXPECT_EQ(registry.series(), 2u) << "the second one counts";
+  second.reset();
+  clock.us += MetricsRegistry::kAfterglowUs - 1;
+  EXPECT_EQ(registry.series(), 2u) << "a scrape sees how it ended";
+  first = std::make_unique<MetricsLease>(&registry, job);
+  clock.us += MetricsRegistry::kAfterglowUs;
+  EXPECT_EQ(registry.Counter("test_records_total", "Records.", job).Value(), 3) << "goes on";
+  first.reset();
+  clock.us += MetricsRegistry::kAfterglowUs;
+  EXPECT_EQ(registry.series(), 0u);
+}
+
+TEST(MetricsTest, OfManyThatAreOverOnlySomeStay) {
+  SetClock clock;
+  MetricsRegistry registry(&clock);
+  for (int job = 0; job < 1000; ++job) {
+    const MetricLabels labels = {{"job", std::to_string(job)}};
+    const MetricsLease lease(&registry, labels);
+    registry.Counter("test_records_total", "Records.", labels).Increment();
+  }
+  EXPECT_EQ(registry.series(), MetricsRegistry::kMaxAfterglows);
+}
+
+TEST(MetricsTest, ScrapesWhileJobsComeAndGo) {
+  MetricsRegistry registry;
+  std::atomic<bool> over = false;
+  std::thread scraping([&] {
+    while (!over) {
+      EXPECT_LE(registry.series(), MetricsRegistry::kMaxAfterglows + 4);
+    }
+  });
+  std::vector<std::thread> counting;
+  for (int thread = 0; thread < 4; ++thread) {
+    counting.emplace_back([&, thread] {
+      for (int job = 0; job < 500; ++job) {
+        const MetricLabels labels = {{"job", std::to_string(thread * 1000 + job)}};
+        const MetricsLease lease(&registry, labels);
+        registry.Counter("test_records_total", "Records.", labels).Increment();
+      }
+    });
+  }
+  for (std::thread& thread : counting) {
+    thread.join();
+  }
+  over = true;
+  scraping.join();
 }
 
 TEST(MetricsTest, NamesThePortInUse) {

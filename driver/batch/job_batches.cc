@@ -89,7 +89,7 @@ absl::Status JobState::CompareWithCommitted(const InFlight& batch) const {
     const auto report = batch.reports.find(digest.ordinal);
     const bool found = report != batch.reports.end();
     if (found && report->second.records() == digest.records &&
-        report->second.input_hash() == digest.input_hash) {
+        report->second.input_hash() == digest.input_hash.value_or(report->second.input_hash())) {
       continue;
     }
     const auto split =

@@ -16,6 +16,7 @@ constexpr int kRangesPerRecord = 20'000;  // splits and digests, however few pla
 void FillPlan(const PlannedBatch& batch, proto::CheckpointPlans::Plan* out) {
   out->set_batch(batch.batch.value());
   out->set_batch_time_us(batch.batch_time_us);
+  out->set_stands_for(batch.stands_for == 1 ? 0 : batch.stands_for);
   for (const PlannedSplit& split : batch.splits) {
     proto::CheckpointPlans::Range* range = out->add_splits();
     range->set_ordinal(split.ordinal);
@@ -26,7 +27,9 @@ void FillPlan(const PlannedBatch& batch, proto::CheckpointPlans::Plan* out) {
     proto::CheckpointPlans::Digest* committed = out->add_committed();
     committed->set_ordinal(digest.ordinal);
     committed->set_records(digest.records);
-    committed->set_input_hash(digest.input_hash);
+    if (digest.input_hash.has_value()) {
+      committed->set_input_hash(*digest.input_hash);
+    }
   }
 }
 
@@ -37,7 +40,11 @@ PlannedBatch ReadPlan(const proto::CheckpointPlans::Plan& plan) {
   }
   for (const proto::CheckpointPlans::Digest& digest : plan.committed()) {
     batch.committed.push_back({digest.ordinal(), digest.records(), digest.input_hash()});
+    if (plan.stands_for() > 1) {
+      batch.committed.back().input_hash.reset();
+    }
   }
+  batch.stands_for = std::max<int64_t>(plan.stands_for(), 1);
   return batch;
 }
 
@@ -131,11 +138,11 @@ absl::Status JobHistory::TakeCheckpointPlans(const proto::CheckpointPlans& plans
   const PlannedBatch* before = replayable_.empty() ? nullptr : &replayable_.back();
   taken.reserve(static_cast<size_t>(plans.plans_size()));
   for (const proto::CheckpointPlans::Plan& plan : plans.plans()) {
-    if (before != nullptr && BatchId(plan.batch()) != before->batch.Next()) {
+    taken.push_back(ReadPlan(plan));
+    if (before != nullptr && taken.back().first() != before->batch.Next()) {
       return Broken(absl::StrCat("its checkpoint has batch ", plan.batch(), " after batch ",
                                  before->batch.value()));
     }
-    taken.push_back(ReadPlan(plan));
     before = &taken.back();
     for (const PlannedSplit& split : before->splits) {
       if (split.ordinal >= partitions_.size()) {
@@ -150,7 +157,7 @@ absl::Status JobHistory::TakeCheckpointPlans(const proto::CheckpointPlans& plans
 
 absl::Status JobHistory::CheckCheckpoint() const {
   RETURN_IF_ERROR(first_error_);
-  const BatchId first = replayable_.empty() ? last_planned_.Next() : replayable_.front().batch;
+  const BatchId first = replayable_.empty() ? last_planned_.Next() : replayable_.front().first();
   const BatchId last = replayable_.empty() ? last_planned_ : replayable_.back().batch;
   if (last != last_planned_ || first > last_committed_.Next() || last_committed_ > last_planned_) {
     return Broken(absl::StrCat("its checkpoint has the plans of batches ", first.value(), " to ",

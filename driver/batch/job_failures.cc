@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/excerpt.h"
 #include "common/base/status.h"
+#include "driver/batch/doubling_pause.h"
 #include "driver/batch/job_state.h"
 
 namespace millrace {
@@ -132,9 +133,8 @@ int64_t JobState::BackoffUs(int failures) const {
   if (failures <= 1) {
     return 0;
   }
-  const int64_t doubled = options_.first_backoff_us << std::min(failures - 2, 20);
   return Jitter(
-      std::min(doubled, options_.max_backoff_us),
+      DoublingPauseUs(options_.first_backoff_us, failures - 2, options_.max_backoff_us),
       options_.jitter_seed ^ (static_cast<uint64_t>(epoch_.value()) * 0x9e3779b97f4a7c15ULL));
 }
 

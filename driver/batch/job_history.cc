@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
+#include "driver/batch/plan_folding.h"
 
 namespace millrace {
 namespace {
@@ -245,9 +246,11 @@ absl::Status JobHistory::ApplyCommitted(const proto::BatchCommittedRecord& commi
                                  report.key().partition()));
     }
   }
-  // Batches are numbered without gaps, so that their place follows from their number.
+  // Those that are not folded are numbered without gaps, so that their place follows from their
+  // number.
   PlannedBatch& batch =
-      replayable_[static_cast<size_t>(id.value() - replayable_.front().batch.value())];
+      replayable_[replayable_.size() - 1 -
+                  static_cast<size_t>(replayable_.back().batch.value() - id.value())];
   for (const PlannedSplit& split : batch.splits) {
     committed_to_[split.ordinal] = split.end;
   }
@@ -257,6 +260,7 @@ absl::Status JobHistory::ApplyCommitted(const proto::BatchCommittedRecord& commi
   last_committed_ = id;
   if (plan().running_state()) {
     batch.committed = std::move(digests);
+    BoundPlans();
   } else {
     ForgetFirstPlan();
   }
@@ -386,6 +390,28 @@ void JobHistory::DropState() {
   }
 }
 
+bool JobHistory::PlansReachBack() const {
+  const BatchId first = replayable_.empty() ? last_planned_.Next() : replayable_.front().first();
+  return !plan().running_state() || !snapshots_.empty() ||
+         first == BatchId(submitted_.base_batch()).Next();
+}
+
+void JobHistory::BoundPlans() {
+  if (!submitted_.snapshot_location().empty() || !snapshots_.empty()) {
+    return;
+  }
+  const size_t most = std::max<size_t>(kMaxRanges / (1 + 2 * partitions_.size()), 100);
+  if (replayable_.size() <= most) {
+    return;
+  }
+  if (StateIgnoresBatches(plan())) {
+    const int64_t in_doubt = last_planned_.value() - last_committed_.value();
+    FoldPlans(&replayable_, replayable_.size() - static_cast<size_t>(in_doubt), most);
+  } else if (replayable_.size() > most * kUnfoldedFactor) {
+    ForgetFirstPlan();
+  }
+}
+
 void JobHistory::ForgetFirstPlan() {
   for (const PlannedSplit& split : replayable_.front().splits) {
     replayable_from_[split.ordinal] = split.end;
@@ -421,8 +447,15 @@ absl::StatusOr<RecoveryPlan> JobHistory::PlanRecovery() const {
     }
     recovery.batches.pop_front();
   }
-  const int64_t first =
-      recovery.batches.empty() ? last_planned_.value() + 1 : recovery.batches.front().batch.value();
+  const int64_t first = recovery.batches.empty() ? last_planned_.value() + 1
+                                                 : recovery.batches.front().first().value();
+  if (plan().running_state() && first != restored + 1 && submitted_.snapshot_location().empty()) {
+    return absl::DataLossError(absl::StrCat(
+        "the state after batch ", last_committed_.value(),
+        " cannot be rebuilt: this driver keeps no snapshots, and the plans of the batches up to ",
+        first - 1, " are not kept any more; cancel the job and submit it anew, to a driver with ",
+        "--directory, or with checkpoint_location set"));
+  }
   if (plan().running_state() && first != restored + 1) {
     return absl::DataLossError(absl::StrCat(
         "the state after batch ", last_committed_.value(),
@@ -430,6 +463,9 @@ absl::StatusOr<RecoveryPlan> JobHistory::PlanRecovery() const {
         "to ",
         first - 1, " are not kept any more; restore the snapshots' directory from a copy, or ",
         "cancel the job and submit it anew"));
+  }
+  for (size_t i = recovery.batches.size(); i-- > 1;) {
+    recovery.batches[i - 1].batch = recovery.batches[i].batch.Prev();
   }
   return recovery;
 }

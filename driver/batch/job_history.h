@@ -4,7 +4,9 @@
 //
 // What a recovery may need is kept, and no more: the two newest snapshots and the plans behind the
 // older one; without two, the plans from the job's beginning; of a job without running state, the
-// plans that are not committed. A plan without running state drops the state of those before it:
+// plans that are not committed. Where no snapshots are kept at all, plans are folded once they are
+// many (plan_folding.h), or, where the state does not allow that, the oldest are given up, and with
+// them the way to rebuild it. A plan without running state drops the state of those before it:
 // what comes after begins with an empty one.
 #ifndef MILLRACE_DRIVER_BATCH_JOB_HISTORY_H_
 #define MILLRACE_DRIVER_BATCH_JOB_HISTORY_H_
@@ -52,7 +54,7 @@ struct PlannedSplit {
 struct SplitDigest {
   uint32_t ordinal = 0;
   int64_t records = 0;
-  uint64_t input_hash = 0;
+  std::optional<uint64_t> input_hash;  // of a folded one there is none
 };
 
 struct PlannedBatch {
@@ -60,6 +62,9 @@ struct PlannedBatch {
   int64_t batch_time_us = 0;
   std::vector<PlannedSplit> splits;
   std::vector<SplitDigest> committed;  // empty until committed
+  int64_t stands_for = 1;              // so many batches, of which it is the last
+
+  BatchId first() const { return BatchId(batch.value() - stands_for + 1); }
 };
 
 // All splits of the batch together.
@@ -69,12 +74,18 @@ int64_t OffsetsOf(const PlannedBatch& batch);
 struct RecoveryPlan {
   const proto::Snapshot* snapshot = nullptr;  // null = no state; lives as long as the history
   std::vector<int64_t> read_from;             // per partition
-  std::deque<PlannedBatch> batches;           // ascending, without gaps, up to last_planned()
+  // Ascending, without gaps, up to last_planned(). Folded ones get the numbers before the others:
+  // executors count on it that no number is left out.
+  std::deque<PlannedBatch> batches;
 };
 
 class JobHistory {
  public:
   static constexpr size_t kSnapshotsKept = 2;
+  // Of a job without snapshots, plans with so many splits and digests are kept before they are
+  // folded; and so many times as many where they cannot be.
+  static constexpr size_t kMaxRanges = 200'000;
+  static constexpr size_t kUnfoldedFactor = 10;
 
   // REQUIRES: `submitted` is the job's first record.
   explicit JobHistory(proto::JobSubmitted submitted);
@@ -119,6 +130,9 @@ class JobHistory {
   // From the newest snapshot. DATA_LOSS: no snapshot can be read any more, and the plans from the
   // beginning are no longer kept.
   absl::StatusOr<RecoveryPlan> PlanRecovery() const;
+
+  // Whether the state can still be rebuilt if it is lost now.
+  bool is_rebuildable() const { return PlansReachBack(); }
 
   // Complete and not dropped, ascending, at most kSnapshotsKept.
   const std::deque<proto::Snapshot>& snapshots() const { return snapshots_; }
@@ -167,6 +181,9 @@ class JobHistory {
   absl::Status CheckReopened(uint32_t ordinal) const;
   void Reopen(uint32_t ordinal);
   void DropState();
+  bool PlansReachBack() const;
+  // Keeps the plans of a job without snapshots from growing without end.
+  void BoundPlans();
   // Forgets the first of replayable_.
   void ForgetFirstPlan();
   absl::Status Broken(const std::string& what) const;

@@ -116,6 +116,8 @@ class JobState {
   };
 
   const JobHistory& history() const { return history_; }
+  // REQUIRES: over(), and nothing is asked any more.
+  JobHistory TakeHistory() { return std::move(history_); }
   proto::JobPhase phase() const;
   const std::string& message() const { return message_; }
   // Why the newest state is in no snapshot, or who is left out because he does not see them; empty
@@ -126,12 +128,21 @@ class JobState {
   Epoch epoch() const { return epoch_; }
   int64_t restarts() const { return restarts_; }
   std::vector<PartitionView> Partitions() const;
+  // (stable end, high watermark) by ordinal.
+  std::vector<std::pair<int64_t, int64_t>> Ends() const;
   int64_t LagRecords() const;
   // Planned, and neither committed nor given up.
   bool HasBatchesUnderWay() const { return !in_flight_.empty(); }
   // Whether executors' reports were the last to move an end of this source: asking the source
   // itself can wait.
   bool ProgressLeads(uint32_t source) const;
+  // An executor that did not see the snapshots, and gets no part in epochs for a while.
+  struct LeftOut {
+    ExecutorId executor;
+    int64_t until_us = 0;
+    std::string why;
+  };
+  std::vector<LeftOut> LeftOutUntil(int64_t now_us) const;
   // Partitions and keyed shards per member of the current epoch.
   std::map<ExecutorId, std::pair<uint32_t, uint32_t>> Load() const;
   bool over() const { return stage_ == Stage::kOver; }

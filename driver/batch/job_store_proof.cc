@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
+#include "driver/batch/doubling_pause.h"
 #include "driver/batch/job_state.h"
 
 namespace millrace {
@@ -111,8 +112,8 @@ void JobState::JudgeSnapshot(const SnapshotFilesChecked& checked) {
 // The others go on without the executor; if there are none, it is tried again soon.
 void JobState::Blame(const ExecutorId& id, const std::string& name, const std::string& words) {
   Shunned& shunned = shunned_[id];
-  const int64_t wait_us = options_.first_shun_us << std::min(shunned.times++, 20);
-  shunned.until_us = now_.mono_us + std::min(wait_us, options_.max_shun_us);
+  shunned.until_us =
+      now_.mono_us + DoublingPauseUs(options_.first_shun_us, shunned.times++, options_.max_shun_us);
   shunned.words = absl::StrCat("executor ", name, ": ", words);
   RetryForStore(shunned.words);
 }
@@ -158,6 +159,10 @@ std::string JobState::snapshot_trouble() const {
     if (!MemberIndex(id).has_value()) {
       return absl::StrCat("goes on without ", shunned.words);
     }
+  }
+  if (history_.submitted().snapshot_location().empty() && !history_.is_rebuildable()) {
+    return "the job is too old for its state to be rebuilt if an executor is lost, and there is no "
+           "place for snapshots: a driver with --directory, or checkpoint_location, is one";
   }
   return snapshot_trouble_;
 }

@@ -97,12 +97,31 @@ std::vector<JobState::PartitionView> JobState::Partitions() const {
   return views;
 }
 
+std::vector<std::pair<int64_t, int64_t>> JobState::Ends() const {
+  std::vector<std::pair<int64_t, int64_t>> ends;
+  ends.reserve(partitions_.size());
+  for (const Partition& partition : partitions_) {
+    ends.emplace_back(partition.stable_end, partition.high_watermark);
+  }
+  return ends;
+}
+
 int64_t JobState::LagRecords() const {
   int64_t lag = 0;
   for (const PartitionView& view : Partitions()) {
     lag += std::max<int64_t>(view.stable_end - view.committed, 0);
   }
   return lag;
+}
+
+std::vector<JobState::LeftOut> JobState::LeftOutUntil(int64_t now_us) const {
+  std::vector<LeftOut> left_out;
+  for (const auto& [id, shunned] : shunned_) {
+    if (shunned.until_us > now_us) {
+      left_out.push_back({.executor = id, .until_us = shunned.until_us, .why = shunned.words});
+    }
+  }
+  return left_out;
 }
 
 bool JobState::ProgressLeads(uint32_t source) const {

@@ -25,15 +25,27 @@ bool EventLoop::Post(std::function<void()> work) {
   return true;
 }
 
-void EventLoop::PostAt(int64_t mono_us, std::function<void()> work) {
+EventLoop::TimerId EventLoop::PostAt(int64_t mono_us, std::function<void()> work) {
+  TimerId timer;
   {
     std::lock_guard<std::mutex> lock(mutex_);
+    timer = {mono_us, ++last_timer_};
     if (stopping_) {
-      return;
+      return timer;
     }
-    timers_.emplace(mono_us, std::move(work));
+    timers_.emplace(timer, std::move(work));
   }
   wake_.notify_one();
+  return timer;
+}
+
+void EventLoop::Cancel(const TimerId& timer) {
+  std::function<void()> work;  // what it holds goes after the lock
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (const auto found = timers_.find(timer); found != timers_.end()) {
+    work = std::move(found->second);
+    timers_.erase(found);
+  }
 }
 
 void EventLoop::WaitForRoom() {
@@ -58,7 +70,7 @@ void EventLoop::Run() {
   while (true) {
     const int64_t now_us = NowUs();
     // Timers that are due go behind what is queued, so that neither starves the other.
-    while (!timers_.empty() && timers_.begin()->first <= now_us) {
+    while (!timers_.empty() && timers_.begin()->first.first <= now_us) {
       queue_.push_back(std::move(timers_.begin()->second));
       timers_.erase(timers_.begin());
     }
@@ -78,7 +90,7 @@ void EventLoop::Run() {
     } else if (timers_.empty()) {
       wake_.wait(lock);
     } else {
-      wake_.wait_for(lock, std::chrono::microseconds(timers_.begin()->first - now_us));
+      wake_.wait_for(lock, std::chrono::microseconds(timers_.begin()->first.first - now_us));
     }
   }
 }

@@ -33,9 +33,14 @@ class EventLoop {
   // after Stop.
   bool Post(std::function<void()> work);
 
+  // When it is due, and which of those that are due then.
+  using TimerId = std::pair<int64_t, uint64_t>;
+
   // The same once Clock::MonotonicNs() / 1000 has reached `mono_us`. What is not due by Stop never
   // runs.
-  void PostAt(int64_t mono_us, std::function<void()> work);
+  TimerId PostAt(int64_t mono_us, std::function<void()> work);
+  // Takes back what is not due yet.
+  void Cancel(const TimerId& timer);
 
   // Blocks a thread that posts much while the loop is far behind. Not for the loop's own thread.
   void WaitForRoom();
@@ -74,7 +79,8 @@ class EventLoop {
   std::condition_variable wake_;
   std::condition_variable room_;
   std::deque<std::function<void()>> queue_;
-  std::multimap<int64_t, std::function<void()>> timers_;
+  std::map<TimerId, std::function<void()>> timers_;
+  uint64_t last_timer_ = 0;
   bool stopping_ = false;
   std::thread thread_;
 };

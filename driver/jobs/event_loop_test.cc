@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <memory>
 #include <vector>
 
 namespace millrace {
@@ -42,6 +43,15 @@ TEST(EventLoopTest, TimersRunInTheOrderOfTheirTimes) {
   done.wait(lock, [&] { return order.size() == 2; });
   EXPECT_THAT(order, ElementsAre(1, 2));
   EXPECT_GE(loop.NowUs(), now_us + 3000);
+}
+
+TEST(EventLoopTest, TimerThatIsTakenBackNeverRunsAndHoldsNothing) {
+  EventLoop loop(Clock::Real());
+  auto held = std::make_shared<int>(0);
+  const EventLoop::TimerId timer = loop.PostAt(loop.NowUs() + 60'000'000, [held] { ++*held; });
+  loop.Cancel(timer);
+  EXPECT_EQ(held.use_count(), 1);
+  loop.Cancel(timer);
 }
 
 TEST(EventLoopTest, StopRunsWhatIsQueuedAndRefusesMore) {

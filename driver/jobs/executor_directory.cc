@@ -51,6 +51,7 @@ void ExecutorDirectory::Connected(const proto::Register& registration,
   if (is_new) {
     member.joined_us = now_us_;
     member.quarantined_until_us = flaps_.QuarantinedUntil(registration.name(), now_us_);
+    member.losses = flaps_.LossesOf(registration.name());
     spdlog::info("executor {} joined with {} slots", registration.name(), registration.slots());
     if (member.quarantined_until_us > 0) {
       spdlog::warn(

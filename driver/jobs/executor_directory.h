@@ -43,6 +43,7 @@ class ExecutorDirectory {
     int64_t broken_since_us = 0;
     int64_t joined_us = 0;
     int64_t quarantined_until_us = 0;  // 0 = it is not
+    int losses = 0;                    // soon after it had joined
     bool leaving = false;
     proto::Heartbeat heartbeat;  // the last one
   };

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "driver/batch/doubling_pause.h"
+
 namespace millrace {
 namespace {
 
@@ -30,10 +32,15 @@ int64_t FlapRecord::QuarantinedUntil(const std::string& name, int64_t now_us) co
       now_us - found->second.last_us >= kForgottenUs) {
     return 0;
   }
-  const int doublings = std::min(found->second.count - kTimes, 10);
   const int64_t until =
-      found->second.last_us + std::min(kFirstQuarantineUs << doublings, kLongestQuarantineUs);
+      found->second.last_us +
+      DoublingPauseUs(kFirstQuarantineUs, found->second.count - kTimes, kLongestQuarantineUs);
   return until > now_us ? until : 0;
+}
+
+int FlapRecord::LossesOf(const std::string& name) const {
+  const auto found = losses_.find(WithoutProcess(name));
+  return found == losses_.end() ? 0 : found->second.count;
 }
 
 void FlapRecord::Forget(int64_t now_us) {

@@ -25,6 +25,8 @@ class FlapRecord {
 
   // Until when one that joins now gets no work; 0 = it may have some at once.
   int64_t QuarantinedUntil(const std::string& name, int64_t now_us) const;
+  // How often it was lost so soon.
+  int LossesOf(const std::string& name) const;
 
  private:
   struct Losses {

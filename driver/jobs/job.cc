@@ -89,7 +89,7 @@ void Job::Start(std::vector<std::unique_ptr<SourceEnumerator>> enumerators, bool
   state_ = std::make_unique<JobState>(*std::move(idle_history_), settings_, std::move(options));
   idle_history_.reset();
   if (history().plan().running_state() && !history().submitted().snapshot_location().empty()) {
-    store_ = std::make_unique<JobStore>(context_->clock, context_->files,
+    store_ = std::make_unique<JobStore>(context_->clock, context_->files, context_->pinned,
                                         history().submitted().snapshot_location(),
                                         history().submitted().incarnation());
   }
@@ -109,18 +109,26 @@ void Job::Handle(const JobEvent& event) {
   for (JobAction& action : actions) {
     std::visit([this](auto& a) { Do(a); }, action);
   }
+  if (!running()) {
+    LetGo();
+    return;
+  }
   ScheduleWakeup();
   ChooseEndsIntervals();
 }
 
-// Timers are not taken back: one that comes early finds nothing to do.
+// At most one timer at a time: those that are taken back would wait for minutes each. One that
+// comes early finds nothing to do.
 void Job::ScheduleWakeup() {
-  const int64_t wanted_us = running() ? state_->next_wakeup_us() : JobState::kNever;
+  const int64_t wanted_us = state_->next_wakeup_us();
   if (wanted_us >= wakeup_us_) {
     return;
   }
+  if (wakeup_us_ != JobState::kNever) {
+    context_->loop->Cancel(timer_);
+  }
   wakeup_us_ = wanted_us;
-  context_->loop->PostAt(wanted_us, [weak = weak_from_this(), wanted_us] {
+  timer_ = context_->loop->PostAt(wanted_us, [weak = weak_from_this(), wanted_us] {
     const std::shared_ptr<Job> self = weak.lock();
     if (self == nullptr) {
       return;
@@ -280,7 +288,11 @@ void Job::Close() {
   context_->releasing->Post(
       [store = std::shared_ptr<JobStore>(std::move(store_))]() mutable { store.reset(); });
   EventLoop* const merging = context_->merging;
-  const auto finish = [results = results_, last] { results->Finish(last); };
+  const auto finish = [results = results_, last, ended = context_->ended_results,
+                       max_bytes = context_->results_buffer_bytes] {
+    results->Finish(last);
+    ended->Add(results, max_bytes);
+  };
   const bool posted = context_->closing->Post([watchers, merging, finish] {
     watchers->clear();
     if (!merging->Post(finish)) {
@@ -290,6 +302,28 @@ void Job::Close() {
   if (!posted) {
     finish();
   }
+}
+
+// Of a job that is over stays what people ask about and what it can go on from.
+void Job::LetGo() {
+  Outcome outcome{.phase = state_->phase(),
+                  .message = state_->message(),
+                  .epoch = state_->epoch(),
+                  .restarts = state_->restarts(),
+                  .lag_records = state_->LagRecords(),
+                  .ends = state_->Ends()};
+  idle_history_.emplace(state_->TakeHistory());
+  outcome_ = std::move(outcome);
+  state_.reset();
+  metrics_.reset();
+  if (wakeup_us_ != JobState::kNever) {
+    context_->loop->Cancel(timer_);
+    wakeup_us_ = JobState::kNever;
+  }
+  result_tables_.reset();
+  source_troubles_.clear();
+  pending_rows_.clear();
+  done_records_ = {};
 }
 
 bool Job::Stuck(int64_t asked_us) const {
@@ -394,6 +428,9 @@ proto::JobPhase Job::phase() const {
   if (!quarantine_.ok()) {
     return proto::PHASE_QUARANTINED;
   }
+  if (outcome_.has_value()) {
+    return outcome_->phase;
+  }
   if (!idle_history_->ended().has_value()) {
     return proto::PHASE_STOPPED;
   }
@@ -416,11 +453,14 @@ std::string Job::message() const {
                         "job (millrace jobs cancel ",
                         id(), ") and submit it anew");
   }
+  if (outcome_.has_value()) {
+    return outcome_->message;
+  }
   if (state_ == nullptr) {
     return history().ended().has_value() ? history().ended()->message()
                                          : "interrupted; submit it again to go on";
   }
-  if (!state_->message().empty() || !running()) {
+  if (!state_->message().empty()) {
     return state_->message();
   }
   for (const auto& [source, trouble] : source_troubles_) {
@@ -455,13 +495,13 @@ proto::JobEnded Job::Cancellation() const {
 
 bool Job::MarkCancelled() {
   MILLRACE_CHECK(!running());
-  JobHistory history = state_ != nullptr ? state_->history() : *idle_history_;
+  JobHistory history = *idle_history_;
   proto::JournalRecord record;
   *record.mutable_job_ended() = Cancellation();
   if (!history.Apply(record).ok()) {
     return false;
   }
-  state_.reset();
+  outcome_.reset();
   quarantine_ = absl::OkStatus();
   idle_history_ = std::move(history);
   return true;
@@ -482,13 +522,16 @@ proto::JobSummary Job::Summary() const {
       std::count_if(history().partitions().begin(), history().partitions().end(),
                     [](const JobPartition& partition) { return partition.retired; }));
   if (state_ == nullptr) {
-    summary.set_epoch(history().last_epoch().value());
+    const Outcome outcome = outcome_.value_or(Outcome{.epoch = history().last_epoch()});
+    summary.set_epoch(outcome.epoch.value());
     summary.set_message(message());
+    summary.set_lag_records(outcome.lag_records);
+    summary.set_restarts(outcome.restarts);
     return summary;
   }
   summary.set_epoch(state_->epoch().value());
   summary.set_message(message());
-  summary.set_records_per_second(running() ? RecordsPerSecond() : 0);
+  summary.set_records_per_second(RecordsPerSecond());
   summary.set_lag_records(state_->LagRecords());
   summary.set_restarts(state_->restarts());
   return summary;
@@ -515,14 +558,16 @@ proto::LagResponse Job::Lag() const {
   if (state_ != nullptr) {
     views = state_->Partitions();
   } else if (quarantine_.ok()) {
-    // Nobody has asked for the ends of a job that is not running.
+    // Nobody asks for the ends of a job that is not running: what it knew last, if it ran here.
     for (size_t i = 0; i < history().partitions().size(); ++i) {
       if (history().partitions()[i].retired) {
         continue;
       }
       const int64_t committed = history().committed_to()[i];
+      const bool known = outcome_.has_value() && i < outcome_->ends.size();
+      const auto [stable, high] = known ? outcome_->ends[i] : std::make_pair(committed, committed);
       views.push_back({history().partitions()[i].source, history().partitions()[i].name, committed,
-                       committed, committed, ExecutorId()});
+                       stable, high, ExecutorId()});
     }
   }
   for (const JobState::PartitionView& view : views) {
@@ -550,6 +595,10 @@ proto::LagResponse Job::Lag() const {
     }
   }
   return response;
+}
+
+std::vector<JobState::LeftOut> Job::LeftOut() const {
+  return running() ? state_->LeftOutUntil(Now().mono_us) : std::vector<JobState::LeftOut>();
 }
 
 void Job::AddLoad(std::map<ExecutorId, std::pair<uint32_t, uint32_t>>* load) const {

@@ -26,10 +26,12 @@
 #include "driver/batch/job_event.h"
 #include "driver/batch/job_history.h"
 #include "driver/batch/job_state.h"
+#include "driver/jobs/ended_results.h"
 #include "driver/jobs/event_loop.h"
 #include "driver/jobs/executor_directory.h"
 #include "driver/jobs/job_metrics.h"
 #include "driver/jobs/job_store.h"
+#include "driver/jobs/pinned_files.h"
 #include "driver/jobs/result_buffer.h"
 #include "driver/jobs/source_watcher.h"
 #include "driver/journal/journal.h"
@@ -50,10 +52,12 @@ struct JobContext {
   MetricsRegistry* metrics = nullptr;
   Clock* clock = nullptr;
   FileSystem* files = FileSystem::Real();  // for snapshots
+  std::shared_ptr<PinnedFiles> pinned = std::make_shared<PinnedFiles>();
   std::string driver_address;
   std::string stream_secret = NewStreamSecret();  // what keys of streams of rows are derived from
   int64_t results_buffer_bytes = 0;
   bool hold_for_followers = false;
+  std::shared_ptr<EndedResults> ended_results = std::make_shared<EndedResults>();
 };
 
 class Job : public std::enable_shared_from_this<Job> {
@@ -102,9 +106,11 @@ class Job : public std::enable_shared_from_this<Job> {
   proto::LagResponse Lag() const;
   // Adds this job's partitions and keyed shards to each executor's.
   void AddLoad(std::map<ExecutorId, std::pair<uint32_t, uint32_t>>* load) const;
+  // Executors that it leaves out for a while.
+  std::vector<JobState::LeftOut> LeftOut() const;
 
-  // Another job of this name takes the metrics over. REQUIRES: not running.
-  void DropMetrics() { metrics_.reset(); }
+  // Whether executors that work for this epoch still do so for somebody.
+  bool Follows(Epoch epoch) const { return running() && epoch >= state_->epoch(); }
 
   // Leaves it alone: its journal does not add up. REQUIRES: never started.
   void Quarantine(absl::Status why);
@@ -143,6 +149,7 @@ class Job : public std::enable_shared_from_this<Job> {
   void ShowResults(const BatchDone& done);
   void NoteStatistics(const BatchDone& done);
   void Close();
+  void LetGo();
   void TellSecured(const absl::Status& status);
   double RecordsPerSecond() const;
   Moment Now() const;
@@ -151,6 +158,16 @@ class Job : public std::enable_shared_from_this<Job> {
   struct PendingRows {
     bool complete = false;  // it has said BatchPrepared
     std::vector<std::pair<uint32_t, std::string>> pieces;
+  };
+
+  // What people ask about once it is over.
+  struct Outcome {
+    proto::JobPhase phase = proto::PHASE_STOPPED;
+    std::string message;
+    Epoch epoch;
+    int64_t restarts = 0;
+    int64_t lag_records = 0;
+    std::vector<std::pair<int64_t, int64_t>> ends;  // (stable, high watermark) by ordinal
   };
 
   // What is the same in every batch's results of one sink.
@@ -162,9 +179,10 @@ class Job : public std::enable_shared_from_this<Job> {
 
   const JobContext* const context_;
   const JobSettings settings_;
-  std::optional<JobHistory> idle_history_;  // until started
+  std::optional<JobHistory> idle_history_;  // until started, and once over
+  std::optional<Outcome> outcome_;          // of its run in this driver, once over
   absl::Status quarantine_;                 // why it is left alone; OK of a job that adds up
-  std::unique_ptr<JobState> state_;
+  std::unique_ptr<JobState> state_;         // null unless running
   std::shared_ptr<const std::vector<ResultTable>> result_tables_;  // by sink
   std::shared_ptr<ResultBuffer> results_;
   std::unique_ptr<JobMetrics> metrics_;
@@ -173,7 +191,8 @@ class Job : public std::enable_shared_from_this<Job> {
   std::unique_ptr<JobStore> store_;  // null when the job has no snapshots
   std::vector<std::function<void()>> when_over_;
   std::vector<std::function<void(absl::Status)>> when_secured_;
-  int64_t wakeup_us_ = JobState::kNever;  // of the earliest timer that is set
+  int64_t wakeup_us_ = JobState::kNever;  // of the timer that is set
+  EventLoop::TimerId timer_;
 
   std::map<BatchId, std::map<ExecutorId, PendingRows>> pending_rows_;
   int64_t pending_bytes_ = 0;

@@ -19,6 +19,7 @@ double Seconds(int64_t from_us, int64_t to_us) {
 JobMetrics::JobMetrics(MetricsRegistry* registry, std::string job)
     : registry_(registry),
       job_(std::move(job)),
+      lease_(registry, {{"job", job_}}),
       records_(registry->Counter("millrace_job_records_total",
                                  "Source records in committed batches.", {{"job", job_}})),
       bytes_(registry->Counter("millrace_job_bytes_total",
@@ -52,7 +53,14 @@ JobMetrics::JobMetrics(MetricsRegistry* registry, std::string job)
                                             "From the cut to the journal's record.",
                                             {{"job", job_}})) {}
 
-JobMetrics::~JobMetrics() { registry_->RemoveLabelled({{"job", job_}}); }
+// How far behind a job is that does not run, nobody knows.
+JobMetrics::~JobMetrics() {
+  for (const auto& [place, gauge] : lag_) {
+    registry_->RemoveLabelled({{"job", job_}, {"table", place.first}, {"partition", place.second}});
+  }
+  state_rows_.Set(0);
+  state_bytes_.Set(0);
+}
 
 void JobMetrics::OnBatch(const BatchDone& done) {
   records_.Increment(static_cast<double>(done.records));

@@ -1,4 +1,5 @@
-// What Prometheus sees of one job. Thread-compatible; the metrics go away with the object.
+// What Prometheus sees of one job while it runs: the lag goes away with the object, the rest some
+// time later (MetricsLease). Thread-compatible.
 #ifndef MILLRACE_DRIVER_JOBS_JOB_METRICS_H_
 #define MILLRACE_DRIVER_JOBS_JOB_METRICS_H_
 
@@ -30,6 +31,7 @@ class JobMetrics {
  private:
   MetricsRegistry* const registry_;
   const std::string job_;
+  const MetricsLease lease_;
   prometheus::Counter& records_;
   prometheus::Counter& bytes_;
   prometheus::Counter& skipped_;

@@ -39,6 +39,44 @@ void CutMessages(proto::ExecutorMessage* message) {
   }
 }
 
+// Which epoch a message of an executor is about.
+struct Origin {
+  std::string job_id;  // empty: none
+  Epoch epoch;
+  bool over = false;  // and it says that it has ended
+};
+
+Origin OriginOf(const proto::ExecutorMessage& message) {
+  const auto of = [](const auto& report, bool over = false) {
+    return Origin{.job_id = report.job_id(), .epoch = Epoch(report.epoch()), .over = over};
+  };
+  if (message.has_epoch_ready()) {
+    return of(message.epoch_ready());
+  }
+  if (message.has_source_progress()) {
+    return of(message.source_progress());
+  }
+  if (message.has_result_rows()) {
+    return of(message.result_rows());
+  }
+  if (message.has_batch_prepared()) {
+    return of(message.batch_prepared());
+  }
+  if (message.has_batch_committed()) {
+    return of(message.batch_committed());
+  }
+  if (message.has_snapshot_written()) {
+    return of(message.snapshot_written());
+  }
+  if (message.has_epoch_failed()) {
+    return of(message.epoch_failed(), /*over=*/true);
+  }
+  if (message.has_epoch_stopped()) {
+    return of(message.epoch_stopped(), /*over=*/true);
+  }
+  return {};
+}
+
 }  // namespace
 
 JobRegistry::JobRegistry(const JobContext* context, Options options)
@@ -113,12 +151,9 @@ void JobRegistry::QuarantineNamesakes() {
 JobRegistry::JobPtr JobRegistry::Add(JobHistory history, const JobSettings& settings,
                                      std::vector<std::unique_ptr<SourceEnumerator>> enumerators,
                                      bool settle) {
-  // Metrics go by name: an ended job of the same one lets go of its own first.
   for (const auto& [id, other] : jobs_) {
-    if (other->name() == history.name()) {
-      MILLRACE_CHECK(!other->running()) << "two jobs of the name " << history.name();
-      other->DropMetrics();
-    }
+    MILLRACE_CHECK(other->name() != history.name() || !other->running())
+        << "two jobs of the name " << history.name();
   }
   const JobPtr job = Job::Create(context_, std::move(history), settings);
   jobs_[job->id()] = job;
@@ -229,7 +264,12 @@ absl::StatusOr<proto::SavepointResponse> JobRegistry::Savepoint(
                      absl::FormatDuration(kStopTimeout), "; look at millrace jobs show"));
   }
   RETURN_IF_ERROR(*status);
-  ASSIGN_OR_RETURN(const JobHistory history, OnLoop<JobHistory>([&] { return job->history(); }));
+  // The job goes on, and would remove the files once it has newer ones.
+  std::shared_ptr<void> pin;
+  ASSIGN_OR_RETURN(const JobHistory history, OnLoop<JobHistory>([&] {
+                     pin = context_->pinned->Pin(job->history().SnapshotFiles());
+                     return job->history();
+                   }));
   ASSIGN_OR_RETURN(const proto::Savepoint savepoint, MakeSavepoint(history));
   const std::string& from = history.submitted().snapshot_location();
   proto::SavepointResponse response;
@@ -282,6 +322,7 @@ void JobRegistry::AppendCancellation(const JobPtr& job, std::shared_ptr<Occasion
       jobs_.erase(job->id());
     }
     held_names_.erase(job->name());
+    ForgetOldJobs();
     cancelled->Happen(written);
   };
   context_->journal->Append({std::move(record)},
@@ -398,6 +439,8 @@ proto::ExecutorsResponse JobRegistry::ExecutorsOnLoop() const {
     job->AddLoad(&load);
   }
   const int64_t now_us = context_->loop->NowUs();
+  const int64_t wall_us = absl::ToUnixMicros(context_->clock->Now());
+  const auto wall = [&](int64_t mono_us) { return wall_us + mono_us - now_us; };
   proto::ExecutorsResponse response;
   for (const auto& [id, member] : context_->executors->all()) {
     proto::ExecutorsResponse::Executor* out = response.add_executors();
@@ -411,9 +454,26 @@ proto::ExecutorsResponse JobRegistry::ExecutorsOnLoop() const {
     out->set_resident_bytes(member.heartbeat.resident_bytes());
     out->set_cpu_seconds(member.heartbeat.cpu_seconds());
     out->set_engine_version(member.registration.engine_version());
+    if (member.quarantined_until_us > now_us) {
+      proto::ExecutorsResponse::LeftOut* left_out = out->add_left_out();
+      left_out->set_until_us(wall(member.quarantined_until_us));
+      left_out->set_why(absl::StrCat("it was lost soon after it joined ", member.losses, " times"));
+    }
     if (const auto found = load.find(id); found != load.end()) {
       out->set_partitions(found->second.first);
       out->set_shards(found->second.second);
+    }
+  }
+  for (const auto& [id, job] : jobs_) {
+    for (const JobState::LeftOut& one : job->LeftOut()) {
+      for (proto::ExecutorsResponse::Executor& executor : *response.mutable_executors()) {
+        if (executor.executor_id() == one.executor.value()) {
+          proto::ExecutorsResponse::LeftOut* left_out = executor.add_left_out();
+          left_out->set_job(job->name());
+          left_out->set_until_us(wall(one.until_us));
+          left_out->set_why(one.why);
+        }
+      }
     }
   }
   return response;
@@ -434,27 +494,20 @@ void JobRegistry::OnMemberReconnected(const ExecutorId& id) {
 
 void JobRegistry::OnExecutorMessage(const ExecutorId& from, proto::ExecutorMessage message) {
   CutMessages(&message);
-  const std::string* job_id = nullptr;
-  if (message.has_epoch_ready()) {
-    job_id = &message.epoch_ready().job_id();
-  } else if (message.has_source_progress()) {
-    job_id = &message.source_progress().job_id();
-  } else if (message.has_result_rows()) {
-    job_id = &message.result_rows().job_id();
-  } else if (message.has_batch_prepared()) {
-    job_id = &message.batch_prepared().job_id();
-  } else if (message.has_batch_committed()) {
-    job_id = &message.batch_committed().job_id();
-  } else if (message.has_epoch_failed()) {
-    job_id = &message.epoch_failed().job_id();
-  } else if (message.has_epoch_stopped()) {
-    job_id = &message.epoch_stopped().job_id();
-  } else if (message.has_snapshot_written()) {
-    job_id = &message.snapshot_written().job_id();
-  } else {
+  const Origin origin = OriginOf(message);
+  if (origin.job_id.empty()) {
     return;
   }
-  if (const auto found = jobs_.find(*job_id); found != jobs_.end()) {
+  const auto found = jobs_.find(origin.job_id);
+  // It was out of reach when the epoch was stopped.
+  const bool orphan = found == jobs_.end() || !found->second->Follows(origin.epoch);
+  if (orphan && !origin.over) {
+    proto::DriverMessage stop;
+    stop.mutable_stop_epoch()->set_job_id(origin.job_id);
+    stop.mutable_stop_epoch()->set_epoch(origin.epoch.value());
+    context_->executors->Send(from, std::move(stop));
+  }
+  if (found != jobs_.end()) {
     found->second->OnExecutorMessage(from, std::move(message));
   }
 }

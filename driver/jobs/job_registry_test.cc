@@ -3,16 +3,23 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <xxhash.h>
 
 #include <deque>
 #include <future>
 #include <mutex>
 #include <optional>
+#include <set>
+#include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/time/clock.h"
+#include "common/base/failpoint.h"
 #include "common/base/status.h"
+#include "common/base/uuid.h"
+#include "common/storage/checkpoint_store.h"
 #include "driver/testing/fake_cluster.h"
 
 namespace millrace {
@@ -20,6 +27,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
 constexpr char kRunningScript[] = R"(
@@ -71,6 +79,18 @@ class SlowJournal : public Journal {
   bool held_ = false;
   std::vector<proto::JournalRecord> records_;
   std::deque<std::pair<std::vector<proto::JournalRecord>, Done>> waiting_;
+};
+
+// Keeps what the driver sends to an executor.
+class KeptLink : public ExecutorLink {
+ public:
+  explicit KeptLink(std::vector<proto::DriverMessage>* sent) : sent_(*sent) {}
+  void Send(proto::DriverMessage message) override { sent_.push_back(std::move(message)); }
+  void Close() override {}
+  int64_t last_heard_us() const override { return INT64_MAX; }
+
+ private:
+  std::vector<proto::DriverMessage>& sent_;
 };
 
 // A driver without its services. Nobody runs its jobs: they wait for executors.
@@ -290,6 +310,126 @@ TEST_F(JobRegistryTest, OfTwoJobsOfOneNameTheLaterOneIsTakenUp) {
   EXPECT_THAT(Phases(), ElementsAre("words PHASE_QUARANTINED", "words PHASE_WAITING"));
   EXPECT_EQ(Stop("a", /*cancel=*/true), absl::OkStatus());
   EXPECT_THAT(Phases(), ElementsAre("words PHASE_CANCELLED", "words PHASE_WAITING"));
+}
+
+TEST_F(JobRegistryTest, JobsThatHaveEndedLeaveTheMetrics) {
+  Start();
+  for (size_t i = 0; i < 2 * MetricsRegistry::kMaxAfterglows; ++i) {
+    const std::string name = absl::StrCat("words", i);
+    ASSERT_EQ(Submit(kRunningScript, name), absl::OkStatus());
+    ASSERT_EQ(Stop(name), absl::OkStatus());
+  }
+  loop_.Call([] { return true; });
+  const size_t series = metrics_.series();
+  ASSERT_EQ(Submit(kRunningScript, "one"), absl::OkStatus());
+  ASSERT_EQ(Stop("one"), absl::OkStatus());
+  loop_.Call([] { return true; });
+  EXPECT_EQ(metrics_.series(), series);
+  EXPECT_LE(series, MetricsRegistry::kMaxAfterglows * 20);
+}
+
+TEST_F(JobRegistryTest, EndedJobsThatNobodyCanResumeAreForgotten) {
+  Start();
+  for (int i = 0; i < 210; ++i) {
+    const std::string name = absl::StrCat("words", i);
+    ASSERT_EQ(Submit(kRunningScript, name), absl::OkStatus());
+    ASSERT_EQ(Stop(name), absl::OkStatus());
+  }
+  EXPECT_THAT(jobs_->List()->jobs(), SizeIs(210)) << "each can go on";
+  for (int i = 0; i < 210; ++i) {
+    ASSERT_EQ(Stop(absl::StrCat("words", i), /*cancel=*/true), absl::OkStatus());
+  }
+  EXPECT_THAT(jobs_->List()->jobs(), SizeIs(200));
+  EXPECT_THAT(journaled_.jobs(), SizeIs(200));
+}
+
+TEST_F(JobRegistryTest, FilesOfASavepointStayWhileTheyAreCopied) {
+  const std::string file = absl::StrCat("words-", NewUuid(), "/e1-b1-a-1.state");
+  proto::JobSubmitted submitted = Submitted(kRunningScript, "a");
+  submitted.set_snapshot_location(absl::StrCat(::testing::TempDir(), "/snapshots"));
+  Replay({RecordOf(submitted)});
+  std::vector<proto::JournalRecord> records = OneBatch("a", /*snapshot=*/true);
+  proto::SnapshotFile* written =
+      records[2].mutable_snapshot_completed()->mutable_snapshot()->add_layers()->add_files();
+  written->set_name(file);
+  written->set_bytes(5);
+  written->set_checksum(XXH3_64bits("state", 5));
+  Replay(records);
+  ASSERT_TRUE((*CheckpointStore::Open(submitted.snapshot_location(), FileSystem::Real()))
+                  ->Write(file, "state")
+                  .ok());
+  Start();
+  std::set<std::string> pinned;
+  SetFailpointHandler([&](const std::string& name) {
+    if (name == "savepoint.copied") {
+      pinned = context_.pinned->names();
+    }
+  });
+  proto::SavepointRequest request;
+  request.set_name("words");
+  request.set_location(absl::StrCat(::testing::TempDir(), "/savepoint-", NewUuid()));
+  const auto savepoint = jobs_->Savepoint(request);
+  SetFailpointHandler(nullptr);
+  ASSERT_TRUE(savepoint.ok()) << savepoint.status();
+  EXPECT_THAT(pinned, ElementsAre(file));
+  EXPECT_THAT(context_.pinned->names(), IsEmpty());
+}
+
+TEST_F(JobRegistryTest, ExecutorThatComesAndGoesIsShownWithTheTimeAndTheReason) {
+  Start();
+  std::vector<proto::DriverMessage> sent;
+  loop_.Call([&] {
+    int64_t now_us = loop_.NowUs();
+    executors_.CheckTimeouts(now_us);
+    proto::Register registration;
+    registration.set_name("flapping");
+    for (int i = 0; i <= FlapRecord::kTimes; ++i) {
+      registration.set_executor_id(absl::StrCat("e", i));
+      const auto link = std::make_shared<KeptLink>(&sent);
+      executors_.Connected(registration, link);
+      if (i < FlapRecord::kTimes) {
+        executors_.Disconnected(ExecutorId(registration.executor_id()), link.get(), now_us);
+        executors_.CheckTimeouts(now_us += 1'000'000);
+      }
+    }
+    return true;
+  });
+  const auto executors = jobs_->Executors();
+  ASSERT_TRUE(executors.ok());
+  ASSERT_THAT(executors->executors(), SizeIs(1));
+  ASSERT_THAT(executors->executors(0).left_out(), SizeIs(1));
+  const auto& left_out = executors->executors(0).left_out(0);
+  EXPECT_EQ(left_out.job(), "");
+  EXPECT_THAT(left_out.why(), HasSubstr("3 times"));
+  EXPECT_GT(absl::FromUnixMicros(left_out.until_us()), absl::Now());
+}
+
+TEST_F(JobRegistryTest, EpochThatNobodyNeedsIsEndedWhenItsExecutorIsBack) {
+  Start();
+  ASSERT_EQ(Submit(kRunningScript, "over"), absl::OkStatus());
+  ASSERT_EQ(Stop("over"), absl::OkStatus());
+  const std::string over = jobs_->Show("over")->summary().job_id();
+  std::vector<proto::DriverMessage> sent;
+  loop_.Call([&] {
+    proto::Register registration;
+    registration.set_executor_id("back");
+    executors_.Connected(registration, std::make_shared<KeptLink>(&sent));
+    for (const std::string& job : {over, std::string("forgotten")}) {
+      proto::ExecutorMessage here;
+      here.mutable_source_progress()->set_job_id(job);
+      here.mutable_source_progress()->set_epoch(7);
+      jobs_->OnExecutorMessage(ExecutorId("back"), here);
+      proto::ExecutorMessage stopped;
+      stopped.mutable_epoch_stopped()->set_job_id(job);
+      stopped.mutable_epoch_stopped()->set_epoch(7);
+      jobs_->OnExecutorMessage(ExecutorId("back"), stopped);
+    }
+    return true;
+  });
+  ASSERT_THAT(sent, SizeIs(3));
+  EXPECT_EQ(sent[1].stop_epoch().job_id(), over);
+  EXPECT_EQ(sent[2].stop_epoch().job_id(), "forgotten");
+  EXPECT_EQ(sent[2].stop_epoch().epoch(), 7);
 }
 
 }  // namespace

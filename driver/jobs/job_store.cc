@@ -13,8 +13,10 @@
 
 namespace millrace {
 
-JobStore::JobStore(Clock* clock, FileSystem* files, std::string location, std::string incarnation)
+JobStore::JobStore(Clock* clock, FileSystem* files, std::shared_ptr<const PinnedFiles> pinned,
+                   std::string location, std::string incarnation)
     : files_(files),
+      pinned_(std::move(pinned)),
       location_(std::move(location)),
       incarnation_(std::move(incarnation)),
       thread_(clock) {}
@@ -115,6 +117,7 @@ void JobStore::RemoveOld(Epoch epoch, BatchId batch, std::set<std::string> keep)
     if (mark_.has_value()) {
       keep.insert(mark_->name);
     }
+    keep.merge(pinned_->names());
     const absl::Status removed =
         RemoveOldSnapshots(location_, files_, incarnation_, epoch, batch, keep);
     if (!removed.ok()) {

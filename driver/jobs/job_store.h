@@ -8,6 +8,7 @@
 #define MILLRACE_DRIVER_JOBS_JOB_STORE_H_
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <set>
 #include <stop_token>
@@ -21,6 +22,7 @@
 #include "common/storage/file_system.h"
 #include "common/storage/store_mark.h"
 #include "driver/jobs/event_loop.h"
+#include "driver/jobs/pinned_files.h"
 #include "proto/checkpoint.pb.h"
 #include "proto/cluster.pb.h"
 
@@ -29,8 +31,9 @@ namespace millrace {
 // Thread-safe. Calls return at once; `done` is called on the store's thread.
 class JobStore {
  public:
-  // `clock` and `files` outlive the store.
-  JobStore(Clock* clock, FileSystem* files, std::string location, std::string incarnation);
+  // `clock` and `files` outlive the store. `pinned`: files that are not removed.
+  JobStore(Clock* clock, FileSystem* files, std::shared_ptr<const PinnedFiles> pinned,
+           std::string location, std::string incarnation);
   // Ends a look that is under way and waits for the thread: not for one that must not block.
   ~JobStore();
 
@@ -53,7 +56,8 @@ class JobStore {
   // it are elsewhere.
   void CheckFiles(std::vector<proto::SnapshotFile> files, std::function<void(Finding)> done);
 
-  // RemoveOldSnapshots (savepoint.h), but never the mark of this store.
+  // RemoveOldSnapshots (savepoint.h), but never the mark of this store, nor what is pinned when it
+  // comes to that.
   void RemoveOld(Epoch epoch, BatchId batch, std::set<std::string> keep);
 
  private:
@@ -63,6 +67,7 @@ class JobStore {
   absl::Status CheckStillThere();
 
   FileSystem* const files_;
+  const std::shared_ptr<const PinnedFiles> pinned_;
   const std::string location_;
   const std::string incarnation_;
   std::optional<StoreMark> mark_;  // of the thread

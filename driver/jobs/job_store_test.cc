@@ -52,7 +52,7 @@ class JobStoreTest : public ::testing::Test {
 
   // Another driver, which has left no mark yet.
   void Restart() {
-    store_ = std::make_unique<JobStore>(Clock::Real(), &files_, kDirectory, "inc-1");
+    store_ = std::make_unique<JobStore>(Clock::Real(), &files_, pinned_, kDirectory, "inc-1");
   }
   absl::StatusOr<proto::StoreMark> Mark(int64_t epoch, bool may_make = true) {
     Answer<absl::StatusOr<proto::StoreMark>> answer;
@@ -87,6 +87,7 @@ class JobStoreTest : public ::testing::Test {
   std::vector<std::string> Names() { return *ExecutorsStore()->List("inc-1"); }
 
   MemoryFileSystem files_;
+  std::shared_ptr<PinnedFiles> pinned_ = std::make_shared<PinnedFiles>();
   std::unique_ptr<JobStore> store_;
 };
 
@@ -187,6 +188,21 @@ TEST_F(JobStoreTest, MarksGoWithOldSnapshotsAndTheOneInUseStays) {
   store_->RemoveOld(Epoch(3), BatchId(8), {kept.name()});
   EXPECT_TRUE(CheckFiles({kept}).status.ok()) << "comes after";
   EXPECT_THAT(Names(), ElementsAre(StartsWith("e3-b0-driver-"), "e3-b8-a-2.state"));
+}
+
+TEST_F(JobStoreTest, WhatIsBeingCopiedStays) {
+  ASSERT_TRUE(Mark(1).ok());
+  const proto::SnapshotFile copied = Write("e1-b1-a-1.state", "old");
+  const proto::SnapshotFile kept = Write("e1-b2-a-2.state", "new");
+  std::shared_ptr<void> pin = pinned_->Pin({copied.name()});
+  std::shared_ptr<void> second = pinned_->Pin({copied.name()});
+  store_->RemoveOld(Epoch(1), BatchId(2), {kept.name()});
+  pin.reset();
+  store_->RemoveOld(Epoch(1), BatchId(2), {kept.name()});
+  EXPECT_TRUE(CheckFiles({copied, kept}).status.ok());
+  second.reset();
+  store_->RemoveOld(Epoch(1), BatchId(2), {kept.name()});
+  EXPECT_EQ(CheckFiles({copied}).file, copied.name()) << "it is gone";
 }
 
 TEST_F(JobStoreTest, ADirectoryThatHangsHoldsNobodyUp) {

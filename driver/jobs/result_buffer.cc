@@ -41,6 +41,17 @@ void ResultBuffer::Finish(proto::BatchResults last) {
   changed_.notify_all();
 }
 
+void ResultBuffer::LetGo() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  let_go_ = true;
+  Trim();
+}
+
+int64_t ResultBuffer::kept_bytes() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return bytes_;
+}
+
 int64_t ResultBuffer::Untaken() const {
   const int64_t all = first_ + static_cast<int64_t>(kept_.size());
   if (!hold_ || (ever_read_ && readers_.empty())) {
@@ -56,6 +67,9 @@ void ResultBuffer::DropFirst() {
 }
 
 void ResultBuffer::Trim() {
+  while (let_go_ && !kept_.empty() && (readers_.empty() || first_ < *readers_.begin())) {
+    DropFirst();
+  }
   const int64_t untaken = Untaken();
   while (bytes_ > max_bytes_ && kept_.size() > 1 && first_ < untaken) {
     DropFirst();

@@ -34,6 +34,12 @@ class ResultBuffer {
   // first counts. A resumed job gets a buffer of its own.
   void Finish(proto::BatchResults last);
 
+  // Keeps nothing for those who come later: they see only the end. Who reads already still gets
+  // the rest.
+  void LetGo();
+  // Of memory, for what is kept.
+  int64_t kept_bytes() const;
+
   // Reads entries in order, from the oldest kept (or batch `from_batch`). One thread at a time.
   class Reader {
    public:
@@ -72,7 +78,7 @@ class ResultBuffer {
   const bool hold_;
   const std::function<void(bool)> on_held_;
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Kept> kept_;
   int64_t first_ = 0;  // number of kept_.front()
@@ -80,6 +86,7 @@ class ResultBuffer {
   Entry last_;
   std::multiset<int64_t> readers_;  // the next entry of each
   bool ever_read_ = false;
+  bool let_go_ = false;
   bool held_ = false;       // as it is
   std::mutex tell_mutex_;   // makes calls of on_held_ come in order
   bool told_held_ = false;  // under tell_mutex_

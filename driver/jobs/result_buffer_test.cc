@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/time/clock.h"
+#include "driver/jobs/ended_results.h"
 
 namespace millrace {
 namespace {
@@ -138,6 +139,49 @@ TEST_F(ResultBufferTest, SmallEntriesCountWithTheMemoryTheyTake) {
   }
   // By their few bytes on the wire more than 100,000 would fit.
   EXPECT_LT(ReadNow(*ResultBuffer::NewReader(buffer, 0), &end_).size(), 10000u);
+}
+
+TEST(EndedResultsTest, OnlyTheNewestAreKeptTogetherWithinTheBound) {
+  EndedResults ended;
+  std::vector<std::shared_ptr<ResultBuffer>> buffers;
+  for (size_t job = 0; job < 2 * EndedResults::kMaxJobs; ++job) {
+    buffers.push_back(
+        std::make_shared<ResultBuffer>(1 << 20, /*rows=*/true, /*hold=*/false, nullptr));
+    proto::BatchResults results;
+    results.set_batch(1);
+    buffers.back()->Add(results);
+    buffers.back()->Finish({});
+    ended.Add(buffers.back(), 1 << 20);
+  }
+  size_t kept = 0;
+  for (const auto& buffer : buffers) {
+    kept += buffer->kept_bytes() > 0 ? 1 : 0;
+  }
+  EXPECT_EQ(kept, EndedResults::kMaxJobs);
+  EXPECT_GT(buffers.back()->kept_bytes(), 0);
+  bool end = false;
+  const auto reader = ResultBuffer::NewReader(buffers.front(), 0);
+  EXPECT_NE(reader->Next(absl::InfiniteFuture(), &end), nullptr);
+  EXPECT_TRUE(end) << "how it ended stays";
+}
+
+TEST(EndedResultsTest, WhoReadsGetsTheRest) {
+  auto buffer = std::make_shared<ResultBuffer>(1 << 20, /*rows=*/true, /*hold=*/false, nullptr);
+  for (int64_t batch = 1; batch <= 2; ++batch) {
+    proto::BatchResults results;
+    results.set_batch(batch);
+    buffer->Add(results);
+  }
+  buffer->Finish({});
+  bool end = false;
+  auto reader = ResultBuffer::NewReader(buffer, 2);
+  EndedResults ended;
+  ended.Add(buffer, /*max_bytes=*/1);
+  ended.Add(std::make_shared<ResultBuffer>(1, true, false, nullptr), /*max_bytes=*/1);
+  EXPECT_EQ(reader->Next(absl::InfiniteFuture(), &end)->batch(), 2);
+  EXPECT_FALSE(end);
+  reader.reset();
+  EXPECT_EQ(buffer->kept_bytes(), 0);
 }
 
 }  // namespace

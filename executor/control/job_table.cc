@@ -5,6 +5,12 @@
 #include "absl/synchronization/blocking_counter.h"
 
 namespace millrace {
+namespace {
+
+// An epoch that was stopped so long ago is not begun again by a message of then.
+constexpr size_t kStoppedRemembered = 1024;
+
+}  // namespace
 
 void JobTable::OnRegistered(uint64_t session, const std::string& driver_id) {
   const bool same_driver = driver_id_.empty() || driver_id_ == driver_id;
@@ -95,6 +101,8 @@ void JobTable::StopEpoch(uint64_t session, const proto::StopEpoch& message) {
     }
     job.epoch = Epoch(message.epoch());
     running = std::exchange(job.running, nullptr);
+    stopped_.push_back(id);
+    ForgetOldest();
   }
   if (running != nullptr) {
     running->SettleAndStop(BatchId(message.durable_batch()));
@@ -104,6 +112,16 @@ void JobTable::StopEpoch(uint64_t session, const proto::StopEpoch& message) {
   stopped->mutable_epoch_stopped()->set_job_id(message.job_id());
   stopped->mutable_epoch_stopped()->set_epoch(message.epoch());
   driver_->Send(session, std::move(stopped));
+}
+
+void JobTable::ForgetOldest() {
+  while (stopped_.size() > kStoppedRemembered) {
+    const auto oldest = jobs_.find(stopped_.front());
+    if (oldest != jobs_.end() && oldest->second.running == nullptr) {
+      jobs_.erase(oldest);
+    }
+    stopped_.pop_front();
+  }
 }
 
 std::shared_ptr<JobEpoch> JobTable::Find(const std::string& job, int64_t epoch) const {

@@ -1,10 +1,11 @@
 // The jobs this executor works for: at most one epoch of each is alive, and a higher one replaces
-// it once it has ended. Turns the driver's messages into calls of JobEpoch. Thread-safe; messages
-// come from one thread.
+// it once it has ended. Of jobs that have been stopped the last ones are remembered. Turns the
+// driver's messages into calls of JobEpoch. Thread-safe; messages come from one thread.
 #ifndef MILLRACE_EXECUTOR_CONTROL_JOB_TABLE_H_
 #define MILLRACE_EXECUTOR_CONTROL_JOB_TABLE_H_
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -48,6 +49,7 @@ class JobTable {
   void StartEpoch(uint64_t session, proto::StartEpoch message);
   void StopEpoch(uint64_t session, const proto::StopEpoch& message);
   void Refuse(uint64_t session, const JobId& job, Epoch epoch, const absl::Status& status);
+  void ForgetOldest() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Null unless exactly this epoch is alive.
   std::shared_ptr<JobEpoch> Find(const std::string& job, int64_t epoch) const;
   std::vector<std::shared_ptr<JobEpoch>> Running() const;
@@ -60,6 +62,7 @@ class JobTable {
   // Also those that are replaced or stopped and not yet closed.
   std::vector<std::weak_ptr<JobEpoch>> alive_ ABSL_GUARDED_BY(mutex_);
   std::map<JobId, Job> jobs_ ABSL_GUARDED_BY(mutex_);
+  std::deque<JobId> stopped_ ABSL_GUARDED_BY(mutex_);  // oldest first
 };
 
 }  // namespace millrace

@@ -467,6 +467,10 @@ void JobEpoch::Resend(uint64_t session) {
   {
     absl::MutexLock lock(&report_mutex_);
     session_ = session;
+    // In any case that it is here: a driver that does not need it any more ends it.
+    auto here = std::make_shared<proto::ExecutorMessage>();
+    Address(here->mutable_source_progress());
+    driver_->Send(session_, std::move(here));
     for (const std::shared_ptr<const proto::ExecutorMessage>& message : unanswered_) {
       driver_->Send(session_, message);
     }

@@ -3,7 +3,8 @@
 namespace millrace {
 
 JobMetrics::JobMetrics(MetricsRegistry* registry, const std::string& job)
-    : records(registry->Counter("millrace_executor_records_total", "Records read from sources.",
+    : lease(registry, {{"job", job}}),
+      records(registry->Counter("millrace_executor_records_total", "Records read from sources.",
                                 {{"job", job}})),
       bytes(registry->Counter("millrace_executor_read_bytes_total",
                               "Payload bytes read from sources.", {{"job", job}})),

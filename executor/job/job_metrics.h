@@ -1,4 +1,6 @@
-// What an executor counts per job. References into the process's registry; thread-safe.
+// What an executor counts per job, for one of its epochs. References into the process's registry,
+// where the numbers go on with the job's next epoch and leave some time after its last one
+// (MetricsLease). Thread-safe.
 #ifndef MILLRACE_EXECUTOR_JOB_JOB_METRICS_H_
 #define MILLRACE_EXECUTOR_JOB_JOB_METRICS_H_
 
@@ -11,6 +13,7 @@ namespace millrace {
 struct JobMetrics {
   JobMetrics(MetricsRegistry* registry, const std::string& job);
 
+  const MetricsLease lease;
   prometheus::Counter& records;
   prometheus::Counter& bytes;
   prometheus::Counter& skipped;

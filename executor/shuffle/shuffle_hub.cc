@@ -10,6 +10,13 @@
 #include "common/rpc/stream_proof.h"
 
 namespace millrace {
+namespace {
+
+// Of so many epochs that are over the hub knows that they are. Fewer than JobTable remembers: it
+// starts none anew.
+constexpr size_t kStoppedRemembered = 512;
+
+}  // namespace
 
 // A sender's credit account. Outlives the stream: blocks that are applied later give back to
 // nobody.
@@ -230,6 +237,7 @@ std::vector<std::shared_ptr<PeerLink>> ShuffleHub::StartEpoch(
   std::vector<std::shared_ptr<PeerLink>> retired;  // these and `dropped` go after the lock
   std::vector<Kept> dropped;
   absl::MutexLock lock(&mutex_);
+  TakeUnusedLinks(&retired);
   Receiver& receiver = receivers_[job];
   MILLRACE_CHECK(epoch > receiver.epoch)
       << "epoch " << epoch << " started after " << receiver.epoch;
@@ -291,13 +299,12 @@ std::shared_ptr<PeerLink> ShuffleHub::LinkTo(const ShufflePeer& peer, uint64_t s
 void ShuffleHub::StopEpoch(const JobId& job, Epoch epoch) {
   std::vector<Kept> dropped;
   std::vector<std::shared_ptr<PeerLink>> links;
+  std::vector<std::shared_ptr<PeerLink>> unused;
   {
     absl::MutexLock lock(&mutex_);
-    Receiver& receiver = receivers_[job];
-    if (receiver.epoch <= epoch) {
-      receiver = {.epoch = epoch, .listener = {}, .key_of = {}};
-    }
+    NoteStopped(job, epoch);
     ExpireKept(job, epoch, &dropped);
+    TakeUnusedLinks(&unused);
     for (auto& [key, link] : links_) {
       links.push_back(link.link);
     }
@@ -305,6 +312,57 @@ void ShuffleHub::StopEpoch(const JobId& job, Epoch epoch) {
   for (const std::shared_ptr<PeerLink>& link : links) {
     link->Forget(job, epoch);
   }
+}
+
+// What members of the epoch have claimed goes with it: an executor that lives for long works for
+// many jobs.
+void ShuffleHub::NoteStopped(const JobId& job, Epoch epoch) {
+  Receiver& receiver = receivers_[job];
+  if (receiver.epoch > epoch) {
+    return;
+  }
+  receiver = {.epoch = epoch, .listener = {}, .key_of = {}};
+  for (auto& [serial, stream] : streams_) {
+    const auto claim = stream.claims.find(job);
+    if (claim != stream.claims.end() && claim->second.epoch <= epoch) {
+      stream.claims.erase(claim);
+    }
+  }
+  stopped_.push_back(job);
+  while (stopped_.size() > kStoppedRemembered) {
+    const auto oldest = receivers_.find(stopped_.front());
+    if (oldest != receivers_.end() && oldest->second.key_of.empty() &&
+        oldest->second.listener.expired()) {
+      receivers_.erase(oldest);
+    }
+    stopped_.pop_front();
+  }
+}
+
+bool ShuffleHub::IsOver(const Receiver& receiver, Epoch epoch) {
+  return epoch < receiver.epoch || (epoch == receiver.epoch && receiver.listener.expired());
+}
+
+void ShuffleHub::TakeUnusedLinks(std::vector<std::shared_ptr<PeerLink>>* unused) {
+  for (auto link = links_.begin(); link != links_.end();) {
+    const std::shared_ptr<PeerLink>& held = link->second.link;
+    // Epochs get theirs under the lock: whoever is alone with it stays so.
+    if (held.use_count() == 1 && held->broken()) {
+      unused->push_back(std::move(link->second.link));
+      link = links_.erase(link);
+    } else {
+      ++link;
+    }
+  }
+}
+
+ShuffleHub::Remembered ShuffleHub::remembered() {
+  absl::MutexLock lock(&mutex_);
+  Remembered remembered{.jobs = receivers_.size(), .claims = 0, .links = links_.size()};
+  for (const auto& [serial, stream] : streams_) {
+    remembered.claims += stream.claims.size();
+  }
+  return remembered;
 }
 
 void ShuffleHub::ExpireKept(const JobId& job, Epoch epoch, std::vector<Kept>* dropped) {
@@ -378,6 +436,11 @@ absl::Status ShuffleHub::Introduce(uint64_t serial, const JobId& job, Epoch epoc
   constexpr size_t kMaxClaims = 1 << 16;  // jobs between two executors
   absl::MutexLock lock(&mutex_);
   Inbound& stream = streams_.at(serial);
+  const auto receiver = receivers_.find(job);
+  if (receiver != receivers_.end() && !stream.claims.contains(job) &&
+      IsOver(receiver->second, epoch)) {
+    return absl::OkStatus();  // it has not heard yet; what it sends is dropped
+  }
   if (stream.claims.size() >= kMaxClaims && !stream.claims.contains(job)) {
     return absl::ResourceExhaustedError("it speaks of too many jobs");
   }
@@ -386,7 +449,6 @@ absl::Status ShuffleHub::Introduce(uint64_t serial, const JobId& job, Epoch epoc
     return absl::PermissionDeniedError(absl::StrCat("it goes back to epoch ", epoch.value()));
   }
   claim = {.epoch = epoch, .proof = proof};
-  const auto receiver = receivers_.find(job);
   const bool runs = receiver != receivers_.end() && receiver->second.epoch == epoch &&
                     !receiver->second.listener.expired();
   return !runs || IsMember(job, receiver->second, &stream) ? absl::OkStatus()
@@ -400,12 +462,17 @@ absl::Status ShuffleHub::Deliver(uint64_t serial, const JobId& job, Epoch epoch,
   absl::MutexLock lock(&mutex_);
   Inbound& stream = streams_.at(serial);
   const auto claim = stream.claims.find(job);
+  const auto receiver = receivers_.find(job);
+  if (receiver != receivers_.end() && claim == stream.claims.end() &&
+      IsOver(receiver->second, epoch)) {
+    dropped.push_back({.delivery = std::move(delivery)});
+    return absl::OkStatus();
+  }
   if (claim == stream.claims.end() || epoch > claim->second.epoch) {
     return absl::PermissionDeniedError(absl::StrCat("it sends rows of epoch ", epoch.value(),
                                                     " of job ", job.value(),
                                                     " before it has proven to be a member"));
   }
-  const auto receiver = receivers_.find(job);
   const Epoch current = receiver == receivers_.end() ? Epoch() : receiver->second.epoch;
   if (epoch > current) {
     ExpireKept(job, current, &dropped);

@@ -8,6 +8,9 @@
 // epoch (common/rpc/stream_proof.h). A stream that breaks the rules of proto/shuffle.proto is
 // ended.
 //
+// Of epochs that are over the hub remembers the last ones, so that it knows what still comes of
+// them; a link that has broken goes once no epoch uses it.
+//
 // Thread-safe. Listeners are called under the hub's lock: see ShuffleListener.
 #ifndef MILLRACE_EXECUTOR_SHUFFLE_SHUFFLE_HUB_H_
 #define MILLRACE_EXECUTOR_SHUFFLE_SHUFFLE_HUB_H_
@@ -76,6 +79,14 @@ class ShuffleHub {
   // Drops what waits for or from this and lower epochs of the job, and what still comes of them.
   void StopEpoch(const JobId& job, Epoch epoch);
 
+  // How much is remembered of epochs, those that run included, and of whom.
+  struct Remembered {
+    size_t jobs = 0;
+    size_t claims = 0;
+    size_t links = 0;
+  };
+  Remembered remembered();
+
   // Ends the server and all links; blocks.
   void Shutdown();
 
@@ -137,6 +148,13 @@ class ShuffleHub {
   void DeliverKept(const JobId& job, const Receiver& receiver, ShuffleListener* target,
                    std::vector<Kept>* dropped) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void PeerLost(const std::string& executor_id, const absl::Status& status);
+  static bool IsOver(const Receiver& receiver, Epoch epoch);
+  // Remembers that the job's epoch is over, and forgets the oldest of such.
+  void NoteStopped(const JobId& job, Epoch epoch) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Takes links out that have broken and that no epoch has any more: to be let go of after the
+  // lock, since they wait for their threads.
+  void TakeUnusedLinks(std::vector<std::shared_ptr<PeerLink>>* unused)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Takes kept frames of epochs ≤ `epoch` and those that have waited too long out.
   void ExpireKept(const JobId& job, Epoch epoch, std::vector<Kept>* dropped)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -148,6 +166,7 @@ class ShuffleHub {
 
   absl::Mutex mutex_;
   std::map<JobId, Receiver> receivers_ ABSL_GUARDED_BY(mutex_);
+  std::deque<JobId> stopped_ ABSL_GUARDED_BY(mutex_);  // oldest first
   std::map<JobId, std::deque<Kept>> kept_ ABSL_GUARDED_BY(mutex_);
   std::map<std::pair<std::string, std::string>, Link> links_ ABSL_GUARDED_BY(mutex_);
   int64_t kept_bytes_ ABSL_GUARDED_BY(mutex_) = 0;

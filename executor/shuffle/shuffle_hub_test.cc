@@ -229,6 +229,44 @@ TEST_F(ShuffleHubTest, NewEpochGetsANewLinkToAPeerThatCameBack) {
   ASSERT_TRUE(inbox->WaitForBlocks(1));
 }
 
+TEST_F(ShuffleHubTest, EpochsThatAreOverAreForgotten) {
+  auto a = Start("a");
+  auto b = Start("b");
+  constexpr size_t kJobs = 700;
+  for (size_t i = 0; i < kJobs; ++i) {
+    const JobId job(absl::StrCat("job-", i));
+    b->StartEpoch(job, Epoch(1), {Peer("a", a->address())}, b_inbox_);
+    const auto link = a->StartEpoch(job, Epoch(1), {Peer("b", b->address())}, a_inbox_).at(0);
+    link->SendEnd(job, Epoch(1), BatchId(1), 0, 0);
+    ASSERT_TRUE(b_inbox_->WaitForEnds(i + 1));
+    EXPECT_EQ(b->remembered().claims, 1u);
+    b->StopEpoch(job, Epoch(1));
+    a->StopEpoch(job, Epoch(1));
+  }
+  EXPECT_LT(b->remembered().jobs, kJobs);
+  EXPECT_EQ(b->remembered().claims, 0u);
+  EXPECT_EQ(a->remembered().links, 1u) << "it lives, and the next epoch will want it";
+  EXPECT_EQ(b_inbox_->Loss(), "");
+}
+
+TEST_F(ShuffleHubTest, LinksToExecutorsThatAreGoneAreFreed) {
+  auto a = Start("a");
+  for (int i = 0; i < 5; ++i) {
+    const JobId job(absl::StrCat("job-", i));
+    const auto inbox = std::make_shared<Inbox>();
+    auto gone = Start(absl::StrCat("gone-", i));
+    auto link =
+        a->StartEpoch(job, Epoch(1), {Peer(absl::StrCat("gone-", i), gone->address())}, inbox)
+            .at(0);
+    EXPECT_EQ(a->remembered().links, 1u) << "that of the executor before is freed";
+    gone.reset();
+    ASSERT_NE(inbox->WaitForLoss(), "");
+    link.reset();
+    a->StopEpoch(job, Epoch(1));
+  }
+  EXPECT_EQ(a->remembered().links, 0u);
+}
+
 // A process that speaks the protocol by hand.
 class Stranger {
  public:
