@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/expr/function_registry.h"
@@ -266,6 +267,43 @@ TEST(ExprEvaluatorTest, JsonbIsNotMadeDeeperThanItCanBeRead) {
   ASSERT_EQ(errors.errors().size(), 1U);
   EXPECT_THAT(std::string(errors.errors().front().status.message()),
               HasSubstr("nested deeper than 1000 levels"));
+}
+
+// Row 0 finds some matches before its budget is spent; nothing of them may be left, and row 1 must
+// not get them.
+TEST(ExprEvaluatorTest, ARowWhosePatternTakesTooLongLeavesNothing) {
+  std::string slow;
+  for (int i = 0; i < 20'000; ++i) {
+    slow += "ab";
+  }
+  const ColumnPtr texts = MakeColumn(kText, {slow, "xaby"});
+  const proto::Expr split =
+      CallExpr("regexp_split_to_array", SqlType{.id = TypeId::kArray, .element = TypeId::kText},
+               {Text(0u), Text("(?<=a.*)b")});
+  RowErrors errors;
+  EXPECT_EQ(Evaluate(split, {texts}, &errors)[1], "{xa,y}");
+  ASSERT_EQ(errors.errors().size(), 1U);
+  EXPECT_EQ(errors.errors().front().row, 0U);
+  EXPECT_THAT(std::string(errors.errors().front().status.message()), HasSubstr("took more than"));
+
+  const std::vector<FunctionArg> args = {
+      {texts, false}, {MakeColumn(kText, {"(?<=a.*)b"}), true}, {MakeColumn(kText, {"g"}), true}};
+  for (const auto& [name, rows] : std::vector<std::pair<std::string, std::vector<std::string>>>{
+           {"regexp_split_to_table", {"xa", "y"}}, {"regexp_matches", {"{b}"}}}) {
+    const bool flags = name == "regexp_matches";
+    const TableFunctionDef* function = FunctionRegistry::BuiltIn().FindTable(
+        name,
+        flags ? std::vector<SqlType>{kText, kText, kText} : std::vector<SqlType>{kText, kText});
+    ASSERT_NE(function, nullptr);
+    RowErrors row_errors;
+    std::vector<uint32_t> parents;
+    std::vector<ColumnPtr> columns;
+    function->kernel(args, FunctionCallContext{.rows = {.count = 2}, .errors = &row_errors},
+                     &parents, &columns);
+    EXPECT_EQ(row_errors.errors().size(), 1U);
+    EXPECT_EQ(parents, std::vector<uint32_t>(rows.size(), 1));
+    EXPECT_EQ(ColumnToStrings(*columns.at(0)), rows);
+  }
 }
 
 TEST(ExprEvaluatorTest, BatchTimeComesFromTheContext) {

@@ -44,7 +44,8 @@ absl::StatusOr<proto::Expr> ExprBinder::BindOperator(const pg_query::A_Expr& exp
     case pg_query::AEXPR_ILIKE:
       return BindLike(expr, symbol);
     case pg_query::AEXPR_SIMILAR:
-      return Unsupported("SIMILAR TO (write ~ with a regular expression)", expr.location());
+      // The parser has put similar_to_escape around the pattern; the symbol is ~ or !~.
+      return BindPlainOperator(expr, symbol);
     case pg_query::AEXPR_BETWEEN:
     case pg_query::AEXPR_NOT_BETWEEN:
     case pg_query::AEXPR_BETWEEN_SYM:

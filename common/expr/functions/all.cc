@@ -22,6 +22,7 @@ absl::Status RegisterAllFunctions(FunctionRegistry* registry) {
   AddTextEncoding(&list);
   AddLike(&list);
   AddRegex(&list);
+  AddSimilar(&list);
   AddJsonb(&list);
   AddArrays(&list);
   AddSplitTables(&list);

@@ -22,6 +22,7 @@ void AddTextPadding(FunctionList* list);
 void AddTextEncoding(FunctionList* list);
 void AddLike(FunctionList* list);
 void AddRegex(FunctionList* list);
+void AddSimilar(FunctionList* list);
 void AddJsonb(FunctionList* list);
 void AddArrays(FunctionList* list);
 void AddSplitTables(FunctionList* list);

@@ -29,6 +29,13 @@ class TextListBuilder {
     out_->mutable_values<ListView>()[row] = {.begin = begin_, .size = end - begin_};
     begin_ = end;
   }
+  // Forgets them instead: the row failed half-way.
+  void DropList() {
+    elements_.resize(begin_);
+    while (!nulls_.empty() && nulls_.back() >= begin_) {
+      nulls_.pop_back();
+    }
+  }
   void AddNullList(uint32_t row) { out_->SetNull(row); }
 
   // Hands the elements over to the column; `sources` own the text they view.

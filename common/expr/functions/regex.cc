@@ -60,14 +60,14 @@ std::string_view TextArg(const std::vector<FunctionArg>& args, size_t index, uin
 }
 
 void AddOperator(FunctionList* list, const char* name, bool ignore_case, bool negated) {
-  list->Add(RegexFunction(name, {kTextType, kTextType}, MakeType(TypeId::kBool),
-                          {.ignore_case = ignore_case},
-                          [negated](const std::vector<FunctionArg>& args, const RegexCall& call,
-                                    uint32_t row, Column* out) {
-                            bool matches = call.regex->Contains(TextArg(args, 0, row));
-                            out->mutable_values<uint8_t>()[row] = matches != negated ? 1 : 0;
-                            return absl::OkStatus();
-                          }));
+  list->Add(RegexFunction(
+      name, {kTextType, kTextType}, MakeType(TypeId::kBool), {.ignore_case = ignore_case},
+      [negated](const std::vector<FunctionArg>& args, const RegexCall& call, uint32_t row,
+                Column* out) -> absl::Status {
+        ASSIGN_OR_RETURN(const bool matches, call.regex->Contains(TextArg(args, 0, row)));
+        out->mutable_values<uint8_t>()[row] = matches != negated ? 1 : 0;
+        return absl::OkStatus();
+      }));
 }
 
 // The replacement of one match: \1…\9 are groups, \& the whole, \\ a backslash.
@@ -101,14 +101,15 @@ struct Replacing {
   bool all = false;
 };
 
-std::string ReplaceMatches(std::string_view text, const Regex& regex, std::string_view replacement,
-                           const Replacing& replacing) {
+absl::StatusOr<std::string> ReplaceMatches(std::string_view text, const Regex& regex,
+                                           std::string_view replacement,
+                                           const Replacing& replacing) {
   bool uses_groups = replacement.find('\\') != std::string_view::npos;
   Spans spans(uses_groups ? static_cast<size_t>(regex.groups()) + 1 : 1);
   std::string out;
   size_t copied = 0;
   int64_t number = 0;
-  ForEachMatch(regex, text, replacing.start, &spans, [&](const Spans& match) {
+  RETURN_IF_ERROR(ForEachMatch(regex, text, replacing.start, &spans, [&](const Spans& match) {
     if (++number < replacing.first) {
       return true;
     }
@@ -116,7 +117,7 @@ std::string ReplaceMatches(std::string_view text, const Regex& regex, std::strin
     AppendReplacement(text, replacement, match, &out);
     copied = match[0].end;
     return replacing.all;
-  });
+  }));
   out.append(text.substr(copied));
   return out;
 }
@@ -134,9 +135,11 @@ absl::StatusOr<size_t> ByteOfStart(std::string_view text, int32_t start) {
 
 void AddReplace(FunctionList* list) {
   auto simple = [](const std::vector<FunctionArg>& args, const RegexCall& call, uint32_t row,
-                   Column* out) {
-    out->SetTextCopy(row, ReplaceMatches(TextArg(args, 0, row), *call.regex, TextArg(args, 2, row),
-                                         {.all = call.global}));
+                   Column* out) -> absl::Status {
+    ASSIGN_OR_RETURN(const std::string replaced,
+                     ReplaceMatches(TextArg(args, 0, row), *call.regex, TextArg(args, 2, row),
+                                    {.all = call.global}));
+    out->SetTextCopy(row, replaced);
     return absl::OkStatus();
   };
   // From the start-th character on, the n-th match (0 = all).
@@ -148,8 +151,10 @@ void AddReplace(FunctionList* list) {
     if (n < 0) {
       return absl::InvalidArgumentError(absl::StrCat("invalid value for parameter \"n\": ", n));
     }
-    out->SetTextCopy(row, ReplaceMatches(text, *call.regex, TextArg(args, 2, row),
-                                         {.start = start, .first = std::max(n, 1), .all = n == 0}));
+    ASSIGN_OR_RETURN(const std::string replaced,
+                     ReplaceMatches(text, *call.regex, TextArg(args, 2, row),
+                                    {.start = start, .first = std::max(n, 1), .all = n == 0}));
+    out->SetTextCopy(row, replaced);
     return absl::OkStatus();
   };
   const SqlType text = kTextType;
@@ -175,8 +180,8 @@ void AddCount(FunctionList* list) {
     }
     Spans spans(1);
     int32_t matches = 0;
-    ForEachMatch(*call.regex, text, start, &spans,
-                 [&matches](const Spans&) { return ++matches > 0; });
+    RETURN_IF_ERROR(ForEachMatch(*call.regex, text, start, &spans,
+                                 [&matches](const Spans&) { return ++matches > 0; }));
     out->mutable_values<int32_t>()[row] = matches;
     return absl::OkStatus();
   };
@@ -189,8 +194,9 @@ void AddCount(FunctionList* list) {
 
 void AddLikeAndSubstring(FunctionList* list) {
   auto like = [](const std::vector<FunctionArg>& args, const RegexCall& call, uint32_t row,
-                 Column* out) {
-    out->mutable_values<uint8_t>()[row] = call.regex->Contains(TextArg(args, 0, row)) ? 1 : 0;
+                 Column* out) -> absl::Status {
+    ASSIGN_OR_RETURN(const bool matches, call.regex->Contains(TextArg(args, 0, row)));
+    out->mutable_values<uint8_t>()[row] = matches ? 1 : 0;
     return absl::OkStatus();
   };
   const SqlType text = kTextType;
@@ -203,12 +209,13 @@ void AddLikeAndSubstring(FunctionList* list) {
                       Column* out) {
     std::string_view subject = TextArg(args, 0, row);
     Spans spans(call.regex->groups() > 0 ? 2 : 1);
-    if (call.regex->Find(subject, 0, &spans) && spans.back().begin != std::string_view::npos) {
+    RegexSearch search(*call.regex, subject);
+    if (search.Find(0, &spans) && spans.back().begin != std::string_view::npos) {
       out->mutable_values<TextView>()[row] = TextView(TextOf(subject, spans.back()));
     } else {
       out->SetNull(row);
     }
-    return absl::OkStatus();
+    return search.status();
   };
   list->Add(RegexFunction("substring", {text, text}, text, {.groups = true}, substring));
 }
@@ -236,7 +243,7 @@ absl::Status SubstrRow(const std::vector<FunctionArg>& args, const RegexCall& ca
   }
   Spans spans(static_cast<size_t>(group) + 1);
   int32_t number = 0;
-  ForEachMatch(*call.regex, text, start, &spans, [&](const Spans& match) {
+  return ForEachMatch(*call.regex, text, start, &spans, [&](const Spans& match) {
     if (++number < n) {
       return true;
     }
@@ -246,7 +253,6 @@ absl::Status SubstrRow(const std::vector<FunctionArg>& args, const RegexCall& ca
     }
     return false;
   });
-  return absl::OkStatus();
 }
 
 void AddSubstr(FunctionList* list) {
@@ -262,7 +268,8 @@ void AddSubstr(FunctionList* list) {
                           SubstrRow));
 }
 
-// A strict function to text[] whose rows are built by `row_fn(args, call, row, builder)`.
+// A strict function to text[] whose rows are built by `row_fn(text, call, row, builder)` →
+// absl::Status.
 template <typename RowFn>
 ScalarFunction ListFunction(std::string name, std::vector<SqlType> arg_types,
                             const RegexSignature& signature, RowFn row_fn) {
@@ -283,7 +290,11 @@ ScalarFunction ListFunction(std::string name, std::vector<SqlType> arg_types,
         context.errors->Add(row, call.status());
         return;
       }
-      row_fn(TextArg(args, 0, row), **call, row, &builder);
+      absl::Status status = row_fn(TextArg(args, 0, row), **call, row, &builder);
+      if (!status.ok()) {
+        builder.DropList();
+        context.errors->Add(row, std::move(status));
+      }
     });
     builder.Finish({args[0].column});
   };
@@ -294,12 +305,13 @@ ScalarFunction ListFunction(std::string name, std::vector<SqlType> arg_types,
 // without a match.
 void AddMatch(FunctionList* list) {
   auto match = [](std::string_view text, const RegexCall& call, uint32_t row,
-                  TextListBuilder* builder) {
+                  TextListBuilder* builder) -> absl::Status {
     auto groups = static_cast<size_t>(call.regex->groups());
     Spans spans(groups + 1);
-    if (!call.regex->Find(text, 0, &spans)) {
+    RegexSearch search(*call.regex, text);
+    if (!search.Find(0, &spans)) {
       builder->AddNullList(row);
-      return;
+      return search.status();
     }
     for (size_t i = groups == 0 ? 0 : 1; i < spans.size(); ++i) {
       if (spans[i].begin == std::string_view::npos) {
@@ -309,15 +321,18 @@ void AddMatch(FunctionList* list) {
       }
     }
     builder->EndList(row);
+    return absl::OkStatus();
   };
   list->Add(ListFunction("regexp_match", {kTextType, kTextType}, {.groups = true}, match));
   list->Add(ListFunction("regexp_match", {kTextType, kTextType, kTextType},
                          {.flags_arg = 2, .groups = true, .refuses_global = "regexp_match"},
                          match));
   auto split = [](std::string_view text, const RegexCall& call, uint32_t row,
-                  TextListBuilder* builder) {
-    ForEachPiece(*call.regex, text, [builder](std::string_view piece) { builder->Add(piece); });
+                  TextListBuilder* builder) -> absl::Status {
+    RETURN_IF_ERROR(ForEachPiece(*call.regex, text,
+                                 [builder](std::string_view piece) { builder->Add(piece); }));
     builder->EndList(row);
+    return absl::OkStatus();
   };
   list->Add(ListFunction("regexp_split_to_array", {kTextType, kTextType}, {}, split));
   list->Add(ListFunction("regexp_split_to_array", {kTextType, kTextType, kTextType},

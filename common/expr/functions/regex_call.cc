@@ -15,31 +15,36 @@ constexpr size_t kMostCompiled = 256;
 
 absl::StatusOr<RegexFlags> ParseRegexFlags(std::string_view text) {
   RegexFlags flags;
-  for (char flag : text) {
+  RegexOptions& options = flags.options;
+  for (const char flag : text) {
     switch (flag) {
       case 'g':
         flags.global = true;
         break;
       case 'i':
-        flags.ignore_case = true;
-        break;
       case 'c':
-        flags.ignore_case = false;
+        options.ignore_case = flag == 'i';
         break;
-      case 's':
-      case 't':
+      case 'q':
+        options.literal = true;
         break;
       case 'b':
       case 'e':
+        options.literal = false;
+        options.basic = true;
+        break;
+      case 'x':
+      case 't':
+        options.expanded = flag == 'x';
+        break;
       case 'm':
       case 'n':
       case 'p':
-      case 'q':
+      case 's':
       case 'w':
-      case 'x':
-        return absl::InvalidArgumentError(
-            absl::StrCat("regular expression option \"", absl::string_view(&flag, 1),
-                         "\" is not supported; supported are g, i, c, s"));
+        options.newline_stops = flag != 's' && flag != 'w';
+        options.newline_anchors = flag != 's' && flag != 'p';
+        break;
       default:
         return absl::InvalidArgumentError(absl::StrCat("invalid regular expression option: \"",
                                                        absl::string_view(&flag, 1), "\""));
@@ -57,8 +62,8 @@ absl::StatusOr<std::shared_ptr<const RegexCall>> MakeRegexCall(std::string_view 
         absl::StrCat(signature.refuses_global, "() does not support the \"global\" option"));
   }
   auto call = std::make_shared<RegexCall>();
-  ASSIGN_OR_RETURN(call->regex, Regex::Compile(pattern, signature.ignore_case || flags.ignore_case,
-                                               signature.groups));
+  flags.options.ignore_case = flags.options.ignore_case || signature.ignore_case;
+  ASSIGN_OR_RETURN(call->regex, Regex::Compile(pattern, flags.options, signature.groups));
   call->global = flags.global;
   if (call->regex->separator().has_value()) {
     call->splitter.emplace(*call->regex->separator());

@@ -18,11 +18,12 @@
 namespace millrace {
 
 struct RegexFlags {
-  bool ignore_case = false;
+  RegexOptions options;
   bool global = false;
 };
 
-// 'g', 'i', 'c', 's'. INVALID_ARGUMENT for unknown and for unsupported ones.
+// The letters that PostgreSQL has; of those that exclude each other the last one counts.
+// INVALID_ARGUMENT for others.
 absl::StatusOr<RegexFlags> ParseRegexFlags(std::string_view text);
 
 // A function's pattern and flags, ready to run.

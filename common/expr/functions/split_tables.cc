@@ -54,6 +54,16 @@ class TextRows {
     nulls_.push_back(static_cast<uint32_t>(values_.size()));
     Add(parent, "");
   }
+  // Forgets the rows of `parent`, the last one that rows were added for: it failed half-way.
+  void Drop(uint32_t parent) {
+    while (!parents_->empty() && parents_->back() == parent) {
+      parents_->pop_back();
+      values_.pop_back();
+    }
+    while (!nulls_.empty() && nulls_.back() >= values_.size()) {
+      nulls_.pop_back();
+    }
+  }
   ColumnPtr Finish(const Column& source) {
     auto column = std::make_shared<Column>(kTextType, values_.size());
     std::copy(values_.begin(), values_.end(), column->mutable_values<TextView>());
@@ -96,8 +106,12 @@ void AddRegexSplit(FunctionList* list, std::vector<SqlType> arg_types,
         context.errors->Add(row, call.status());
         return;
       }
-      ForEachPiece(*(*call)->regex, args[0].value<TextView>(row).view(),
-                   [&](std::string_view piece) { rows.Add(row, piece); });
+      absl::Status status = ForEachPiece(*(*call)->regex, args[0].value<TextView>(row).view(),
+                                         [&](std::string_view piece) { rows.Add(row, piece); });
+      if (!status.ok()) {
+        rows.Drop(row);
+        context.errors->Add(row, std::move(status));
+      }
     });
     out->push_back(rows.Finish(*args[0].column));
   };
@@ -193,6 +207,53 @@ void AddStringToArray(FunctionList* list, std::vector<SqlType> arg_types) {
   list->Add(std::move(function));
 }
 
+// Rows of text[] as they come.
+class ListRows {
+ public:
+  explicit ListRows(std::vector<uint32_t>* parents) : parents_(parents) {}
+
+  // The groups of a match, or the whole of it where there are none.
+  void Add(uint32_t parent, std::string_view text, const std::vector<Regex::Span>& match) {
+    const auto begin = static_cast<uint32_t>(elements_.size());
+    for (size_t i = match.size() == 1 ? 0 : 1; i < match.size(); ++i) {
+      if (match[i].begin == std::string_view::npos) {
+        nulls_.push_back(static_cast<uint32_t>(elements_.size()));
+        elements_.emplace_back();
+      } else {
+        elements_.emplace_back(text.substr(match[i].begin, match[i].end - match[i].begin));
+      }
+    }
+    lists_.push_back({.begin = begin, .size = static_cast<uint32_t>(elements_.size()) - begin});
+    parents_->push_back(parent);
+  }
+  // Forgets the rows of `parent`, the last one that rows were added for: it failed half-way. Their
+  // elements stay, where no list shows them.
+  void Drop(uint32_t parent) {
+    while (!parents_->empty() && parents_->back() == parent) {
+      parents_->pop_back();
+      lists_.pop_back();
+    }
+  }
+  ColumnPtr Finish(const Column& source) {
+    auto child = std::make_shared<Column>(kTextType, elements_.size());
+    std::copy(elements_.begin(), elements_.end(), child->mutable_values<TextView>());
+    for (uint32_t null : nulls_) {
+      child->SetNull(null);
+    }
+    child->ShareOwners(source);
+    auto column = std::make_shared<Column>(ArrayOf(TypeId::kText), lists_.size());
+    std::copy(lists_.begin(), lists_.end(), column->mutable_values<ListView>());
+    column->set_child(std::move(child));
+    return column;
+  }
+
+ private:
+  std::vector<uint32_t>* parents_;
+  std::vector<ListView> lists_;
+  std::vector<TextView> elements_;
+  std::vector<uint32_t> nulls_;
+};
+
 // regexp_matches: a row of text[] for the first match, or for every one with the flag 'g'.
 void AddMatches(FunctionList* list, std::vector<SqlType> arg_types,
                 const RegexSignature& signature) {
@@ -208,9 +269,7 @@ void AddMatches(FunctionList* list, std::vector<SqlType> arg_types,
                                 const FunctionCallContext& context, std::vector<uint32_t>* parents,
                                 std::vector<ColumnPtr>* out) {
     RegexCalls calls(args, context.state, signature);
-    std::vector<ListView> lists;
-    std::vector<TextView> elements;
-    std::vector<uint32_t> nulls;
+    ListRows rows(parents);
     context.rows.ForEach([&](uint32_t row) {
       absl::StatusOr<const RegexCall*> call = calls.ForRow(row);
       if (!call.ok()) {
@@ -218,33 +277,18 @@ void AddMatches(FunctionList* list, std::vector<SqlType> arg_types,
         return;
       }
       std::string_view text = args[0].value<TextView>(row).view();
-      auto groups = static_cast<size_t>((*call)->regex->groups());
-      std::vector<Regex::Span> spans(groups + 1);
-      ForEachMatch(*(*call)->regex, text, 0, &spans, [&](const std::vector<Regex::Span>& match) {
-        parents->push_back(row);
-        auto begin = static_cast<uint32_t>(elements.size());
-        for (size_t i = groups == 0 ? 0 : 1; i < match.size(); ++i) {
-          bool null = match[i].begin == std::string_view::npos;
-          if (null) {
-            nulls.push_back(static_cast<uint32_t>(elements.size()));
-          }
-          elements.emplace_back(null ? std::string_view()
-                                     : text.substr(match[i].begin, match[i].end - match[i].begin));
-        }
-        lists.push_back({.begin = begin, .size = static_cast<uint32_t>(elements.size()) - begin});
-        return (*call)->global;
-      });
+      std::vector<Regex::Span> spans(static_cast<size_t>((*call)->regex->groups()) + 1);
+      absl::Status status = ForEachMatch(*(*call)->regex, text, 0, &spans,
+                                         [&](const std::vector<Regex::Span>& match) {
+                                           rows.Add(row, text, match);
+                                           return (*call)->global;
+                                         });
+      if (!status.ok()) {
+        rows.Drop(row);
+        context.errors->Add(row, std::move(status));
+      }
     });
-    auto child = std::make_shared<Column>(kTextType, elements.size());
-    std::copy(elements.begin(), elements.end(), child->mutable_values<TextView>());
-    for (uint32_t null : nulls) {
-      child->SetNull(null);
-    }
-    child->ShareOwners(*args[0].column);
-    auto column = std::make_shared<Column>(ArrayOf(TypeId::kText), lists.size());
-    std::copy(lists.begin(), lists.end(), column->mutable_values<ListView>());
-    column->set_child(std::move(child));
-    out->push_back(std::move(column));
+    out->push_back(rows.Finish(*args[0].column));
   };
   list->Add(std::move(function));
 }

@@ -70,14 +70,8 @@ class AreTranslator {
   absl::Status Invalid(std::string_view why) const {
     return absl::InvalidArgumentError(absl::StrCat("invalid regular expression: ", ToAbsl(why)));
   }
-  absl::Status Unsupported(std::string_view what) const {
-    return absl::InvalidArgumentError(absl::StrCat("regular expression \"", ToAbsl(pattern_),
-                                                   "\": ", ToAbsl(what), " are not supported"));
-  }
-  void NoteGroupProblem(std::string_view problem) {
-    if (group_problem_.empty()) {
-      group_problem_ = problem;
-    }
+  static absl::Status NotForRe2(std::string_view what) {
+    return absl::UnimplementedError(ToAbsl(what));
   }
 
   std::string_view pattern_;
@@ -88,7 +82,7 @@ class AreTranslator {
   bool lazy_ = false;
   bool lazy_on_more_than_a_char_ = false;
   bool alternation_ = false;
-  std::string group_problem_;
+  bool groups_differ_ = false;
 };
 
 Piece AreTranslator::SingleChar(const CharSet& set) const {
@@ -104,7 +98,7 @@ Piece AreTranslator::SingleChar(const CharSet& set) const {
 
 absl::StatusOr<ArePattern> AreTranslator::Translate() {
   if (pattern_.starts_with("***")) {
-    return Unsupported("directors (***)");
+    return NotForRe2("directors (***)");
   }
   RETURN_IF_ERROR(ReadOptions());
   ASSIGN_OR_RETURN(Piece whole, ReadAlternatives(0));
@@ -112,14 +106,14 @@ absl::StatusOr<ArePattern> AreTranslator::Translate() {
     return Invalid("parentheses () not balanced");
   }
   if (lazy_ && (greedy_ || lazy_on_more_than_a_char_ || alternation_)) {
-    return Unsupported(
+    return NotForRe2(
         "non-greedy quantifiers together with greedy ones, alternatives or quantified groups");
   }
   ArePattern result;
   result.re2 = std::move(whole.re2);
   result.shortest = lazy_;
   result.groups = groups_;
-  result.group_problem = groups_ > 0 ? group_problem_ : "";
+  result.groups_differ = groups_ > 0 && groups_differ_;
   // `chars` survives only for one set, or one set with a plus behind it.
   if (!whole.chars.empty() && whole.chars.IsAscii() && !lazy_) {
     AsciiSeparator separator;
@@ -147,7 +141,7 @@ absl::Status AreTranslator::ReadOptions() {
     } else if (option == 'c') {
       ignore_case_ = false;
     } else if (option != 's' && option != 't') {
-      return Unsupported(absl::StrCat("embedded options like ", absl::string_view(&option, 1)));
+      return NotForRe2(absl::StrCat("embedded options like ", absl::string_view(&option, 1)));
     }
   }
   return Take(")") ? absl::OkStatus() : Invalid("parentheses () not balanced");
@@ -164,9 +158,7 @@ absl::StatusOr<Piece> AreTranslator::ReadAlternatives(int depth) {
     // With the next character deciding between the branches, or with "nothing" as the last of them,
     // there is only one way to match; otherwise the engines may choose different ones for the same
     // text.
-    if (result.nullable || (result.first & branch.first).any()) {
-      NoteGroupProblem("alternatives that can begin with the same character");
-    }
+    groups_differ_ = groups_differ_ || result.nullable || (result.first & branch.first).any();
     result.re2 = absl::StrCat(result.re2, "|", branch.re2);
     result.first |= branch.first;
     result.nullable = result.nullable || branch.nullable;
@@ -243,7 +235,7 @@ absl::StatusOr<Piece> AreTranslator::ReadGroup(int depth) {
   bool capturing = true;
   if (Take("?")) {
     if (Take("=") || Take("!") || Take("<=") || Take("<!")) {
-      return Unsupported("look-ahead and look-behind");
+      return NotForRe2("look-ahead and look-behind");
     }
     if (!Take(":")) {
       return Invalid("quantifier operand invalid");
@@ -326,12 +318,9 @@ absl::StatusOr<Piece> AreTranslator::ReadQuantifier(Piece piece) {
     text += lazy ? "?" : "";
   }
   bool repeats = most == kUnlimited || most > 1;
-  if (piece.has_group && piece.nullable && repeats) {
-    NoteGroupProblem("a repeated group that can match nothing");
-  }
-  if (piece.optional_group && repeats) {
-    NoteGroupProblem("a group that may be left out inside of a repeated one");
-  }
+  // A repeated group that can match nothing, or that holds one that may be left out.
+  groups_differ_ =
+      groups_differ_ || (repeats && ((piece.has_group && piece.nullable) || piece.optional_group));
   piece.optional_group = piece.optional_group || (piece.has_group && least == 0);
   piece.re2 = absl::StrCat(piece.atom ? "" : "(?:", piece.re2, piece.atom ? "" : ")", text);
   piece.nullable = piece.nullable || least == 0;
@@ -430,10 +419,10 @@ absl::StatusOr<Piece> AreTranslator::ReadEscape() {
     return SingleChar(SetOfEscape(*set, letter));
   }
   if (letter >= '1' && letter <= '9') {
-    return Unsupported("back references");
+    return NotForRe2("back references");
   }
   if (letter == 'm' || letter == 'M' || letter == 'y' || letter == 'Y') {
-    return Unsupported("word boundaries (\\m \\M \\y \\Y)");
+    return NotForRe2("word boundaries (\\m \\M \\y \\Y)");
   }
   if (letter == 'A' || letter == 'Z') {
     Piece piece;
@@ -515,14 +504,14 @@ absl::StatusOr<CharSet> AreTranslator::ReadBracket() {
     first = false;
     if (Take("[:")) {
       if (pattern_.substr(at_).starts_with("<:]") || pattern_.substr(at_).starts_with(">:]")) {
-        return Unsupported("word boundaries ([[:<:]] [[:>:]])");
+        return NotForRe2("word boundaries ([[:<:]] [[:>:]])");
       }
       ASSIGN_OR_RETURN(CharSet named, ReadNamedClass());
       set.Add(named);
       continue;
     }
     if (Take("[.") || Take("[=")) {
-      return Unsupported("collating elements in brackets");
+      return NotForRe2("collating elements in brackets");
     }
     RETURN_IF_ERROR(ReadBracketItem(&set));
   }

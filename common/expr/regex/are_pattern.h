@@ -1,6 +1,6 @@
 // PostgreSQL's "advanced regular expressions" for RE2. A pattern is parsed, checked for everything
 // on which the two would differ (look-around, back references, word boundaries, mixed greediness),
-// and written anew in RE2's syntax; what cannot be the same is refused with the reason. Pure
+// and written anew in RE2's syntax; what cannot be the same is left to PostgreSQL's engine. Pure
 // functions.
 //
 // PostgreSQL matches the longest text at the leftmost place (POSIX), RE2 does with its
@@ -29,14 +29,13 @@ struct ArePattern {
   std::string re2;
   bool shortest = false;  // needs RE2's default mode, else longest_match
   int groups = 0;
-  // Why captured groups could differ from PostgreSQL's; empty when they agree. The match as a whole
-  // always agrees.
-  std::string group_problem;
+  // Captured groups could differ from PostgreSQL's. The match as a whole always agrees.
+  bool groups_differ = false;
   std::optional<AsciiSeparator> separator;
 };
 
-// INVALID_ARGUMENT in PostgreSQL's words for a malformed pattern ("invalid regular expression: …"),
-// or naming what is not supported.
+// INVALID_ARGUMENT in PostgreSQL's words for a malformed pattern ("invalid regular expression: …");
+// UNIMPLEMENTED for what RE2 would match differently, or not at all.
 absl::StatusOr<ArePattern> TranslateAre(std::string_view pattern, bool ignore_case);
 
 }  // namespace millrace

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <string>
 
 #include "absl/base/call_once.h"
@@ -141,9 +142,10 @@ CharSet CharSet::Complement() const {
 }
 
 bool CharSet::Contains(uint32_t code_point) const {
-  return std::any_of(ranges_.begin(), ranges_.end(), [code_point](const Range& range) {
-    return range.first <= code_point && code_point <= range.last;
-  });
+  const auto behind =
+      std::upper_bound(ranges_.begin(), ranges_.end(), code_point,
+                       [](uint32_t c, const Range& range) { return c < range.first; });
+  return behind != ranges_.begin() && code_point <= std::prev(behind)->last;
 }
 
 std::bitset<129> CharSet::FirstBytes() const {

@@ -1,5 +1,6 @@
-// A compiled regular expression with PostgreSQL's meaning (are_pattern.h). Immutable and
-// thread-safe.
+// Regular expressions with PostgreSQL's meaning, on one of two engines: RE2 (are_pattern.h), whose
+// time grows with the text alone, for all that it does as PostgreSQL; PostgreSQL's own with a
+// budget for each value (postgres_regex.h) for the rest.
 #ifndef MILLRACE_COMMON_EXPR_REGEX_REGEX_H_
 #define MILLRACE_COMMON_EXPR_REGEX_REGEX_H_
 
@@ -10,8 +11,11 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "common/expr/regex/are_pattern.h"
+#include "common/expr/regex/postgres_regex.h"
+#include "common/expr/regex/regex_options.h"
 #include "common/expr/text/utf8.h"
 
 namespace re2 {
@@ -20,44 +24,68 @@ class RE2;
 
 namespace millrace {
 
+// A compiled pattern. Immutable and thread-safe.
 class Regex {
  public:
-  // With `groups`, sub-matches will be asked for: patterns whose groups could differ from
-  // PostgreSQL's are refused.
+  using Span = RegexSpan;
+
+  // With `groups`, sub-matches will be asked for. INVALID_ARGUMENT in PostgreSQL's words for a
+  // malformed pattern, and for one that is too complex.
   static absl::StatusOr<std::shared_ptr<const Regex>> Compile(std::string_view pattern,
-                                                              bool ignore_case, bool groups);
+                                                              const RegexOptions& options,
+                                                              bool groups);
   ~Regex();
 
-  // One match: byte offsets [begin, end); begin = npos for a group that took no part.
-  struct Span {
-    size_t begin = std::string_view::npos;
-    size_t end = 0;
-  };
+  // RESOURCE_EXHAUSTED when PostgreSQL's engine has spent the value's budget.
+  absl::StatusOr<bool> Contains(std::string_view text) const;
 
-  bool Contains(std::string_view text) const;
-  // The leftmost match at or behind byte `start`; ^ still means the beginning of `text`. spans[0]
-  // is the whole, then the groups, as many as `spans` has room for.
-  bool Find(std::string_view text, size_t start, std::vector<Span>* spans) const;
-
-  int groups() const { return translated_.groups; }
-  const std::optional<AsciiSeparator>& separator() const { return translated_.separator; }
+  int groups() const { return groups_; }
+  const std::optional<AsciiSeparator>& separator() const { return separator_; }
 
  private:
-  Regex(ArePattern translated, std::unique_ptr<re2::RE2> engine);
+  friend class RegexSearch;
 
-  ArePattern translated_;
-  std::unique_ptr<re2::RE2> engine_;
+  Regex(const ArePattern& translated, std::unique_ptr<re2::RE2> re2);
+  explicit Regex(std::unique_ptr<const PostgresRegex> postgres);
+  bool FindWithRe2(std::string_view text, size_t start, std::vector<Span>* spans) const;
+
+  int groups_;
+  std::optional<AsciiSeparator> separator_;
+  // One of them.
+  std::unique_ptr<re2::RE2> re2_;
+  std::unique_ptr<const PostgresRegex> postgres_;
+};
+
+// Searches in one value. Thread-compatible.
+class RegexSearch {
+ public:
+  // Both must outlive it.
+  RegexSearch(const Regex& regex, std::string_view text);
+
+  // The leftmost match at or behind byte `start`; ^ still means the beginning of the text. spans[0]
+  // is the whole, then the groups, as many as `spans` has room for. False when there is none, and
+  // when the search was given up, which status() tells.
+  bool Find(size_t start, std::vector<Regex::Span>* spans);
+  // RESOURCE_EXHAUSTED once the value's budget is spent.
+  const absl::Status& status() const { return status_; }
+
+ private:
+  const Regex& regex_;
+  std::string_view text_;
+  std::unique_ptr<PostgresSearch> postgres_;
+  absl::Status status_;
 };
 
 // Calls fn(spans) for each match from the left, one after another as PostgreSQL's 'g' flag does:
 // behind an empty match the search goes on one character later. `spans` as in Find. Stops when fn
-// returns false.
+// returns false, and with an error (RegexSearch::status) when the search is given up.
 template <typename Fn>
-void ForEachMatch(const Regex& regex, std::string_view text, size_t start,
-                  std::vector<Regex::Span>* spans, Fn&& fn) {
-  while (start <= text.size() && regex.Find(text, start, spans)) {
+absl::Status ForEachMatch(const Regex& regex, std::string_view text, size_t start,
+                          std::vector<Regex::Span>* spans, Fn&& fn) {
+  RegexSearch search(regex, text);
+  while (start <= text.size() && search.Find(start, spans)) {
     if (!fn(*spans)) {
-      return;
+      return absl::OkStatus();
     }
     const Regex::Span& whole = spans->front();
     start = whole.end;
@@ -65,24 +93,30 @@ void ForEachMatch(const Regex& regex, std::string_view text, size_t start,
       start += start < text.size() ? FirstCharBytes(text.substr(start)) : 1;
     }
   }
+  return search.status();
 }
 
 // Calls fn(piece) for the parts of `text` between matches. As in PostgreSQL, empty matches at the
-// ends of the text or right behind the match before do not separate.
+// ends of the text or right behind the match before do not separate. On an error the pieces so far
+// are not all.
 template <typename Fn>
-void ForEachPiece(const Regex& regex, std::string_view text, Fn&& fn) {
+absl::Status ForEachPiece(const Regex& regex, std::string_view text, Fn&& fn) {
   std::vector<Regex::Span> spans(1);
   size_t piece_begin = 0;
   size_t previous_end = 0;
-  ForEachMatch(regex, text, 0, &spans, [&](const std::vector<Regex::Span>& match) {
-    if (match[0].begin < text.size() && match[0].end > previous_end) {
-      fn(text.substr(piece_begin, match[0].begin - piece_begin));
-      piece_begin = match[0].end;
-    }
-    previous_end = match[0].end;
-    return true;
-  });
-  fn(text.substr(piece_begin));
+  const absl::Status status =
+      ForEachMatch(regex, text, 0, &spans, [&](const std::vector<Regex::Span>& match) {
+        if (match[0].begin < text.size() && match[0].end > previous_end) {
+          fn(text.substr(piece_begin, match[0].begin - piece_begin));
+          piece_begin = match[0].end;
+        }
+        previous_end = match[0].end;
+        return true;
+      });
+  if (status.ok()) {
+    fn(text.substr(piece_begin));
+  }
+  return status;
 }
 
 }  // namespace millrace

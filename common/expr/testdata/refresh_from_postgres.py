@@ -22,7 +22,7 @@ ROWS = "rows of "
 
 def query_of(expression):
     if expression.startswith(ROWS):
-        return f"SELECT coalesce(array_agg(t)::text, '{{}}') FROM {expression[len(ROWS):]} AS t"
+        return f"SELECT coalesce(array_agg(t::text)::text, '{{}}') FROM {expression[len(ROWS):]} AS t"
     return f"SELECT {expression}"
 
 
