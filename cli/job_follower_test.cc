@@ -48,12 +48,18 @@ class FakeJobs : public proto::Jobs::Service {
     response->set_phase(proto::PHASE_DRAINING);
     return grpc::Status::OK;
   }
+  grpc::Status Show(grpc::ServerContext*, const proto::JobRequest*,
+                    proto::JobDetail* detail) override {
+    *detail = shown;
+    return grpc::Status::OK;
+  }
   std::vector<std::string> stopped() {
     const std::lock_guard<std::mutex> lock(mutex_);
     return stopped_;
   }
 
   std::vector<proto::BatchResults> batches;
+  proto::JobDetail shown;
 
  private:
   std::mutex mutex_;
@@ -104,6 +110,16 @@ TEST_F(JobFollowerTest, PrintsBatchesUntilTheJobHasFinished) {
   EXPECT_THAT(out_.str(), HasSubstr("-- batch 1, "));
   EXPECT_THAT(out_.str(), HasSubstr("\nb\n"));
   EXPECT_THAT(err_.str(), HasSubstr("finished: 2 records in "));
+}
+
+TEST_F(JobFollowerTest, RecordsThatWereLeftOutAreSaidThoughNobodyAsks) {
+  jobs_.batches = {BatchOf(1, "a"), EndOf(proto::PHASE_FINISHED, "")};
+  FollowJob(*client_, "words", {}, console_);
+  EXPECT_EQ(err_.str(), "") << "nothing was left out";
+  jobs_.shown.mutable_summary()->set_skipped_records(1234);
+  jobs_.shown.set_first_skipped("offset 7: not JSON");
+  FollowJob(*client_, "words", {}, console_);
+  EXPECT_EQ(err_.str(), "left out by on_error: 1,234 records; the first: offset 7: not JSON\n");
 }
 
 TEST_F(JobFollowerTest, AFailedJobIsAnError) {

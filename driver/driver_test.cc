@@ -524,6 +524,14 @@ TEST_F(DriverTest, GoingDownDoesNotWaitForWhatNobodyFinishes) {
 TEST_F(DriverTest, SaysWhatIsWrong) {
   StartDriver();
   EXPECT_EQ(Submit("SELECT", "x").status().code(), absl::StatusCode::kInvalidArgument);
+  // Names become parts of paths.
+  for (const std::string& name :
+       {std::string("../x"), std::string("a/b"), std::string(".."), std::string("a\\b"),
+        std::string("a\nb"), std::string(201, 'x')}) {
+    const absl::Status refused = Submit(kScript, name).status();
+    EXPECT_EQ(refused.code(), absl::StatusCode::kInvalidArgument) << refused;
+    EXPECT_THAT(std::string(refused.message()), HasSubstr("cannot name a job"));
+  }
   proto::JobRequest request;
   request.set_name("nothing");
   const auto missing = Call(&proto::Jobs::Stub::Show, request);

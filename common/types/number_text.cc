@@ -1,7 +1,9 @@
 #include "common/types/number_text.h"
 
+#include <cerrno>
 #include <charconv>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 #include <optional>
 #include <string>
@@ -17,6 +19,11 @@ namespace {
 
 std::string_view Trim(std::string_view text) {
   return ToStd(absl::StripAsciiWhitespace(ToAbsl(text)));
+}
+
+absl::Status OutOfRange(std::string_view text, const char* type) {
+  return absl::OutOfRangeError(
+      absl::StrCat("\"", ToAbsl(text), "\" is out of range for type ", type));
 }
 
 template <typename T>
@@ -71,6 +78,33 @@ bool ParseSpecialFloat(std::string_view text, T* out) {
   return false;
 }
 
+// Whether `digits`, behind a sign, are what only C's strtod reads, and so PostgreSQL: a hexadecimal
+// number, or nan with characters in parentheses.
+bool IsOfC(std::string_view digits) {
+  const bool nan = absl::StartsWithIgnoreCase(ToAbsl(digits), "nan(") && digits.ends_with(')');
+  return nan || absl::StartsWithIgnoreCase(ToAbsl(digits), "0x");
+}
+
+// What strtod or strtof reads, if it is all of `number`.
+template <typename T>
+absl::StatusOr<T> ParseFloatOfC(const std::string& number, std::string_view text) {
+  char* end = nullptr;
+  errno = 0;
+  T value;
+  if constexpr (std::is_same_v<T, float>) {
+    value = std::strtof(number.c_str(), &end);
+  } else {
+    value = std::strtod(number.c_str(), &end);
+  }
+  if (end != number.c_str() + number.size()) {
+    return InvalidSyntax(text, TypeNameOf<T>());
+  }
+  if (errno == ERANGE && (value == 0 || std::isinf(value))) {
+    return OutOfRange(text, TypeNameOf<T>());
+  }
+  return value;
+}
+
 template <typename T>
 absl::StatusOr<T> ParseFloat(std::string_view text) {
   std::string_view number = Trim(text);
@@ -83,6 +117,9 @@ absl::StatusOr<T> ParseFloat(std::string_view text) {
   }
   // from_chars reads "inf" and "nan(…)" too: those were dealt with above, or are wrong.
   size_t first = number.starts_with('-') ? 1 : 0;
+  if (IsOfC(number.substr(first))) {
+    return ParseFloatOfC<T>(std::string(number), text);
+  }
   bool numeric =
       number.size() > first &&
       (absl::ascii_isdigit(static_cast<unsigned char>(number[first])) || number[first] == '.');
@@ -91,8 +128,7 @@ absl::StatusOr<T> ParseFloat(std::string_view text) {
     return InvalidSyntax(text, TypeNameOf<T>());
   }
   if (error == std::errc::result_out_of_range) {
-    return absl::OutOfRangeError(
-        absl::StrCat("\"", ToAbsl(text), "\" is out of range for type ", TypeNameOf<T>()));
+    return OutOfRange(text, TypeNameOf<T>());
   }
   return value;
 }

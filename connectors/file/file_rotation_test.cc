@@ -398,6 +398,25 @@ TEST_F(RotationTest, APlanMadeBeforeTheFileWasCutIsReadFromTheCopy) {
   EXPECT_THAT(lines, ElementsAre("one", "two", "three"));
 }
 
+TEST_F(RotationTest, AFileThatIsCutBetweenTwoReadsIsReadOnFromTheCopy) {
+  Lines expected;
+  std::string text;
+  while (text.size() < 3 << 20) {  // of which a reader has a part in memory
+    expected.push_back(absl::StrCat("line ", expected.size(), " of what was there at first"));
+    absl::StrAppend(&text, expected.back(), "\n");
+  }
+  Append("f", text);
+  Begin("f");
+  Discover();
+  KnownPartition& partition = known_[Path("f")];
+  Lines lines;
+  ReadTo(Offset(1000), &partition, &lines);
+  CopyAndCut("f", "f.1");
+  Append("f", std::string(2 * text.size(), 'x') + "\n");
+  ReadTo(Offset(static_cast<int64_t>(text.size())), &partition, &lines);
+  EXPECT_EQ(lines, expected);
+}
+
 // Counts descriptors, since a handle left open per file ends a long run.
 size_t OpenDescriptors() {
   size_t count = 0;

@@ -221,9 +221,9 @@ TEST(MockKafkaCluster, ARecordWhoseTimestampIsOutOfRangeIsAnErrorOnlyIfItsTimeIs
   auto cluster = StartMockKafkaCluster();
   ASSERT_TRUE(cluster.ok()) << cluster.status();
   ASSERT_TRUE((*cluster)->CreateTopic("test", 1).ok());
-  const std::vector<int64_t> timestamps = {1'700'000'000'000, 1'700'000'000'000'000'000,
-                                           std::numeric_limits<int64_t>::max(),
-                                           9'223'372'036'854'775, 9'223'372'036'854'776};
+  const std::vector<int64_t> timestamps = {
+      1'700'000'000'000,     1'700'000'000'000'000'000, std::numeric_limits<int64_t>::max(),
+      9'223'372'036'854'775, 9'223'372'036'854'776,     -210'866'803'200'001};
   ProduceAt((*cluster)->bootstrap_servers(), "test", timestamps);
 
   auto registry = BuiltInConnectors();
@@ -261,10 +261,11 @@ TEST(MockKafkaCluster, ARecordWhoseTimestampIsOutOfRangeIsAnErrorOnlyIfItsTimeIs
     if (!reads_time) {
       EXPECT_THAT(errors, ::testing::IsEmpty());
     } else {
-      ASSERT_EQ(errors.size(), 3u);
+      ASSERT_EQ(errors.size(), 4u);
       EXPECT_THAT(errors[1], ::testing::HasSubstr("1700000000000000000, is out of range"));
       EXPECT_THAT(errors[2], ::testing::HasSubstr("topic test partition 0 offset 2"));
       EXPECT_EQ(errors.count(4), 1u);
+      EXPECT_EQ(errors.count(5), 1u) << "before 4714 BC";
     }
     EXPECT_EQ(dead_letter_times[0], 1'700'000'000'000'000);
     EXPECT_EQ(dead_letter_times[1], std::nullopt);

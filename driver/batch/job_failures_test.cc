@@ -224,6 +224,7 @@ TEST(JobFailuresTest, ASingleRecordIsTriedAloneBeforeItIsBlamed) {
   play.Ready("e", 0);
   EXPECT_THAT(play.RunBatches(), ElementsAre(1, 2, 1)) << "as they were planned, one at a time";
   play.Prepared("e", 1);
+  EXPECT_THAT(play.RunBatches(), ElementsAre(1, 2, 1)) << "what it holds is not out yet";
   play.Committed("e", 1);
   EXPECT_THAT(play.RunBatches(), ElementsAre(1, 2, 1, 2));
   play.RunBatch(2);

@@ -130,6 +130,36 @@ TEST_F(FileJournalTest, CheckpointOfManyFramesIsWholeOrNotThere) {
   EXPECT_EQ(Open().code(), absl::StatusCode::kDataLoss) << "whole frames come after it";
 }
 
+TEST_F(FileJournalTest, LongSegmentIsReadInPieces) {
+  constexpr int kFrames = 40;
+  proto::JournalRecord record;
+  record.mutable_epoch_started()->set_reason(std::string(200 << 10, 'x'));
+  std::string bytes;
+  for (int i = 0; i < kFrames; ++i) {
+    AppendFrame({record}, &bytes);
+  }
+  ASSERT_TRUE(files_.MakeDirectory("/j").ok());
+  files_.Overwrite(SegmentPath("/j", 1), bytes);
+  int reads = 0;
+  files_.SetFault([&](Operation operation, const std::string&) {
+    reads += operation == Operation::kRead ? 1 : 0;
+    return absl::OkStatus();
+  });
+  FrameReader frames(&files_, SegmentPath("/j", 1));
+  int records = 0;
+  absl::StatusOr<bool> more = true;
+  while (more.ok() && *more) {
+    more = frames.Next([&](const proto::JournalRecord&) {
+      ++records;
+      return absl::OkStatus();
+    });
+  }
+  files_.SetFault(nullptr);
+  EXPECT_TRUE(more.ok()) << more.status();
+  EXPECT_EQ(records, kFrames);
+  EXPECT_GE(reads, 8) << "8 MB, of which no more than one is in memory";
+}
+
 TEST_F(FileJournalTest, RecordThatDoesNotFollowIsNotWritten) {
   ASSERT_TRUE(Open().ok());
   ASSERT_TRUE(Append(1).ok());

@@ -213,7 +213,9 @@ TEST_F(TakeoverTest, ZombieThatGoesOnInANumberThatWasRemovedIsTold) {
 TEST_F(TakeoverTest, StandbyHasReadEverythingBeforeItTakesOver) {
   ASSERT_TRUE(first_.Open().ok());
   std::vector<int64_t> numbers;
+  std::vector<int64_t> followed;
   world_.at_pause = [&] {
+    followed = second_.state().numbers();
     if (numbers.size() < 100) {
       numbers.push_back(std::ssize(numbers) + 1);
       return first_.Append(numbers.back()).ok() && first_.lease().Renew().ok();
@@ -221,6 +223,7 @@ TEST_F(TakeoverTest, StandbyHasReadEverythingBeforeItTakesOver) {
     return true;
   };
   ASSERT_TRUE(second_.Open().ok());
+  EXPECT_EQ(followed, numbers) << "while it still waits";
   EXPECT_EQ(second_.read(), numbers);
   EXPECT_EQ(second_.state().replayed(), 101) << "each record and the checkpoint's end once";
 }

@@ -59,6 +59,17 @@ TEST(CopyBudgetTest, TheAllowanceOnlyGrowsWithTheCutsAge) {
   }
 }
 
+TEST(CopyBudgetTest, TheShareOfABatchGrowsWithTheCutsAge) {
+  constexpr int64_t kBatchMs = 10'000;
+  const auto share_at = [](int64_t age_s) {
+    return static_cast<double>(CopyAllowanceNs(kBatchMs * kMs, age_s * 1000 * kMs)) /
+           static_cast<double>(kBatchMs * kMs);
+  };
+  EXPECT_LT(share_at(20), 0.01);
+  EXPECT_NEAR(share_at(30), 0.25, 0.01);
+  EXPECT_NEAR(share_at(50), 0.75, 0.01);
+}
+
 // When a cut is copied whose entries take `work_ms`, under batches of `batch_ms` that follow one
 // another without a gap.
 int64_t CopiedAfterMs(int64_t batch_ms, int64_t work_ms) {

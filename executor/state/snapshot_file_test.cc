@@ -257,10 +257,30 @@ TEST(SnapshotFileTest, EntriesOfOtherKeyGroupsThanTheSectionSaysAreDataLoss) {
 }
 
 TEST(SnapshotFileTest, SectionThatPromisesMoreThanItHoldsTakesNoMemory) {
+  constexpr uint64_t kPromised = uint64_t{1} << 40;
   const Written written = Write({Block("counts", 0, 100, false)}, 1 << 20);
-  EXPECT_TRUE(absl::IsDataLoss(ReadBack(WithIndex(written, [](proto::SnapshotIndex* index) {
-    index->mutable_sections(0)->set_raw_bytes(uint64_t{1} << 40);
-  }))));
+  EXPECT_TRUE(absl::IsDataLoss(ReadBack(WithIndex(
+      written,
+      [](proto::SnapshotIndex* index) { index->mutable_sections(0)->set_raw_bytes(kPromised); }))))
+      << "the index alone promises it";
+  // A zstd frame that says the same: magic, a header with the size in eight bytes, an empty block.
+  std::string frame("\x28\xb5\x2f\xfd\xc0\x00", 6);
+  frame.append(reinterpret_cast<const char*>(&kPromised), sizeof(kPromised));
+  frame.append("\x01\x00\x00", 3);
+  Written forged = written;
+  WithIndex(written, [&](proto::SnapshotIndex* index) {
+    ASSERT_GE(index->sections(0).bytes(), frame.size());
+    forged.bytes.replace(index->sections(0).offset(), frame.size(), frame);
+  });
+  forged = WithIndex(forged, [&](proto::SnapshotIndex* index) {
+    proto::SnapshotIndex::Section* section = index->mutable_sections(0);
+    section->set_raw_bytes(kPromised);
+    section->set_checksum(XXH3_64bits(forged.bytes.data() + section->offset(),
+                                      static_cast<size_t>(section->bytes())));
+  });
+  const absl::Status status = ReadBack(forged);
+  EXPECT_TRUE(absl::IsDataLoss(status)) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr("cannot be decompressed"));
 }
 
 TEST(SnapshotFileTest, AnotherFileUnderTheNameIsDataLoss) {

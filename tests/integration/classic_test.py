@@ -163,6 +163,21 @@ class TopicsTest(unittest.TestCase):
         self.assertEqual([(record["key"], record["value"]) for record in self.cli.consume("whole")],
                          [(None, "a\tb"), (None, "plain"), (None, ""), (None, "last without newline")])
 
+    def test_consume_as_json_keeps_bytes_that_are_no_text(self):
+        self.cli.create_topic("bytes")
+        directory = new_directory("bytes")
+        (directory / "hex").write_text("ff00\n6162\n")
+        (directory / "job.sql").write_text(f"""
+CREATE TABLE hex (value text) WITH (connector = 'file', path = '{directory}/hex', format = 'raw');
+CREATE TABLE bytes (value bytea)
+  WITH (connector = 'kafka', "bootstrap.servers" = '{BROKER.bootstrap}', topic = 'bytes', format = 'raw');
+INSERT INTO bytes SELECT decode(value, 'hex') FROM hex;
+""")
+        self.cli.ok("run", directory / "job.sql", "--once")
+        shown = [{name: record[name] for name in record if name.startswith("value")}
+                 for record in self.cli.consume("bytes")]
+        self.assertEqual(shown, [{"value_base64": "/wA="}, {"value": "ab"}])
+
 
 class DemoTest(unittest.TestCase):
     def test_demo_stops_after_the_batches_that_were_asked_for(self):

@@ -12,11 +12,13 @@
 namespace millrace {
 namespace {
 
-// One argument of a call: its value, which is not NULL, and the types of all arguments.
+// One argument of a call: its value, which is not NULL, and the types of all arguments. `others`:
+// the values of all arguments, null where they are no constants.
 struct ConstantArgument {
   const Column& value;
   const SqlType& type;
   const std::vector<SqlType>& types;
+  const std::vector<const Column*>& others;
 
   std::string_view text() const { return value.value<TextView>(0).view(); }
 };
@@ -57,6 +59,9 @@ absl::Status CheckSeriesStep(const ConstantArgument& argument) {
 }
 
 absl::Status CheckZone(const ConstantArgument& argument) {
+  if (argument.type.id == TypeId::kInterval) {
+    return ZoneOfInterval(argument.value.value<Interval>(0)).status();
+  }
   return argument.type.id == TypeId::kText ? ZoneOf(argument.text()).status() : absl::OkStatus();
 }
 
@@ -85,6 +90,26 @@ absl::Status CheckBucketCount(const ConstantArgument& argument) {
   return argument.value.value<int32_t>(0) > 0
              ? absl::OkStatus()
              : absl::InvalidArgumentError("count must be greater than zero");
+}
+
+bool IsSame(const Column& a, const Column& b, TypeId type) {
+  return type == TypeId::kNumeric ? Numeric::Compare(a.value<Numeric>(0), b.value<Numeric>(0)) == 0
+                                  : a.value<double>(0) == b.value<double>(0);
+}
+
+// The upper bound of width_bucket's range; the lower one stands before it.
+absl::Status CheckBucketRange(const ConstantArgument& argument) {
+  const Column* const lower = argument.others[1];
+  const bool same =
+      lower != nullptr && !lower->IsNull(0) && IsSame(*lower, argument.value, argument.type.id);
+  return same ? absl::InvalidArgumentError("lower bound cannot equal upper bound")
+              : absl::OkStatus();
+}
+
+absl::Status CheckOverlayStart(const ConstantArgument& argument) {
+  return argument.value.value<int32_t>(0) > 0
+             ? absl::OkStatus()
+             : absl::InvalidArgumentError("negative substring length not allowed");
 }
 
 absl::Status CheckLength(const ConstantArgument& argument) {
@@ -129,6 +154,7 @@ constexpr std::array kChecks = {
     Row{"extract in zone", 0, CheckExtractUnit},
     Row{"generate_series", 2, CheckSeriesStep},
     Row{"generate_series in zone", 2, CheckSeriesStep},
+    Row{"overlay", 2, CheckOverlayStart},
     Row{"split_part", 2, CheckFieldPosition},
     Row{"substr", 2, CheckLength},
     Row{"substring", 2, CheckLength},
@@ -139,6 +165,7 @@ constexpr std::array kChecks = {
     Row{"to_number", 1, CheckToNumber},
     Row{"to_timestamp", 1, CheckToTime},
     Row{"to_timestamp in zone", 1, CheckToTime},
+    Row{"width_bucket", 2, CheckBucketRange},
     Row{"width_bucket", 3, CheckBucketCount},
 };
 
@@ -153,7 +180,7 @@ absl::Status CheckConstantArguments(std::string_view function, const std::vector
     }
     const Column* constant = constants[row.argument];
     if (constant != nullptr && !constant->IsNull(0)) {
-      RETURN_IF_ERROR(row.check({*constant, types[row.argument], types}));
+      RETURN_IF_ERROR(row.check({*constant, types[row.argument], types, constants}));
     }
   }
   return absl::OkStatus();

@@ -38,6 +38,9 @@ absl::Status CheckStride(const Interval& stride);
 absl::StatusOr<const TimeZone*> ZoneOf(std::string_view name);
 absl::StatusOr<const TimeZone*> SessionZoneOf(std::string_view name);
 
+// The zone of AT TIME ZONE INTERVAL '-08:00'.
+absl::StatusOr<TimeZone> ZoneOfInterval(const Interval& interval);
+
 }  // namespace millrace
 
 #endif  // MILLRACE_COMMON_EXPR_FUNCTIONS_DATETIME_H_

@@ -32,17 +32,6 @@ absl::StatusOr<const TimeZone*> LastZone(std::string_view name, FindZone find, s
   return zone;
 }
 
-// AT TIME ZONE INTERVAL '-08:00'.
-absl::StatusOr<TimeZone> ZoneOfInterval(const Interval& interval) {
-  if (interval.months != 0 || interval.days != 0) {
-    std::string text;
-    AppendInterval(interval, &text);
-    return absl::InvalidArgumentError(
-        absl::StrCat("interval time zone \"", text, "\" must not include months or days"));
-  }
-  return TimeZone::Fixed(interval.micros / kMicrosPerSecond, "", "");
-}
-
 absl::StatusOr<TimestampTz> AtZone(Timestamp moment, const TimeZone& zone) {
   ASSIGN_OR_RETURN(const int64_t utc_us, zone.ToUtc(moment.micros));
   return TimestampTz{utc_us};
@@ -194,6 +183,16 @@ void AddFieldsInZone(FunctionList* list) {
 }
 
 }  // namespace
+
+absl::StatusOr<TimeZone> ZoneOfInterval(const Interval& interval) {
+  if (interval.months != 0 || interval.days != 0) {
+    std::string text;
+    AppendInterval(interval, &text);
+    return absl::InvalidArgumentError(
+        absl::StrCat("interval time zone \"", text, "\" must not include months or days"));
+  }
+  return TimeZone::Fixed(interval.micros / kMicrosPerSecond, "", "");
+}
 
 absl::StatusOr<const TimeZone*> ZoneOf(std::string_view name) {
   thread_local std::string last;

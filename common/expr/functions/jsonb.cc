@@ -59,6 +59,15 @@ ScalarFunction Access(const char* name, SqlType key, bool as_text, ScalarFunctio
   return function;
 }
 
+// An element by its number. PostgreSQL holds a scalar that stands alone as an array of one.
+std::optional<std::string_view> Element(std::string_view json, int32_t index) {
+  const JsonbKind kind = KindOf(json);
+  if (kind == JsonbKind::kArray || kind == JsonbKind::kObject) {
+    return FindElement(json, index);
+  }
+  return index == 0 || index == -1 ? std::make_optional(json) : std::nullopt;
+}
+
 void AddMemberAccess(FunctionList* list, const char* name, bool as_text) {
   list->Add(Access(name, kTextType, as_text,
                    [as_text](const std::vector<FunctionArg>& args,
@@ -78,7 +87,7 @@ void AddMemberAccess(FunctionList* list, const char* name, bool as_text) {
                      ArgReader<JsonbView> json(args[0]);
                      ArgReader<int32_t> index(args[1]);
                      context.rows.ForEach([&](uint32_t row) {
-                       StoreFound(FindElement(json[row].text, index[row]), as_text, row, out);
+                       StoreFound(Element(json[row].text, index[row]), as_text, row, out);
                      });
                    }));
 }
