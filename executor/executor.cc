@@ -116,7 +116,7 @@ class ExecutorImpl : public Executor {
         // need three eighths of the first (BatchSizer::BatchBytes).
         gate_(std::max<int64_t>(options_.memory_bytes / 8, 1 << 20)),
         memory_(options_.memory_bytes / 8 * 3),
-        held_(std::max<int64_t>(options_.memory_bytes / 2, 1 << 20)),
+        held_memory_(std::max<int64_t>(options_.memory_bytes / 2, 1 << 20)),
         slots_(std::make_unique<TaskPool>("slot", options_.slots)),
         blocking_(std::make_unique<BlockingLanes>(kBlockingThreads)) {}
 
@@ -149,7 +149,7 @@ class ExecutorImpl : public Executor {
   MetricsRegistry metrics_;
   FlowGate gate_;
   MemoryBudget memory_;
-  HeldMemory held_;
+  HeldMemory held_memory_;
   std::unique_ptr<TaskPool> slots_;
   std::unique_ptr<BlockingLanes> blocking_;
   std::unique_ptr<ShuffleHub> shuffle_;
@@ -184,7 +184,7 @@ absl::Status ExecutorImpl::Open() {
   runtime_.shuffle = shuffle_.get();
   runtime_.gate = &gate_;
   runtime_.memory = &memory_;
-  runtime_.held = &held_;
+  runtime_.held_memory = &held_memory_;
   runtime_.metrics = &metrics_;
   OpenLink();
   return absl::OkStatus();

@@ -116,7 +116,7 @@ void JobState::FinishDurable() {
     if (std::exchange(failures_, {}).in_a_row > 0) {
       message_.clear();
     }
-    alone_ = false;
+    one_batch_at_a_time_ = false;
     actions_.push_back(std::move(journaling_.front()));
     journaling_.pop_front();
   }
@@ -165,7 +165,7 @@ bool JobState::HasRoom() const {
     return member.held_bytes > BatchSizer::LittleHeldBytes(member.memory_bytes);
   });
   const size_t uncommitted = holds_much ? kUncommitted : kMaxUncommitted;
-  return !held_ && in_flight_.size() < (alone_ ? 1 : uncommitted) &&
+  return !results_held_ && in_flight_.size() < (one_batch_at_a_time_ ? 1 : uncommitted) &&
          in_flight_.size() + journaling_.size() < kMaxInFlight &&
          (in_flight_.empty() || in_flight_.back().step != InFlight::Step::kRunning);
 }
@@ -350,7 +350,7 @@ SplitShares JobState::ShareInput(int64_t budget) {
     Partition& partition = partitions_[i];
     demands[i].lag = PlannableEnd(partition) - partition.planned_to;
     demands[i].limit = AllowedPositions(&partition);
-    demands[i].owner = partition.owner == kNobody ? 0 : partition.owner;
+    demands[i].owner = partition.owner == kNoOwner ? 0 : partition.owner;
     demands[i].bytes_per_offset = sizer_.CostPerOffset(partition.size);
   }
   std::vector<int64_t> bytes_of_owner;

@@ -21,11 +21,11 @@ std::string TableOf(const proto::JobPlan& plan, const proto::SinkMarker& marker)
 void JobState::BeginEpoch() {
   AbandonEpoch();
   retry_at_us_ = kNever;
-  const bool shuns =
+  const bool anyone_may_join =
       std::any_of(live_.begin(), live_.end(), [this](const auto& live) { return MayJoin(live); });
   for (const MembersChanged::Member& live : live_) {
-    if (shuns ? !MayJoin(live) : !CanJoin(live)) {
-      continue;  // who is shunned is better than nobody
+    if (anyone_may_join ? !MayJoin(live) : !CanJoin(live)) {
+      continue;  // an excluded executor serves only when there is no other
     }
     Member& member = members_.emplace_back();
     member.id = live.id;
@@ -88,7 +88,7 @@ std::vector<uint32_t> JobState::MemberSlots() const {
 // The partitions that somebody has to do with in this epoch: those that are read, for the first
 // time or again, and those whose rows a sink hides yet.
 std::vector<uint32_t> JobState::PartitionsToPlace() const {
-  const std::set<uint32_t> hiding = HidingShards();
+  const std::set<uint32_t> hiding = ShardsWithHiddenRows();
   std::vector<uint32_t> placed;
   for (uint32_t ordinal = 0; ordinal < partitions_.size(); ++ordinal) {
     const bool read_again = read_from_[ordinal] < partitions_[ordinal].planned_to;
@@ -120,7 +120,7 @@ void JobState::AssignPartitionsAndShards() {
   std::iota(shards.begin(), shards.end(), 0);
   shard_owners_ = assign(shards, shards.size(), &previous_shard_owners_);
   for (Partition& partition : partitions_) {
-    partition.owner = kNobody;
+    partition.owner = kNoOwner;
   }
   const std::vector<uint32_t> placed = PartitionsToPlace();
   const std::vector<uint32_t> owners =
@@ -159,7 +159,7 @@ proto::StartEpoch JobState::StartEpochMessage() const {
                                                          shard_owners_.end());
   // Reading goes on at what the first batch of the epoch begins with.
   for (uint32_t ordinal = 0; ordinal < read_from_.size(); ++ordinal) {
-    if (partitions_[ordinal].owner == kNobody) {
+    if (partitions_[ordinal].owner == kNoOwner) {
       continue;
     }
     proto::Assignment::PartitionOwner* out = start.mutable_assignment()->add_partitions();
@@ -194,7 +194,7 @@ void JobState::OnEpochReady(size_t member, const proto::EpochReady& ready) {
 
 void JobState::TakeForReady(size_t member) {
   members_[member].ready = true;
-  shunned_.erase(members_[member].id);
+  excluded_.erase(members_[member].id);
   if (std::all_of(members_.begin(), members_.end(), [](const Member& m) { return m.ready; })) {
     OpenEpoch();
   }
@@ -239,8 +239,8 @@ BatchId JobState::FirstToWithdraw(BatchId furthest) {
   if (options_.settle) {
     first = furthest.Next();
   } else if (too_large_.has_value()) {
-    partly_out_ = too_large_->batch <= furthest ? too_large_->batch : BatchId(0);
-    first = partly_out_ == BatchId(0) ? too_large_->batch : BatchId(0);
+    partly_committed_ = too_large_->batch <= furthest ? too_large_->batch : BatchId(0);
+    first = partly_committed_ == BatchId(0) ? too_large_->batch : BatchId(0);
   }
   if (first == BatchId(0) || first > history_.last_planned()) {
     too_large_.reset();

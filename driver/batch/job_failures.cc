@@ -39,9 +39,9 @@ void JobState::OnEpochFailed(size_t member, const proto::EpochFailed& failed) {
   code = code == absl::StatusCode::kOk ? absl::StatusCode::kUnknown : code;
   const bool starting = stage_ == Stage::kStartingEpoch;
   if (failed.store_unseen() && starting) {
-    Blame(members_[member].id, members_[member].name, failed.message());
+    ExcludeExecutor(members_[member].id, members_[member].name, failed.message());
   } else if (failed.restore_failed() && starting && !chain_.layers().empty()) {
-    DoubtSnapshot(member, failed);
+    SuspectSnapshot(member, failed);
   } else {
     Fail(absl::Status(code, failed.message()), KindOf(failed, code), "", BatchId(failed.batch()));
   }
@@ -63,7 +63,7 @@ void JobState::Fail(const absl::Status& cause, FailureKind kind, const std::stri
     return;
   }
   if (kind == FailureKind::kCertain ||
-      (kind != FailureKind::kEnvironment && CountsOut(cause.code(), batch))) {
+      (kind != FailureKind::kEnvironment && HasRepeatedTooOften(cause.code(), batch))) {
     End(proto::JobEnded::FAILED, words);
     return;
   }
@@ -87,7 +87,7 @@ bool JobState::PlanSmaller(BatchId batch, std::string* words) {
   if (failed == nullptr || failed->suppressed || options_.settle) {
     return false;  // what has been committed is run again as it was
   }
-  if (batch == partly_out_) {
+  if (batch == partly_committed_) {
     absl::StrAppend(
         words, "; part of batch ", batch.value(),
         " is committed, so it cannot be made smaller: give the executors more --memory");
@@ -107,7 +107,7 @@ bool JobState::PlanSmaller(BatchId batch, std::string* words) {
     }
     return false;
   }
-  alone_ = true;
+  one_batch_at_a_time_ = true;
   if (offsets > 1) {
     controller_.OnTooLarge(offsets);
     *words =
@@ -118,7 +118,7 @@ bool JobState::PlanSmaller(BatchId batch, std::string* words) {
   return true;
 }
 
-bool JobState::CountsOut(absl::StatusCode code, BatchId batch) {
+bool JobState::HasRepeatedTooOften(absl::StatusCode code, BatchId batch) {
   if (failures_.code != code || failures_.batch != batch) {
     failures_.the_same = 0;
   }

@@ -363,7 +363,7 @@ void JobHistory::Reopen(uint32_t ordinal) {
   partitions_[ordinal].why.clear();
 }
 
-void JobHistory::TakeWayOut(const proto::JobPlan& next) {
+void JobHistory::AdoptLossOptions(const proto::JobPlan& next) {
   proto::JobPlan* const now = submitted_.mutable_plan();
   TakeOption(kOnLostMarker, next.sinks(), now->mutable_sinks());
   TakeOption(kOnDataLoss, next.sources(), now->mutable_sources());

@@ -141,7 +141,7 @@ class JobHistory {
   // What a script says about a way out of a failure (on_lost_marker of its sinks, on_data_loss of
   // its sources) holds already while the job is brought to where the script may change. Not
   // journaled.
-  void TakeWayOut(const proto::JobPlan& next);
+  void AdoptLossOptions(const proto::JobPlan& next);
 
   // How it ended; none while it is live or interrupted.
   const std::optional<proto::JobEnded>& ended() const { return ended_; }

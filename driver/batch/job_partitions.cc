@@ -75,7 +75,7 @@ void JobState::AdmitNewPartitions(InFlight* batch) {
   std::vector<UnplannedPartition> still_empty;
   std::vector<uint32_t> counts(members_.size());
   for (const Partition& partition : partitions_) {
-    if (partition.owner != kNobody) {
+    if (partition.owner != kNoOwner) {
       ++counts[partition.owner];
     }
   }
@@ -93,7 +93,7 @@ void JobState::AdmitNewPartitions(InFlight* batch) {
     }
     Partition& partition = partitions_[ordinal];
     // One that was retired may have kept its place, for its sinks.
-    if (partition.owner == kNobody) {
+    if (partition.owner == kNoOwner) {
       partition.owner = LeastLoaded(MemberSlots(), counts);
       ++counts[partition.owner];
     }
@@ -219,7 +219,7 @@ void JobState::EndForLostData(uint32_t source, const std::string& name, const st
 }
 
 // `changed` is durable.
-void JobState::TellRetired(const proto::PartitionsChanged& changed) {
+void JobState::ReportRetired(const proto::PartitionsChanged& changed) {
   if (changed.retired().empty()) {
     return;
   }
@@ -232,7 +232,7 @@ void JobState::TellRetired(const proto::PartitionsChanged& changed) {
   actions_.push_back(std::move(told));
 }
 
-std::set<uint32_t> JobState::HidingShards() const {
+std::set<uint32_t> JobState::ShardsWithHiddenRows() const {
   std::set<uint32_t> hiding;
   for (const auto& [place, marker] : history_.markers()) {
     if (marker.hides_rows()) {

@@ -100,7 +100,7 @@ void JobState::On(const TimerFired&) {}
 void JobState::On(const MembersChanged& event) {
   live_ = event.members;
   std::sort(live_.begin(), live_.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
-  ForgetShunned();
+  ForgetGoneExclusions();
   if (!InEpoch()) {
     return;
   }
@@ -129,7 +129,7 @@ bool JobState::MembershipWantsNewEpoch() const {
 bool JobState::CanJoin(const MembersChanged::Member& live) { return !live.away && !live.leaving; }
 
 bool JobState::MayJoin(const MembersChanged::Member& live) const {
-  return CanJoin(live) && !IsShunned(live.id);
+  return CanJoin(live) && !IsExcluded(live.id);
 }
 
 bool JobState::AnyoneCanJoin() const { return std::any_of(live_.begin(), live_.end(), CanJoin); }
@@ -146,7 +146,7 @@ void JobState::On(const MemberReconnected& event) {
     Send(*member, std::move(message));
   }
   // In the order in which they were sent: the cut lies in front of what runs.
-  if (taking_.has_value() && !taking_->answered[*member]) {
+  if (pending_snapshot_.has_value() && !pending_snapshot_->answered[*member]) {
     SendTakeSnapshot(*member);
   }
   if (stage_ == Stage::kFinishing && !members_[*member].stopped) {
@@ -201,7 +201,7 @@ void JobState::On(const RecordDurable& event) {
   const absl::Status applied = history_.Apply(undurable_.front().second);
   MILLRACE_CHECK(applied.ok()) << "the state machine journaled what does not follow: "
                                << applied.ToString();
-  TellRetired(undurable_.front().second.partitions_changed());
+  ReportRetired(undurable_.front().second.partitions_changed());
   undurable_.pop_front();
   FinishDurable();
   FinishSnapshot();
@@ -251,7 +251,7 @@ void JobState::On(const StopRequested& event) {
   }
 }
 
-void JobState::On(const ResultsHeld& event) { held_ = event.held; }
+void JobState::On(const ResultsHeld& event) { results_held_ = event.held; }
 void JobState::On(const SnapshotRequested&) { snapshot_requested_ = true; }
 
 void JobState::Advance() {
@@ -350,7 +350,7 @@ void JobState::AbandonEpoch() {
   members_.clear();
   claimed_.clear();
   wave_.reset();
-  taking_.reset();
+  pending_snapshot_.reset();
   retired_untold_.clear();
   finish_batch_ = BatchId(0);
   finish_committed_ = false;

@@ -79,11 +79,11 @@ struct JobStateOptions {
   int64_t commit_timeout_us = 120'000'000;    // CommitBatch to BatchCommitted
   int64_t snapshot_timeout_us = 600'000'000;  // TakeSnapshot to SnapshotWritten; then without it.
                                               // And the driver's own look at snapshots' files
-  int64_t first_shun_us = 30'000'000;      // without an executor that does not see the snapshots;
-  int64_t max_shun_us = 3'600'000'000;     // doubled each time
-  int64_t finish_timeout_us = 60'000'000;  // StopEpoch of a finished job to EpochStopped
-  int64_t join_delay_us = 300'000;         // lets executors that start together join together
-  int64_t first_backoff_us = 100'000;      // doubled by every failure in a row
+  int64_t first_exclusion_us = 30'000'000;   // without an executor that does not see the snapshots;
+  int64_t max_exclusion_us = 3'600'000'000;  // doubled each time
+  int64_t finish_timeout_us = 60'000'000;    // StopEpoch of a finished job to EpochStopped
+  int64_t join_delay_us = 300'000;           // lets executors that start together join together
+  int64_t first_backoff_us = 100'000;        // doubled by every failure in a row
   int64_t max_backoff_us = 10'000'000;
   int max_same_failures =
       5;  // undecided ones in a row, of one batch, without a commit; then FAILED
@@ -151,7 +151,7 @@ class JobState {
     kOver,
   };
 
-  static constexpr uint32_t kNobody = UINT32_MAX;
+  static constexpr uint32_t kNoOwner = UINT32_MAX;
 
   // A partition as planning sees it, by ordinal. It is open, then closed (nothing more will come),
   // and retired once all of it that can be read is committed.
@@ -169,7 +169,7 @@ class JobState {
     int64_t high_watermark = 0;
     int64_t stop_at = kNever;
     RecordPace pace = {};
-    uint32_t owner = kNobody;  // member index in this epoch
+    uint32_t owner = kNoOwner;  // member index in this epoch
     RecordSize size = {};
   };
   struct UnplannedPartition {
@@ -241,7 +241,7 @@ class JobState {
   };
 
   // A snapshot that is being written.
-  struct Taking {
+  struct PendingSnapshot {
     proto::SnapshotLayer layer;
     std::vector<bool> answered;  // by member
     size_t answers = 0;
@@ -254,7 +254,7 @@ class JobState {
   };
 
   // A member that could not restore the snapshot.
-  struct Doubt {
+  struct RestoreFailure {
     ExecutorId by;
     std::string name;
     std::string words;
@@ -262,7 +262,7 @@ class JobState {
 
   // An executor that did not see the snapshots: it gets no part in epochs for a while, as long as
   // there are others.
-  struct Shunned {
+  struct ExcludedExecutor {
     int times = 0;
     int64_t until_us = 0;
     std::string words;
@@ -307,9 +307,9 @@ class JobState {
   void DropGoneUnplanned();
   void EndForLostData(uint32_t source, const std::string& name, const std::string& why,
                       int64_t begin, int64_t end);
-  void TellRetired(const proto::PartitionsChanged& changed);
+  void ReportRetired(const proto::PartitionsChanged& changed);
   // Shards (a shard behind no exchange has its partition's ordinal) that have rows yet to be shown.
-  std::set<uint32_t> HidingShards() const;
+  std::set<uint32_t> ShardsWithHiddenRows() const;
   size_t ReadPartitions() const;
 
   // job_epochs.cc: from the decision to begin an epoch to its first batch
@@ -342,7 +342,7 @@ class JobState {
   // arranges for that. `words` become those of the record if it has no more than one.
   bool PlanSmaller(BatchId batch, std::string* words);
   // Whether the undecided failure has come back too often.
-  bool CountsOut(absl::StatusCode code, BatchId batch);
+  bool HasRepeatedTooOften(absl::StatusCode code, BatchId batch);
   // After so many failures in a row.
   int64_t BackoffUs(int failures) const;
 
@@ -430,14 +430,14 @@ class JobState {
   std::string StoreName() const;
   void StartEpochIfProven();
   void CheckStoreOf(size_t member, const proto::EpochReady& ready);
-  void DoubtSnapshot(size_t member, const proto::EpochFailed& failed);
+  void SuspectSnapshot(size_t member, const proto::EpochFailed& failed);
   void JudgeSnapshot(const SnapshotFilesChecked& checked);
   // The epoch cannot be because of this executor: the next one is without it.
-  void Blame(const ExecutorId& id, const std::string& name, const std::string& words);
+  void ExcludeExecutor(const ExecutorId& id, const std::string& name, const std::string& words);
   // Another epoch later, however often: what is missing is outside, and comes back.
   void RetryForStore(const std::string& words);
-  bool IsShunned(const ExecutorId& id) const;
-  void ForgetShunned();
+  bool IsExcluded(const ExecutorId& id) const;
+  void ForgetGoneExclusions();
   int64_t ReadmissionUs() const;
 
   JobHistory history_;
@@ -470,8 +470,8 @@ class JobState {
   int64_t rebalance_at_us_ = kNever;
   Failures failures_;
   std::optional<TooLarge> too_large_;  // until the next epoch has withdrawn it, or cannot
-  BatchId partly_out_;                 // could not be withdrawn
-  bool alone_ = false;                 // no batch runs while another waits for its commit
+  BatchId partly_committed_;           // could not be withdrawn
+  bool one_batch_at_a_time_ = false;   // no batch runs while another waits for its commit
   int64_t restarts_ = 0;
   std::string epoch_reason_ = "submitted";
   bool epoch_is_restart_ = false;
@@ -488,7 +488,7 @@ class JobState {
   std::map<std::pair<uint32_t, std::string>, uint32_t> ordinals_;
   RateController controller_;
   BatchSizer sizer_;
-  bool held_ = false;
+  bool results_held_ = false;
   std::map<uint32_t, bool> progress_leads_;  // by source
 
   std::vector<int64_t> read_from_;          // by ordinal, where this epoch begins to read
@@ -511,15 +511,15 @@ class JobState {
   // have written. Without layers the next one is full.
   proto::Snapshot chain_;
   bool chain_of_other_plan_ = false;
-  std::optional<Taking> taking_;
+  std::optional<PendingSnapshot> pending_snapshot_;
   BatchId last_cut_;              // of this epoch
   std::string snapshot_trouble_;  // why the last one failed; empty when it did not
   int64_t last_snapshot_us_ = 0;
   bool snapshot_requested_ = false;
 
   std::optional<proto::StoreMark> store_mark_;  // of this epoch, once it is written
-  Doubt doubt_;                                 // while a snapshot is being checked
-  std::map<ExecutorId, Shunned> shunned_;
+  RestoreFailure restore_failure_;              // while a snapshot is being checked
+  std::map<ExecutorId, ExcludedExecutor> excluded_;
   int store_failures_ = 0;  // in a row without an epoch that opened
   std::string store_trouble_;
 };

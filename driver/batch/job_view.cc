@@ -116,7 +116,7 @@ std::map<ExecutorId, std::pair<uint32_t, uint32_t>> JobState::Load() const {
     return load;
   }
   for (const Partition& partition : partitions_) {
-    if (partition.owner != kNobody && !partition.retired) {
+    if (partition.owner != kNoOwner && !partition.retired) {
       ++load[members_[partition.owner].id].first;
     }
   }

@@ -10,8 +10,8 @@
 #include "common/base/check.h"
 #include "common/base/excerpt.h"
 #include "common/base/status.h"
+#include "driver/jobs/completion.h"
 #include "driver/jobs/journal_failpoints.h"
-#include "driver/jobs/occasion.h"
 #include "driver/jobs/savepoint.h"
 #include "driver/sql/planner.h"
 
@@ -181,12 +181,12 @@ absl::StatusOr<std::shared_ptr<ResultBuffer>> JobRegistry::Results(const std::st
 }
 
 absl::StatusOr<proto::StopResponse> JobRegistry::Stop(const proto::StopRequest& request) {
-  auto over = std::make_shared<Occasion>();
+  auto over = std::make_shared<Completion>();
   bool idle = false;
   ASSIGN_OR_RETURN(const JobPtr job, OnLoop<JobPtr>([&]() -> absl::StatusOr<JobPtr> {
                      ASSIGN_OR_RETURN(JobPtr found, FindOrExplain(request.name()));
                      idle = !found->running();
-                     found->WhenOver([over] { over->Happen(absl::OkStatus()); });
+                     found->WhenOver([over] { over->Complete(absl::OkStatus()); });
                      found->Handle(StopRequested{request.cancel() ? StopRequested::How::kCancel
                                                                   : StopRequested::How::kDrain});
                      return found;
@@ -215,11 +215,11 @@ absl::StatusOr<proto::SavepointResponse> JobRegistry::Savepoint(
   RETURN_IF_ERROR(request.location().empty()
                       ? CheckJobName(request.name())
                       : context_->connectors->access().CheckPath(request.location()));
-  auto secured = std::make_shared<Occasion>();
+  auto secured = std::make_shared<Completion>();
   ASSIGN_OR_RETURN(
       const JobPtr job, OnLoop<JobPtr>([&]() -> absl::StatusOr<JobPtr> {
         ASSIGN_OR_RETURN(JobPtr found, FindOrExplain(request.name()));
-        found->WhenSecured([secured](absl::Status s) { secured->Happen(std::move(s)); });
+        found->WhenSecured([secured](absl::Status s) { secured->Complete(std::move(s)); });
         return found;
       }));
   const std::optional<absl::Status> status = Await(secured, kStopTimeout);
@@ -246,7 +246,7 @@ absl::StatusOr<proto::SavepointResponse> JobRegistry::Savepoint(
 // A job that is over can still be taken the way back.
 absl::Status JobRegistry::CancelIdle(const std::string& name) {
   RETURN_IF_ERROR(context_->journal->Reopen());
-  auto cancelled = std::make_shared<Occasion>();
+  auto cancelled = std::make_shared<Completion>();
   RETURN_IF_ERROR(OnLoop<bool>([&]() -> absl::StatusOr<bool> {
                     ASSIGN_OR_RETURN(const JobPtr job, FindOrExplain(name));
                     RETURN_IF_ERROR(CheckNotHeld(job->name()));
@@ -255,7 +255,7 @@ absl::Status JobRegistry::CancelIdle(const std::string& name) {
                           absl::StrCat("job '", job->name(), "' runs again; cancel it once more"));
                     }
                     if (job->phase() == proto::PHASE_CANCELLED) {
-                      cancelled->Happen(absl::OkStatus());
+                      cancelled->Complete(absl::OkStatus());
                     } else {
                       AppendCancellation(job, cancelled);
                     }
@@ -272,7 +272,7 @@ absl::Status JobRegistry::CancelIdle(const std::string& name) {
 }
 
 // It is cancelled once that is durable; until then nobody may submit it again.
-void JobRegistry::AppendCancellation(const JobPtr& job, std::shared_ptr<Occasion> cancelled) {
+void JobRegistry::AppendCancellation(const JobPtr& job, std::shared_ptr<Completion> cancelled) {
   held_names_.insert(job->name());
   proto::JournalRecord record;
   *record.mutable_job_ended() = job->Cancellation();
@@ -282,7 +282,7 @@ void JobRegistry::AppendCancellation(const JobPtr& job, std::shared_ptr<Occasion
       jobs_.erase(job->id());
     }
     held_names_.erase(job->name());
-    cancelled->Happen(written);
+    cancelled->Complete(written);
   };
   context_->journal->Append({std::move(record)},
                             [loop = context_->loop, end, cancelled](const absl::Status& written) {
@@ -290,34 +290,34 @@ void JobRegistry::AppendCancellation(const JobPtr& job, std::shared_ptr<Occasion
                                 HitDurable(proto::JournalRecord::kJobEnded);
                               }
                               if (!loop->Post([end, written] { end(written); })) {
-                                cancelled->Happen(DriverGoingDown());
+                                cancelled->Complete(DriverGoingDown());
                               }
                             });
 }
 
-std::optional<absl::Status> JobRegistry::Await(const std::shared_ptr<Occasion>& occasion,
+std::optional<absl::Status> JobRegistry::Await(const std::shared_ptr<Completion>& completion,
                                                absl::Duration timeout) {
   {
     const std::lock_guard<std::mutex> lock(waits_mutex_);
     if (going_down_) {
       return DriverGoingDown();
     }
-    std::erase_if(waits_, [](const std::weak_ptr<Occasion>& wait) { return wait.expired(); });
-    waits_.push_back(occasion);
+    std::erase_if(waits_, [](const std::weak_ptr<Completion>& wait) { return wait.expired(); });
+    waits_.push_back(completion);
   }
-  return occasion->WaitUntil(absl::Now() + timeout);
+  return completion->WaitUntil(absl::Now() + timeout);
 }
 
 void JobRegistry::GoDown() {
-  std::vector<std::weak_ptr<Occasion>> waits;
+  std::vector<std::weak_ptr<Completion>> waits;
   {
     const std::lock_guard<std::mutex> lock(waits_mutex_);
     going_down_ = true;
     waits.swap(waits_);
   }
-  for (const std::weak_ptr<Occasion>& wait : waits) {
-    if (const std::shared_ptr<Occasion> occasion = wait.lock()) {
-      occasion->Happen(DriverGoingDown());
+  for (const std::weak_ptr<Completion>& wait : waits) {
+    if (const std::shared_ptr<Completion> completion = wait.lock()) {
+      completion->Complete(DriverGoingDown());
     }
   }
   context_->loop->Call([this] {
@@ -336,7 +336,7 @@ bool JobRegistry::NothingMoves(int64_t asked_us) const {
 
 absl::Status JobRegistry::Drain(absl::Time deadline) {
   struct Waiting {
-    Occasion all;
+    Completion all;
     size_t left = 0;  // on the loop
   };
   auto waiting = std::make_shared<Waiting>();
@@ -345,7 +345,7 @@ absl::Status JobRegistry::Drain(absl::Time deadline) {
     waiting->left = 1;
     const auto one_less = [waiting] {
       if (--waiting->left == 0) {
-        waiting->all.Happen(absl::OkStatus());
+        waiting->all.Complete(absl::OkStatus());
       }
     };
     for (const auto& [id, job] : jobs_) {

@@ -17,9 +17,9 @@
 #include "absl/time/time.h"
 #include "common/base/ids.h"
 #include "common/expr/function_registry.h"
+#include "driver/jobs/completion.h"
 #include "driver/jobs/job.h"
 #include "driver/jobs/journaled_jobs.h"
-#include "driver/jobs/occasion.h"
 #include "driver/jobs/submission.h"
 #include "proto/jobs.pb.h"
 
@@ -121,7 +121,7 @@ class JobRegistry {
   absl::Status CheckNotHeld(const std::string& name) const;
   void TakeUp(const JournaledJob& journaled);
   void QuarantineNamesakes();
-  void AppendCancellation(const JobPtr& job, std::shared_ptr<Occasion> cancelled);
+  void AppendCancellation(const JobPtr& job, std::shared_ptr<Completion> cancelled);
   void ForgetOldJobs();
   proto::ExecutorsResponse ExecutorsOnLoop() const;
 
@@ -131,7 +131,7 @@ class JobRegistry {
   // On the caller's thread.
   absl::Status CancelIdle(const std::string& name);
   // How it went; UNAVAILABLE when the driver goes down first; nothing if it took too long.
-  std::optional<absl::Status> Await(const std::shared_ptr<Occasion>& occasion,
+  std::optional<absl::Status> Await(const std::shared_ptr<Completion>& completion,
                                     absl::Duration timeout);
   absl::StatusOr<proto::SubmitResponse> SubmitReserved(const proto::SubmitRequest& request,
                                                        PlannedSubmission submission,
@@ -158,8 +158,8 @@ class JobRegistry {
   bool draining_ = false;
 
   std::mutex waits_mutex_;
-  bool going_down_ = false;                     // guarded by waits_mutex_
-  std::vector<std::weak_ptr<Occasion>> waits_;  // guarded by waits_mutex_
+  bool going_down_ = false;                       // guarded by waits_mutex_
+  std::vector<std::weak_ptr<Completion>> waits_;  // guarded by waits_mutex_
 };
 
 }  // namespace millrace

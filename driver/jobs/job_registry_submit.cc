@@ -8,9 +8,9 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 #include "common/base/uuid.h"
+#include "driver/jobs/completion.h"
 #include "driver/jobs/job_registry.h"
 #include "driver/jobs/journal_failpoints.h"
-#include "driver/jobs/occasion.h"
 #include "driver/jobs/savepoint.h"
 
 namespace millrace {
@@ -223,16 +223,16 @@ absl::StatusOr<proto::Savepoint> JobRegistry::BeginFromSavepoint(
 }
 
 absl::StatusOr<JobHistory> JobRegistry::Settle(JobHistory history, const proto::JobPlan& next) {
-  history.TakeWayOut(next);
+  history.AdoptLossOptions(next);
   const std::string name = history.name();
   RETURN_IF_ERROR(context_->journal->Reopen());
   ASSIGN_OR_RETURN(
       const JobSettings settings,
       JobSettings::FromMap({history.plan().settings().begin(), history.plan().settings().end()}));
-  auto over = std::make_shared<Occasion>();
+  auto over = std::make_shared<Completion>();
   ASSIGN_OR_RETURN(const JobPtr job, OnLoop<JobPtr>([&] {
                      JobPtr settling = Add(std::move(history), settings, {}, /*settle=*/true);
-                     settling->WhenOver([over] { over->Happen(absl::OkStatus()); });
+                     settling->WhenOver([over] { over->Complete(absl::OkStatus()); });
                      return settling;
                    }));
   const std::optional<absl::Status> settled = Await(over, kStopTimeout);
@@ -274,7 +274,7 @@ absl::Status JobRegistry::JournalAndAdd(
     std::vector<proto::JournalRecord> records;
     Reservation reservation;
     std::vector<std::unique_ptr<SourceEnumerator>> enumerators;
-    Occasion added;
+    Completion added;
   };
   auto pending = std::make_shared<Pending>();
   pending->records = records;
@@ -293,7 +293,7 @@ absl::Status JobRegistry::JournalAndAdd(
       Add(*std::move(history), settings, std::move(pending->enumerators));
     }
     pending->reservation.hold.reset();
-    pending->added.Happen(std::move(status));
+    pending->added.Complete(std::move(status));
   };
   for (const proto::JournalRecord& record : records) {
     HitBeforeAppend(record.record_case());
@@ -306,7 +306,7 @@ absl::Status JobRegistry::JournalAndAdd(
                                 }
                               }
                               if (!loop->Post([add, written] { add(written); })) {
-                                pending->added.Happen(DriverGoingDown());
+                                pending->added.Complete(DriverGoingDown());
                               }
                             });
   const std::optional<absl::Status> added =

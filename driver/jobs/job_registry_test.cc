@@ -46,11 +46,11 @@ class SlowJournal : public Journal {
 
   void Hold() {
     std::lock_guard<std::mutex> lock(mutex_);
-    held_ = true;
+    appends_held_ = true;
   }
   void GoOn() {
     std::lock_guard<std::mutex> lock(mutex_);
-    held_ = false;
+    appends_held_ = false;
     PassOn();
   }
   std::vector<proto::JournalRecord> records() const {
@@ -60,7 +60,7 @@ class SlowJournal : public Journal {
 
  private:
   void PassOn() {
-    while (!held_ && !waiting_.empty()) {
+    while (!appends_held_ && !waiting_.empty()) {
       taken_->Append(std::move(waiting_.front().first), std::move(waiting_.front().second));
       waiting_.pop_front();
     }
@@ -68,7 +68,7 @@ class SlowJournal : public Journal {
 
   std::unique_ptr<Journal> taken_;
   mutable std::mutex mutex_;
-  bool held_ = false;
+  bool appends_held_ = false;
   std::vector<proto::JournalRecord> records_;
   std::deque<std::pair<std::vector<proto::JournalRecord>, Done>> waiting_;
 };

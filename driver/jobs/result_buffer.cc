@@ -64,7 +64,7 @@ void ResultBuffer::Trim() {
   for (size_t i = kept_.size(); i > 0 && first_ + static_cast<int64_t>(i) > untaken; --i) {
     untaken_bytes += kept_[i - 1].bytes;
   }
-  held_ = hold_ && untaken_bytes > max_bytes_;
+  over_limit_ = hold_ && untaken_bytes > max_bytes_;
 }
 
 void ResultBuffer::TellHeld() {
@@ -75,10 +75,10 @@ void ResultBuffer::TellHeld() {
   bool held;
   {
     std::lock_guard<std::mutex> lock(mutex_);
-    held = held_;
+    held = over_limit_;
   }
-  if (held != told_held_) {
-    told_held_ = held;
+  if (held != told_over_limit_) {
+    told_over_limit_ = held;
     on_held_(held);
   }
 }

@@ -80,9 +80,9 @@ class ResultBuffer {
   Entry last_;
   std::multiset<int64_t> readers_;  // the next entry of each
   bool ever_read_ = false;
-  bool held_ = false;       // as it is
-  std::mutex tell_mutex_;   // makes calls of on_held_ come in order
-  bool told_held_ = false;  // under tell_mutex_
+  bool over_limit_ = false;       // as it is
+  std::mutex tell_mutex_;         // makes calls of on_held_ come in order
+  bool told_over_limit_ = false;  // under tell_mutex_
 };
 
 }  // namespace millrace

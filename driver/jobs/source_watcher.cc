@@ -170,12 +170,12 @@ void SourceWatcher::AskEnds() {
     return;
   }
   gone_reports_ = 0;
-  DoubtGone(&*ends);
+  DropUnconfirmedGone(&*ends);
   options_.on_ends(*ends);
   NoteTrouble(absl::OkStatus());
 }
 
-void SourceWatcher::DoubtGone(std::vector<PartitionEnd>* ends) {
+void SourceWatcher::DropUnconfirmedGone(std::vector<PartitionEnd>* ends) {
   std::map<PartitionName, int> missing;
   std::erase_if(*ends, [&](const PartitionEnd& end) {
     if (end.phase != PartitionPhase::kGone) {

@@ -80,7 +80,7 @@ class SourceWatcher {
   // become gone ones among `ends`.
   absl::Status FindRecreated(std::vector<PartitionEnd>* ends);
   // Leaves those out that have not been missing often enough to be believed.
-  void DoubtGone(std::vector<PartitionEnd>* ends);
+  void DropUnconfirmedGone(std::vector<PartitionEnd>* ends);
   void TakeRetired();
   void Discover();
   absl::Status DescribeFound(const std::vector<PartitionName>& names,

@@ -60,7 +60,7 @@ struct JobRuntime {
   ShuffleHub* shuffle = nullptr;
   FlowGate* gate = nullptr;
   MemoryBudget* memory = nullptr;
-  HeldMemory* held = nullptr;
+  HeldMemory* held_memory = nullptr;
   MetricsRegistry* metrics = nullptr;
   BatchCommitter::Options commit;
 };

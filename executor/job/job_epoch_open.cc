@@ -60,7 +60,7 @@ void JobEpoch::Open() {
 }
 
 void JobEpoch::OpenParts() {
-  sinks_ = std::make_unique<SinkSet>(&layout_, runtime_.connectors, runtime_.held);
+  sinks_ = std::make_unique<SinkSet>(&layout_, runtime_.connectors, runtime_.held_memory);
   router_ = std::make_unique<OutputRouter>(
       &layout_, sinks_.get(), runtime_.gate, &metrics_,
       [this](ShuffleBlock block) { DeliverToShards(std::move(block)); });

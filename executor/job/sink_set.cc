@@ -38,8 +38,11 @@ proto::SinkMarker ShardWriter::Marker(std::string marker) const {
   return result;
 }
 
-SinkSet::SinkSet(const EpochLayout* layout, const ConnectorRegistry* connectors, HeldMemory* held)
-    : layout_(*layout), connectors_(*connectors), held_(std::make_shared<HeldMemory>(held)) {}
+SinkSet::SinkSet(const EpochLayout* layout, const ConnectorRegistry* connectors,
+                 HeldMemory* held_memory)
+    : layout_(*layout),
+      connectors_(*connectors),
+      job_memory_(std::make_shared<HeldMemory>(held_memory)) {}
 
 absl::Status SinkSet::Init() {
   for (const proto::Sink& sink : layout_.plan.sinks()) {
@@ -94,7 +97,7 @@ absl::StatusOr<std::unique_ptr<ShardWriter>> SinkSet::OpenWriter(uint32_t sink,
   context.committed_batch = layout_.committed_batch;
   context.planned_batch = layout_.planned_batch;
   context.batch_time_us = layout_.batch_time_us;
-  context.memory = held_;
+  context.memory = job_memory_;
   std::string name = absl::StrCat("table ", table.table(), ", shard ", shard);
   absl::StatusOr<std::unique_ptr<SinkWriter>> writer =
       connectors_of_sink_[sink]->CreateWriter(table, context);

@@ -82,8 +82,8 @@ class ShardWriter {
 
 class SinkSet {
  public:
-  // `held` is the executor's, for rows that wait for their commit; it outlives the set.
-  SinkSet(const EpochLayout* layout, const ConnectorRegistry* connectors, HeldMemory* held);
+  // `held_memory` is the executor's, for rows that wait for their commit; it outlives the set.
+  SinkSet(const EpochLayout* layout, const ConnectorRegistry* connectors, HeldMemory* held_memory);
 
   // Resolves connectors. NOT_FOUND lists those there are.
   absl::Status Init();
@@ -104,7 +104,7 @@ class SinkSet {
   std::vector<proto::SinkMarker> ClaimedMarkers() const;
   std::vector<ShardWriter*> All() const;
   // Of this job's rows that wait for their commit, on this executor.
-  const std::shared_ptr<HeldMemory>& memory() const { return held_; }
+  const std::shared_ptr<HeldMemory>& memory() const { return job_memory_; }
   int64_t held_bytes() const;
   int64_t held_bytes_of(BatchId batch) const;
   // The least batch time behind this one at which a writer wants a commit; 0 = none.
@@ -116,7 +116,7 @@ class SinkSet {
  private:
   const EpochLayout& layout_;
   const ConnectorRegistry& connectors_;
-  const std::shared_ptr<HeldMemory> held_;
+  const std::shared_ptr<HeldMemory> job_memory_;
   std::vector<const SinkConnector*> connectors_of_sink_;
   // Held for the map alone: a writer may be at work for long.
   mutable absl::Mutex mutex_;

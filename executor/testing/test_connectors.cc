@@ -214,7 +214,7 @@ class TestWriter : public SinkWriter {
     for (std::string& row : RowsAsText(rows)) {
       if (batch > committed_) {
         held_bytes_ += static_cast<int64_t>(row.size());
-        held_[batch].push_back(std::move(row));
+        uncommitted_rows_[batch].push_back(std::move(row));
       }
     }
     return absl::OkStatus();
@@ -239,12 +239,12 @@ class TestWriter : public SinkWriter {
       --output_->failures_;
       return output_->failure_;
     }
-    while (!held_.empty() && held_.begin()->first <= through) {
-      for (std::string& row : held_.begin()->second) {
+    while (!uncommitted_rows_.empty() && uncommitted_rows_.begin()->first <= through) {
+      for (std::string& row : uncommitted_rows_.begin()->second) {
         held_bytes_ -= static_cast<int64_t>(row.size());
-        output_->rows_.emplace_back(held_.begin()->first.value(), std::move(row));
+        output_->rows_.emplace_back(uncommitted_rows_.begin()->first.value(), std::move(row));
       }
-      held_.erase(held_.begin());
+      uncommitted_rows_.erase(uncommitted_rows_.begin());
     }
     committed_ = through;
     output_->committed_[name_] = through;
@@ -284,7 +284,7 @@ class TestWriter : public SinkWriter {
   mutable absl::Mutex mutex_;
   BatchId committed_ ABSL_GUARDED_BY(mutex_);
   int64_t held_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::map<BatchId, std::vector<std::string>> held_ ABSL_GUARDED_BY(mutex_);
+  std::map<BatchId, std::vector<std::string>> uncommitted_rows_ ABSL_GUARDED_BY(mutex_);
 };
 
 class TestSinkConnector : public SinkConnector {

@@ -101,8 +101,8 @@ void JobSimulation::StartDriver(bool settle) {
   JobStateOptions options;
   options.max_same_failures = 1'000'000;
   options.max_backoff_us = 1'000'000;
-  options.first_shun_us = 20'000;
-  options.max_shun_us = 1'000'000;
+  options.first_exclusion_us = 20'000;
+  options.max_exclusion_us = 1'000'000;
   options.settle = settle;
   options.operators.emplace_back().set_name("counts/aggregate-1");
   settling_job_ = settle;
