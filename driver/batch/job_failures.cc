@@ -20,7 +20,7 @@ int64_t Jitter(int64_t value, uint64_t seed) {
 
 FailureKind KindOf(const proto::EpochFailed& failed, absl::StatusCode code) {
   if (failed.restore_failed()) {
-    return FailureKind::kEnvironment;  // the driver looks at the snapshot itself
+    return FailureKind::kEnvironment;  // the driver checks the snapshot itself, and decides by that
   }
   if (failed.kind() >= proto::FAILURE_ENVIRONMENT && failed.kind() <= proto::FAILURE_TOO_LARGE) {
     return static_cast<FailureKind>(failed.kind());
@@ -47,7 +47,7 @@ void JobState::OnEpochFailed(size_t member, const proto::EpochFailed& failed) {
   }
 }
 
-// `who`: what the cause happened to, empty when the cause says it itself.
+// `who`: the member or part that failed; empty when the message of `cause` already names it.
 void JobState::Fail(const absl::Status& cause, FailureKind kind, const std::string& who,
                     BatchId batch) {
   std::string words = Excerpt(absl::StrCat(who, who.empty() || cause.message().empty() ? "" : ": ",
@@ -55,7 +55,7 @@ void JobState::Fail(const absl::Status& cause, FailureKind kind, const std::stri
   const bool smaller = kind == FailureKind::kTooLarge && PlanSmaller(batch, &words);
   AbandonEpoch();
   if (stop_.has_value() && !Settling()) {
-    // What was in flight is not committed; if the job is resumed, it is run again as planned.
+    // Batches in flight are not committed. If the job is resumed, they are run again as planned.
     return;
   }
   if (smaller) {
@@ -85,7 +85,7 @@ void JobState::Retry(const std::string& words, int times, int64_t backoff_us) {
 bool JobState::PlanSmaller(BatchId batch, std::string* words) {
   const InFlight* const failed = FindBatch(batch);
   if (failed == nullptr || failed->suppressed || options_.settle) {
-    return false;  // what has been committed is run again as it was
+    return false;  // a committed batch must run again exactly as it was planned
   }
   if (batch == partly_committed_) {
     absl::StrAppend(
@@ -127,7 +127,7 @@ bool JobState::HasRepeatedTooOften(absl::StatusCode code, BatchId batch) {
   return ++failures_.the_same > options_.max_same_failures;
 }
 
-// The first retry is at once: most often an executor died and the others stand ready.
+// The first retry comes at once: most often an executor has died, and the others are ready.
 int64_t JobState::BackoffUs(int failures) const {
   if (failures <= 1) {
     return 0;

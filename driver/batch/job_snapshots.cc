@@ -10,8 +10,8 @@
 namespace millrace {
 namespace {
 
-// A chain this long, or with more in its increments than in its full layer, costs a restore more
-// than a full snapshot costs now.
+// A full snapshot is due when the chain has this many layers, or its increments together are larger
+// than its full layer: restoring it would then cost more than a full snapshot costs now.
 constexpr int kMaxLayers = 16;
 
 uint64_t BytesOf(const proto::SnapshotLayer& layer) {
@@ -32,8 +32,8 @@ bool JobState::KeepsSnapshots() const {
 void JobState::StartChain(const proto::Snapshot* restored) {
   chain_ = restored == nullptr ? proto::Snapshot() : *restored;
   last_cut_ = BatchId(chain_.batch());
-  // Another plan wrote it: what has no place any more is left out now, and must not come back with
-  // the old layers later.
+  // Another plan may have written the chain. Operators that have no place in the present plan are
+  // left out, and a later snapshot must not bring their state back with the old layers.
   const std::vector<proto::StateIdentity>& wanted = options_.operators;
   google::protobuf::RepeatedPtrField<proto::StateIdentity> fitting;
   for (const proto::StateIdentity& kept : chain_.operators()) {
@@ -78,7 +78,7 @@ int64_t JobState::SnapshotDueUs() const {
   return snapshot_requested_ ? now_.mono_us : std::max(now_.mono_us, due_us);
 }
 
-// A cut that failed is not tried again for the same batch.
+// A snapshot that failed is not tried again for the same batch.
 bool JobState::SecureState() {
   if (!pending_snapshot_.has_value() && CanCut()) {
     TakeSnapshot();
@@ -149,7 +149,7 @@ void JobState::OnSnapshotWritten(size_t member, const proto::SnapshotWritten& wr
   CheckTaken();
 }
 
-// What executors say that they have written counts when the driver has seen it itself.
+// The files that executors say they have written count once the driver has found them itself.
 void JobState::CheckTaken() {
   pending_snapshot_->checked = pending_snapshot_->layer.files().empty();
   if (pending_snapshot_->checked) {
@@ -178,7 +178,7 @@ void JobState::NoteSnapshotChecked(const SnapshotFilesChecked& checked) {
                               " says to have written: ", ToAbsl(ToStd(checked.status.message()))));
 }
 
-// Who has not done his part by the deadline.
+// Names the executor that has not written its part by the deadline.
 std::string JobState::LateForSnapshot() const {
   const auto late =
       std::find(pending_snapshot_->answered.begin(), pending_snapshot_->answered.end(), false);
@@ -189,7 +189,8 @@ std::string JobState::LateForSnapshot() const {
   return absl::StrCat("executor ", members_[member].name, " has not written its part in time");
 }
 
-// What executors hold as changes no longer fits a chain: the next snapshot is full.
+// Gives up the snapshot. Executors keep track only of changes since the last cut, so the changes
+// before this one will be in no layer: the next snapshot must be full.
 void JobState::GiveSnapshotUp(const std::string& why) {
   snapshot_trouble_ = absl::StrCat("no snapshot of batch ", pending_snapshot_->layer.batch(),
                                    " could be taken: ", why);

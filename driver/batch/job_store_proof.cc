@@ -31,7 +31,8 @@ void JobState::On(const StoreMarked& event) {
   StartEpochIfProven();
 }
 
-// Executors hear of an epoch when the journal has it and there is a mark for them to find.
+// Executors hear of an epoch once it is durable in the journal and the driver's mark is written,
+// for them to find.
 void JobState::StartEpochIfProven() {
   if (stage_ == Stage::kJournalingEpoch && epoch_durable_ &&
       (store_mark_.has_value() || !KeepsSnapshots())) {
@@ -66,7 +67,8 @@ void JobState::On(const StoreAnswerChecked& event) {
   }
 }
 
-// An executor says that it cannot read the snapshot. That is its word only: the driver looks.
+// An executor says that it cannot read the snapshot. The driver does not believe that before it has
+// checked the files itself.
 void JobState::SuspectSnapshot(size_t member, const proto::EpochFailed& failed) {
   restore_failure_ = {
       .by = members_[member].id, .name = members_[member].name, .words = failed.message()};
@@ -103,7 +105,8 @@ void JobState::JudgeSnapshot(const SnapshotFilesChecked& checked) {
   const std::string words = absl::StrCat("the snapshot of batch ", checked.batch.value(),
                                          " cannot be read: ", CauseOf(checked.status));
   if (absl::IsDataLoss(checked.status)) {
-    // The older one is next, or all from the beginning, or the refusal that PlanRecovery words.
+    // The next epoch restores the older snapshot, or runs everything again from the beginning, or
+    // the job ends with the reason that PlanRecovery gives.
     proto::JournalRecord record;
     record.mutable_snapshot_dropped()->set_job_id(history_.job_id());
     record.mutable_snapshot_dropped()->set_batch(checked.batch.value());
@@ -113,7 +116,7 @@ void JobState::JudgeSnapshot(const SnapshotFilesChecked& checked) {
   RetryForStore(words);
 }
 
-// The others go on without the executor; if there are none, it is tried again soon.
+// The other executors go on without this one. If there is no other, it is tried again soon.
 void JobState::ExcludeExecutor(const ExecutorId& id, const std::string& name,
                                const std::string& words) {
   ExcludedExecutor& excluded = excluded_[id];
@@ -145,7 +148,7 @@ void JobState::ForgetGoneExclusions() {
   });
 }
 
-// When somebody who was left out may be tried again; kNever = nobody is.
+// When an excluded executor may be tried again; kNever = none is excluded.
 int64_t JobState::ReadmissionUs() const {
   int64_t earliest_us = kNever;
   for (const auto& [id, excluded] : excluded_) {

@@ -21,7 +21,8 @@ int64_t JobState::next_wakeup_us() const {
       int64_t wakeup = rebalance_at_us_ > now_.mono_us ? rebalance_at_us_ : kNever;
       wakeup = std::min(wakeup, ReadmissionUs());
       if (!in_flight_.empty()) {
-        // Step deadlines; what is on its way to the journal is answered in any case.
+        // The deadlines of batches' steps. Records on their way to the journal need none: the
+        // journal always answers.
         const InFlight& batch = in_flight_.front();
         if (batch.step == InFlight::Step::kRunning) {
           wakeup = std::min(wakeup, batch.step_since_us + options_.prepare_timeout_us);
