@@ -57,7 +57,7 @@ void EventLoop::Run() {
   std::unique_lock<std::mutex> lock(mutex_);
   while (true) {
     const int64_t now_us = NowUs();
-    // Timers that are due go behind what is queued, so that neither starves the other.
+    // Timers that are due go behind the queued work, so that neither starves the other.
     while (!timers_.empty() && timers_.begin()->first <= now_us) {
       queue_.push_back(std::move(timers_.begin()->second));
       timers_.erase(timers_.begin());
@@ -70,7 +70,7 @@ void EventLoop::Run() {
       }
       lock.unlock();
       work();
-      work = nullptr;  // what it held may want to post
+      work = nullptr;  // before the next wait: destructors of what it captured may call Post
       lock.lock();
     } else if (stopping_) {
       timers_.clear();

@@ -18,13 +18,14 @@
 namespace millrace {
 namespace {
 
-// Jobs that ended and will not be resumed are listed up to this many.
+// At most this many jobs that ended and will not be resumed stay in the list.
 constexpr size_t kMaxEndedJobs = 200;
 
-// How often a drain looks whether it still gets anywhere.
+// How often a drain checks whether any job still makes progress.
 constexpr absl::Duration kDrainLook = absl::Milliseconds(200);
 
-// Executors cut their messages; this driver journals and shows them, so it makes sure.
+// Executors shorten their messages themselves. The driver journals and shows the messages, so it
+// does not rely on that.
 void CutMessages(proto::ExecutorMessage* message) {
   const auto cut = [](std::string* text) { *text = Excerpt(*text); };
   if (message->has_epoch_failed()) {
@@ -88,8 +89,8 @@ void JobRegistry::TakeUp(const JournaledJob& journaled) {
   }
 }
 
-// Of several jobs of one name that have not ended only the last one submitted can have been
-// acknowledged.
+// Several jobs of one name may not have ended, if the journal was damaged. Only the last one
+// submitted can have been acknowledged; the others are put into quarantine.
 void JobRegistry::QuarantineNamesakes() {
   std::map<std::string, JobPtr> last;
   for (const auto& [id, job] : jobs_) {
@@ -113,7 +114,7 @@ void JobRegistry::QuarantineNamesakes() {
 JobRegistry::JobPtr JobRegistry::Add(JobHistory history, const JobSettings& settings,
                                      std::vector<std::unique_ptr<SourceEnumerator>> enumerators,
                                      bool settle) {
-  // Metrics go by name: an ended job of the same one lets go of its own first.
+  // Metrics go by the job's name: an ended job of the same name lets go of its metrics first.
   for (const auto& [id, other] : jobs_) {
     if (other->name() == history.name()) {
       MILLRACE_CHECK(!other->running()) << "two jobs of the name " << history.name();
@@ -209,7 +210,8 @@ absl::StatusOr<proto::StopResponse> JobRegistry::Stop(const proto::StopRequest& 
   });
 }
 
-// A copy of the state behind a batch boundary from now on; the job does not wait for it.
+// Copies the state after a batch boundary that lies behind this call; the job does not wait for the
+// copy.
 absl::StatusOr<proto::SavepointResponse> JobRegistry::Savepoint(
     const proto::SavepointRequest& request) {
   RETURN_IF_ERROR(request.location().empty()
@@ -243,7 +245,7 @@ absl::StatusOr<proto::SavepointResponse> JobRegistry::Savepoint(
   return response;
 }
 
-// A job that is over can still be taken the way back.
+// Cancels a job that is not running, so that nobody can resume it.
 absl::Status JobRegistry::CancelIdle(const std::string& name) {
   RETURN_IF_ERROR(context_->journal->Reopen());
   auto cancelled = std::make_shared<Completion>();
@@ -271,7 +273,8 @@ absl::Status JobRegistry::CancelIdle(const std::string& name) {
   return status->ok() ? *status : Annotate(*status, "the cancellation could not be journaled");
 }
 
-// It is cancelled once that is durable; until then nobody may submit it again.
+// Journals the cancellation. The job is cancelled once the record is durable; until then nobody may
+// submit it again.
 void JobRegistry::AppendCancellation(const JobPtr& job, std::shared_ptr<Completion> cancelled) {
   held_names_.insert(job->name());
   proto::JournalRecord record;
@@ -459,7 +462,8 @@ void JobRegistry::OnExecutorMessage(const ExecutorId& from, proto::ExecutorMessa
   }
 }
 
-// By name, a running one before those that ended, the latest before older ones; or by id.
+// Finds a job by name, or by id. Of several jobs of a name, the running one comes first, then the
+// latest.
 JobRegistry::JobPtr JobRegistry::Find(const std::string& name) const {
   if (const auto found = jobs_.find(name); found != jobs_.end()) {
     return found->second;

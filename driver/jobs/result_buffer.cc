@@ -7,7 +7,8 @@ namespace millrace {
 
 namespace {
 
-// Of a shared entry, besides the message: its control block and its place in the queue.
+// Memory of an entry besides its message: the shared pointer's control block and the place in the
+// queue.
 constexpr int64_t kEntryOverheadBytes = 64;
 
 }  // namespace
