@@ -155,7 +155,8 @@ TEST(JobHistoryTest, WithdrawnBatchesArePlannedAnew) {
   EXPECT_EQ(history.last_planned(), BatchId(2));
   EXPECT_THAT(history.planned_to(), ElementsAre(30));
   proto::JournalRecord again = Planned(3, 30, 32);
-  again.mutable_batch_planned()->set_batch_time_us(401);  // later than all that were planned
+  again.mutable_batch_planned()->set_batch_time_us(
+      401);  // later than the times of all planned batches
   EXPECT_TRUE(history.Apply(again).ok());
   EXPECT_EQ(history.PlanRecovery()->batches.size(), 3u);
 }

@@ -1,4 +1,5 @@
-// Jobs and their journal: what is asked for while the journal is slow, refuses or does not add up.
+// Jobs and their journal: requests that come while the journal is slow, refuses a record, or does
+// not add up.
 #include "driver/jobs/job_registry.h"
 
 #include <gmock/gmock.h>
@@ -31,7 +32,7 @@ std::string StatelessScript() {
   return absl::StrReplaceAll(kRunningScript, {{"BY value", "BY value, batch_time()"}});
 }
 
-// Keeps what is appended until it is told to go on; then, and from then on, acknowledges.
+// A journal that holds appends back until it is told to go on; from then on it acknowledges them.
 class SlowJournal : public Journal {
  public:
   explicit SlowJournal(JournalState* state) : taken_(NewMemoryJournal(state)) {}
@@ -105,7 +106,7 @@ class JobRegistryTest : public ::testing::Test {
                                                                .journal_timeout = journal_timeout});
     jobs_->Start(journaled_);
   }
-  // As a driver finds them.
+  // Replays the records as a driver does at its start.
   void Replay(const std::vector<proto::JournalRecord>& records) {
     for (const proto::JournalRecord& record : records) {
       ASSERT_TRUE(journaled_.Replay(record).ok());
@@ -124,7 +125,7 @@ class JobRegistryTest : public ::testing::Test {
     request.set_cancel(cancel);
     return jobs_->Stop(request).status();
   }
-  // What a driver without a past journals about a submission.
+  // The record that a driver without earlier jobs journals for a submission.
   proto::JobSubmitted Submitted(const std::string& sql, const std::string& id) {
     JournaledJobs journaled;
     SlowJournal journal(&journaled);
@@ -140,7 +141,7 @@ class JobRegistryTest : public ::testing::Test {
       proto::StopRequest stop;
       stop.set_name("words");
       EXPECT_TRUE(jobs.Stop(stop).ok());
-      loop_.Call([] { return true; });  // nothing of it is on its way any more
+      loop_.Call([] { return true; });  // wait until nothing is on its way to the loop any more
     }
     context_.journal = &journal_;
     proto::JobSubmitted submitted = journal.records().front().job_submitted();
@@ -152,7 +153,7 @@ class JobRegistryTest : public ::testing::Test {
     *record.mutable_job_submitted() = submitted;
     return record;
   }
-  // One batch, in a snapshot if it has state; then stopped.
+  // The records of a job that commits one batch, takes a snapshot if it has state, and stops.
   static std::vector<proto::JournalRecord> OneBatch(const std::string& id, bool snapshot) {
     std::vector<proto::JournalRecord> records(2);
     proto::BatchPlanned* planned = records[0].mutable_batch_planned();
@@ -260,7 +261,7 @@ TEST_F(JobRegistryTest, JobThatDoesNotAddUpIsShownAndTheOthersRun) {
   other.set_name("other");
   Replay({RecordOf(Submitted(kRunningScript, "a")), RecordOf(other)});
   std::vector<proto::JournalRecord> torn = OneBatch("a", /*snapshot=*/true);
-  torn.erase(torn.begin());  // the plan
+  torn.erase(torn.begin());  // removes the plan
   Replay(torn);
   Start();
   const auto list = jobs_->List();

@@ -21,7 +21,7 @@ proto::BatchResults Results(int64_t batch, size_t bytes = 10000) {
   return results;
 }
 
-// What is there now.
+// Reads the entries that the buffer has now.
 std::vector<int64_t> ReadNow(ResultBuffer::Reader& reader, bool* end) {
   std::vector<int64_t> batches;
   *end = false;
@@ -136,7 +136,7 @@ TEST_F(ResultBufferTest, SmallEntriesCountWithTheMemoryTheyTake) {
     empty.set_batch(batch);
     buffer->Add(empty);
   }
-  // By their few bytes on the wire more than 100,000 would fit.
+  // Counted by their few bytes on the wire, more than 100,000 entries would fit.
   EXPECT_LT(ReadNow(*ResultBuffer::NewReader(buffer, 0), &end_).size(), 10000u);
 }
 
