@@ -1,4 +1,4 @@
-// What the front end refuses: where it points and what it says.
+// What the front end refuses: the position and the text of each error.
 #include <gtest/gtest.h>
 
 #include <memory>
@@ -241,7 +241,7 @@ TEST(RefusalsTest, Expressions) {
   });
 }
 
-// What would fail at every record is known before the first one.
+// An expression that would fail at every record is refused before the first one.
 TEST(RefusalsTest, ConstantsThatCannotBeRight) {
   const auto of = [](const std::string& expr) {
     return absl::StrCat("INSERT INTO out SELECT (", expr, ")::text FROM lines");
@@ -273,7 +273,8 @@ TEST(RefusalsTest, ConstantsThatCannotBeRight) {
        "step size cannot equal zero"},
       {"SET timezone = 'Mars'; INSERT INTO out SELECT value FROM lines", 2, 16, "'Mars'"},
   });
-  // Where only some rows come, perhaps none, a name must be right all the same, a number need not.
+  // In a branch that only some rows reach, perhaps none, names must be right all the same, but a
+  // number need not.
   EXPECT_EQ(Refuse(absl::StrCat(kTables, of("CASE WHEN n > 0 THEN 1 ELSE 1 / 0 END"))), "accepted");
   EXPECT_EQ(Refuse(absl::StrCat(kTables, of("CASE WHEN n > 0 THEN 1 ELSE n / 0 END"))), "accepted");
   EXPECT_NE(Refuse(absl::StrCat(kTables, of("CASE WHEN n > 0 THEN date_trunc('x', ts) END"))),

@@ -1,5 +1,5 @@
-// What a plan must satisfy beyond types, checked once whatever front end built it. Errors carry
-// script positions.
+// Checks what a plan must satisfy beyond types, once, for every front end. Errors carry script
+// positions.
 #ifndef MILLRACE_DRIVER_SQL_LOGICAL_CHECK_PLAN_H_
 #define MILLRACE_DRIVER_SQL_LOGICAL_CHECK_PLAN_H_
 
@@ -9,12 +9,13 @@
 
 namespace millrace {
 
-// Before rewrites: no batch_time() or random() and no order-sensitive aggregate over an input that
-// can retract, no filter that compares columns with the time of the batch, no grouping by arrays.
+// To be called before rewrites. Refuses batch_time(), random() and order-sensitive aggregates over
+// an input that can retract, filters that compare columns with the time of the batch, and grouping
+// by arrays.
 absl::Status CheckMeaning(const LogicalNode& node, const FunctionRegistry& functions);
 
-// After rewrites: every function exists and takes its constant arguments (patterns, paths), nothing
-// is nested too deeply to travel.
+// To be called after rewrites. Checks that every function exists and accepts its constant arguments
+// (patterns, paths), and that nothing is nested too deeply for a message.
 absl::Status CheckExpressions(const LogicalNode& node, const FunctionRegistry& functions);
 
 }  // namespace millrace
