@@ -1,4 +1,4 @@
-// What an executor counts per job. References into the process's registry; thread-safe.
+// The metrics of one job on an executor. References into the process's registry; thread-safe.
 #ifndef MILLRACE_EXECUTOR_JOB_JOB_METRICS_H_
 #define MILLRACE_EXECUTOR_JOB_JOB_METRICS_H_
 
