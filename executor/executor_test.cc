@@ -203,7 +203,7 @@ TEST(ExecutorTest, OrderedExchangeJoinsLinesInPartitionOrder) {
     expected.insert(expected.end(), lines.begin(), lines.end());
     cluster.topic.Append(name, lines);
   }
-  // The lowest comes last, so that all others have to wait for it.
+  // The rows of the lowest ordinal come last, so that all others have to wait for them.
   cluster.topic.Withhold("t/0", 10);
   TestJob job(&cluster, JoinLinesPlan({}), partitions);
   job.Start(1);
@@ -376,7 +376,7 @@ TEST(ExecutorTest, MessagesOfALowerEpochAreDropped) {
   TestJob job(&cluster, CopyPlan({}), {"t/0"});
   job.Start(5);
   job.SendStart(4);
-  job.SendRun(1, {{"t/0", {0, 1}}});  // of epoch 4
+  job.SendRun(1, {{"t/0", {0, 1}}});  // a batch of epoch 4
   job.SendStart(6);
   job.Start(7);
   job.Run(1, {{"t/0", {0, 1}}});
@@ -435,7 +435,8 @@ TEST(ExecutorTest, BrokenControlStreamDoesNotDisturbTheBatch) {
   EXPECT_EQ(cluster.driver.Registrations(cluster.id(0)), 2);
   job.WaitPrepared(1);
   job.Commit(1);
-  // What may have been lost is said again; what the driver says again is not done again.
+  // After the stream breaks, the executor sends again what may have been lost, and does not repeat
+  // what the driver sends again.
   cluster.driver.Drop(cluster.id(0));
   cluster.driver.WaitForExecutor(cluster.id(0));
   job.SendRun(1, {{"t/0", {0, 2}}});

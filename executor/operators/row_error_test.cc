@@ -1,4 +1,4 @@
-// Records that fail, in a projection or in a table function: what on_error says happens to them.
+// Records that fail, in a projection or in a table function, and what on_error does with them.
 #include <string>
 #include <vector>
 

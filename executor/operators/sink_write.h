@@ -1,4 +1,4 @@
-// End of a stage: rows leave for a sink, to the shard that the plan gives them.
+// The end of a stage: sends rows to a sink, to the shard that the plan gives them.
 #ifndef MILLRACE_EXECUTOR_OPERATORS_SINK_WRITE_H_
 #define MILLRACE_EXECUTOR_OPERATORS_SINK_WRITE_H_
 

@@ -70,7 +70,7 @@ absl::StatusOr<SourceChunk> TestTopic::Read(const std::string& partition, int64_
   }
   const int64_t to = std::min(readable(), position + static_cast<int64_t>(max_rows));
   SourceChunk chunk;
-  // As a connector does: text stays in the fetched lines, which the column keeps alive.
+  // As in a real connector, text stays in the fetched lines, which the column keeps alive.
   auto fetched = std::make_shared<std::vector<std::string>>(from.lines.begin() + position,
                                                             from.lines.begin() + to);
   auto column = std::make_shared<Column>(MakeType(TypeId::kText), fetched->size());
