@@ -22,7 +22,7 @@ class MemoryWriter : public SinkWriter {
       : table_(std::move(table)), context_(std::move(context)), committed_(committed) {}
 
   absl::Status Write(BatchId batch, int64_t batch_time_us, const Batch& rows) override {
-    // Encoded, which copies the text out of whatever holds it.
+    // Encoding copies the text out of the memory that its views point into.
     std::string encoded;
     EncodeBatch(rows, &encoded);
     const auto bytes = static_cast<int64_t>(encoded.size());
