@@ -1,6 +1,6 @@
-// Counters, gauges and histograms of one process and the HTTP page that Prometheus reads them from.
-// Thread-safe. References to metrics stay valid until RemoveLabelled takes them away or the
-// registry goes.
+// The counters, gauges and histograms of one process, and the HTTP page from which Prometheus reads
+// them. Thread-safe. References to metrics are valid until RemoveLabelled removes them or the
+// registry is destroyed.
 #ifndef MILLRACE_COMMON_METRICS_METRICS_H_
 #define MILLRACE_COMMON_METRICS_METRICS_H_
 
@@ -36,7 +36,7 @@ class MetricsRegistry {
  public:
   MetricsRegistry();
 
-  // The metric of that name and labels, made when it is first asked for. `help` is one sentence.
+  // The metric with that name and these labels; the first call makes it. `help` is one sentence.
   // REQUIRES: one kind of metric per name, Prometheus' naming rules.
   prometheus::Counter& Counter(const std::string& name, const std::string& help,
                                const MetricLabels& labels = {});
@@ -46,8 +46,8 @@ class MetricsRegistry {
                                    const MetricLabels& labels = {},
                                    const std::vector<double>& buckets = DurationBuckets());
 
-  // Removes every metric that has all of these labels, maybe among others: those of a job that is
-  // gone. Nobody may use references to them any more.
+  // Removes every metric that has all of these labels, and possibly others: those of a job that is
+  // gone. References to them must not be used any more.
   void RemoveLabelled(const MetricLabels& labels);
 
   const std::shared_ptr<prometheus::Registry>& prometheus_registry() const { return registry_; }
@@ -76,7 +76,7 @@ class MetricsExposer {
                                                                std::string_view flag);
   ~MetricsExposer();
 
-  // As bound.
+  // The address, with the port that was bound.
   const std::string& address() const { return address_; }
 
  private:

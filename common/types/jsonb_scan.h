@@ -1,7 +1,6 @@
 // Reads canonical jsonb text (common/types/jsonb_text.h) in place: members and elements are views
-// into it. The text is taken to be canonical; from text that is not, answers mean nothing, but
-// nothing is read beyond it and every function ends. Pure functions. Which values are equal and
-// which comes first: jsonb_order.h.
+// into it. For text that is not canonical, results mean nothing, but nothing is read beyond the
+// text and every function ends. Pure functions. For equality and order see jsonb_order.h.
 #ifndef MILLRACE_COMMON_TYPES_JSONB_SCAN_H_
 #define MILLRACE_COMMON_TYPES_JSONB_SCAN_H_
 
@@ -59,8 +58,8 @@ std::optional<std::string_view> FindMember(std::string_view json, std::string_vi
 std::optional<std::string_view> FindElement(std::string_view json, int64_t index);
 size_t CountElements(std::string_view json);
 
-// What ->> gives: a string without quotes and escapes, other values as they are. Views `json` where
-// nothing is escaped, else text put into `storage`. REQUIRES: not JSON null.
+// The result of ->>: a string without quotes and escapes, other values unchanged. Views `json` if
+// nothing is escaped, else text that is put into `storage`. REQUIRES: not JSON null.
 std::string_view JsonbToText(std::string_view json, std::string* storage);
 
 // Whether `json` contains `part` as the operator @> has it.

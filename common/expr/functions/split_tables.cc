@@ -19,7 +19,8 @@ namespace {
 
 constexpr SqlType kTextType = MakeType(TypeId::kText);
 
-// Plain separators: counted first, so that every piece is written once, where it stays.
+// For plain separators: counts the pieces first, so that every piece is written once, to its final
+// place.
 void SplitFast(const ByteSplitter& splitter, const FunctionArg& text, RowSet rows,
                std::vector<uint32_t>* parents, std::vector<ColumnPtr>* out) {
   size_t total = 0;
@@ -41,7 +42,7 @@ void SplitFast(const ByteSplitter& splitter, const FunctionArg& text, RowSet row
   out->push_back(std::move(column));
 }
 
-// Rows of text views as they come.
+// Collects rows of text views.
 class TextRows {
  public:
   explicit TextRows(std::vector<uint32_t>* parents) : parents_(parents) {}
