@@ -70,7 +70,7 @@ void EventLoop::Run() {
       }
       lock.unlock();
       work();
-      work = nullptr;  // before the next wait: destructors of what it captured may call Post
+      work = nullptr;  // without the lock: destructors of what it captured may call Post
       lock.lock();
     } else if (stopping_) {
       timers_.clear();
