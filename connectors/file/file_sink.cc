@@ -21,7 +21,8 @@ namespace {
 constexpr char kRollSize[] = "roll_size";
 constexpr char kRollInterval[] = "roll_interval";
 
-// What the disk refuses now it may take later, in another file; what to do where people must act.
+// An error that a disk may not repeat, in another file, becomes UNAVAILABLE; an error that a person
+// must mend says how.
 absl::Status ForPeople(const absl::Status& status) {
   if (absl::IsInternal(status)) {
     return absl::UnavailableError(status.message());
@@ -95,7 +96,7 @@ class FileWriter : public SinkWriter {
         return marker_;
       }
       addition.close = finish_;
-      // Copied, so that a commit that fails can be tried again.
+      // The lines are copied, so that a failed commit can be tried again.
       for (auto held = held_.begin(); held != held_.end() && held->first <= through; ++held) {
         if (lines.empty()) {
           addition.begin_us = held->second.time_us;
@@ -149,7 +150,7 @@ class FileWriter : public SinkWriter {
   }
 
  private:
-  // What would not be read from the file as it was written.
+  // Refuses a value that would not be read back as it was written.
   absl::Status CheckLine(std::string_view value) const {
     const char* what = value.data() == nullptr                      ? "is NULL"
                        : value.find('\n') != std::string_view::npos ? "holds a line end"
@@ -167,7 +168,7 @@ class FileWriter : public SinkWriter {
     HeldBytes memory;
   };
 
-  // What other threads may ask for while files_ is at work. REQUIRES: mutex_ held.
+  // Copies what other threads may ask for while files_ is in use. REQUIRES: mutex_ held.
   void Remember() {
     committed_ = files_.marker().batch;
     marker_ = files_.marker().ToString();
@@ -186,7 +187,7 @@ class FileWriter : public SinkWriter {
   int64_t held_bytes_ = 0;
   bool finish_ = false;
   BatchId committed_;
-  std::string marker_;  // as the claim or the last Commit made it
+  std::string marker_;  // as of the claim or the last Commit
   int64_t wake_at_us_ = 0;
   bool hides_rows_ = false;
 };
@@ -208,7 +209,8 @@ class FileSinkConnector : public SinkConnector {
     return format->ValidateSink(sink);
   }
 
-  // Also of what the directory's permissions do not tell: quotas, file systems that are read-only.
+  // Writes a file, which also finds what the directory's permissions do not tell: quotas, read-only
+  // file systems.
   absl::Status Probe(const proto::Sink& sink, absl::Duration) const override {
     const std::string path = OptionOr(sink.options(), "path", "");
     RETURN_IF_ERROR(formats_->access().CheckFile(path));
@@ -265,7 +267,8 @@ class FileSinkConnector : public SinkConnector {
     return interval;
   }
 
-  // Lines of another format, of other columns, or under another header do not go into one file.
+  // Describes the lines: lines of another format, with other columns or under another header may
+  // not share a file.
   static std::string ShapeOf(const proto::Sink& sink) {
     std::map<std::string, std::string> options(sink.options().begin(), sink.options().end());
     for (const char* name : {"path", kRollSize, kRollInterval}) {

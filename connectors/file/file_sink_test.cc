@@ -1,5 +1,5 @@
-// What is particular to the file sink, one behaviour a test. file_sink_model_test.cc looks for what
-// these have forgotten.
+// Behaviour that only the file sink has, one per test. file_sink_model_test.cc looks for cases that
+// are missing here.
 #include <gmock/gmock.h>
 
 #include <cstdlib>
@@ -351,7 +351,7 @@ TEST_F(RealFileSinkTest, WritesThroughEpochsWithAZombie) {
   std::unique_ptr<SinkWriter> zombie;
   for (int64_t batch = 1; batch <= 40; ++batch) {
     auto writer = *Open(files_, sink, batch, marker);
-    if (zombie != nullptr && batch < 40) {  // what one leaves behind, the next claim clears away
+    if (zombie != nullptr && batch < 40) {  // the next claim removes what a zombie leaves behind
       ASSERT_TRUE(Write(zombie.get(), batch, {"from the grave"}).ok());
       ASSERT_TRUE(zombie->Commit(BatchId(batch), absl::InfiniteFuture()).ok());
       ASSERT_TRUE(zombie->Settle(BatchId(batch - 1), absl::InfiniteFuture()).ok());

@@ -1,5 +1,5 @@
-// Encoded batches of a sink shard between Write and the commit. Thread-safe: batches are added
-// while earlier ones are committed; a batch that Upto has returned does not move until it is
+// Holds encoded batches of a sink shard between Write and the commit. Thread-safe: batches are
+// added while earlier ones are committed; a batch that Upto has returned does not move until it is
 // dropped.
 #ifndef MILLRACE_CONNECTORS_KAFKA_HELD_BATCHES_H_
 #define MILLRACE_CONNECTORS_KAFKA_HELD_BATCHES_H_
@@ -24,7 +24,7 @@ struct HeldBatch {
   int64_t time_us = 0;
   HeldBytes memory;
   std::vector<KafkaRecord> records;
-  std::vector<TextOwner> owners;  // of what the records' views show
+  std::vector<TextOwner> owners;  // own the memory that the records' views point into
 };
 
 class HeldBatches {
@@ -35,7 +35,7 @@ class HeldBatches {
   absl::Status Add(BatchId batch, int64_t time_us, KafkaRecordEncoder::Encoded encoded,
                    int64_t bytes, std::string_view holder);
 
-  // Those up to `through` that have records, in order.
+  // The batches up to `through` that have records, in order.
   std::vector<const HeldBatch*> Upto(BatchId through) const;
   void DropUpto(BatchId through);
 

@@ -110,12 +110,13 @@ TEST(MockKafkaCluster, CarriesLinesFromTheSteadyProducerToTheSource) {
   }
   EXPECT_EQ(static_cast<int64_t>(lines.size()), produced);
   EXPECT_EQ(lines.count("line 0"), 1u);
-  // The driver reports progress to the group, also here.
+  // The driver reports progress to the group with the mock, too.
   EXPECT_TRUE(
       enumerator->PublishOffsets({{(*ends)[0].partition, (*ends)[0].stable_end}}, kTimeout).ok());
 }
 
-// No oracle of transactions, which the mock only plays: but a sink must be able to work with it.
+// The mock only pretends to have transactions, so this proves nothing about them; but a sink must
+// work with it.
 TEST(MockKafkaCluster, TakesWhatTheSinkWrites) {
   auto cluster = StartMockKafkaCluster();
   ASSERT_TRUE(cluster.ok()) << cluster.status();
@@ -149,7 +150,7 @@ TEST(MockKafkaCluster, TakesWhatTheSinkWrites) {
   EXPECT_EQ(lines, (std::vector<std::string>{"line 1", "line 2"}));
 }
 
-// Of clocks there is the driver's alone: the executor's may be days off.
+// Only the driver's clock matters: the executor's may be days off.
 TEST(MockKafkaCluster, MarkersAreRenewedByBatchTime) {
   constexpr int64_t kHourUs = 3'600'000'000;
   auto cluster = StartMockKafkaCluster();

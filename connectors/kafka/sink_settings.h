@@ -1,4 +1,4 @@
-// The options of a Kafka sink table that are the sink's own. Pure functions.
+// The options of a Kafka sink table that belong to the sink. Pure functions.
 #ifndef MILLRACE_CONNECTORS_KAFKA_SINK_SETTINGS_H_
 #define MILLRACE_CONNECTORS_KAFKA_SINK_SETTINGS_H_
 
@@ -12,13 +12,14 @@
 
 namespace millrace {
 
-// Of the option marker_topic.
+// The default of the option marker_topic.
 constexpr char kDefaultKafkaMarkerTopic[] = "millrace-markers";
 
-// What a claim does about batches in doubt when the broker has expired the shard's marker.
+// What a claim does when the broker has expired the shard's marker, about batches that may or may
+// not be committed.
 enum class OnLostMarker {
   kFail,
-  kWritten,     // they are in the topic: leave them out
+  kWritten,     // they are in the topic: do not write them again
   kNotWritten,  // they are not: write them
 };
 
@@ -32,7 +33,7 @@ struct KafkaSinkSettings {
   absl::Duration transaction_timeout;
 };
 
-// Names of the options read here that are no properties of librdkafka.
+// The names of the options that are read here and are no properties of librdkafka.
 std::vector<std::string> KafkaSinkOptionNames();
 
 // INVALID_ARGUMENT names the option and what it may hold.

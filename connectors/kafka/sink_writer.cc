@@ -26,18 +26,18 @@ constexpr absl::Duration kClaimTimeout = absl::Seconds(30);
 constexpr absl::Duration kOpenPatience = absl::Seconds(10);
 constexpr absl::Duration kOpenPause = absl::Milliseconds(100);
 constexpr absl::Duration kAbortTimeout = absl::Seconds(5);
-// Of batch time. Well below any sensible offsets.retention.minutes, so that no marker of a running
+// In batch time. Well below any sensible offsets.retention.minutes, so that no marker of a running
 // job expires.
 constexpr absl::Duration kRenewal = absl::Hours(1);
-constexpr int kAttempts = 3;  // at one Commit, where time is left
+constexpr int kAttempts = 3;  // per Commit, while there is time
 
-// One transaction under way, as far as it has come. Commit goes on with it when it is called again.
+// One transaction in progress, and how far it has come. The next call of Commit continues it.
 struct Round {
   BatchId through;
-  int64_t time_us = 0;  // of the last batch in it
+  int64_t time_us = 0;  // batch time of its last batch
   std::vector<const HeldBatch*> batches;
-  size_t batch = 0;   // the next one to hand over
-  size_t record = 0;  // the next one in it
+  size_t batch = 0;   // index of the next batch to produce
+  size_t record = 0;  // index of its next record
   bool begun = false;
   bool last_marker_seen = false;
   bool marker_sent = false;
@@ -53,7 +53,8 @@ class KafkaSinkWriter : public SinkWriter {
         encoder_(std::move(encoder)),
         held_(context_.memory) {}
 
-  // What CreateWriter does: afterwards no writer of a lower epoch can make anything visible.
+  // Claims the shard, for CreateWriter: afterwards no writer of a lower epoch can make anything
+  // visible.
   absl::Status Claim(absl::Time deadline) {
     RETURN_IF_ERROR(OpenProducer(deadline));
     std::optional<KafkaSinkMarker> found;
@@ -79,7 +80,7 @@ class KafkaSinkWriter : public SinkWriter {
 
   absl::Status Write(BatchId batch, int64_t batch_time_us, const Batch& rows) override {
     if (batch <= committed()) {
-      return absl::OkStatus();  // run again although it is out
+      return absl::OkStatus();  // the batch is run again, and committed already
     }
     ASSIGN_OR_RETURN(KafkaRecordEncoder::Encoded encoded, encoder_->Encode(rows));
     int64_t bytes = 0;
@@ -142,8 +143,8 @@ class KafkaSinkWriter : public SinkWriter {
     return {.incarnation = context_.incarnation, .epoch = context_.epoch, .batch = batch};
   }
 
-  // One that does not get on, as may happen to a client that was made while the broker started, is
-  // followed by another.
+  // A producer that makes no progress, as may happen to a client that was made while the broker
+  // started, is replaced by another.
   absl::Status OpenProducer(absl::Time deadline) {
     while (true) {
       ASSIGN_OR_RETURN(
@@ -156,7 +157,7 @@ class KafkaSinkWriter : public SinkWriter {
     }
   }
 
-  // All batches up to `batch` are out, and a marker that says so.
+  // Notes that all batches up to `batch` are committed, with a marker that says so.
   void SetCommitted(BatchId batch, int64_t time_us) {
     std::lock_guard<std::mutex> lock(mutex_);
     committed_ = std::max(committed_, batch);
@@ -170,7 +171,7 @@ class KafkaSinkWriter : public SinkWriter {
     if (producer_ == nullptr) {
       RETURN_IF_ERROR(Reopen(deadline));
     }
-    if (round_.has_value()) {  // of an earlier call, and maybe not as far as this one
+    if (round_.has_value()) {  // the round of an earlier call, which may end before `through`
       RETURN_IF_ERROR(RunRound(deadline));
     }
     StartRound(through);
@@ -183,10 +184,10 @@ class KafkaSinkWriter : public SinkWriter {
     return absl::OkStatus();
   }
 
-  // No rows and no marker to renew: no round.
+  // Makes no round if there are no rows and no marker to renew.
   void StartRound(BatchId through) {
     const BatchId out = committed();
-    held_.DropUpto(out);  // written by a call that was over before its answer came
+    held_.DropUpto(out);  // written by a call that ended before its answer came
     if (through <= out) {
       return;
     }
@@ -234,11 +235,12 @@ class KafkaSinkWriter : public SinkWriter {
     return absl::OkStatus();
   }
 
-  // Brokers up to Kafka 3.9 (KAFKA-17507) take a committed offset over into their cache some time
-  // after the transaction is over. The offset of the next transaction would replace one that still
-  // waits for that: were the next one aborted, the marker would be that of the transaction before,
-  // and the batches in between would be written twice. A stable read waits until nothing waits.
-  // Should the marker be lost nevertheless, the one that is sent now makes up for it.
+  // Waits until the last marker is visible. Brokers up to Kafka 3.9 (KAFKA-17507) put a committed
+  // offset into their cache only some time after its transaction has ended. The offset of the next
+  // transaction would replace one that is not in the cache yet; if that transaction were then
+  // aborted, the marker would be that of the transaction before, and the batches in between would
+  // be written twice. A stable read waits until no offset is pending. If the marker is lost
+  // nevertheless, the one that is sent now replaces it.
   absl::Status AwaitMarker(absl::Time deadline) {
     if (!settings_.exactly_once) {
       return absl::OkStatus();
@@ -253,7 +255,7 @@ class KafkaSinkWriter : public SinkWriter {
   absl::Status HandOver(absl::Time deadline) {
     for (; round_->batch < round_->batches.size(); ++round_->batch, round_->record = 0) {
       const HeldBatch& held = *round_->batches[round_->batch];
-      int32_t of_batch = -1;  // where records without a key go
+      int32_t of_batch = -1;  // the partition of records without a key
       for (; round_->record < held.records.size(); ++round_->record) {
         const KafkaRecord& record = held.records[round_->record];
         int32_t partition = record.partition;
@@ -269,16 +271,16 @@ class KafkaSinkWriter : public SinkWriter {
     return absl::OkStatus();
   }
 
-  // Not at random: a batch that is written again goes where it went.
+  // Not random: a batch that is written again goes to the same partition.
   absl::StatusOr<int32_t> PartitionOf(BatchId batch, absl::Time deadline) {
     ASSIGN_OR_RETURN(int32_t count, producer_->PartitionCount(deadline));
     return static_cast<int32_t>((context_.shard + static_cast<uint64_t>(batch.value())) %
                                 static_cast<uint64_t>(count));
   }
 
-  // After a failure nobody knows what became of the transaction: the next producer finds out. A
-  // producer that was fenced has no next one in this epoch; to take the shard back would stop the
-  // one who rightly has it.
+  // Gives up the round. After a failure nobody knows the outcome of the transaction; the next
+  // producer finds it out. A producer that was fenced gets no successor in this epoch: to take the
+  // shard back would stop its rightful owner.
   absl::Status GiveUpRound(absl::Status status, absl::Time deadline) {
     round_.reset();
     if (producer_ == nullptr) {
@@ -296,7 +298,7 @@ class KafkaSinkWriter : public SinkWriter {
     return status;
   }
 
-  // Why a producer was fenced: for a higher epoch, if that has left its marker already.
+  // Says why a producer was fenced: by a higher epoch, if that has left its marker already.
   absl::Status FencedBy(const absl::Status& status) {
     absl::StatusOr<std::optional<KafkaSinkMarker>> found =
         producer_->ReadMarker(absl::Now() + kAbortTimeout);
@@ -305,8 +307,8 @@ class KafkaSinkWriter : public SinkWriter {
                : status;
   }
 
-  // A new producer after one that failed. What the old one was at is out if the marker says so, and
-  // will never be if it does not: the new one has fenced it.
+  // Makes a new producer after one that failed. If the marker has the old one's batches, they are
+  // committed; if not, they never will be, since the new producer has fenced the old one.
   absl::Status Reopen(absl::Time deadline) {
     absl::Status opened = OpenProducer(deadline);
     if (opened.ok() && settings_.exactly_once) {
@@ -335,7 +337,7 @@ class KafkaSinkWriter : public SinkWriter {
     }
     MILLRACE_FAILPOINT("kafka_sink.doubt_resolved");
     if (found->batch > marked_) {
-      SetCommitted(found->batch, marked_at_us_);  // or later: then it is renewed too early
+      SetCommitted(found->batch, marked_at_us_);  // or later; then it is renewed too early
     }
     return absl::OkStatus();
   }
@@ -345,15 +347,16 @@ class KafkaSinkWriter : public SinkWriter {
   const KafkaSinkSettings settings_;
   std::unique_ptr<KafkaRecordEncoder> encoder_;  // Write's
 
-  mutable std::mutex mutex_;  // the first three are Commit's to change
+  mutable std::mutex mutex_;  // guards the next members; only Commit changes the first three
   BatchId committed_;
-  BatchId marked_;                    // by the marker: not what came without rows later
-  int64_t marked_at_us_ = 0;          // in batch time, as all that comes and goes with it
-  std::map<BatchId, int64_t> noted_;  // times of batches without rows; NoteBatch's to add
+  BatchId marked_;            // the batch in the marker, without later batches that had no rows
+  int64_t marked_at_us_ = 0;  // in batch time, like all times of markers
+  std::map<BatchId, int64_t> noted_;  // times of batches without rows, added by NoteBatch
 
   HeldBatches held_;
 
-  // Commit's alone. The producer goes before the batches: librdkafka points into their records.
+  // Used by Commit only. The producer is destroyed before the batches, since librdkafka points into
+  // their records.
   absl::Status superseded_;  // not OK: this epoch writes no more
   std::optional<Round> round_;
   std::unique_ptr<KafkaSinkProducer> producer_;
