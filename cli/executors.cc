@@ -14,7 +14,7 @@
 namespace millrace {
 namespace {
 
-// "until 2026-01-31 12:00:00 by job words: why; …"; empty for one that gets work.
+// "until 2026-01-31 12:00:00 by job words: why; …"; empty for an executor that gets work.
 std::string LeftOut(const proto::ExecutorsResponse::Executor& executor) {
   std::vector<std::string> reasons;
   for (const auto& one : executor.left_out()) {

@@ -18,8 +18,8 @@ namespace fs = std::filesystem;
 constexpr std::string_view kWildcards = "*?[";
 constexpr std::string_view kFileUrl = "file://";
 
-// Where `path` leads once links and ".." are followed; nothing when that cannot be told, as behind
-// a link to what does not exist.
+// The path after links and ".." are followed; nothing if that cannot be told, as behind a link to
+// something that does not exist.
 std::optional<fs::path> Resolve(const fs::path& path) {
   std::error_code error;
   const fs::path absolute = fs::absolute(path, error);
@@ -54,9 +54,9 @@ bool IsBelowOneOf(const std::vector<std::string>& roots, const fs::path& path) {
          });
 }
 
-// The directory that all matches of a pattern lie in, whatever it matches; nothing when ".." behind
-// a wildcard, or dots that backslashes hide, could lead out of it. A path without wildcards is
-// itself.
+// The directory in which all matches of a pattern lie, whatever it matches; nothing if ".." behind
+// a wildcard, or dots that backslashes hide, could lead out of it. For a path without wildcards,
+// the path itself.
 std::optional<fs::path> FixedPart(const fs::path& pattern) {
   if (pattern.native().find_first_of(kWildcards) != std::string::npos &&
       pattern.native().find('\\') != std::string::npos) {
@@ -80,8 +80,8 @@ std::string Listed(const std::vector<std::string>& names) {
   return names.empty() ? "none is allowed" : absl::StrCat("allowed: ", absl::StrJoin(names, ", "));
 }
 
-// The secrets that a text refers to, "env:NAME" or "file:PATH"; as connectors/secrets.cc finds
-// them.
+// The secrets that a text refers to, "env:NAME" or "file:PATH": those that connectors/secrets.cc
+// would resolve.
 std::vector<std::string_view> References(std::string_view text) {
   std::vector<std::string_view> references;
   while (true) {

@@ -1,6 +1,6 @@
-// What scripts may reach on this machine: files below roots that the operator has named, and
-// secrets that he has named. A process that runs what its own user typed (`millrace run`) confines
-// nothing; one that takes scripts from the network admits nothing that is not named.
+// What scripts may reach on this machine: files below roots, and secrets, that the operator has
+// named. A process that runs only its own user's scripts (`millrace run`) restricts nothing; one
+// that takes scripts from the network allows only what is named.
 //
 // Immutable, so safe from any thread. Reads the file system: symbolic links and ".." are followed
 // before a path is judged.
@@ -18,27 +18,28 @@ namespace millrace {
 
 class AccessPolicy {
  public:
-  // Confines nothing.
+  // Restricts nothing.
   AccessPolicy() = default;
 
-  // `paths`: files or directories, with all below them. `secrets`: env:NAME, where a NAME may end
-  // in
-  // *, or file:PATH, a file or all below a directory. INVALID_ARGUMENT names an entry of another
-  // form. `process` is who refuses, in messages: the command that takes --allow-path.
+  // `paths`: files, or directories with all that is below them. `secrets`: env:NAME, where NAME may
+  // end in *, or file:PATH, a file or all that is below a directory. INVALID_ARGUMENT names an
+  // entry of another form. `process`: the command that refuses, and takes --allow-path, for
+  // messages.
   static absl::StatusOr<AccessPolicy> Confined(std::string process, std::vector<std::string> paths,
                                                std::vector<std::string> secrets);
 
   bool confined() const { return confined_; }
 
-  // OK when `path` lies below a root: a file, a directory, a pattern (what is before its first
-  // wildcard counts, and ".." behind one is refused) or a file:// URL. Need not exist.
+  // OK when `path` lies below a root. It may be a file, a directory, a pattern (the part before its
+  // first wildcard counts, and ".." behind one is refused) or a file:// URL, and need not exist.
   // PERMISSION_DENIED names the path and how to allow it.
   absl::Status CheckPath(std::string_view path) const;
 
   // The same for one file that was found, whose name is no pattern.
   absl::Status CheckFile(std::string_view path) const;
 
-  // OK when every reference ${env:NAME} and ${file:PATH} in `text` is one that is named.
+  // OK when the operator has named every secret that `text` refers to by ${env:NAME} or
+  // ${file:PATH}.
   absl::Status CheckSecrets(std::string_view text) const;
 
  private:

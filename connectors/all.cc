@@ -27,7 +27,7 @@ std::unique_ptr<ConnectorRegistry> BuiltInConnectors(AccessPolicy access) {
   registry->AddSink("memory", NewMemorySinkConnector());
   registry->AddSink("print", NewPrintSinkConnector());
 
-  // Connectors that carry bytes look formats up in the registry they live in.
+  // Connectors that carry bytes look up formats in the registry that they are in.
   registry->AddSource("file", NewFileSourceConnector(registry.get()));
   registry->AddSink("file", NewFileSinkConnector(registry.get()));
   registry->AddSource("kafka", NewKafkaSourceConnector(registry.get()));

@@ -8,8 +8,8 @@
 
 namespace millrace {
 
-// Every call gives an independent registry. It must outlive what its connectors create. `access`:
-// what scripts may reach through them.
+// Each call returns an independent registry, which must outlive what its connectors create.
+// `access`: what scripts may reach through them.
 std::unique_ptr<ConnectorRegistry> BuiltInConnectors(AccessPolicy access = AccessPolicy());
 
 }  // namespace millrace

@@ -97,7 +97,7 @@ TEST(RecordHash, SeesEveryPartOfARecord) {
                                   hash(1, none, none), hash(1, "a", none)};
   std::sort(hashes.begin(), hashes.end());
   EXPECT_EQ(std::unique(hashes.begin(), hashes.end()), hashes.end());
-  // Order counts, although offsets never come out of order.
+  // The hash depends on order, although offsets never come out of order.
   RecordHash ab(0);
   ab.Add(1, none, "a");
   ab.Add(1, none, "b");

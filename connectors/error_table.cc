@@ -15,7 +15,7 @@ namespace {
 struct Description {
   ErrorColumn column;
   std::string name;
-  std::vector<SqlType> types;  // the usual one first
+  std::vector<SqlType> types;  // allowed types, the usual one first
 };
 
 const std::vector<Description>& Descriptions() {

@@ -1,5 +1,6 @@
-// The table that a source's on_error = 'table:NAME' names: the columns it may have, by name. A row
-// of it is a record that could not be decoded, or that an expression failed on. Pure functions.
+// The table that a source's on_error = 'table:NAME' names: the columns that it may have, by name.
+// Each of its rows is a record that could not be decoded, or for which an expression failed. Pure
+// functions.
 #ifndef MILLRACE_CONNECTORS_ERROR_TABLE_H_
 #define MILLRACE_CONNECTORS_ERROR_TABLE_H_
 
@@ -23,8 +24,8 @@ enum class ErrorColumn {
 
 std::optional<ErrorColumn> FindErrorColumn(std::string_view name);
 
-// INVALID_ARGUMENT, listing what is allowed, unless every column of the table is one of them and of
-// its type, and rows of it only add up.
+// OK if every column of the table is one of these and of its type, and the table only takes
+// inserts. Otherwise INVALID_ARGUMENT, which lists what is allowed.
 absl::Status CheckErrorTable(const proto::Sink& table);
 
 }  // namespace millrace

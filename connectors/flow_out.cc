@@ -10,9 +10,10 @@
 namespace millrace {
 namespace {
 
-// Where memory is scarce, less than this does not help.
+// If memory is scarce, to pass on less than this would not help.
 constexpr int64_t kWorthwhileBytes = 16 << 10;
-// Of a commit, with a broker that is slow. The thread that waits is one that other jobs want.
+// How long to wait for a commit, which a slow broker delays. Not longer, because other jobs want
+// the thread that waits.
 constexpr absl::Duration kPatience = absl::Seconds(10);
 constexpr absl::Duration kPause = absl::Milliseconds(2);
 

@@ -1,14 +1,14 @@
-// When rows leave a writer's memory before their commit: for a place that hides them until then, an
-// open transaction or a file behind its committed length. A writer holds rows as long as that is
-// little, since what has left cannot be written a second time: a place that breaks then costs the
-// epoch. Only rows of the writer's first batch that is not committed may leave, for every commit
-// that can come covers that batch. Rows of later ones stay, and where memory has no room for them,
-// Write waits until their batch is the first.
+// Decides when rows leave a writer's memory before their commit. They leave for a place that hides
+// them until then: an open transaction, or a file behind its committed length. A writer holds its
+// rows as long as they are few, because rows that have left cannot be written a second time: if the
+// place breaks, that costs the epoch. Only rows of the writer's first batch that is not committed
+// may leave, since every commit that can come covers that batch. Rows of later batches stay; if
+// memory has no room for them, Write waits until their batch is the first.
 //
-// That wait ends by itself: a batch begins when everybody has prepared the one before, so the
-// commit that is waited for needs the journal and threads of its own, and nothing of the batch that
-// waits. Should it not come in time, Write fails as it does where nothing can leave: the batch is
-// withdrawn and planned anew, smaller and alone. Thread-safe.
+// That wait ends by itself. A batch begins when everybody has prepared the one before, so the
+// commit that Write waits for needs only the journal and threads of its own, and nothing of the
+// batch that waits. If the commit does not come in time, Write fails as it does where nothing can
+// leave: the batch is withdrawn and planned anew, smaller and alone. Thread-safe.
 #ifndef MILLRACE_CONNECTORS_FLOW_OUT_H_
 #define MILLRACE_CONNECTORS_FLOW_OUT_H_
 
@@ -27,7 +27,7 @@ namespace millrace {
 
 // The option of sinks whose rows may leave.
 inline constexpr char kMaxHeldOption[] = "max_held";
-// Its value in bytes, 16 MiB without it.
+// The option's value in bytes; 16 MiB if it is not set.
 absl::StatusOr<int64_t> MaxHeldBytes(const OptionMap& options);
 
 class FlowOut {
@@ -35,7 +35,7 @@ class FlowOut {
   FlowOut(const SinkContext& context, int64_t max_held_bytes)
       : memory_(context.memory), ended_(context.ended), max_held_bytes_(max_held_bytes) {}
 
-  // Whether a writer that holds so much lets it leave as soon as it may.
+  // Whether a writer that holds this many bytes is to pass them on as soon as it may.
   bool Wanted(int64_t held_bytes) const;
 
   // Waits until `is_first` says that the batch is the writer's first one. False when that takes too

@@ -1,6 +1,6 @@
-// Formats turn record payloads into columns and back; connectors that carry bytes (kafka, file) use
-// them. Decoding is columnar: many payloads in, one batch out, text as views into the payloads
-// where the format allows.
+// Formats turn record payloads into columns and back, for connectors that carry bytes (kafka,
+// file). Decoding is columnar: many payloads in, one batch out, with text as views into the
+// payloads where the format allows that.
 #ifndef MILLRACE_CONNECTORS_FORMAT_H_
 #define MILLRACE_CONNECTORS_FORMAT_H_
 
@@ -27,13 +27,13 @@ struct PayloadSpan {
   TextOwner owner;  // keeps the payloads alive; every text column made from them must hold it
 };
 
-// Per task, one thread at a time.
+// One per task; used by one thread at a time.
 class FormatDecoder {
  public:
   virtual ~FormatDecoder() = default;
-  // One column per Source.columns entry with declared ≥ 0 (in that order), each of payloads.count
-  // rows. A record that cannot be decoded adds a row error saying why (the caller adds topic,
-  // partition and offset).
+  // Returns a column of payloads.count rows for each entry of Source.columns with declared ≥ 0, in
+  // that order. A record that cannot be decoded adds a row error with the reason; the caller adds
+  // topic, partition and offset.
   virtual absl::StatusOr<std::vector<ColumnPtr>> Decode(const PayloadSpan& payloads,
                                                         RowErrors* errors) = 0;
 };
@@ -48,7 +48,7 @@ struct EncodedRecords {
   std::vector<TextOwner> owners;
 };
 
-// Per writer, one thread at a time.
+// One per writer; used by one thread at a time.
 class FormatEncoder {
  public:
   virtual ~FormatEncoder() = default;
@@ -62,7 +62,7 @@ class Format {
  public:
   virtual ~Format() = default;
   virtual const std::string& name() const = 0;
-  // Option names the format understands, for the connectors' lists of allowed ones.
+  // The names of the format's options, for the connectors' lists of allowed ones.
   virtual std::vector<std::string> Options() const = 0;
   virtual absl::Status ValidateSource(const proto::Source& source) const = 0;
   virtual absl::Status ValidateSink(const proto::Sink& sink) const = 0;

@@ -1,5 +1,5 @@
-// Bytes of rows that sink writers hold until commit: those of a job on an executor against those
-// of the whole executor, which has one bound for all its jobs (a part of --memory). Thread-safe.
+// Counts the bytes of rows that sink writers hold until commit, for a job on an executor and for
+// the whole executor, which has one limit for all its jobs (a part of --memory). Thread-safe.
 #ifndef MILLRACE_CONNECTORS_HELD_MEMORY_H_
 #define MILLRACE_CONNECTORS_HELD_MEMORY_H_
 
@@ -17,15 +17,15 @@ namespace millrace {
 class HeldMemory {
  public:
   explicit HeldMemory(int64_t limit_bytes) : limit_bytes_(limit_bytes), executor_(nullptr) {}
-  // A job's part of `executor`, which outlives it and has the bound.
+  // The part of one job. `executor` has the limit and outlives this object.
   explicit HeldMemory(HeldMemory* executor)
       : limit_bytes_(executor->limit_bytes_), executor_(executor) {}
   HeldMemory(const HeldMemory&) = delete;
   HeldMemory& operator=(const HeldMemory&) = delete;
 
-  // Takes nothing when the bound would be passed. Of kind kTooLarge (failure_kind.h) when it is the
-  // job itself that needs too much, of kind kEnvironment when other jobs hold what is missing.
-  // `holder` begins the message: "the writer of topic t".
+  // Takes `bytes`, or nothing if that would exceed the limit. Then the error is of kind kTooLarge
+  // (failure_kind.h) if the job itself needs too much, and of kind kEnvironment if other jobs hold
+  // the missing memory. `holder` begins the message: "the writer of topic t".
   absl::Status Take(int64_t bytes, std::string_view holder);
   void Return(int64_t bytes);
 
@@ -40,12 +40,12 @@ class HeldMemory {
   bool TryAdd(int64_t bytes);
 
   const int64_t limit_bytes_;
-  HeldMemory* const executor_;  // null: this is it
+  HeldMemory* const executor_;  // null: this object is the executor's
   std::atomic<int64_t> bytes_ = 0;
 };
 
-// What one holder, such as a batch of a writer, has taken; given back at its end.
-// Thread-compatible.
+// The bytes that one holder, such as a batch of a writer, has taken; given back when the object is
+// destroyed. Thread-compatible.
 class HeldBytes {
  public:
   HeldBytes() = default;
@@ -62,7 +62,7 @@ class HeldBytes {
     }
   }
 
-  // As HeldMemory::Take. REQUIRES: `memory` is the same each time.
+  // Does what HeldMemory::Take does. REQUIRES: `memory` is the same each time.
   absl::Status Add(const std::shared_ptr<HeldMemory>& memory, int64_t bytes,
                    std::string_view holder) {
     RETURN_IF_ERROR(memory->Take(bytes, holder));
@@ -71,7 +71,7 @@ class HeldBytes {
     return absl::OkStatus();
   }
 
-  // Takes over what `other` has taken of the same memory.
+  // Takes over the bytes that `other` has taken of the same memory.
   void Join(HeldBytes other) {
     memory_ = other.memory_;
     bytes_ += std::exchange(other.bytes_, 0);

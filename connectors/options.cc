@@ -13,7 +13,7 @@
 namespace millrace {
 namespace {
 
-// Read by the engine, whatever the connector.
+// Options that the engine reads, whatever the connector.
 const char* const kEngineOptions[] = {"connector", "format",    "on_error",
                                       "late",      "watermark", "emit"};
 

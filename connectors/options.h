@@ -1,5 +1,5 @@
-// A table's WITH options as connectors and formats read them. Every error names the option, what it
-// holds and what it may hold. Pure functions.
+// Helpers with which connectors and formats read a table's WITH options. Every error names the
+// option, its value, and the values that it may have. Pure functions.
 #ifndef MILLRACE_CONNECTORS_OPTIONS_H_
 #define MILLRACE_CONNECTORS_OPTIONS_H_
 
@@ -18,8 +18,8 @@ namespace millrace {
 
 using OptionMap = google::protobuf::Map<std::string, std::string>;
 
-// Candidates that `name` may have been meant as, best first, at most `limit`: small edit distance,
-// or one contains the other.
+// The candidates that `name` may have been meant to be, best first, at most `limit`: those at a
+// small edit distance, or where one contains the other.
 std::vector<std::string> NearNames(std::string_view name,
                                    const std::vector<std::string>& candidates, size_t limit = 3);
 
@@ -38,17 +38,18 @@ absl::StatusOr<int64_t> IntOption(const OptionMap& options, std::string_view nam
 absl::StatusOr<double> DoubleOption(const OptionMap& options, std::string_view name,
                                     double fallback, double min, double max);
 absl::StatusOr<bool> BoolOption(const OptionMap& options, std::string_view name, bool fallback);
-// One of `allowed`.
+// The option's value, which must be one of `allowed`.
 absl::StatusOr<std::string> ChoiceOption(const OptionMap& options, std::string_view name,
                                          std::string_view fallback,
                                          const std::vector<std::string>& allowed);
 
 using MetadataColumnList = std::vector<std::pair<std::string, SqlType>>;
 
-// Every column a job reads is a declared one with its declared type, or one of `metadata`.
+// Checks that every column that a job reads is a declared one with its declared type, or one of
+// `metadata`.
 absl::Status CheckSourceColumns(const proto::Source& source, const MetadataColumnList& metadata);
 
-// INVALID_ARGUMENT unless `mode` and key columns of a sink fit what the connector accepts.
+// INVALID_ARGUMENT unless the connector accepts the sink's `mode` and key columns.
 absl::Status CheckSinkMode(const proto::Sink& sink, std::string_view connector, bool accepts_upsert,
                            bool accepts_changes);
 

@@ -1,5 +1,5 @@
-// The gate that a plan passes where it enters a process: at a driver when its script is submitted,
-// at an executor when its epoch begins.
+// Checks what a plan wants to reach, where it enters a process: at a driver when its script is
+// submitted, at an executor when its epoch begins.
 #ifndef MILLRACE_CONNECTORS_PLAN_ACCESS_H_
 #define MILLRACE_CONNECTORS_PLAN_ACCESS_H_
 
@@ -10,7 +10,7 @@
 namespace millrace {
 
 // PERMISSION_DENIED names the table whose path or secret the policy does not allow. What is found
-// later, as files of a pattern, the connectors check when they open it.
+// only later, such as files that match a pattern, connectors check when they open it.
 absl::Status CheckPlanAccess(const AccessPolicy& access, const proto::JobPlan& plan);
 
 }  // namespace millrace

@@ -1,7 +1,7 @@
-// The hash of a split's input: tells whether a replayed range holds the records it held the first
-// time. A fold over the records, so that it does not depend on how they were cut into chunks; XXH3
-// of each record is independent of its predecessor, only a multiply and a rotation are chained
-// (about 10 ns per 90-byte record). Thread-compatible.
+// The hash of a split's input: tells whether a replayed range has the same records as the first
+// time. It folds over the records, so it does not depend on how they were cut into chunks. The XXH3
+// of a record does not depend on the record before; only a multiplication and a rotation are
+// chained (about 10 ns per 90-byte record). Thread-compatible.
 #ifndef MILLRACE_CONNECTORS_RECORD_HASH_H_
 #define MILLRACE_CONNECTORS_RECORD_HASH_H_
 
@@ -15,7 +15,7 @@ namespace millrace {
 
 class RecordHash {
  public:
-  // Goes on from `seed`: 0, or the value() after the records before.
+  // Starts from `seed`: 0, or the value() after the earlier records.
   explicit RecordHash(uint64_t seed) : state_(seed) {}
 
   // A null data() means that the record has no key or no value, which differs from an empty one.

@@ -9,7 +9,7 @@
 namespace millrace {
 namespace {
 
-// Where "#3" begins at the end of a name; npos if it has no such end.
+// The position of "#3" at the end of a name; npos if the name has no such end.
 size_t LifeNumberAt(const PartitionName& name) {
   const size_t mark = name.rfind('#');
   const bool numbered = mark != std::string::npos && mark > 0 && mark + 1 < name.size() &&

@@ -63,8 +63,8 @@ class Driver::Impl {
         std::make_unique<ClusterService>(&loop_, &executors_, jobs_.get(), options_.clock);
     jobs_service_ = std::make_unique<JobsService>(jobs_.get());
 
-    // A wrong address is known at once; nobody is answered there before this driver drives and
-    // knows its jobs.
+    // Takes the address at once, so that a wrong one is reported at once, but answers nobody there
+    // before this driver has the directory and knows its jobs.
     std::optional<HeldAddress> held;
     if (!options_.listen_address.empty()) {
       ASSIGN_OR_RETURN(HeldAddress address,
@@ -88,7 +88,7 @@ class Driver::Impl {
 
   absl::Status Drain(absl::Time deadline) { return jobs_->Drain(deadline); }
 
-  // What may call what decides the order: services call the registry, jobs call the loops, loops
+  // The order follows from who calls whom: services call the registry, jobs call the loops, loops
   // run jobs' work.
   void Shutdown() {
     if (std::exchange(down_, true)) {
@@ -156,7 +156,8 @@ class Driver::Impl {
     return absl::OkStatus();
   }
 
-  // A standby follows the journal meanwhile, so that it has nothing to catch up with.
+  // A standby follows the journal while it waits, so that it has little left to read when it takes
+  // over.
   absl::Status TakeDirectory(JournalFollower* follower) {
     DirectoryLeaseOptions lease;
     lease.files = FileSystem::Real();
@@ -183,7 +184,7 @@ class Driver::Impl {
     return absl::OkStatus();
   }
 
-  // Nothing that this driver says counts any more.
+  // Another driver has taken over: nothing that this one says counts any more.
   void OnLost(const absl::Status& why) {
     spdlog::error("{}", ToStd(why.message()));
     loop_.Post([this] { executors_.Retire(); });
@@ -194,7 +195,8 @@ class Driver::Impl {
 
   void KeepAnEyeOnExecutors() {
     executors_.CheckTimeouts(loop_.NowUs());
-    // While the directory does not answer, another driver may have it: executors should look.
+    // While the directory does not answer, another driver may have taken it over. This one then
+    // falls silent, so that executors look for the other.
     if (lease_ == nullptr || lease_->Fresh()) {
       executors_.SayAlive();
     }
@@ -214,7 +216,8 @@ class Driver::Impl {
   ExecutorDirectory executors_;
   JobContext context_;
   std::unique_ptr<DirectoryLease> lease_;
-  JournaledJobs journaled_;  // of the journal's thread once that is open and jobs_ has started
+  JournaledJobs
+      journaled_;  // belongs to the journal's thread once the journal is open and jobs_ has started
   std::unique_ptr<Journal> journal_;
   std::unique_ptr<JobRegistry> jobs_;
   std::unique_ptr<ClusterService> cluster_service_;

@@ -1,4 +1,4 @@
-// The driver as an object: plans jobs, keeps their journal, leads executors through epochs and
+// The driver as an object: it plans jobs, keeps their journal, leads executors through epochs and
 // batches, and serves the Jobs and Cluster services. `millrace-driver` is this class and flags;
 // `millrace run` has one in its own process and reaches it through InProcessChannel().
 //
@@ -33,20 +33,21 @@ struct DriverOptions {
   // Where the journal is kept, made if missing; one live driver per directory (docs/exactly-once.md
   // §6). Empty = in memory: jobs end with the process, and every submission says so in its notices.
   std::string directory;
-  // While another driver has the directory: true: Start waits until that one ends or is silent;
-  // false: ALREADY_EXISTS.
+  // What Start does while another driver has the directory. true: it waits until that driver ends
+  // or falls silent; false: it returns ALREADY_EXISTS.
   bool standby = false;
-  // A driver that has not been seen to live for so long is replaced by one that waits.
+  // A standby takes over from a driver that has shown no sign of life for this long.
   absl::Duration lease_time = absl::Milliseconds(1500);
-  // How much of the journal is kept that no driver needs any more, for people (millrace replay).
+  // How many bytes of the journal that no driver needs any more are kept for people (millrace
+  // replay).
   int64_t journal_kept_bytes = 128 << 20;
-  // How long who submits or cancels a job waits for the journal to take that.
+  // How long a client that submits or cancels a job waits for the journal.
   absl::Duration journal_timeout = absl::Seconds(30);
   // Ends the waiting of Start with CANCELLED.
   std::stop_token stop;
-  // Told once when another driver has taken over the directory. From then on nothing is
-  // acknowledged and nobody is served; all that is left to do is to end. From a thread of the
-  // driver: it must not be shut down in it.
+  // Called once when another driver has taken over the directory. From then on this driver
+  // acknowledges nothing and serves nobody; all that is left to do is to end. Runs on a thread of
+  // the driver, so it must not shut the driver down.
   std::function<void(const absl::Status& why)> on_lost;
   // host:port of the Prometheus /metrics page; port 0 = a free one. Empty = none.
   std::string metrics_address;
@@ -54,22 +55,21 @@ struct DriverOptions {
   // What the journal in memory begins with, when there is no directory; `resume_jobs` takes it up.
   std::vector<proto::JournalRecord> initial_records;
 
-  // How often executors and driver say that they live, and after how long a silence they give each
-  // other up.
+  // How often executors and driver say that they live, and after which silence each gives the other
+  // up.
   absl::Duration heartbeat_interval = absl::Milliseconds(500);
   absl::Duration heartbeat_timeout = absl::Seconds(2);
 
-  // Jobs that the journal knows as interrupted start again by themselves (a cluster's driver);
-  // false: they wait until they are submitted again by name (`millrace run`).
+  // true: jobs that the journal knows as interrupted start again by themselves (a cluster's
+  // driver); false: they wait until they are submitted again by name (`millrace run`).
   bool resume_jobs = true;
 
-  // Bound per job for committed rows kept for Jobs.Results, and for the rows of batches not
-  // committed yet.
+  // Limit per job for the committed rows that are kept for Jobs.Results, and for the rows of
+  // batches that are not committed yet.
   int64_t results_buffer_bytes = 64 << 20;
-  // A job stops planning while a follower of Jobs.Results has not taken what the buffer holds, so
-  // that it sees every batch
-  // (`millrace run`, whose follower is the terminal); false: a slow follower misses batches instead
-  // of slowing the job.
+  // true: a job stops planning while a follower of Jobs.Results has not taken what the buffer
+  // holds, so that the follower sees every batch (`millrace run`, whose follower is the terminal).
+  // false: a slow follower misses batches and does not slow the job down.
   bool hold_for_followers = false;
 
   // REQUIRED; not owned, outlive the driver.
@@ -80,12 +80,12 @@ struct DriverOptions {
 
 class Driver {
  public:
-  // Holds the addresses, waits for the directory as told, reads the journal and serves. Errors name
-  // the address in use, the driver that holds the directory, or the journal file and offset that
-  // cannot be read.
+  // Takes the addresses, waits for the directory as `standby` says, reads the journal and serves.
+  // Errors name the address in use, the driver that holds the directory, or the journal file and
+  // offset that cannot be read.
   static absl::StatusOr<std::unique_ptr<Driver>> Start(DriverOptions options);
 
-  // As Shutdown().
+  // Does what Shutdown() does.
   ~Driver();
 
   Driver(const Driver&) = delete;
@@ -98,9 +98,10 @@ class Driver {
   // Reaches this driver's services without a socket. Valid until Shutdown.
   std::shared_ptr<grpc::Channel> InProcessChannel();
 
-  // Brings every job to a batch boundary: what runs is committed, nothing new is planned. The jobs
-  // stay resumable and are not ended in the journal. DEADLINE_EXCEEDED names the jobs that did not
-  // get there by `deadline`; calling Shutdown then is safe, their last batch will be run again.
+  // Brings every job to a batch boundary: running batches are committed, new ones are not planned.
+  // Jobs stay resumable and are not ended in the journal. DEADLINE_EXCEEDED names the jobs that did
+  // not get there by `deadline`; it is then safe to call Shutdown, and their last batch will be run
+  // again.
   absl::Status Drain(absl::Time deadline);
 
   // Stops serving, ends all threads at once and leaves the directory to the next driver.

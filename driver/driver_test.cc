@@ -75,7 +75,7 @@ class DriverTest : public ::testing::Test {
     StartDriver(std::move(options));
   }
 
-  // Registered when it is returned.
+  // Returns an executor that is registered.
   std::unique_ptr<FakeExecutor> NewExecutor(const std::string& name) {
     auto executor = std::make_unique<FakeExecutor>(driver_->InProcessChannel(), name);
     Until(absl::StrCat(name, " is registered"), [&] {
@@ -293,12 +293,13 @@ TEST_F(DriverTest, WhatAChangedScriptDoesNotSelectIsRetiredAndSaid) {
             "partition p/0 of source table \"lines\" is retired at offset 10: the script does not "
             "select it any more");
   UntilRecords("words", 7);
-  world_.SetEnd("p/0", 20);  // nobody looks
+  world_.SetEnd("p/0", 20);  // the partition is retired, so nothing asks for its end
   world_.SetEnd("q/0", 9);
   UntilRecords("words", 9);
   EXPECT_EQ(Show("words").summary().retired_partitions(), 2);
   EXPECT_EQ(executor->starts().back().assignment().partitions_size(), 1);
-  // The next driver knows it from the journal; selected again, it goes on where it was left.
+  // The next driver knows the retired partition from the journal; once the script selects it again,
+  // reading goes on where it was left.
   ASSERT_TRUE(Stop("words").ok());
   executor.reset();
   driver_.reset();
@@ -350,7 +351,7 @@ TEST_F(DriverTest, JournalBringsJobsBack) {
   ASSERT_TRUE(Submit(RunningScript(), "words").ok());
   UntilRecords("words", 15);
   executor.reset();
-  driver_->Shutdown();  // no drain: as a crash leaves it
+  driver_->Shutdown();  // no drain, so the directory is as after a crash
   world_.SetEnd("p/0", 12);
 
   StartDriverWithJournal();
@@ -624,7 +625,7 @@ TEST_F(StandbyTest, WaitingCanBeStopped) {
 }
 
 TEST_F(StandbyTest, DriverThatHangsIsReplacedAndDoesNoHarmWhenItWakes) {
-  // What hangs is the thread that renews the lease: the first one that comes here.
+  // The thread that renews the lease is to hang: it is the first one that comes here.
   absl::Notification asleep;
   absl::Notification wake;
   std::atomic<bool> first = true;

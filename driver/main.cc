@@ -1,6 +1,7 @@
-// millrace-driver: a driver as a process. Waits as standby while another one has its directory,
-// then serves until SIGTERM or SIGINT, which bring its jobs to a batch boundary; a second one ends
-// it at once, as does another driver that takes over. Either way its jobs go on from the journal.
+// millrace-driver: a driver as a process. Waits as standby while another driver has its directory,
+// then serves until SIGTERM or SIGINT, which bring its jobs to a batch boundary. A second signal
+// ends it at once, as does another driver that takes over. Either way its jobs go on from the
+// journal.
 #include <signal.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
@@ -114,8 +115,8 @@ struct StopRequest {
   absl::Notification received;
 };
 
-// Waits for signals on a thread of its own, which lives as long as the process; the second one ends
-// it. REQUIRES: they are blocked in all threads.
+// Waits for signals on a thread that lives as long as the process; the second signal ends the
+// process. REQUIRES: the signals are blocked in all threads.
 std::shared_ptr<StopRequest> StopOnSignal(const sigset_t& signals) {
   auto stop = std::make_shared<StopRequest>();
   std::thread([signals, stop] {
@@ -130,8 +131,8 @@ std::shared_ptr<StopRequest> StopOnSignal(const sigset_t& signals) {
   return stop;
 }
 
-// Nothing that this process could still say would count, so it says nothing: no last record, no
-// last message to an executor.
+// Ends a process whose driver was replaced. Nothing that it could still say would count, so it says
+// nothing: no last record, no last message to an executor.
 void EndReplaced(const absl::Status& why) {
   Fail(why);
   _exit(1);
@@ -195,7 +196,7 @@ int Main(int argc, char** argv) {
   spdlog::set_default_logger(spdlog::stderr_logger_mt("driver"));
   spdlog::flush_on(spdlog::level::info);
 
-  // Before any thread exists, so that all of them leave these to sigwait.
+  // Blocks the signals before any thread exists, so that all threads leave them to sigwait.
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);

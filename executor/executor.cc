@@ -33,8 +33,8 @@
 namespace millrace {
 namespace {
 
-// Opening, preparing and committing writers: mostly waiting for somebody else's servers.
-// What all jobs share of them; each has a few of its own besides (BlockingLanes).
+// Threads for opening, preparing and committing writers, which mostly wait for other servers. All
+// jobs share this many; each has a few of its own besides (BlockingLanes).
 constexpr size_t kBlockingThreads = 128;
 constexpr absl::Duration kLastWords = absl::Seconds(2);
 
@@ -111,12 +111,12 @@ class ExecutorImpl : public Executor {
   explicit ExecutorImpl(ExecutorOptions options)
       : options_(std::move(options)),
         id_(NewUuid()),
-        // Half for rows that sinks hold until commit, an eighth for rows in flight, the rest for
-        // prefetching: reading ahead is what keeps batches short. The driver plans batches that
-        // need three eighths of the first (BatchSizer::BatchBytes).
+        // Half of the memory is for rows that sinks hold until commit, an eighth for rows in
+        // flight, the rest for prefetching, which keeps batches short. The driver plans batches
+        // that need three eighths of the first half (BatchSizer::BatchBytes).
         gate_(std::max<int64_t>(options_.memory_bytes / 8, 1 << 20)),
         memory_(options_.memory_bytes / 8 * 3),
-        held_(std::max<int64_t>(options_.memory_bytes / 2, 1 << 20)),
+        held_memory_(std::max<int64_t>(options_.memory_bytes / 2, 1 << 20)),
         slots_(std::make_unique<TaskPool>("slot", options_.slots)),
         blocking_(std::make_unique<BlockingLanes>(kBlockingThreads)) {}
 
@@ -149,7 +149,7 @@ class ExecutorImpl : public Executor {
   MetricsRegistry metrics_;
   FlowGate gate_;
   MemoryBudget memory_;
-  HeldMemory held_;
+  HeldMemory held_memory_;
   std::unique_ptr<TaskPool> slots_;
   std::unique_ptr<BlockingLanes> blocking_;
   std::unique_ptr<ShuffleHub> shuffle_;
@@ -159,7 +159,7 @@ class ExecutorImpl : public Executor {
   std::unique_ptr<MetricsExposer> exposer_;
   std::atomic<bool> draining_ = false;
 
-  absl::Mutex end_mutex_;  // one End at a time, which blocks
+  absl::Mutex end_mutex_;  // held during End, which blocks
   absl::Mutex mutex_;
   std::optional<absl::Status> end_ ABSL_GUARDED_BY(mutex_);
   bool closed_ ABSL_GUARDED_BY(end_mutex_) = false;
@@ -184,7 +184,7 @@ absl::Status ExecutorImpl::Open() {
   runtime_.shuffle = shuffle_.get();
   runtime_.gate = &gate_;
   runtime_.memory = &memory_;
-  runtime_.held = &held_;
+  runtime_.held_memory = &held_memory_;
   runtime_.metrics = &metrics_;
   OpenLink();
   return absl::OkStatus();
@@ -266,8 +266,8 @@ absl::Status ExecutorImpl::Drain(absl::Duration timeout) {
   draining_.store(true);
   link_->SendHeartbeatNow();
   const absl::Time deadline = absl::Now() + timeout;
-  // The driver plans nothing more for us; what it has planned shows as work. Looked at every few
-  // milliseconds: this happens once in an executor's life.
+  // The driver plans no more work for this executor; the work that it has planned shows in the job
+  // table. Polled every few milliseconds, since this happens once in an executor's life.
   absl::Mutex pause;
   bool idle = jobs_->idle();
   while (!idle && absl::Now() < deadline) {

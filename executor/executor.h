@@ -26,7 +26,7 @@ class FileSystem;
 class FunctionRegistry;
 
 struct ExecutorOptions {
-  // Where the driver is: a channel (local mode) or, when that is null, host:port; with standbys the
+  // The driver: a channel (local mode) or, when that is null, host:port; with standbys, the
   // addresses of all, separated by commas.
   std::shared_ptr<grpc::Channel> driver_channel;
   std::string driver_address;
@@ -38,21 +38,21 @@ struct ExecutorOptions {
   // Where peers push rows, host:port (port 0: any free one). Empty: local mode, no peers, no
   // server.
   std::string shuffle_listen_address;
-  // What peers are told to connect to; empty: the listen address with the bound port ("0.0.0.0" and
-  // "[::]" are replaced by the machine's host name).
+  // The address to which peers are told to connect; empty: the listen address with the bound port
+  // ("0.0.0.0" and "[::]" are replaced by the machine's host name).
   std::string shuffle_advertised_address;
 
-  // Bound for what is prefetched from sources, in flight between executors, and held by sinks until
-  // it is committed. State comes on top.
+  // Limit for rows that are prefetched from sources, in flight between executors, or held by sinks
+  // until they are committed. State comes on top.
   int64_t memory_bytes = int64_t{512} << 20;
   // host:port of the Prometheus endpoint; empty: none.
   std::string metrics_address;
 
-  // How long to look for a driver that is away (at the start and after a break) before Wait returns
+  // How long to look for a driver that is away, at the start or after a break, before Wait returns
   // UNAVAILABLE.
   absl::Duration driver_timeout = absl::InfiniteDuration();
 
-  // Outlive the executor.
+  // The next two outlive the executor.
   const ConnectorRegistry* connectors = nullptr;
   const FunctionRegistry* functions = nullptr;  // null: FunctionRegistry::BuiltIn()
   Clock* clock = nullptr;                       // null: Clock::Real()
@@ -75,12 +75,12 @@ class Executor {
   // New with every start of an executor.
   virtual const ExecutorId& id() const = 0;
   virtual const std::string& name() const = 0;
-  // With the ports that were bound; empty where there is none.
+  // Addresses with the ports that were bound; empty where there is none.
   virtual const std::string& shuffle_address() const = 0;
   virtual const std::string& metrics_address() const = 0;
 
-  // OK once the driver has taken the executor on (for tests and local wiring); DEADLINE_EXCEEDED
-  // names the driver.
+  // OK once the executor is registered (for tests and local wiring); DEADLINE_EXCEEDED names the
+  // driver.
   virtual absl::Status WaitUntilRegistered(absl::Duration timeout) = 0;
 
   // Blocks until the executor has ended: OK after Drain or Shutdown, FAILED_PRECONDITION with the
@@ -88,9 +88,9 @@ class Executor {
   // `driver_timeout`.
   virtual absl::Status Wait() = 0;
 
-  // Tells the driver that this executor is leaving, finishes the batches it has been given, commits
-  // included, and ends. DEADLINE_EXCEEDED when work was left after `timeout`; the executor has
-  // ended then too.
+  // Tells the driver that this executor is leaving, finishes the batches that it has been given,
+  // commits included, and ends. DEADLINE_EXCEEDED: work was left after `timeout`; the executor has
+  // ended all the same.
   virtual absl::Status Drain(absl::Duration timeout) = 0;
 
   // Ends at once: cancels tasks, drops what is not committed, closes the stream. Idempotent; the

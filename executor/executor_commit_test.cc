@@ -69,13 +69,13 @@ TEST(ExecutorCommitTest, BatchesThatWaitAreCommittedInOneStep) {
   EXPECT_THAT(cluster.output.RowsOf(2), ElementsAre("t/1-0"));
   EXPECT_THAT(cluster.output.RowsOf(3), ElementsAre("t/0-1", "t/0-2", "t/1-1"));
   EXPECT_THAT(cluster.output.RowsOf(4), IsEmpty());
-  // What comes next is only what had waited.
+  // The next commit has only the rows that had waited.
   EXPECT_THAT(Markers(job.Commit(4)), ElementsAre("0/1 m4 @4"));
   EXPECT_THAT(cluster.output.RowsOf(4), ElementsAre("t/1-2"));
 }
 
-// One's BatchCommitted asks all writers when they want to be woken, while the other's batch opens
-// the writers of a partition that has just appeared.
+// BatchCommitted of one batch asks all writers when they want to be woken, while the next batch
+// opens the writers of a partition that has just appeared.
 TEST(ExecutorCommitTest, ABatchCommitsWhileTheNextOneOpensWriters) {
   constexpr int64_t kBatches = 100;
   TestCluster cluster(1);
@@ -120,7 +120,7 @@ class HangingJobTest : public ::testing::Test {
     return partitions;
   }
 
-  // Another job, from its claims to a commit.
+  // Runs another job from its claims to a commit.
   void ExpectAnotherJobWorks() {
     cluster.topic.Append("t/0", {"a"});
     TestJob other(&cluster, CopyPlan({}), {"t/0"});
@@ -248,7 +248,7 @@ TEST(ExecutorCommitTest, WriterWithoutRowsSettlesWhenTheJournalHasItsCommit) {
   job.Run(1, {{"t/0", {0, 1}}});
   job.Commit(1);
   job.durable_batch = 1;
-  job.Run(2, {{"t/1", {0, 1}}});  // says that batch 1 is durable; nothing more for shard 0
+  job.Run(2, {{"t/1", {0, 1}}});  // tells that batch 1 is durable; has no rows for shard 0
   job.Commit(2);
   EXPECT_THAT(EventsOf(cluster.output, "settle"), ElementsAre("settle 0/0 b1"));
 }
@@ -269,8 +269,8 @@ TEST(ExecutorCommitTest, SettlingThatFailsEndsTheEpoch) {
   EXPECT_THAT(failed.message(), HasSubstr("table out, shard 0: /out is not yours"));
 }
 
-// The driver takes DATA_LOSS without a batch for a snapshot that cannot be read, and takes an
-// older.
+// The driver takes DATA_LOSS without a batch to mean that a snapshot cannot be read, and falls back
+// to an older one.
 TEST(ExecutorCommitTest, LossThatASinkReportsIsNotTakenForASnapshots) {
   TestCluster cluster(1);
   TestJob job(&cluster, CopyPlan({}), {"t/0"});
@@ -300,7 +300,7 @@ TEST(ExecutorCommitTest, WriterWhoseTimeHasComeIsCommittedWithoutRows) {
   EXPECT_THAT(Markers(job.Commit(3)), ElementsAre("0/0 m3 @3"));
 }
 
-// A writer that does not do what it woke for must not be all that the driver hears of.
+// A writer whose wake-up stays overdue must not hide the later wake-ups of others from the driver.
 TEST(ExecutorCommitTest, AnOverdueWakeHidesNoLaterOne) {
   TestCluster cluster(1);
   AppendLines(&cluster, 3);
@@ -368,7 +368,7 @@ TEST(ExecutorCommitTest, BatchThatIsOutIsNotWrittenAgain) {
   TestJob job(&cluster, CopyPlan({}), {"t/0"});
   job.Start(1);
   job.Run(1, {{"t/0", {0, 1}}});
-  job.Commit(1);  // and the driver dies before its journal has it
+  job.Commit(1);  // and the driver dies before the commit is in its journal
   job.Start(2);
   job.Run(1, {{"t/0", {0, 1}}});
   job.Run(2, {{"t/0", {1, 2}}});

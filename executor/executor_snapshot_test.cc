@@ -47,7 +47,7 @@ std::vector<std::string> Lines(int seed, int count) {
   return lines;
 }
 
-// Word counts over three partitions, and what they should be by a plain loop.
+// Word counts over three partitions, and the expected counts by a plain loop.
 class SnapshotTest : public ::testing::Test {
  protected:
   explicit SnapshotTest(const std::string& state_backend = "memory")
@@ -77,7 +77,7 @@ class SnapshotTest : public ::testing::Test {
     job.Commit(batch);
   }
 
-  // A new epoch on so many executors that goes on after the snapshot's batch.
+  // Starts a new epoch on this many executors that goes on after the snapshot's batch.
   void Restore(int64_t epoch, size_t executors, const std::vector<proto::SnapshotLayer>& layers) {
     SendRestore(epoch, executors, layers);
     job.WaitReady(epoch);
@@ -110,8 +110,8 @@ class SnapshotTest : public ::testing::Test {
     return counts;
   }
 
-  // What all deltas that are out add up to. A count that is replaced must be the one that was
-  // there.
+  // The counts that all committed deltas add up to. A count that is replaced must be the one that
+  // was there.
   Counts Committed() const {
     std::map<std::string, int64_t> weights;
     for (const std::string& row : cluster.output.Rows()) {
@@ -137,7 +137,7 @@ class SnapshotTest : public ::testing::Test {
   std::map<std::string, std::vector<std::string>> lines_;
 };
 
-// So many executors, and a state_backend.
+// Parameters: the number of executors, and the state_backend.
 class RestoreOn : public SnapshotTest,
                   public ::testing::WithParamInterface<std::tuple<size_t, std::string>> {
  protected:
@@ -150,7 +150,7 @@ TEST_P(RestoreOn, GoesOnAfterTheCutWhateverRanMeanwhile) {
   job.Start(1);
   RunAndCommit(1);
   job.SendSnapshot(1, /*full=*/true);
-  // Batches that change the state before its entries have been copied, and that nobody commits.
+  // These batches change the state before its entries have been copied, and nobody commits them.
   job.SendRun(2, Batch(2));
   job.WaitPrepared(2);
   job.SendRun(3, Batch(3));
@@ -181,7 +181,7 @@ TEST_P(RestoreOn, LayersAddUp) {
   layers.push_back(job.Snapshot(4, /*full=*/false));
   Restore(2, executors(), layers);
   RunAndCommit(5);
-  // A chain goes on after its restore.
+  // The chain goes on after a restore from it.
   layers.push_back(job.Snapshot(5, /*full=*/false));
   Restore(3, 2, layers);
   RunAndCommit(6);
@@ -298,7 +298,7 @@ TEST_F(SnapshotTest, DamagedFileFailsTheEpochAndIsNamed) {
   const proto::EpochFailed failed = job.WaitFailed();
   EXPECT_EQ(failed.code(), static_cast<int32_t>(absl::StatusCode::kDataLoss));
   EXPECT_THAT(failed.message(), HasSubstr(layer.files(1).name()));
-  // And with the file back all is well.
+  // With the file back, the restore works.
   cluster.files.Overwrite(path, whole);
   Restore(epoch++, 3, {layer});
   RunAndCommit(2);
@@ -312,7 +312,7 @@ TEST_F(SnapshotTest, FileOfAnotherBatchIsNotTaken) {
   const proto::SnapshotLayer first = job.Snapshot(1, true);
   RunAndCommit(2);
   proto::SnapshotLayer second = job.Snapshot(2, true);
-  *second.mutable_files() = first.files();  // as a journal that was mixed up would have it
+  *second.mutable_files() = first.files();  // as if the journal had mixed up the files
   SendRestore(2, 1, {second});
   const proto::EpochFailed failed = job.WaitFailed();
   EXPECT_EQ(failed.code(), static_cast<int32_t>(absl::StatusCode::kDataLoss));
@@ -361,7 +361,7 @@ TEST_F(SnapshotTest, FailedWriteIsReportedAndTheJobGoesOn) {
   }
   cluster.files.SetCapacity(INT64_MAX);
   RunAndCommit(2);
-  // What had changed before is in no layer.
+  // The changes before the failed cut are in no layer.
   job.SendSnapshot(2, false);
   for (const proto::SnapshotWritten& written : job.WaitSnapshot(2)) {
     EXPECT_THAT(written.error(), HasSubstr("only a full one can follow"));
@@ -423,8 +423,8 @@ TEST_F(SnapshotTest, UnknownKindOfPlaceFailsTheEpoch) {
   EXPECT_THAT(job.WaitFailed().message(), HasSubstr("no scheme s3"));
 }
 
-// Whoever looks at it finds it some milliseconds on: every step of copying costs as much, however
-// fast the machine is.
+// Each look at this clock finds it some milliseconds further, so every step of copying costs the
+// same, however fast the machine is.
 class CostlyClock : public Clock {
  public:
   absl::Time Now() override { return absl::Now(); }

@@ -20,7 +20,7 @@ class MountTest : public ::testing::Test {
  protected:
   MountTest() { EXPECT_TRUE(share.MakeDirectory("/snapshots/incarnation-1").ok()); }
 
-  // What a driver leaves for the executors of an epoch.
+  // Writes the mark that a driver leaves for the executors of an epoch.
   std::string DriversMark(int64_t epoch) {
     const auto store = *CheckpointStore::Open("/snapshots", &share);
     driver_mark = *LeaveMark(store.get(), StoreMarkPrefix("incarnation-1", Epoch(epoch), "driver"));

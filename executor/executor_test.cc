@@ -203,7 +203,7 @@ TEST(ExecutorTest, OrderedExchangeJoinsLinesInPartitionOrder) {
     expected.insert(expected.end(), lines.begin(), lines.end());
     cluster.topic.Append(name, lines);
   }
-  // The lowest comes last, so that all others have to wait for it.
+  // The rows of the lowest ordinal come last, so that all others have to wait for them.
   cluster.topic.Withhold("t/0", 10);
   TestJob job(&cluster, JoinLinesPlan({}), partitions);
   job.Start(1);
@@ -243,12 +243,13 @@ TEST(ExecutorTest, SkippedRecordsAreCountedAndNamed) {
   EXPECT_THAT(cluster.output.Rows(), ElementsAre("a", "b"));
 }
 
-// A sink may refuse a row at its commit. Then the batch runs again with the row set aside: whoever
-// takes failed records must not have committed the batch without it.
+// A sink may refuse a row at its commit. Then the batch runs again with the row set aside: the
+// writer of failed records must not have committed the batch without it.
 TEST(ExecutorTest, FailedRecordsAreCommittedBehindAllElse) {
   TestCluster cluster(1);
   proto::JobPlan plan = CopyPlan({.on_error = proto::ON_ERROR_TABLE});
-  // The table of failed records first: tasks would be in the order of sinks else.
+  // The table of failed records is the first sink, where it would commit first if tasks were in the
+  // order of sinks.
   *plan.add_sinks() = plan.sinks(0);
   plan.mutable_sinks(0)->set_table("dead");
   plan.mutable_sinks(0)->mutable_columns(0)->set_name("error");
@@ -407,7 +408,7 @@ TEST(ExecutorTest, MessagesOfALowerEpochAreDropped) {
   TestJob job(&cluster, CopyPlan({}), {"t/0"});
   job.Start(5);
   job.SendStart(4);
-  job.SendRun(1, {{"t/0", {0, 1}}});  // of epoch 4
+  job.SendRun(1, {{"t/0", {0, 1}}});  // a batch of epoch 4
   job.SendStart(6);
   job.Start(7);
   job.Run(1, {{"t/0", {0, 1}}});
@@ -466,7 +467,8 @@ TEST(ExecutorTest, BrokenControlStreamDoesNotDisturbTheBatch) {
   EXPECT_EQ(cluster.driver.Registrations(cluster.id(0)), 2);
   job.WaitPrepared(1);
   job.Commit(1);
-  // What may have been lost is said again; what the driver says again is not done again.
+  // After the stream breaks, the executor sends again what may have been lost, and does not repeat
+  // what the driver sends again.
   cluster.driver.Drop(cluster.id(0));
   cluster.driver.WaitForExecutor(cluster.id(0));
   job.SendRun(1, {{"t/0", {0, 2}}});

@@ -110,7 +110,7 @@ absl::StatusOr<ExecutorOptions> OptionsFrom(const Flags& flags) {
   return options;
 }
 
-// The driver has admitted what it sends; flags of its own confine an executor further.
+// The driver has checked what it sends; an executor's own flags confine it further.
 absl::StatusOr<AccessPolicy> AccessFrom(const Flags& flags) {
   if (flags.allow_path.empty() && flags.allow_secret.empty()) {
     return AccessPolicy();
@@ -161,7 +161,8 @@ int Run(const Flags& flags) {
       return 2;
     }
   }
-  // Before any thread exists, so that all inherit it and only sigwait sees the signals.
+  // Blocks the signals before any thread exists, so that all threads inherit that and only sigwait
+  // sees the signals.
   const sigset_t signals = StopSignals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   const std::unique_ptr<ConnectorRegistry> connectors = BuiltInConnectors(*access);
@@ -182,7 +183,7 @@ int Run(const Flags& flags) {
   if (!end.ok()) {
     std::fprintf(stderr, "millrace-executor: %s\n", std::string(end.message()).c_str());
   }
-  // The thread that waits for signals still refers to what lives here.
+  // Exits without destructors, since the thread that waits for signals still uses what lives here.
   std::fflush(nullptr);
   std::_Exit(end.ok() ? 0 : 1);
 }

@@ -17,7 +17,7 @@ std::string Excerpt(std::string_view text, size_t max_bytes) {
   if (text.size() <= max_bytes) {
     return std::string(text);
   }
-  // The beginning says what is wrong, the end often where.
+  // Keeps both ends: the beginning of a message says what is wrong, the end often says where.
   const size_t shown = max_bytes - kRoomForCount;
   size_t head = shown - shown / 3;
   size_t tail = text.size() - shown / 3;
@@ -31,8 +31,8 @@ std::string Excerpt(std::string_view text, size_t max_bytes) {
                       ToAbsl(text.substr(tail)));
 }
 
-// Whoever passes a status on says where it arose: with room for that the message is not cut twice,
-// and says rightly how much was left out.
+// Callers put the place of the error in front of the message. The excerpt leaves room for that, so
+// that the message is not cut twice and states the number of omitted bytes correctly.
 absl::Status WithExcerpt(absl::Status status) {
   constexpr size_t kRoomForPlace = 512;
   constexpr size_t kMaxBytes = kMaxMessageBytes - kRoomForPlace;

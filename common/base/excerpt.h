@@ -1,6 +1,6 @@
-// Words about values of any length, cut to what a person reads: messages go to terminals, into the
-// journal, through headers of RPCs and into dead-letter tables, none of which should carry a record
-// again. Pure functions.
+// Cuts messages about values of any length to what a person reads: messages go to terminals, into
+// the journal, through RPC headers and into dead-letter tables, none of which should carry a whole
+// record again. Pure functions.
 #ifndef MILLRACE_COMMON_BASE_EXCERPT_H_
 #define MILLRACE_COMMON_BASE_EXCERPT_H_
 
@@ -12,14 +12,15 @@
 
 namespace millrace {
 
-// No message that leaves the place where it arose is longer than this.
+// No message that is passed on is longer than this.
 inline constexpr size_t kMaxMessageBytes = 2048;
 
-// `text` itself, or its beginning and its end with the number of bytes left out between them; in
-// all at most `max_bytes`, never cut within a character of UTF-8. REQUIRES: max_bytes ≥ 64.
+// `text` itself if it is short enough, else its beginning and its end with the number of omitted
+// bytes between them: at most `max_bytes` in all, and never cut within a UTF-8 character. REQUIRES:
+// max_bytes ≥ 64.
 std::string Excerpt(std::string_view text, size_t max_bytes = kMaxMessageBytes);
 
-// The same status, its message an Excerpt. Costs nothing for one that is short enough.
+// The same status with an Excerpt as its message. Costs nothing if the message is short enough.
 absl::Status WithExcerpt(absl::Status status);
 
 }  // namespace millrace

@@ -116,7 +116,7 @@ void HitFailpoint(const char* name) {
   if (armed.name != name || armed.hits_left.fetch_sub(1) != 1) {
     return;
   }
-  // To the process, so that all its threads stop at once.
+  // The signal goes to the process, so that all its threads stop at once.
   kill(getpid(), armed.hang ? SIGSTOP : SIGKILL);
 }
 

@@ -29,10 +29,12 @@ namespace millrace {
 // Names of all failpoints in this binary, sorted. Empty when they are compiled out.
 std::vector<std::string> AllFailpoints();
 
-// Arms what the environment says. INVALID_ARGUMENT: no such failpoint or action. Called by main().
+// Arms the failpoint that the environment names. INVALID_ARGUMENT: no such failpoint or action.
+// Called by main().
 absl::Status ArmFailpointFromEnvironment();
 
-// Called with the name at each hit instead of what the environment says; null takes it away again.
+// Sets a handler that is called with the name at each hit, in place of the environment's action;
+// null removes it.
 void SetFailpointHandler(std::function<void(const char* name)> handler);
 
 namespace internal {

@@ -1,19 +1,16 @@
-// Why something failed, as far as that decides what is done next. This is the one place that says
-// it: whoever makes an error whose code alone would mislead marks it with WithFailureKind, where it
-// is born; everybody else asks FailureKindOf, and never the message. The kind travels as a payload
-// of the status, which Annotate keeps.
+// The kind of a failure, which decides what is done next. Only this file decides on kinds: code
+// that makes an error whose status code alone would mislead marks it with WithFailureKind at once;
+// all other code asks FailureKindOf, and never reads the message. The kind travels as a payload of
+// the status, which Annotate keeps.
 //
-//   kind          | what it means                              | what a running job does
-//   kEnvironment  | something outside is away, full or slow:   | begins anew after a pause, for as
-//                 | a broker, a disk, an executor, a deadline  | long as it takes
-//   kUndecided    | may pass, or come back each time           | begins anew; the same failure of
-//   the
-//                 |                                            | same batch some times in a row
-//                 ends it
-//   kCertain      | the same input fails the same way          | ends as FAILED
-//   kTooLarge     | the batch needs more memory than it may    | withdraws the batch and plans a
-//   half
-//                 | have                                       |
+//   kEnvironment  Something outside is away, full or slow: a broker, a disk, an executor; or a
+//                 deadline has passed. The job begins a new epoch after a pause, for as long as it
+//                 takes.
+//   kUndecided    It may pass, or come back each time. The job begins a new epoch; the same failure
+//                 of the same batch several times in a row ends the job.
+//   kCertain      The same input fails the same way each time. The job ends as FAILED.
+//   kTooLarge     The batch needs more memory than it may have. The job withdraws the batch and
+//                 plans a half of it.
 #ifndef MILLRACE_COMMON_BASE_FAILURE_KIND_H_
 #define MILLRACE_COMMON_BASE_FAILURE_KIND_H_
 
@@ -32,8 +29,9 @@ enum class FailureKind {
 // `status` with its kind. REQUIRES: it is not OK.
 absl::Status WithFailureKind(absl::Status status, FailureKind kind);
 
-// As marked; else by the code: UNAVAILABLE, DEADLINE_EXCEEDED and CANCELLED are of the environment,
-// ABORTED, INTERNAL and UNKNOWN are undecided, all others certain.
+// The kind that the status is marked with; otherwise it follows from the code: UNAVAILABLE,
+// DEADLINE_EXCEEDED and CANCELLED are kEnvironment, ABORTED, INTERNAL and UNKNOWN are kUndecided,
+// all others kCertain.
 FailureKind FailureKindOf(const absl::Status& status);
 
 }  // namespace millrace

@@ -13,8 +13,8 @@
 namespace millrace {
 
 // What a build may lack:
-//   fencing       sinks give their producers names that nobody else has, and ignore higher epochs
-//   marker        sinks do not believe the marker they find, only the journal
+//   fencing       sinks give each producer a name of its own, and ignore higher epochs
+//   marker        sinks ignore the marker that they find, and believe only the journal
 //   fsync_order   the journal acknowledges before it syncs
 //   split_order   rows for order-sensitive aggregates are applied as they arrive
 constexpr bool IsMutation(std::string_view name) {

@@ -20,7 +20,7 @@ inline absl::string_view ToAbsl(std::string_view text) { return {text.data(), te
 
 // `status` with "`context`: " in front of its message, and its payloads; OK stays OK.
 absl::Status Annotate(const absl::Status& status, std::string_view context);
-// The same status in other words.
+// The same status with another message.
 absl::Status Reworded(const absl::Status& status, std::string_view message);
 
 }  // namespace millrace

@@ -1,5 +1,5 @@
-// What this build calls itself: in registrations, plans, journals and snapshots, so that a message
-// about something old can say who wrote it.
+// The version of this build: it goes into registrations, plans, journals and snapshots, so that a
+// message about something old can say which version wrote it.
 #ifndef MILLRACE_COMMON_BASE_VERSION_H_
 #define MILLRACE_COMMON_BASE_VERSION_H_
 

@@ -36,7 +36,8 @@ Batch Batch::TakeRows(const uint32_t* rows, size_t count) const {
   if (weights_ != nullptr) {
     out.weights_ = Take(*weights_, rows, count);
   }
-  // An absent origin means "row i came from record i", which gathering breaks: it becomes explicit.
+  // An absent origin means "row i came from record i". That is no longer true after gathering, so
+  // it becomes explicit.
   out.origin_ = origin_ != nullptr
                     ? TakeVector(origin_, rows, count)
                     : std::make_shared<const std::vector<uint32_t>>(rows, rows + count);

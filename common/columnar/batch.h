@@ -1,6 +1,6 @@
-// A set of rows in columns: what operators take and return (~1–64 k rows). Cheap to copy: columns
-// are shared. Immutable after construction except through its setters by the one owner; columns may
-// be shared across threads.
+// A set of rows in columns, ~1–64 k of them: operators take and return batches. Cheap to copy,
+// since columns are shared. Immutable after construction, except through its setters by its only
+// owner; columns may be shared between threads.
 #ifndef MILLRACE_COMMON_COLUMNAR_BATCH_H_
 #define MILLRACE_COMMON_COLUMNAR_BATCH_H_
 
@@ -14,10 +14,11 @@
 
 namespace millrace {
 
-// Ascending row numbers of a batch that are meant; shared between the batches that a filter leaves.
+// The ascending numbers of the selected rows of a batch; shared between the batches that a filter
+// leaves.
 using Selection = std::shared_ptr<const std::vector<uint32_t>>;
 
-// Rows as a loop sees them: all of [0, count) when `rows` is null, else the `count` listed ones.
+// Rows for a loop: all of [0, count) when `rows` is null, else the `count` listed ones.
 struct RowSet {
   const uint32_t* rows = nullptr;
   size_t count = 0;
@@ -53,7 +54,7 @@ class Batch {
 
   // Length of every column.
   size_t physical_rows() const { return physical_rows_; }
-  // Rows that are meant.
+  // The number of selected rows.
   size_t row_count() const { return selection_ == nullptr ? physical_rows_ : selection_->size(); }
   bool empty() const { return row_count() == 0; }
   RowSet rows() const {
@@ -71,15 +72,16 @@ class Batch {
   void set_weights(ColumnPtr weights) { weights_ = std::move(weights); }  // int64, or null
   int64_t weight(size_t row) const { return weights_ == nullptr ? 1 : weights()[row]; }
 
-  // For each physical row the number of the source record it came from within the chunk that was
-  // read; null = itself. Lets an error three operators on name the record's offset.
+  // For each physical row, the number of the source record that it came from, within the chunk that
+  // was read; null = row i is from record i. An error three operators later can name the record's
+  // offset by it.
   const std::shared_ptr<const std::vector<uint32_t>>& origin() const { return origin_; }
   void set_origin(std::shared_ptr<const std::vector<uint32_t>> origin) {
     origin_ = std::move(origin);
   }
   uint32_t origin_of(uint32_t row) const { return origin_ == nullptr ? row : (*origin_)[row]; }
 
-  // XXH3 of the key columns for each physical row, computed once and carried through the exchange;
+  // The XXH3 of each physical row's key columns, computed once and carried through the exchange;
   // null = not computed.
   const std::shared_ptr<const std::vector<uint64_t>>& hashes() const { return hashes_; }
   void set_hashes(std::shared_ptr<const std::vector<uint64_t>> hashes) {
@@ -93,7 +95,7 @@ class Batch {
   // The rows at `rows[0, count)` (physical numbers), gathered densely with their weights, origins
   // and hashes.
   Batch TakeRows(const uint32_t* rows, size_t count) const;
-  // The same with the selection applied; this batch itself when it has none.
+  // The batch with its selection applied; this batch itself if it has no selection.
   Batch Compact() const;
 
  private:

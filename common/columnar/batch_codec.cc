@@ -5,9 +5,9 @@
 // bytes); or for text the u32 lengths and the bytes one after another; or for arrays the u32 sizes,
 // u32 child rows and the child.
 //
-// The decoder believes nothing: what a length promises is compared with the bytes that are there
-// before memory is asked for, the type of an array's elements before they are read, and each value
-// with what its type can hold.
+// The decoder trusts nothing. Before it allocates memory, it compares a length with the bytes that
+// are there; before it reads an array's elements, it checks their type; and it checks each value
+// against what its type can hold.
 #include "common/columnar/batch_codec.h"
 
 #include <algorithm>
@@ -27,7 +27,7 @@ constexpr uint8_t kVersion = 1;
 constexpr uint8_t kHasWeights = 1;
 constexpr uint8_t kHasHashes = 2;
 constexpr uint32_t kMaxRows =
-    1u << 26;  // far above any batch; bounds what garbage can make us allocate
+    1u << 26;  // far above any batch; limits how much memory invalid bytes can make us allocate
 constexpr uint32_t kMaxColumns = 1u << 14;
 
 template <typename T>
@@ -79,7 +79,7 @@ void EncodeFixed(const Column& column, RowSet rows, std::string* out) {
   }
 }
 
-// Cells, then the digits of the wide ones.
+// Encodes the cells, then the digits of the wide ones.
 void EncodeNumerics(const Column& column, RowSet rows, std::string* out) {
   static_assert(sizeof(Numeric) == 32);
   const auto* values = column.values<Numeric>();
@@ -131,7 +131,7 @@ void EncodeColumn(const Column& column, RowSet rows, std::string* out) {
   EncodeFixed(column, rows, out);
 }
 
-// Reads from the front of a string; every read is checked.
+// Reads values from the front of a string, and checks every read.
 class Reader {
  public:
   explicit Reader(std::string_view bytes) : bytes_(bytes) {}
@@ -152,7 +152,8 @@ class Reader {
     bytes_.remove_prefix(count);
     return result;
   }
-  // What is there without taking it, so that a promise of more costs no memory.
+  // Checks that `count` bytes are there, without reading them, so that a false length costs no
+  // memory.
   absl::Status Expect(uint64_t count) const {
     return count <= bytes_.size()
                ? absl::OkStatus()
@@ -184,13 +185,13 @@ absl::StatusOr<SqlType> DecodeType(Reader* reader) {
   return type;
 }
 
-// Bytes that a row of the type takes at least, encoded.
+// The least number of bytes that an encoded row of the type takes.
 uint64_t LeastBytes(const SqlType& type) {
   const bool sized = type.IsText() || type.id == TypeId::kArray;
   return sized ? sizeof(uint32_t) : static_cast<uint64_t>(type.ByteWidth());
 }
 
-// Values that no column of ours holds and that code behind would stumble over.
+// Refuses values that no column of ours has, and on which other code would fail.
 absl::Status CheckValues(const Column& column) {
   for (size_t row = 0; column.type().id == TypeId::kBool && row < column.size(); ++row) {
     if (column.value<uint8_t>(row) > 1) {
@@ -200,8 +201,8 @@ absl::Status CheckValues(const Column& column) {
   return absl::OkStatus();
 }
 
-// jsonb is compared and taken apart by code that looks for no end where canonical text must go on.
-// Text of another form becomes canonical, what is no JSON is refused.
+// Makes jsonb text canonical, and refuses what is no JSON: code that compares jsonb and takes it
+// apart relies on canonical text and does not check for its end.
 absl::Status MakeCanonical(Column* column) {
   std::string canonical;
   for (size_t row = 0; column->type().id == TypeId::kJsonb && row < column->size(); ++row) {
@@ -243,7 +244,7 @@ absl::Status DecodeText(Reader* reader, Column* column) {
   return absl::OkStatus();
 }
 
-// Every cell is checked: a scale or a count of bytes from outside would lead anywhere.
+// Checks every cell: an invalid scale or byte count would lead to reads outside of the digits.
 absl::Status DecodeNumerics(Reader* reader, Column* column) {
   const size_t rows = column->size();
   ASSIGN_OR_RETURN(std::string_view cells, reader->Bytes(rows * sizeof(Numeric)));
@@ -281,7 +282,8 @@ absl::Status DecodeLists(Reader* reader, Column* column) {
     return absl::DataLossError("encoded batch has array sizes that do not add up");
   }
   ASSIGN_OR_RETURN(const SqlType type, DecodeType(reader));
-  // Before the elements are read: arrays in arrays would be as deep as the bytes are long.
+  // Checked before the elements are read: otherwise arrays in arrays could be nested as deep as
+  // there are bytes.
   if (type.id == TypeId::kArray || type.id != column->type().element) {
     return absl::DataLossError("encoded batch has array elements of another type");
   }

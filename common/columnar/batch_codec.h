@@ -1,6 +1,6 @@
-// Batches as bytes: for the shuffle between executors and for result rows on their way to the
-// driver. Self-describing (types are inside), little-endian, versioned by its first byte. Pure
-// functions.
+// Encodes batches as bytes, for the shuffle between executors and for result rows on their way to
+// the driver. Self-describing (types are included), little-endian, versioned by the first byte.
+// Pure functions.
 #ifndef MILLRACE_COMMON_COLUMNAR_BATCH_CODEC_H_
 #define MILLRACE_COMMON_COLUMNAR_BATCH_CODEC_H_
 

@@ -1,6 +1,6 @@
-// What a batch from outside must look like before anything reads it: rows of a shuffle, of a
-// snapshot, of a result. The bytes name their own types; code that reads a column as the type that
-// the plan says would otherwise read foreign memory. Pure functions.
+// Checks the shape of a batch from outside before anything reads it: rows of a shuffle, a snapshot,
+// a result. The bytes name their own types; code that reads a column as the type in the plan would
+// otherwise read foreign memory. Pure functions.
 #ifndef MILLRACE_COMMON_COLUMNAR_BATCH_SHAPE_H_
 #define MILLRACE_COMMON_COLUMNAR_BATCH_SHAPE_H_
 
@@ -15,15 +15,15 @@
 namespace millrace {
 
 struct BatchShape {
-  std::vector<SqlType> columns;  // modifiers do not count: they change no value's form
-  bool hashes = false;           // must be there
-  bool weights = false;          // may be there
+  std::vector<SqlType> columns;  // without modifiers, which change no value's form
+  bool hashes = false;           // whether there must be hashes
+  bool weights = false;          // whether there may be weights
 };
 
-// DATA_LOSS says in what the batch is another one.
+// DATA_LOSS says how the batch differs from the shape.
 absl::Status CheckShape(const Batch& batch, const BatchShape& shape);
 
-// DecodeBatch (common/columnar/batch_codec.h) of bytes that must have the shape.
+// Does what DecodeBatch (common/columnar/batch_codec.h) does, and checks the shape.
 absl::StatusOr<Batch> DecodeBatch(std::string_view bytes, const BatchShape& shape);
 
 }  // namespace millrace

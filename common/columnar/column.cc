@@ -112,7 +112,7 @@ void GatherValues(int32_t width, const uint8_t* from, const uint32_t* rows, size
   }
 }
 
-// Array rows of several columns, with their elements moved behind one another into one child.
+// Joins the array rows of several columns, and their elements into one child.
 void ConcatenateLists(const std::vector<ColumnPtr>& columns, Column* out) {
   std::vector<ColumnPtr> children;
   uint32_t shift = 0;

@@ -144,14 +144,14 @@ TEST(RowHashTest, EqualValuesOfDifferentTypesAndFormsAgree) {
   EXPECT_EQ(HashOne(numerics, 0), HashOne(numerics, 1));
   EXPECT_EQ(HashOne(numerics, 0), HashOne(Values<int64_t>(TypeId::kInt64, {1}), 0));
   EXPECT_NE(HashOne(numerics, 0), HashOne(numerics, 3));
-  // Of which some are wide.
+  // Some of these numbers are wide.
   auto ones = Numerics({"1", "1.0000000000000000000000000000000000000000000000", "1e50", "1e50",
                         "100000000000000000000000000000000000000000000000000.0"});
   EXPECT_EQ(HashOne(ones, 0), HashOne(ones, 1));
   EXPECT_EQ(HashOne(ones, 2), HashOne(ones, 3));
   EXPECT_EQ(HashOne(ones, 2), HashOne(ones, 4));
   EXPECT_NE(HashOne(ones, 0), HashOne(ones, 2));
-  // A numeric that is no bigint hashes as its digits, and always did.
+  // A numeric that is no bigint hashes by its digits, as in all versions.
   EXPECT_EQ(HashOne(Numerics({"12345678901234567890.50"}), 0),
             HashOne(Texts({"12345678901234567890.5"}), 0));
   auto doubles = Values<double>(TypeId::kFloat64, {0.0, -0.0, std::nan("1"), -std::nan("2")});
@@ -173,7 +173,7 @@ TEST(RowHashTest, EqualJsonbWithOtherZerosAgrees) {
     for (size_t i = 0; i < values.size(); ++i) {
       column->SetTextCopy(i, values[i]);
     }
-    // What has no such zeros hashes as text does, and did in version 1.
+    // A value without such zeros hashes like text, as in version 1.
     EXPECT_EQ(HashOne(column, 0), HashOne(Texts({values[0]}), 0));
     for (size_t i = 1; i < values.size(); ++i) {
       EXPECT_EQ(HashOne(column, i), HashOne(column, 0)) << values[i];
@@ -255,7 +255,7 @@ TEST(BatchCodecTest, RefusesEveryTruncationAndTrailingBytes) {
   EXPECT_FALSE(DecodeBatch(bytes + "x").ok());
 }
 
-// Bytes by hand, as somebody else may send them.
+// Builds bytes by hand, as a faulty sender may send them.
 class Forged {
  public:
   Forged(uint32_t columns, uint32_t rows) {

@@ -8,8 +8,8 @@
 namespace millrace {
 namespace {
 
-// Copies what the cells point at to one block of the column's own. NULL cells are zero, and so
-// point at nothing.
+// Copies the bytes that cells point to into one block that the column owns. NULL cells are zero, so
+// they point to nothing.
 void OwnText(Column* column) {
   auto* values = column->mutable_values<TextView>();
   size_t bytes = 0;

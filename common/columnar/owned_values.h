@@ -1,5 +1,5 @@
-// Values of columns with the memory that their cells point at: text of more than 12 bytes, digits
-// of wide numerics. Thread-compatible, as columns are.
+// Handles values of columns together with the memory that their cells point to: text of more than
+// 12 bytes, digits of wide numerics. Thread-compatible, as columns are.
 #ifndef MILLRACE_COMMON_COLUMNAR_OWNED_VALUES_H_
 #define MILLRACE_COMMON_COLUMNAR_OWNED_VALUES_H_
 
@@ -15,14 +15,16 @@ namespace millrace {
 // Writes a numeric; the digits of a wide one are copied to memory of the column.
 void SetNumeric(const Numeric& value, Column* column, size_t row);
 
-// What the row's cell points at. Empty when it points at nothing, and for types that never do.
+// The bytes that the row's cell points to. Empty if it points to nothing, and for types that never
+// do.
 std::string_view OutsideOf(const Column& column, size_t row);
 
-// Points the cell at a copy of OutsideOf(column, row) that lives as long as the column.
+// Makes the cell point to `copy`, a copy of OutsideOf(column, row) that lives as long as the
+// column.
 void MoveOutside(const char* copy, Column* column, size_t row);
 
-// The rows of `column` at `rows[0, count)` with all that cells point at copied to memory of the new
-// column alone. REQUIRES: no array.
+// A copy of the rows of `column` at `rows[0, count)`, whose cells point only to memory of the new
+// column. REQUIRES: no array.
 ColumnPtr TakeOwned(const Column& column, const uint32_t* rows, size_t count);
 
 }  // namespace millrace

@@ -1,15 +1,15 @@
 // The engine's key hash: XXH3-64 with a fixed seed over a canonical encoding that agrees with SQL
 // equality, so that equal keys meet on one owner in every process, build and year. Pure functions.
 //
-// Version 2: text of up to 12 bytes hashes as its 16-byte TextView (length, bytes, zeros), longer
-// text as its bytes; numbers, dates and times as 8 little-endian bytes of
-// their canonical value (integers of all widths alike; −0 as 0; one NaN; a numeric that is an int64
-// as that int64, else its canonical digits); jsonb as text, of the form that all equal values share
-// (JsonbKey); NULL as a constant. Columns are combined in order. Changing any of this needs a new
-// version: state and journals depend on it.
+// Version 2: text of up to 12 bytes hashes by its 16-byte TextView (length, bytes, zeros), longer
+// text by its bytes; numbers, dates and times by 8 little-endian bytes of their canonical value
+// (integers of all widths alike; −0 as 0; one NaN; a numeric that is an int64 as that int64, else
+// its canonical digits); jsonb like text, in the form that all equal values share (JsonbKey); NULL
+// as a constant. Columns are combined in order. Any change to this needs a new version: state and
+// journals depend on it.
 //
-// Version 1 hashed jsonb as its text, so that 1 and 1.0 were two keys; all else was the same. Its
-// snapshots are hashed again when they are read (executor/state/snapshot_file.h).
+// Version 1 hashed jsonb by its text, so that 1 and 1.0 were two keys; the rest was the same. Keys
+// in its snapshots are hashed again when they are read (executor/state/snapshot_file.h).
 #ifndef MILLRACE_COMMON_COLUMNAR_ROW_HASH_H_
 #define MILLRACE_COMMON_COLUMNAR_ROW_HASH_H_
 

@@ -68,8 +68,8 @@ class TextView {
     return word;
   }
 
-  // Overlapping loads put together in registers: a memcpy of variable length would be a call per
-  // word of text.
+  // Overlapping loads that are joined in registers: a memcpy of variable length would be a call for
+  // each word of text.
   void SetInline4To12(const char* bytes, size_t size) {
     low_ |= static_cast<uint64_t>(Load32(bytes)) << 32;
     uint64_t tail = Load32(bytes + size - 4);
@@ -86,8 +86,8 @@ class TextView {
     low_ |= word << 32;
   }
 
-  // Little-endian: low_ holds the size in its lower half and the first four bytes in its upper, so
-  // that text held inside lies in one piece behind the size.
+  // Little-endian: low_ has the size in its lower half and the first four bytes in its upper half,
+  // so that inline text is contiguous behind the size.
   uint64_t low_ = 0;
   uint64_t high_ = 0;
 };

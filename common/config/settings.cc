@@ -17,12 +17,12 @@ namespace {
 constexpr uint32_t kMostParallelism = 4096;
 constexpr uint32_t kMostKeyGroups = 65536;
 
-// One setting: how it is read, written and explained. The default is that of a fresh JobSettings.
+// One setting: how it is parsed, written and explained. The default is that of a new JobSettings.
 struct Setting {
   std::string_view name;
   std::string_view allowed;  // in messages, behind "expected"
   std::string_view help;
-  // Whether `value` was one of the allowed.
+  // Returns whether `value` was an allowed one.
   bool (*parse)(std::string_view value, JobSettings* settings);
   std::string (*format)(const JobSettings& settings);
 };
@@ -143,8 +143,8 @@ const std::array<Setting, 13>& Settings() {
   return kSettings;
 }
 
-// Settings of event time. Plans up to 0.1 carry them, and there are no watermarks yet that would
-// heed them.
+// Settings of event time. Plans of versions up to 0.1 have them, but there are no watermarks yet
+// that would use them.
 constexpr std::string_view kOfEventTime[] = {"idle_timeout", "max_future", "max_drift"};
 
 bool IsOfEventTime(std::string_view name) {

@@ -36,8 +36,8 @@ struct JobSettings {
   // values.
   absl::Status Set(std::string_view name, std::string_view value);
 
-  // All settings as canonical text, and back. Unknown names are an error, so that a newer plan is
-  // refused; those that plans of earlier versions carried and nothing ever read are passed over.
+  // All settings as canonical text, and the way back. Unknown names are an error, so that a newer
+  // plan is refused; names that earlier versions' plans have and no version ever used are ignored.
   std::map<std::string, std::string> ToMap() const;
   static absl::StatusOr<JobSettings> FromMap(const std::map<std::string, std::string>& map);
 

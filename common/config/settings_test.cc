@@ -74,8 +74,8 @@ TEST(JobSettingsTest, UnknownNamesInAPlanAreRefused) {
   EXPECT_FALSE(JobSettings::FromMap({{"from_the_future", "1"}}).ok());
 }
 
-// A setting that nothing reads is not taken in silence, and yet the plans in today's journals,
-// which carry its default, are read.
+// A setting that nothing uses is refused, and yet plans in present journals, which have its
+// default, can be read.
 TEST(JobSettingsTest, SettingsOfEventTimeAreRefusedUntilSomethingHeedsThem) {
   JobSettings settings;
   for (const char* name : {"idle_timeout", "max_future", "max_drift"}) {

@@ -1,7 +1,7 @@
-// An aggregate, in two phases that both keep one fixed-size state per group: Update folds input
-// rows into it, per split; EmitPartial turns it into columns for the exchange; MergePartial folds
-// those in on the owner; Finalize gives the result. Every function accepts weights (−n retracts n
-// earlier rows). Immutable; states belong to one thread at a time.
+// An aggregate, in two phases that both keep one fixed-size state per group. Update folds input
+// rows into the state, per split; EmitPartial turns it into columns for the exchange; MergePartial
+// folds these columns into the owner's state; Finalize gives the result. Every function accepts
+// weights (−n retracts n earlier rows). Immutable; a state belongs to one thread at a time.
 #ifndef MILLRACE_COMMON_EXPR_AGGREGATE_FUNCTION_H_
 #define MILLRACE_COMMON_EXPR_AGGREGATE_FUNCTION_H_
 
@@ -19,8 +19,8 @@
 
 namespace millrace {
 
-// Where group g's state of this aggregate lies: base + g·stride. The table that owns the groups may
-// move between calls.
+// The states of this aggregate: that of group g is at base + g·stride. The table that owns the
+// groups may move between calls.
 struct AggregateStates {
   char* base = nullptr;
   size_t stride = 0;
@@ -38,16 +38,16 @@ class AggregateFunction {
   virtual const std::string& name() const = 0;
   virtual const std::vector<SqlType>& arg_types() const = 0;
   virtual SqlType result_type() const = 0;
-  // What EmitPartial writes, one column each.
+  // The types of the columns that EmitPartial writes.
   virtual const std::vector<SqlType>& partial_types() const = 0;
   // Whether merging commutes exactly, so that blocks may be applied in any order with a
   // byte-identical result.
   virtual bool commutes() const = 0;
-  // Whether it can only take insertions, in both variants: the binder refuses it over an input that
+  // Whether it only takes insertions, in both variants: the binder refuses it over an input that
   // can retract.
   virtual bool append_only() const { return false; }
-  // The variant for inputs that can retract, where this one keeps too little for that (min keeps
-  // the winner only); null = this one takes negative weights itself. Partial columns may differ.
+  // The variant for inputs that can retract, if this one keeps too little for that (min keeps only
+  // the winner); null = this one takes negative weights itself. Partial columns may differ.
   virtual std::unique_ptr<AggregateFunction> ForRetractions() const { return nullptr; }
 
   // Bytes, a multiple of 8; states are 16-byte aligned and are moved with memcpy.
@@ -55,7 +55,7 @@ class AggregateFunction {
   virtual void Init(void* state) const = 0;
   virtual void Destroy(void* state) const = 0;  // frees what the state owns outside of its bytes
   virtual bool needs_destroy() const = 0;
-  // Bytes the state owns outside of its own, for accounting.
+  // The bytes that the state owns outside of the table, for accounting.
   virtual size_t OwnedBytes(const void* state) const = 0;
 
   // Folds rows in: groups[i] is the group of row rows[i], its argument columns have physical_rows

@@ -1,5 +1,5 @@
-// The engine's own functions, in one place so that neither the registry nor the functions depend on
-// each other's whole.
+// The registry of the engine's own functions. It has a file of its own, so that the registry does
+// not depend on the functions, nor they on each other.
 #include "common/base/check.h"
 #include "common/expr/aggregates/all.h"
 #include "common/expr/function_registry.h"

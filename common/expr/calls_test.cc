@@ -162,7 +162,7 @@ std::vector<SqlType> TypesOf(const Line& line) {
   return types;
 }
 
-// As the answers are written.
+// Escapes text as the answers in the file are escaped.
 std::string Escape(std::string_view text) {
   return absl::StrReplaceAll(ToAbsl(text), {{"\\", "\\\\"}, {"\n", "\\n"}});
 }

@@ -10,8 +10,7 @@ struct Bytes {
   char bytes[kWidth];
 };
 
-// Calls fn with a value of a type of the column's width, so that copies are plain moves of known
-// size.
+// Calls fn with a value of a type of the column's width, so that copies are moves of known size.
 template <typename Fn>
 void WithWidth(int32_t width, Fn&& fn) {
   switch (width) {

@@ -1,5 +1,5 @@
-// Puts together a column whose rows come from several columns: the branches of CASE, the arguments
-// of COALESCE. Not thread-safe.
+// Builds a column whose rows come from several columns: the branches of CASE, the arguments of
+// COALESCE. Not thread-safe.
 #ifndef MILLRACE_COMMON_EXPR_COLUMN_MERGE_H_
 #define MILLRACE_COMMON_EXPR_COLUMN_MERGE_H_
 
@@ -13,8 +13,8 @@
 
 namespace millrace {
 
-// Copies one value, NULL or not, between columns of one type. Text stays where it is: the caller
-// shares the owners. REQUIRES: not an array type.
+// Copies one value, NULL or not, between columns of one type. Text is not copied: the caller shares
+// the owners. REQUIRES: not an array type.
 void CopyValue(const Column& from, size_t from_row, Column* to, size_t to_row);
 
 // The value of a one-row column, `rows` times over.

@@ -73,7 +73,7 @@ FunctionArg CallNode::Evaluate(const Batch& batch, RowSet rows, const EvalContex
   return {Run(args, rows, batch.physical_rows(), context), false};
 }
 
-// All arguments are the same for every row: so is the result, or the error.
+// All arguments are the same for every row, and so is the result, or the error.
 FunctionArg CallNode::EvaluateOnce(const std::vector<FunctionArg>& args, RowSet rows,
                                    const EvalContext& context) const {
   if (rows.count == 0) {
@@ -135,8 +135,8 @@ std::string CallSignature(const proto::Expr::Call& call, const std::vector<SqlTy
   return text + ")";
 }
 
-// A node whose value is known now: evaluated here, unless it fails; then the error belongs to the
-// rows that need it.
+// Replaces a node whose arguments are all constant by its value. If evaluating it fails, the node
+// stays, and the error belongs to the rows that need it.
 ExprNodePtr FoldIfConstant(ExprNodePtr node) {
   RowErrors errors;
   EvalContext context{.errors = &errors};

@@ -19,7 +19,7 @@ namespace proto {
 class Expr;
 }
 
-// What the batch under evaluation brings besides its rows.
+// What an evaluation needs besides the batch's rows.
 struct EvalContext {
   int64_t batch_time_us = 0;
   RowErrors* errors = nullptr;  // REQUIRES: not null; rows added have no meaningful value
@@ -44,9 +44,9 @@ class ExprEvaluator {
   virtual bool infallible() const = 0;
 };
 
-// Whether an expression has the same value for every row (no column, nothing volatile, no batch
-// time): then its value, as a column of one row. Used by the planner to fold constants. A row error
-// becomes the returned status.
+// IsConstant: whether an expression has the same value for every row (no column, nothing volatile,
+// no batch time). EvaluateConstant: its value, as a column of one row; a row error becomes the
+// returned status. The planner folds constants with these.
 bool IsConstant(const proto::Expr& expr);
 absl::StatusOr<ColumnPtr> EvaluateConstant(const proto::Expr& expr,
                                            const FunctionRegistry& registry);

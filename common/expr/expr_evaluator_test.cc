@@ -253,7 +253,8 @@ TEST(ExprEvaluatorTest, ArraysOfColumns) {
               ElementsAre("{a,x}", "{p,q}", "{\"a word of more than twelve bytes\",x}"));
 }
 
-// Deeper jsonb than readers take was a value here, and a batch that no other process could read.
+// jsonb that was nested more deeply than readers take used to be a value here, in a batch that no
+// other process could read.
 TEST(ExprEvaluatorTest, JsonbIsNotMadeDeeperThanItCanBeRead) {
   const SqlType jsonb = MakeType(TypeId::kJsonb);
   std::string deep = "1";
@@ -269,8 +270,8 @@ TEST(ExprEvaluatorTest, JsonbIsNotMadeDeeperThanItCanBeRead) {
               HasSubstr("nested deeper than 1000 levels"));
 }
 
-// Row 0 finds some matches before its budget is spent; nothing of them may be left, and row 1 must
-// not get them.
+// Row 0 finds some matches before its budget is spent. None of them may be left, and row 1 must not
+// get them.
 TEST(ExprEvaluatorTest, ARowWhosePatternTakesTooLongLeavesNothing) {
   std::string slow;
   for (int i = 0; i < 20'000; ++i) {

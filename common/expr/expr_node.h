@@ -23,7 +23,7 @@ class ExprNode {
   virtual ~ExprNode() = default;
 
   // The value for each of `rows`: a column of batch.physical_rows() values, or a constant. A row
-  // for which an error is added is NULL, so that whatever is computed from it is well defined.
+  // for which an error is added is NULL, so that further computation with it is well defined.
   virtual FunctionArg Evaluate(const Batch& batch, RowSet rows, const EvalContext& context) = 0;
   virtual bool infallible() const = 0;
   // The value when it is known at compile time, else null.
@@ -50,7 +50,7 @@ class ConstantNode : public ExprNode {
   ColumnPtr value_;
 };
 
-// Rows as they are narrowed down step by step: those given at first, then a list of our own.
+// A set of rows that shrinks step by step: at first the given rows, then a list of its own.
 class ShrinkingRows {
  public:
   explicit ShrinkingRows(RowSet rows) : rows_(rows) {}

@@ -1,6 +1,6 @@
-// What a SQL function is to the engine: a signature and a kernel that works a column at a time.
-// Functions are immutable and shared between threads; nothing is called virtually per row. The same
-// interface serves built-in functions and, later, functions from a shared object.
+// A SQL function: a signature, and a kernel that works a column at a time. Functions are immutable
+// and shared between threads; nothing is called virtually per row. The same interface serves
+// built-in functions and, later, functions from a shared object.
 #ifndef MILLRACE_COMMON_EXPR_FUNCTION_H_
 #define MILLRACE_COMMON_EXPR_FUNCTION_H_
 
@@ -38,7 +38,7 @@ struct FunctionState {
   virtual ~FunctionState() = default;
 };
 
-// What a kernel works on. `rows` are the physical rows to compute; the others are left undefined.
+// The input of a kernel. `rows` are the physical rows to compute; the others are left undefined.
 struct FunctionCallContext {
   RowSet rows;
   const FunctionState* state = nullptr;  // null unless Bind made one

@@ -38,7 +38,7 @@ class FunctionRegistry {
   const AggregateFunction* FindAggregate(std::string_view name,
                                          const std::vector<SqlType>& args) const;
 
-  // All of one name, for overload resolution and error messages.
+  // All functions of one name, for overload resolution and error messages.
   std::vector<const ScalarFunction*> Scalars(std::string_view name) const;
   std::vector<const TableFunctionDef*> Tables(std::string_view name) const;
   std::vector<const AggregateFunction*> Aggregates(std::string_view name) const;

@@ -14,7 +14,8 @@ namespace {
 
 constexpr SqlType kBoolType = MakeType(TypeId::kBool);
 
-// Calls fn with a null pointer to the C++ integer type of `type`, if it has one; whether it had.
+// Calls fn with a null pointer to the C++ integer type of `type`, if it has one; returns whether it
+// has.
 template <typename Fn>
 bool WithIntegerType(TypeId type, Fn&& fn) {
   switch (type) {

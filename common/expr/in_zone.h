@@ -1,4 +1,4 @@
-// What functions are called that mean something else in another time zone.
+// Names of functions whose result depends on the time zone.
 #ifndef MILLRACE_COMMON_EXPR_IN_ZONE_H_
 #define MILLRACE_COMMON_EXPR_IN_ZONE_H_
 
@@ -6,8 +6,9 @@
 
 namespace millrace {
 
-// Behind the name of a function: it takes the script's time zone as a further argument. With a
-// blank in it, so that no script can call it. A plan has it only for time zones other than UTC.
+// Suffix of the name of a function that takes the script's time zone as a further argument. It has
+// a blank in it, so that no script can call the function. Plans have it only for time zones other
+// than UTC.
 inline constexpr char kInZone[] = " in zone";
 inline constexpr std::string_view kCastInZone = "cast in zone";
 

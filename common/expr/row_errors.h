@@ -1,5 +1,5 @@
-// Errors of single rows (division by zero, overflow, a bad cast, an undecodable record). They do
-// not stop the evaluation of the other rows; what becomes of the record is the table's on_error.
+// Errors of single rows (division by zero, overflow, a bad cast, an undecodable record). Other rows
+// are evaluated all the same; the table's on_error decides what happens to the record.
 // Thread-compatible: one per task.
 #ifndef MILLRACE_COMMON_EXPR_ROW_ERRORS_H_
 #define MILLRACE_COMMON_EXPR_ROW_ERRORS_H_
@@ -18,8 +18,8 @@ struct RowError {
   absl::Status status;
 };
 
-// At most one error per row counts: the first added. Messages quote values of any length, so they
-// are cut here, before anybody keeps or passes them on.
+// Only the first error of each row counts. Messages may quote values of any length, so they are
+// shortened here, before they are kept or passed on.
 class RowErrors {
  public:
   void Add(uint32_t row, absl::Status status) {
@@ -28,7 +28,7 @@ class RowErrors {
   bool empty() const { return errors_.empty(); }
   const std::vector<RowError>& errors() const { return errors_; }
   void Clear() { errors_.clear(); }
-  // What was added, and forgets it.
+  // Returns the errors that were added, and forgets them.
   std::vector<RowError> Take() { return std::exchange(errors_, {}); }
 
  private:

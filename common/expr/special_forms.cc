@@ -77,7 +77,8 @@ class LogicNode : public FormNode {
   }
 
  private:
-  // Takes one argument's value into the row's result; whether the row stays undecided.
+  // Combines one argument's value with the row's result; returns whether the row is still
+  // undecided.
   static bool Step(const FunctionArg& arg, uint32_t row, uint8_t decisive, Column* out) {
     if (arg.IsNull(row)) {
       out->SetNull(row);
@@ -153,7 +154,7 @@ class CaseNode : public FormNode {
       taken.Filter([&](uint32_t row) { return IsTrue(when, row); });
       if (!taken.empty()) {
         merge.Add(args_[i + 1]->Evaluate(batch, taken.rows(), context), taken.rows());
-        // Only now: `taken` may still be the same list as `open`.
+        // Done last: `taken` may still be the same list as `open`.
         open.Filter([&](uint32_t row) { return !IsTrue(when, row); });
       }
     }

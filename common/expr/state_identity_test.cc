@@ -75,7 +75,7 @@ TEST(StateIdentityTest, NamesOperatorsWithStateAndWhatItIsMadeOf) {
             "keys (text, numeric(10,2)); count() = bigint; min(text) = text; "
             "sum(double precision) = bytea, bigint; "
             "rows bigint, visible boolean, touched timestamp with time zone");
-  // Over rows that can be taken back min keeps all values: other state, another shape.
+  // Over rows that can be retracted, min keeps all values: other state, so another shape.
   EXPECT_EQ(identities[1].name(), "total/aggregate-1");
   EXPECT_EQ(identities[1].shape(),
             "keys (); min(text) = bytea; unheard_of() = unknown; "

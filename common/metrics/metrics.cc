@@ -21,7 +21,7 @@ const std::vector<double>& DurationBuckets() {
   return *buckets;
 }
 
-// Takes away whose time is over before it shows the rest.
+// Removes the metrics whose afterglow has ended, then shows the others.
 class MetricsRegistry::Page : public prometheus::Collectable {
  public:
   explicit Page(MetricsRegistry* owner) : owner_(owner) {}

@@ -1,6 +1,6 @@
-// Counters, gauges and histograms of one process and the HTTP page that Prometheus reads them from.
-// Thread-safe. References to metrics stay valid until RemoveLabelled takes them away, the last
-// MetricsLease of their labels is over or the registry goes.
+// The counters, gauges and histograms of one process, and the HTTP page from which Prometheus reads
+// them. Thread-safe. References to metrics are valid until RemoveLabelled removes them, the last
+// MetricsLease of their labels is destroyed, or the registry is destroyed.
 #ifndef MILLRACE_COMMON_METRICS_METRICS_H_
 #define MILLRACE_COMMON_METRICS_METRICS_H_
 
@@ -38,8 +38,9 @@ const std::vector<double>& DurationBuckets();
 
 class MetricsRegistry {
  public:
-  // What nobody holds a lease of any more stays on the page for so long, so that a scrape still
-  // sees how it ended; of more sets of labels than this, the oldest goes at once.
+  // Metrics whose last lease has ended stay on the page for this long, so that a scrape still sees
+  // their last values. If more sets of labels than this wait to be removed, the oldest is removed
+  // at once.
   static constexpr int64_t kAfterglowUs = 300'000'000;
   static constexpr size_t kMaxAfterglows = 50;
 
@@ -47,7 +48,7 @@ class MetricsRegistry {
   explicit MetricsRegistry(Clock* clock = Clock::Real());
   ~MetricsRegistry();
 
-  // The metric of that name and labels, made when it is first asked for. `help` is one sentence.
+  // The metric with that name and these labels; the first call makes it. `help` is one sentence.
   // REQUIRES: one kind of metric per name, Prometheus' naming rules.
   prometheus::Counter& Counter(const std::string& name, const std::string& help,
                                const MetricLabels& labels = {});
@@ -57,13 +58,14 @@ class MetricsRegistry {
                                    const MetricLabels& labels = {},
                                    const std::vector<double>& buckets = DurationBuckets());
 
-  // Removes every metric that has all of these labels, maybe among others. Nobody may use
-  // references to them any more.
+  // Removes every metric that has all of these labels, and possibly others. References to them must
+  // not be used any more.
   void RemoveLabelled(const MetricLabels& labels);
 
-  // What a page shows. For MetricsExposer; not to be asked once the registry is gone.
+  // The metrics that the page shows, for MetricsExposer. Must not be asked once the registry is
+  // gone.
   const std::shared_ptr<prometheus::Collectable>& page() const { return page_; }
-  // How many series the page has, a histogram's counted as one.
+  // The number of series on the page, a histogram counted as one.
   size_t series() const;
 
  private:
@@ -96,10 +98,10 @@ class MetricsRegistry {
   std::deque<Afterglow> afterglows_;  // oldest first
 };
 
-// Keeps the metrics that have these labels, maybe among others: who counts for a job has one. Once
-// the last one of the labels is over, nobody may use references to such metrics any more, and they
-// leave the registry after a while (kAfterglowUs), unless somebody begins to count for the job
-// again: then they go on from where they were.
+// Keeps the metrics that have these labels, and possibly others. Whoever counts for a job has a
+// lease. Once the last lease of the labels has ended, references to these metrics must not be used
+// any more, and the metrics leave the registry after a while (kAfterglowUs). If somebody begins to
+// count for the job again before that, they go on from their last values.
 class MetricsLease {
  public:
   // `registry` outlives the lease.
@@ -123,7 +125,7 @@ class MetricsExposer {
                                                                std::string_view flag);
   ~MetricsExposer();
 
-  // As bound.
+  // The address, with the port that was bound.
   const std::string& address() const { return address_; }
 
  private:

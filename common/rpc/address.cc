@@ -59,7 +59,7 @@ absl::StatusOr<AddressInfo> Resolve(const HostPort& address, std::string_view pu
   return AddressInfo(found, &freeaddrinfo);
 }
 
-// Returns the socket, or less than 0 with errno.
+// Returns the socket, or a negative number with errno set.
 int Bind(const addrinfo& info) {
   const int fd = socket(info.ai_family, info.ai_socktype | SOCK_CLOEXEC, info.ai_protocol);
   if (fd < 0) {
@@ -135,7 +135,7 @@ absl::Status CheckCanListen(const HostPort& address, std::string_view purpose,
                             std::string_view flag) {
   ASSIGN_OR_RETURN(const AddressInfo info, Resolve(address, purpose, flag));
   const int fd = Bind(*info);
-  // Two sockets may be bound to one address; listening is what only one can do.
+  // Two sockets may be bound to one address, but only one can listen.
   const int error = fd < 0 || listen(fd, 1) != 0 ? errno : 0;
   if (fd >= 0) {
     close(fd);

@@ -1,5 +1,5 @@
-// host:port as people write it, and why one cannot listen there. No gRPC in here. Pure functions
-// except for the probe.
+// Parses host:port as people write it, and finds out why a server cannot listen there. Does not use
+// gRPC. Pure functions except for the probe.
 #ifndef MILLRACE_COMMON_RPC_ADDRESS_H_
 #define MILLRACE_COMMON_RPC_ADDRESS_H_
 
@@ -26,7 +26,7 @@ struct HostPort {
 // nothing is open to the network unless somebody says so. INVALID_ARGUMENT shows the form.
 absl::StatusOr<HostPort> ParseHostPort(std::string_view text);
 
-// The addresses in "host:port,host:port"; blanks around them and empty ones are left out.
+// The addresses in "host:port,host:port", without blanks and empty entries.
 std::vector<std::string> SplitAddresses(std::string_view text);
 
 // Binds and releases `address` to find out whether and why not a server can listen there.
@@ -35,18 +35,18 @@ std::vector<std::string> SplitAddresses(std::string_view text);
 absl::Status CheckCanListen(const HostPort& address, std::string_view purpose,
                             std::string_view flag);
 
-// An address that nobody else gets, while no connection is accepted there yet: who connects is
-// refused at once. A server may begin to listen on it meanwhile. Movable.
+// Reserves an address before a server listens on it: no other process can get the address, and
+// connections to it are refused at once. A server may begin to listen on it meanwhile. Movable.
 class HeldAddress {
  public:
-  // Errors as CheckCanListen. Port 0 becomes a free one.
+  // Errors are those of CheckCanListen. Port 0 becomes a free one.
   static absl::StatusOr<HeldAddress> Hold(std::string_view text, std::string_view purpose,
                                           std::string_view flag);
   HeldAddress(HeldAddress&& other) noexcept;
   HeldAddress& operator=(HeldAddress&&) = delete;
   ~HeldAddress();
 
-  // With the port that was found.
+  // The address, with the port that was chosen.
   const HostPort& address() const { return address_; }
 
  private:

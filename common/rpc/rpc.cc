@@ -20,19 +20,18 @@ namespace {
 constexpr int kKeepaliveTimeMs = 10'000;
 constexpr int kKeepaliveTimeoutMs = 5'000;
 
-// Deadlines beyond this are as good as none, and stay clear of overflow in chrono.
+// A longer timeout is cut to this: it is as good as none, and does not overflow in chrono.
 constexpr absl::Duration kLongestTimeout = absl::Hours(24 * 365);
 
 void Configure(grpc::ServerBuilder* builder) {
   builder->SetMaxReceiveMessageSize(kMaxRpcMessageBytes);
   builder->SetMaxSendMessageSize(kMaxRpcMessageBytes);
-  // gRPC shares ports by default, so that a second server would start and get half of the
-  // connections.
+  // By default gRPC shares ports, so a second server would start and get half of the connections.
   builder->AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveTimeMs);
   builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
   builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
-  // Otherwise the clients' own keepalives count as abuse and the server hangs up.
+  // Without this, the clients' keepalives count as abuse and the server closes the connection.
   builder->AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
                               kKeepaliveTimeMs / 2);
   builder->AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
@@ -51,7 +50,7 @@ grpc::Status ToGrpc(const absl::Status& status) {
   if (status.ok()) {
     return grpc::Status::OK;
   }
-  // It travels as a header, for which a peer takes some KiB.
+  // Shortened, since the message travels in a header, and peers accept only some KiB of headers.
   return grpc::Status(static_cast<grpc::StatusCode>(status.code()),
                       Excerpt(ToStd(status.message())));
 }
@@ -99,7 +98,7 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(
   int bound_port = 0;
   if (!listen_address.empty()) {
     ASSIGN_OR_RETURN(address, ParseHostPort(listen_address));
-    // gRPC does not tell why it could not bind.
+    // Asked for the reason, since gRPC does not tell why it could not bind.
     RETURN_IF_ERROR(CheckCanListen(address, purpose, flag));
     builder.AddListeningPort(address.ToString(), grpc::InsecureServerCredentials(), &bound_port);
   }

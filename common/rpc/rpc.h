@@ -1,5 +1,5 @@
-// gRPC as every process here uses it: one set of limits and keepalives for servers and channels,
-// and errors that keep their words across the wire. Thread-safe.
+// gRPC as all processes use it: one set of limits and keepalives for servers and channels, and
+// errors that keep their message across the wire. Thread-safe.
 #ifndef MILLRACE_COMMON_RPC_RPC_H_
 #define MILLRACE_COMMON_RPC_RPC_H_
 
@@ -21,11 +21,11 @@
 
 namespace millrace {
 
-// Bound of one message either way. Frames between executors are ≤ 1 MiB; plans and result rows may
-// be larger.
+// The largest message in either direction. Frames between executors are ≤ 1 MiB; plans and result
+// rows may be larger.
 inline constexpr int kMaxRpcMessageBytes = 256 << 20;
 
-// The code sets are the same; messages pass unchanged.
+// Converts a status; the sets of codes are the same, and messages pass unchanged.
 absl::Status FromGrpc(const grpc::Status& status);
 grpc::Status ToGrpc(const absl::Status& status);
 
@@ -37,7 +37,7 @@ grpc::ChannelArguments DefaultChannelArguments();
 // network.
 std::shared_ptr<grpc::Channel> CreateChannel(const std::string& address);
 
-// Every call has a deadline: `context` fails with DEADLINE_EXCEEDED after `timeout`.
+// Sets the deadline that every call needs: `context` fails with DEADLINE_EXCEEDED after `timeout`.
 void SetTimeout(grpc::ClientContext* context, absl::Duration timeout);
 
 class RpcServer {
@@ -50,13 +50,13 @@ class RpcServer {
       std::string_view purpose, std::string_view flag);
   ~RpcServer();
 
-  // "host:port" as bound; empty when not listening.
+  // "host:port" with the port that was bound; empty when not listening.
   const std::string& address() const { return address_; }
 
   std::shared_ptr<grpc::Channel> InProcessChannel();
 
-  // Refuses new calls, lets those under way finish for `grace`, then cancels them and waits for
-  // their handlers.
+  // Refuses new calls, gives running ones `grace` to finish, then cancels them and waits for their
+  // handlers.
   void Shutdown(absl::Duration grace);
 
  private:

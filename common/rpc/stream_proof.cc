@@ -15,7 +15,7 @@ namespace {
 
 constexpr size_t kSecretBytes = 32;
 
-// Every part with its length, so that no two lists of parts are one text.
+// Appends a part with its length, so that different lists of parts never give the same text.
 void AppendPart(std::string_view part, std::string* text) {
   AppendLittleEndian<uint64_t>(part.size(), text);
   text->append(part);

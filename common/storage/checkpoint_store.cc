@@ -13,7 +13,7 @@ namespace {
 
 std::string DirectoryOf(const std::string& path) { return path.substr(0, path.rfind('/')); }
 
-// Says what a person can do about an error of the file system, which names the file itself.
+// Adds what a person can do about an error of the file system, which itself names the file.
 absl::Status WithWayOut(const absl::Status& status) {
   if (absl::IsResourceExhausted(status)) {
     return Reworded(status,
@@ -96,7 +96,8 @@ class DirectoryStore : public CheckpointStore {
   }
 
   absl::Status WriteOnce(const std::string& path, std::string_view contents) {
-    // Its own for every writer: one that is taken for dead may still be writing to its file.
+    // Each writer has a temporary file of its own: a writer that is taken for dead may still be
+    // writing to its file.
     const std::string temporary = absl::StrCat(path, ".", NewUuid(), ToAbsl(kTemporarySuffix));
     if (missing_ == MissingDirectories::kMake) {
       RETURN_IF_ERROR(files_->MakeDirectory(DirectoryOf(path)));

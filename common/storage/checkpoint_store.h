@@ -1,9 +1,9 @@
-// Where snapshots are kept: files that are written once and then only read, listed or removed, by
-// the driver and all executors of a job. Names are relative, with '/' between their parts.
+// The store of snapshots: files that are written once and then only read, listed or removed, by the
+// driver and all executors of a job. Names are relative, with '/' between their parts.
 //
-// Whoever sees a name sees a whole file: a write goes to a name of its own that ends in ".tmp", is
-// synced, and only then gets its name, which it never takes from another file. What a crash leaves
-// behind is a ".tmp" file that nobody reads; it begins with the name it was meant to have.
+// A visible name always belongs to a complete file: a write goes to a temporary name that ends in
+// ".tmp", is synced, and only then renamed, which never replaces another file. A crash leaves at
+// most a ".tmp" file that nobody reads; its name begins with the intended one.
 #ifndef MILLRACE_COMMON_STORAGE_CHECKPOINT_STORE_H_
 #define MILLRACE_COMMON_STORAGE_CHECKPOINT_STORE_H_
 
@@ -19,9 +19,9 @@
 
 namespace millrace {
 
-// What a write does where the file's directory is missing. A directory that must be there already
-// and is not is a mount that is missing: making one would hide that, and keep the file where nobody
-// else looks for it.
+// What a write does if the file's directory is missing. If the directory must exist already, a
+// missing one means that something is not mounted: making it would hide that, and put the file
+// where no other process looks for it.
 enum class MissingDirectories { kMake, kRefuse };
 
 // Thread-safe; calls block. Errors name the file. INVALID_ARGUMENT: a name that is not below the
@@ -37,19 +37,19 @@ class CheckpointStore {
       MissingDirectories missing = MissingDirectories::kMake);
   virtual ~CheckpointStore() = default;
 
-  // The file is durable under its name when this returns OK. ALREADY_EXISTS: there is one of that
-  // name, which is left as it is. NOT_FOUND: its directory is missing, and may not be made. After
-  // another error the name may be there, and then with all of `contents`, but may be gone after a
-  // crash: use another name for another try.
+  // OK: the file is durable under its name. ALREADY_EXISTS: there is a file of that name, which is
+  // left unchanged. NOT_FOUND: its directory is missing, and may not be made. After another error
+  // the name may exist, with all of `contents`, but may be gone after a crash: use another name for
+  // another try.
   virtual absl::Status Write(const std::string& name, std::string_view contents) = 0;
 
   virtual absl::StatusOr<std::string> Read(const std::string& name) = 0;
-  // The bytes [offset, offset + length); fewer where the file ends before.
+  // The bytes [offset, offset + length); fewer if the file ends before.
   virtual absl::StatusOr<std::string> ReadRange(const std::string& name, int64_t offset,
                                                 int64_t length) = 0;
 
-  // Names in `directory` ("" = the store's own), without it and sorted; unfinished ones and
-  // directories included. Empty if the directory does not exist.
+  // The sorted names in `directory` ("" = the store's own), without the directory's own; includes
+  // unfinished files and directories. Empty if the directory does not exist.
   virtual absl::StatusOr<std::vector<std::string>> List(const std::string& directory) = 0;
   // OK if there is no such file.
   virtual absl::Status Remove(const std::string& name) = 0;

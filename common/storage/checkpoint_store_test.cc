@@ -98,8 +98,8 @@ TEST(CheckpointStoreTest, RefusesOtherSchemesAndNamesOutside) {
   }
 }
 
-// The k-th operation fails and so does all after it, for every k and both kinds of crash: a name
-// that is there is whole, and a write that was acknowledged is there.
+// The k-th operation and all after it fail, for every k and both kinds of crash: a visible name
+// belongs to a complete file, and an acknowledged write is there.
 TEST(CheckpointStoreTest, VisibleNameIsWholeWhereverTheDiskFailsAndTheMachineCrashes) {
   for (const absl::Status& error :
        {absl::InternalError("input/output error"),
@@ -149,9 +149,9 @@ TEST(CheckpointStoreTest, FullDiskLeavesNothingAndSaysWhatToDo) {
 }
 
 #ifndef MILLRACE_WITHOUT_FAILPOINTS
-// The machine loses power at each failpoint of a write and a removal. (What is called afterwards
-// works on what is left, as no dead process would: after store.renamed that is not the name any
-// more.)
+// The machine loses power at each failpoint of a write and a removal. (Calls after that work on the
+// remaining files, which a dead process would not do: after store.renamed, the name is no longer
+// the same.)
 TEST(CheckpointStoreTest, VisibleNameIsWholeAtEveryFailpoint) {
   std::set<std::string> hit;
   for (const std::string& failpoint : AllFailpoints()) {

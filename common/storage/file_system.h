@@ -1,10 +1,10 @@
-// Files as the journal, snapshots and the file sink need them: append, make durable, read, rename,
-// list. Narrow, so that a test version can lose what was not made durable and fail where a disk
-// would.
+// The file operations that the journal, snapshots and the file sink need: append, make durable,
+// read, rename, list. Kept small, so that a test version can lose what was not made durable, and
+// fail where a disk would.
 //
-// Durability: bytes are durable after AppendFile::Sync, a new, renamed or removed name after
-// SyncDirectory of its directory. Errors name the path: RESOURCE_EXHAUSTED "no space left on device
-// writing PATH", NOT_FOUND, PERMISSION_DENIED, ALREADY_EXISTS, INTERNAL for the rest (EIO).
+// Durability: bytes are durable after AppendFile::Sync; a new, renamed or removed name is durable
+// after SyncDirectory of its directory. Errors name the path: RESOURCE_EXHAUSTED "no space left on
+// device writing PATH", NOT_FOUND, PERMISSION_DENIED, ALREADY_EXISTS, INTERNAL for the rest (EIO).
 #ifndef MILLRACE_COMMON_STORAGE_FILE_SYSTEM_H_
 #define MILLRACE_COMMON_STORAGE_FILE_SYSTEM_H_
 
@@ -19,7 +19,7 @@
 
 namespace millrace {
 
-// A new file that only grows. One thread at a time. The destructor closes it without making
+// A new file that only grows. Used by one thread at a time. The destructor closes it without making
 // anything durable.
 class AppendFile {
  public:
@@ -27,8 +27,8 @@ class AppendFile {
 
   // After an error an unknown part of `bytes` may have been written.
   virtual absl::Status Append(std::string_view bytes) = 0;
-  // Everything appended is durable when this returns OK. After an error nobody knows which bytes
-  // are; trying again would lie (the kernel drops the pages it could not write), so the file must
+  // OK: all appended bytes are durable. After an error nobody knows which bytes are. A second call
+  // could return OK falsely (the kernel drops the pages that it could not write), so the file must
   // be given up.
   virtual absl::Status Sync() = 0;
   // Idempotent.
@@ -50,17 +50,17 @@ class FileSystem {
   virtual absl::StatusOr<int64_t> Size(const std::string& path) = 0;
   // Replaces `to`.
   virtual absl::Status Rename(const std::string& from, const std::string& to) = 0;
-  // ALREADY_EXISTS, and nothing changed, if there is a file `to`: of several that rename to one
-  // name, one wins. Where the file system can only link, a crash may leave both names on the file.
+  // ALREADY_EXISTS, without any change, if there is a file `to`: if several processes rename to one
+  // name, one wins. Where the file system can only link, a crash may leave both names for the file.
   virtual absl::Status RenameNoReplace(const std::string& from, const std::string& to) = 0;
   virtual absl::Status Remove(const std::string& path) = 0;
   // Names (not paths) in the directory, sorted.
   virtual absl::StatusOr<std::vector<std::string>> List(const std::string& directory) = 0;
-  // With its parents, their names durable; OK if it is there.
+  // Makes the directory and its parents, and their names durable; OK if it exists.
   virtual absl::Status MakeDirectory(const std::string& directory) = 0;
   virtual absl::Status SyncDirectory(const std::string& directory) = 0;
 
-  // The machine's; lives for ever.
+  // The machine's file system; lives for ever.
   static FileSystem* Real();
 };
 

@@ -15,7 +15,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-// What both file systems do.
+// Tests for both file systems.
 class FileSystemTest : public ::testing::TestWithParam<bool> {
  protected:
   FileSystemTest() {

@@ -31,11 +31,11 @@ class MemoryFileSystem : public FileSystem {
     kSyncDirectory
   };
 
-  // Asked before every operation; a status that is not OK becomes its result, and nothing happens,
-  // with two exceptions, as on a real disk: a failed Append has written the first half of its
-  // bytes, and after a failed Sync nothing of that file becomes durable any more, although later
-  // ones are OK. A test that fails the k-th operation and all after it, for every k, has ended the
-  // process everywhere. Called without locks held.
+  // Called before every operation. If it returns an error, that becomes the result of the
+  // operation, which does nothing, with two exceptions, as on a real disk: a failed Append has
+  // written the first half of its bytes, and after a failed Sync nothing of that file becomes
+  // durable any more, although later Syncs return OK. A test that fails the k-th operation and all
+  // after it, for every k, has ended the process at every point. Called without locks held.
   using Fault = std::function<absl::Status(Operation operation, const std::string& path)>;
 
   MemoryFileSystem();
@@ -54,20 +54,20 @@ class MemoryFileSystem : public FileSystem {
   absl::Status SyncDirectory(const std::string& directory) override;
 
   void SetFault(Fault fault);
-  // Room for this many bytes in all files together; an Append beyond it writes what fits and fails
-  // as a full disk does.
+  // Limits all files together to this many bytes; an Append beyond that writes what fits and fails,
+  // as on a full disk.
   void SetCapacity(int64_t bytes);
 
   // The machine loses power: names and bytes go back to what was durable, except that each file
-  // keeps up to `torn_bytes` of what it had beyond that. Names are also kept as they are with
-  // `keep_names`: a kernel may have written a directory before it was asked to, and a file may have
-  // its name without its bytes. Open files are dead (their calls fail).
+  // keeps up to `torn_bytes` of its other bytes. With `keep_names`, present names stay too: a
+  // kernel may have written a directory before it was asked to, so a file may have its name without
+  // its bytes. Open files are dead (their calls fail).
   void Crash(size_t torn_bytes = 0, bool keep_names = false);
 
   // Replaces a file's contents as if they had always been there and durable (bit flips, cuts).
   void Overwrite(const std::string& path, std::string contents);
 
-  // Calls of Sync that were OK, for tests of group commit.
+  // The number of successful calls of Sync, for tests of group commit.
   int64_t sync_count() const;
 
  private:

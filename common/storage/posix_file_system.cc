@@ -25,7 +25,8 @@ absl::Status OfTheEnvironment(absl::Status status) {
   return WithFailureKind(std::move(status), FailureKind::kEnvironment);
 }
 
-// `doing` completes "no space left on device … PATH". What a disk refuses it may take later.
+// `doing` completes "no space left on device … PATH". A full disk is of kind kEnvironment: it may
+// have room later.
 absl::Status Error(int error, std::string_view doing, const std::string& path) {
   const std::string where = absl::StrCat(ToAbsl(doing), " ", path);
   switch (error) {

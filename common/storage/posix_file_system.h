@@ -1,5 +1,5 @@
-// What FileSystem::Real() is made of and tests must reach where their own file system has no use
-// for it. Thread-safe.
+// Parts of FileSystem::Real() that tests must call directly, since the tests' own file system never
+// needs them. Thread-safe.
 #ifndef MILLRACE_COMMON_STORAGE_POSIX_FILE_SYSTEM_H_
 #define MILLRACE_COMMON_STORAGE_POSIX_FILE_SYSTEM_H_
 
@@ -9,7 +9,7 @@
 
 namespace millrace::internal {
 
-// RenameNoReplace where the file system has no renameat2(RENAME_NOREPLACE).
+// RenameNoReplace for file systems without renameat2(RENAME_NOREPLACE).
 absl::Status RenameByLink(const std::string& from, const std::string& to);
 
 }  // namespace millrace::internal

@@ -10,7 +10,7 @@
 namespace millrace {
 namespace {
 
-// Whatever else has that name is not read to its end.
+// A file of that name may be something else, so at most this much is read.
 constexpr int64_t kMostBytes = 64;
 
 }  // namespace

@@ -23,8 +23,8 @@ inline constexpr int64_t kTimestampMinusInfinity = std::numeric_limits<int64_t>:
 inline constexpr int64_t kFirstDay = -2440588;
 // 5874897-12-31, PostgreSQL's last date.
 inline constexpr int64_t kLastDay = 2145042905;
-// PostgreSQL's first timestamp; the last is bounded by int64 (PostgreSQL's, counted from 2000, lies
-// 29 years later).
+// PostgreSQL's first timestamp. Our last one is limited by int64 (PostgreSQL's counts from 2000,
+// and lies 29 years later).
 inline constexpr int64_t kFirstTimestamp = kFirstDay * kMicrosPerDay;
 inline constexpr int64_t kLastTimestamp = kTimestampInfinity - 1;
 

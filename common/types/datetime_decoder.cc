@@ -107,7 +107,8 @@ DateTimeDecoder::Outcome DateTimeDecoder::Take(size_t i) {
   return Outcome::kMalformed;
 }
 
-// A date, unless there is one: then a time with a zone behind it, or the name of a zone.
+// Takes a date. If there is a date already, the token is a time with a zone behind it, or the name
+// of a zone.
 DateTimeDecoder::Outcome DateTimeDecoder::TakeDateToken(const std::string& token) {
   if (label_.has_value() && label_->kind == Word::Kind::kLabel) {
     const bool julian = label_->value == Word::kJulian;
@@ -150,12 +151,12 @@ DateTimeDecoder::Outcome DateTimeDecoder::TakeDateParts(std::string_view token) 
     const auto end = std::find_if_not(token.begin(), token.end(), digits ? IsDigit : IsLower);
     const auto size = static_cast<size_t>(end - token.begin());
     parts.push_back(token.substr(0, size));
-    // The character behind a part separates, whatever it is.
+    // Any character behind a part counts as a separator.
     token.remove_prefix(std::min(size + 1, token.size()));
   }
   uint32_t known = known_;
   bool month_named = false;
-  for (std::string_view& part : parts) {  // a month's name says what the numbers are
+  for (std::string_view& part : parts) {  // a month's name tells what the numbers are
     const DateTimeWord* word = IsLower(part[0]) ? FindDateTimeWord(part) : nullptr;
     if (!IsLower(part[0]) || (word != nullptr && word->kind == Word::Kind::kNothing)) {
       continue;
@@ -202,7 +203,7 @@ DateTimeDecoder::Outcome DateTimeDecoder::TakeNumberToken(const std::string& tok
   return PlaceNumber(token, month_named_, known_);
 }
 
-// Behind "y", "mm" and the like, or behind a "t".
+// Takes a number behind a label such as "y" or "mm", or behind a "t".
 DateTimeDecoder::Outcome DateTimeDecoder::TakeLabelled(const std::string& token) {
   const Word label = *std::exchange(label_, std::nullopt);
   if (label.kind == Word::Kind::kIsoTime) {
@@ -325,7 +326,7 @@ DateTimeDecoder::Outcome DateTimeDecoder::TakeWord(const Word& word, size_t i) {
   }
 }
 
-// Words that say a whole date or moment.
+// Takes a word that means a whole date or moment.
 DateTimeDecoder::Outcome DateTimeDecoder::TakeClockWord(const Word& word) {
   switch (word.kind) {
     case Word::Kind::kEpoch:
@@ -347,7 +348,8 @@ DateTimeDecoder::Outcome DateTimeDecoder::TakeClockWord(const Word& word) {
     default:
       break;
   }
-  // Without a clock the rest is read all the same: what is no time at all is told as such.
+  // Without a clock the rest is read all the same, so that text that is no time at all gets that
+  // error.
   lacks_clock_ = !session_.now_us.has_value();
   const int64_t now_us = session_.now_us.value_or(0);
   const int64_t offset_s = session_.zone.OffsetAt(now_us);
@@ -365,12 +367,12 @@ DateTimeDecoder::Outcome DateTimeDecoder::TakeClockWord(const Word& word) {
   year_ = date.year;
   month_ = date.month;
   day_ = date.day;
-  julian_ = true;  // as the calendar counts years, not as people write them
+  julian_ = true;  // the year is astronomical, not as people write it
   Say(kDateFields);
   return Outcome::kGood;
 }
 
-// A number before it, which was taken for the month, is the day.
+// If a number before the name was taken for the month, it is the day.
 DateTimeDecoder::Outcome DateTimeDecoder::TakeMonthName(int month) {
   constexpr int64_t kMostDays = 31;
   if (Has(kMonth) && !month_named_ && !Has(kDay) && month_ >= 1 && month_ <= kMostDays) {
@@ -566,7 +568,7 @@ DateTimeDecoder::Outcome DateTimeDecoder::FinishDate() {
   return Outcome::kGood;
 }
 
-// A zone that has summers needs the date to be an offset.
+// Turns a zone into an offset, which for a zone with summer time depends on the date.
 DateTimeDecoder::Outcome DateTimeDecoder::FinishZone() {
   if (Has(kSummer) && (!Has(kZone) || (zone_.has_value() && zone_->is_region()))) {
     return Outcome::kMalformed;
@@ -581,7 +583,8 @@ DateTimeDecoder::Outcome DateTimeDecoder::FinishZone() {
                              hour_ * kMicrosPerHour + minute_ * kMicrosPerMinute +
                                  second_ * kMicrosPerSecond + fraction_us_,
                              &local_us)) {
-    local_us = days < 0 ? kFirstTimestamp : kLastTimestamp;  // refused by whoever puts it together
+    local_us = days < 0 ? kFirstTimestamp
+                        : kLastTimestamp;  // the caller that combines the parts refuses it
   }
   offset_s_ += zone_->OffsetAtLocal(local_us);
   return Outcome::kGood;

@@ -1,6 +1,6 @@
-// What a text says about a date and a time, by PostgreSQL's rules (chapter "Date/Time Input
-// Interpretation", DateStyle MDY): tokens are taken one after another, and what a number means
-// depends on what is known by then. Thread-compatible; one text each.
+// Reads a date and a time from text, by PostgreSQL's rules (chapter "Date/Time Input
+// Interpretation", DateStyle MDY): tokens are taken one after another, and the meaning of a number
+// depends on what is known by then. Thread-compatible; one object per text.
 #ifndef MILLRACE_COMMON_TYPES_DATETIME_DECODER_H_
 #define MILLRACE_COMMON_TYPES_DATETIME_DECODER_H_
 
@@ -53,14 +53,15 @@ class DateTimeDecoder {
     kMeridiem = 1 << 9,
     kEra = 1 << 10,
     kWeekday = 1 << 11,
-    kSpecial = 1 << 12,  // epoch, infinity: whatever else is said
+    kSpecial = 1 << 12,  // epoch, infinity: overrides all other fields
     kDateFields = kYear | kMonth | kDay,
     kTimeFields = kHour | kMinute | kSecond,
   };
   enum class Outcome { kGood, kMalformed, kOutOfRange, kZoneOutOfRange, kUnknownZone, kNoClock };
 
   bool Has(uint32_t fields) const { return (known_ & fields) == fields; }
-  // Adds to what the current token says; REQUIRES nothing: a field said twice shows at its end.
+  // Adds fields that the current token has set. A field that is set twice is found at the token's
+  // end.
   void Say(uint32_t fields) { said_ |= fields; }
 
   Outcome TakeTokens();
@@ -98,7 +99,7 @@ class DateTimeDecoder {
   std::vector<DateTimeToken> tokens_;
 
   uint32_t known_ = 0;
-  uint32_t said_ = 0;  // by the current token
+  uint32_t said_ = 0;  // fields that the current token has set
   std::optional<Word> label_;
   DateTimeFields::Kind kind_ = DateTimeFields::Kind::kMoment;
   int64_t year_ = 0;
@@ -110,14 +111,14 @@ class DateTimeDecoder {
   int64_t second_ = 0;
   int64_t fraction_us_ = 0;
   int64_t offset_s_ = 0;
-  std::optional<TimeZone> zone_;  // needs the date to be an offset
-  std::string zone_name_;         // one that does not exist
+  std::optional<TimeZone> zone_;  // its offset may depend on the date
+  std::string zone_name_;         // name of a zone that does not exist
   std::optional<int> meridiem_;
   bool month_named_ = false;
   bool two_digit_year_ = false;
   bool before_christ_ = false;
   bool julian_ = false;
-  bool lacks_clock_ = false;  // and a word needs one
+  bool lacks_clock_ = false;  // a word needs the present time, and there is no clock
 };
 
 }  // namespace millrace

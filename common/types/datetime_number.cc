@@ -17,7 +17,8 @@ bool AllDigits(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
-// The digits that `rest` begins with, which are taken from it; 0 without any, as atoi has it.
+// Removes the digits that `rest` begins with and returns their number; 0 if there are none, as atoi
+// does.
 std::optional<int64_t> TakeWhole(std::string_view* rest) {
   const size_t size = std::min(rest->find_first_not_of("0123456789"), rest->size());
   const std::string_view digits = rest->substr(0, size);

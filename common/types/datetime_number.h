@@ -11,10 +11,10 @@ namespace millrace {
 // Nothing unless the text is digits that fit a 32-bit integer.
 std::optional<int64_t> WholeNumber(std::string_view digits);
 
-// What stands behind the first point; empty without one.
+// The part behind the first point; empty if there is no point.
 std::string_view FractionDigits(std::string_view number);
-// Those as a fraction of 1, and as microseconds of a second (".5" is 500000), rounded half to even.
-// REQUIRES: digits only.
+// The digits as a fraction of 1, and as microseconds of a second (".5" is 500000), rounded half to
+// even. REQUIRES: digits only.
 double FractionOf(std::string_view digits);
 int64_t FractionToMicros(std::string_view digits);
 
@@ -23,7 +23,7 @@ struct ClockParts {
   int64_t minute = 0;
   int64_t second = 0;
   int64_t fraction_us = 0;
-  bool in_range = true;  // of minutes and seconds; hours are the caller's to check
+  bool in_range = true;  // minutes and seconds are; the caller checks the hours
 };
 // hh:mm, hh:mm:ss[.f] or mm:ss.f. Nothing if it has another form.
 std::optional<ClockParts> SplitClock(std::string_view text);

@@ -17,7 +17,7 @@ absl::Status OutOfRange(std::string_view type, std::string_view text) {
   return absl::OutOfRangeError(absl::StrCat(ToAbsl(type), " out of range: \"", ToAbsl(text), "\""));
 }
 
-// Microseconds on the clock that the text speaks of.
+// The microseconds that a clock shows at the time in the text.
 absl::StatusOr<int64_t> LocalMicros(std::string_view text, const DateTimeFields& fields) {
   switch (fields.kind) {
     case DateTimeFields::Kind::kEpoch:
@@ -38,7 +38,7 @@ absl::StatusOr<int64_t> LocalMicros(std::string_view text, const DateTimeFields&
   return micros;
 }
 
-// Returns whether the year is before Christ, to be said behind everything else.
+// Returns whether the year is before Christ, which the caller appends behind everything else.
 bool AppendCivil(int64_t days, std::string* out) {
   CivilDate date = CivilFromDays(days);
   bool bc = date.year <= 0;
@@ -132,7 +132,7 @@ absl::StatusOr<int64_t> ParseTimestampTz(std::string_view text, const SessionTim
   if (fields.kind != DateTimeFields::Kind::kMoment) {
     return LocalMicros(text, fields);
   }
-  // The clock may show a time before the first or behind the last moment there is.
+  // A clock may show a time outside of the range of timestamps.
   const int64_t days = DaysFromCivil(fields.date.year, fields.date.month, fields.date.day);
   int64_t local_us = 0;
   int64_t utc_us = 0;
@@ -167,7 +167,7 @@ void AppendTimestampTz(int64_t micros, const TimeZone& zone, std::string* out) {
   std::string offset;
   AppendOffset(offset_s, &offset);
   int64_t local_us = 0;
-  // At the ends of time the clock would show what no timestamp can hold.
+  // Near the ends of the range, the clock would show a time that no timestamp can hold.
   if (__builtin_add_overflow(micros, offset_s * kMicrosPerSecond, &local_us)) {
     return AppendTimestampTz(micros, out);
   }

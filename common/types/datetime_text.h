@@ -1,5 +1,5 @@
-// Dates and timestamps as PostgreSQL reads and prints them (DateStyle ISO, MDY). Pure functions,
-// but for the time zone data that names in a text are looked up in.
+// Reads and prints dates and timestamps as PostgreSQL does (DateStyle ISO, MDY). Pure functions,
+// except that they look up names of zones in the time zone data.
 #ifndef MILLRACE_COMMON_TYPES_DATETIME_TEXT_H_
 #define MILLRACE_COMMON_TYPES_DATETIME_TEXT_H_
 
@@ -12,8 +12,8 @@
 
 namespace millrace {
 
-// Days since 1970-01-01. What `session` is for: 'today' and the like; without a time they are
-// errors (FAILED_PRECONDITION), as in data, which must not depend on when they are read.
+// Days since 1970-01-01. `session` gives 'today' and the like their meaning; without a time they
+// are errors (FAILED_PRECONDITION), as in data, which must not depend on when it is read.
 absl::StatusOr<int32_t> ParseDate(std::string_view text, const SessionTime& session = {});
 // Microseconds since 1970-01-01 00:00. A zone in the text counts for timestamptz and is ignored for
 // timestamp.

@@ -42,7 +42,7 @@ class Splitter {
           return std::nullopt;
         }
       } else if (absl::ascii_ispunct(static_cast<unsigned char>(first))) {
-        rest_.remove_prefix(1);  // separates, and says nothing
+        rest_.remove_prefix(1);  // a separator without meaning
         continue;
       } else {
         return std::nullopt;
@@ -81,7 +81,7 @@ class Splitter {
     }
   }
 
-  // Behind the first number of a date, or of a number with a point.
+  // Takes the rest of a date, or of a number with a point, behind its first number.
   void TakeDate(char separator) {
     TakeChar();
     current_.kind = Kind::kDate;

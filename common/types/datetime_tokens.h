@@ -1,5 +1,5 @@
-// The pieces of a text that says a date or a time: what belongs together is decided by characters
-// alone. Pure functions.
+// Splits the text of a date or time into pieces: which characters belong together depends on the
+// characters alone. Pure functions.
 #ifndef MILLRACE_COMMON_TYPES_DATETIME_TOKENS_H_
 #define MILLRACE_COMMON_TYPES_DATETIME_TOKENS_H_
 
@@ -23,7 +23,7 @@ struct DateTimeToken {
   std::string text;  // letters in lower case
 };
 
-// Nothing if a character fits nowhere, or there is more than any date has.
+// Nothing if a character fits nowhere, or the text is longer than any date.
 std::optional<std::vector<DateTimeToken>> SplitDateTime(std::string_view text);
 
 }  // namespace millrace

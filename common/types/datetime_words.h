@@ -20,7 +20,7 @@ struct DateTimeWord {
     kWeekday,   // value: 0 = Sunday
     kMeridiem,  // value: 1 = pm
     kEra,       // value: 1 = before Christ
-    kNothing,   // 'at', 'on': read over
+    kNothing,   // 'at', 'on': ignored
     kLabel,     // the next token is the field `value`, a Label
     kIsoTime,   // 't': the next token is a time
     kSummer,    // 'dst' behind a zone: an hour more

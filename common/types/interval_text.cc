@@ -19,7 +19,7 @@
 namespace millrace {
 namespace {
 
-// What a unit's name stands for: so many months, days or microseconds.
+// A unit: how many months, days or microseconds it has.
 struct Unit {
   int64_t months = 0;
   int64_t days = 0;
@@ -87,7 +87,7 @@ class IntervalReader {
   bool ReadClock(std::string_view token, int64_t sign);
   bool ReadYearMonth(std::string_view token, int64_t sign);
   void Add(const Amount& amount, const Unit& unit);
-  // The unit of the pending number has come.
+  // Takes the unit of the pending number.
   void Take(const Unit& unit) {
     Add(*pending_, unit);
     pending_.reset();
@@ -128,8 +128,8 @@ void IntervalReader::AddScaled(int64_t value, int64_t factor, int64_t* total) {
               __builtin_add_overflow(*total, product, total) || overflow_;
 }
 
-// A fraction goes on in the next smaller unit, as PostgreSQL has it: of years in months, of months
-// in days of 30 to the month, of days in microseconds.
+// Carries a fraction over to the next smaller unit, as PostgreSQL does: of years to months, of
+// months to days (30 to the month), of days to microseconds.
 void IntervalReader::Add(const Amount& amount, const Unit& unit) {
   double fraction = amount.fraction * static_cast<double>(amount.sign);
   if (unit.months > 0) {
@@ -228,7 +228,7 @@ bool IntervalReader::ReadYearMonth(std::string_view token, int64_t sign) {
   return true;
 }
 
-// A unit for the number before it, or "ago" at the end.
+// Reads the unit of the number before it, or "ago" at the end.
 bool IntervalReader::ReadWord(std::string_view* rest) {
   size_t end = 0;
   while (end < rest->size() && absl::ascii_isalpha(static_cast<unsigned char>((*rest)[end]))) {
@@ -251,7 +251,7 @@ bool IntervalReader::ReadWord(std::string_view* rest) {
   return true;
 }
 
-// A number whose unit comes next, a clock, or years-months.
+// Reads a number whose unit comes next, a clock, or years-months.
 bool IntervalReader::ReadNumber(std::string_view* rest) {
   size_t sign_bytes = (*rest)[0] == '-' || (*rest)[0] == '+' ? 1 : 0;
   size_t end = std::min(rest->find_first_not_of("0123456789.:-", sign_bytes), rest->size());
@@ -381,7 +381,7 @@ void AppendInterval(const Interval& interval, std::string* out) {
   } else if (before_negative) {
     out->push_back('+');
   }
-  // The magnitude of the smallest int64 is not an int64; printing its neighbour would be wrong by a
+  // The magnitude of the smallest int64 is no int64, and printing its neighbour would be wrong by a
   // microsecond.
   if (interval.micros == std::numeric_limits<int64_t>::min()) {
     out->append("2562047788:00:54.775808");

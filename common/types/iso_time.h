@@ -1,5 +1,5 @@
-// The short way for dates and times as programs write them, 2026-01-31T12:00:00.125Z: what does not
-// look like that, or is no date of the calendar, is left to the reader of everything that
+// A fast reader for dates and times as programs write them, 2026-01-31T12:00:00.125Z. Text of
+// another form, or that is no date of the calendar, is left to the reader of all forms that
 // PostgreSQL takes. Pure functions.
 #ifndef MILLRACE_COMMON_TYPES_ISO_TIME_H_
 #define MILLRACE_COMMON_TYPES_ISO_TIME_H_

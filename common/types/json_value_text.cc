@@ -7,7 +7,8 @@
 namespace millrace {
 namespace {
 
-// As PostgreSQL's to_json prints them: a T between date and time, the zone with its minutes.
+// Appends a timestamp as PostgreSQL's to_json prints it: a T between date and time, the zone with
+// its minutes.
 void AppendIsoTimestamp(const Column& column, size_t row, std::string* out) {
   size_t begin = out->size();
   AppendValue(column, row, out);
@@ -56,7 +57,7 @@ void AppendJsonValue(const Column& column, size_t row, std::string* out) {
     default:
       out->push_back('"');
       if (column.type().id == TypeId::kBytea) {
-        out->push_back('\\');  // of the \x that follows
+        out->push_back('\\');  // escapes the backslash of the \x that follows
       }
       if (column.type().id == TypeId::kTimestamp || column.type().id == TypeId::kTimestampTz) {
         AppendIsoTimestamp(column, row, out);

@@ -15,8 +15,8 @@ int Sign(int order) { return order < 0 ? -1 : (order > 0 ? 1 : 0); }
 
 int CompareSizes(size_t a, size_t b) { return a < b ? -1 : (a > b ? 1 : 0); }
 
-// The next point of a number at or behind `at`; npos if there is none. Points in strings are not
-// meant.
+// The next decimal point of a number at or behind `at`, ignoring points in strings; npos if there
+// is none.
 size_t NextPoint(std::string_view json, size_t at) {
   for (; at < json.size(); ++at) {
     if (json[at] == '.') {
@@ -29,7 +29,7 @@ size_t NextPoint(std::string_view json, size_t at) {
   return std::string_view::npos;
 }
 
-// A number's parts as they are written; the fraction without zeros at its end.
+// A number's parts as written, without zeros at the end of the fraction.
 struct Decimal {
   bool negative = false;
   std::string_view whole;
@@ -134,7 +134,7 @@ int CompareObjects(std::string_view a, std::string_view b, int depth) {
   return order;
 }
 
-// Parts of an array or object, or whole values: by kind, then by what they hold.
+// Compares elements of arrays and objects, or whole values: by kind, then by contents.
 int CompareParts(std::string_view a, std::string_view b, int depth) {
   if (depth > kMaxJsonbDepth) {
     return Sign(a.compare(b));
@@ -202,7 +202,7 @@ bool JsonbEqual(std::string_view a, std::string_view b) {
 }
 
 int CompareJsonb(std::string_view a, std::string_view b) {
-  // PostgreSQL holds a scalar that stands alone as an array of one, and that is longer than [].
+  // PostgreSQL stores a lone scalar as an array of one element, which is longer than [].
   const auto scalar = [](std::string_view json) {
     return KindOf(json) != JsonbKind::kArray && KindOf(json) != JsonbKind::kObject;
   };

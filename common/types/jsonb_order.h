@@ -1,7 +1,6 @@
-// Which jsonb values are equal, and which comes first, as PostgreSQL has it: numbers by value
-// (1 = 1.0 = 1.00, nested too) although each keeps the digits it was written with; objects after
-// arrays after booleans after numbers after strings after null. Reads canonical text
-// (jsonb_text.h). Pure functions.
+// Compares jsonb values as PostgreSQL does: numbers by value (1 = 1.0 = 1.00, nested too), although
+// each keeps its written digits; objects after arrays after booleans after numbers after strings
+// after null. Reads canonical text (jsonb_text.h). Pure functions.
 #ifndef MILLRACE_COMMON_TYPES_JSONB_ORDER_H_
 #define MILLRACE_COMMON_TYPES_JSONB_ORDER_H_
 
@@ -10,9 +9,9 @@
 
 namespace millrace {
 
-// The text that all equal values share: `json` without the zeros that end the fractions of its
-// numbers. Views `json` where it has none (most do), else what is put into `storage`. For hashes
-// and for keys that are compared as bytes.
+// The text that all equal values share: `json` without the zeros at the end of its numbers'
+// fractions. Views `json` if it has no such zeros (most do not), else text that is put into
+// `storage`. For hashes, and for keys that are compared as bytes.
 std::string_view JsonbKey(std::string_view json, std::string* storage);
 
 bool JsonbEqual(std::string_view a, std::string_view b);

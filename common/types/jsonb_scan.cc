@@ -147,7 +147,8 @@ bool NestsTooDeeply(std::string_view json) {
         break;
     }
     ++at;
-    // The innermost array or object stands within all others that are open, and a value within it.
+    // The innermost array or object is within all others that are open; a value in it is one level
+    // deeper.
     const bool holds_a_value = at < json.size() && json[at] != ']' && json[at] != '}';
     if (open > kMaxJsonbDepth + 1 || (open > kMaxJsonbDepth && holds_a_value)) {
       return true;

@@ -1,7 +1,6 @@
 // Reads canonical jsonb text (common/types/jsonb_text.h) in place: members and elements are views
-// into it. The text is taken to be canonical; from text that is not, answers mean nothing, but
-// nothing is read beyond it and every function ends. Pure functions. Which values are equal and
-// which comes first: jsonb_order.h.
+// into it. For text that is not canonical, results mean nothing, but nothing is read beyond the
+// text and every function ends. Pure functions. For equality and order see jsonb_order.h.
 #ifndef MILLRACE_COMMON_TYPES_JSONB_SCAN_H_
 #define MILLRACE_COMMON_TYPES_JSONB_SCAN_H_
 
@@ -13,12 +12,12 @@
 
 namespace millrace {
 
-// How many values a value may stand within. Deeper JSON would end the stack (PostgreSQL stops at
-// some thousands), so it is refused where it is read or made, and walks that go down by recursion
-// end here whatever they are given.
+// How many arrays and objects may enclose a value. Deeper JSON would overflow the stack (PostgreSQL
+// stops at some thousands), so it is refused where it is read or made. Functions that walk a value
+// by recursion also stop here, whatever text they are given.
 constexpr int kMaxJsonbDepth = 1000;
 
-// Whether some value stands within more than kMaxJsonbDepth others.
+// Whether some value is enclosed by more than kMaxJsonbDepth others.
 bool NestsTooDeeply(std::string_view json);
 
 enum class JsonbKind { kObject, kArray, kString, kNumber, kBoolean, kNull };
@@ -67,12 +66,12 @@ std::optional<std::string_view> FindMember(std::string_view json, std::string_vi
 std::optional<std::string_view> FindElement(std::string_view json, int64_t index);
 size_t CountElements(std::string_view json);
 
-// What ->> gives: a string without quotes and escapes, other values as they are. Views `json` where
-// nothing is escaped, else text put into `storage`. REQUIRES: not JSON null.
+// The result of ->>: a string without quotes and escapes, other values unchanged. Views `json` if
+// nothing is escaped, else text that is put into `storage`. REQUIRES: not JSON null.
 std::string_view JsonbToText(std::string_view json, std::string* storage);
 
-// Whether `json` contains `part` as the operator @> has it. Beyond kMaxJsonbDepth nothing contains
-// anything.
+// Whether `json` contains `part`, in the meaning of the operator @>. Deeper than kMaxJsonbDepth,
+// nothing contains anything.
 bool JsonbContains(std::string_view json, std::string_view part);
 
 }  // namespace millrace

@@ -22,7 +22,8 @@ std::string Arrays(int depth) { return Repeat(depth, "[") + Repeat(depth, "]"); 
 
 std::string Objects(int depth) { return Repeat(depth, "{\"a\": ") + "1" + Repeat(depth, "}"); }
 
-// Text that is not canonical comes from a disk or a wire; each level was a frame of the stack.
+// Text from a disk or a network may not be canonical; each level of it used to take a frame of the
+// stack.
 TEST(JsonbScanTest, NoDepthEndsTheStack) {
   constexpr int kLevels = 3000;
   EXPECT_FALSE(JsonbContains(Arrays(kLevels), Arrays(kLevels)));

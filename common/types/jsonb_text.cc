@@ -77,7 +77,7 @@ class JsonReader {
     SkipSpace();
     return at_ == end_ || Fail("there is text after its end");
   }
-  // Set when the text is JSON, but not something jsonb can hold.
+  // The error if the text is JSON that jsonb cannot hold.
   const absl::Status& refusal() const { return refusal_; }
   // REQUIRES: ReadDocument returned false.
   JsonFault fault() const {
@@ -404,7 +404,8 @@ bool JsonReader::ReadExponent(int64_t* exponent) {
   return true;
 }
 
-// whole.fraction · 10^exponent as numeric prints it: no exponent, the scale that was written.
+// Appends whole.fraction · 10^exponent as numeric prints it: without exponent, with the written
+// scale.
 bool JsonReader::AppendNumeric(bool negative, std::string_view whole, std::string_view fraction,
                                int64_t exponent, std::string* out) {
   std::string digits = absl::StrCat(ToAbsl(whole), ToAbsl(fraction));

@@ -78,14 +78,14 @@ bool ParseSpecialFloat(std::string_view text, T* out) {
   return false;
 }
 
-// Whether `digits`, behind a sign, are what only C's strtod reads, and so PostgreSQL: a hexadecimal
-// number, or nan with characters in parentheses.
+// Whether `digits`, which follow a sign, have a form that PostgreSQL reads only because C's strtod
+// does: a hexadecimal number, or nan with characters in parentheses.
 bool IsOfC(std::string_view digits) {
   const bool nan = absl::StartsWithIgnoreCase(ToAbsl(digits), "nan(") && digits.ends_with(')');
   return nan || absl::StartsWithIgnoreCase(ToAbsl(digits), "0x");
 }
 
-// What strtod or strtof reads, if it is all of `number`.
+// The number that strtod or strtof reads, if that takes all of `number`.
 template <typename T>
 absl::StatusOr<T> ParseFloatOfC(const std::string& number, std::string_view text) {
   char* end = nullptr;
@@ -115,7 +115,7 @@ absl::StatusOr<T> ParseFloat(std::string_view text) {
   if (number.starts_with('+') && !number.starts_with("+-")) {
     number.remove_prefix(1);
   }
-  // from_chars reads "inf" and "nan(…)" too: those were dealt with above, or are wrong.
+  // from_chars also accepts "inf" and "nan(…)", which were handled above or are wrong here.
   size_t first = number.starts_with('-') ? 1 : 0;
   if (IsOfC(number.substr(first))) {
     return ParseFloatOfC<T>(std::string(number), text);
@@ -133,7 +133,7 @@ absl::StatusOr<T> ParseFloat(std::string_view text) {
   return value;
 }
 
-// An integer from its scientific form; nothing if it is no integer or needs more than 125 bits.
+// Reads an integer in scientific form; nothing if it is no integer or needs more than 125 bits.
 std::optional<__int128> ReadInteger(std::string_view scientific) {
   const size_t mark = scientific.find('e');
   int exponent = 0;
@@ -160,9 +160,9 @@ std::optional<__int128> ReadInteger(std::string_view scientific) {
   return exponent < 0 ? std::nullopt : std::optional<__int128>(integer);
 }
 
-// Whether a decimal lies half way between `value`, an integer, and a neighbour. It reads back as
-// `value` when that is the even one of the two; PostgreSQL does not rely on that and writes more
-// digits.
+// Whether a decimal lies half-way between `value`, an integer, and a neighbour. It reads back as
+// `value` only if that is the even one of the two; PostgreSQL does not rely on that, and writes
+// more digits.
 template <typename T>
 bool IsHalfWay(T value, std::string_view scientific) {
   const std::optional<__int128> integer = ReadInteger(scientific);
@@ -189,7 +189,7 @@ template <typename T>
 std::string_view ShortestScientific(T value, char* begin, char* end) {
   const auto shortest = std::to_chars(begin, end, value, std::chars_format::scientific);
   std::string_view text(begin, static_cast<size_t>(shortest.ptr - begin));
-  // What is half way to a neighbour of a smaller number has more digits than the shortest.
+  // A decimal half-way to a neighbour of a smaller number has more digits than the shortest one.
   constexpr T kLeastInteger = static_cast<T>(int64_t{1} << (std::numeric_limits<T>::digits - 1));
   if (std::fabs(value) < kLeastInteger || !IsHalfWay(value, text)) {
     return text;

@@ -22,7 +22,7 @@ namespace {
 using Kind = Numeric::Kind;
 using Int128 = __int128;
 
-// Of narrow values.
+// The largest scale of a narrow value.
 constexpr int kNarrowScale = Numeric::kMaxNarrowDigits;
 // PostgreSQL's NUMERIC_MIN_SIG_DIGITS: how many digits a quotient shows at least.
 constexpr int kMinSignificantDigits = 16;
@@ -40,7 +40,7 @@ constexpr std::array<Int128, kNarrowScale + 1> MakePowers() {
 constexpr std::array<Int128, kNarrowScale + 1> kPowers = MakePowers();
 constexpr Int128 kLimit = kPowers[Numeric::kMaxNarrowDigits];
 
-// Far beyond any value's digits; what a damaged cell may not exceed.
+// The limit for exponents in cells from outside, far beyond any value's digits.
 constexpr int32_t kMaxExponent = Numeric::kMaxWholeDigits;
 constexpr size_t kMaxDigitBytes = (Numeric::kMaxWholeDigits + Numeric::kMaxScale) / 2;
 
@@ -183,7 +183,7 @@ bool ParseSpecial(std::string_view text, Numeric* out) {
   return false;
 }
 
-// A decimal number as it is written.
+// A decimal number as written.
 struct Written {
   bool negative = false;
   std::string_view whole;
@@ -267,7 +267,7 @@ bool ReadNarrow(const Written& number, int64_t scale, Int128* unscaled) {
                            Magnitude(*unscaled) < kLimit);
 }
 
-// What does not fit 38 digits. Length is looked at before anything is made of it.
+// Reads a number that does not fit 38 digits. Checks its length before it allocates anything.
 absl::StatusOr<NumericValue> ReadWide(const Written& number, int64_t scale) {
   std::string digits = absl::StrCat(ToAbsl(number.whole), ToAbsl(number.fraction));
   digits.erase(0, std::min(digits.find_first_not_of('0'), digits.size()));
@@ -401,7 +401,7 @@ double Numeric::ToDouble() const {
     default:
       break;
   }
-  // Both are exact doubles, so that their quotient is the correctly rounded result.
+  // Both are exact as doubles, so their quotient is the correctly rounded result.
   constexpr Int128 kExactDouble = Int128{1} << 53;
   constexpr int kExactPower = 22;
   if (!IsWide() && Magnitude(unscaled) <= kExactDouble && scale <= kExactPower) {
@@ -425,7 +425,7 @@ absl::StatusOr<int64_t> Numeric::ToInt64() const {
     return absl::InvalidArgumentError("cannot convert infinity to bigint");
   }
   if (IsWide()) {
-    // Many digits behind the point; those before it may be few.
+    // There are many digits behind the point; before it there may be few.
     ASSIGN_OR_RETURN(const NumericValue whole, Rescale(0));
     return whole->IsWide() ? absl::OutOfRangeError("bigint out of range") : whole->ToInt64();
   }
@@ -467,7 +467,7 @@ absl::StatusOr<NumericValue> Numeric::Truncate(int32_t new_scale) const {
   }
   const int dropped = scale - new_scale;
   const Int128 kept = dropped > kNarrowScale ? 0 : unscaled / kPowers[dropped];
-  // Not more than there was, so that it fits.
+  // No larger than the value was, so it fits.
   return NumericValue(
       Numeric{.unscaled = new_scale >= 0 || kept == 0 ? kept : kept * kPowers[-new_scale],
               .scale = std::max(new_scale, 0)});
@@ -659,7 +659,7 @@ NumericValue& NumericValue::operator=(const Numeric& value) {
   auto copy = std::make_unique<char[]>(digits.size());
   std::memcpy(copy.get(), digits.data(), digits.size());
   view_ = value.WithDigitsAt(copy.get());
-  digits_ = std::move(copy);  // only now: `value` may be this object's own
+  digits_ = std::move(copy);  // assigned last: `value` may be a view of this object
   return *this;
 }
 

@@ -1,13 +1,15 @@
 // Exact decimal numbers as PostgreSQL's numeric: up to 131,072 digits before the point and 16,383
 // behind it, with a display scale: 1.0 and 1.00 are equal and print differently.
 //
-// Two forms. *Narrow*: up to 38 digits in all, in the 32 bytes of the cell; nearly all values, and
-// the fast path of every operation. *Wide*: the rest, whose digits are outside of the cell. A value
-// is narrow whenever it can be, so that equal cells of one scale are equal in form.
+// There are two forms. *Narrow*: up to 38 digits in all, stored in the 32 bytes of the cell; nearly
+// all values are narrow, and every operation has a fast path for them. *Wide*: all others; their
+// digits are outside of the cell. A value is narrow whenever it can be, so that equal values of one
+// scale have the same form.
 //
-// Numeric is to NumericValue what string_view is to string: a plain cell, as columns hold it, whose
-// wide digits belong to somebody else (a column, a NumericValue), and its owner. What may be wide
-// and new is returned as a NumericValue. A view of a temporary does not compile; keep the value.
+// Numeric is to NumericValue what string_view is to string. Numeric is a plain cell, as columns
+// hold it, whose wide digits belong to a column or a NumericValue; NumericValue owns its digits. A
+// new value that may be wide is returned as a NumericValue. A view of a temporary does not compile;
+// keep the value.
 //
 // Wide arithmetic is GMP's (wide_numeric.h). Plain values, thread-compatible.
 #ifndef MILLRACE_COMMON_TYPES_NUMERIC_H_
@@ -38,7 +40,7 @@ struct Numeric {
     kNegativeWide = 4,
   };
 
-  // Of a wide value: the address of the digits (low 8 bytes), their count of bytes, the exponent.
+  // In a wide value: the address of the digits (low 8 bytes), their length in bytes, the exponent.
   __int128 unscaled = 0;
   int32_t scale = 0;  // digits shown behind the point, ≥ 0
   Kind kind = Kind::kFinite;
@@ -47,7 +49,7 @@ struct Numeric {
   // PostgreSQL's bounds of any value.
   static constexpr int kMaxWholeDigits = 131072;
   static constexpr int kMaxScale = 16383;
-  // And of the results of division, roots, logarithms and powers.
+  // The limit for results of division, roots, logarithms and powers.
   static constexpr int kMaxResultScale = 1000;
 
   static Numeric FromInt64(int64_t value) { return Numeric{.unscaled = value}; }
@@ -77,7 +79,7 @@ struct Numeric {
   // Rounds half away from zero to `scale` digits behind the point (pads with zeros where it has
   // fewer); a negative one rounds before the point.
   absl::StatusOr<NumericValue> Rescale(int32_t new_scale) const;
-  // The same towards zero, and without padding.
+  // Rounds towards zero, without padding.
   absl::StatusOr<NumericValue> Truncate(int32_t new_scale) const;
   // The same number with no trailing zeros behind the point: the canonical form for hashing. A view
   // of the same digits. A wide value may have become narrow by it.
@@ -93,7 +95,7 @@ struct Numeric {
   // Result scale as PostgreSQL's select_div_scale (numeric.c). Division by zero is
   // INVALID_ARGUMENT.
   static absl::StatusOr<NumericValue> Divide(const Numeric& a, const Numeric& b);
-  // The quotient without what is behind its point.
+  // The quotient without its fraction.
   static absl::StatusOr<NumericValue> DivideWhole(const Numeric& a, const Numeric& b);
   static absl::StatusOr<NumericValue> Modulo(const Numeric& a, const Numeric& b);
   // A view of the same digits.
@@ -114,16 +116,16 @@ struct Numeric {
 
   // ---- Bytes outside of the process ----
 
-  // Appends the cell, without addresses and garbage, then the digits: no digits for a narrow value,
-  // which thus reads as it did before there were wide ones.
+  // Appends the cell, without addresses and padding, then the digits. A narrow value has no digits
+  // there, so its bytes are those of versions without wide values.
   void AppendBytes(std::string* out) const;
-  // What a cell from outside may be, before anything is asked of it but this and digit_bytes().
+  // Checks a cell from outside. Nothing else but digit_bytes() may be called before.
   absl::Status Check() const;
   size_t digit_bytes() const {
     return IsWide() ? static_cast<uint32_t>(static_cast<uint64_t>(unscaled >> 64)) : 0;
   }
-  // Takes what AppendBytes wrote off the front of `bytes`; a view of them. DATA_LOSS if it is not
-  // there.
+  // Removes what AppendBytes wrote from the front of `bytes`, and returns a view of it. DATA_LOSS
+  // if it is not there.
   static absl::StatusOr<Numeric> CutBytes(std::string_view* bytes);
 };
 
@@ -144,7 +146,7 @@ class NumericValue {
   operator const Numeric&() && = delete;              // would be left without digits
   const Numeric* operator->() const { return &view_; }
 
-  // Bytes held beside the object.
+  // The bytes that it holds outside of the object.
   size_t OwnedBytes() const { return view_.digit_bytes(); }
 
  private:

@@ -86,7 +86,8 @@ TEST(NumericTest, ValuesBeyondPostgresBoundsAreRefusedBeforeTheyAreMade) {
   EXPECT_EQ(Do(Numeric::Add, "9e131071", "1e131071"), "value overflows numeric format");
 }
 
-// What is short when it is written is short in memory: a message full of 1e131071 is no bomb.
+// A number that is short as text is short in memory, so a message full of 1e131071 does not exhaust
+// it.
 TEST(NumericTest, ZerosAtTheEndTakeNoMemory) {
   EXPECT_LT(Parse("1e131071").OwnedBytes(), 16u);
   EXPECT_LT(Parse("123e100000").OwnedBytes(), 16u);
@@ -187,7 +188,7 @@ TEST(NumericTest, BytesOfANarrowValueAreItsCell) {
   const Numeric value{.unscaled = -12345, .scale = 2};
   std::string bytes;
   value.AppendBytes(&bytes);
-  // As it was before there were wide ones: 16 bytes, the scale, the kind, padding.
+  // The form before there were wide values: 16 bytes, the scale, the kind, padding.
   std::string expected(32, '\0');
   const __int128 unscaled = -12345;
   std::memcpy(expected.data(), &unscaled, sizeof(unscaled));

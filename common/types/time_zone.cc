@@ -29,7 +29,7 @@ absl::Status NotRecognized(std::string_view name) {
       absl::StrCat("time zone \"", ToAbsl(name.substr(0, kMostNameBytes)), "\" not recognized"));
 }
 
-// A number of digits, which are taken from `text`.
+// Removes digits from the front of `text` and returns their number.
 std::optional<int64_t> TakeNumber(std::string_view* text) {
   int64_t value = 0;
   const size_t digits = std::min(text->find_first_not_of("0123456789"), text->size());
@@ -173,8 +173,8 @@ int64_t TimeZone::OffsetAt(int64_t utc_us) const {
   return AbbreviationOffsetAt(utc_us);
 }
 
-// The abbreviation may have meant other offsets in other years, or nothing: then the last one
-// before counts, else the first one after, else what the clock showed.
+// The abbreviation may have meant other offsets in other years, or none. The last use before the
+// moment counts, else the first one after it, else the offset that the clock had.
 int64_t TimeZone::AbbreviationOffsetAt(int64_t utc_us) const {
   absl::Time time = absl::FromUnixMicros(utc_us);
   const absl::TimeZone::CivilInfo now = zone_.At(time);

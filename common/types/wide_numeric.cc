@@ -19,8 +19,8 @@ mpz_class DivideRounded(const mpz_class& x, const mpz_class& y) {
   return quotient;
 }
 
-// Takes the powers of ten out of a number that is not zero, and says how many there were. Powers of
-// two bound powers of ten, so that most numbers are seen to have none at once.
+// Divides a number that is not zero by the largest power of ten possible, and returns the exponent.
+// The powers of two in it limit the powers of ten, so most numbers are quickly found to have none.
 int64_t StripTens(mpz_class* value) {
   int64_t stripped = 0;
   while (true) {
@@ -28,7 +28,7 @@ int64_t StripTens(mpz_class* value) {
     if (twos == 0) {
       return stripped;
     }
-    // Halves the step until a power divides: the whole costs no more than a few divisions.
+    // Halves the step until a power divides, so that the whole costs no more than a few divisions.
     bool found = false;
     for (int64_t step = twos; step > 0 && !found; step /= 2) {
       const mpz_class power = PowerOfTen(step);

@@ -1,6 +1,6 @@
-// Decimal numbers of any length, as GMP integers: the path behind the fast one of Numeric, and what
-// exact sums are kept in. Sizes are bounded by numeric's own bounds, which every result is held to.
-// Plain values and pure functions.
+// Decimal numbers of any length, as GMP integers: for Numeric's wide values, and for exact sums.
+// Every result is held to numeric's own limits, which limits sizes. Plain values and pure
+// functions.
 #ifndef MILLRACE_COMMON_TYPES_WIDE_NUMERIC_H_
 #define MILLRACE_COMMON_TYPES_WIDE_NUMERIC_H_
 
@@ -27,16 +27,16 @@ struct WideNumeric {
   // OUT_OF_RANGE: beyond numeric's bounds.
   absl::StatusOr<NumericValue> ToNumeric() const;
 
-  // At a scale that is not smaller: no digit is lost.
+  // The number at `new_scale`, which must not be smaller: no digit is lost.
   mpz_class ScaledTo(int32_t new_scale) const;
-  // Half away from zero, or towards zero. A negative scale rounds before the point.
+  // Rounded half away from zero, or cut towards zero. A negative scale rounds before the point.
   WideNumeric Rounded(int32_t new_scale) const;
   WideNumeric Truncated(int32_t new_scale) const;
   // As Numeric::LeadingExponent. REQUIRES: not zero.
   int LeadingExponent() const;
 
   static WideNumeric Add(const WideNumeric& a, const WideNumeric& b);
-  // Exact but for PostgreSQL's bound of digits behind the point, to which it is rounded.
+  // The exact product, but rounded to PostgreSQL's limit of digits behind the point.
   static WideNumeric Multiply(const WideNumeric& a, const WideNumeric& b);
   // Rounded half away from zero to `scale`, or cut there. REQUIRES: b is not zero.
   static WideNumeric Divide(const WideNumeric& a, const WideNumeric& b, int32_t scale, bool round);

@@ -1,5 +1,5 @@
-// Abbreviations of time zones as they stand behind times: 'CET', 'EDT', 'MSK'. The time zone data
-// know them too, but not which of several places' is meant. Pure functions.
+// Abbreviations of time zones, as in times: 'CET', 'EDT', 'MSK'. The time zone data have them too,
+// but do not tell which of several places is meant. Pure functions.
 #ifndef MILLRACE_COMMON_TYPES_ZONE_ABBREVIATIONS_H_
 #define MILLRACE_COMMON_TYPES_ZONE_ABBREVIATIONS_H_
 

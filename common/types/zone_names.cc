@@ -18,14 +18,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Where Abseil looks too.
+// The directory in which Abseil looks, too.
 fs::path ZoneDirectory() {
   const char* directory = std::getenv("TZDIR");
   return directory != nullptr && *directory != '\0' ? directory : "/usr/share/zoneinfo";
 }
 
-// Letters, digits and what else names have: nothing that leads out of the directory, and nothing
-// that means something else to Abseil (':', "file:", an absolute path).
+// Whether the name has only letters, digits and other usual characters: nothing that leads out of
+// the directory, and nothing that means something else to Abseil (':', "file:", an absolute path).
 bool IsPlainName(std::string_view name) {
   bool begins_segment = true;
   for (const char c : name) {
@@ -56,7 +56,7 @@ std::string FindEntry(const fs::path& directory, const std::string& name) {
   return "";
 }
 
-// The name as the directory spells it; empty if it is no file there.
+// The name in the directory's spelling; empty if there is no such file.
 std::string FindSpelling(std::string_view name) {
   fs::path directory = ZoneDirectory();
   std::string spelling;

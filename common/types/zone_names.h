@@ -1,5 +1,5 @@
-// The names in the system's time zone data, whatever their case. Thread-safe; each zone is read
-// once and stays for the life of the process.
+// Finds names in the system's time zone data, in any case. Thread-safe; each zone is read once and
+// stays for the life of the process.
 #ifndef MILLRACE_COMMON_TYPES_ZONE_NAMES_H_
 #define MILLRACE_COMMON_TYPES_ZONE_NAMES_H_
 
@@ -16,11 +16,11 @@ struct ZoneName {
   absl::TimeZone zone;
 };
 
-// Nothing if there is no such zone. Names that only this machine gives a meaning ('localtime') are
-// none: executors on other machines would see another time.
+// Nothing if there is no such zone. A name that only has a meaning on this machine ('localtime') is
+// none: executors on other machines would get another time.
 std::optional<ZoneName> FindZoneName(std::string_view name);
 
-// Whether there are time zone data at all.
+// Whether the system has time zone data at all.
 bool HasZoneNames();
 
 }  // namespace millrace

@@ -1,9 +1,9 @@
 // Connector file: lines, JSON lines or CSV records in files.
 //
-// Source: option path (a file, a directory or a glob), format raw, json or csv, follow (records
-// that are appended are read, the last one only once its line has ended; new files too), start
-// (latest with follow), header (csv), on_data_loss. A partition is a file by its identity
-// (file_identity.h), an offset the byte where a record begins. Files may be appended to, rotated
+// Source: option path (a file, a directory or a glob), format raw, json or csv, follow (appended
+// records are read, the last one only once its line has ended; new files too), start (latest with
+// follow), header (csv), on_data_loss. A partition is a file, known by its identity
+// (file_identity.h); an offset is the byte where a record begins. Files may be appended to, rotated
 // and deleted (file_enumerator.h).
 //
 // Sink: options path (a directory), format, roll_size and roll_interval (docs/sql.md). Each sink
@@ -21,8 +21,8 @@
 
 namespace millrace {
 
-// `formats` is where formats are looked up; it must outlive the connectors and what they create, as
-// must `files`, where the sink writes, and `clock`, which says how old a file is.
+// `formats`: where formats are looked up. `files`: where the sink writes. `clock`: tells how old a
+// file is. All must outlive the connectors and what they create.
 std::unique_ptr<SourceConnector> NewFileSourceConnector(const ConnectorRegistry* formats,
                                                         Clock* clock = Clock::Real());
 std::unique_ptr<SinkConnector> NewFileSinkConnector(const ConnectorRegistry* formats,

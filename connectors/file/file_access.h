@@ -1,4 +1,5 @@
-// Files as the source needs them: errors of the system as messages, and where complete records end.
+// Helpers for reading files: errors of the system as messages, and the places where complete
+// records end.
 #ifndef MILLRACE_CONNECTORS_FILE_FILE_ACCESS_H_
 #define MILLRACE_CONNECTORS_FILE_FILE_ACCESS_H_
 
@@ -39,24 +40,26 @@ absl::StatusOr<int64_t> FileSize(const FileHandle& file, const std::string& path
 absl::StatusOr<size_t> ReadAt(const FileHandle& file, const std::string& path, int64_t offset,
                               char* out, size_t size);
 
-// The files that a source's path means now, sorted: itself, those in the directory (hidden ones and
-// ones that begin with
-// "_" left out), those that match. NOT_FOUND for a path that is not there, unless `may_come`.
+// The files that a source's path means now, sorted: the file itself, those in the directory
+// (without hidden ones and ones that begin with "_"), or those that match. NOT_FOUND for a path
+// that does not exist, unless `may_come`.
 absl::StatusOr<std::vector<std::string>> ListFiles(const std::string& path, bool may_come);
 
-// Where the record that begins at `begin` ends (behind its line end), or npos if `bytes` hold no
-// end of it. In CSV a line end between quotes is part of a field.
+// Where the record that begins at `begin` ends (behind its line end); npos if `bytes` do not have
+// its end. In CSV, a line end between quotes is part of a field.
 size_t FindRecordEnd(std::string_view bytes, size_t begin, bool csv);
 
-// Where the first record begins at or behind `offset`; the file's size if none does.
+// The first offset, at or behind `offset`, where a record begins; the file's size if there is none.
 absl::StatusOr<int64_t> NextRecord(const FileHandle& file, const std::string& path, int64_t offset,
                                    bool csv);
 
-// How far a growing file holds complete records. Thread-compatible; remembers where it was.
+// Finds how far a growing file has complete records. Thread-compatible; remembers how far it has
+// looked.
 class CompleteRecords {
  public:
   explicit CompleteRecords(bool csv) : csv_(csv) {}
-  // REQUIRES: the file holds what it held before, and has `size` bytes now.
+  // The end of the last complete record. REQUIRES: the file still begins with the bytes of earlier
+  // calls, and has `size` bytes now.
   absl::StatusOr<int64_t> End(const FileHandle& file, const std::string& path, int64_t size);
 
  private:
@@ -66,7 +69,7 @@ class CompleteRecords {
                                       int64_t size) const;
 
   bool csv_;
-  int64_t size_ = 0;  // of the file when end_ was found
+  int64_t size_ = 0;  // size of the file when end_ was found
   int64_t end_ = 0;
 };
 

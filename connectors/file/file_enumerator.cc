@@ -13,12 +13,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A program that writes a log may write to the renamed file a little longer, until it is told to
-// open another.
+// How long after its last change a renamed file counts as complete. The program that writes the log
+// may write to the renamed file a little longer, until it is told to open another.
 constexpr absl::Duration kRotatedIsWhole = absl::Minutes(1);
-// And who has not added to a file for so long will not: should he after all, it is found again.
+// A file that has not changed for this long is no longer opened. If it grows after all, it is found
+// again.
 constexpr absl::Duration kUnchangedIsWhole = absl::Hours(1);
-// Rotation cuts a file as soon as its copy is made; one that takes longer than this is none.
+// Rotation cuts a file as soon as its copy is made; a file that stays uncut for longer than this
+// was not being copied.
 constexpr absl::Duration kCopySettles = absl::Seconds(5);
 constexpr absl::Duration kLongestCopy = absl::Minutes(10);
 
@@ -35,7 +37,7 @@ void FileEnumerator::Remember(const std::vector<KnownPartition>& known) {
     const auto found = watched_.find(one.name);
     Watched* watched = found == watched_.end() ? nullptr : found->second.get();
     if (watched == nullptr || (!one.identity.empty() && one.identity != watched->told)) {
-      // What an earlier version has journaled is a name: the file that has it now.
+      // An earlier version has journaled only a name: it means the file that has this name now.
       const absl::StatusOr<FileIdentity> identity =
           one.identity.empty() ? FileIdentity{.path = one.name} : FileIdentity::Parse(one.identity);
       watched = Add(one.name, identity.value_or(FileIdentity{.path = PathOfPartition(one.name)}));
@@ -80,7 +82,7 @@ FileEnumerator::Watched* FileEnumerator::FindByInode(const FileStat& stat) {
   const auto [begin, end] = by_inode_.equal_range(stat.inode);
   Watched* found = nullptr;
   for (auto it = begin; it != end; ++it) {
-    // Of several that an inode has been, the last one that is still there.
+    // Of several partitions that had this inode, the last one that still exists.
     Watched* const watched = it->second;
     if (watched->identity.IsSameInode(stat) && watched->gone.empty() &&
         (found == nullptr || (found->retired && !watched->retired) ||
@@ -113,7 +115,7 @@ absl::Status FileEnumerator::LookAtChanged(Watched* watched) {
   FileIdentity& identity = watched->identity;
   FoundFile found;
   if (identity.inode == 0) {
-    // Only its name is known.
+    // Only the file's name is known.
     found.path = identity.path;
     ASSIGN_OR_RETURN(found.file, FileHandle::OpenToRead(found.path));
     ASSIGN_OR_RETURN(found.stat, StatFile(found.file, found.path));
@@ -148,7 +150,8 @@ absl::Status FileEnumerator::LookAtChanged(Watched* watched) {
 
 absl::StatusOr<std::vector<PartitionName>> FileEnumerator::Discover(absl::Duration) {
   RETURN_IF_ERROR(access_.CheckPath(options_.path));
-  // First what is known: where it went, so that what has its name now is not taken for it.
+  // Looks for the known files first, to find out where they are now: a file that has the name of a
+  // known one now must not be taken for it.
   for (auto& [name, watched] : watched_) {
     RETURN_IF_ERROR(Look(watched.get()));
   }
@@ -166,10 +169,10 @@ absl::StatusOr<std::vector<PartitionName>> FileEnumerator::Discover(absl::Durati
 }
 
 absl::StatusOr<std::optional<PartitionName>> FileEnumerator::PartitionOf(const std::string& path) {
-  RETURN_IF_ERROR(access_.CheckFile(path));  // links may lead elsewhere
+  RETURN_IF_ERROR(access_.CheckFile(path));  // a link may lead out of the allowed directories
   const absl::StatusOr<FileStat> stat = StatFile(path);
   if (absl::IsNotFound(stat.status()) || (stat.ok() && options_.follow && stat->size == 0)) {
-    return std::nullopt;  // gone between two looks; or nothing that could tell it from others
+    return std::nullopt;  // it is gone again, or it is empty and has no identity yet
   }
   RETURN_IF_ERROR(stat.status());
   Watched* const known = FindByInode(*stat);
@@ -224,7 +227,7 @@ absl::StatusOr<bool> FileEnumerator::MayBeCopy(const FileHandle& file, const std
       break;
     }
     const auto alike = by_hash.find(HashOfBytes({bytes.data(), static_cast<size_t>(length)}));
-    // A copy is no longer than what it was made of, and no older.
+    // A copy is not longer than its original, and not older.
     if (alike != by_hash.end() && stat.size <= alike->second->stat.size &&
         stat.born_us >= alike->second->identity.born_us) {
       return true;
@@ -316,7 +319,7 @@ PartitionEnd FileEnumerator::EndOf(const Watched& watched) const {
   const absl::Duration age = clock_->Now() - absl::FromUnixMicros(watched.stat.changed_us);
   if (watched.moved && age >= kRotatedIsWhole) {
     end.phase = PartitionPhase::kClosed;
-    end.stable_end = end.high_watermark;  // its last line needs no end any more
+    end.stable_end = end.high_watermark;  // its last line no longer needs a line end
     end.why = absl::StrCat("it was rotated to ", watched.identity.path);
   } else if (!watched.moved && age >= kUnchangedIsWhole && watched.end == watched.stat.size) {
     end.phase = PartitionPhase::kClosed;

@@ -1,10 +1,10 @@
-// The driver's view of a table of files: which there are, how far each holds whole records, and
-// what has become of those that are read.
+// The driver's view of a table of files: which files there are, how far each has complete records,
+// and what has happened to those that are read.
 //
-// A partition is a file by its identity, not by its name: it stays itself when rotation renames it,
-// or copies and cuts it, and what then appears under its name is another partition. Looking at a
-// file that has not changed costs a stat; it is opened only when it has, and never once it is
-// retired.
+// A partition is a file, known by its identity and not by its name. It stays the same partition
+// when rotation renames the file, or copies and cuts it; a file that then appears under the old
+// name is another partition. Looking at a file that has not changed costs a stat; it is opened only
+// when it has changed, and never once it is retired.
 #ifndef MILLRACE_CONNECTORS_FILE_FILE_ENUMERATOR_H_
 #define MILLRACE_CONNECTORS_FILE_FILE_ENUMERATOR_H_
 
@@ -30,9 +30,9 @@
 
 namespace millrace {
 
-// The path that a partition began under, whatever it is called today.
+// The path of the file when the partition began, whatever its name is now.
 std::string PathOfPartition(const PartitionName& name);
-// Its first partition's name.
+// The name of the first partition of a path.
 PartitionName PartitionOfPath(const std::string& path);
 
 class FileEnumerator : public SourceEnumerator {
@@ -44,7 +44,7 @@ class FileEnumerator : public SourceEnumerator {
     bool csv = false;
   };
 
-  // `clock` and `access`, which says what may be read, outlive it.
+  // `access` says which files may be read; it and `clock` outlive this object.
   FileEnumerator(Options options, Clock* clock, const AccessPolicy* access)
       : options_(std::move(options)), clock_(clock), access_(*access) {}
 
@@ -69,20 +69,20 @@ class FileEnumerator : public SourceEnumerator {
   struct Watched {
     PartitionName name;
     FileIdentity identity;
-    int64_t next = 0;  // read below
+    int64_t next = 0;  // offsets below were read
     bool retired = false;
-    std::string told;  // the identity that the driver has
-    // As of the last look; size −1 = none yet.
+    std::string told;  // the identity that the driver was told last
+    // The file as of the last look; size −1 = not looked at yet.
     FileStat stat{.size = -1};
     CompleteRecords records;
     int64_t end = 0;
-    bool moved = false;  // it is not where it began
-    std::string gone;    // why it is not there any more; empty = it is
+    bool moved = false;  // the file has another path than at its beginning
+    std::string gone;    // why the file does not exist any more; empty = it exists
   };
-  // By inode number; few files share one.
+  // Files by inode number; rarely several have the same one.
   using ByInode = std::unordered_multimap<uint64_t, Watched*>;
 
-  // Looks whether the file has changed, and follows it where it went.
+  // Checks whether the file has changed, and finds it again if it was renamed or copied.
   absl::Status Look(Watched* watched);
   absl::Status LookAtChanged(Watched* watched);
   Watched* FindByInode(const FileStat& stat);
@@ -90,11 +90,10 @@ class FileEnumerator : public SourceEnumerator {
   void Unindex(Watched* watched);
   Watched* Add(const PartitionName& name, FileIdentity identity);
 
-  // The partition that the file is, if it is to be read; makes one if need be.
+  // The file's partition, which is made if need be; nothing if the file is not to be read.
   absl::StatusOr<std::optional<PartitionName>> PartitionOf(const std::string& path);
   void NoteBeginnings();
-  // Whether a file that nobody knows may be a copy that rotation is making of a known one, which it
-  // will cut in a moment.
+  // Whether an unknown file may be a copy of a known one, which rotation will cut in a moment.
   absl::StatusOr<bool> MayBeCopy(const FileHandle& file, const std::string& path,
                                  const FileStat& stat);
   PartitionName FreeName(const std::string& path) const;
@@ -106,11 +105,11 @@ class FileEnumerator : public SourceEnumerator {
   std::unordered_map<PartitionName, std::unique_ptr<Watched>> watched_;
   ByInode by_inode_;
   std::unordered_map<std::string, PartitionName>
-      latest_;  // by path: of its partitions the last one
-  // Of this discovery: files known before it that are read, by length and hash of what identifies
-  // them.
+      latest_;  // by path: the last partition of that path
+  // For the present discovery: the files that were known before it and are read, by the length and
+  // hash of their identity.
   std::map<int64_t, std::unordered_map<uint64_t, const Watched*>> beginnings_;
-  std::map<std::string, absl::Time> maybe_copies_;  // since when they are there
+  std::map<std::string, absl::Time> maybe_copies_;  // when each was first seen
 };
 
 }  // namespace millrace

@@ -19,7 +19,7 @@ struct Candidate {
   FileStat stat;
 };
 
-// The file at `path` if it holds what the identity's file held; NOT_FOUND if not.
+// Opens the file at `path` if it has the contents of the identity's file; NOT_FOUND if not.
 absl::StatusOr<FoundFile> OpenIfIt(const std::string& path, const FileIdentity& identity,
                                    int64_t least_bytes) {
   FoundFile found{.path = path};
@@ -45,7 +45,8 @@ void AddFilesBeside(const fs::path& path, std::vector<Candidate>* files) {
   }
 }
 
-// A link stays where it is while what it points to is rotated elsewhere.
+// The files beside `path` and, if it is a link, beside its target: rotation renames the target, and
+// not the link.
 std::vector<Candidate> FilesBeside(const std::string& path) {
   std::vector<Candidate> files;
   AddFilesBeside(path, &files);
@@ -67,7 +68,7 @@ absl::StatusOr<FoundFile> FindFile(const FileIdentity& identity, int64_t least_b
   if (!in_place.ok() && !absl::IsNotFound(in_place.status())) {
     return in_place.status();
   }
-  bool was_cut = false;  // the inode is there, and holds something else
+  bool was_cut = false;  // the inode exists, but its contents are others
   if (in_place.ok() && identity.IsSameInode(*in_place)) {
     absl::StatusOr<FoundFile> found = OpenIfIt(identity.path, identity, least_bytes);
     if (!absl::IsNotFound(found.status())) {

@@ -1,5 +1,5 @@
-// Finds a file again that was seen before: where it was, under the name that rotation gave it, or
-// as the copy that rotation made before it cut the file itself.
+// Finds a file again that was seen before: at its old path, under the name that rotation gave it,
+// or as the copy that rotation made before it cut the file itself.
 #ifndef MILLRACE_CONNECTORS_FILE_FILE_FINDER_H_
 #define MILLRACE_CONNECTORS_FILE_FILE_FINDER_H_
 
@@ -18,10 +18,10 @@ struct FoundFile {
   FileStat stat;
 };
 
-// The file of that identity with at least `least_bytes`, wherever in its directory it is now: the
-// inode, if it still begins as it did. If the inode was cut or written anew, the youngest file that
-// begins as it did, is not older than it, and is not another one's (`is_taken`). NOT_FOUND, with
-// the reason, if there is none.
+// Finds the file of that identity with at least `least_bytes`, wherever it is in its directory now:
+// the inode, if it still begins as it did. If the inode was cut or written anew, then the youngest
+// file that begins as the old one did, is not older than it, and does not belong to another
+// partition (`is_taken`). NOT_FOUND, with the reason, if there is none.
 absl::StatusOr<FoundFile> FindFile(const FileIdentity& identity, int64_t least_bytes,
                                    const std::function<bool(const FileStat&)>& is_taken);
 

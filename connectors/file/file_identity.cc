@@ -72,7 +72,7 @@ std::string FileIdentity::ToString() const {
 }
 
 absl::StatusOr<FileIdentity> FileIdentity::Parse(const std::string& text) {
-  // A path may hold blanks.
+  // The path is the last word, since it may have blanks.
   const std::vector<std::string> words = absl::StrSplit(text, absl::MaxSplits(' ', 6));
   FileIdentity out;
   if (words.size() != 7 || words[0] != kVersion || !absl::SimpleAtoi(words[1], &out.device) ||

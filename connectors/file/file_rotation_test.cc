@@ -1,5 +1,5 @@
-// Files that are rotated, replaced and deleted while they are read, and between runs: every line
-// comes once. A small driver plays what the real one does with the connector.
+// Files that are rotated, replaced and deleted while they are read, and between runs: every line is
+// read once. A small driver does with the connector what the real one does.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -32,7 +32,7 @@ using ::testing::SizeIs;
 using ::testing::UnorderedElementsAre;
 using Lines = std::vector<std::string>;
 
-// Times of files are the system's, so this is the system's clock plus what the test adds.
+// A clock that shows the system's time, in which files have their times, plus what the test adds.
 class LaterClock : public Clock {
  public:
   absl::Time Now() override { return absl::Now() + later; }
@@ -85,7 +85,7 @@ class RotationTest : public testing::Test {
     Restart();
   }
 
-  // As after the end of the process: only what a journal keeps is known.
+  // Restarts as after the end of the process: only what a journal keeps is known.
   void Restart() {
     enumerator_ = *connector_->CreateEnumerator(source_, SourceContext{});
     reader_ = *connector_->CreateReader(source_, SourceContext{});
@@ -99,7 +99,7 @@ class RotationTest : public testing::Test {
     enumerator_->Remember(known);
   }
 
-  // What there is to read now.
+  // Reads all lines that can be read now.
   Lines Read() {
     Discover();
     Lines lines;
@@ -174,7 +174,7 @@ class RotationTest : public testing::Test {
   std::unique_ptr<SourceEnumerator> enumerator_;
   std::unique_ptr<SourceReader> reader_;
   std::map<PartitionName, KnownPartition> known_;
-  Lines files_;  // of the lines that were read
+  Lines files_;  // the file of each line that was read
   Lines lost_;
 };
 
@@ -184,7 +184,7 @@ TEST_F(RotationTest, RenameAndCreateLosesAndRepeatsNothing) {
   EXPECT_THAT(Read(), ElementsAre("1", "2"));
   Append("app.log", "3\n");
   Rename("app.log", "app.log.1");
-  Append("app.log.1", "4\n");  // the writer has not heard of it yet
+  Append("app.log.1", "4\n");  // the writer does not know of the rotation yet
   Append("app.log", "5\n");
   EXPECT_THAT(Read(), UnorderedElementsAre("3", "4", "5"));
   Append("app.log.1", "6\nlast");
@@ -236,7 +236,7 @@ TEST_F(RotationTest, RotatedFilesThatThePatternMeansTooAreReadOnce) {
   clock_.later = absl::Minutes(2);
   EXPECT_THAT(Read(), IsEmpty());
   EXPECT_THAT(Read(), IsEmpty());
-  Append("app.log.1", "5\n");  // after all
+  Append("app.log.1", "5\n");  // the renamed file grows after all
   EXPECT_THAT(Read(), ElementsAre("5"));
 }
 
@@ -267,7 +267,7 @@ TEST_F(RotationTest, ACopyInTheMakingThatThePatternMeansIsNotReadTwice) {
   EXPECT_THAT(Read(), ElementsAre("1", "2"));
   fs::copy_file(Path("app.log"), Path("app.log.1"));
   EXPECT_THAT(Read(), IsEmpty());
-  Append("app.log", "3\n");  // rotation by copying has this hole: it is in no copy
+  Append("app.log", "3\n");  // rotation by copying loses this line: it is in no copy
   EXPECT_THAT(Read(), ElementsAre("3"));
   fs::remove(Path("app.log.1"));
   CopyAndCut("app.log", "app.log.1");
@@ -314,7 +314,7 @@ TEST_F(RotationTest, AFileWrittenAnewBetweenRunsIsReadWhole) {
     Restart();
     EXPECT_THAT(Read(), ElementsAre("n1", "n2", "n3", "n4")) << follow;
     fs::remove(Path("f"));
-    Append("f", "n1\nn2\nn3\nn4\nn5\n");  // another one that begins as the last
+    Append("f", "n1\nn2\nn3\nn4\nn5\n");  // another file that begins like the last one
     Restart();
     EXPECT_THAT(Read(), SizeIs(5)) << follow;
     fs::remove(Path("f"));
@@ -437,8 +437,8 @@ TEST_F(RotationTest, FilesThatAreReadStayNeitherOpenNorInSight) {
   clock_.later = absl::Hours(2);
   EXPECT_THAT(Read(), IsEmpty());
   EXPECT_EQ(OpenPartitions(), 0u);
-  // From now on nobody opens them: without permission it would fail (root may; then this says
-  // less).
+  // From now on the files are not opened: without permission that would fail. (For root it would
+  // not; then this test shows less.)
   for (int i = 0; i < 300; ++i) {
     fs::permissions(Path(absl::StrCat(i, ".log")), fs::perms::none);
   }

@@ -22,10 +22,12 @@ namespace {
 constexpr char kRollSize[] = "roll_size";
 constexpr char kRollInterval[] = "roll_interval";
 
-// Lines are held in pieces of about this size, or of one Write: none is moved for the next.
+// Lines are held in pieces of about this size, or of one Write if that is larger, so that a full
+// piece is never copied when more lines come.
 constexpr size_t kPieceBytes = 256 << 10;
 
-// What the disk refuses now it may take later, in another file; what to do where people must act.
+// An error that a disk may not repeat, in another file, becomes UNAVAILABLE; an error that a person
+// must mend says how.
 absl::Status ForPeople(const absl::Status& status) {
   if (absl::IsInternal(status)) {
     return absl::UnavailableError(status.message());
@@ -84,7 +86,7 @@ class FileWriter : public SinkWriter {
   void NoteBatch(BatchId batch, int64_t batch_time_us) override {
     std::lock_guard<std::mutex> lock(mutex_);
     if (batch > committed_) {
-      held_[batch].time_us = batch_time_us;
+      uncommitted_[batch].time_us = batch_time_us;
     }
   }
 
@@ -104,8 +106,10 @@ class FileWriter : public SinkWriter {
         return marker_;
       }
       addition.close = finish_;
-      // Batches that are committed stay where they are until they are out: nobody writes to them.
-      for (auto held = held_.begin(); held != held_.end() && held->first <= through; ++held) {
+      // The addition only refers to the lines: nobody writes to committed batches, so these stay
+      // in place until the file has them.
+      for (auto held = uncommitted_.begin(); held != uncommitted_.end() && held->first <= through;
+           ++held) {
         if (addition.lines.empty()) {
           addition.begin_us = held->second.time_us;
         }
@@ -118,9 +122,9 @@ class FileWriter : public SinkWriter {
       return ForPeople(status);
     }
     std::lock_guard<std::mutex> lock(mutex_);
-    for (auto held = held_.begin(); held != held_.end() && held->first <= through;) {
+    for (auto held = uncommitted_.begin(); held != uncommitted_.end() && held->first <= through;) {
       held_bytes_ -= held->second.memory.bytes();
-      held = held_.erase(held);
+      held = uncommitted_.erase(held);
     }
     Remember();
     return marker_;
@@ -156,8 +160,8 @@ class FileWriter : public SinkWriter {
   }
   int64_t held_bytes_of(BatchId batch) const override {
     std::lock_guard<std::mutex> lock(mutex_);
-    const auto held = held_.find(batch);
-    return held == held_.end() ? 0 : held->second.memory.bytes() + held->second.left_bytes;
+    const auto held = uncommitted_.find(batch);
+    return held == uncommitted_.end() ? 0 : held->second.memory.bytes() + held->second.left_bytes;
   }
 
  private:
@@ -172,7 +176,7 @@ class FileWriter : public SinkWriter {
     return refused_.empty() ? absl::OkStatus() : refused_.errors().front().status;
   }
 
-  // What would not be read from the file as it was written.
+  // Refuses a value that would not be read back as it was written.
   absl::Status CheckLine(std::string_view value) const {
     const char* what = value.data() == nullptr                      ? "is NULL"
                        : value.find('\n') != std::string_view::npos ? "holds a line end"
@@ -188,12 +192,12 @@ class FileWriter : public SinkWriter {
     std::vector<std::string> pieces;
     int64_t time_us = 0;
     HeldBytes memory;
-    int64_t left_bytes = 0;  // of lines that are in the file
+    int64_t left_bytes = 0;  // bytes of lines that are in the file already
   };
 
   void Hold(BatchId batch, int64_t time_us, const EncodedRecords& encoded, HeldBytes memory) {
     std::lock_guard<std::mutex> lock(mutex_);
-    Held& held = held_[batch];
+    Held& held = uncommitted_[batch];
     held.time_us = time_us;
     held_bytes_ += memory.bytes();
     const auto bytes = static_cast<size_t>(memory.bytes());
@@ -217,21 +221,21 @@ class FileWriter : public SinkWriter {
     return lines;
   }
 
-  // Whether every commit that can come covers the batch, which is written now: none of those before
-  // it has lines, or is to close a file that is old.
+  // Whether every commit that can come covers `batch`, which is being written now: no batch before
+  // it has lines, or is to close an old file.
   bool IsFirst(BatchId batch) const {
     std::lock_guard<std::mutex> lock(mutex_);
-    return held_.empty() || held_.begin()->first >= batch;
+    return uncommitted_.empty() || uncommitted_.begin()->first >= batch;
   }
 
-  // Moves the lines of the first batch to the file, those that are held and `more`, for which there
-  // was no memory.
+  // Moves the lines of the first batch to the file: those that are held, and `more`, for which
+  // there was no memory.
   absl::Status WriteAhead(BatchId batch, int64_t time_us, const std::string& more) {
     RollingFiles::Addition addition{.batch = batch, .begin_us = time_us};
     std::lock_guard<std::mutex> files_lock(files_mutex_);
     {
       std::lock_guard<std::mutex> lock(mutex_);
-      Held& held = held_[batch];
+      Held& held = uncommitted_[batch];
       held.time_us = time_us;
       addition.lines.assign(held.pieces.begin(), held.pieces.end());
     }
@@ -240,7 +244,7 @@ class FileWriter : public SinkWriter {
       return ForPeople(status);
     }
     std::lock_guard<std::mutex> lock(mutex_);
-    Held& held = held_[batch];
+    Held& held = uncommitted_[batch];
     held_bytes_ -= held.memory.bytes();
     held.left_bytes += held.memory.bytes() + static_cast<int64_t>(more.size());
     held.memory = {};
@@ -248,7 +252,7 @@ class FileWriter : public SinkWriter {
     return absl::OkStatus();
   }
 
-  // What other threads may ask for while files_ is at work. REQUIRES: mutex_ held.
+  // Copies what other threads may ask for while files_ is in use. REQUIRES: mutex_ held.
   void Remember() {
     committed_ = files_.marker().batch;
     marker_ = files_.marker().ToString();
@@ -263,17 +267,17 @@ class FileWriter : public SinkWriter {
   const std::unique_ptr<FormatEncoder> encoder_;
   RowErrors refused_;  // by the last Write
 
-  // Held by Commit and Settle, and by a Write whose lines go to the file, for as long as they are
-  // at it. Taken before mutex_.
+  // Locked by Commit and Settle, and by a Write whose lines go to the file, while they work. Locked
+  // before mutex_.
   std::mutex files_mutex_;
   RollingFiles files_;
 
   mutable std::mutex mutex_;  // guards what follows
-  std::map<BatchId, Held> held_;
+  std::map<BatchId, Held> uncommitted_;
   int64_t held_bytes_ = 0;
   bool finish_ = false;
   BatchId committed_;
-  std::string marker_;  // as the claim or the last Commit made it
+  std::string marker_;  // as of the claim or the last Commit
   int64_t wake_at_us_ = 0;
   bool hides_rows_ = false;
 };
@@ -296,7 +300,8 @@ class FileSinkConnector : public SinkConnector {
     return format->ValidateSink(sink);
   }
 
-  // Also of what the directory's permissions do not tell: quotas, file systems that are read-only.
+  // Writes a file, which also finds what the directory's permissions do not tell: quotas, read-only
+  // file systems.
   absl::Status Probe(const proto::Sink& sink, absl::Duration) const override {
     const std::string path = OptionOr(sink.options(), "path", "");
     RETURN_IF_ERROR(formats_->access().CheckFile(path));
@@ -354,7 +359,8 @@ class FileSinkConnector : public SinkConnector {
     return interval;
   }
 
-  // Lines of another format, of other columns, or under another header do not go into one file.
+  // Describes the lines: lines of another format, with other columns or under another header may
+  // not share a file.
   static std::string ShapeOf(const proto::Sink& sink) {
     std::map<std::string, std::string> options(sink.options().begin(), sink.options().end());
     for (const char* name : {"path", kRollSize, kRollInterval, kMaxHeldOption}) {

@@ -1,11 +1,11 @@
-// What a file sink's shard must know to go on after a commit, and the names of its files. Values;
-// pure functions.
+// The marker of a file sink's shard, which it needs to go on after a commit, and the names of its
+// files. Values; pure functions.
 //
-//   part-<sink>-<shard>-<incarnation>-<seq>.<extension>            what readers may read
+//   part-<sink>-<shard>-<incarnation>-<seq>.<extension>            the final name, for readers
 //   .part-<sink>-…-<seq>.<extension>.e<epoch>[-<copy>].open        the same file before that
 //
-// The epoch and the copy's number make each open file a name of its own: no two writers, and no two
-// tries of one writer, ever write to one file.
+// The epoch and the copy's number give each open file a name of its own: no two writers, and no two
+// tries of one writer, ever write to the same file.
 #ifndef MILLRACE_CONNECTORS_FILE_FILE_SINK_MARKER_H_
 #define MILLRACE_CONNECTORS_FILE_FILE_SINK_MARKER_H_
 
@@ -20,7 +20,7 @@
 
 namespace millrace {
 
-// Names without directories.
+// The names of a shard's files, without directories.
 class FileSinkNames {
  public:
   // `incarnation` keeps a job apart from an earlier one that wrote to the same directory; its first
@@ -40,7 +40,7 @@ class FileSinkNames {
   static std::string FinalOf(std::string_view open);
 
  private:
-  std::string shard_;  // up to the number
+  std::string shard_;  // the beginning of its names, up to the number
   std::string extension_;
 };
 
@@ -49,14 +49,15 @@ struct FileSinkMarker {
   struct Closed {
     std::string open;  // its name until then
     int64_t length = 0;
-    BatchId batch;  // whose commit closed it. Not in the text: what is journaled is committed
+    BatchId batch;  // the batch whose commit closed it. Not in the text: a journaled marker is
+                    // committed
   };
 
-  BatchId batch;            // the last one that is out
-  int64_t seq = 0;          // number of the open file; without one, of the next
-  std::string shape = "-";  // tells lines that may share a file from others; no blanks
+  BatchId batch;            // the last committed batch
+  int64_t seq = 0;          // number of the open file; if there is none, of the next one
+  std::string shape = "-";  // lines of different shapes may not share a file; without blanks
   std::string open;         // name of the open file; empty = there is none
-  int64_t length = 0;       // of it that is committed
+  int64_t length = 0;       // committed bytes of the open file
   int64_t begin_us = 0;     // batch time of its first batch
   std::vector<Closed> closed;
 

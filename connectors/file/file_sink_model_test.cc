@@ -1,6 +1,6 @@
-// The file sink against a model of what it is used by: a journal that knows which commits count,
-// and processes that die, hang and wake up at any step. A step is an operation of the file system,
-// a failpoint, or an entry of the journal; every one is tried in turn.
+// The file sink against a model of its environment: a journal that knows which commits count, and
+// processes that die, hang and wake up at any step. A step is an operation of the file system, a
+// failpoint, or an entry of the journal; every one is tried in turn.
 #include <algorithm>
 #include <condition_variable>
 #include <functional>
@@ -47,15 +47,15 @@ std::string LinesUpTo(uint64_t seed, int64_t batch) {
   return lines;
 }
 
-// What happens to the process that comes to its chosen step.
+// What happens to a process that reaches its chosen step.
 enum class Fate {
   kKilled,           // like kill -9: the files stay as they are
-  kPowerLost,        // what was not synced is gone
-  kPowerLostTorn,    // some of it is not
-  kPowerLostNamed,   // names are as they were, bytes are gone
+  kPowerLost,        // unsynced bytes and names are gone
+  kPowerLostTorn,    // some unsynced bytes stay
+  kPowerLostNamed,   // names stay, unsynced bytes are gone
   kHungUntilClaim,   // stopped; wakes up when its successor has claimed the shard
-  kHungUntilCommit,  // … has committed
-  kHungUntilEnd,     // … has published everything
+  kHungUntilCommit,  // the same, when it has committed
+  kHungUntilEnd,     // the same, when it has published everything
   kDiskError,        // that one step fails, the process lives
 };
 
@@ -64,12 +64,13 @@ bool Hangs(Fate fate) {
          fate == Fate::kHungUntilEnd;
 }
 
-// One process, by what it may still do. Steps are counted; at the chosen one it meets its fate.
+// One process, and how far it may go. Its steps are counted; at the chosen one it meets its fate.
 class Process {
  public:
   Process(int64_t fatal_step, Fate fate) : fatal_step_(fatal_step), fate_(fate) {}
 
-  // Called at every step by the process's own thread. Not OK: it is dead, or the disk failed.
+  // Called at every step on the process's own thread. Not OK: the process is dead, or the disk
+  // failed.
   absl::Status Step(bool disk) {
     std::unique_lock<std::mutex> lock(mutex_);
     if (dead_) {
@@ -125,8 +126,8 @@ class Process {
 
 thread_local Process* this_process = nullptr;
 
-// Of the driver, as far as a sink sees it: entries of a lower epoch are refused, each batch of a
-// commit has an entry of its own, and the first one has the marker.
+// The driver's journal, as far as a sink depends on it: entries of a lower epoch are refused, each
+// batch of a commit has an entry of its own, and the first entry has the marker.
 class Journal {
  public:
   int64_t StartEpoch() {
@@ -148,7 +149,7 @@ class Journal {
     std::lock_guard<std::mutex> lock(mutex_);
     return marker_;
   }
-  // The last one whose commit is known. What comes after it is run again.
+  // The last batch whose commit is known. Later batches are run again.
   int64_t batch() const {
     std::lock_guard<std::mutex> lock(mutex_);
     return batch_;
@@ -176,7 +177,7 @@ class Journal {
 
 class FileSinkModelTest : public FileSinkFixture {
  protected:
-  // A world of its own for every history.
+  // The files and the journal of one history.
   struct World {
     explicit World(uint64_t seed) : seed(seed) {
       EXPECT_TRUE(files.MakeDirectory(kOut).ok());
@@ -209,8 +210,8 @@ class FileSinkModelTest : public FileSinkFixture {
     return sink;
   }
 
-  // Writes one batch, or two that go out together, and commits; tries again as executors do. The
-  // batch that it came to, or none if the process cannot go on.
+  // Writes one batch, or two that are committed together, and commits; tries again as executors do.
+  // Returns the last batch, or none if the process cannot go on.
   std::optional<int64_t> CommitNext(World* world, SinkWriter* writer) {
     int64_t through = world->journal.batch() + 1;
     for (int64_t last =
@@ -262,7 +263,7 @@ class FileSinkModelTest : public FileSinkFixture {
         const std::optional<int64_t> through = CommitNext(world, writer->get());
         if (!through.has_value() ||
             !world->journal.RecordCommit(epoch, (*writer)->marker(), *through)) {
-          // A zombie may still have been told of what was durable before.
+          // A zombie may still have been told which commits were durable.
           (void)(*writer)->Settle(BatchId(durable), absl::InfiniteFuture());
           return false;
         }
@@ -285,8 +286,8 @@ class FileSinkModelTest : public FileSinkFixture {
     ASSERT_TRUE(RunEpoch(world, &immortal, after));
   }
 
-  // Published files hold nothing that the journal does not know, and with what its marker names,
-  // all that it knows.
+  // Checks that published files have nothing that the journal does not know, and that together with
+  // the files in its marker they have all that it knows.
   static void CheckNow(World* world) {
     const std::optional<std::string> published = Published(&world->files, kOut);
     ASSERT_TRUE(published.has_value());
@@ -322,7 +323,8 @@ class FileSinkModelTest : public FileSinkFixture {
     ASSERT_EQ(all, committed);
   }
 
-  // `may_leave`: the last to work was a zombie, or a removal was lost with the power.
+  // `may_leave`: files may be left over, since the last process was a zombie, or a removal was lost
+  // with the power.
   static void CheckEnd(World* world, bool may_leave) {
     EXPECT_EQ(Published(&world->files, kOut), LinesUpTo(world->seed, kBatches));
     const std::vector<std::string> listed = *world->files.List(kOut);
@@ -331,11 +333,12 @@ class FileSinkModelTest : public FileSinkFixture {
     }
   }
 
-  // One process meets `fate` at `step`, others finish its work. False: it was done before.
+  // One process meets `fate` at `step`, and others finish its work. False: its work was done before
+  // that step.
   bool Try(uint64_t seed, Fate fate, int64_t step) {
     SCOPED_TRACE(absl::StrCat("seed ", seed, ", fate ", static_cast<int>(fate), ", step ", step));
     World world(seed);
-    // So that the fate may also meet a claim of what another has left.
+    // Runs first, so that the fate may also hit a claim of files that another process has left.
     Process before(static_cast<int64_t>(Mix(seed, 0) % 50), Fate::kKilled);
     (void)RunEpoch(&world, &before, [](int64_t) {});
     CheckNow(&world);
@@ -350,7 +353,7 @@ class FileSinkModelTest : public FileSinkFixture {
     }
     CheckNow(&world);
     if (!done) {
-      // Once more on the way, where the first did not get to.
+      // A second process meets the same fate, further on.
       Process second(static_cast<int64_t>(Mix(seed, step) % 40), fate);
       if (!RunEpoch(&world, &second, [](int64_t) {})) {
         CheckNow(&world);

@@ -1,5 +1,5 @@
-// What is particular to the file sink, one behaviour a test. file_sink_model_test.cc looks for what
-// these have forgotten.
+// Behaviour that only the file sink has, one per test. file_sink_model_test.cc looks for cases that
+// are missing here.
 #include <gmock/gmock.h>
 
 #include <cstdlib>
@@ -77,7 +77,7 @@ TEST_F(FileSinkTest, RawRefusesWhatWouldNotBeReadAsItWasWritten) {
   null->SetNull(0);
   EXPECT_THAT(std::string(writer->Write(BatchId(1), 0, Batch({null}, 1)).message()),
               HasSubstr("a value is NULL"));
-  // None of the rows is taken with one that is refused.
+  // If one row is refused, Write takes none of the rows.
   EXPECT_FALSE(Write(writer.get(), 1, {"one", "two\nlines", "three\r"}).ok());
   const std::vector<RowError> refused = writer->TakeRefused();
   ASSERT_EQ(refused.size(), 2u);
@@ -337,7 +337,8 @@ TEST_F(FileSinkTest, ManyLinesGoToTheFileAheadOfTheirCommit) {
   EXPECT_EQ(Published(&files_, kOut), "value\nfirst\nsecond\nthird\nfourth\n");
 }
 
-// What has left memory is nowhere else, and what has not must not go out without it.
+// Lines that have left memory are nowhere else, and the other lines of the batch must not be
+// published without them.
 TEST_F(FileSinkTest, LinesAheadOfTheirCommitAreLostWithTheirFile) {
   std::string marker;
   for (const auto failing : {Operation::kAppend, Operation::kSync}) {
@@ -415,7 +416,7 @@ TEST_F(RealFileSinkTest, WritesThroughEpochsWithAZombie) {
   std::unique_ptr<SinkWriter> zombie;
   for (int64_t batch = 1; batch <= 40; ++batch) {
     auto writer = *Open(files_, sink, batch, marker);
-    if (zombie != nullptr && batch < 40) {  // what one leaves behind, the next claim clears away
+    if (zombie != nullptr && batch < 40) {  // the next claim removes what a zombie leaves behind
       ASSERT_TRUE(Write(zombie.get(), batch, {"from the grave"}).ok());
       ASSERT_TRUE(zombie->Commit(BatchId(batch), absl::InfiniteFuture()).ok());
       ASSERT_TRUE(zombie->Settle(BatchId(batch - 1), absl::InfiniteFuture()).ok());

@@ -1,4 +1,4 @@
-// What tests of the file sink share: a table of one text column, and rows for it.
+// Shared by tests of the file sink: a table of one text column, and rows for it.
 #ifndef MILLRACE_CONNECTORS_FILE_FILE_SINK_TESTING_H_
 #define MILLRACE_CONNECTORS_FILE_FILE_SINK_TESTING_H_
 
@@ -62,7 +62,8 @@ class FileSinkFixture : public testing::Test {
     return writer->Write(BatchId(batch), time_us, Batch({column}, values.size()));
   }
 
-  // What readers see, file after file; nothing if the files are not numbered without gaps.
+  // The lines that readers see, file after file; nothing if the files are not numbered without
+  // gaps.
   static std::optional<std::string> Published(FileSystem* files, const std::string& directory) {
     const FileSinkNames names(0, 0, kIncarnation, "");
     std::string bytes;

@@ -52,15 +52,15 @@ absl::StatusOr<FileOptions> ParseOptions(const proto::Source& source) {
                    ChoiceOption(options, "on_data_loss", "fail", {"fail", "skip"}));
   out.skip_lost = loss == "skip";
   ASSIGN_OR_RETURN(out.header, BoolOption(options, "header", false));
-  // In CSV of one column an empty line is a record: its NULL.
+  // In CSV of one column, an empty line is a record with NULL.
   out.skip_blank = source.format() == "json" || (out.files.csv && source.declared_size() > 1);
   return out;
 }
 
-// One file under reading. Used by one thread at a time.
+// One file that is being read. Used by one thread at a time.
 class FilePartition {
  public:
-  // `identity`: none where only the name is known.
+  // `identity`: none if only the name is known.
   FilePartition(const PartitionName& name, std::optional<FileIdentity> identity, int64_t position,
                 FileOptions options, std::unique_ptr<FormatDecoder> decoder,
                 const AccessPolicy* access)
@@ -86,7 +86,7 @@ class FilePartition {
     RETURN_IF_ERROR(Decode(source, hash_seed, &chunk));
     position_ = chunk.next.value();
     if (position_ >= size_) {
-      // Thousands of files may lie idle; what is added is found by opening it again.
+      // Closed, since thousands of files may be idle; it is opened again when more is to be read.
       file_ = FileHandle();
       block_ = nullptr;
     }
@@ -94,17 +94,17 @@ class FilePartition {
   }
 
  private:
-  // NOT_FOUND if the file is not to be found any more as far as `end`.
+  // NOT_FOUND if the file cannot be found any more with its contents up to `end`.
   absl::Status ReadUpTo(int64_t end, size_t max_rows, SourceChunk* chunk) {
     RETURN_IF_ERROR(Open(end));
     RETURN_IF_ERROR(Collect(end, max_rows, chunk));
-    // A record that begins before `end` is the split's to its last byte; the next split begins with
-    // a gap.
+    // A record that begins before `end` belongs to the split up to its last byte; the next split
+    // then begins with a gap.
     chunk->next = Offset(std::min(record_, end));
     return absl::OkStatus();
   }
 
-  // What is left of the split is gone: an error, or counted.
+  // The rest of the split is lost: that is an error, or it is counted.
   absl::Status Lose(int64_t end, const absl::Status& why, SourceChunk* chunk) {
     if (!options_.skip_lost) {
       return absl::OutOfRangeError(
@@ -138,7 +138,7 @@ class FilePartition {
     return absl::OkStatus();
   }
 
-  // Opens the file, whatever it is called now.
+  // Opens the file, whatever its name is now.
   absl::Status Find(int64_t end) {
     file_ = FileHandle();
     block_ = nullptr;
@@ -153,7 +153,8 @@ class FilePartition {
     }
     ASSIGN_OR_RETURN(FoundFile found,
                      FindFile(*identity_, end, [](const FileStat&) { return false; }));
-    // The identity came over the network, and links may lead elsewhere.
+    // Checked again: the identity came over the network, and a link may lead out of the allowed
+    // directories.
     RETURN_IF_ERROR(access_.CheckFile(found.path));
     file_ = std::move(found.file);
     opened_path_ = found.path;
@@ -161,8 +162,8 @@ class FilePartition {
     return absl::OkStatus();
   }
 
-  // Whether the file still is what it was. Asked after each read of it: rotation by copying cuts it
-  // in place, and it may have grown again since.
+  // Whether the file still has its identity. Checked after each read: rotation by copying cuts the
+  // file in place, and it may have grown again since.
   absl::StatusOr<bool> IsIntact() const {
     if (!identity_.has_value()) {
       return true;
@@ -189,8 +190,8 @@ class FilePartition {
         if (stop == std::string_view::npos && !at_end_of_file) {
           break;
         }
-        // A last line without a line end is a record: of a file that is followed, the driver plans
-        // up to it only when nothing will be added.
+        // A last line without a line end is a record. For a file that is followed, the driver plans
+        // up to it only when nothing more will be appended.
         stop = std::min(stop, block.size());
         Add(block.substr(from, stop - from), record_, chunk);
         record_ = block_begin_ + static_cast<int64_t>(stop);
@@ -199,8 +200,8 @@ class FilePartition {
     return absl::OkStatus();
   }
 
-  // Makes the block begin at record_ with up to `bytes`; keeps the one there is if it holds another
-  // whole record.
+  // Makes the block begin at record_ with up to `bytes`; keeps the present block if it has another
+  // complete record.
   absl::Status Load(size_t bytes) {
     if (block_ != nullptr && record_ >= block_begin_) {
       std::string_view block(block_->data(), block_->size());
@@ -296,10 +297,10 @@ class FilePartition {
     return column;
   }
 
-  const std::string path_;  // under which it began
+  const std::string path_;  // the path at its beginning
   const std::optional<FileIdentity> identity_;
-  std::string opened_path_;  // of file_
-  int64_t position_;         // as Assign or the last chunk said
+  std::string opened_path_;  // the path of file_
+  int64_t position_;         // the position that Assign or the last chunk gave
   int64_t record_ = -1;      // where the next record begins, ≥ position_; once the file is open
   int64_t size_ = 0;
   const FileOptions options_;
@@ -358,7 +359,7 @@ class FileReader : public SourceReader {
 
   double BytesPerOffset(const PartitionName&) override { return 1; }
 
-  // Files need no fetching: the driver's looks tell how far they go.
+  // Files are not fetched ahead: the driver itself looks how far they go.
   std::vector<PartitionOffset> FetchedTo() override {
     std::lock_guard<std::mutex> lock(mutex_);
     std::vector<PartitionOffset> out;
@@ -370,7 +371,7 @@ class FileReader : public SourceReader {
 
  private:
   struct Assigned {
-    FilePartition file;  // of the one thread that reads the partition
+    FilePartition file;  // used by the one thread that reads the partition
     int64_t read_to;     // guarded by mutex_
   };
 

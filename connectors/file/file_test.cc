@@ -1,4 +1,4 @@
-// What is particular to files as a source: incomplete lines, headers, cut files.
+// Behaviour that only files have as a source: incomplete lines, headers, cut files.
 #include "connectors/file/file.h"
 
 #include <gtest/gtest.h>
@@ -60,7 +60,7 @@ class FileTest : public testing::Test {
     return (*ends)[0].stable_end.value();
   }
 
-  // All values up to the end the enumerator gives.
+  // Reads all values up to the end that the enumerator gives.
   std::vector<std::string> ReadAll(const proto::Source& source, const std::string& path) {
     auto connector = NewFileSourceConnector(&registry_);
     EXPECT_TRUE(connector->Validate(source).ok()) << connector->Validate(source);
@@ -130,7 +130,7 @@ TEST_F(FileTest, AByteOrderMarkAtTheStartIsPassedOver) {
   proto::Source header = Table(Path("csv"), "csv");
   (*header.mutable_options())["header"] = "true";
   EXPECT_EQ(ReadAll(header, Path("csv")), Values{"c"});
-  // Elsewhere it is a character like any other.
+  // In other places, the mark is a character like any other.
   Append("later", "one\n" + mark + "two\n");
   EXPECT_EQ(ReadAll(Table(Path("later"), "raw"), Path("later")), (Values{"one", mark + "two"}));
 }

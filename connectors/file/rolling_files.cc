@@ -61,7 +61,8 @@ absl::Status RollingFiles::LookAround(const FileSinkMarker& journaled) {
                        journaled.batch.value(), "): is it an old copy?"));
     }
   }
-  // No journal will name them any more: whatever their writers still commit is refused.
+  // No journal will name these files any more: the journal refuses all later commits of their
+  // writers.
   for (const std::string& name : unneeded) {
     RETURN_IF_ERROR(RemoveIfThere(name));
   }
@@ -105,7 +106,7 @@ absl::Status RollingFiles::AppendAhead(const Addition& addition) {
 absl::Status RollingFiles::Commit(const Addition& addition) {
   RETURN_IF_ERROR(lost_);
   if (ahead_.has_value() && addition.batch < ahead_->batch) {
-    // There are no lines before those that are in the file, which nothing may close now.
+    // No lines wait before those that are in the file ahead, and the file cannot be closed now.
     marker_.batch = addition.batch;
     return absl::OkStatus();
   }
@@ -197,14 +198,14 @@ absl::Status RollingFiles::Break(const absl::Status& status) {
 }
 
 absl::StatusOr<std::string> RollingFiles::NewFile() {
-  // What is open may have been begun under another format.
+  // The open file may have been begun in another format.
   const std::string final = marker_.open.empty() ? options_.names.Final(marker_.seq)
                                                  : FileSinkNames::FinalOf(marker_.open);
   while (true) {
     std::string name = FileSinkNames::OpenOf(final, options_.epoch, copies_++);
     absl::StatusOr<std::unique_ptr<AppendFile>> file = files_->Create(Path(name));
     if (absl::IsAlreadyExists(file.status())) {
-      continue;  // of a writer of this epoch that has ended
+      continue;  // of an earlier writer of this epoch, which has ended
     }
     RETURN_IF_ERROR(file.status());
     const absl::Status copied = Copy(marker_.open, marker_.length, file->get());
@@ -272,7 +273,8 @@ absl::Status RollingFiles::PublishClosed(int64_t batch) {
   }
   RETURN_IF_ERROR(files_->SyncDirectory(options_.directory));
   MILLRACE_FAILPOINT("file_sink.published");
-  // Only now: the winner may have died before he made the name durable.
+  // Removed only now: the process that published first may have died before it made the name
+  // durable.
   for (const std::string& name : beaten) {
     RETURN_IF_ERROR(RemoveIfThere(name));
   }
@@ -297,7 +299,8 @@ absl::StatusOr<bool> RollingFiles::Publish(const FileSinkMarker::Closed& file) {
   if (!absl::IsAlreadyExists(renamed) && !absl::IsNotFound(renamed)) {
     return renamed;
   }
-  // Another epoch, or we before a crash, or before an error of the directory's sync.
+  // The name exists already: another epoch made it, or this job did before a crash or before an
+  // error of the directory's sync.
   const absl::StatusOr<int64_t> published = files_->Size(final);
   if (absl::IsNotFound(published.status())) {
     return Missing(open, file.length);
@@ -309,8 +312,7 @@ absl::StatusOr<bool> RollingFiles::Publish(const FileSinkMarker::Closed& file) {
 
 int64_t RollingFiles::wake_at_us() const {
   if (!marker_.closed.empty()) {
-    return unsettled_us_ +
-           1;  // the next batch, or the one after, brings the news that it is settled
+    return unsettled_us_ + 1;  // wake at the next batches: one of them brings the commit to settle
   }
   if (marker_.open.empty()) {
     return 0;

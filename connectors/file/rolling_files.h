@@ -1,6 +1,6 @@
-// The files of one sink shard in one epoch: one that is open and grows by committed batches, closed
-// ones that wait until their commit is in the journal, and final names. Knows bytes, not rows.
-// docs/exactly-once.md §7 is the argument.
+// The files of one sink shard in one epoch: an open one that grows by committed batches, closed
+// ones that wait until their commit is in the journal, and final names. Knows bytes, not rows. The
+// argument is in docs/exactly-once.md §7.
 #ifndef MILLRACE_CONNECTORS_FILE_ROLLING_FILES_H_
 #define MILLRACE_CONNECTORS_FILE_ROLLING_FILES_H_
 
@@ -20,8 +20,8 @@
 
 namespace millrace {
 
-// Thread-compatible. Errors are the file system's; DATA_LOSS where files are not what the marker
-// says. After an error the same call may be made again.
+// Thread-compatible. Errors are the file system's; DATA_LOSS where files do not agree with the
+// marker. After an error the same call may be made again.
 class RollingFiles {
  public:
   struct Options {
@@ -29,92 +29,97 @@ class RollingFiles {
     FileSinkNames names;
     Epoch epoch;
     std::string header;  // first bytes of every file
-    std::string shape;   // FileSinkMarker::shape of what is written now
+    std::string shape;   // FileSinkMarker::shape of the lines that are written now
     int64_t roll_bytes = 0;
     int64_t roll_us = 0;
   };
 
-  // What Commit adds, in pieces. `begin_us` and `end_us`: batch times of the first batch with rows,
-  // and of the last one.
+  // The lines that Commit adds, in pieces. `begin_us` and `end_us`: batch times of the first batch
+  // with rows, and of the last batch.
   struct Addition {
     BatchId batch;
     std::vector<std::string_view> lines;
     int64_t begin_us = 0;
     int64_t end_us = 0;
-    bool close = false;  // nothing comes after it
+    bool close = false;  // no lines follow
   };
 
   // `files` outlives this.
   RollingFiles(FileSystem* files, Options options) : files_(files), options_(std::move(options)) {}
 
   // Goes on from the journal's marker (default: the shard has never been claimed): gives closed
-  // files their names and copies what is committed of the open one to a file of our own. ABORTED: a
-  // higher epoch has been here. REQUIRES: called once, before anything else.
+  // files their final names, and copies the committed bytes of the open file to a file of our own.
+  // ABORTED: a higher epoch has been here. REQUIRES: called once, before anything else.
   absl::Status Claim(const FileSinkMarker& journaled);
 
-  // Appends lines of the batch that the next Commit covers, behind what is committed. They are
-  // nowhere else then: after an error, also of that Commit, nothing can be committed any more.
+  // Appends lines of the batch that the next Commit covers, behind the committed bytes of the file.
+  // The caller may drop these lines. So after an error, also of that Commit, they are lost, and
+  // nothing can be committed any more.
   absl::Status AppendAhead(const Addition& addition);
 
-  // Appends durably, closes the file if it is then large or old enough, and moves the marker on.
+  // Appends durably, closes the file if it is then large or old enough, and advances the marker.
   // What was written counts only once that marker is in the journal.
   absl::Status Commit(const Addition& addition);
 
-  // Commits up to `batch` are in the journal: gives the files that they closed their names.
+  // Called when commits up to `batch` are in the journal: gives the files that they closed their
+  // final names.
   absl::Status Settle(BatchId batch);
 
   const FileSinkMarker& marker() const { return marker_; }
-  // The batch time at which there is something to do without new lines; 0 = never.
+  // The batch time at which there is work even without new lines; 0 = never.
   int64_t wake_at_us() const;
 
  private:
   std::string Path(const std::string& name) const { return options_.directory + "/" + name; }
-  // Refuses directories that hold more than the marker can know of, and removes what earlier epochs
-  // left and nobody needs.
+  // Refuses a directory with more files than the marker can account for, and removes files that
+  // earlier epochs left and nobody needs.
   absl::Status LookAround(const FileSinkMarker& journaled);
-  // Copies what is committed of the open file to one of our own.
+  // Copies the committed bytes of the open file to a file of our own.
   absl::Status TakeOver();
-  // A new open file, empty or with the committed bytes of marker_.open, as file_; its name.
+  // Makes a new open file, empty or with the committed bytes of marker_.open, as file_; returns its
+  // name.
   absl::StatusOr<std::string> NewFile();
   absl::Status Copy(const std::string& name, int64_t length, AppendFile* to) const;
   absl::Status WriteLines(FileSinkMarker* next, const Addition& addition);
-  // Lets lines of the addition's batch follow what is committed of the open file, or of a new one.
+  // Prepares file_ so that lines of the addition's batch can follow the committed bytes of the open
+  // file, or begin a new one.
   absl::Status BeginAhead(const Addition& addition);
   absl::Status Append(const std::vector<std::string_view>& lines);
-  // Gives up the file, which is in doubt after `status`.
+  // Gives up file_, whose contents are unknown after the error `status`.
   absl::Status Break(const absl::Status& status);
   absl::Status RemoveIfThere(const std::string& name);
-  // Of a file that no marker has named: removes it now, or else later.
+  // Removes a file that no marker has named, now or, if that fails, later.
   void GiveUp(const std::string& name);
-  // Moves the open file to the closed ones: by the commit of `batch`.
+  // Moves the open file to the closed ones, closed by the commit of `batch`.
   void Close(FileSinkMarker* marker, BatchId batch);
-  // Gives those that were closed up to `batch` their final names.
+  // Gives the files that were closed up to `batch` their final names.
   absl::Status PublishClosed(int64_t batch);
   // False if the file has its final name already. Not durable before SyncDirectory.
   absl::StatusOr<bool> Publish(const FileSinkMarker::Closed& file);
 
-  // What is in the file behind marker_.length, on its way to be committed.
+  // The bytes of the file behind marker_.length, which are not committed yet.
   struct Ahead {
     BatchId batch;
     std::string open;  // name of the file
     int64_t bytes = 0;
     int64_t begin_us = 0;
-    bool is_only_copy = false;  // by AppendAhead
+    bool is_only_copy = false;  // true of lines of AppendAhead
   };
 
   FileSystem* const files_;
   const Options options_;
   FileSinkMarker marker_;
-  // marker_.open with exactly marker_.length bytes, or the file that ahead_ names. Null: there is
-  // none, or a failed write has left it in doubt, so that the next one goes to a copy.
+  // The file marker_.open, with exactly marker_.length bytes, or the file that ahead_ names. Null:
+  // there is no open file, or a failed write has left it in an unknown state, so that the next
+  // write goes to a copy.
   std::unique_ptr<AppendFile> file_;
   std::optional<Ahead> ahead_;
-  absl::Status lost_;         // not OK: lines of AppendAhead are gone
-  int64_t copies_ = 0;        // that this writer has begun of the open file
-  int64_t unsettled_us_ = 0;  // the last batch time at which a closed file had no name yet
+  absl::Status lost_;         // not OK: lines of AppendAhead are lost
+  int64_t copies_ = 0;        // copies of the open file that this writer has begun
+  int64_t unsettled_us_ = 0;  // the last batch time at which a closed file had no final name yet
   // Files that a journaled marker may name until the commit of that batch is in the journal.
   std::vector<std::pair<std::string, BatchId>> unneeded_;
-  std::string claimed_;  // the open file of the epoch before, until our first commit
+  std::string claimed_;  // the open file of the epoch before, until this epoch's first commit
 };
 
 }  // namespace millrace

@@ -1,4 +1,4 @@
-// What makes a record bad, and what is said about it: the same whatever columns a query reads.
+// What makes a record bad, and what the error says: the same whatever columns a query reads.
 #include <gtest/gtest.h>
 
 #include <string>
@@ -32,8 +32,8 @@ proto::Source Reading(const proto::Source& table, uint32_t read) {
   return source;
 }
 
-// The errors when everything is read, after checking that they are the same for nothing, for each
-// column alone, and for all but one.
+// The errors when all columns are read. Checks that they are the same when no column is read, each
+// column alone, and all but one.
 Rows ErrorsWhateverIsRead(const Format& format, const proto::Source& table, const Rows& values,
                           const Rows& keys = {}) {
   Rows errors = Decode(format, table, values, keys).errors;
@@ -174,7 +174,8 @@ TEST(BadRecords, TextHoldsNoNulAndNoHalfCharacters) {
 
 TEST(BadRecords, Utf16IsNamed) {
   const std::string little("\xff\xfe{\0\"\0a\0\"\0:\0001\0}\0", 16);
-  const std::string big("\0{\0\"\0a\0\"\0:\0001\0}", 14);  // as behind the first record
+  const std::string big("\0{\0\"\0a\0\"\0:\0001\0}",
+                        14);  // UTF-16 without a byte order mark, as in records behind the first
   auto json = NewJsonFormat();
   auto csv = NewCsvFormat();
   auto raw = NewRawFormat();

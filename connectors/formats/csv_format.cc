@@ -45,7 +45,7 @@ absl::StatusOr<CsvOptions> OptionsOf(const OptionMap& options) {
   return out;
 }
 
-// A record is one line; some producers send its end along.
+// A record is one line; some producers include the line end.
 std::string_view WithoutLineEnd(std::string_view record) {
   if (record.ends_with('\n')) {
     record.remove_suffix(1);

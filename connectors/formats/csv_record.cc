@@ -81,7 +81,7 @@ void AppendUnescaped(const CsvField& field, std::string* out) {
 
 void AppendCsvField(std::string_view text, char delimiter, bool force, std::string* out) {
   const char special[] = {delimiter, '"', '\n', '\r'};
-  // At the start of a file a byte order mark would be passed over.
+  // Quoted, since a reader skips a byte order mark at the start of a file.
   if (!force && !text.starts_with(kByteOrderMark) &&
       text.find_first_of(std::string_view(special, sizeof(special))) == std::string_view::npos) {
     out->append(text);

@@ -8,8 +8,8 @@
 namespace millrace {
 namespace {
 
-// Digits with at most a sign and a point, few enough that every type of number takes them: such
-// values need no second look.
+// Whether the text is digits with at most a sign and a point, and so few that every number type
+// takes them: such a value need not be parsed to be checked.
 bool IsSmallNumber(std::string_view text, TypeId type) {
   const size_t most = type == TypeId::kFloat64 ? 300 : 36;
   size_t at = !text.empty() && text[0] == '-' ? 1 : 0;
@@ -27,7 +27,7 @@ bool IsSmallNumber(std::string_view text, TypeId type) {
   return points <= 1;
 }
 
-// The error that ParseValue would give, without keeping the value.
+// Returns the error that ParseValue would give, without keeping the value.
 absl::Status Check(std::string_view text, const SqlType& type, Column* scratch) {
   switch (type.id) {
     case TypeId::kText:
@@ -51,8 +51,9 @@ absl::Status Check(std::string_view text, const SqlType& type, Column* scratch) 
     default:
       return ParseValue(text, scratch, 0);
   }
-  Column thrown_away(type,
-                     1);  // what values keep outside of their cell would pile up in one column
+  Column thrown_away(
+      type,
+      1);  // a new scratch column, since bytes outside of the cell would pile up in an old one
   return ParseValue(text, &thrown_away, 0);
 }
 

@@ -1,6 +1,6 @@
-// The declared columns of a source while its records are decoded. Columns that somebody reads are
-// built; of the others values are only checked, so that whether a record is bad follows from the
-// table's declaration and not from the columns that this job's queries read. Thread-compatible.
+// The declared columns of a source while its records are decoded. Columns that a query reads are
+// built; values of the others are only checked. So the table's declaration decides whether a record
+// is bad, and not the columns that this job's queries read. Thread-compatible.
 #ifndef MILLRACE_CONNECTORS_FORMATS_DECLARED_COLUMNS_H_
 #define MILLRACE_CONNECTORS_FORMATS_DECLARED_COLUMNS_H_
 
@@ -16,8 +16,8 @@
 
 namespace millrace {
 
-// Columns go by their place in the declaration. Of one row and column the last call counts, except
-// that NULL is final.
+// Columns are numbered as in the declaration. If several calls are for the same row and column, the
+// last one counts, except that NULL is final.
 class DeclaredColumns {
  public:
   // REQUIRES: source.columns name declared columns by their place.
@@ -27,12 +27,12 @@ class DeclaredColumns {
   const SqlType& type(size_t column) const { return columns_[column].type; }
   const std::string& name(size_t column) const { return columns_[column].name; }
 
-  // Whether somebody reads the column.
+  // Whether a query reads the column.
   bool reads(size_t column) const { return columns_[column].read; }
 
-  // New columns for these payloads.
+  // Begins new columns for these payloads.
   void Begin(const PayloadSpan& payloads);
-  // The columns that are read, in the order of source.columns. Begin comes next.
+  // Returns the columns that are read, in the order of source.columns. Begin must come next.
   std::vector<ColumnPtr> Finish();
 
   void SetNull(size_t column, size_t row) {
@@ -58,7 +58,7 @@ class DeclaredColumns {
     }
   }
 
-  // Reads `text` as PostgreSQL's text form of the column's type.
+  // Parses `text` as PostgreSQL's text form of the column's type.
   absl::Status Parse(size_t column, size_t row, std::string_view text);
 
  private:
@@ -66,11 +66,12 @@ class DeclaredColumns {
     SqlType type;
     std::string name;
     bool read = false;
-    std::shared_ptr<Column> values;  // as many as payloads if read, else one, for what is checked
+    std::shared_ptr<Column>
+        values;  // a row per payload if a query reads the column, else one row for checks
   };
 
   std::vector<Declared> columns_;
-  std::vector<size_t> outputs_;  // of columns_, in the order of source.columns
+  std::vector<size_t> outputs_;  // indexes of columns_, in the order of source.columns
 };
 
 }  // namespace millrace

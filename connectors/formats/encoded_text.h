@@ -1,4 +1,4 @@
-// Memory that encoded records point into: grows in blocks that never move, handed over to
+// Memory that encoded records point into. It grows in blocks that never move, and is handed over to
 // EncodedRecords as owners. Thread-compatible.
 #ifndef MILLRACE_CONNECTORS_FORMATS_ENCODED_TEXT_H_
 #define MILLRACE_CONNECTORS_FORMATS_ENCODED_TEXT_H_
@@ -32,7 +32,7 @@ class EncodedText {
     return {begin, text.size()};
   }
 
-  // Gives the blocks away; the next Copy begins a new one.
+  // Hands over the blocks; the next Copy begins a new one.
   std::vector<TextOwner> TakeOwners() {
     free_ = nullptr;
     left_ = 0;

@@ -1,4 +1,4 @@
-// The formats against what JSON (RFC 8259), CSV (RFC 4180) and PostgreSQL's text forms say.
+// Checks the formats against JSON (RFC 8259), CSV (RFC 4180) and PostgreSQL's text forms.
 #include <gtest/gtest.h>
 
 #include <memory>
@@ -193,10 +193,10 @@ TEST(JsonFormat, NestsAndKeysWhatItWrites) {
                   R"({"id":2} -> none)"}));
   (*sink.mutable_options())["key.format"] = "raw";
   EXPECT_EQ(Encode(*format, sink, batch)[1], "2 -> none");
-  // Columns of one object apart from each other would open it twice.
+  // If columns of one object did not stand together, the object would be opened twice.
   sink = Target(columns, {{"path.id", "m.id"}, {"path.v", "m.v"}});
   EXPECT_TRUE(absl::StrContains(format->ValidateSink(sink).message(), "must stand together"));
-  // One path through another would be both an object and a value.
+  // If one column's path went through another's, that value would be both an object and a scalar.
   EXPECT_FALSE(format->ValidateSink(Target(columns, {{"path.id", "v.x"}})).ok());
   EXPECT_FALSE(format->ValidateSource(Table(columns, {{"path.idd", "x"}})).ok());
 }

@@ -1,4 +1,4 @@
-// Tables, records and what formats make of them, for tests.
+// Tables and records, and helpers that decode and encode them, for tests.
 #ifndef MILLRACE_CONNECTORS_FORMATS_FORMATS_TESTING_H_
 #define MILLRACE_CONNECTORS_FORMATS_FORMATS_TESTING_H_
 
@@ -40,7 +40,8 @@ inline Decoded Decode(const Format& format, const proto::Source& source,
                       const std::vector<std::string>& values,
                       const std::vector<std::string>& keys = {}) {
   EXPECT_TRUE(format.ValidateSource(source).ok()) << format.ValidateSource(source);
-  // Exactly as large as they are, so that a sanitizer sees a read beyond the end.
+  // Each payload's memory is exactly as large as the payload, so that a sanitizer sees a read
+  // beyond its end.
   std::vector<std::unique_ptr<char[]>> memory;
   auto view = [&](const std::string& text) {
     if (text == "<none>") {

@@ -32,7 +32,7 @@ std::string_view TrimRight(std::string_view text) {
   return text;
 }
 
-// Whether a name or string holds an escape; most are short, which a call would cost more than.
+// Whether a name or string has an escape. Inline, since most are short and a call would cost more.
 // REQUIRES: eight bytes behind the text can be read.
 inline bool HasEscape(std::string_view text) {
   constexpr uint64_t kOnes = 0x0101010101010101ULL;
@@ -60,7 +60,7 @@ absl::Status NotAnObject(std::string_view reason, size_t offset) {
       absl::StrCat("not a JSON object: ", ToAbsl(reason), ", at byte ", offset + 1));
 }
 
-// What is wrong with a record that simdjson does not take, in our words.
+// Says in our words what is wrong with a record that simdjson refuses.
 absl::Status Malformed(std::string_view record) {
   if (!IsText(record)) {
     return NotText("the record", record);
@@ -115,7 +115,7 @@ class JsonDecoder : public FormatDecoder {
   }
 
  private:
-  // Of a name that appears twice the last value counts, whatever the one before was.
+  // If a name appears twice, the last value counts, whatever the first was.
   enum class State : uint8_t { kMissing, kSet, kFailed };
 
   struct Failure {
@@ -123,7 +123,7 @@ class JsonDecoder : public FormatDecoder {
     absl::Status status;
   };
 
-  // The newest failure of the first column that no later value has mended.
+  // The newest failure of the first column whose failure no later value has replaced.
   absl::Status LastingFailure() {
     auto failed = std::find(states_.begin(), states_.end(), State::kFailed);
     for (size_t i = failures_.size(); i-- > 0 && failed != states_.end();) {
@@ -154,7 +154,7 @@ class JsonDecoder : public FormatDecoder {
   }
 
   absl::Status DecodeDocument(std::string_view record, JsonTree* tree, size_t row) {
-    // simdjson reads past the end: it needs padding that payloads lack.
+    // simdjson reads past the end, so the record is copied to memory with padding.
     if (padded_.size() < record.size() + simdjson::SIMDJSON_PADDING) {
       padded_.resize(2 * record.size() + simdjson::SIMDJSON_PADDING);
     }
@@ -172,8 +172,8 @@ class JsonDecoder : public FormatDecoder {
     return absl::OkStatus();
   }
 
-  // This and what it calls: false if the record is not JSON. A value that is only not what its
-  // column takes becomes a failure of the column.
+  // This function and those it calls return false if the record is not JSON. A value that is valid
+  // JSON but does not fit its column becomes a failure of the column.
   bool DecodeObject(ondemand::object object, JsonTree* tree, size_t row) {
     for (simdjson::simdjson_result<ondemand::field> item : object) {
       ondemand::field field;
@@ -199,7 +199,7 @@ class JsonDecoder : public FormatDecoder {
     return !HasEscape(*name) || field.unescaped_key().get(*name) == simdjson::SUCCESS;
   }
 
-  // Values of names that the table does not have must begin like a value.
+  // A value of a name that the table does not have must still begin like a value.
   static bool Skip(ondemand::value value) {
     ondemand::json_type type;
     return value.type().get(type) == simdjson::SUCCESS;
@@ -252,7 +252,7 @@ class JsonDecoder : public FormatDecoder {
 
   bool DecodeArray(ondemand::value value, const JsonTree* tree, size_t row) {
     if (tree->columns().empty()) {
-      return true;  // the path ends early: missing
+      return true;  // the path ends early, so the value is missing
     }
     ondemand::array array;
     JsonValue found;
@@ -277,7 +277,8 @@ class JsonDecoder : public FormatDecoder {
     return !tree->has_children() || DecodeObject(object, tree, row);
   }
 
-  // simdjson only looks for the end of objects and arrays whose text is asked for.
+  // simdjson does not check objects and arrays whose text is asked for: it only looks for their
+  // end.
   bool StoreNested(JsonValue* value, const JsonTree* tree, size_t row) {
     value->token = TrimRight(value->token);
     if (FindJsonFault(value->token, JsonRules::kJson).has_value()) {
@@ -287,7 +288,7 @@ class JsonDecoder : public FormatDecoder {
     return true;
   }
 
-  // False if an escape stands for nothing that text can hold.
+  // False if an escape stands for a character that text cannot hold.
   static bool ReadString(ondemand::value value, JsonValue* found) {
     found->kind = JsonValue::Kind::kString;
     found->text = found->token.substr(1, found->token.size() - 2);
@@ -337,10 +338,10 @@ class JsonDecoder : public FormatDecoder {
   DeclaredColumns columns_;
   JsonTree value_tree_;
   JsonTree key_tree_;
-  std::optional<size_t> key_column_;  // the last of the key: the only one with a raw key
+  std::optional<size_t> key_column_;  // the last column of the key; with a raw key, the only one
   ondemand::parser parser_;
   std::vector<char> padded_;
-  std::string_view record_;  // what padded_ is a copy of
+  std::string_view record_;  // the record that padded_ is a copy of
   std::vector<State> states_;
   std::vector<Failure> failures_;
 };

@@ -15,7 +15,7 @@ namespace {
 
 // Columns of one nested object must stand together, so that it is written once.
 absl::Status CheckTogether(const std::vector<JsonPath>& paths, const proto::Sink& sink) {
-  std::vector<JsonPath> finished;  // objects that were left
+  std::vector<JsonPath> finished;  // objects that are complete
   JsonPath open;
   for (size_t column = 0; column < paths.size(); ++column) {
     const JsonPath object(paths[column].begin(), paths[column].end() - 1);

@@ -12,7 +12,7 @@
 namespace millrace {
 namespace {
 
-// Takes the name in quotes that `text` begins with.
+// Removes the quoted name that `text` begins with, and returns it.
 std::optional<std::string> TakeQuotedName(std::string_view* text) {
   std::string name;
   for (size_t at = 1; at < text->size(); ++at) {

@@ -24,14 +24,15 @@ struct JsonOptions {
 absl::StatusOr<JsonOptions> ParseJsonOptions(const OptionMap& options,
                                              const std::vector<std::string>& columns);
 
-// Names with points between; one in double quotes, "" within standing for one, may hold anything.
-// INVALID_ARGUMENT for a path that reads like another notation: a[0], $.a, a..b.
+// Parses names with points between them. A name in double quotes may have any characters, and "" in
+// it stands for one quote. INVALID_ARGUMENT for a path that looks like another notation: a[0], $.a,
+// a..b.
 absl::StatusOr<JsonPath> ParseJsonPath(std::string_view text);
 
-// The path as ParseJsonPath reads it.
+// The text of a path, in the form that ParseJsonPath reads.
 std::string JsonPathText(const JsonPath& path);
 
-// INVALID_ARGUMENT if two of the columns would be written to one place, or one into another.
+// INVALID_ARGUMENT if two columns would be written to the same place, or one inside another.
 absl::Status CheckPathsApart(const std::vector<JsonPath>& paths,
                              const std::vector<std::string>& columns);
 

@@ -1,4 +1,4 @@
-// Where in a JSON document a column finds its value, and which times it may be.
+// Tests where in a JSON document a column finds its value, and which times the value may be.
 #include <gtest/gtest.h>
 
 #include <string>
@@ -37,7 +37,7 @@ TEST(JsonPaths, ANameInQuotesMayHoldAnything) {
           {R"({"a.b": {"c": 1}, "m": {"say \"hi\"": 2}, "0": 3, "x.y": 4, "a": {"b": {"c": 9}}})"})
           .rows,
       Rows{"1|2|3|4"});
-  // A sink writes them as a source reads them.
+  // A sink writes paths as a source reads them.
   Columns columns = {{"a", proto::TYPE_INT32}, {"b", proto::TYPE_INT32}};
   Batch batch({Values(proto::TYPE_INT32, {"1"}), Values(proto::TYPE_INT32, {"2"})}, 1);
   EXPECT_EQ(
@@ -80,7 +80,7 @@ TEST(JsonPaths, SeveralColumnsReadOneFieldOrAParentAndItsChild) {
           "5|NULL|NULL|5|NULL", "NULL|NULL|NULL|NULL|NULL",
           "{\"in\": {\"q\": \"z\"}}|NULL|NULL|{\"in\": {\"q\": \"z\"}}|z",
           "[1, {\"p\": 2}]|NULL|NULL|[1, {\"p\": 2}]|NULL"}));
-  // A value that only one of them takes is an error of that one.
+  // If only one of two columns takes a value, it is an error of the other one.
   Decoded decoded = Decode(*format, source, {R"({"o": {"p": "x"}})"});
   ASSERT_EQ(decoded.errors.size(), 1u);
   EXPECT_TRUE(absl::StartsWith(decoded.errors[0], "0: column p: ")) << decoded.errors[0];

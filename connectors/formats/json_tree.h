@@ -1,4 +1,4 @@
-// Which columns a name in a JSON document leads to. Thread-compatible.
+// Maps names in a JSON document to the columns that they lead to. Thread-compatible.
 #ifndef MILLRACE_CONNECTORS_FORMATS_JSON_TREE_H_
 #define MILLRACE_CONNECTORS_FORMATS_JSON_TREE_H_
 
@@ -13,7 +13,7 @@
 
 namespace millrace {
 
-// A name on the way to columns. Its value is read into `columns`, and the names within its value
+// A name on the path of columns. Its value goes into `columns`, and values of names within it go
 // into those of `children`.
 class JsonTree {
  public:
@@ -27,9 +27,9 @@ class JsonTree {
     node->columns_.push_back(column);
   }
 
-  // Null if no column's path leads through the name. Records of a table mostly have the same names
-  // in the same order: the search begins behind the last one that was found. REQUIRES: eight bytes
-  // at the name's beginning can be read, however long it is.
+  // The child of that name; null if no column's path leads through it. Records of a table mostly
+  // have the same names in the same order, so the search begins behind the last name that was
+  // found. REQUIRES: eight bytes from the name's beginning can be read, however short the name is.
   JsonTree* Find(std::string_view name) {
     const uint64_t head = HeadOf(name.data(), name.size());
     JsonTree* const end = children_.data() + children_.size();

@@ -24,7 +24,7 @@ bool SkipDigits(const char** at, const char* end) {
   return *at != begin;
 }
 
-// Whether all of the token is read, and as a value that T can hold.
+// Parses the whole token as a T; false if that is not possible.
 template <typename T>
 bool ReadWhole(std::string_view token, T* value) {
   const char* end = token.data() + token.size();
@@ -46,7 +46,7 @@ absl::Status StoreEpoch(std::string_view token, int64_t unit_us, size_t column, 
       return OutOfRange(token, unit_us);
     }
   } else {
-    // 64 bits of mantissa: exact to the microsecond wherever int64 is.
+    // A long double has 64 bits of mantissa, so it is exact to the microsecond over int64's range.
     long double scaled =
         std::strtold(std::string(token).c_str(), nullptr) * static_cast<long double>(unit_us);
     if (!(std::abs(scaled) < static_cast<long double>(kLastTimestamp))) {

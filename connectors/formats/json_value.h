@@ -15,10 +15,10 @@ struct JsonValue {
   enum class Kind : uint8_t { kObject, kArray, kString, kNumber, kBool };
 
   Kind kind = Kind::kString;
-  // As it stands in the document, and in the payload that the document is a copy of.
+  // The value's text in the document, and the same in the payload of which the document is a copy.
   std::string_view token;
   const char* in_payload = nullptr;
-  // Of strings: what they mean, and whether that differs from what stands between the quotes.
+  // For strings: the text without escapes, and whether it differs from the text between the quotes.
   std::string_view text;
   bool escaped = false;
 };
@@ -26,9 +26,9 @@ struct JsonValue {
 // Whether `token` is a number of JSON.
 bool IsJsonNumber(std::string_view token);
 
-// Stores the value as the column's type, or says why it cannot be one. Text takes strings, and
-// other values as they stand in the document; a timestamp takes numbers of `unit_us` microseconds
-// since 1970. REQUIRES: token is JSON.
+// Stores the value as the column's type, or says why it does not fit. Text takes strings, and other
+// values in the form that they have in the document; a timestamp takes numbers of `unit_us`
+// microseconds since 1970. REQUIRES: token is valid JSON.
 absl::Status StoreJsonValue(const JsonValue& value, int64_t unit_us, size_t column, size_t row,
                             DeclaredColumns* columns);
 

@@ -1,4 +1,4 @@
-// Numbers as every parser of ours reads them, against strtod and strtof.
+// Compares how each of our parsers reads numbers with strtod and strtof.
 #include <gtest/gtest.h>
 
 #include <cerrno>
@@ -19,8 +19,8 @@
 namespace millrace {
 namespace {
 
-// Literals that are JSON, PostgreSQL's and strtod's: long ones, ones next to the middle between two
-// doubles, and ones at both ends of the range.
+// Literals that are valid for JSON, PostgreSQL and strtod: long ones, ones next to the middle
+// between two doubles, and ones at both ends of the range.
 class Literals {
  public:
   std::string Next() {
@@ -71,7 +71,7 @@ class Literals {
   std::mt19937_64 random_{20260131};
 };
 
-// What C's function reads; nothing where PostgreSQL says "out of range".
+// The value that C's function reads; nothing where PostgreSQL says "out of range".
 template <typename T>
 std::optional<T> Expected(const std::string& text) {
   errno = 0;
@@ -163,7 +163,7 @@ TEST(Numbers, LongLiteralsKeepTheirDigits) {
   Compare<float>(literals, proto::TYPE_FLOAT32);
 }
 
-// Without an exponent numeric keeps the digits as they stand.
+// Without an exponent, numeric keeps the digits as written.
 TEST(Numbers, NumericKeepsEveryDigit) {
   std::mt19937_64 random(7);
   Rows objects;

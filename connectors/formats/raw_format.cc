@@ -14,7 +14,7 @@
 namespace millrace {
 namespace {
 
-// Which column of a table is what of the record.
+// Which part of the record each column of a table holds.
 struct RawLayout {
   int key = -1;
   int value = -1;
@@ -22,7 +22,7 @@ struct RawLayout {
 
 using Fields = google::protobuf::RepeatedPtrField<proto::Field>;
 
-// `primary_key` −1: none.
+// `primary_key`: −1 = none.
 absl::StatusOr<RawLayout> LayoutOf(const std::string& table, const Fields& fields,
                                    int primary_key) {
   RawLayout layout{.key = primary_key};

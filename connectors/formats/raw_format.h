@@ -1,6 +1,6 @@
-// Format raw: the record's value is one column, as it is. With a key column (the PRIMARY KEY, or a
-// second column called "key") the record's key is another. Columns are text (checked to be UTF-8)
-// or bytea; nothing is copied when decoding.
+// Format raw: the record's value is one column, unchanged. With a key column (the PRIMARY KEY, or a
+// second column called "key"), the record's key is another. Columns are text (checked to be UTF-8)
+// or bytea; decoding copies nothing.
 #ifndef MILLRACE_CONNECTORS_FORMATS_RAW_FORMAT_H_
 #define MILLRACE_CONNECTORS_FORMATS_RAW_FORMAT_H_
 

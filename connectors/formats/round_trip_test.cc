@@ -1,4 +1,4 @@
-// What a format writes it reads back.
+// Each format reads back what it writes.
 #include <gtest/gtest.h>
 
 #include <string>
@@ -13,7 +13,7 @@
 namespace millrace {
 namespace {
 
-// The values that stand in a column after they were written and read. "NULL" is NULL.
+// The values of a column after they were written and read back. "NULL" is NULL.
 Rows RoundTrip(const Format& format, proto::TypeKind kind, const Rows& values,
                const Options& options = {}) {
   proto::Sink sink = Target({{"v", kind}}, options);

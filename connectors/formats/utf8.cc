@@ -15,8 +15,8 @@ bool IsUtf8(std::string_view bytes) {
   return ascii || simdjson::validate_utf8(bytes.data(), bytes.size());
 }
 
-// UTF-16, by its byte order mark or, in a record behind the first, by the NUL in every second byte
-// of what is mostly ASCII.
+// Recognises UTF-16 by its byte order mark or, in a record behind the first, by a NUL in every
+// second byte of what is mostly ASCII.
 bool LooksLikeUtf16(std::string_view bytes) {
   if (bytes.starts_with("\xFF\xFE") || bytes.starts_with("\xFE\xFF")) {
     return true;

@@ -10,7 +10,7 @@
 
 namespace millrace {
 
-// What Windows puts in front of UTF-8 files.
+// The byte order mark that Windows programs write at the start of UTF-8 files.
 inline constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
 // The general case, for bytes that are not all ASCII or hold a NUL.
@@ -18,7 +18,7 @@ bool IsTextNonAscii(std::string_view bytes);
 
 // Whether `bytes` are text. ASCII, the common case, is decided inline, eight bytes at a time.
 inline bool IsText(std::string_view bytes) {
-  // Takes one from each byte: a NUL borrows and sets its highest bit.
+  // Subtracts one from each byte: a NUL borrows and sets its highest bit.
   constexpr uint64_t kOnes = 0x0101010101010101ULL;
   const char* at = bytes.data();
   size_t left = bytes.size();
@@ -35,7 +35,7 @@ inline bool IsText(std::string_view bytes) {
   return (seen & 0x8080808080808080ULL) == 0 || IsTextNonAscii(bytes);
 }
 
-// What to tell about bytes that are not text: what and where. REQUIRES: !IsText(bytes).
+// The error for bytes that are not text: it says what is wrong and where. REQUIRES: !IsText(bytes).
 absl::Status NotText(std::string_view what, std::string_view bytes);
 
 }  // namespace millrace

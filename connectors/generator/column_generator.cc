@@ -66,7 +66,7 @@ std::pair<int64_t, int64_t> DefaultBounds(TypeId type, bool sequence) {
   }
 }
 
-// A bound as the column's type writes it, as the number behind it.
+// The number behind a bound that is written in the column's type.
 absl::StatusOr<int64_t> Bound(const OptionMap& options, const std::string& option,
                               const SqlType& type, int64_t fallback) {
   auto found = options.find(option);
@@ -156,7 +156,7 @@ uint64_t ColumnGenerator::Random(const GeneratedRange& range, size_t row) const 
 }
 
 int64_t ColumnGenerator::WholeNumber(const GeneratedRange& range, size_t row) const {
-  // The difference may not fit an int64, the number of values may be 2^64.
+  // Unsigned, since the difference may not fit an int64, and the number of values may be 2^64.
   uint64_t last = static_cast<uint64_t>(max_) - static_cast<uint64_t>(min_);
   if (kind_ == Kind::kSequence) {
     // Partitions take turns, so that the numbers are dense over all of them.

@@ -12,7 +12,8 @@
 
 namespace millrace {
 
-// Where rows are: the partition's number of how many, and the offset of the first.
+// A range of rows: the partition's number, the number of partitions, and the offset of the first
+// row.
 struct GeneratedRange {
   int64_t partition = 0;
   int64_t partitions = 1;
@@ -45,7 +46,7 @@ class ColumnGenerator {
   int64_t step_ = 1;
   double min_real_ = 0;
   double max_real_ = 1;
-  int64_t cardinality_ = 0;  // of texts; 0 = no bound
+  int64_t cardinality_ = 0;  // number of different texts; 0 = no limit
   int64_t length_ = 8;
 };
 

@@ -19,7 +19,7 @@
 namespace millrace {
 namespace {
 
-// More than anyone reads; the difference of two of them still fits an int64.
+// More rows than anyone reads; the difference of two such numbers still fits an int64.
 constexpr int64_t kUnlimited = int64_t{1} << 60;
 constexpr char kPrefix[] = "generator/";
 
@@ -51,7 +51,7 @@ absl::StatusOr<int64_t> PartitionNumber(const PartitionName& name, int64_t parti
   return number;
 }
 
-// Of `rows` dealt out in turns, how many partition `number` has.
+// How many of `rows` partition `number` gets, when partitions take turns.
 int64_t ShareOf(int64_t rows, int64_t number, int64_t partitions) {
   return (rows + partitions - 1 - number) / partitions;
 }
@@ -97,7 +97,8 @@ class GeneratorEnumerator : public SourceEnumerator {
     return out;
   }
 
-  // A job that goes on after a restart does not wait until the clock has caught up with it.
+  // Moves the clock's origin for a job that goes on after a restart, so that it does not wait until
+  // the clock has caught up with it.
   absl::Status PublishOffsets(const std::vector<PartitionOffset>& committed,
                               absl::Duration) override {
     int64_t rows = 0;
@@ -111,13 +112,13 @@ class GeneratorEnumerator : public SourceEnumerator {
     return absl::OkStatus();
   }
 
-  // By the clock since this object was made: after a restart the first ends lie before what was
-  // read.
+  // False, since ends follow the clock from when this object was made: after a restart, the first
+  // ends lie before what was read.
   bool keeps_records() const override { return false; }
   bool bounded() const override { return options_.rows > 0 && options_.rows_per_second == 0; }
 
  private:
-  // Rows of all partitions that there are by now.
+  // The number of rows, over all partitions, that exist by now.
   int64_t Due() {
     int64_t all = options_.rows > 0 ? options_.rows : kUnlimited;
     if (options_.rows_per_second == 0) {
@@ -222,7 +223,7 @@ class GeneratorReader : public SourceReader {
 
   const proto::Source source_;
   const GeneratorOptions options_;
-  const std::vector<ColumnGenerator> generators_;  // of the declared columns among source_.columns
+  const std::vector<ColumnGenerator> generators_;  // for the declared columns among source_.columns
   std::mutex mutex_;
   std::map<PartitionName, int64_t> positions_;  // guarded by mutex_
 };
@@ -280,7 +281,7 @@ class GeneratorSourceConnector : public SourceConnector {
                                    options.seed, static_cast<uint32_t>(declared));
   }
 
-  // "kind.wrod" would otherwise be ignored.
+  // Refuses options for columns that do not exist: "kind.wrod" would otherwise be ignored.
   static absl::Status CheckColumnOptions(const proto::Source& source) {
     std::vector<std::string> names;
     for (const proto::Field& field : source.declared()) {

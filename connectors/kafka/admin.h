@@ -1,6 +1,6 @@
 // Kafka chores for the command line and for tests: topics, groups, producing and consuming by hand.
 // No librdkafka type appears here. Properties are those that tables may set (bootstrap.servers
-// first of all); others are refused. Every call blocks at most for its timeout; UNAVAILABLE names
+// above all); others are refused. Every call blocks at most for its timeout; UNAVAILABLE names
 // bootstrap.servers.
 #ifndef MILLRACE_CONNECTORS_KAFKA_ADMIN_H_
 #define MILLRACE_CONNECTORS_KAFKA_ADMIN_H_
@@ -38,7 +38,7 @@ struct KafkaTopicDescription {
     std::vector<int32_t> replicas;
     std::vector<int32_t> in_sync;
     int64_t earliest = 0;    // DescribeTopic only, like the next two
-    int64_t stable_end = 0;  // behind the last record of no open transaction
+    int64_t stable_end = 0;  // behind the last record that belongs to no open transaction
     int64_t high_watermark = 0;
   };
   std::string name;
@@ -59,18 +59,18 @@ class KafkaAdmin {
   static absl::StatusOr<std::unique_ptr<KafkaAdmin>> Create(const KafkaProperties& properties);
   ~KafkaAdmin();
 
-  // Returns when the topic can be written to. ALREADY_EXISTS; INVALID_ARGUMENT says what the broker
-  // minds.
+  // Creates a topic, and returns when it can be written to. ALREADY_EXISTS, or INVALID_ARGUMENT
+  // with the broker's reason.
   absl::Status CreateTopic(const KafkaTopicSpec& spec, absl::Duration timeout);
-  // By name, Kafka's own left out.
+  // All topics by name, without Kafka's own.
   absl::StatusOr<std::vector<KafkaTopicDescription>> ListTopics(absl::Duration timeout);
-  // NOT_FOUND lists names near it, for the other calls too.
+  // NOT_FOUND lists similar names, here and in the other calls.
   absl::StatusOr<KafkaTopicDescription> DescribeTopic(const std::string& name,
                                                       absl::Duration timeout);
   // The topic's settings that differ from the broker's, by name.
   absl::StatusOr<std::map<std::string, std::string>> TopicConfig(const std::string& name,
                                                                  absl::Duration timeout);
-  // INVALID_ARGUMENT says what the broker minds.
+  // INVALID_ARGUMENT gives the broker's objection.
   absl::Status SetTopicConfig(const std::string& name, const std::string& setting,
                               const std::string& value, absl::Duration timeout);
   absl::Status DeleteTopic(const std::string& name, absl::Duration timeout);
@@ -78,11 +78,10 @@ class KafkaAdmin {
   absl::Status DeleteRecords(const std::string& topic, int32_t partition, int64_t offset,
                              absl::Duration timeout);
 
-  // Where a group stands in every partition that it has committed an offset of, by topic and
-  // partition.
+  // The committed offset of a group in each partition where it has one, by topic and partition.
   absl::StatusOr<std::vector<KafkaGroupPartition>> GroupOffsets(const std::string& group,
                                                                 absl::Duration timeout);
-  // Forgets a group and its offsets, as their expiry would. NOT_FOUND.
+  // Deletes a group and its offsets, as their expiry would. NOT_FOUND.
   absl::Status DeleteGroup(const std::string& group, absl::Duration timeout);
 
  private:
@@ -97,10 +96,11 @@ class KafkaRecordProducer {
  public:
   virtual ~KafkaRecordProducer() = default;
 
-  // `partition` −1: by the key, at random without one. Both texts are copied.
+  // `partition` −1: by the key, or at random without a key. Key and value are copied.
   virtual absl::Status Send(std::optional<std::string_view> key,
                             std::optional<std::string_view> value, int32_t partition = -1) = 0;
-  // Returns when everything sent has been acknowledged; the first record that failed is the error.
+  // Returns when all sent records have been acknowledged; the error is that of the first record
+  // that failed.
   virtual absl::Status Flush(absl::Duration timeout) = 0;
 };
 // NOT_FOUND if there is no such topic.
@@ -117,14 +117,14 @@ struct KafkaRecordView {
 };
 
 struct KafkaConsumeRequest {
-  std::string topic;               // as the option of a table: names or a pattern
-  std::string start = "earliest";  // as the option of a table
+  std::string topic;               // names or a pattern, as in the table option
+  std::string start = "earliest";  // as in the table option
   int64_t max_records = 0;         // 0: no limit
-  bool follow = false;             // else it ends where the partitions end when it begins
+  bool follow = false;             // else it ends at the partitions' ends of its beginning
 };
 
-// Hands records to `sink`, in order within a partition, until the end or until `sink` returns
-// false. `stopped` is asked at least every 100 ms; true ends it as well. `timeout` is for finding
+// Passes records to `sink`, in order within a partition, until the end or until `sink` returns
+// false. `stopped` is called at least every 100 ms; true ends it as well. `timeout` is for finding
 // the topic.
 absl::Status ConsumeKafka(const KafkaProperties& properties, const KafkaConsumeRequest& request,
                           absl::Duration timeout,

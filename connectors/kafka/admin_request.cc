@@ -127,8 +127,8 @@ absl::Status CreateKafkaTopic(KafkaClient* client, const std::string& name, int3
   const rd_kafka_topic_result_t** results =
       rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event.get()), &count);
   RETURN_IF_ERROR(FirstKafkaTopicError(results, count, what));
-  // The broker has answered before every partition has a leader, and before its own metadata knows
-  // of the topic.
+  // The broker answers before every partition has a leader, and before its own metadata have the
+  // topic.
   while (true) {
     absl::Status found = FindKafkaTopic(client, name, deadline - absl::Now()).status();
     if (found.code() != absl::StatusCode::kNotFound || absl::Now() >= deadline) {

@@ -1,5 +1,5 @@
-// Requests of librdkafka's admin API that the sink needs beside the chores of admin.h, and what all
-// of them share. Blocking calls, bounded by their timeout; thread-safe as the client is.
+// Requests of librdkafka's admin API that the sink needs besides the chores of admin.h, and code
+// that all of them share. Blocking calls, limited by their timeout; thread-safe as the client is.
 #ifndef MILLRACE_CONNECTORS_KAFKA_ADMIN_REQUEST_H_
 #define MILLRACE_CONNECTORS_KAFKA_ADMIN_REQUEST_H_
 
@@ -21,7 +21,7 @@ KafkaPtr<rd_kafka_AdminOptions_t> KafkaAdminOptions(KafkaClient* client,
                                                     rd_kafka_admin_op_t operation,
                                                     absl::Duration timeout);
 
-// The answer to an admin request, or what went wrong with the request as a whole.
+// The answer to an admin request, or the error of the request as a whole.
 absl::StatusOr<KafkaPtr<rd_kafka_event_t>> KafkaAdminAnswer(KafkaClient* client,
                                                             rd_kafka_queue_t* queue,
                                                             std::string_view what,
@@ -43,7 +43,7 @@ absl::Status GrowKafkaTopic(KafkaClient* client, const std::string& name, int32_
 
 struct KafkaTopicSetting {
   std::string value;
-  bool of_topic = false;  // set for the topic itself, rather than the broker's
+  bool of_topic = false;  // set for the topic itself, not for the broker
 };
 // The settings that are in force for a topic, by name. NOT_FOUND if there is no such topic;
 // PERMISSION_DENIED without DescribeConfigs.
@@ -56,10 +56,10 @@ struct KafkaGroupOffset {
   int64_t offset = 0;
   std::string metadata;
 };
-// What any group has committed, transactions that are ending waited for: without that a read right
-// after a commit is often old. Empty if there is no such group. Asked for everything, a broker
-// leaves out a partition whose first offset is in a transaction that is ending; for one that is
-// named (`only`; all partitions if empty) it makes us wait for that too.
+// The offsets that any group has committed. Waits for transactions that are ending: without that, a
+// read right after a commit is often old. Empty if there is no such group. If a broker is asked for
+// all partitions, it leaves out one whose first offset is in a transaction that is ending; for
+// partitions that are named (`only`; all partitions if empty), it makes us wait for that too.
 absl::StatusOr<std::vector<KafkaGroupOffset>> GroupKafkaOffsets(
     KafkaClient* client, const std::string& group, const std::vector<KafkaPartitionId>& only,
     absl::Duration timeout);

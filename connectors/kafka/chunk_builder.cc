@@ -19,7 +19,7 @@ int64_t MillisecondsOf(const rd_kafka_message_t& message, bool* available) {
   rd_kafka_timestamp_type_t type;
   const int64_t milliseconds = rd_kafka_message_timestamp(&message, &type);
   *available =
-      type != RD_KAFKA_TIMESTAMP_NOT_AVAILABLE && milliseconds != -1;  // as Kafka says none
+      type != RD_KAFKA_TIMESTAMP_NOT_AVAILABLE && milliseconds != -1;  // Kafka's value for none
   return milliseconds;
 }
 
@@ -35,8 +35,8 @@ std::optional<int64_t> MicrosOf(const rd_kafka_message_t& message) {
   return micros;
 }
 
-// OK if there is none. Producers that count in micro- or nanoseconds, where Kafka means
-// milliseconds, write timestamps that are out of range.
+// OK if the record has no timestamp, or a valid one. Timestamps out of range come from producers
+// that count in micro- or nanoseconds, where Kafka means milliseconds.
 absl::Status CheckTimestamp(const rd_kafka_message_t& message) {
   bool available = false;
   const int64_t milliseconds = MillisecondsOf(message, &available);
@@ -56,7 +56,7 @@ std::string_view View(const void* bytes, size_t size) {
 RawRecord RawRecordOf(const rd_kafka_message_t& message, std::string_view topic,
                       int32_t partition) {
   RawRecord record{.topic = topic, .partition = partition};
-  // That it is out of range is no reason to lose a record that failed for another.
+  // A timestamp out of range must not lose a record that failed for another reason.
   record.timestamp_us = MicrosOf(message);
   if (message.key != nullptr) {
     record.key = View(message.key, message.key_len);
@@ -140,7 +140,7 @@ void KafkaChunkBuilder::ScanMessages(const MessageBlock& block, uint64_t hash_se
   chunk->offsets.resize(count);
   RecordHash hash(hash_seed);
   int64_t bytes = 0;
-  // Messages were touched by another thread and lie scattered: ask for them ahead of time.
+  // Another thread has written the messages, which lie scattered: prefetch them.
   constexpr size_t kAhead = 8;
   for (size_t i = 0; i < count; ++i) {
     if (i + 2 * kAhead < count) {

@@ -36,7 +36,7 @@ class KafkaChunkBuilder {
   proto::Source source_;
   KafkaPartitionId id_;
   std::unique_ptr<FormatDecoder> decoder_;
-  std::shared_ptr<const std::string> topic_;  // what _topic points to
+  std::shared_ptr<const std::string> topic_;  // the text that _topic points to
   std::vector<std::string_view> values_;
   std::vector<std::string_view> keys_;
 };

@@ -14,9 +14,9 @@
 namespace millrace {
 namespace {
 
-// Measured (docs/benchmarks.md): with librdkafka's 1 s for fetch.queue.backoff.ms a full queue
-// costs 80 % of the throughput; fetch.wait.max.ms bounds how late the end of a partition is
-// noticed.
+// Measured (docs/benchmarks.md): with librdkafka's default of 1 s for fetch.queue.backoff.ms, a
+// full queue costs 80 % of the throughput. fetch.wait.max.ms limits how late the end of a partition
+// is noticed.
 const std::map<std::string, std::string>& ConsumerDefaults() {
   static const auto& defaults = *new std::map<std::string, std::string>{
       {"fetch.queue.backoff.ms", "2"},  {"fetch.wait.max.ms", "100"},
@@ -32,10 +32,10 @@ const std::map<std::string, std::string>& ProducerDefaults() {
       // A record that the broker has not taken yet stays in flight until Commit's caller gives up:
       // sending it again would write it twice.
       {"message.timeout.ms", "0"},
-      // A transaction begins while the coordinator still ends the last one: asking again late costs
-      // 100 ms per commit.
+      // A transaction may begin while the coordinator is still ending the last one; asking again
+      // late costs 100 ms per commit.
       {"retry.backoff.max.ms", "10"},
-      // Records that wait for company wait until the flush of the commit anyway.
+      // Lingering gains nothing: records wait for the flush of the commit anyway.
       {"linger.ms", "1"},
   };
   return defaults;
@@ -157,9 +157,10 @@ absl::StatusCode CodeOf(rd_kafka_resp_err_t error) {
     case RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER:
     case RD_KAFKA_RESP_ERR_UNKNOWN_PRODUCER_ID:
     case RD_KAFKA_RESP_ERR__TIMED_OUT_QUEUE:
-    case RD_KAFKA_RESP_ERR__PURGE_QUEUE:  // with the transaction, when that has failed
+    case RD_KAFKA_RESP_ERR__PURGE_QUEUE:  // purged with its transaction, which has failed
     case RD_KAFKA_RESP_ERR__PURGE_INFLIGHT:
-    case RD_KAFKA_RESP_ERR__INVALID_DIFFERENT_RECORD:  // with another record of its batch
+    case RD_KAFKA_RESP_ERR__INVALID_DIFFERENT_RECORD:  // refused because of another record of its
+                                                       // batch
     case RD_KAFKA_RESP_ERR__MSG_TIMED_OUT:
       return absl::StatusCode::kUnavailable;
     default:
@@ -182,7 +183,7 @@ absl::StatusOr<std::shared_ptr<KafkaClient>> KafkaClient::Create(
   }
   for (const auto& [name, value] : options) {
     if (!IsAllowedKafkaProperty(name, role)) {
-      continue;  // the connector's own; Validate has refused what is neither
+      continue;  // the connector's own option; Validate has refused unknown ones
     }
     absl::StatusOr<std::string> resolved = ResolveSecrets(value);
     if (!resolved.ok()) {
@@ -212,7 +213,7 @@ absl::StatusOr<std::shared_ptr<KafkaClient>> KafkaClient::Create(
 
 KafkaClient::~KafkaClient() {
   if (client_ != nullptr) {
-    // The engine's consumers are in no group: nothing to say goodbye to.
+    // The engine's consumers are in no group, so there is nothing to leave.
     rd_kafka_destroy_flags(client_, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
   }
 }
@@ -255,7 +256,7 @@ void KafkaClient::OnError(rd_kafka_t*, int error, const char* reason, void* opaq
   self->last_error_ = reason;
 }
 
-// librdkafka warns of every lost connection; what matters of it comes back as errors of calls.
+// librdkafka warns of every lost connection; errors that matter are returned by calls.
 void KafkaClient::OnLog(const rd_kafka_t*, int level, const char* facility, const char* text) {
   spdlog::log(level <= 2 ? spdlog::level::err : spdlog::level::debug, "kafka {}: {}", facility,
               text);
@@ -290,7 +291,7 @@ absl::Status KafkaStatus(rd_kafka_resp_err_t error, std::string_view what) {
 
 namespace {
 
-// What is in the way of a record that was refused, and the way out; empty for other errors.
+// Says why a record was refused and what to do; empty for other errors.
 std::string RefusalAdvice(rd_kafka_resp_err_t error, bool by_broker) {
   switch (error) {
     case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:

@@ -1,5 +1,5 @@
-// A librdkafka client with its configuration, its last connection error and its end. Everything in
-// connectors/kafka that speaks to a cluster holds one by shared_ptr: fetched messages may outlive
+// A librdkafka client with its configuration and its last connection error. All code in
+// connectors/kafka that talks to a cluster holds one by shared_ptr: fetched messages may outlive
 // the reader that fetched them, and the client must outlive the messages.
 #ifndef MILLRACE_CONNECTORS_KAFKA_CLIENT_H_
 #define MILLRACE_CONNECTORS_KAFKA_CLIENT_H_
@@ -27,9 +27,9 @@ class KafkaClient {
  public:
   using DeliveryCallback = std::function<void(const rd_kafka_message_t*)>;
 
-  // A client with the allowed properties of `options`, secrets resolved, over Millrace's defaults;
-  // `fixed` is set last. Does not connect. INVALID_ARGUMENT names a property with a wrong value.
-  // `on_delivery` runs in whoever polls.
+  // Makes a client with the allowed properties of `options`, secrets resolved, over Millrace's
+  // defaults; `fixed` is set last. Does not connect. INVALID_ARGUMENT names a property with a wrong
+  // value. `on_delivery` runs on the thread that polls.
   static absl::StatusOr<std::shared_ptr<KafkaClient>> Create(
       KafkaRole role, const OptionMap& options, const std::map<std::string, std::string>& fixed,
       DeliveryCallback on_delivery = nullptr);
@@ -44,16 +44,16 @@ class KafkaClient {
   // Serves callbacks without waiting.
   void Poll() { rd_kafka_poll(client_, 0); }
 
-  // What to tell when nobody answered for `waited`: UNAVAILABLE with the servers' names and the
+  // The error when no broker answered for `waited`: UNAVAILABLE with the servers' names and the
   // last connection error.
   absl::Status Unreachable(absl::Duration waited);
 
-  // `error` of a call as a Status that begins with `what`; Unreachable for errors of the
+  // The `error` of a call as a Status that begins with `what`; Unreachable for errors of the
   // connection.
   absl::Status ErrorOf(rd_kafka_resp_err_t error, std::string_view what, absl::Duration waited);
 
-  // Whether every broker was out of reach when last heard of. NoteAlive says that one has answered
-  // since.
+  // Whether no broker could be reached at the last news of them. NoteAlive says that one has
+  // answered since.
   bool AllBrokersDown() const { return all_brokers_down_.load(std::memory_order_relaxed); }
   void NoteAlive() { all_brokers_down_.store(false, std::memory_order_relaxed); }
 
@@ -72,9 +72,9 @@ class KafkaClient {
   std::atomic<bool> all_brokers_down_{false};
 };
 
-// Collects the errors that librdkafka gives to the client's error callback while this thread serves
-// a queue in the scope: that is how it says that a partition's topic is gone. Errors of the
-// connection go past it. Scopes do not nest.
+// While in scope, collects the errors that librdkafka gives to the client's error callback when
+// this thread serves a queue: that is how it reports that a partition's topic is gone. Errors of
+// the connection are not collected. Scopes do not nest.
 class QueueErrors {
  public:
   QueueErrors();
@@ -82,7 +82,7 @@ class QueueErrors {
   QueueErrors& operator=(const QueueErrors&) = delete;
   ~QueueErrors();
 
-  rd_kafka_resp_err_t error = RD_KAFKA_RESP_ERR_NO_ERROR;  // the first
+  rd_kafka_resp_err_t error = RD_KAFKA_RESP_ERR_NO_ERROR;  // the first error
   std::string text;
 };
 
@@ -93,7 +93,7 @@ absl::Status CheckKafkaPropertyValues(KafkaRole role, const OptionMap& options);
 // An error code as a Status: "`what`: text".
 absl::Status KafkaStatus(rd_kafka_resp_err_t error, std::string_view what);
 
-// What could not be written. Views live as long as the call.
+// A record that could not be written. Views live as long as the call.
 struct KafkaUndelivered {
   std::string_view topic;
   int32_t partition = -1;  // −1: not chosen yet
@@ -101,8 +101,8 @@ struct KafkaUndelivered {
   size_t bytes = 0;  // of key and value
 };
 
-// "a record of 120 bytes, key "a"", of a long key an excerpt: how messages name a record that was
-// not written.
+// "a record of 120 bytes, key "a"", with an excerpt of a long key: how messages name a record that
+// was not written.
 std::string DescribeKafkaRecord(size_t bytes, std::optional<std::string_view> key);
 
 KafkaUndelivered UndeliveredOf(const rd_kafka_message_t& message, std::string_view topic);
@@ -113,7 +113,7 @@ KafkaUndelivered UndeliveredOf(const rd_kafka_message_t& message, std::string_vi
 absl::Status KafkaDeliveryStatus(rd_kafka_resp_err_t error, const KafkaUndelivered& record,
                                  bool by_broker);
 
-// Whether an error says that the topic does not take this record, whoever sends it.
+// Whether an error says that the topic does not take this record, no matter who sends it.
 bool IsKafkaRefusal(rd_kafka_resp_err_t error);
 
 // Whether an error says that another producer has taken the transactional id.

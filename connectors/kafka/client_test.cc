@@ -1,4 +1,4 @@
-// What is decided without a cluster: properties, start positions, names of topics and partitions.
+// Tests of what needs no cluster: properties, start positions, names of topics and partitions.
 #include "connectors/kafka/client.h"
 
 #include <gtest/gtest.h>
@@ -138,7 +138,7 @@ TEST(NoSuchTopic, ShowsWhatIsNearAndLeavesOutKafkasOwn) {
   EXPECT_EQ(NoSuchTopic("order", topics).message(),
             "there is no topic \"order\"; did you mean orders? There are: orders, payments");
   EXPECT_TRUE(absl::StrContains(NoSuchTopic("x", {}).message(), "the cluster has no topics yet"));
-  // Who deletes or reads a topic is not told to create it; who writes to it is.
+  // A person who deletes or reads a topic is not told to create it; one who writes to it is.
   EXPECT_EQ(WithCreationAdvice(NoSuchTopic("x", {}), "x").message(),
             "there is no topic \"x\"; the cluster has no topics yet. Create it with: millrace "
             "topics create x");

@@ -55,7 +55,7 @@ class KafkaEnumerator : public SourceEnumerator {
   void Remember(const std::vector<KnownPartition>& known) override {
     for (const KnownPartition& one : known) {
       Life& life = lives_[FirstLife(one.name)];
-      // Lives of one partition follow each other; the last one counts.
+      // A partition name may have had several lives, one after the other; the last one counts.
       if (!IsLaterLife(life.name, one.name)) {
         life = {one.name, one.identity};
       }
@@ -74,7 +74,7 @@ class KafkaEnumerator : public SourceEnumerator {
         }
       }
       RETURN_IF_ERROR(NameByLife(deadline - absl::Now(), &names));
-      return names;  // none yet is fine: topics may come
+      return names;  // there may be no topic yet: more may come
     }
     for (const std::string& name : topics_.names) {
       const absl::StatusOr<KafkaTopicMetadata> topic =
@@ -191,7 +191,7 @@ class KafkaEnumerator : public SourceEnumerator {
   }
 
  private:
-  // The last of those that had one name, one after the other.
+  // The last life of a partition name.
   struct Life {
     PartitionName name;
     std::string topic_id;
@@ -205,7 +205,7 @@ class KafkaEnumerator : public SourceEnumerator {
     return !internal && RE2::FullMatch(topic, *pattern_);
   }
 
-  // A topic that was deleted and made again under its name has other partitions than it had.
+  // A topic that was deleted and created again under its name has other partitions than before.
   absl::Status NameByLife(absl::Duration timeout, std::vector<PartitionName>* names) {
     std::vector<PartitionName> known;
     for (const PartitionName& name : *names) {
@@ -243,7 +243,7 @@ class KafkaEnumerator : public SourceEnumerator {
     return life != lives_.end() && IsLaterLife(life->second.name, name);
   }
 
-  // Goes by the cluster's own list, which only a cluster that has brokers gives.
+  // Uses the cluster's own list, which only a cluster with brokers returns.
   absl::Status LeaveMissingOut(absl::Duration timeout, std::vector<PartitionName>* names) {
     ASSIGN_OR_RETURN(std::vector<KafkaTopicMetadata> all, ListKafkaTopics(client_.get(), timeout));
     std::vector<PartitionName> existing;
@@ -278,7 +278,7 @@ class KafkaEnumerator : public SourceEnumerator {
     std::vector<PartitionEnd> ends;
     for (size_t i = 0; i < names.size(); ++i) {
       int64_t end = committed_ ? stable[i] : marks[i];
-      // The log may have grown between the two.
+      // The log may have grown between the two answers.
       ends.push_back({names[i], Offset(end), Offset(std::max(end, marks[i]))});
     }
     return ends;
@@ -306,7 +306,7 @@ class KafkaEnumerator : public SourceEnumerator {
                      Query(partitions, RD_KAFKA_OFFSET_SPEC_LATEST, timeout));
     for (size_t i = 0; i < offsets.size(); ++i) {
       offsets[i] =
-          offsets[i] < 0 ? ends[i] : offsets[i];  // nothing is as late: what comes from now on
+          offsets[i] < 0 ? ends[i] : offsets[i];  // no record is that late: begin with new records
     }
     return offsets;
   }
@@ -354,7 +354,7 @@ class KafkaEnumerator : public SourceEnumerator {
   std::shared_ptr<KafkaClient> client_;
   KafkaTopicSelection topics_;
   const std::unique_ptr<const RE2> pattern_;
-  std::map<PartitionName, Life> lives_;  // by their first name
+  std::map<PartitionName, Life> lives_;  // by the name of the first life
   KafkaStart start_;
   bool committed_;
 };

@@ -10,11 +10,11 @@
 
 namespace millrace {
 
-// The consumer group that a table of a job reports its progress to.
+// The consumer group to which a table of a job reports its progress.
 std::string KafkaGroupOf(const proto::Source& source, const std::string& job_name);
 
-// Whether readers of the table leave out what is not committed: by the table's own property
-// isolation.level, else by the job's setting.
+// Whether readers of the table leave out uncommitted records: the table's own property
+// isolation.level decides, else the job's setting.
 bool ReadsCommitted(const proto::Source& source, const SourceContext& context);
 
 // REQUIRES: the source was validated.

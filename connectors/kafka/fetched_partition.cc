@@ -17,8 +17,8 @@ namespace {
 
 constexpr size_t kDrainMessages = 1024;
 constexpr absl::Duration kAskTimeout = absl::Seconds(5);
-// What librdkafka allocates per message besides the payload; for small records it is most of the
-// memory.
+// The memory that librdkafka allocates per message besides the payload; for small records it is
+// most of the memory.
 constexpr int64_t kMessageOverheadBytes = 400;
 
 int64_t BytesOf(const rd_kafka_message_t& message) {
@@ -62,7 +62,7 @@ absl::Status FetchedPartition::Start() {
 }
 
 absl::Status FetchedPartition::StartLocked() {
-  // Before assigning, so that no message goes to the consumer's common queue.
+  // Done before assigning, so that no message goes to the consumer's common queue.
   queue_.reset(rd_kafka_queue_get_partition(client_->get(), id_.topic.c_str(), id_.partition));
   rd_kafka_queue_forward(queue_.get(), nullptr);
   rd_kafka_queue_cb_event_enable(queue_.get(), &FetchedPartition::OnQueueEvent, this);
@@ -79,7 +79,7 @@ void FetchedPartition::Stop() {
   if (queue_ == nullptr) {
     return;
   }
-  // Takes the queue's lock: no callback runs afterwards.
+  // This takes the queue's lock, so no callback runs afterwards.
   rd_kafka_queue_cb_event_enable(queue_.get(), nullptr, nullptr);
   KafkaPtr<rd_kafka_error_t> ignored(rd_kafka_incremental_unassign(client_->get(), list_.get()));
   std::lock_guard<std::mutex> lock(mutex_);
@@ -121,8 +121,8 @@ bool FetchedPartition::DrainLocked(int64_t limit_bytes) {
       Stage(scratch_[static_cast<size_t>(i)]);
     }
     if (count < static_cast<ssize_t>(scratch_.size())) {
-      more_ = false;  // empty: the next message to come is an event
-      // Control records and what follows an aborted transaction are no messages, but they move the
+      more_ = false;  // the queue is empty: the next message causes an event
+      // Control records and records of an aborted transaction are no messages, but they advance the
       // position.
       if (int64_t position = LibraryPosition(); position != stale_position_) {
         AdvanceTo(position);
@@ -181,7 +181,7 @@ void FetchedPartition::AdvanceTo(int64_t offset) {
 void FetchedPartition::NoteError(rd_kafka_resp_err_t error, const std::string& text) {
   absl::Status status = KafkaStatus(error, absl::StrCat("reading ", name_));
   if (status.code() == absl::StatusCode::kUnavailable || !error_.ok()) {
-    return;  // librdkafka goes on trying
+    return;  // librdkafka tries again by itself
   }
   if (status.code() == absl::StatusCode::kNotFound) {
     error_ = absl::NotFoundError(
@@ -315,7 +315,7 @@ absl::StatusOr<int64_t> FetchedPartition::WhereToGoOn(int64_t next, const std::s
         "again; cancel the job, or submit it under another name"));
   }
   if (next >= earliest[0]) {
-    return next;  // the replica that said so is no longer the leader, or was behind
+    return next;  // the replica that gave this error is no longer the leader, or lagged behind
   }
   const std::string lost = absl::StrCat(where, ": offsets [", next, ", ", earliest[0],
                                         ") are lost: the log now begins at ", earliest[0]);

@@ -1,6 +1,6 @@
-// Messages of one partition on their way from librdkafka to Read. librdkafka fetches into a queue
-// of its own; Drain moves what is there into the stage, so that it is known how far the partition
-// has been fetched although nobody reads yet. Messages are handed on by pointer, never copied.
+// Messages of one partition on their way from librdkafka to Read. librdkafka fetches into its own
+// queue; Drain moves fetched messages into the stage, so that the partition's fetched offset is
+// known even if no thread is reading. Messages are passed on by pointer, never copied.
 //
 // Thread-safe. Drain is called by the reader's pump and by Take; one thread at a time may Take.
 #ifndef MILLRACE_CONNECTORS_KAFKA_FETCHED_PARTITION_H_
@@ -25,7 +25,7 @@
 
 namespace millrace {
 
-// Messages that go together; destroyed together.
+// Messages that are passed on and destroyed together.
 class MessageBlock {
  public:
   explicit MessageBlock(std::shared_ptr<KafkaClient> client) : client_(std::move(client)) {}
@@ -44,8 +44,8 @@ enum class OnDataLoss { kFail, kSkip };
 
 class FetchedPartition : public std::enable_shared_from_this<FetchedPartition> {
  public:
-  // `wake` is called from a librdkafka thread, under a lock of its, when messages have come to an
-  // empty queue.
+  // `wake` is called on a librdkafka thread, under a lock of librdkafka, when messages have come to
+  // an empty queue.
   FetchedPartition(std::shared_ptr<KafkaClient> client, KafkaPartitionId id, int64_t offset,
                    OnDataLoss on_data_loss,
                    std::function<void(std::shared_ptr<FetchedPartition>)> wake);
@@ -57,8 +57,8 @@ class FetchedPartition : public std::enable_shared_from_this<FetchedPartition> {
   absl::Status Start();
   void Stop();
 
-  // Stages what has been fetched while the stage holds less than `limit_bytes`. Returns whether
-  // fetched_to() advanced.
+  // Moves fetched messages to the stage while the stage has less than `limit_bytes`. Returns
+  // whether fetched_to() advanced.
   bool Drain(int64_t limit_bytes);
 
   struct Taken {
@@ -67,17 +67,17 @@ class FetchedPartition : public std::enable_shared_from_this<FetchedPartition> {
     int64_t lost_begin = 0;  // as in SourceChunk
     int64_t lost_end = 0;
     bool fetched_more = false;  // fetched_to() advanced
-    bool wants_drain = false;   // librdkafka holds more and there is room for it
+    bool wants_drain = false;   // librdkafka has more messages, and there is room for them
   };
-  // Messages with offsets in [position, end), as SourceReader::Read says. When the log no longer
-  // holds the next offset it asks the cluster for the log's ends, which may take longer than until
-  // `deadline`.
+  // Takes messages with offsets in [position, end), as SourceReader::Read does. If the log no
+  // longer has the next offset, it asks the cluster for the log's ends, which may take longer than
+  // until `deadline`.
   absl::StatusOr<Taken> Take(int64_t end, size_t max_messages, int64_t limit_bytes,
                              absl::Time deadline);
 
-  // The partition is gone: what is left of [position, end) counts as lost.
+  // The partition is gone: the rest of [position, end) counts as lost.
   Taken GiveUp(int64_t end);
-  // Of what has been fetched and not taken; 0 while nothing has.
+  // The average size of messages that were fetched and not taken; 0 if there are none.
   double BytesPerOffset();
   // All offsets below have been fetched.
   int64_t fetched_to() const { return fetched_to_.load(std::memory_order_acquire); }
@@ -95,7 +95,7 @@ class FetchedPartition : public std::enable_shared_from_this<FetchedPartition> {
 
   static void OnQueueEvent(rd_kafka_t* client, void* opaque);
   bool DrainLocked(int64_t limit_bytes);
-  // Behind the last message or control record that librdkafka has handed out.
+  // The offset behind the last message or control record that librdkafka has passed on.
   int64_t LibraryPosition();
   void Stage(rd_kafka_message_t* message);
   void NoteError(rd_kafka_resp_err_t error, const std::string& text);
@@ -103,13 +103,13 @@ class FetchedPartition : public std::enable_shared_from_this<FetchedPartition> {
   absl::Status StartLocked();
   // Whether Take has an answer for `end`; `taken` then holds it.
   bool TakeLocked(int64_t end, size_t max_messages, Taken* taken);
-  // The same for lost offsets.
+  // The same, for lost offsets.
   bool TakeLostLocked(int64_t end, Taken* taken);
   absl::Status TimeoutError(int64_t end);
-  // The log does not hold offset `next`: where to go on, or the error that says which offsets are
-  // lost. Asks the cluster; mutex_ is not held.
+  // Called when the log does not have offset `next`. Returns the offset where to go on, or the
+  // error that says which offsets are lost. Asks the cluster; mutex_ is not held.
   absl::StatusOr<int64_t> WhereToGoOn(int64_t next, const std::string& reason);
-  // Fetches on from `offset`. Offsets below it that have not been fetched are lost.
+  // Goes on fetching at `offset`. Offsets below that have not been fetched are lost.
   absl::Status GoOnAt(int64_t offset);
 
   std::shared_ptr<KafkaClient> client_;
@@ -129,7 +129,8 @@ class FetchedPartition : public std::enable_shared_from_this<FetchedPartition> {
   size_t head_ = 0;  // staged_ from here on is still to be taken
   int64_t staged_bytes_ = 0;
   int64_t position_;
-  // From an earlier assignment of the partition, which librdkafka forgets a little later.
+  // The position of an earlier assignment of the partition, which librdkafka forgets only a little
+  // later.
   int64_t stale_position_ = RD_KAFKA_OFFSET_INVALID;
   int64_t lost_begin_ = 0;  // offsets in here are gone; nothing is staged below lost_end_
   int64_t lost_end_ = 0;

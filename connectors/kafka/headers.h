@@ -1,12 +1,13 @@
 // A record's headers, an ordered list of names and nullable bytes, as the jsonb of the column
 // _headers:
 //
-//   [{"key": "trace", "value": "é1"}, {"key": "trace", "value": null}, {"key": "b", "bytes":
-//   "\\xff"}]
+//   [{"key": "trace", "value": "é1"},
+//    {"key": "trace", "value": null},
+//    {"key": "b", "bytes": "\\xff"}]
 //
-// A value that text can hold is "value"; other bytes are "bytes", in the text form of bytea. A name
-// may come more than once, and the order is kept, so that what is read and written again is the
-// same. Pure functions.
+// A value that is valid text is under "value"; other bytes are under "bytes", in the text form of
+// bytea. A name may occur more than once, and the order is kept, so that headers that are read and
+// written again stay the same. Pure functions.
 #ifndef MILLRACE_CONNECTORS_KAFKA_HEADERS_H_
 #define MILLRACE_CONNECTORS_KAFKA_HEADERS_H_
 
@@ -23,14 +24,14 @@ namespace millrace {
 
 using KafkaHeaders = std::vector<std::pair<std::string, std::optional<std::string>>>;
 
-// Appends the canonical jsonb of one header to the array that `out` is becoming. INVALID_ARGUMENT
-// for a name that is not UTF-8, which no JSON can hold.
+// Appends the canonical jsonb of one header to the array in `out`. INVALID_ARGUMENT for a name that
+// is not UTF-8, which JSON cannot hold.
 absl::Status AppendKafkaHeader(std::string_view name, std::optional<std::string_view> value,
                                std::string* out);
 
-// Headers from canonical jsonb: the list above or, as people write it by hand, an object of names
-// and values ({"name": "text", "other": 7, "none": null}), where a value that is no string is
-// written as it stands. INVALID_ARGUMENT says what is expected.
+// Parses headers from canonical jsonb: the list above or, as people write it by hand, an object of
+// names and values ({"name": "text", "other": 7, "none": null}), where a value that is no string is
+// written unchanged. INVALID_ARGUMENT says what is expected.
 absl::StatusOr<KafkaHeaders> ParseKafkaHeaders(std::string_view jsonb);
 
 }  // namespace millrace

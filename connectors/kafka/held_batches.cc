@@ -60,7 +60,7 @@ std::vector<const HeldBatch*> HeldBatches::Upto(BatchId through) const {
 }
 
 void HeldBatches::DropUpto(BatchId through) {
-  std::vector<HeldBatch> dropped;  // freed when the lock is no longer held
+  std::vector<HeldBatch> dropped;  // freed after the lock is released
   std::lock_guard<std::mutex> lock(mutex_);
   while (!batches_.empty() && batches_.begin()->first <= through) {
     bytes_ -= batches_.begin()->second.memory.bytes();

@@ -1,6 +1,6 @@
-// Encoded batches of a sink shard between Write and the commit. Thread-safe: batches are added
-// while earlier ones are committed; a batch that Upto has returned does not move until it is
-// dropped. Rows of the first one may leave before that (TakeRows).
+// Holds encoded batches of a sink shard between Write and the commit. Thread-safe: batches are
+// added while earlier ones are committed; a batch that Upto has returned does not move until it is
+// dropped. Rows of the first batch may leave before its commit (TakeRows).
 #ifndef MILLRACE_CONNECTORS_KAFKA_HELD_BATCHES_H_
 #define MILLRACE_CONNECTORS_KAFKA_HELD_BATCHES_H_
 
@@ -21,28 +21,28 @@ struct HeldBatch {
   int64_t time_us = 0;
   HeldBytes memory;
   std::vector<KafkaRecord> records;
-  std::vector<TextOwner> owners;  // of what the records' views show
-  int64_t left_bytes = 0;         // of rows that have left
+  std::vector<TextOwner> owners;  // own the memory that the records' views point into
+  int64_t left_bytes = 0;         // bytes of rows that have left already
 };
 
 class HeldBatches {
  public:
-  // `memory` is what the records take.
+  // `memory` accounts for the records.
   void Add(BatchId batch, int64_t time_us, KafkaRecordEncoder::Encoded encoded, HeldBytes memory);
 
-  // The first batch that is here, with rows or without any that have not left; 0 = none.
+  // The first batch that is held, even if all of its rows have left; 0 = none.
   BatchId first() const;
-  // The rows of a batch that are held, with their memory; they are no longer here. REQUIRES: it is
-  // the first one, and is not being committed.
+  // Moves the held rows of a batch out, together with the account of their memory. REQUIRES: it is
+  // the first batch, and is not being committed.
   HeldBatch TakeRows(BatchId batch);
-  // So many bytes of the batch have left.
+  // Notes that `bytes` of the batch have left.
   void NoteLeft(BatchId batch, int64_t bytes);
 
-  // Those up to `through` that have records, in order.
+  // The batches up to `through` that have records, in order.
   std::vector<const HeldBatch*> Upto(BatchId through) const;
   void DropUpto(BatchId through);
 
-  // Of all that is held; and of one batch, with what has left.
+  // Bytes that all batches hold; and bytes of one batch, including rows that have left.
   int64_t bytes() const;
   int64_t bytes_of(BatchId batch) const;
 

@@ -36,9 +36,9 @@ class Cluster : public MockKafkaCluster {
     if (cluster_ == nullptr) {
       return absl::InternalError("the embedded Kafka could not be started: no free port?");
     }
-    // It has none by itself, and admin requests would wait for one.
+    // The mock has no controller by itself, and admin requests would wait for one.
     rd_kafka_mock_set_controller_id(cluster_, 1);
-    // It makes topics by itself with few partitions, and cannot add any.
+    // The mock creates topics by itself, but with few partitions, and cannot add any.
     return CreateTopic(kDefaultKafkaMarkerTopic, kKafkaMarkerPartitions);
   }
 
@@ -56,7 +56,7 @@ class Cluster : public MockKafkaCluster {
   rd_kafka_mock_cluster_t* cluster_ = nullptr;
 };
 
-// Sends in ticks: what is due by now, then waits for the next tick.
+// Sends in ticks: at each tick it sends the lines that are due, then waits for the next.
 class Producer : public SteadyProducer {
  public:
   Producer(std::unique_ptr<KafkaRecordProducer> producer, double rate,

@@ -31,7 +31,7 @@ class SteadyProducer {
  public:
   virtual ~SteadyProducer() = default;
 
-  // Ends production and waits for what is under way; the first error of the run, if there was one.
+  // Ends production and waits for the records under way. Returns the first error of the run.
   virtual absl::Status Stop(absl::Duration timeout) = 0;
   virtual int64_t produced() const = 0;
 };

@@ -110,12 +110,13 @@ TEST(MockKafkaCluster, CarriesLinesFromTheSteadyProducerToTheSource) {
   }
   EXPECT_EQ(static_cast<int64_t>(lines.size()), produced);
   EXPECT_EQ(lines.count("line 0"), 1u);
-  // The driver reports progress to the group, also here.
+  // The driver reports progress to the group with the mock, too.
   EXPECT_TRUE(
       enumerator->PublishOffsets({{(*ends)[0].partition, (*ends)[0].stable_end}}, kTimeout).ok());
 }
 
-// No oracle of transactions, which the mock only plays: but a sink must be able to work with it.
+// The mock only pretends to have transactions, so this proves nothing about them; but a sink must
+// work with it.
 TEST(MockKafkaCluster, TakesWhatTheSinkWrites) {
   auto cluster = StartMockKafkaCluster();
   ASSERT_TRUE(cluster.ok()) << cluster.status();
@@ -149,8 +150,8 @@ TEST(MockKafkaCluster, TakesWhatTheSinkWrites) {
   EXPECT_EQ(lines, (std::vector<std::string>{"line 1", "line 2"}));
 }
 
-// The size that counts is librdkafka's, with headers and what the protocol adds: a record of which
-// Write thinks better than the producer would end the job at its commit.
+// Write must count as librdkafka does, with headers and what the protocol adds: a record that
+// Write lets through and the producer refuses would end the job at its commit.
 TEST(MockKafkaCluster, WriteRefusesExactlyWhatTheProducerWouldRefuse) {
   auto cluster = StartMockKafkaCluster();
   ASSERT_TRUE(cluster.ok()) << cluster.status();
@@ -189,12 +190,12 @@ TEST(MockKafkaCluster, WriteRefusesExactlyWhatTheProducerWouldRefuse) {
   ASSERT_TRUE((*writer)->Write(BatchId(1), 0, rows.TakeRows(&first, 1)).ok());
   const auto marker = (*writer)->Commit(BatchId(1), absl::Now() + kTimeout);
   ASSERT_TRUE(marker.ok()) << marker.status();
-  // What is out is refused all the same when the batch runs again.
+  // Rows of a committed batch are refused all the same when the batch runs again.
   EXPECT_FALSE((*writer)->Write(BatchId(1), 0, rows).ok());
   EXPECT_EQ((*writer)->TakeRefused().size(), 2u);
 }
 
-// Of clocks there is the driver's alone: the executor's may be days off.
+// Only the driver's clock matters: the executor's may be days off.
 TEST(MockKafkaCluster, MarkersAreRenewedByBatchTime) {
   constexpr int64_t kHourUs = 3'600'000'000;
   auto cluster = StartMockKafkaCluster();

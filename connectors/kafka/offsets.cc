@@ -64,8 +64,8 @@ absl::StatusOr<std::vector<int64_t>> KafkaOffsetRequest::Answer() {
   if (queries_.empty()) {
     return std::vector<int64_t>();
   }
-  // The request has its own timeout; the queue waits a little longer, so that its error is the one
-  // that counts.
+  // The request has its own timeout. The queue waits a little longer, so that the request's error
+  // is the one that is returned.
   KafkaPtr<rd_kafka_event_t> event(
       rd_kafka_queue_poll(queue_.get(), MillisecondsOf(timeout_) + 500));
   if (event == nullptr) {
@@ -105,8 +105,8 @@ absl::StatusOr<std::vector<int64_t>> KafkaOffsetRequest::Answer() {
           "the cluster says nothing of partition ",
           KafkaPartitionName(query.partition.topic, query.partition.partition), ": it is gone"));
     }
-    // No record is as late as a timestamp; all else that is below zero is no answer, which
-    // librdkafka gives without an error after a broker was killed.
+    // −1 means that no record is as late as the timestamp. Other negative offsets are no answers;
+    // librdkafka returns them without an error after a broker was killed.
     const bool none = one->second == -1 && query.spec >= 0;
     if (one->second < 0 && !none) {
       return absl::UnavailableError(absl::StrCat(

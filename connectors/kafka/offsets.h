@@ -1,5 +1,5 @@
-// Offsets of partitions as the cluster knows them: ends, by time, committed by groups. Blocking
-// calls, bounded by their timeout; thread-safe as the client is.
+// Asks the cluster for offsets of partitions: ends, offsets by time, offsets committed by groups.
+// Blocking calls, limited by their timeout; thread-safe as the client is.
 #ifndef MILLRACE_CONNECTORS_KAFKA_OFFSETS_H_
 #define MILLRACE_CONNECTORS_KAFKA_OFFSETS_H_
 
@@ -28,9 +28,9 @@ struct KafkaOffsetQuery {
   int64_t spec = 0;
 };
 
-// Runs `fn(time left)` again while it gives UNAVAILABLE and there is time: partitions change
-// leaders, and a new one has none at first. Quickly at first, since an offset that waits for the
-// end of its transaction is there in a moment.
+// Repeats `fn(time left)` while it returns UNAVAILABLE and there is time: partitions change
+// leaders, and a new one has none at first. The first repetitions come quickly, since an offset
+// that waits for the end of its transaction is there in a moment.
 template <typename Fn>
 auto RetryWhileUnavailable(absl::Duration timeout, Fn&& fn) {
   constexpr absl::Duration kLongestPause = absl::Milliseconds(20);
@@ -47,12 +47,12 @@ auto RetryWhileUnavailable(absl::Duration timeout, Fn&& fn) {
   }
 }
 
-// One request per broker for all of `queries`; answers in their order, −1 where no record is as
-// late as the timestamp. With `committed` the end is the last stable offset. NOT_FOUND names a
+// One request per broker for all of `queries`. Answers are in their order, −1 if no record is as
+// late as the timestamp. With `committed`, the end is the last stable offset. NOT_FOUND names a
 // partition that is gone.
 class KafkaOffsetRequest {
  public:
-  // Sends; Wait collects. Two requests can be under way at once.
+  // Sends the request; Wait collects the answers. Two requests can be under way at once.
   KafkaOffsetRequest(KafkaClient* client, std::vector<KafkaOffsetQuery> queries, bool committed,
                      absl::Duration timeout);
   absl::StatusOr<std::vector<int64_t>> Wait();
@@ -66,7 +66,7 @@ class KafkaOffsetRequest {
   KafkaPtr<rd_kafka_queue_t> queue_;
 };
 
-// The same as one call, tried again while a partition has no leader.
+// Sends and waits in one call; tries again while a partition has no leader.
 absl::StatusOr<std::vector<int64_t>> QueryKafkaOffsets(KafkaClient* client,
                                                        const std::vector<KafkaOffsetQuery>& queries,
                                                        bool committed, absl::Duration timeout);

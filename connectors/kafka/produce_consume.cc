@@ -40,7 +40,7 @@ class RecordProducer : public KafkaRecordProducer {
     if (!failure_.ok()) {
       return failure_;
     }
-    std::string_view empty = "";  // not null: there is a key, of no bytes
+    std::string_view empty = "";  // not null: the record has a key, which is empty
     std::string_view key_bytes =
         key.has_value() && key->data() == nullptr ? empty : key.value_or(std::string_view());
     std::string_view bytes =
@@ -94,7 +94,7 @@ class RecordProducer : public KafkaRecordProducer {
   KafkaPtr<rd_kafka_topic_t> handle_;
 };
 
-// A consumer of all partitions of a request, and where it stands.
+// A consumer of all partitions of a request, and its position in each.
 class ManualConsumer {
  public:
   explicit ManualConsumer(KafkaConsumeRequest request) : request_(std::move(request)) {}
@@ -162,7 +162,7 @@ class ManualConsumer {
   }
 
  private:
-  // Notes how far the partition has come; a record behind the end that was asked for is not wanted.
+  // Notes the partition's position. A record behind the requested end is not wanted.
   bool IsWanted(const rd_kafka_message_t& message) {
     bool is_record = message.err == RD_KAFKA_RESP_ERR_NO_ERROR;
     if (request_.follow) {
@@ -195,7 +195,7 @@ class ManualConsumer {
   }
 
   KafkaConsumeRequest request_;
-  std::map<PartitionName, int64_t> ends_;  // partitions that are not done
+  std::map<PartitionName, int64_t> ends_;  // ends of the partitions that are not done
   std::shared_ptr<KafkaClient> client_;
 };
 

@@ -10,7 +10,7 @@
 namespace millrace {
 namespace {
 
-// For every client: where the cluster is, how to prove who we are, how patient to be.
+// For every client: the cluster's address, authentication, timeouts.
 const char* const kCommon[] = {
     "bootstrap.servers",
     "broker.address.family",

@@ -1,6 +1,6 @@
-// librdkafka's properties as table options: which may pass to the client. The list is of what may,
-// not of what may not, since a property can load code, run a command, read a file or call out. Pure
-// functions.
+// librdkafka's properties as table options: the list of those that may be passed to the client. It
+// lists allowed ones and not forbidden ones, since a property can load code, run a command, read a
+// file or open a connection. Pure functions.
 #ifndef MILLRACE_CONNECTORS_KAFKA_PROPERTIES_H_
 #define MILLRACE_CONNECTORS_KAFKA_PROPERTIES_H_
 
@@ -19,8 +19,8 @@ bool IsAllowedKafkaProperty(std::string_view name, KafkaRole role);
 std::vector<std::string> AllowedKafkaProperties(KafkaRole role);
 
 // INVALID_ARGUMENT for an option that is neither in `own` (the connector's and format's, as for
-// CheckOptionNames) nor an allowed property; says why a refused one is refused and what is near.
-// Does not look at values.
+// CheckOptionNames) nor an allowed property; it says why a property is refused, and which names are
+// similar. Does not check values.
 absl::Status CheckKafkaOptionNames(const OptionMap& options, KafkaRole role,
                                    const std::vector<std::string>& own);
 

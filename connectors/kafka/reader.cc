@@ -21,8 +21,8 @@
 namespace millrace {
 namespace {
 
-// What librdkafka may hold of one partition outside the stage: its queue's bound and one fetch on
-// top.
+// How many bytes of one partition librdkafka may hold outside the stage: its queue's limit, plus
+// one fetch.
 constexpr int64_t kLibraryBytesPerPartition = 3 << 19;
 constexpr int64_t kLeastStageBytes = 256 << 10;
 constexpr absl::Duration kConfirmTimeout = absl::Seconds(5);
@@ -130,7 +130,7 @@ class KafkaReader : public SourceReader {
   }
 
  private:
-  // Nothing more will come of a topic that is gone: an error, or all of [position, end) is lost.
+  // A topic is gone, so no more records come: that is an error, or all of [position, end) is lost.
   absl::StatusOr<FetchedPartition::Taken> TakeOfGone(FetchedPartition* fetched, int64_t end,
                                                      const absl::Status& gone) {
     const absl::Status confirmed = ConfirmKafkaTopicGone(client_.get(), gone, fetched->id().topic,
@@ -165,7 +165,7 @@ class KafkaReader : public SourceReader {
     stage_limit_.store(std::max(stages / count, kLeastStageBytes));
   }
 
-  // Called under a lock of librdkafka's: does nothing but note and notify.
+  // Called under a lock of librdkafka, so it only notes the partition and notifies.
   void Wake(std::shared_ptr<FetchedPartition> partition) {
     {
       std::lock_guard<std::mutex> lock(pump_mutex_);
@@ -174,7 +174,8 @@ class KafkaReader : public SourceReader {
     pump_wake_.notify_one();
   }
 
-  // Stages what arrives while nobody reads, so that FetchedTo tells the truth within a millisecond.
+  // Moves arriving messages to the stage even if no thread reads, so that FetchedTo is right within
+  // a millisecond.
   void Pump() {
     std::vector<std::shared_ptr<FetchedPartition>> woken;
     auto next_poll = std::chrono::steady_clock::now();
@@ -226,7 +227,8 @@ absl::StatusOr<std::unique_ptr<SourceReader>> NewKafkaReader(const proto::Source
                                                              const SourceContext& context,
                                                              const Format* format) {
   OptionMap options = source.options();
-  // A response is read into one buffer, which stays until its last message is gone.
+  // Responses are kept small: each is read into one buffer, which stays until its last message is
+  // freed.
   options.insert(
       {"fetch.max.bytes", absl::StrCat(std::max<int64_t>(1 << 20, context.prefetch_bytes / 4))});
   options["isolation.level"] =

@@ -2,8 +2,8 @@
 // continuously, each into a queue of its own, so that several threads read different partitions at
 // once; text columns point into the message payloads.
 //
-// Memory: the stages of all partitions share `prefetch_bytes`, from which librdkafka's own queues
-// (about 1.5 MiB per partition) are taken off as far as half of it reaches.
+// Memory: the stages of all partitions share `prefetch_bytes`, less librdkafka's own queues (about
+// 1.5 MiB per partition), but at least a half of it.
 #ifndef MILLRACE_CONNECTORS_KAFKA_READER_H_
 #define MILLRACE_CONNECTORS_KAFKA_READER_H_
 

@@ -1,4 +1,4 @@
-// From rows of a sink to Kafka records: key and value by the table's format, key, headers and
+// Encodes rows of a sink as Kafka records: key and value by the table's format; key, headers and
 // partition by metadata columns. Thread-compatible.
 #ifndef MILLRACE_CONNECTORS_KAFKA_RECORD_ENCODER_H_
 #define MILLRACE_CONNECTORS_KAFKA_RECORD_ENCODER_H_
@@ -18,11 +18,11 @@
 
 namespace millrace {
 
-// What an INSERT may name besides the table's columns: _key, _headers, _partition.
+// The columns that an INSERT may name besides the table's own: _key, _headers, _partition.
 std::vector<std::pair<std::string, SqlType>> KafkaSinkMetadataColumns();
 
-// A sink's columns, those of the payload apart from the metadata. Indexes are into Sink.columns; −1
-// = not written.
+// A sink's columns, with the payload's columns apart from the metadata. Indexes are into
+// Sink.columns; −1 = not written.
 struct KafkaSinkColumns {
   proto::Sink payload;  // the sink as its format sees it
   std::vector<uint32_t> payload_columns;
@@ -32,7 +32,7 @@ struct KafkaSinkColumns {
 };
 absl::StatusOr<KafkaSinkColumns> SplitKafkaSinkColumns(const proto::Sink& sink);
 
-// A record to be produced. Views live as long as the owners of the batch it is in.
+// A record to produce. Views live as long as the owners in its batch.
 struct KafkaRecord {
   std::string_view key;    // data() null: none
   std::string_view value;  // data() null: tombstone
@@ -51,8 +51,8 @@ class KafkaRecordEncoder {
     std::vector<KafkaRecord> records;
     std::vector<TextOwner> owners;
   };
-  // A record for each selected row, in order. Rows whose headers or partition cannot be go to
-  // `refused`, and their records are of no use.
+  // Makes a record for each selected row, in order. Rows with invalid headers or partitions go to
+  // `refused`; their records must not be used.
   absl::StatusOr<Encoded> Encode(const Batch& rows, RowErrors* refused);
 
  private:

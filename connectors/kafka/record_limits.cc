@@ -10,11 +10,11 @@
 namespace millrace {
 namespace {
 
-// librdkafka's RD_KAFKAP_MESSAGE_V2_MAX_OVERHEAD: attributes, and the longest that the varints of a
-// record of format 2 can be.
+// librdkafka's RD_KAFKAP_MESSAGE_V2_MAX_OVERHEAD: the attributes, and the varints of a record of
+// format 2 at their longest.
 constexpr int64_t kMostOverhead = 36;
 
-// Of a length as records of format 2 write it: zigzag, 7 bits a byte.
+// The bytes that a length takes in records of format 2: zigzag, 7 bits a byte.
 int64_t VarintBytes(size_t length) {
   int64_t bytes = 1;
   for (size_t rest = length * 2; rest >= 128; rest /= 128) {
@@ -79,7 +79,7 @@ int64_t KafkaBatchBytes(const KafkaRecord& record) {
   constexpr int64_t kBatchHeader = 61;
   constexpr int64_t kFixed = 3;  // attributes, and the differences of time and offset: 0
   const size_t headers = record.headers == nullptr ? 0 : record.headers->size();
-  // Of a key or value that is missing the length is −1, one byte like a short one's.
+  // The length of a missing key or value is −1, which takes one byte, like a short one's.
   const int64_t record_bytes =
       kFixed + VarintBytes(record.key.size()) + VarintBytes(record.value.size()) +
       static_cast<int64_t>(record.size()) + VarintBytes(headers) + HeaderBytes(record);

@@ -1,6 +1,6 @@
-// What keeps a record out of a topic, as far as that can be known before the broker is asked. Rows
-// whose records are refused here follow the source's on_error; for what only the broker knows it is
-// too late for that. Pure functions.
+// Checks whether a topic will take a record, as far as that can be known before the broker is
+// asked. Rows whose records are refused here follow the source's on_error; when the broker refuses
+// a record, it is too late for that. Pure functions.
 #ifndef MILLRACE_CONNECTORS_KAFKA_RECORD_LIMITS_H_
 #define MILLRACE_CONNECTORS_KAFKA_RECORD_LIMITS_H_
 
@@ -15,7 +15,7 @@
 
 namespace millrace {
 
-// The same for all batches of an epoch.
+// The limits are the same for all batches of an epoch.
 struct KafkaRecordLimits {
   std::string topic;
   int64_t producer_bytes = 0;  // message.max.bytes of the table
@@ -25,15 +25,16 @@ struct KafkaRecordLimits {
   KafkaTopicLimits of_topic = {};
 };
 
-// What the producer counts against message.max.bytes: key, value, headers, and the most that the
-// protocol adds to a record.
+// The size that the producer compares with message.max.bytes: key, value, headers, and the most
+// that the protocol adds to a record.
 int64_t KafkaProducerBytes(const KafkaRecord& record);
 
-// What the broker counts against max.message.bytes, without compression: a batch of this record
-// alone. (The producer packs no larger ones of several, its batch.size sees to that.)
+// The size that the broker compares with max.message.bytes, without compression: that of a batch
+// with this record alone. (The producer makes no larger batches of several records; its batch.size
+// sees to that.)
 int64_t KafkaBatchBytes(const KafkaRecord& record);
 
-// Adds an error that names topic, key and limit for every row whose record is out of the limits.
+// Adds an error, which names topic, key and limit, for every row whose record exceeds the limits.
 // Record i is that of the i-th selected row.
 void CheckKafkaRecords(const Batch& rows, const std::vector<KafkaRecord>& records,
                        const KafkaRecordLimits& limits, RowErrors* refused);

@@ -41,7 +41,7 @@ class KafkaSinkConnector : public SinkConnector {
 
   absl::Status Probe(const proto::Sink& sink, absl::Duration timeout) const override {
     ASSIGN_OR_RETURN(KafkaSinkSettings settings, ParseKafkaSinkSettings(sink));
-    // As a consumer, which unlike a producer never makes the broker create the topic it asks for.
+    // Asks as a consumer: unlike a producer, it never makes the broker create the topic.
     ASSIGN_OR_RETURN(std::shared_ptr<KafkaClient> client,
                      KafkaClient::Create(KafkaRole::kConsumer, sink.options(),
                                          {{"group.id", "millrace-probe"}}));

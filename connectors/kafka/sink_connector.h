@@ -9,7 +9,7 @@
 
 namespace millrace {
 
-// `formats` is where formats are looked up; it must outlive the connector and what it creates.
+// `formats`: where formats are looked up; must outlive the connector and what it creates.
 std::unique_ptr<SinkConnector> NewKafkaSinkConnector(const ConnectorRegistry* formats);
 
 }  // namespace millrace

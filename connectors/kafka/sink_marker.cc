@@ -18,7 +18,7 @@ bool ParseNumber(absl::string_view text, int64_t* number) {
   return absl::SimpleAtoi(text, number) && *number >= 0;
 }
 
-// "topic counts, shard 3 (marker of group millrace-…)": what every message begins with.
+// "topic counts, shard 3 (marker of group millrace-…)", with which every message begins.
 std::string Place(const SinkContext& context, const KafkaSinkSettings& settings) {
   return absl::StrCat("topic ", settings.topic, ", shard ", context.shard, " (marker: group ",
                       KafkaSinkShardName(context), ", topic ", settings.marker_topic, ")");
@@ -163,7 +163,8 @@ absl::StatusOr<BatchId> ClaimedBatch(const std::optional<KafkaSinkMarker>& found
                                      const SinkContext& context,
                                      const KafkaSinkSettings& settings) {
   ASSIGN_OR_RETURN(JournaledKafkaMarker journaled, ParseJournaledKafkaMarker(context));
-  // A shard without rows writes no marker: the journal may know of later batches than it.
+  // A shard without rows writes no marker, so the journal may know of later batches than the
+  // marker.
   const BatchId known = std::max(context.committed_batch, journaled.batch);
   if (IsMutation("marker")) {
     return known;
@@ -172,8 +173,8 @@ absl::StatusOr<BatchId> ClaimedBatch(const std::optional<KafkaSinkMarker>& found
     RETURN_IF_ERROR(CheckFound(*found, journaled, context, settings));
     return std::max(found->batch, known);
   }
-  // Claims are journaled before the first batch of their epoch can commit: a shard that the journal
-  // does not know has never written.
+  // Claims are journaled before the first batch of their epoch can commit, so a shard that the
+  // journal does not know has never written.
   const bool expired = settings.exactly_once && journaled.epoch.has_value();
   return expired ? BatchWithoutMarker(context, settings, known) : known;
 }

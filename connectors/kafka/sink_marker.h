@@ -1,7 +1,7 @@
-// The marker of a Kafka sink shard: the last batch that is out, written in one transaction with the
-// batch. It is the metadata of an offset, always 0, that a consumer group of the shard's own has
-// committed for three partitions of an empty topic, which ones depends on the epoch. Of the markers
-// of all partitions the highest counts. docs/exactly-once.md §3 is the protocol.
+// The marker of a Kafka sink shard: the last committed batch, written in one transaction with the
+// batch. It is the metadata of an offset (always 0) that the shard's own consumer group commits for
+// three partitions of an empty topic; the epoch decides which three. A claim reads all partitions,
+// and the marker of the highest epoch counts. docs/exactly-once.md §3 is the protocol.
 #ifndef MILLRACE_CONNECTORS_KAFKA_SINK_MARKER_H_
 #define MILLRACE_CONNECTORS_KAFKA_SINK_MARKER_H_
 
@@ -28,30 +28,31 @@ struct KafkaSinkMarker {
   friend bool operator==(const KafkaSinkMarker&, const KafkaSinkMarker&) = default;
 };
 
-// How many partitions the topic of the markers has, and those of an epoch. A broker up to Kafka 3.9
-// that refuses the marker of a fenced producer forgets what its successor has just sent for the
-// same partitions. So an epoch has one for each of its last three digits to the base 16: epochs
-// that share all are 4,096 apart or a multiple, and what any other takes along leaves one.
+// The number of partitions of the marker topic, and the partitions of an epoch. A broker up to
+// Kafka 3.9 that refuses the marker of a fenced producer also forgets what the producer's successor
+// has just sent for the same partitions. So an epoch has one partition for each of its last three
+// digits to the base 16. Two epochs share all three only if they are 4,096 apart, or a multiple;
+// otherwise at least one marker survives.
 constexpr int32_t kKafkaMarkerDigits = 3;
 constexpr int32_t kKafkaMarkerPartitions = 16 * kKafkaMarkerDigits;
 std::array<int32_t, kKafkaMarkerDigits> KafkaMarkerPartitions(Epoch epoch);
 
-// The highest epoch's; none of none. DATA_LOSS as ParseKafkaSinkMarker.
+// The marker of the highest epoch; none if there are none. DATA_LOSS as in ParseKafkaSinkMarker.
 absl::StatusOr<std::optional<KafkaSinkMarker>> LastKafkaSinkMarker(
     const std::vector<std::string>& texts);
 
-// "1:<incarnation>:<epoch>:<batch>", the first number being the version of the form. DATA_LOSS for
-// text that is no marker, or one of a version that is not known.
+// "1:<incarnation>:<epoch>:<batch>"; the first number is the version of the form. DATA_LOSS for
+// text that is no marker, or one of an unknown version.
 std::string FormatKafkaSinkMarker(const KafkaSinkMarker& marker);
 absl::StatusOr<KafkaSinkMarker> ParseKafkaSinkMarker(std::string_view text);
 
-// What the driver journals of it: "<epoch>:<batch>:<limits of the topic>"; "<batch>" of a shard
-// that writes at least once and has no marker outside. DATA_LOSS for anything else.
+// The form that the driver journals: "<epoch>:<batch>:<limits of the topic>"; only "<batch>" for a
+// shard that writes at least once and has no marker outside. DATA_LOSS for other text.
 struct JournaledKafkaMarker {
   std::optional<Epoch> epoch;
   BatchId batch;
-  // That the epoch judges records by; earlier engines have not written them. Of no meaning without
-  // an epoch.
+  // The limits by which the epoch judges records; earlier versions did not write them. Without an
+  // epoch they have no meaning.
   std::optional<KafkaTopicLimits> limits = std::nullopt;
 };
 std::string FormatJournaledKafkaMarker(const JournaledKafkaMarker& marker);
@@ -60,19 +61,20 @@ absl::StatusOr<JournaledKafkaMarker> ParseJournaledKafkaMarker(const SinkContext
 // The transactional id and the group of a shard.
 std::string KafkaSinkShardName(const SinkContext& context);
 
-// The batch that a claim begins after, from what the broker and the journal know: all of it is out,
-// and nothing later. ABORTED: a higher epoch has claimed the shard. FAILED_PRECONDITION: the two
-// cannot be of one job's life, or nobody can know whether batches in doubt are out; the message
-// says what to do.
+// The batch after which a claim begins, by the markers of the broker and the journal: all batches
+// up to it are committed, and no later one is. ABORTED: a higher epoch has claimed the shard.
+// FAILED_PRECONDITION: the two markers cannot belong to one job's life, or nobody can know whether
+// some batches were committed; the message says what to do.
 absl::StatusOr<BatchId> ClaimedBatch(const std::optional<KafkaSinkMarker>& found,
                                      const SinkContext& context, const KafkaSinkSettings& settings);
 
-// The limits that an epoch must judge records by when it begins after `claimed`: the last one's, if
-// a batch will run again here of which this shard's part is out already. Were other rows refused
-// now, what is set aside would not be what was left out. None: those that the topic has now.
+// The limits by which an epoch that begins after `claimed` must judge records. They are those of
+// the epoch before, if a batch will run again of which this shard's part is committed already: if
+// other rows were refused now, the failed records that are set aside would not be those that were
+// left out. None: the limits that the topic has now.
 std::optional<KafkaTopicLimits> LimitsInDoubt(const SinkContext& context, BatchId claimed);
 
-// ABORTED, and who has claimed what.
+// The ABORTED error that says which epoch has claimed the shard.
 absl::Status ClaimedByHigherEpoch(const KafkaSinkMarker& found, const SinkContext& context,
                                   const KafkaSinkSettings& settings);
 

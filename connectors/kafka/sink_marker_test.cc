@@ -16,7 +16,8 @@ KafkaSinkSettings Settings(OnLostMarker on_lost = OnLostMarker::kFail) {
       .table = "t", .topic = "out", .marker_topic = "millrace-markers", .on_lost_marker = on_lost};
 }
 
-// Epoch 5, which finds `journaled` and knows batches up to `committed` and `planned`.
+// The context of epoch 5, which finds `journaled` and knows batches up to `committed` and
+// `planned`.
 SinkContext Context(const std::string& journaled, int64_t committed, int64_t planned) {
   return {.incarnation = "me",
           .epoch = Epoch(5),
@@ -38,7 +39,7 @@ TEST(KafkaSinkMarker, ReadsWhatItWrites) {
 
 TEST(KafkaSinkMarker, OfAllPartitionsTheHighestEpochCounts) {
   EXPECT_EQ(*LastKafkaSinkMarker({}), std::nullopt);
-  // Its batch is not the highest where a claim was followed by a withdrawal.
+  // The highest epoch's batch is not the highest batch if a withdrawal followed a claim.
   EXPECT_EQ(*LastKafkaSinkMarker({"1:me:16:40", "1:me:17:39", "1:me:2:7"}), Marker(17, 39));
   EXPECT_EQ(LastKafkaSinkMarker({"1:me:16:40", "?"}).status().code(), absl::StatusCode::kDataLoss);
 }
@@ -117,7 +118,7 @@ INSTANTIATE_TEST_SUITE_P(
     Markers, Claim,
     testing::Values(
         ClaimCase{"never_claimed", std::nullopt, Context("", 0, 0), OnLostMarker::kFail, 0},
-        // A claim that the journal has not heard of cannot have been written after.
+        // A shard whose claim the journal does not know cannot have written since.
         ClaimCase{"never_claimed_in_doubt", std::nullopt, Context("", 3, 5), OnLostMarker::kFail,
                   3},
         ClaimCase{"as_journaled", Marker(4, 7), Context("4:7", 7, 7), OnLostMarker::kFail, 7},
@@ -135,7 +136,7 @@ INSTANTIATE_TEST_SUITE_P(
                   absl::StatusCode::kFailedPrecondition, "old copy"},
         ClaimCase{"higher_epoch", Marker(6, 7), Context("4:7", 7, 7), OnLostMarker::kFail, -1,
                   absl::StatusCode::kAborted, "a higher epoch has claimed it, 6"},
-        // The zombie's journal may be behind as well: what counts is that it gives up.
+        // The zombie's journal may be behind as well; it only matters that the zombie gives up.
         ClaimCase{"higher_epoch_of_the_future", Marker(6, 70), Context("4:7", 7, 7),
                   OnLostMarker::kFail, -1, absl::StatusCode::kAborted, "a higher epoch"},
         ClaimCase{"batch_went_back", Marker(4, 6), Context("4:7", 7, 7), OnLostMarker::kFail, -1,
@@ -149,7 +150,7 @@ INSTANTIATE_TEST_SUITE_P(
                   9},
         ClaimCase{"expired_not_written", std::nullopt, Context("4:7", 7, 9),
                   OnLostMarker::kNotWritten, 7},
-        // From at least once to exactly once: what is committed stays so.
+        // A change from at least once to exactly once: committed batches stay committed.
         ClaimCase{"was_at_least_once", std::nullopt, Context("7", 7, 9), OnLostMarker::kFail, 7}),
     [](const auto& info) { return std::string(info.param.name); });
 

@@ -22,12 +22,12 @@ namespace millrace {
 namespace {
 
 constexpr int kDrainMs = 10;
-// How long a failure of a record or of the producer may go unnoticed while others are waited for.
+// While waiting for others, failures of a record or of the producer are checked this often.
 constexpr absl::Duration kSlice = absl::Milliseconds(100);
 constexpr absl::Duration kPause = absl::Milliseconds(10);
 constexpr absl::Duration kSocketTimeout = absl::Seconds(10);
-// After a broker was restarted, a producer may wait for what does not come before the deadline,
-// while a new one gets on at once.
+// How long a producer may make no progress. After a restart of the broker, a producer may wait past
+// the deadline for something that never comes, while a new producer works at once.
 constexpr absl::Duration kStandstill = absl::Seconds(5);
 
 int MillisecondsUntil(absl::Time deadline) { return MillisecondsOf(deadline - absl::Now()); }
@@ -48,7 +48,7 @@ KafkaPtr<rd_kafka_topic_partition_list_t> MarkerOffsets(const std::string& topic
   return list;
 }
 
-// Whether the producer is fenced is for FatalStatus to say.
+// FatalStatus decides whether the producer is fenced.
 absl::Status Undelivered(rd_kafka_resp_err_t error, const KafkaUndelivered& record,
                          bool by_broker) {
   absl::Status status = KafkaDeliveryStatus(error, record, by_broker);
@@ -65,7 +65,7 @@ absl::StatusOr<std::unique_ptr<KafkaSinkProducer>> KafkaSinkProducer::Create(
   if (settings.exactly_once) {
     fixed["transactional.id"] = IsMutation("fencing") ? NewUuid() : shard;
     if (options.count("socket.timeout.ms") == 0) {
-      // Sending the marker waits this long for a broker that hangs, whatever the deadline says.
+      // Sending the marker waits this long for a hanging broker, whatever the deadline is.
       fixed["socket.timeout.ms"] = absl::StrCat(
           absl::ToInt64Milliseconds(std::min(kSocketTimeout, settings.transaction_timeout)));
     }
@@ -111,8 +111,8 @@ absl::Status KafkaSinkProducer::Init(absl::Time deadline) {
   }
 }
 
-// A broker that creates topics by itself has created it when asked, with too few partitions
-// perhaps.
+// A broker that creates topics by itself may have created the marker topic when it was asked for
+// it, with too few partitions.
 absl::Status KafkaSinkProducer::EnsureMarkerTopic(absl::Time deadline) {
   while (true) {
     absl::StatusOr<KafkaTopicMetadata> found =
@@ -128,7 +128,7 @@ absl::Status KafkaSinkProducer::EnsureMarkerTopic(absl::Time deadline) {
                                     deadline - absl::Now())
                    : CreateKafkaTopic(client_.get(), settings_.marker_topic, kKafkaMarkerPartitions,
                                       -1, {}, deadline - absl::Now());
-    // Another shard may have been faster; then all will be found in a moment.
+    // If another shard was faster, all partitions will be found in a moment.
     if (!made.ok() && !absl::IsAlreadyExists(made) &&
         !(found.ok() && absl::IsInvalidArgument(made))) {
       return Annotate(made,
@@ -205,7 +205,7 @@ absl::Status KafkaSinkProducer::Produce(const KafkaRecord& record, int32_t parti
         break;
       case RD_KAFKA_RESP_ERR__FATAL:
         return FatalStatus("writing");
-      case RD_KAFKA_RESP_ERR__STATE:  // the transaction has failed; the reports say why
+      case RD_KAFKA_RESP_ERR__STATE:  // the transaction has failed; delivery reports say why
         rd_kafka_poll(client_->get(), 0);
         health_ = std::max(health_, Health::kMustAbort);
         return failure_.ok() ? absl::UnavailableError(What("the transaction has failed"))
@@ -231,7 +231,7 @@ absl::Status KafkaSinkProducer::Produce(const KafkaRecord& record, int32_t parti
 rd_kafka_resp_err_t KafkaSinkProducer::Enqueue(const KafkaRecord& record, int32_t partition,
                                                int64_t timestamp_ms) {
   const int32_t to = partition < 0 ? RD_KAFKA_PARTITION_UA : partition;
-  // No flags: the value stays the batch's, which keeps it until the transaction is over.
+  // No flags, so the value is not copied: the batch keeps it until the transaction has ended.
   if (record.headers == nullptr) {
     return rd_kafka_producev(
         client_->get(), RD_KAFKA_V_RKT(topic_handle_.get()), RD_KAFKA_V_PARTITION(to),
@@ -305,8 +305,9 @@ absl::Status KafkaSinkProducer::Flush(absl::Time deadline) {
   }
 }
 
-// librdkafka keeps the records of a transaction that has failed, and tells only who makes the next
-// transactional call. One that can do nothing in the midst of a transaction is to begin another.
+// librdkafka keeps the records of a failed transaction, and reports the failure only to the next
+// transactional call. The only such call without effect in the middle of a transaction is to begin
+// another one.
 absl::Status KafkaSinkProducer::CheckTransaction() {
   if (!settings_.exactly_once) {
     return absl::OkStatus();
@@ -360,7 +361,7 @@ absl::Status KafkaSinkProducer::TransactionStatus(rd_kafka_error_t* error, std::
     return FatalStatus(what);
   }
   if (IsKafkaFencing(
-          rd_kafka_error_code(error))) {  // some calls take it for a failed transaction only
+          rd_kafka_error_code(error))) {  // some calls report this as a failed transaction only
     health_ = Health::kFenced;
     return absl::AbortedError(absl::StrCat(What(what), ": ", rd_kafka_error_string(error),
                                            "; another writer has taken the shard"));
@@ -374,7 +375,7 @@ absl::Status KafkaSinkProducer::TransactionStatus(rd_kafka_error_t* error, std::
   }
   absl::Status status = KafkaStatus(rd_kafka_error_code(error), What(what));
   std::string text = absl::StrCat(What(what), ": ", rd_kafka_error_string(error));
-  // What fails the transaction only may go well in the next one.
+  // An error that only fails the transaction may not recur in the next one.
   const bool again = rd_kafka_error_is_retriable(error) != 0 || absl::IsUnavailable(status) ||
                      rd_kafka_error_txn_requires_abort(error) != 0;
   const bool for_good = absl::IsPermissionDenied(status) || absl::IsUnauthenticated(status) ||
@@ -388,7 +389,7 @@ absl::Status KafkaSinkProducer::FatalStatus(std::string_view what) {
   health_ = IsKafkaFencing(error) ? Health::kFenced : Health::kFatal;
   const absl::Duration open = absl::Now() - begun_;
   if (health_ == Health::kFenced && open >= settings_.transaction_timeout) {
-    // A broker that is slow now may be faster later.
+    // kEnvironment: a broker that is slow now may be faster later.
     return WithFailureKind(absl::AbortedError(absl::StrCat(
                                What(what), ": the transaction was open for ",
                                DurationToString(absl::Trunc(open, absl::Milliseconds(1))),
@@ -401,7 +402,7 @@ absl::Status KafkaSinkProducer::FatalStatus(std::string_view what) {
   if (health_ == Health::kFenced) {
     return absl::AbortedError(absl::StrCat(text, "; another writer has taken the shard"));
   }
-  // A new producer may do what this one cannot any more.
+  // A new producer may be able to do what this one no longer can.
   const absl::Status status = KafkaStatus(error, "");
   return absl::IsPermissionDenied(status) || absl::IsUnauthenticated(status)
              ? absl::Status(status.code(), text)

@@ -1,11 +1,11 @@
-// The producer of one sink shard: one transaction at a time, which holds records and the shard's
-// marker. For a sink that writes at least once the same calls without transactions. Thread-
-// compatible; calls return within their deadline.
+// The producer of one sink shard: one transaction at a time, which has records and the shard's
+// marker. For a sink that writes at least once, the same calls work without transactions.
+// Thread-compatible; calls return within their deadline.
 //
-// A call that gives UNAVAILABLE while health() is kGood has run out of time and may be made again,
-// or gone on with. After any other error the transaction cannot be committed any more, or nobody
-// knows whether it is: Abort, drop the producer, and read the marker with the next one. That also
-// happens when nothing moves for 5 s.
+// If a call returns UNAVAILABLE while health() is kGood, it has run out of time, and may be made
+// again or continued. After any other error the transaction cannot be committed any more, or nobody
+// knows whether it was: call Abort, drop the producer, and read the marker with the next one. The
+// same holds when there is no progress for 5 s.
 #ifndef MILLRACE_CONNECTORS_KAFKA_SINK_PRODUCER_H_
 #define MILLRACE_CONNECTORS_KAFKA_SINK_PRODUCER_H_
 
@@ -32,41 +32,42 @@ class KafkaSinkProducer {
     kGood,
     kMustAbort,  // the transaction has failed
     kInDoubt,    // its commit was sent and not answered
-    kFatal,      // the producer is of no more use
-    kFenced,     // … since another one has taken its transactional id
+    kFatal,      // the producer cannot be used any more
+    kFenced,     // the same, because another producer has its transactional id
   };
 
   // `shard` is the transactional id and the group of the marker.
   static absl::StatusOr<std::unique_ptr<KafkaSinkProducer>> Create(
       const OptionMap& options, const KafkaSinkSettings& settings, const std::string& shard);
 
-  // Fences every other producer of the shard, ends the transaction that it may have left open, and
-  // sees that the topic of the markers is there. Nothing to do at least once.
+  // Fences every other producer of the shard, ends a transaction that it left open, and makes sure
+  // that the marker topic exists. Does nothing for at-least-once sinks.
   absl::Status Init(absl::Time deadline);
 
-  // The shard's last marker, as no open transaction can change it any more. REQUIRES: exactly once,
-  // Init.
+  // Reads the shard's last marker, which no open transaction can change any more. REQUIRES: exactly
+  // once; Init.
   absl::StatusOr<std::optional<KafkaSinkMarker>> ReadMarker(absl::Time deadline);
 
   absl::Status Begin();
-  // Hands a record over. It must not move or change until the producer is gone or the transaction
-  // is committed. `partition` −1: by the key.
+  // Passes a record to librdkafka. Its bytes must not move or change until the producer is
+  // destroyed or the transaction is committed. `partition` −1: by the key.
   absl::Status Produce(const KafkaRecord& record, int32_t partition, int64_t timestamp_ms,
                        absl::Time deadline);
-  // Makes the marker part of the transaction, while records are still under way.
+  // Adds the marker to the transaction, while records are still on their way.
   absl::Status SendMarker(const KafkaSinkMarker& marker, absl::Time deadline);
-  // Returns when the broker has every record.
+  // Waits until the broker has every record.
   absl::Status Flush(absl::Time deadline);
-  // REQUIRES: Flush. Not aborted when time runs out: the broker may have committed.
+  // Commits the transaction. When time runs out it is not aborted, since the broker may have
+  // committed it. REQUIRES: Flush.
   absl::Status Commit(absl::Time deadline);
-  // Ends the transaction as well as it goes, so that readers do not wait for it. Does nothing when
-  // it may be committed, or is another's to end.
+  // Tries to end the transaction, so that readers do not wait for it. Does nothing if the
+  // transaction may be committed, or belongs to another producer.
   void Abort(absl::Time deadline);
 
   absl::StatusOr<int32_t> PartitionCount(absl::Time deadline);
-  // Also after the transaction has failed.
+  // May be called even after the transaction has failed.
   absl::StatusOr<KafkaTopicLimits> ReadTopicLimits(absl::Time deadline);
-  // Whether a record has failed for what it is: the topic does not take it.
+  // Whether the topic has refused a record.
   bool refused() const { return refused_; }
 
   Health health() const { return health_; }
@@ -76,15 +77,15 @@ class KafkaSinkProducer {
       : settings_(std::move(settings)), shard_(std::move(shard)) {}
 
   absl::Status EnsureMarkerTopic(absl::Time deadline);
-  // `status`, after which the producer is of no more use.
+  // Returns `status` as an error after which the producer cannot be used any more.
   absl::Status StandsStill(const absl::Status& status);
   absl::Status CheckTransaction();
   void OnDelivery(const rd_kafka_message_t* message);
-  // Of a transactional call, which `what` names; takes `error`.
+  // The status of a transactional call, which `what` names; frees `error`.
   absl::Status TransactionStatus(rd_kafka_error_t* error, std::string_view what);
   absl::Status FatalStatus(std::string_view what);
-  // Keeps the first record's failure; that of one that was refused before those of others, which it
-  // takes along.
+  // Keeps the failure of the first record. The failure of a refused record takes precedence over
+  // those of others, which fail because of it.
   void NoteFailure(rd_kafka_resp_err_t error, const KafkaUndelivered& record, bool by_broker);
   rd_kafka_resp_err_t Enqueue(const KafkaRecord& record, int32_t partition, int64_t timestamp_ms);
   std::string What(std::string_view doing) const;
@@ -92,7 +93,7 @@ class KafkaSinkProducer {
   const KafkaSinkSettings settings_;
   const std::string shard_;
   Health health_ = Health::kGood;
-  absl::Status failure_;  // of the first record that could not be delivered
+  absl::Status failure_;  // the error of the first record that could not be delivered
   bool refused_ = false;
   absl::Time begun_ = absl::InfiniteFuture();
   int32_t partition_count_ = 0;  // 0 = not asked yet

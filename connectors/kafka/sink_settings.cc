@@ -8,7 +8,7 @@
 namespace millrace {
 namespace {
 
-// librdkafka's own, for the options that have no value.
+// librdkafka's defaults, for options without a value.
 constexpr int64_t kDefaultMaxMessageBytes = 1000000;
 constexpr int64_t kDefaultBatchBytes = 1000000;
 constexpr int64_t kDefaultTransactionTimeoutMs = 60000;

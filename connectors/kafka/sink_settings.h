@@ -1,4 +1,4 @@
-// The options of a Kafka sink table that are the sink's own. Pure functions.
+// The options of a Kafka sink table that belong to the sink. Pure functions.
 #ifndef MILLRACE_CONNECTORS_KAFKA_SINK_SETTINGS_H_
 #define MILLRACE_CONNECTORS_KAFKA_SINK_SETTINGS_H_
 
@@ -12,13 +12,14 @@
 
 namespace millrace {
 
-// Of the option marker_topic.
+// The default of the option marker_topic.
 constexpr char kDefaultKafkaMarkerTopic[] = "millrace-markers";
 
-// What a claim does about batches in doubt when the broker has expired the shard's marker.
+// What a claim does when the broker has expired the shard's marker, about batches that may or may
+// not be committed.
 enum class OnLostMarker {
   kFail,
-  kWritten,     // they are in the topic: leave them out
+  kWritten,     // they are in the topic: do not write them again
   kNotWritten,  // they are not: write them
 };
 
@@ -31,11 +32,11 @@ struct KafkaSinkSettings {
   int64_t max_message_bytes = 0;
   int64_t batch_bytes = 0;     // batch.size
   bool compressed = false;     // by the producer
-  int64_t max_held_bytes = 0;  // of a batch, before its rows go into the open transaction
+  int64_t max_held_bytes = 0;  // more bytes of a batch go into the open transaction
   absl::Duration transaction_timeout;
 };
 
-// Names of the options read here that are no properties of librdkafka.
+// The names of the options that are read here and are no properties of librdkafka.
 std::vector<std::string> KafkaSinkOptionNames();
 
 // INVALID_ARGUMENT names the option and what it may hold.

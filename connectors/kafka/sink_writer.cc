@@ -29,30 +29,30 @@ constexpr absl::Duration kClaimTimeout = absl::Seconds(30);
 constexpr absl::Duration kOpenPatience = absl::Seconds(10);
 constexpr absl::Duration kOpenPause = absl::Milliseconds(100);
 constexpr absl::Duration kAbortTimeout = absl::Seconds(5);
-// Of the abort when the epoch ends. Writers end one after another, and the broker may be away.
+// For the abort when the epoch ends. Writers end one after another, and the broker may be away.
 constexpr absl::Duration kLastAbortTimeout = absl::Milliseconds(250);
-// Records of a large batch that are under way at once: few enough for librdkafka's queue, so that a
-// broker that takes none is noticed.
+// So many records of a large batch may be in flight at once: few enough for librdkafka's queue, so
+// that a broker that accepts none is noticed.
 constexpr size_t kFlowRecords = 10000;
-// Of batch time. Well below any sensible offsets.retention.minutes, so that no marker of a running
+// In batch time. Well below any sensible offsets.retention.minutes, so that no marker of a running
 // job expires.
 constexpr absl::Duration kRenewal = absl::Hours(1);
-constexpr int kAttempts = 3;  // at one Commit, where time is left
+constexpr int kAttempts = 3;  // per Commit, while there is time
 
-// One transaction under way, as far as it has come. Commit goes on with it when it is called again.
+// One transaction in progress, and how far it has come. The next call of Commit continues it.
 struct Round {
   BatchId through;
-  int64_t time_us = 0;  // of the last batch in it
+  int64_t time_us = 0;  // batch time of its last batch
   std::vector<const HeldBatch*> batches;
-  size_t batch = 0;   // the next one to hand over
-  size_t record = 0;  // the next one in it
+  size_t batch = 0;   // index of the next batch to produce
+  size_t record = 0;  // index of its next record
   bool begun = false;
   bool last_marker_seen = false;
   bool marker_sent = false;
 };
 
-// A transaction that was begun before its commit was ordered: for the first batch that is not
-// committed, of which some rows are in it and nowhere else.
+// A transaction that was begun before its commit was ordered, for the first batch that is not
+// committed. Some rows of that batch are in the transaction and nowhere else.
 struct Flow {
   BatchId batch;
   int64_t time_us = 0;
@@ -72,15 +72,16 @@ class KafkaSinkWriter : public SinkWriter {
                 .compressed = settings_.compressed},
         flow_out_(context_, settings_.max_held_bytes) {}
 
-  // Readers wait for what a transaction holds until it is over, and nobody may come who ends it: a
-  // cancelled job has no next epoch.
+  // Aborts an open transaction. Readers wait for its end, and there may be no next epoch to end it:
+  // a cancelled job has none.
   ~KafkaSinkWriter() override {
     if (producer_ != nullptr && (flow_.has_value() || (round_.has_value() && round_->begun))) {
       producer_->Abort(absl::Now() + kLastAbortTimeout);
     }
   }
 
-  // What CreateWriter does: afterwards no writer of a lower epoch can make anything visible.
+  // Claims the shard, for CreateWriter: afterwards no writer of a lower epoch can make anything
+  // visible.
   absl::Status Claim(absl::Time deadline) {
     RETURN_IF_ERROR(OpenProducer(deadline));
     std::optional<KafkaSinkMarker> found;
@@ -113,7 +114,7 @@ class KafkaSinkWriter : public SinkWriter {
       return refused_.errors().front().status;
     }
     if (batch <= committed()) {
-      return absl::OkStatus();  // run again although it is out
+      return absl::OkStatus();  // the batch is run again, and committed already
     }
     int64_t bytes = 0;
     for (const KafkaRecord& record : encoded.records) {
@@ -123,9 +124,9 @@ class KafkaSinkWriter : public SinkWriter {
     const absl::Status taken =
         memory.Add(context_.memory, bytes, absl::StrCat("the writer of topic ", settings_.topic));
     if (taken.ok()) {
-      held_.Add(batch, batch_time_us, std::exchange(encoded, {}), std::move(memory));
+      uncommitted_.Add(batch, batch_time_us, std::exchange(encoded, {}), std::move(memory));
     }
-    if (!settings_.exactly_once || (taken.ok() && !flow_out_.Wanted(held_.bytes()))) {
+    if (!settings_.exactly_once || (taken.ok() && !flow_out_.Wanted(uncommitted_.bytes()))) {
       return taken;
     }
     const auto is_first = [&] { return IsFirst(batch); };
@@ -181,15 +182,16 @@ class KafkaSinkWriter : public SinkWriter {
     return settings_.exactly_once ? marked_at_us_ + absl::ToInt64Microseconds(kRenewal) : 0;
   }
 
-  int64_t held_bytes() const override { return held_.bytes(); }
-  int64_t held_bytes_of(BatchId batch) const override { return held_.bytes_of(batch); }
+  int64_t held_bytes() const override { return uncommitted_.bytes(); }
+  int64_t held_bytes_of(BatchId batch) const override { return uncommitted_.bytes_of(batch); }
 
  private:
   KafkaSinkMarker MarkerOf(BatchId batch) const {
     return {.incarnation = context_.incarnation, .epoch = context_.epoch, .batch = batch};
   }
 
-  // Also sees that the producer packs no more records into one batch than the topic takes.
+  // Sets the limits by which Write judges records. Also makes sure that the producer packs no more
+  // bytes of records into one batch than the topic takes.
   absl::Status SetLimits(BatchId claimed, absl::Time deadline) {
     ASSIGN_OR_RETURN(const KafkaTopicLimits now, producer_->ReadTopicLimits(deadline));
     limits_.of_topic = LimitsInDoubt(context_, claimed).value_or(now);
@@ -200,8 +202,9 @@ class KafkaSinkWriter : public SinkWriter {
     return OpenProducer(deadline);
   }
 
-  // The broker has refused a record. When the topic takes less than it did when the epoch began,
-  // the batch is run again in a new one, which knows that and lets the row follow on_error.
+  // The error of a commit after the broker has refused a record. If the topic takes less than it
+  // did when the epoch began, the batch is run again in a new epoch, which knows that and lets the
+  // row follow on_error.
   absl::Status AfterRefusal(const absl::Status& refusal) {
     const absl::StatusOr<KafkaTopicLimits> now =
         producer_->ReadTopicLimits(absl::Now() + kAbortTimeout);
@@ -215,8 +218,8 @@ class KafkaSinkWriter : public SinkWriter {
         FailureKind::kUndecided);
   }
 
-  // One that does not get on, as may happen to a client that was made while the broker started, is
-  // followed by another.
+  // A producer that makes no progress, as may happen to a client that was made while the broker
+  // started, is replaced by another.
   absl::Status OpenProducer(absl::Time deadline) {
     while (true) {
       ASSIGN_OR_RETURN(
@@ -229,7 +232,7 @@ class KafkaSinkWriter : public SinkWriter {
     }
   }
 
-  // All batches up to `batch` are out, and a marker that says so.
+  // Notes that all batches up to `batch` are committed, with a marker that says so.
   void SetCommitted(BatchId batch, int64_t time_us) {
     std::lock_guard<std::mutex> lock(mutex_);
     committed_ = std::max(committed_, batch);
@@ -238,18 +241,18 @@ class KafkaSinkWriter : public SinkWriter {
     noted_.erase(noted_.begin(), noted_.upper_bound(batch));
   }
 
-  // Whether every commit that can come covers the batch, which is written now: no earlier one has
-  // rows here, or is to renew the marker.
+  // Whether every commit that can come covers `batch`, which is being written now: no earlier batch
+  // has rows here, or needs to renew the marker.
   bool IsFirst(BatchId batch) const {
-    if (const BatchId first = held_.first(); first != BatchId() && first < batch) {
+    if (const BatchId first = uncommitted_.first(); first != BatchId() && first < batch) {
       return false;
     }
     std::lock_guard<std::mutex> lock(mutex_);
     return noted_.empty() || noted_.begin()->first >= batch;
   }
 
-  // Puts the rows of the first batch into the open transaction, those that are held and `more`, for
-  // which there was no memory. When it returns the broker has them, and they are nowhere else.
+  // Moves the rows of the first batch into the open transaction: those that are held, and `more`,
+  // for which there was no memory. When it returns, the broker has them, and they are nowhere else.
   absl::Status FlowRows(HeldBatch more) {
     std::lock_guard<std::mutex> lock(transaction_mutex_);
     RETURN_IF_ERROR(superseded_);
@@ -260,7 +263,7 @@ class KafkaSinkWriter : public SinkWriter {
     }
     const BatchId batch = more.batch;
     const int64_t time_us = more.time_us;
-    flowing_.push_back(held_.TakeRows(batch));
+    flowing_.push_back(uncommitted_.TakeRows(batch));
     const int64_t bytes = flowing_.back().memory.bytes() + more.left_bytes;
     flowing_.push_back(std::move(more));
     const absl::Status status = HandOverFlowing(batch, time_us);
@@ -268,7 +271,7 @@ class KafkaSinkWriter : public SinkWriter {
       return GiveUpRound(status, absl::InfiniteFuture());
     }
     flowing_.clear();
-    held_.NoteLeft(batch, bytes);
+    uncommitted_.NoteLeft(batch, bytes);
     return absl::OkStatus();
   }
 
@@ -278,8 +281,8 @@ class KafkaSinkWriter : public SinkWriter {
       MILLRACE_FAILPOINT("kafka_sink.before_begin");
       RETURN_IF_ERROR(producer_->Begin());
     }
-    // A slow broker may take as long as it leaves the transaction open; one that stands still may
-    // not.
+    // A slow broker may take as long as it keeps the transaction open; one that makes no progress
+    // may not.
     const absl::Time deadline = flow_->begun + settings_.transaction_timeout;
     for (const HeldBatch& rows : flowing_) {
       for (size_t record = 0; record < rows.records.size();) {
@@ -292,16 +295,16 @@ class KafkaSinkWriter : public SinkWriter {
     return absl::OkStatus();
   }
 
-  // Rows that had left are gone with their transaction. What is left of their batch must not go out
-  // without them: this writer commits no more, and the batch is run again in another epoch. One
-  // that takes longer than the broker leaves a transaction open would do so each time, and is made
-  // smaller.
+  // Ends the writer's work after rows that had left were lost with their transaction. The other
+  // rows of their batch must not be committed without them: this writer commits no more, and the
+  // batch is run again in another epoch. A batch that takes longer than the broker keeps a
+  // transaction open would do so each time, and is made smaller.
   absl::Status LoseFlow(const absl::Status& cause) {
     const bool expired = absl::Now() - flow_->begun >= settings_.transaction_timeout;
     const std::string words =
         absl::StrCat(cause.message(), "; rows of batch ", flow_->batch.value(),
                      " were in that transaction, so the batch is run again");
-    // Whoever called must not try again here.
+    // The caller must not try again with this writer.
     superseded_ = absl::IsUnavailable(cause)
                       ? WithFailureKind(absl::AbortedError(words), FailureKind::kEnvironment)
                       : Reworded(cause, words);
@@ -316,7 +319,7 @@ class KafkaSinkWriter : public SinkWriter {
     if (producer_ == nullptr) {
       RETURN_IF_ERROR(Reopen(deadline));
     }
-    if (round_.has_value()) {  // of an earlier call, and maybe not as far as this one
+    if (round_.has_value()) {  // the round of an earlier call, which may end before `through`
       RETURN_IF_ERROR(RunRound(deadline));
     }
     StartRound(through);
@@ -329,14 +332,14 @@ class KafkaSinkWriter : public SinkWriter {
     return absl::OkStatus();
   }
 
-  // No rows and no marker to renew: no round.
+  // Makes no round if there are no rows and no marker to renew.
   void StartRound(BatchId through) {
     const BatchId out = committed();
-    held_.DropUpto(out);  // written by a call that was over before its answer came
+    uncommitted_.DropUpto(out);  // written by a call that ended before its answer came
     if (through <= out || (flow_.has_value() && through < flow_->batch)) {
       return;  // the open transaction is a later batch's, and there are no rows before it
     }
-    std::vector<const HeldBatch*> batches = held_.Upto(through);
+    std::vector<const HeldBatch*> batches = uncommitted_.Upto(through);
     const int64_t noted_us = NotedUpto(through);
     if (batches.empty() && !flow_.has_value() &&
         (!settings_.exactly_once || noted_us < wake_at_us())) {
@@ -379,17 +382,18 @@ class KafkaSinkWriter : public SinkWriter {
     RETURN_IF_ERROR(producer_->Commit(deadline));
     MILLRACE_FAILPOINT("kafka_sink.committed");
     SetCommitted(round_->through, round_->time_us);
-    held_.DropUpto(round_->through);
+    uncommitted_.DropUpto(round_->through);
     flow_.reset();
     round_.reset();
     return absl::OkStatus();
   }
 
-  // Brokers up to Kafka 3.9 (KAFKA-17507) take a committed offset over into their cache some time
-  // after the transaction is over. The offset of the next transaction would replace one that still
-  // waits for that: were the next one aborted, the marker would be that of the transaction before,
-  // and the batches in between would be written twice. A stable read waits until nothing waits.
-  // Should the marker be lost nevertheless, the one that is sent now makes up for it.
+  // Waits until the last marker is visible. Brokers up to Kafka 3.9 (KAFKA-17507) put a committed
+  // offset into their cache only some time after its transaction has ended. The offset of the next
+  // transaction would replace one that is not in the cache yet; if that transaction were then
+  // aborted, the marker would be that of the transaction before, and the batches in between would
+  // be written twice. A stable read waits until no offset is pending. If the marker is lost
+  // nevertheless, the one that is sent now replaces it.
   absl::Status AwaitMarker(absl::Time deadline) {
     if (!settings_.exactly_once) {
       return absl::OkStatus();
@@ -409,10 +413,10 @@ class KafkaSinkWriter : public SinkWriter {
     return absl::OkStatus();
   }
 
-  // Records up to `end` from `*record` on, which is how far it has come.
+  // Produces the batch's records from `*record` up to `end`, and advances `*record` with each.
   absl::Status HandOverBatch(const HeldBatch& held, size_t end, size_t* record,
                              absl::Time deadline) {
-    int32_t of_batch = -1;  // where records without a key go
+    int32_t of_batch = -1;  // the partition of records without a key
     for (; *record < end; ++*record) {
       const KafkaRecord& next = held.records[*record];
       int32_t partition = next.partition;
@@ -427,17 +431,17 @@ class KafkaSinkWriter : public SinkWriter {
     return absl::OkStatus();
   }
 
-  // Not at random: a batch that is written again goes where it went.
+  // Not random: a batch that is written again goes to the same partition.
   absl::StatusOr<int32_t> PartitionOf(BatchId batch, absl::Time deadline) {
     ASSIGN_OR_RETURN(int32_t count, producer_->PartitionCount(deadline));
     return static_cast<int32_t>((context_.shard + static_cast<uint64_t>(batch.value())) %
                                 static_cast<uint64_t>(count));
   }
 
-  // After a failure nobody knows what became of the transaction: the next producer finds out. A
-  // producer that was fenced has no next one in this epoch; to take the shard back would stop the
-  // one who rightly has it. Nor has one whose transaction had rows that are nowhere else, unless it
-  // may be committed.
+  // Gives up the round. After a failure nobody knows the outcome of the transaction; the next
+  // producer finds it out. A producer that was fenced gets no successor in this epoch: to take the
+  // shard back would stop its rightful owner. Nor does a producer whose transaction had rows that
+  // are nowhere else, unless that transaction may have been committed.
   absl::Status GiveUpRound(absl::Status status, absl::Time deadline) {
     round_.reset();
     if (producer_ == nullptr) {
@@ -454,7 +458,8 @@ class KafkaSinkWriter : public SinkWriter {
     } else if (producer_->refused()) {
       status = AfterRefusal(status);
     }
-    // Nobody else has the shard: the transaction has failed, or the broker has ended it.
+    // Whether the shard is still this writer's: only the transaction has failed, or the broker has
+    // ended it.
     const bool ours = superseded_.ok() || FailureKindOf(superseded_) == FailureKind::kEnvironment;
     if (flow_.has_value() && !in_doubt && ours) {
       status = LoseFlow(status);
@@ -464,7 +469,7 @@ class KafkaSinkWriter : public SinkWriter {
     return status;
   }
 
-  // Why a producer was fenced: for a higher epoch, if that has left its marker already.
+  // Says why a producer was fenced: by a higher epoch, if that has left its marker already.
   absl::Status FencedBy(const absl::Status& status) {
     absl::StatusOr<std::optional<KafkaSinkMarker>> found =
         producer_->ReadMarker(absl::Now() + kAbortTimeout);
@@ -473,8 +478,8 @@ class KafkaSinkWriter : public SinkWriter {
                : status;
   }
 
-  // A new producer after one that failed. What the old one was at is out if the marker says so, and
-  // will never be if it does not: the new one has fenced it.
+  // Makes a new producer after one that failed. If the marker has the old one's batches, they are
+  // committed; if not, they never will be, since the new producer has fenced the old one.
   absl::Status Reopen(absl::Time deadline) {
     absl::Status opened = OpenProducer(deadline);
     if (opened.ok() && settings_.exactly_once) {
@@ -510,7 +515,7 @@ class KafkaSinkWriter : public SinkWriter {
     }
     MILLRACE_FAILPOINT("kafka_sink.doubt_resolved");
     if (found->batch > marked_) {
-      SetCommitted(found->batch, marked_at_us_);  // or later: then it is renewed too early
+      SetCommitted(found->batch, marked_at_us_);  // or later; then it is renewed too early
     }
     return absl::OkStatus();
   }
@@ -518,21 +523,21 @@ class KafkaSinkWriter : public SinkWriter {
   const OptionMap options_;
   const SinkContext context_;
   KafkaSinkSettings settings_;                   // the claim may lower batch_bytes
-  std::unique_ptr<KafkaRecordEncoder> encoder_;  // Write's, as the next two
+  std::unique_ptr<KafkaRecordEncoder> encoder_;  // used by Write, like the next two
   KafkaRecordLimits limits_;                     // the claim sets them
   RowErrors refused_;
 
-  mutable std::mutex mutex_;  // the first three are Commit's to change
+  mutable std::mutex mutex_;  // guards the next members; only Commit changes the first three
   BatchId committed_;
-  BatchId marked_;                    // by the marker: not what came without rows later
-  int64_t marked_at_us_ = 0;          // in batch time, as all that comes and goes with it
-  std::map<BatchId, int64_t> noted_;  // times of batches without rows; NoteBatch's to add
+  BatchId marked_;            // the batch in the marker, without later batches that had no rows
+  int64_t marked_at_us_ = 0;  // in batch time, like all times of markers
+  std::map<BatchId, int64_t> noted_;  // times of batches without rows, added by NoteBatch
 
   const FlowOut flow_out_;
-  HeldBatches held_;
+  HeldBatches uncommitted_;
 
-  // Held by Commit, and by a Write whose rows flow, for as long as they are at it: guards the rest.
-  // The producer goes before the batches: librdkafka points into their records.
+  // Locked by Commit, and by a Write whose rows flow, while they use the members below. The
+  // producer is destroyed before the batches, since librdkafka points into their records.
   std::mutex transaction_mutex_;
   absl::Status superseded_;  // not OK: this epoch writes no more
   std::optional<Flow> flow_;

@@ -1,7 +1,7 @@
-// Writes a sink shard's records to a topic: held in memory until their batch is committed, then
-// written in one transaction with the shard's marker (exactly once, the default), or by an
-// idempotent producer and waited for (at least once: what was cut short by the end of the process
-// is written again). docs/exactly-once.md §3 is the protocol.
+// Writes a sink shard's records to a topic. Records are held until their batch is committed. Then
+// they are written in one transaction with the shard's marker (exactly once, the default), or by an
+// idempotent producer whose acknowledgements are awaited (at least once: if the process ends in
+// between, records are written again). docs/exactly-once.md §3 is the protocol.
 #ifndef MILLRACE_CONNECTORS_KAFKA_SINK_WRITER_H_
 #define MILLRACE_CONNECTORS_KAFKA_SINK_WRITER_H_
 

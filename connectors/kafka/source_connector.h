@@ -8,7 +8,7 @@
 
 namespace millrace {
 
-// `formats` is where formats are looked up; it must outlive the connector and what it creates.
+// `formats`: where formats are looked up; must outlive the connector and what it creates.
 std::unique_ptr<SourceConnector> NewKafkaSourceConnector(const ConnectorRegistry* formats);
 
 }  // namespace millrace

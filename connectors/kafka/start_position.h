@@ -1,4 +1,5 @@
-// The option `start` of a Kafka source: where a new job begins. Plain values, pure functions.
+// The option `start` of a Kafka source: where a new job begins to read. Plain values, pure
+// functions.
 #ifndef MILLRACE_CONNECTORS_KAFKA_START_POSITION_H_
 #define MILLRACE_CONNECTORS_KAFKA_START_POSITION_H_
 

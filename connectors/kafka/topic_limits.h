@@ -1,5 +1,5 @@
-// What a topic takes, by its settings: read when a sink shard is claimed, and again when the broker
-// has refused a record. Rows are judged by it before they are written.
+// Says what records a topic takes, by its settings. They are read when a sink shard is claimed, and
+// again when the broker has refused a record. Rows are judged by them before they are written.
 #ifndef MILLRACE_CONNECTORS_KAFKA_TOPIC_LIMITS_H_
 #define MILLRACE_CONNECTORS_KAFKA_TOPIC_LIMITS_H_
 
@@ -19,13 +19,13 @@ struct KafkaTopicLimits {
   bool wants_key = false;                    // cleanup.policy = compact
   int32_t partitions = 0;                    // 0: not known
 
-  // Whether some record may be out of these limits that is within `other`.
+  // Whether some record may exceed these limits that does not exceed `other`.
   bool TighterThan(const KafkaTopicLimits& other) const;
 
   friend bool operator==(const KafkaTopicLimits&, const KafkaTopicLimits&) = default;
 };
 
-// Of settings that this client may not read, or that the broker does not tell, nothing is known.
+// Settings that this client may not read, or that the broker does not tell, count as not known.
 // Other errors name the topic.
 absl::StatusOr<KafkaTopicLimits> ReadKafkaTopicLimits(KafkaClient* client, const std::string& topic,
                                                       absl::Duration timeout);

@@ -36,7 +36,7 @@ KafkaTopicMetadata FromLibrary(const rd_kafka_metadata_topic_t& topic) {
   return out;
 }
 
-// Metadata of all topics (`handle` null) or of one, with the errors of the topics in it.
+// Fetches the metadata of all topics (`handle` null) or of one, with the errors of the topics.
 absl::Status Fetch(KafkaClient* client, rd_kafka_topic_t* handle, absl::Duration timeout,
                    std::vector<std::pair<KafkaTopicMetadata, rd_kafka_resp_err_t>>* out) {
   const rd_kafka_metadata_t* metadata = nullptr;
@@ -45,7 +45,7 @@ absl::Status Fetch(KafkaClient* client, rd_kafka_topic_t* handle, absl::Duration
   if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
     return client->ErrorOf(error, "reading the cluster's metadata", timeout);
   }
-  // It knows neither brokers nor topics yet.
+  // This broker knows neither brokers nor topics yet.
   if (metadata->broker_cnt == 0) {
     rd_kafka_metadata_destroy(metadata);
     return absl::UnavailableError("reading the cluster's metadata: the broker is starting");

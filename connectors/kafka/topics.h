@@ -1,5 +1,5 @@
-// What topics and partitions there are. Blocking calls, bounded by their timeout; thread-safe as
-// the client is.
+// Finds the topics and partitions of a cluster. Blocking calls, limited by their timeout;
+// thread-safe as the client is.
 #ifndef MILLRACE_CONNECTORS_KAFKA_TOPICS_H_
 #define MILLRACE_CONNECTORS_KAFKA_TOPICS_H_
 
@@ -31,18 +31,18 @@ struct KafkaTopicMetadata {
 absl::StatusOr<std::vector<KafkaTopicMetadata>> ListKafkaTopics(KafkaClient* client,
                                                                 absl::Duration timeout);
 
-// One topic. NOT_FOUND lists names near it and those there are.
+// One topic. NOT_FOUND lists similar names, and the existing ones.
 absl::StatusOr<KafkaTopicMetadata> FindKafkaTopic(KafkaClient* client, const std::string& topic,
                                                   absl::Duration timeout);
 
-// `gone`, which is NOT_FOUND, if the cluster says so too; UNAVAILABLE if not: a broker that is
-// starting answers before it has heard of its topics.
+// Returns `gone`, which is NOT_FOUND, if the cluster confirms it; UNAVAILABLE if not, since a
+// broker that is starting answers before it knows its topics.
 absl::Status ConfirmKafkaTopicGone(KafkaClient* client, const absl::Status& gone,
                                    const std::string& topic, int32_t partition,
                                    absl::Duration timeout);
 
-// Ids of topics, in order: a topic that is deleted and created again has another one. Empty from a
-// cluster that has none (before Kafka 2.8). NOT_FOUND names the topic.
+// The ids of topics, in order; a topic that is deleted and created again gets another one. Empty
+// from a cluster without ids (before Kafka 2.8). NOT_FOUND names the topic.
 absl::StatusOr<std::vector<std::string>> KafkaTopicIds(KafkaClient* client,
                                                        const std::vector<std::string>& topics,
                                                        absl::Duration timeout);
@@ -50,10 +50,12 @@ absl::StatusOr<std::vector<std::string>> KafkaTopicIds(KafkaClient* client,
 // NOT_FOUND with names near `topic` and, up to a limit, those there are.
 absl::Status NoSuchTopic(const std::string& topic, const std::vector<KafkaTopicMetadata>& existing);
 
-// The same status; a NOT_FOUND also says how to make the topic, for whoever wants it to be there.
+// The same status; a NOT_FOUND also says how to create the topic, for callers that want it to
+// exist.
 absl::Status WithCreationAdvice(const absl::Status& status, const std::string& topic);
 
-// "topic/3" and back, in whichever life. Topic names hold neither slash nor '#'.
+// "topic/3", and the way back, for every life of the partition. Topic names have neither slash nor
+// '#'.
 PartitionName KafkaPartitionName(std::string_view topic, int32_t partition);
 absl::StatusOr<std::pair<std::string, int32_t>> ParseKafkaPartition(const PartitionName& name);
 

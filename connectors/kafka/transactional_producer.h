@@ -1,5 +1,5 @@
 // A transactional producer for tests of what readers see of transactions: open ones, aborted ones,
-// control records; and of the offsets that are part of them. Thread-compatible. The engine's own
+// control records; and of offsets that are part of them. Thread-compatible. The engine's own
 // transactional sink is not built on this.
 //
 // Errors: ABORTED = fenced, UNAVAILABLE = no answer in time, which may still be carried out.
@@ -24,21 +24,21 @@ class TransactionalProducer {
   virtual absl::Status Begin() = 0;
   virtual absl::Status Send(const std::string& topic, int32_t partition,
                             std::string_view value) = 0;
-  // Returns when all that was sent is in the log.
+  // Waits until all sent records are in the log.
   virtual absl::Status Flush() = 0;
-  // Offset 0 of `partition`, with `metadata`, for a group.
+  // Adds offset 0 of `partition`, with `metadata`, for a group to the transaction.
   virtual absl::Status SendOffset(const std::string& group, const KafkaPartitionId& partition,
                                   std::string_view metadata) = 0;
   virtual absl::Status Commit(absl::Duration timeout = absl::Seconds(30)) = 0;
   virtual absl::Status Abort() = 0;
 };
-// With init_transactions made.
+// Returns a producer that has called init_transactions.
 absl::StatusOr<std::unique_ptr<TransactionalProducer>> NewTransactionalProducer(
     const std::string& bootstrap_servers, const std::string& transactional_id,
     absl::Duration transaction_timeout = absl::Seconds(60));
 
-// The metadata of the offset that SendOffset made part of a transaction. `stable`: waits while one
-// is open or ending.
+// Reads the metadata of the offset that SendOffset made part of a transaction. `stable`: waits
+// while one is open or ending.
 absl::StatusOr<std::optional<std::string>> ReadOffsetMetadata(const std::string& bootstrap_servers,
                                                               const std::string& group,
                                                               const KafkaPartitionId& partition,

@@ -1,6 +1,6 @@
 // Connector memory: named tables of this process (memory_tables.h) as sources and sinks. Options:
-// table (else the SQL table's own name), and for sources partitions and bounded (nothing is
-// appended any more). Executors in other processes see tables of their own.
+// table (default: the SQL table's own name); for sources also partitions, and bounded (nothing more
+// is appended). Executors in other processes have tables of their own.
 #ifndef MILLRACE_CONNECTORS_MEMORY_MEMORY_H_
 #define MILLRACE_CONNECTORS_MEMORY_MEMORY_H_
 

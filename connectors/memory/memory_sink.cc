@@ -22,12 +22,12 @@ class MemoryWriter : public SinkWriter {
       : table_(std::move(table)), context_(std::move(context)), committed_(committed) {}
 
   absl::Status Write(BatchId batch, int64_t batch_time_us, const Batch& rows) override {
-    // Encoded, which copies the text out of whatever holds it.
+    // Encoding copies the text out of the memory that its views point into.
     std::string encoded;
     EncodeBatch(rows, &encoded);
     const auto bytes = static_cast<int64_t>(encoded.size());
     std::lock_guard<std::mutex> lock(mutex_);
-    Held& held = held_[batch];
+    UncommittedRows& held = uncommitted_[batch];
     held.time_us = batch_time_us;
     RETURN_IF_ERROR(held.memory.Add(context_.memory, bytes, "a writer of connector memory"));
     held.bytes.push_back(std::move(encoded));
@@ -39,8 +39,8 @@ class MemoryWriter : public SinkWriter {
 
   absl::StatusOr<std::string> Commit(BatchId through, absl::Time) override {
     std::lock_guard<std::mutex> lock(mutex_);
-    while (!held_.empty() && held_.begin()->first <= through) {
-      const auto& [batch, held] = *held_.begin();
+    while (!uncommitted_.empty() && uncommitted_.begin()->first <= through) {
+      const auto& [batch, held] = *uncommitted_.begin();
       for (const std::string& bytes : held.bytes) {
         if (batch > committed_) {
           ASSIGN_OR_RETURN(Batch rows, DecodeBatch(bytes));
@@ -48,7 +48,7 @@ class MemoryWriter : public SinkWriter {
         }
         held_bytes_ -= static_cast<int64_t>(bytes.size());
       }
-      held_.erase(held_.begin());
+      uncommitted_.erase(uncommitted_.begin());
     }
     committed_ = std::max(committed_, through);
     return absl::StrCat(committed_.value());
@@ -65,12 +65,12 @@ class MemoryWriter : public SinkWriter {
   }
   int64_t held_bytes_of(BatchId batch) const override {
     std::lock_guard<std::mutex> lock(mutex_);
-    const auto held = held_.find(batch);
-    return held == held_.end() ? 0 : held->second.memory.bytes();
+    const auto held = uncommitted_.find(batch);
+    return held == uncommitted_.end() ? 0 : held->second.memory.bytes();
   }
 
  private:
-  struct Held {
+  struct UncommittedRows {
     int64_t time_us = 0;
     HeldBytes memory;
     std::vector<std::string> bytes;
@@ -79,7 +79,7 @@ class MemoryWriter : public SinkWriter {
   std::shared_ptr<MemoryTable> table_;
   const SinkContext context_;
   mutable std::mutex mutex_;  // Write of a batch may run beside Commit of the one before
-  std::map<BatchId, Held> held_;
+  std::map<BatchId, UncommittedRows> uncommitted_;
   int64_t held_bytes_ = 0;
   BatchId committed_;
 };

@@ -95,7 +95,7 @@ class MemoryReader : public SourceReader {
       listener_ = table_->OnAppend(context.on_progress);
     }
   }
-  ~MemoryReader() override { listener_.reset(); }  // before the table
+  ~MemoryReader() override { listener_.reset(); }  // destroyed before the table
 
   absl::Status Assign(const KnownPartition& partition) override {
     RETURN_IF_ERROR(PartitionNumber(partition.name).status());

@@ -7,7 +7,8 @@
 namespace millrace {
 namespace {
 
-// What `done` says in the end; waits for it until `deadline`, which may be infinite.
+// Waits until `done` returns true, or until `deadline`, which may be infinite. Returns what it last
+// returned.
 template <typename Done>
 bool WaitUntil(std::condition_variable* changed, std::unique_lock<std::mutex>* lock,
                absl::Time deadline, Done&& done) {

@@ -1,6 +1,6 @@
-// Tables in this process that tests (and people embedding the engine) fill and look at: what
-// connector memory reads and writes. A table is known by name to the whole process and is made when
-// it is first asked for. Thread-safe.
+// Tables in this process that tests, and programs that embed the engine, fill and read: the data of
+// connector memory. The whole process knows a table by its name; the first use makes it.
+// Thread-safe.
 #ifndef MILLRACE_CONNECTORS_MEMORY_MEMORY_TABLES_H_
 #define MILLRACE_CONNECTORS_MEMORY_MEMORY_TABLES_H_
 
@@ -24,19 +24,19 @@ class MemoryTable {
  public:
   // ---- As a source: rows per partition, in the order of the table's declared columns. ----
 
-  // Adds rows at the end of a partition; partitions come into being with their first rows.
+  // Adds rows at the end of a partition; a partition exists from its first rows on.
   void Append(uint32_t partition, const Batch& rows);
-  // At least as many partitions as that.
+  // Makes sure that there are at least this many partitions.
   void SetPartitions(uint32_t partitions);
   uint32_t partitions() const;
   int64_t RowCount(uint32_t partition) const;
 
-  // Rows from `begin` on of the appended batch they are in, at most `max_rows`; waits for them
+  // Returns at most `max_rows` rows from `begin` on, all of one appended batch; waits for them
   // until `deadline`. False: there are none.
   bool Read(uint32_t partition, int64_t begin, size_t max_rows, absl::Time deadline,
             Batch* rows) const;
 
-  // `fn` is called after every Append, until the handle is gone.
+  // Calls `fn` after every Append, until the handle is destroyed.
   std::shared_ptr<void> OnAppend(std::function<void()> fn);
 
   // ---- As a sink: rows that were committed, in order of commit. ----
@@ -50,7 +50,8 @@ class MemoryTable {
   };
   void Commit(Committed committed);
   std::vector<Committed> committed() const;
-  // Waits until `enough` of what is committed, or until `deadline`; what it last was.
+  // Waits until `enough` holds for the committed rows, or until `deadline`. Returns what it last
+  // returned.
   bool WaitForCommitted(const std::function<bool(const std::vector<Committed>&)>& enough,
                         absl::Time deadline) const;
 
@@ -80,7 +81,7 @@ class MemoryTables {
   static MemoryTables& Global();
 
   std::shared_ptr<MemoryTable> Table(std::string_view name);
-  // Forgets a table; who holds it keeps it.
+  // Forgets a table; existing references to it stay valid.
   void Drop(std::string_view name);
 
  private:

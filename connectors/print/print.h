@@ -1,5 +1,5 @@
-// Connector print: rows for a person. They are gathered by the driver, which shows them when their
-// batch is committed; the connector only says so, there is no writer.
+// Connector print: rows for a person. The driver gathers them and shows them when their batch is
+// committed; the connector only declares that, and has no writer.
 #ifndef MILLRACE_CONNECTORS_PRINT_PRINT_H_
 #define MILLRACE_CONNECTORS_PRINT_PRINT_H_
 

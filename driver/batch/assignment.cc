@@ -16,8 +16,9 @@ std::vector<uint64_t> Weights(const std::vector<uint32_t>& slots) {
   return weights;
 }
 
-// Each member's count: the floor of its share, and one more for the largest remainders. Among equal
-// remainders those who have more items already come first, so that fewer items move.
+// The number of items for each member: the floor of its exact share, and one more for the members
+// with the largest remainders. Among members with equal remainders, the one that already has more
+// items comes first, so that fewer items move.
 std::vector<size_t> Quotas(const std::vector<uint64_t>& weights, const std::vector<size_t>& held,
                            size_t items) {
   const uint64_t total = std::accumulate(weights.begin(), weights.end(), uint64_t{0});
@@ -63,7 +64,8 @@ std::vector<uint32_t> AssignSticky(const std::vector<uint32_t>& slots,
       homeless.push_back(item);
     }
   }
-  // In turns rather than member by member, so that neighbouring partitions of a topic spread out.
+  // Members take items in turns, rather than each member all of its items at once: neighbouring
+  // partitions of a topic spread over the members.
   size_t member = 0;
   for (const size_t item : homeless) {
     while (room[member] == 0) {

@@ -16,9 +16,8 @@ namespace millrace {
 std::vector<uint32_t> AssignSticky(const std::vector<uint32_t>& slots,
                                    const std::vector<std::optional<uint32_t>>& previous);
 
-// The member for one more item during an epoch, when nothing that is placed may move: the one with
-// the fewest items
-// (`counts`) per slot, the first of equals.
+// Picks the member for one more item during an epoch, when no placed item may move: the member with
+// the fewest items (`counts`) per slot, and the first of several such members.
 uint32_t LeastLoaded(const std::vector<uint32_t>& slots, const std::vector<uint32_t>& counts);
 
 }  // namespace millrace

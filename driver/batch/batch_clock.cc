@@ -23,7 +23,7 @@ BatchClock::BatchClock(int64_t max_step_us, bool state_expires)
     : max_step_us_(max_step_us), state_expires_(state_expires) {}
 
 void BatchClock::Restore(int64_t last_us) {
-  planned_at_us_ -= last_us_ - last_us;  // the wall clock is expected where it was
+  planned_at_us_ -= last_us_ - last_us;  // keeps Expected() unchanged
   last_us_ = last_us;
 }
 

@@ -84,7 +84,7 @@ TEST(BatchClockTest, WhoeverAcceptsAStepHasIt) {
 TEST(BatchClockTest, WhatIsDroppedBehindABatchLeavesTheStepKnown) {
   BatchClock clock = Running();
   clock.NotePlanned({110 * kSecond, kNoon + 10 * kSecond}, kNoon + 10 * kSecond);
-  clock.Restore(kNoon);  // the second was not durable when the epoch ended
+  clock.Restore(kNoon);  // the second batch was not durable when the epoch ended
   const Moment now{112 * kSecond, kNoon + kDay};
   EXPECT_TRUE(clock.MayPlan(now));
   EXPECT_EQ(clock.Read(now), kNoon + 12 * kSecond);

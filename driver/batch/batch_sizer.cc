@@ -8,7 +8,8 @@ namespace {
 constexpr int64_t kAssumedMemoryBytes = int64_t{512} << 20;
 constexpr int64_t kLeastBatchBytes = 64 << 10;
 constexpr int64_t kLittleHeldBytes = 16 << 20;
-// Sinks that hold less are far from any bound.
+// A batch whose sinks hold less than this says nothing about the ratio of output to input: it is
+// far from any limit.
 constexpr int64_t kTellingBytes = 1 << 20;
 
 int64_t Known(int64_t memory_bytes) {

@@ -1,8 +1,8 @@
-// How much memory a batch may need, and how much an offset of a partition costs of it. Costs are
-// estimates: what a source says of the records that it has fetched, what the last batches have
-// read, and how much output sinks held for each byte of input. Larger ones are believed at once,
-// smaller ones slowly, since a batch that is too small costs little and one that is too large an
-// epoch. Pure; thread-compatible.
+// How much memory a batch may need, and how much of it an offset of a partition costs. Costs are
+// estimates from three sources: what a connector says of the records that it has fetched, what the
+// last batches have read, and how many bytes of output the sinks held for each byte of input. A
+// larger estimate is believed at once and a smaller one only slowly: a batch that is too small
+// costs little, one that is too large costs an epoch. Pure; thread-compatible.
 #ifndef MILLRACE_DRIVER_BATCH_BATCH_SIZER_H_
 #define MILLRACE_DRIVER_BATCH_BATCH_SIZER_H_
 
@@ -10,13 +10,13 @@
 
 namespace millrace {
 
-// Bytes that an offset of one partition stands for; 0 = not known yet.
+// How many bytes an offset of one partition stands for; 0 = not known yet.
 class RecordSize {
  public:
-  // By what has been fetched and is read next.
+  // Learns from records that were fetched and will be read next.
   void Fetched(double bytes_per_offset);
-  // A batch has read this much. Records of no bytes (none of their columns is read) count as one
-  // byte: that they are small is known.
+  // Learns from what a batch has read. A record of no bytes (the query reads none of its columns)
+  // counts as one byte: a size that is known to be small must differ from 0, which means unknown.
   void Read(int64_t records, int64_t bytes, int64_t offsets);
 
   double bytes_per_offset() const;
@@ -28,22 +28,25 @@ class RecordSize {
 
 class BatchSizer {
  public:
-  // What an offset is taken for while nothing is known.
+  // The assumed size of an offset while nothing is known.
   static constexpr double kUnknownBytes = 16 << 10;
 
-  // What a batch may need on an executor that was given `memory_bytes` (0 = not known), half of
-  // them for what its sinks hold: three eighths of that half, so that one batch can wait for its
-  // commit while the next one runs, and estimates may be somewhat wrong.
+  // How many bytes a batch may need on an executor that was given `memory_bytes` (0 = not known).
+  // Half of an executor's memory is for output that sinks hold; a batch may need three eighths of
+  // that half, so that one batch can wait for its commit while the next one runs, and estimates may
+  // be somewhat wrong.
   static int64_t BatchBytes(int64_t memory_bytes);
 
-  // While its sinks hold no more than this, batches may wait for their commit in numbers.
+  // While an executor's sinks hold no more than this, more than two batches may wait for their
+  // commit.
   static int64_t LittleHeldBytes(int64_t memory_bytes);
 
   double CostPerOffset(const RecordSize& size) const;
 
-  // A batch of so many records and payload bytes made sinks hold so many bytes until its commit.
-  // Only one that makes them hold much tells how much larger output is: what is said of a little
-  // input (a window that closes, state that expires) is forgotten within some batches.
+  // Learns from a batch: it read so many records and payload bytes, and its sinks held so many
+  // bytes until the commit. Only a batch whose sinks held much tells how much larger output is than
+  // input: what is learnt from a batch with little input (a window that closes, state that expires)
+  // is forgotten within some batches.
   void OnBatch(int64_t records, int64_t input_bytes, int64_t held_bytes);
 
  private:

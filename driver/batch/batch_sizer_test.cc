@@ -69,7 +69,7 @@ TEST(BatchSizerTest, MuchOutputOfLittleInputDoesNotKeepBatchesSmall) {
   sizer.OnBatch(1, 100, 50'000'000);  // a window that closes
   EXPECT_EQ(sizer.CostPerOffset(size), 50'000'000);
   for (int batch = 0; batch < 25; ++batch) {
-    sizer.OnBatch(1, 100, 100);  // as small as they are then
+    sizer.OnBatch(1, 100, 100);  // batches are small again
   }
   EXPECT_EQ(sizer.CostPerOffset(size), 100);
 }

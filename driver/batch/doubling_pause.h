@@ -1,4 +1,4 @@
-// Pauses that double each time what they are for comes again, up to a longest one. Pure.
+// Pauses that double each time their cause comes again, up to a longest one. Pure.
 #ifndef MILLRACE_DRIVER_BATCH_DOUBLING_PAUSE_H_
 #define MILLRACE_DRIVER_BATCH_DOUBLING_PAUSE_H_
 

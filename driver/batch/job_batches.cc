@@ -14,15 +14,15 @@ namespace {
 
 constexpr int64_t kSecondUs = 1'000'000;
 
-// With batch_duration = 0 and a rate limit, plans are this far apart at least, so that each has a
-// few records.
+// With batch_duration = 0 and a rate limit, plans are at least this far apart, so that each batch
+// has a few records.
 constexpr int64_t kLeastRatedIntervalUs = 10'000;
 
-// One runs while one commits. More may wait for the commit, to go out together, while what sinks
-// hold for them is little.
+// How many batches may be uncommitted: one runs while another one commits. More batches may wait,
+// and then commit together, while the sinks hold little for them.
 constexpr size_t kUncommitted = 2;
 constexpr size_t kMaxUncommitted = 32;
-constexpr size_t kMaxInFlight = 64;  // with those on their way to the journal
+constexpr size_t kMaxInFlight = 64;  // including batches whose commit is not durable yet
 
 void FillSplit(const PlannedSplit& split, uint32_t source, const std::string& partition,
                proto::Split* out) {
@@ -54,7 +54,8 @@ void JobState::AdvanceBatches() {
   FinishIfDone();
 }
 
-// An executor that lives but does not come to an end: a new epoch is the only way on.
+// Begins a new epoch when an executor is alive but does not finish its step by the deadline:
+// nothing else helps.
 void JobState::CheckStepDeadlines() {
   if (in_flight_.empty()) {
     return;
@@ -72,7 +73,7 @@ void JobState::CheckStepDeadlines() {
   }
 }
 
-// A suppressed batch is over once it is prepared: its output is out since an earlier epoch.
+// A suppressed batch is over once it is prepared: its output was committed in an earlier epoch.
 void JobState::FinishSuppressed() {
   while (!in_flight_.empty() && in_flight_.front().suppressed &&
          in_flight_.front().step == InFlight::Step::kPrepared) {
@@ -116,14 +117,15 @@ void JobState::FinishDurable() {
     if (std::exchange(failures_, {}).in_a_row > 0) {
       message_.clear();
     }
-    alone_ = false;
+    one_batch_at_a_time_ = false;
     actions_.push_back(std::move(journaling_.front()));
     journaling_.pop_front();
   }
 }
 
-// One wave at a time takes everything that is prepared. The plans, and that the shards were
-// claimed, must be durable first: from here on the outside world may see the batches.
+// Sends the commits of a wave: all batches that are prepared, one wave at a time. The plans of
+// these batches and the claims of their shards must be durable first: from the commit on, the
+// outside world may see the batches.
 void JobState::SendCommits() {
   if (wave_.has_value() || history_.last_opened() != epoch_) {
     return;
@@ -165,14 +167,14 @@ bool JobState::HasRoom() const {
     return member.held_bytes > BatchSizer::LittleHeldBytes(member.memory_bytes);
   });
   const size_t uncommitted = holds_much ? kUncommitted : kMaxUncommitted;
-  return !held_ && in_flight_.size() < (alone_ ? 1 : uncommitted) &&
+  return !results_held_ && in_flight_.size() < (one_batch_at_a_time_ ? 1 : uncommitted) &&
          in_flight_.size() + journaling_.size() < kMaxInFlight &&
          (in_flight_.empty() || in_flight_.back().step != InFlight::Step::kRunning);
 }
 
 bool JobState::Quiescing() const { return stop_.has_value() || RebalanceDue(); }
 
-// Not in the midst of a replay, which would begin anew.
+// Never during a replay: the new epoch would have to begin the replay anew.
 bool JobState::RebalanceDue() const { return now_.mono_us >= rebalance_at_us_ && replays_.empty(); }
 
 bool JobState::RunNextReplay() {
@@ -204,7 +206,7 @@ void JobState::NoteInput() {
   }
 }
 
-// Once for each time that the clock goes wrong.
+// Reports trouble with the clock once each time that it begins.
 void JobState::TellClockTrouble() {
   const std::string trouble = clock_.Trouble(now_);
   if (!trouble.empty() && !clock_trouble_told_) {
@@ -218,27 +220,28 @@ int64_t JobState::NextLaunchUs() const {
     return now_.mono_us;
   }
   const int64_t due_us = TickDueUs();
-  // Until the wall clock is set right, which nobody reports.
+  // While the clock forbids planning, look again after a while: no event tells when somebody sets
+  // it right.
   return due_us == kNever || clock_.MayPlan(now_) ? due_us
                                                   : std::max(due_us, now_.mono_us + kSecondUs);
 }
 
-// When an executor wants a batch although there is no input. What it wants by the time of the last
-// batch planned, that batch sees to.
+// When an executor wants a batch although there is no input. A wish for a time up to that of the
+// last planned batch is met by that batch.
 int64_t JobState::WakeDueUs() const {
   int64_t due_us = kNever;
   const int64_t batch_time_us = clock_.Read(now_);
   for (const Member& member : members_) {
     if (member.wake_at_us > clock_.last_us()) {
-      // In the past once it is overdue: it must not move on with the clock.
+      // An overdue wish lies in the past and stays there: it must not move on with the clock.
       due_us = std::min(due_us, now_.mono_us + (member.wake_at_us - batch_time_us));
     }
   }
   return due_us;
 }
 
-// The first tick that is not before the next one due and that finds something to do; kNever
-// without, so that an idle job costs nothing.
+// The first tick, from next_tick_us_ on, that finds something to do; kNever when there is nothing
+// to do, so that an idle job costs nothing.
 int64_t JobState::TickDueUs() const {
   const int64_t wanted_us = std::min(input_since_us_, WakeDueUs());
   if (wanted_us == kNever) {
@@ -251,7 +254,8 @@ int64_t JobState::TickDueUs() const {
   return std::max(next_tick_us_, grid_us_ + ticks * batch_duration_us_);
 }
 
-// What max_rate_per_partition lets through of it in a batch that is planned now.
+// How many positions max_rate_per_partition lets a batch that is planned now read from the
+// partition.
 int64_t JobState::AllowedPositions(Partition* partition) {
   const int64_t rate = settings_.max_rate_per_partition;
   if (rate == 0) {
@@ -262,7 +266,7 @@ int64_t JobState::AllowedPositions(Partition* partition) {
              : partition->pace.Allowed(rate, kLeastRatedIntervalUs, kSecondUs, now_.mono_us);
 }
 
-// Whether there is input, but a batch that is planned now may have none of it.
+// Whether there is input, but the rate limit lets a batch that is planned now read none of it.
 bool JobState::IsHeldByRate() {
   if (settings_.max_rate_per_partition == 0 || WakeDueUs() <= now_.mono_us) {
     return false;
@@ -342,15 +346,15 @@ void JobState::AddSplits(InFlight* batch, bool* backlog) {
   *backlog = shares.cut_by_budget;
 }
 
-// By time over all partitions, then by bytes for each executor: one partition may hold all the
-// backlog, and its owner then reads all of the batch.
+// Shares the input by time over all partitions, then cuts it by bytes for each executor: one
+// partition may hold the whole backlog, and then its owner reads the whole batch.
 SplitShares JobState::ShareInput(int64_t budget) {
   std::vector<SplitDemand> demands(partitions_.size());
   for (size_t i = 0; i < partitions_.size(); ++i) {
     Partition& partition = partitions_[i];
     demands[i].lag = PlannableEnd(partition) - partition.planned_to;
     demands[i].limit = AllowedPositions(&partition);
-    demands[i].owner = partition.owner == kNobody ? 0 : partition.owner;
+    demands[i].owner = partition.owner == kNoOwner ? 0 : partition.owner;
     demands[i].bytes_per_offset = sizer_.CostPerOffset(partition.size);
   }
   std::vector<int64_t> bytes_of_owner;
@@ -364,14 +368,14 @@ SplitShares JobState::ShareInput(int64_t budget) {
 void JobState::ScheduleNextTick(int64_t tick_us, bool backlog) {
   input_since_us_ = kNever;
   if (backlog) {
-    // Catching up: the next one as soon as there is room.
+    // The job is catching up: plan the next batch as soon as there is room.
     next_tick_us_ = now_.mono_us;
     input_since_us_ = now_.mono_us;
   } else if (batch_duration_us_ == 0) {
     next_tick_us_ =
         settings_.max_rate_per_partition == 0 ? now_.mono_us : now_.mono_us + kLeastRatedIntervalUs;
   } else {
-    // Ticks that were missed are not made up for one by one: their input is in this batch.
+    // Ticks that were missed are not made up for one by one: this batch has all their input.
     const int64_t passed = (std::max(now_.mono_us, tick_us) - grid_us_) / batch_duration_us_;
     next_tick_us_ = grid_us_ + (passed + 1) * batch_duration_us_;
   }
@@ -497,9 +501,10 @@ void JobState::OnCommitted(size_t member, const proto::BatchCommitted& committed
   if (wave_->answers < members_.size()) {
     return;
   }
-  // The markers are those after the last batch of the wave, and go with the record of its first:
-  // whatever part of the records becomes durable, no batch counts as committed before the journal
-  // knows where it is. Shards suppress what their markers cover of the batches that are run again.
+  // The markers are those after the last batch of the wave, and they go into the record of its
+  // first batch. So the journal never counts a batch as committed before it knows the markers,
+  // whichever part of the records becomes durable. If only a part does, the other batches of the
+  // wave run again, and shards suppress the rows that their markers cover.
   std::vector<proto::SinkMarker> markers = std::move(wave_->markers);
   const BatchId through = wave_->through;
   finish_committed_ = wave_->finish;
@@ -538,10 +543,10 @@ JobState::InFlight* JobState::FindBatch(BatchId batch) {
   return nullptr;
 }
 
-// The end of a bounded job, and of settling: everything is committed; the sinks have heard with a
-// last commit that nothing comes any more (a batch of nothing, if it was not the last one of a
-// bounded job); the state is secured; and what sinks have closed gets its names before the job is
-// called over.
+// Ends a bounded job, or settling, in four steps. Everything is committed. The sinks are told with
+// a last commit that no more rows come; a job that does not know its last batch in advance plans an
+// empty one for that. The state is secured in a snapshot. Sinks then rename what they have closed,
+// before the job is called over.
 void JobState::FinishIfDone() {
   if (stage_ != Stage::kRunning || stop_ == StopRequested::How::kCancel ||
       !(Settling() || (bounded_ && ReachedStop())) || !in_flight_.empty() || !journaling_.empty() ||

@@ -1,4 +1,4 @@
-// What a job's records add up to, as records: JobHistory written down and read back.
+// Writes a JobHistory as records of a checkpoint, and reads it back.
 #include <algorithm>
 #include <iterator>
 #include <utility>
@@ -11,7 +11,8 @@ namespace millrace {
 namespace {
 
 constexpr int kPlansPerRecord = 1000;
-constexpr int kRangesPerRecord = 20'000;  // splits and digests, however few plans have them
+constexpr int kRangesPerRecord =
+    20'000;  // limit for splits and digests together; one plan may have many
 
 void FillPlan(const PlannedBatch& batch, proto::CheckpointPlans::Plan* out) {
   out->set_batch(batch.batch.value());

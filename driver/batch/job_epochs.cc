@@ -21,11 +21,11 @@ std::string TableOf(const proto::JobPlan& plan, const proto::SinkMarker& marker)
 void JobState::BeginEpoch() {
   AbandonEpoch();
   retry_at_us_ = kNever;
-  const bool shuns =
+  const bool anyone_may_join =
       std::any_of(live_.begin(), live_.end(), [this](const auto& live) { return MayJoin(live); });
   for (const MembersChanged::Member& live : live_) {
-    if (shuns ? !MayJoin(live) : !CanJoin(live)) {
-      continue;  // who is shunned is better than nobody
+    if (anyone_may_join ? !MayJoin(live) : !CanJoin(live)) {
+      continue;  // an excluded executor serves only when there is no other
     }
     Member& member = members_.emplace_back();
     member.id = live.id;
@@ -38,7 +38,8 @@ void JobState::BeginEpoch() {
   stage_ = Stage::kJournalingEpoch;
   stage_since_us_ = now_.mono_us;
   if (failures_.in_a_row == 0) {
-    message_.clear();  // else the cause of the last failure stays until something has gone well
+    message_.clear();  // after a failure the message stays, with the cause, until a batch has been
+                       // committed
   }
   proto::JournalRecord record;
   record.mutable_epoch_started()->set_job_id(history_.job_id());
@@ -53,7 +54,8 @@ void JobState::BeginEpoch() {
   }
 }
 
-// The epoch is durable, and with it everything journaled before: the history is complete.
+// Called once the epoch is durable. All records journaled before it are durable too, so the history
+// is complete.
 void JobState::StartEpochOnMembers() {
   absl::StatusOr<RecoveryPlan> recovery = history_.PlanRecovery();
   if (!recovery.ok()) {
@@ -85,10 +87,10 @@ std::vector<uint32_t> JobState::MemberSlots() const {
   return slots;
 }
 
-// The partitions that somebody has to do with in this epoch: those that are read, for the first
-// time or again, and those whose rows a sink hides yet.
+// The partitions that need an owner in this epoch: those that are read, for the first time or
+// again, and those whose rows a sink has not shown yet.
 std::vector<uint32_t> JobState::PartitionsToPlace() const {
-  const std::set<uint32_t> hiding = HidingShards();
+  const std::set<uint32_t> hiding = ShardsWithHiddenRows();
   std::vector<uint32_t> placed;
   for (uint32_t ordinal = 0; ordinal < partitions_.size(); ++ordinal) {
     const bool read_again = read_from_[ordinal] < partitions_[ordinal].planned_to;
@@ -101,7 +103,7 @@ std::vector<uint32_t> JobState::PartitionsToPlace() const {
 
 void JobState::AssignPartitionsAndShards() {
   const std::vector<uint32_t> slots = MemberSlots();
-  // Places `items`, numbers of shards or of partitions.
+  // Assigns a member to each of `items`, which are numbers of shards or of partitions.
   const auto assign = [&](const std::vector<uint32_t>& items, size_t count,
                           std::vector<ExecutorId>* owners_before) {
     owners_before->resize(count);
@@ -120,7 +122,7 @@ void JobState::AssignPartitionsAndShards() {
   std::iota(shards.begin(), shards.end(), 0);
   shard_owners_ = assign(shards, shards.size(), &previous_shard_owners_);
   for (Partition& partition : partitions_) {
-    partition.owner = kNobody;
+    partition.owner = kNoOwner;
   }
   const std::vector<uint32_t> placed = PartitionsToPlace();
   const std::vector<uint32_t> owners =
@@ -157,9 +159,9 @@ proto::StartEpoch JobState::StartEpochMessage() const {
   }
   start.mutable_assignment()->mutable_shard_owner()->Add(shard_owners_.begin(),
                                                          shard_owners_.end());
-  // Reading goes on at what the first batch of the epoch begins with.
+  // Readers start at the offsets at which the first batch of the epoch begins.
   for (uint32_t ordinal = 0; ordinal < read_from_.size(); ++ordinal) {
-    if (partitions_[ordinal].owner == kNobody) {
+    if (partitions_[ordinal].owner == kNoOwner) {
       continue;
     }
     proto::Assignment::PartitionOwner* out = start.mutable_assignment()->add_partitions();
@@ -169,7 +171,8 @@ proto::StartEpoch JobState::StartEpochMessage() const {
     out->mutable_start()->set_offset(read_from_[ordinal]);
     out->mutable_start()->set_ordinal(ordinal);
     out->mutable_start()->set_topic_id(partitions_[ordinal].identity);
-    // Those of the batches that are run again are behind what is read from.
+    // A retired partition is needed for its sinks only, unless batches that are run again read from
+    // it.
     out->mutable_start()->set_sinks_only(partitions_[ordinal].retired &&
                                          read_from_[ordinal] == partitions_[ordinal].planned_to);
   }
@@ -194,14 +197,15 @@ void JobState::OnEpochReady(size_t member, const proto::EpochReady& ready) {
 
 void JobState::TakeForReady(size_t member) {
   members_[member].ready = true;
-  shunned_.erase(members_[member].id);
+  excluded_.erase(members_[member].id);
   if (std::all_of(members_.begin(), members_.end(), [](const Member& m) { return m.ready; })) {
     OpenEpoch();
   }
 }
 
-// All shards are claimed, so that their markers are final. They are journaled before any batch of
-// this epoch can commit: whoever finds none later knows that there was one.
+// Called when all shards are claimed, so that their markers are final. The markers are journaled
+// before any batch of this epoch can commit: whoever later finds a shard without a marker can tell
+// a lost marker from one that never was.
 void JobState::OpenEpoch() {
   BatchId furthest;
   for (const proto::SinkMarker& marker : claimed_) {
@@ -233,14 +237,15 @@ int64_t JobState::JournalClaims(const std::vector<proto::SinkMarker>& claimed) {
   return Append(std::move(record));
 }
 
-// A batch before the first one may be out in part, and runs again as it was planned.
+// The first batch to withdraw. Batches before it may be committed in part, and run again as
+// planned.
 BatchId JobState::FirstToWithdraw(BatchId furthest) {
   BatchId first;
   if (options_.settle) {
     first = furthest.Next();
   } else if (too_large_.has_value()) {
-    partly_out_ = too_large_->batch <= furthest ? too_large_->batch : BatchId(0);
-    first = partly_out_ == BatchId(0) ? too_large_->batch : BatchId(0);
+    partly_committed_ = too_large_->batch <= furthest ? too_large_->batch : BatchId(0);
+    first = partly_committed_ == BatchId(0) ? too_large_->batch : BatchId(0);
   }
   if (first == BatchId(0) || first > history_.last_planned()) {
     too_large_.reset();
@@ -249,8 +254,10 @@ BatchId JobState::FirstToWithdraw(BatchId furthest) {
   return first;
 }
 
-// Nobody has committed these batches, and since all shards are claimed nobody will. The epoch goes
-// on once that is durable: until then the journal has the old plans under these numbers.
+// Withdraws the batches from `first` on. No shard has committed any of them, and none will, since
+// all shards are claimed by this epoch. The epoch waits until the record is durable: before that, a
+// failure would find the old plans under these numbers in the journal, and new batches must not
+// reuse the numbers.
 void JobState::AbandonBatches(BatchId first) {
   std::erase_if(replays_, [first](const PlannedBatch& batch) { return batch.batch >= first; });
   proto::JournalRecord record;
@@ -264,7 +271,8 @@ void JobState::AbandonBatches(BatchId first) {
   abandoned_record_ = Append(std::move(record));
 }
 
-// The history has forgotten what was withdrawn; who reads what in this epoch stays as it is.
+// Takes the planned ends from the history, which has dropped the withdrawn batches. The owners of
+// partitions stay the same in this epoch.
 void JobState::TakeBackPlans() {
   for (size_t ordinal = 0; ordinal < partitions_.size(); ++ordinal) {
     partitions_[ordinal].planned_to = history_.planned_to()[ordinal];
@@ -277,14 +285,14 @@ void JobState::EnterRunning() {
   store_failures_ = 0;
   store_trouble_.clear();
   if (replays_.empty()) {
-    message_.clear();  // nothing is left of what the last failure, if any, has interrupted
+    message_.clear();  // nothing that the last failure interrupted is left to be run again
   }
   last_snapshot_us_ = now_.mono_us;
   stage_since_us_ = now_.mono_us;
   grid_us_ = now_.mono_us;
   next_tick_us_ = now_.mono_us;
   input_since_us_ = kNever;
-  // Somebody may have joined while the epoch was starting.
+  // An executor may have joined while the epoch was starting.
   if (MembershipWantsNewEpoch() && rebalance_at_us_ == kNever) {
     rebalance_at_us_ = now_.mono_us + options_.join_delay_us;
   }

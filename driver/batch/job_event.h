@@ -27,24 +27,26 @@ struct Moment {
 // The time of JobState::next_wakeup_us() has come.
 struct TimerFired {};
 
-// The live executors are now these.
+// The live executors are now `members`.
 struct MembersChanged {
   struct Member {
     ExecutorId id;
     std::string name;
     std::string shuffle_address;
     uint32_t slots = 1;
-    // Its stream broke a moment ago, or it has come and gone too often lately: it stays in the
-    // epochs it is in, but gets no new ones yet.
+    // Its stream broke a moment ago, or it has come and gone too often lately. It stays in its
+    // present epochs, but new epochs do not include it yet.
     bool away = false;
-    // Finishes the epochs it is in, up to a batch boundary, and gets no new ones.
+    // It wants to go: it finishes its present epochs up to a batch boundary, and new epochs do not
+    // include it.
     bool leaving = false;
     int64_t memory_bytes = 0;  // as in Register; 0 = not known
   };
   std::vector<Member> members;
 };
 
-// An executor's stream broke and is back within its grace: what was on its way may be lost.
+// An executor's stream broke and came back within the grace period: messages on their way may be
+// lost.
 struct MemberReconnected {
   ExecutorId id;
 };
@@ -63,17 +65,17 @@ struct EndsKnown {
     int64_t stable_end = 0;
     int64_t high_watermark = 0;
     double bytes_per_offset = 0;  // as in PartitionEnd
-    bool closed = false;          // nothing will come behind stable_end
-    bool gone = false;            // nor is it there any more
-    std::string why = {};         // it is closed or gone
-    std::string identity = {};    // what now tells it from others; empty = as before
+    bool closed = false;          // nothing will be appended behind stable_end
+    bool gone = false;            // closed, and the partition does not exist any more
+    std::string why = {};         // why it is closed or gone
+    std::string identity = {};    // what now identifies the partition; empty = as before
   };
   uint32_t source = 0;
   std::vector<End> ends;
 };
 
-// Partitions that the job does not know yet, and their earliest offsets; retired ones that are to
-// be read again. Others are ignored.
+// Partitions that the job does not know yet, with their earliest offsets, and retired ones that are
+// to be read again. Partitions that the job reads already are ignored.
 struct PartitionsDiscovered {
   struct Found {
     std::string partition;
@@ -84,18 +86,18 @@ struct PartitionsDiscovered {
   std::vector<Found> found;
 };
 
-// Something outside makes it impossible to go on, now or later: a topic was deleted.
+// The job cannot go on, neither now nor later, for a reason outside of it: a topic was deleted.
 struct JobBroken {
   absl::Status cause;
 };
 
-// The record that AppendRecord numbered `id` is durable. Come in order.
+// The record that AppendRecord numbered `id` is durable. These events come in the order of the ids.
 struct RecordDurable {
   int64_t id = 0;
 };
 
-// No further record of this job will become durable: nothing can be written, or
-// (FAILED_PRECONDITION, DATA_LOSS) the record does not follow from those before it.
+// No further record of this job will become durable. Either the journal cannot be written, or the
+// record does not follow from the records before it (FAILED_PRECONDITION, DATA_LOSS).
 struct JournalFailed {
   absl::Status cause;
 };
@@ -109,12 +111,12 @@ struct StopRequested {
   How how = How::kDrain;
 };
 
-// Whoever reads the results has no room for more (true), or has again.
+// The client that follows the results has no room for more (true), or has room again (false).
 struct ResultsHeld {
   bool held = false;
 };
 
-// A snapshot is wanted as soon as one can be cut.
+// A client wants a snapshot as soon as one can be cut.
 struct SnapshotRequested {};
 
 // What MarkStore asked for: the mark, or why the snapshot directory could not be written.
@@ -147,7 +149,7 @@ using JobEvent = std::variant<TimerFired, MembersChanged, MemberReconnected, Exe
 
 // ---- Actions, to be carried out in order ----
 
-// Append to the journal; answer with RecordDurable{id} or JournalFailed.
+// Append the record to the journal; answer with RecordDurable{id} or JournalFailed.
 struct AppendRecord {
   int64_t id = 0;
   proto::JournalRecord record;
@@ -158,7 +160,7 @@ struct SendToExecutor {
   proto::DriverMessage message;
 };
 
-// A new epoch has begun: rows and reports of lower ones are void.
+// A new epoch has begun: rows and reports of lower epochs are void.
 struct EpochBegan {
   Epoch epoch;
   std::string reason;
@@ -166,7 +168,8 @@ struct EpochBegan {
                          // without loss
 };
 
-// A batch is committed and durable as such: offsets may be published and its results shown.
+// A batch is committed, and the journal says so durably: its offsets may be published and its
+// results shown.
 struct BatchDone {
   BatchId batch;
   Epoch epoch;
@@ -176,63 +179,64 @@ struct BatchDone {
   int64_t bytes = 0;
   int64_t skipped = 0;
   int64_t lost = 0;        // offsets that on_data_loss = 'skip' went past
-  int64_t held_bytes = 0;  // of its output, in sinks until it was committed
+  int64_t held_bytes = 0;  // bytes of its output that sinks held until the commit
   std::string first_error;
   int64_t state_rows = 0;
   int64_t state_bytes = 0;
-  int64_t tick_us = 0;  // monotonic: when it was due,
+  int64_t tick_us = 0;  // all monotonic: when the batch was due,
   int64_t planned_us = 0;
   int64_t prepared_us = 0;
   int64_t committed_us = 0;  // when every sink had committed,
-  int64_t done_us = 0;       // and when the journal knew it
+  int64_t done_us = 0;       // and when its commit was durable in the journal
 };
 
-// Nothing need be known of these partitions any more.
+// These partitions are retired: the driver need not ask about them any more.
 struct PartitionsRetired {
   struct Retired {
     uint32_t source = 0;
     std::string partition;
     std::string why;
-    int64_t lost_begin = 0;  // offsets [lost_begin, lost_end) were there and will not be read
+    int64_t lost_begin = 0;  // existed and will not be read
     int64_t lost_end = 0;
   };
   std::vector<Retired> partitions;
 };
 
-// The job is over as far as this process is concerned; nothing comes after it.
+// The job is over as far as this process is concerned; no action follows.
 struct JobOver {
   proto::JobEnded::How how = proto::JobEnded::UNKNOWN;  // UNKNOWN = interrupted
   std::string message;
 };
 
-// A snapshot is complete and durable as such; files that history().SnapshotFiles() does not name
-// may go.
+// A snapshot is complete, and the journal says so durably. Files that history().SnapshotFiles()
+// does not name may be removed.
 struct SnapshotDone {
   BatchId batch;
   int64_t bytes = 0;  // of the layer that was written
   int64_t took_us = 0;
 };
 
-// There will be no snapshot of this batch.
+// The snapshot of this batch was given up.
 struct SnapshotFailed {
   BatchId batch;
   std::string why;
 };
 
-// Batch times do not follow the wall clock (any more), and why: for the log.
+// For the log: batch times no longer follow the wall clock, and why; or follow it again.
 struct ClockDistrusted {
   std::string why;
 };
 
-// Leave a mark in the job's snapshot directory; answer with StoreMarked. `may_make`: the directory
-// may be made. It may not when the job has snapshots: then it is missing because it is not mounted.
+// Leave a mark in the job's snapshot directory; answer with StoreMarked. `may_make`: whether a
+// missing directory may be made. It may not when the job has snapshots: then the directory is
+// missing because it is not mounted.
 struct MarkStore {
   Epoch epoch;
   bool may_make = false;
 };
 
-// Look whether the snapshot directory has what an executor says to have written there; answer with
-// StoreAnswerChecked.
+// Look whether the snapshot directory has the file that an executor says it has written there;
+// answer with StoreAnswerChecked.
 struct CheckStoreAnswer {
   Epoch epoch;
   ExecutorId from;

@@ -21,7 +21,7 @@ int64_t Jitter(int64_t value, uint64_t seed) {
 
 FailureKind KindOf(const proto::EpochFailed& failed, absl::StatusCode code) {
   if (failed.restore_failed()) {
-    return FailureKind::kEnvironment;  // the driver looks at the snapshot itself
+    return FailureKind::kEnvironment;  // the driver checks the snapshot itself, and decides by that
   }
   if (failed.kind() >= proto::FAILURE_ENVIRONMENT && failed.kind() <= proto::FAILURE_TOO_LARGE) {
     return static_cast<FailureKind>(failed.kind());
@@ -40,15 +40,15 @@ void JobState::OnEpochFailed(size_t member, const proto::EpochFailed& failed) {
   code = code == absl::StatusCode::kOk ? absl::StatusCode::kUnknown : code;
   const bool starting = stage_ == Stage::kStartingEpoch;
   if (failed.store_unseen() && starting) {
-    Blame(members_[member].id, members_[member].name, failed.message());
+    ExcludeExecutor(members_[member].id, members_[member].name, failed.message());
   } else if (failed.restore_failed() && starting && !chain_.layers().empty()) {
-    DoubtSnapshot(member, failed);
+    SuspectSnapshot(member, failed);
   } else {
     Fail(absl::Status(code, failed.message()), KindOf(failed, code), "", BatchId(failed.batch()));
   }
 }
 
-// `who`: what the cause happened to, empty when the cause says it itself.
+// `who`: the member or part that failed; empty when the message of `cause` already names it.
 void JobState::Fail(const absl::Status& cause, FailureKind kind, const std::string& who,
                     BatchId batch) {
   std::string words = Excerpt(absl::StrCat(who, who.empty() || cause.message().empty() ? "" : ": ",
@@ -56,7 +56,7 @@ void JobState::Fail(const absl::Status& cause, FailureKind kind, const std::stri
   const bool smaller = kind == FailureKind::kTooLarge && PlanSmaller(batch, &words);
   AbandonEpoch();
   if (stop_.has_value() && !Settling()) {
-    // What was in flight is not committed; if the job is resumed, it is run again as planned.
+    // Batches in flight are not committed. If the job is resumed, they are run again as planned.
     return;
   }
   if (smaller) {
@@ -64,7 +64,7 @@ void JobState::Fail(const absl::Status& cause, FailureKind kind, const std::stri
     return;
   }
   if (kind == FailureKind::kCertain ||
-      (kind != FailureKind::kEnvironment && CountsOut(cause.code(), batch))) {
+      (kind != FailureKind::kEnvironment && HasRepeatedTooOften(cause.code(), batch))) {
     End(proto::JobEnded::FAILED, words);
     return;
   }
@@ -86,9 +86,9 @@ void JobState::Retry(const std::string& words, int times, int64_t backoff_us) {
 bool JobState::PlanSmaller(BatchId batch, std::string* words) {
   const InFlight* const failed = FindBatch(batch);
   if (failed == nullptr || failed->suppressed || options_.settle) {
-    return false;  // what has been committed is run again as it was
+    return false;  // a committed batch must run again exactly as it was planned
   }
-  if (batch == partly_out_) {
+  if (batch == partly_committed_) {
     absl::StrAppend(
         words, "; part of batch ", batch.value(),
         " is committed, so it cannot be made smaller: give the executors more --memory");
@@ -108,7 +108,7 @@ bool JobState::PlanSmaller(BatchId batch, std::string* words) {
     }
     return false;
   }
-  alone_ = true;
+  one_batch_at_a_time_ = true;
   if (offsets > 1) {
     controller_.OnTooLarge(offsets);
     *words =
@@ -119,7 +119,7 @@ bool JobState::PlanSmaller(BatchId batch, std::string* words) {
   return true;
 }
 
-bool JobState::CountsOut(absl::StatusCode code, BatchId batch) {
+bool JobState::HasRepeatedTooOften(absl::StatusCode code, BatchId batch) {
   if (failures_.code != code || failures_.batch != batch) {
     failures_.the_same = 0;
   }
@@ -128,7 +128,7 @@ bool JobState::CountsOut(absl::StatusCode code, BatchId batch) {
   return ++failures_.the_same > options_.max_same_failures;
 }
 
-// The first retry is at once: most often an executor died and the others stand ready.
+// The first retry comes at once: most often an executor has died, and the others are ready.
 int64_t JobState::BackoffUs(int failures) const {
   if (failures <= 1) {
     return 0;

@@ -1,5 +1,5 @@
-// What failures do to a job: how long it tries again, what ends it, and how a batch that needs too
-// much memory becomes smaller ones.
+// What failures do to a job: how long it retries, what ends it, and how a batch that needs too much
+// memory becomes smaller ones.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -110,7 +110,8 @@ TEST(JobFailuresTest, TheSameUndecidedFailureAgainAndAgainEndsTheJob) {
     ASSERT_THAT(play.over, IsEmpty()) << "time " << time;
     BeginAnew(&play);
     play.Ready("e");
-    play.Failed("e", true, "broker away");  // in between: does not count, and forgives nothing
+    play.Failed("e", true,
+                "broker away");  // neither counts as the same failure nor resets the count
     BeginAnew(&play);
     play.Ready("e");
   }
@@ -298,7 +299,7 @@ TEST(JobFailuresTest, AChangedScriptWithdrawsWhatNobodyHasCommittedBehindWhatIsP
   play.Ready("e", 1);
   EXPECT_THAT(AbandonedIn(play), ElementsAre(2));
   play.RunBatch(1);
-  play.RunBatch(2);  // of nothing: tells the sinks
+  play.RunBatch(2);  // an empty batch that tells the sinks that no rows follow
   play.Stopped("e");
   ASSERT_EQ(play.over.size(), 1u);
   EXPECT_EQ(play.over[0].how, proto::JobEnded::STOPPED);

@@ -12,7 +12,7 @@ namespace {
 constexpr char kOnDataLoss[] = "on_data_loss";
 constexpr char kOnLostMarker[] = "on_lost_marker";
 
-// Table by table, what `next` says of the option.
+// Copies the option from `next` into `now`, table by table.
 template <typename Tables>
 void TakeOption(const char* option, const Tables& next, Tables* now) {
   for (int i = 0; i < std::min(now->size(), next.size()); ++i) {
@@ -117,7 +117,8 @@ absl::Status JobHistory::Apply(const proto::JournalRecord& record) {
   return Broken("a record of a kind that this version does not know");
 }
 
-// A submission that resumes the job: settings and bounds may be new, what is out there is not.
+// Applies a submission that resumes the job: it may change settings and bounds, but not what
+// earlier batches have written outside.
 absl::Status JobHistory::ApplySubmitted(const proto::JobSubmitted& submitted) {
   if (submitted.incarnation() != submitted_.incarnation()) {
     return Broken(absl::StrCat("resumed as incarnation ", submitted.incarnation(), ", but it is ",
@@ -127,7 +128,7 @@ absl::Status JobHistory::ApplySubmitted(const proto::JobSubmitted& submitted) {
     return Broken(
         absl::StrCat("parallelism changed while batch ", last_planned_.value(), " was in doubt"));
   }
-  // Known partitions keep what they have; what was found since begins now.
+  // Known partitions keep their offsets; partitions found since then begin now.
   const auto first_new =
       submitted.partitions().begin() +
       std::min(static_cast<int>(partitions_.size()), submitted.partitions_size());
@@ -173,7 +174,7 @@ absl::Status JobHistory::ApplyPlanned(const proto::BatchPlanned& planned) {
     return Broken(absl::StrCat("the time of batch ", planned.batch(),
                                " is not after that of the batch before"));
   }
-  // New ones come first, then those that were retired and are read again.
+  // `new_partitions` lists new partitions first, then retired ones that are read again.
   const auto& entering = planned.new_partitions();
   const auto reopened = std::find_if(entering.begin(), entering.end(), [this](const auto& one) {
     return one.ordinal() < partitions_.size();
@@ -202,10 +203,11 @@ absl::Status JobHistory::ApplyPlanned(const proto::BatchPlanned& planned) {
   return absl::OkStatus();
 }
 
-// Each split begins where the batches before end, with the partitions that enter with this batch.
+// Checks that each split begins where the batches before it end. The partitions that enter with
+// this batch count as known.
 absl::Status JobHistory::CheckSplits(const proto::BatchPlanned& planned, size_t added) const {
   const size_t known = partitions_.size();
-  std::map<uint32_t, int64_t> ends;  // of this batch's splits
+  std::map<uint32_t, int64_t> ends;  // where this batch's splits end
   for (const proto::Split& split : planned.splits()) {
     const size_t entered = split.ordinal() - known;
     if (split.ordinal() >= known && entered >= added) {
@@ -246,8 +248,7 @@ absl::Status JobHistory::ApplyCommitted(const proto::BatchCommittedRecord& commi
                                  report.key().partition()));
     }
   }
-  // Those that are not folded are numbered without gaps, so that their place follows from their
-  // number.
+  // Batches that are not folded are numbered without gaps, so the batch's number gives its index.
   PlannedBatch& batch =
       replayable_[replayable_.size() - 1 -
                   static_cast<size_t>(replayable_.back().batch.value() - id.value())];
@@ -303,7 +304,7 @@ absl::Status JobHistory::ApplyDropped(const proto::SnapshotDropped& dropped) {
   return absl::OkStatus();
 }
 
-// Planning goes on where the first of them began.
+// Withdraws batches: planning goes on at the offsets where the first of them began.
 absl::Status JobHistory::ApplyAbandoned(const proto::BatchesAbandoned& abandoned) {
   const BatchId first(abandoned.batch());
   if (first <= last_committed_ || first > last_planned_.Next()) {
@@ -367,12 +368,12 @@ void JobHistory::Reopen(uint32_t ordinal) {
   partitions_[ordinal].why.clear();
 }
 
-void JobHistory::TakeWayOut(const proto::JobPlan& next) {
+void JobHistory::AdoptLossOptions(const proto::JobPlan& next) {
   proto::JobPlan* const now = submitted_.mutable_plan();
   TakeOption(kOnLostMarker, next.sinks(), now->mutable_sinks());
   TakeOption(kOnDataLoss, next.sources(), now->mutable_sources());
-  // Of a batch that is out in part no row has failed under FAIL before it was written, so that
-  // SKIP changes nothing of that part. (TABLE would want a sink that this plan lacks.)
+  // SKIP changes nothing of a batch that some shards have committed: no row of it failed under FAIL
+  // before it was written. (TABLE would need a sink that this plan lacks.)
   for (int i = 0; i < std::min(now->sources_size(), next.sources_size()); ++i) {
     if (now->sources(i).on_error() == proto::ON_ERROR_FAIL &&
         next.sources(i).on_error() == proto::ON_ERROR_SKIP) {
@@ -381,8 +382,8 @@ void JobHistory::TakeWayOut(const proto::JobPlan& next) {
   }
 }
 
-// A plan without state that a later one could go on with: no snapshot of before is ever restored,
-// and what is committed need not be run again.
+// The plan has no running state that a later plan could go on with. So no earlier snapshot will be
+// restored, and committed batches need not be run again.
 void JobHistory::DropState() {
   snapshots_.clear();
   while (!replayable_.empty() && replayable_.front().batch <= last_committed_) {

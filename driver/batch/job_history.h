@@ -2,12 +2,13 @@
 // running from each record that has become durable. The state machine plans from it, a recovery
 // replays it. Pure; thread-compatible.
 //
-// What a recovery may need is kept, and no more: the two newest snapshots and the plans behind the
-// older one; without two, the plans from the job's beginning; of a job without running state, the
-// plans that are not committed. Where no snapshots are kept at all, plans are folded once they are
-// many (plan_folding.h), or, where the state does not allow that, the oldest are given up, and with
-// them the way to rebuild it. A plan without running state drops the state of those before it:
-// what comes after begins with an empty one.
+// The history keeps what a recovery may need, and no more. A job with running state keeps its two
+// newest snapshots and the plans behind the older one; while there are fewer than two, it keeps the
+// plans from its beginning. If no snapshots are taken at all, many plans are folded into fewer
+// (plan_folding.h); where the state does not allow that, the oldest plans are dropped, and the
+// state can then no longer be rebuilt. A job without running state keeps the plans that are not
+// committed. A submission without running state drops the state of those before it: later
+// submissions begin with empty state.
 #ifndef MILLRACE_DRIVER_BATCH_JOB_HISTORY_H_
 #define MILLRACE_DRIVER_BATCH_JOB_HISTORY_H_
 
@@ -28,20 +29,21 @@
 
 namespace millrace {
 
-// Newer plans are refused by number.
+// A plan with a higher number is from a newer version, and is refused.
 inline constexpr uint32_t kPlanFormatVersion = 1;
 
-// Whether the table's option on_data_loss lets the job go on without what is lost; by default not.
+// Whether the table's option on_data_loss lets the job go on without records that are lost; by
+// default it does not.
 bool SkipsLostData(const proto::Source& table);
 
 // A partition of the job. Its ordinal is its index in JobHistory::partitions().
 struct JobPartition {
   uint32_t source = 0;
-  std::string name;  // of the connector
+  std::string name;  // as the connector calls it
   int64_t start = 0;
   std::string topic_id = {};  // PartitionStart.topic_id, or what a later Identified says
   bool retired = false;       // not read any more
-  std::string why = {};       // it is retired
+  std::string why = {};       // why it is retired
 };
 
 struct PlannedSplit {
@@ -54,7 +56,7 @@ struct PlannedSplit {
 struct SplitDigest {
   uint32_t ordinal = 0;
   int64_t records = 0;
-  std::optional<uint64_t> input_hash;  // of a folded one there is none
+  std::optional<uint64_t> input_hash;  // none of folded batches
 };
 
 struct PlannedBatch {
@@ -62,7 +64,7 @@ struct PlannedBatch {
   int64_t batch_time_us = 0;
   std::vector<PlannedSplit> splits;
   std::vector<SplitDigest> committed;  // empty until committed
-  int64_t stands_for = 1;              // so many batches, of which it is the last
+  int64_t stands_for = 1;  // number of batches folded into this one, the last of which is `batch`
 
   BatchId first() const { return BatchId(batch.value() - stands_for + 1); }
 };
@@ -70,44 +72,46 @@ struct PlannedBatch {
 // All splits of the batch together.
 int64_t OffsetsOf(const PlannedBatch& batch);
 
-// How an epoch begins: the state to restore, and the batches to run again behind it.
+// How an epoch begins: the state to restore, and the batches behind that state to run again.
 struct RecoveryPlan {
-  const proto::Snapshot* snapshot = nullptr;  // null = no state; lives as long as the history
+  const proto::Snapshot* snapshot = nullptr;  // null = no state to restore; owned by the history
   std::vector<int64_t> read_from;             // per partition
-  // Ascending, without gaps, up to last_planned(). Folded ones get the numbers before the others:
-  // executors count on it that no number is left out.
+  // In ascending order, without gaps, up to last_planned(). Folded batches are given numbers that
+  // leave no gap, since executors rely on that.
   std::deque<PlannedBatch> batches;
 };
 
 class JobHistory {
  public:
   static constexpr size_t kSnapshotsKept = 2;
-  // Of a job without snapshots, plans with so many splits and digests are kept before they are
-  // folded; and so many times as many where they cannot be.
+  // The plans of a job without snapshots are folded when they have more splits and digests than
+  // this; plans that cannot be folded are dropped when they have more than so many times that
+  // number.
   static constexpr size_t kMaxRanges = 200'000;
   static constexpr size_t kUnfoldedFactor = 10;
 
   // REQUIRES: `submitted` is the job's first record.
   explicit JobHistory(proto::JobSubmitted submitted);
 
-  // Takes the job's next record. DATA_LOSS says what does not follow from what came before, and
-  // nothing has changed then: the journal is not this job's, or not whole, or the record should not
-  // be journaled.
+  // Applies the job's next record. DATA_LOSS says how the record does not follow from those before
+  // it; then the history is unchanged. Either the journal is another job's or incomplete, or the
+  // record must not be journaled.
   absl::Status Apply(const proto::JournalRecord& record);
 
-  // The same as it was when it wrote itself down, but for the plans, which follow by
-  // TakeCheckpointPlans.
+  // Restores the history that wrote this checkpoint, except for its plans, which
+  // TakeCheckpointPlans adds.
   explicit JobHistory(const proto::JobCheckpoint& checkpoint);
   absl::Status TakeCheckpointPlans(const proto::CheckpointPlans& plans);
-  // Once all have come. DATA_LOSS: some are missing.
+  // To be called after the last TakeCheckpointPlans. DATA_LOSS: some plans are missing.
   absl::Status CheckCheckpoint() const;
 
-  // Hands out a JobCheckpoint and as many CheckpointPlans as it takes; ends with the first error of
-  // `write`.
+  // Passes a JobCheckpoint and as many CheckpointPlans as it takes to `write`; ends with the first
+  // error of `write`.
   absl::Status WriteCheckpoint(
       const std::function<absl::Status(proto::JournalRecord)>& write) const;
 
-  // Why the first record cannot be used, which is then what Apply answers; OK if it can.
+  // OK if the job's first record can be used; otherwise why not, which is then what every Apply
+  // returns.
   const absl::Status& first_error() const { return first_error_; }
 
   const proto::JobSubmitted& submitted() const { return submitted_; }
@@ -121,43 +125,44 @@ class JobHistory {
   int64_t last_batch_time_us() const { return last_batch_time_us_; }
 
   const std::vector<JobPartition>& partitions() const { return partitions_; }
-  // Ends of the last planned and of the last committed batch, per partition.
+  // Per partition: where the last planned batch ends, and where the last committed one does.
   const std::vector<int64_t>& planned_to() const { return planned_to_; }
   const std::vector<int64_t>& committed_to() const { return committed_to_; }
-  // How far each was seen to go when it was last planned; ≥ planned_to().
+  // Per partition: the end that was known when a batch last read it; ≥ planned_to().
   const std::vector<int64_t>& seen_to() const { return seen_to_; }
 
-  // From the newest snapshot. DATA_LOSS: no snapshot can be read any more, and the plans from the
-  // beginning are no longer kept.
+  // Plans a recovery from the newest snapshot. DATA_LOSS: no snapshot can be read any more, and the
+  // plans from the job's beginning are no longer kept.
   absl::StatusOr<RecoveryPlan> PlanRecovery() const;
 
   // Whether the state can still be rebuilt if it is lost now.
   bool is_rebuildable() const { return PlansReachBack(); }
 
-  // Complete and not dropped, ascending, at most kSnapshotsKept.
+  // The snapshots that are complete and not dropped, in ascending order, at most kSnapshotsKept.
   const std::deque<proto::Snapshot>& snapshots() const { return snapshots_; }
-  // Of the newest; 0 = there is none.
+  // The batch of the newest snapshot; 0 = there is none.
   BatchId last_snapshot() const;
   // Names of the files that these snapshots are made of.
   std::set<std::string> SnapshotFiles() const;
 
-  // The last epoch in which all shards were claimed.
+  // The last epoch that had all its shards claimed.
   Epoch last_opened() const { return last_opened_; }
   // Last marker of every sink shard, by (sink, shard).
   const std::map<std::pair<uint32_t, uint32_t>, proto::SinkMarker>& markers() const {
     return markers_;
   }
-  // Whether the shards that the plan has no more are still to be claimed.
+  // Whether shards that the present plan no longer has are still to be claimed.
   bool wants_retirement() const {
     return submitted_.retired_shards_size() > 0 && last_opened_ <= opened_before_submission_;
   }
 
-  // What a script says about a way out of a failure (on_lost_marker of its sinks, on_data_loss of
-  // its sources, and their on_error when it becomes SKIP) holds already while the job is brought to
-  // where the script may change. Not journaled.
-  void TakeWayOut(const proto::JobPlan& next);
+  // Takes over from `next`, a script that is being submitted, the options that say how to go on
+  // after a loss or a failed row: on_lost_marker of its sinks, on_data_loss of its sources, and
+  // their on_error where it changes from FAIL to SKIP. They hold already while the job, under its
+  // old plan, is brought to a point where the plan may change. Not journaled.
+  void AdoptLossOptions(const proto::JobPlan& next);
 
-  // How it ended; none while it is live or interrupted.
+  // How the job ended; none while it is live or interrupted.
   const std::optional<proto::JobEnded>& ended() const { return ended_; }
 
  private:
@@ -171,24 +176,25 @@ class JobHistory {
   absl::Status ApplyAbandoned(const proto::BatchesAbandoned& abandoned);
   using NewPartition = google::protobuf::RepeatedPtrField<proto::PartitionStart>::const_iterator;
   absl::Status CheckNewPartitions(NewPartition first, NewPartition last) const;
-  // `added`: how many of the batch's partitions are new.
+  // `added`: how many new partitions enter with the batch.
   absl::Status CheckSplits(const proto::BatchPlanned& planned, size_t added) const;
   void AddPartition(const proto::PartitionStart& partition);
   absl::Status ApplyChanged(const proto::PartitionsChanged& changed);
   absl::Status CheckRetired(const proto::RetiredPartition& retired) const;
   void Retire(const proto::RetiredPartition& retired);
-  // A retired partition is read again, from where it was left.
+  // OK if the partition is retired, so that it can be read again from where it was left.
   absl::Status CheckReopened(uint32_t ordinal) const;
   void Reopen(uint32_t ordinal);
   void DropState();
+  // Whether the plans that are kept, with a snapshot or alone, suffice to rebuild the state.
   bool PlansReachBack() const;
   // Keeps the plans of a job without snapshots from growing without end.
   void BoundPlans();
-  // Forgets the first of replayable_.
+  // Forgets the first plan of replayable_.
   void ForgetFirstPlan();
   absl::Status Broken(const std::string& what) const;
 
-  // All of them are in a checkpoint (job_checkpoint.cc).
+  // A checkpoint has each of these members (job_checkpoint.cc).
   proto::JobSubmitted submitted_;
   Epoch last_epoch_;
   Epoch last_opened_;
@@ -202,14 +208,15 @@ class JobHistory {
   std::vector<int64_t> committed_to_;
   std::vector<int64_t> seen_to_;
   std::deque<PlannedBatch> replayable_;
-  std::vector<int64_t> replayable_from_;  // per partition, where the first of replayable_ begins
+  std::vector<int64_t>
+      replayable_from_;  // per partition, where the first plan of replayable_ begins
   std::deque<proto::Snapshot> snapshots_;
   std::map<std::pair<uint32_t, uint32_t>, proto::SinkMarker> markers_;
   std::optional<proto::JobEnded> ended_;
   absl::Status first_error_;
 };
 
-// The job a record belongs to; empty for what is about none.
+// The job that a record belongs to; empty for a record that belongs to none.
 const std::string& JobIdOf(const proto::JournalRecord& record);
 
 }  // namespace millrace

@@ -158,7 +158,8 @@ TEST(JobHistoryTest, WithdrawnBatchesArePlannedAnew) {
   EXPECT_EQ(history.last_planned(), BatchId(2));
   EXPECT_THAT(history.planned_to(), ElementsAre(30));
   proto::JournalRecord again = Planned(3, 30, 32);
-  again.mutable_batch_planned()->set_batch_time_us(401);  // later than all that were planned
+  again.mutable_batch_planned()->set_batch_time_us(
+      401);  // later than the times of all planned batches
   EXPECT_TRUE(history.Apply(again).ok());
   EXPECT_EQ(history.PlanRecovery()->batches.size(), 3u);
 }
@@ -207,7 +208,7 @@ TEST(JobHistoryTest, OnErrorBecomesSkipBeforeTheScriptChangesAndNothingElse) {
     next.add_sources()->set_on_error(wanted);
   }
   JobHistory history(submitted);
-  history.TakeWayOut(next);
+  history.AdoptLossOptions(next);
   std::vector<proto::OnError> taken;
   for (const proto::Source& source : history.plan().sources()) {
     taken.push_back(source.on_error());

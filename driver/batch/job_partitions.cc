@@ -1,4 +1,4 @@
-// What becomes of partitions: found, closed, gone, retired, read again.
+// The life of partitions: how they are found, closed, found to be gone, retired, and read again.
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
@@ -69,17 +69,17 @@ void JobState::On(const PartitionsDiscovered& event) {
   }
 }
 
-// Partitions found while the job runs enter with the first batch that finds something in them. What
-// is placed already stays where it is until the next epoch.
+// Partitions found while the job runs enter with the first batch that finds something in them.
+// Partitions that have an owner keep it until the next epoch.
 void JobState::AdmitNewPartitions(InFlight* batch) {
   std::vector<UnplannedPartition> still_empty;
   std::vector<uint32_t> counts(members_.size());
   for (const Partition& partition : partitions_) {
-    if (partition.owner != kNobody) {
+    if (partition.owner != kNoOwner) {
       ++counts[partition.owner];
     }
   }
-  // New ones first: their numbers are the next ones.
+  // New partitions come first: they get the next ordinals.
   std::stable_partition(unplanned_.begin(), unplanned_.end(),
                         [](const UnplannedPartition& found) { return !found.ordinal.has_value(); });
   for (UnplannedPartition& found : unplanned_) {
@@ -92,8 +92,8 @@ void JobState::AdmitNewPartitions(InFlight* batch) {
       partitions_.emplace_back();
     }
     Partition& partition = partitions_[ordinal];
-    // One that was retired may have kept its place, for its sinks.
-    if (partition.owner == kNobody) {
+    // A retired partition may still have an owner, for its sinks.
+    if (partition.owner == kNoOwner) {
       partition.owner = LeastLoaded(MemberSlots(), counts);
       ++counts[partition.owner];
     }
@@ -120,7 +120,8 @@ void JobState::AdmitNewPartitions(InFlight* batch) {
   unplanned_ = std::move(still_empty);
 }
 
-// Journals what has changed of partitions, or ends the job where records are gone that it needs.
+// Journals which partitions have changed and how, or ends the job where records that it needs are
+// gone.
 void JobState::ChangePartitions() {
   if (!partitions_change_ || stage_ >= Stage::kEnding) {
     return;
@@ -130,7 +131,7 @@ void JobState::ChangePartitions() {
   proto::PartitionsChanged* changed = record.mutable_partitions_changed();
   for (uint32_t ordinal = 0; ordinal < partitions_.size() && stage_ < Stage::kEnding; ++ordinal) {
     if (ordinal >= history_.partitions().size()) {
-      partitions_change_ = true;  // once the plan that it entered with is durable
+      partitions_change_ = true;  // its plan is not durable yet: look again once it is
       break;
     }
     Partition& partition = partitions_[ordinal];
@@ -171,7 +172,7 @@ void JobState::RetireOrEnd(uint32_t ordinal, proto::PartitionsChanged* changed) 
   const int64_t end = ReadableEnd(partition);
   const bool unread = partition.planned_to < end;
   if (unread && !partition.gone) {
-    return;  // it is planned like any other
+    return;  // its rest is read first, like that of any partition
   }
   if (unread && !SkipsLostDataOf(partition.source)) {
     EndForLostData(partition.source, partition.name, partition.why, partition.planned_to, end);
@@ -186,7 +187,8 @@ void JobState::RetireOrEnd(uint32_t ordinal, proto::PartitionsChanged* changed) 
   }
   partition.retired = true;
   retired_untold_.push_back(ordinal);
-  // Batches that read it cannot be run again: the sooner a snapshot lies behind them, the better.
+  // Batches that read a gone partition cannot be run again, so a snapshot behind them is wanted
+  // soon.
   snapshot_requested_ = snapshot_requested_ || (partition.gone && KeepsSnapshots());
 }
 
@@ -218,8 +220,8 @@ void JobState::EndForLostData(uint32_t source, const std::string& name, const st
                    "the table's option on_data_loss = 'skip'"));
 }
 
-// `changed` is durable.
-void JobState::TellRetired(const proto::PartitionsChanged& changed) {
+// Reports the retirements in `changed`, which is durable.
+void JobState::ReportRetired(const proto::PartitionsChanged& changed) {
   if (changed.retired().empty()) {
     return;
   }
@@ -232,7 +234,7 @@ void JobState::TellRetired(const proto::PartitionsChanged& changed) {
   actions_.push_back(std::move(told));
 }
 
-std::set<uint32_t> JobState::HidingShards() const {
+std::set<uint32_t> JobState::ShardsWithHiddenRows() const {
   std::set<uint32_t> hiding;
   for (const auto& [place, marker] : history_.markers()) {
     if (marker.hides_rows()) {

@@ -1,4 +1,4 @@
-// What becomes of partitions, step by step: found, whole, gone, retired, read again.
+// The life of partitions, step by step: found, closed, gone, retired, read again.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -41,7 +41,7 @@ TEST(JobPartitionsTest, ADeletedPartitionThatWasReadIsRetiredAndTheJobGoesOn) {
   EXPECT_EQ(play.retired[0].lost_end, 0);
   EXPECT_EQ(play.state().phase(), proto::PHASE_RUNNING);
   EXPECT_THAT(play.state().Partitions(), SizeIs(1));
-  // The other one goes on, and the executors hear that this one need not be read.
+  // The other partition goes on, and the executors are told that this one need not be read.
   play.Do(EndsKnown{.ends = {{"t/1", 120, 120}}});
   ASSERT_THAT(play.runs, SizeIs(2));
   EXPECT_EQ(play.runs[1].splits(0).key().partition(), "t/1");
@@ -102,7 +102,8 @@ TEST(JobPartitionsTest, WhatWasSeenAndNotReadIsKnownToTheNextDriver) {
   play.RunBatch(1);
   ASSERT_EQ(play.runs[0].splits(0).end(), 110);
   Play next(Reread(play, submitted), settings, {});
-  next.Closed(0, 0, /*gone=*/true);  // whoever sees it for the first time cannot tell its end
+  next.Closed(0, 0,
+              /*gone=*/true);  // a watcher that sees it for the first time cannot tell its end
   EXPECT_EQ(next.state().phase(), proto::PHASE_FAILED);
   EXPECT_THAT(next.state().message(), HasSubstr("[110, 150)"));
 }

@@ -1,5 +1,5 @@
-// What exactly once asks of the state machine: waves of commits, claims, snapshots, and the ways on
-// after a failure.
+// What exactly-once requires of the state machine: waves of commits, claims, snapshots, and
+// recovery after a failure.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -48,7 +48,7 @@ JobHistory HistoryOf(proto::JobSubmitted submitted, const Play& play) {
   return history;
 }
 
-// The first is then being committed, and the others wait for that.
+// Afterwards the first batch is being committed, and the others wait for that.
 void PrepareFourBatches(Play* play) {
   play->Start();
   for (int64_t batch = 1; batch <= 4; ++batch) {
@@ -74,8 +74,8 @@ TEST(JobRecoveryTest, TheFirstRecordOfACommitSaysWhereSinksAre) {
   PrepareFourBatches(&play);
   play.Committed("e", 1, "m1");
   play.Committed("e", 4, "m4");
-  // A disk that is full, say, takes some of the records of a commit only. From batch 3 on all is
-  // run again, and the sink that keeps its marker in the journal has to know that it has it.
+  // Suppose the disk becomes full and takes only some of a commit's records. Batches from 3 on run
+  // again, and a sink that keeps its marker in the journal must find the marker of batch 4 there.
   JobHistory history(Submitted(1));
   for (const proto::JournalRecord& record : play.journal) {
     ASSERT_TRUE(history.Apply(record).ok());
@@ -319,7 +319,8 @@ TEST_F(RestoreTest, SettlingHeedsAnInterrupt) {
   EXPECT_FALSE(play.journal.back().has_job_ended());
 }
 
-// A crash between the last commit and the end: nobody knows whether sinks were told.
+// After a crash between the last commit and the end of the job, nobody knows whether the sinks were
+// told.
 TEST(JobRecoveryTest, AFinishedJobThatIsTakenUpTellsItsSinksAgain) {
   proto::JobSubmitted submitted = Submitted(1);
   submitted.set_once(true);
@@ -402,8 +403,7 @@ TEST(JobRecoveryTest, ExecutorsAreWokenWithoutInput) {
   play.Prepared("e", 1);
   play.Committed("e", 1, "", wall_us + 5'000'003);  // the commit has opened a file
   EXPECT_EQ(play.state().next_wakeup_us(), 5'010'000) << "the first tick behind it";
-  play.At(
-      5'013'456);  // timers are late, and it must not be put off to the next tick again and again
+  play.At(5'013'456);  // the timer is late; the wake-up must not move to the next tick each time
   EXPECT_THAT(play.RunBatches(), ElementsAre(1, 2));
   EXPECT_EQ(play.runs[1].splits_size(), 0);
   play.RunBatch(2);

@@ -41,7 +41,7 @@ void RunSeeds(bool running_state) {
       return;
     }
   }
-  // The histories were not idle ones.
+  // Checks that the histories were not idle.
   EXPECT_GT(batches, 1000 * 10);
   EXPECT_GT(driver_crashes, 500);
   EXPECT_GT(waves, 100);

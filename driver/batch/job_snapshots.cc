@@ -10,8 +10,8 @@
 namespace millrace {
 namespace {
 
-// A chain this long, or with more in its increments than in its full layer, costs a restore more
-// than a full snapshot costs now.
+// A full snapshot is due when the chain has this many layers, or its increments together are larger
+// than its full layer: restoring it would then cost more than a full snapshot costs now.
 constexpr int kMaxLayers = 16;
 
 uint64_t BytesOf(const proto::SnapshotLayer& layer) {
@@ -32,8 +32,8 @@ bool JobState::KeepsSnapshots() const {
 void JobState::StartChain(const proto::Snapshot* restored) {
   chain_ = restored == nullptr ? proto::Snapshot() : *restored;
   last_cut_ = BatchId(chain_.batch());
-  // Another plan wrote it: what has no place any more is left out now, and must not come back with
-  // the old layers later.
+  // Another plan may have written the chain. Operators that have no place in the present plan are
+  // left out, and a later snapshot must not bring their state back with the old layers.
   const std::vector<proto::StateIdentity>& wanted = options_.operators;
   google::protobuf::RepeatedPtrField<proto::StateIdentity> fitting;
   for (const proto::StateIdentity& kept : chain_.operators()) {
@@ -47,17 +47,18 @@ void JobState::StartChain(const proto::Snapshot* restored) {
   chain_of_other_plan_ = fitting.size() != static_cast<int>(wanted.size()) ||
                          fitting.size() != chain_.operators_size();
   *chain_.mutable_operators() = std::move(fitting);
-  taking_.reset();
+  pending_snapshot_.reset();
 }
 
 bool JobState::CanCut() const {
-  return KeepsSnapshots() && stage_ == Stage::kRunning && !taking_.has_value() &&
+  return KeepsSnapshots() && stage_ == Stage::kRunning && !pending_snapshot_.has_value() &&
          replays_.empty() && last_planned_ > last_cut_ &&
          (in_flight_.empty() || in_flight_.back().step != InFlight::Step::kRunning);
 }
 
 void JobState::SnapshotIfDue() {
-  if (taking_.has_value() && !taking_->checked && now_.mono_us >= taking_->deadline_us) {
+  if (pending_snapshot_.has_value() && !pending_snapshot_->checked &&
+      now_.mono_us >= pending_snapshot_->deadline_us) {
     GiveSnapshotUp(LateForSnapshot());
   }
   if (CanCut() && now_.mono_us >= SnapshotDueUs()) {
@@ -66,8 +67,8 @@ void JobState::SnapshotIfDue() {
 }
 
 int64_t JobState::SnapshotDueUs() const {
-  if (taking_.has_value()) {
-    return taking_->checked ? kNever : taking_->deadline_us;
+  if (pending_snapshot_.has_value()) {
+    return pending_snapshot_->checked ? kNever : pending_snapshot_->deadline_us;
   }
   if (!CanCut()) {
     return kNever;
@@ -77,12 +78,12 @@ int64_t JobState::SnapshotDueUs() const {
   return snapshot_requested_ ? now_.mono_us : std::max(now_.mono_us, due_us);
 }
 
-// A cut that failed is not tried again for the same batch.
+// A snapshot that failed is not tried again for the same batch.
 bool JobState::SecureState() {
-  if (!taking_.has_value() && CanCut()) {
+  if (!pending_snapshot_.has_value() && CanCut()) {
     TakeSnapshot();
   }
-  return !taking_.has_value();
+  return !pending_snapshot_.has_value();
 }
 
 bool JobState::WantsFullSnapshot() const {
@@ -97,14 +98,14 @@ bool JobState::WantsFullSnapshot() const {
 }
 
 void JobState::TakeSnapshot() {
-  Taking taking;
-  taking.layer.set_batch(last_planned_.value());
-  taking.layer.set_epoch(epoch_.value());
-  taking.layer.set_full(WantsFullSnapshot());
-  taking.answered.assign(members_.size(), false);
-  taking.since_us = now_.mono_us;
-  taking.deadline_us = now_.mono_us + options_.snapshot_timeout_us;
-  taking_ = std::move(taking);
+  PendingSnapshot pending;
+  pending.layer.set_batch(last_planned_.value());
+  pending.layer.set_epoch(epoch_.value());
+  pending.layer.set_full(WantsFullSnapshot());
+  pending.answered.assign(members_.size(), false);
+  pending.since_us = now_.mono_us;
+  pending.deadline_us = now_.mono_us + options_.snapshot_timeout_us;
+  pending_snapshot_ = std::move(pending);
   last_cut_ = last_planned_;
   last_snapshot_us_ = now_.mono_us;
   snapshot_requested_ = false;
@@ -118,104 +119,107 @@ void JobState::SendTakeSnapshot(size_t member) {
   proto::TakeSnapshot* take = message.mutable_take_snapshot();
   take->set_job_id(history_.job_id());
   take->set_epoch(epoch_.value());
-  take->set_batch(taking_->layer.batch());
-  take->set_full(taking_->layer.full());
+  take->set_batch(pending_snapshot_->layer.batch());
+  take->set_full(pending_snapshot_->layer.full());
   Send(member, std::move(message));
 }
 
 void JobState::OnSnapshotWritten(size_t member, const proto::SnapshotWritten& written) {
-  if (!taking_.has_value() || taking_->layer.batch() != written.batch() ||
-      taking_->answered[member]) {
+  if (!pending_snapshot_.has_value() || pending_snapshot_->layer.batch() != written.batch() ||
+      pending_snapshot_->answered[member]) {
     return;
   }
-  taking_->answered[member] = true;
-  ++taking_->answers;
+  pending_snapshot_->answered[member] = true;
+  ++pending_snapshot_->answers;
   if (written.has_file()) {
-    *taking_->layer.add_files() = written.file();
-    taking_->writers.push_back(members_[member].name);
+    *pending_snapshot_->layer.add_files() = written.file();
+    pending_snapshot_->writers.push_back(members_[member].name);
   }
-  if (!written.error().empty() && taking_->trouble.empty()) {
-    taking_->trouble = absl::StrCat("executor ", members_[member].name, ": ", written.error());
+  if (!written.error().empty() && pending_snapshot_->trouble.empty()) {
+    pending_snapshot_->trouble =
+        absl::StrCat("executor ", members_[member].name, ": ", written.error());
   }
-  if (taking_->answers < members_.size()) {
+  if (pending_snapshot_->answers < members_.size()) {
     return;
   }
-  if (!taking_->trouble.empty()) {
-    GiveSnapshotUp(taking_->trouble);
+  if (!pending_snapshot_->trouble.empty()) {
+    GiveSnapshotUp(pending_snapshot_->trouble);
     return;
   }
   CheckTaken();
 }
 
-// What executors say that they have written counts when the driver has seen it itself.
+// The files that executors say they have written count once the driver has found them itself.
 void JobState::CheckTaken() {
-  taking_->checked = taking_->layer.files().empty();
-  if (taking_->checked) {
+  pending_snapshot_->checked = pending_snapshot_->layer.files().empty();
+  if (pending_snapshot_->checked) {
     FinishSnapshot();
     return;
   }
-  taking_->deadline_us = now_.mono_us + options_.snapshot_timeout_us;
-  const auto& files = taking_->layer.files();
-  actions_.push_back(
-      CheckSnapshotFiles{epoch_, BatchId(taking_->layer.batch()), {files.begin(), files.end()}});
+  pending_snapshot_->deadline_us = now_.mono_us + options_.snapshot_timeout_us;
+  const auto& files = pending_snapshot_->layer.files();
+  actions_.push_back(CheckSnapshotFiles{
+      epoch_, BatchId(pending_snapshot_->layer.batch()), {files.begin(), files.end()}});
 }
 
 void JobState::NoteSnapshotChecked(const SnapshotFilesChecked& checked) {
   if (checked.status.ok()) {
-    taking_->checked = true;
+    pending_snapshot_->checked = true;
     FinishSnapshot();
     return;
   }
   std::string writer;
-  for (int i = 0; i < taking_->layer.files_size(); ++i) {
-    if (taking_->layer.files(i).name() == checked.file) {
-      writer = taking_->writers[static_cast<size_t>(i)];
+  for (int i = 0; i < pending_snapshot_->layer.files_size(); ++i) {
+    if (pending_snapshot_->layer.files(i).name() == checked.file) {
+      writer = pending_snapshot_->writers[static_cast<size_t>(i)];
     }
   }
   GiveSnapshotUp(absl::StrCat("the driver does not find what executor ", writer,
                               " says to have written: ", ToAbsl(ToStd(checked.status.message()))));
 }
 
-// Who has not done his part by the deadline.
+// Names the executor that has not written its part by the deadline.
 std::string JobState::LateForSnapshot() const {
-  const auto late = std::find(taking_->answered.begin(), taking_->answered.end(), false);
-  if (late == taking_->answered.end()) {
+  const auto late =
+      std::find(pending_snapshot_->answered.begin(), pending_snapshot_->answered.end(), false);
+  if (late == pending_snapshot_->answered.end()) {
     return "the driver has not read its files in time";
   }
-  const auto member = static_cast<size_t>(late - taking_->answered.begin());
+  const auto member = static_cast<size_t>(late - pending_snapshot_->answered.begin());
   return absl::StrCat("executor ", members_[member].name, " has not written its part in time");
 }
 
-// What executors hold as changes no longer fits a chain: the next snapshot is full.
+// Gives up the snapshot. Executors keep track only of changes since the last cut, so the changes
+// before this one will be in no layer: the next snapshot must be full.
 void JobState::GiveSnapshotUp(const std::string& why) {
-  snapshot_trouble_ =
-      absl::StrCat("no snapshot of batch ", taking_->layer.batch(), " could be taken: ", why);
-  actions_.push_back(SnapshotFailed{BatchId(taking_->layer.batch()), snapshot_trouble_});
-  taking_.reset();
+  snapshot_trouble_ = absl::StrCat("no snapshot of batch ", pending_snapshot_->layer.batch(),
+                                   " could be taken: ", why);
+  actions_.push_back(SnapshotFailed{BatchId(pending_snapshot_->layer.batch()), snapshot_trouble_});
+  pending_snapshot_.reset();
   chain_.clear_layers();
 }
 
 void JobState::FinishSnapshot() {
-  if (!taking_.has_value() || !taking_->checked) {
+  if (!pending_snapshot_.has_value() || !pending_snapshot_->checked) {
     return;
   }
-  const BatchId batch(taking_->layer.batch());
+  const BatchId batch(pending_snapshot_->layer.batch());
   if (history_.last_snapshot() == batch) {
-    actions_.push_back(SnapshotDone{batch, static_cast<int64_t>(BytesOf(taking_->layer)),
-                                    now_.mono_us - taking_->since_us});
-    taking_.reset();
+    actions_.push_back(SnapshotDone{batch, static_cast<int64_t>(BytesOf(pending_snapshot_->layer)),
+                                    now_.mono_us - pending_snapshot_->since_us});
+    pending_snapshot_.reset();
     return;
   }
-  if (taking_->journaled || history_.last_committed() < batch) {
+  if (pending_snapshot_->journaled || history_.last_committed() < batch) {
     return;
   }
-  taking_->journaled = true;
+  pending_snapshot_->journaled = true;
   snapshot_trouble_.clear();
-  if (taking_->layer.full()) {
+  if (pending_snapshot_->layer.full()) {
     chain_.clear_layers();
     chain_of_other_plan_ = false;
   }
-  *chain_.add_layers() = taking_->layer;
+  *chain_.add_layers() = pending_snapshot_->layer;
   chain_.set_batch(batch.value());
   chain_.set_engine_version(history_.plan().engine_version());
   chain_.set_key_groups(history_.plan().key_groups());

@@ -45,8 +45,8 @@ JobState::JobState(JobHistory history, const JobSettings& settings, JobStateOpti
   LoadPartitions();
 }
 
-// Planning goes on where the history ends. Also drops what an abandoned epoch had planned beyond
-// it.
+// Sets the partitions to where the history ends, and planning goes on there. Plans of an abandoned
+// epoch that did not become durable are dropped by that.
 void JobState::LoadPartitions() {
   const std::vector<JobPartition>& known = history_.partitions();
   std::vector<Partition> before = std::move(partitions_);
@@ -59,7 +59,7 @@ void JobState::LoadPartitions() {
   for (uint32_t ordinal = 0; ordinal < known.size(); ++ordinal) {
     Partition partition;
     if (ordinal < before.size()) {
-      partition = before[ordinal];  // keeps what is known of its end
+      partition = before[ordinal];  // keeps the end that is known already
     }
     partition.source = known[ordinal].source;
     partition.name = known[ordinal].name;
@@ -100,7 +100,7 @@ void JobState::On(const TimerFired&) {}
 void JobState::On(const MembersChanged& event) {
   live_ = event.members;
   std::sort(live_.begin(), live_.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
-  ForgetShunned();
+  ForgetGoneExclusions();
   if (!InEpoch()) {
     return;
   }
@@ -119,7 +119,7 @@ void JobState::On(const MembersChanged& event) {
   }
 }
 
-// Whether somebody has come who is not in the epoch, or somebody in it wants to go.
+// Whether an executor outside of the epoch may join, or a member of the epoch wants to leave.
 bool JobState::MembershipWantsNewEpoch() const {
   return std::any_of(live_.begin(), live_.end(), [this](const MembersChanged::Member& live) {
     return MemberIndex(live.id).has_value() ? live.leaving : MayJoin(live);
@@ -129,12 +129,12 @@ bool JobState::MembershipWantsNewEpoch() const {
 bool JobState::CanJoin(const MembersChanged::Member& live) { return !live.away && !live.leaving; }
 
 bool JobState::MayJoin(const MembersChanged::Member& live) const {
-  return CanJoin(live) && !IsShunned(live.id);
+  return CanJoin(live) && !IsExcluded(live.id);
 }
 
 bool JobState::AnyoneCanJoin() const { return std::any_of(live_.begin(), live_.end(), CanJoin); }
 
-// What the executor has not answered is sent again; it ignores what it has already had.
+// Sends again what the executor has not answered; the executor ignores what it received before.
 void JobState::On(const MemberReconnected& event) {
   const std::optional<size_t> member = MemberIndex(event.id);
   if (!member.has_value()) {
@@ -145,8 +145,8 @@ void JobState::On(const MemberReconnected& event) {
     *message.mutable_start_epoch() = StartEpochMessage();
     Send(*member, std::move(message));
   }
-  // In the order in which they were sent: the cut lies in front of what runs.
-  if (taking_.has_value() && !taking_->answered[*member]) {
+  // The snapshot goes before the batch, as it did the first time: it is cut before the batch runs.
+  if (pending_snapshot_.has_value() && !pending_snapshot_->answered[*member]) {
     SendTakeSnapshot(*member);
   }
   if (stage_ == Stage::kFinishing && !members_[*member].stopped) {
@@ -201,7 +201,7 @@ void JobState::On(const RecordDurable& event) {
   const absl::Status applied = history_.Apply(undurable_.front().second);
   MILLRACE_CHECK(applied.ok()) << "the state machine journaled what does not follow: "
                                << applied.ToString();
-  TellRetired(undurable_.front().second.partitions_changed());
+  ReportRetired(undurable_.front().second.partitions_changed());
   undurable_.pop_front();
   FinishDurable();
   FinishSnapshot();
@@ -221,7 +221,7 @@ void JobState::On(const RecordDurable& event) {
   }
 }
 
-// The history stays at what is durable. Nothing is journaled about the end: nothing can be.
+// The history stays at the last durable record. The end is not journaled: nothing can be.
 void JobState::On(const JournalFailed& event) {
   StopEpochOnMembers();
   in_flight_.clear();
@@ -243,15 +243,16 @@ void JobState::On(const StopRequested& event) {
   if (stage_ >= Stage::kEnding) {
     return;
   }
-  // A cancel overtakes a drain, never the other way round. What a settling job is at may take for
-  // ever, and its driver goes down: the next submission settles it again.
+  // A cancel replaces a drain, never the other way round. An interrupt replaces a drain that
+  // settles the job, since settling may take for ever and the driver is going down: the next
+  // submission settles the job again.
   if (!stop_.has_value() || event.how == StopRequested::How::kCancel ||
       (Settling() && event.how == StopRequested::How::kInterrupt)) {
     stop_ = event.how;
   }
 }
 
-void JobState::On(const ResultsHeld& event) { held_ = event.held; }
+void JobState::On(const ResultsHeld& event) { results_held_ = event.held; }
 void JobState::On(const SnapshotRequested&) { snapshot_requested_ = true; }
 
 void JobState::Advance() {
@@ -261,12 +262,12 @@ void JobState::Advance() {
     AdvanceBatches();
   }
   CheckStop();
-  // Somebody who was left out for a while may be tried again.
+  // An executor that was excluded for a while may be tried again.
   if (stage_ == Stage::kRunning && rebalance_at_us_ == kNever && MembershipWantsNewEpoch()) {
     rebalance_at_us_ = now_.mono_us + options_.join_delay_us;
   }
-  // A batch boundary that a joining executor waits for, and a snapshot, so that nothing need be run
-  // again.
+  // The epoch has reached the batch boundary that a joining executor waits for. A snapshot comes
+  // first, so that no batch need be run again.
   if (stage_ == Stage::kRunning && RebalanceDue() && in_flight_.empty() && journaling_.empty() &&
       SecureState()) {
     rebalance_at_us_ = kNever;
@@ -340,8 +341,8 @@ void JobState::OnEpochStopped(size_t member) {
   }
 }
 
-// Everything in flight is void. What was planned is in the journal, or will be before the next
-// epoch is.
+// Everything in flight is void. The plans are in the journal, or will be before the next epoch's
+// record is.
 void JobState::AbandonEpoch() {
   progress_leads_.clear();
   StopEpochOnMembers();
@@ -350,7 +351,7 @@ void JobState::AbandonEpoch() {
   members_.clear();
   claimed_.clear();
   wave_.reset();
-  taking_.reset();
+  pending_snapshot_.reset();
   retired_untold_.clear();
   finish_batch_ = BatchId(0);
   finish_committed_ = false;
@@ -367,13 +368,13 @@ void JobState::CheckStop() {
     return;
   }
   if (stage_ == Stage::kFinishing) {
-    return;  // it is about to end as what it is
+    return;  // it is about to end as FINISHED
   }
   if (Settling()) {
-    return;  // ends by itself
+    return;  // a settling job ends by itself
   }
-  // Replays that only rebuild state need not be finished, nor anything that no executor works on;
-  // and what was being settled will be settled again.
+  // A stop need not wait for replays that only rebuild state, for a stage in which no executor
+  // works, nor for settling: the next start does all of that again.
   const bool working =
       stage_ == Stage::kRunning && std::any_of(in_flight_.begin(), in_flight_.end(),
                                                [](const InFlight& b) { return !b.suppressed; });
@@ -404,8 +405,8 @@ void JobState::End(proto::JobEnded::How how, const std::string& message) {
   ended_record_ = Append(std::move(record));
 }
 
-// An epoch that is not durable yet has no members at work, and its number may be used again: nobody
-// hears of it.
+// Members do not hear of an epoch that is not durable yet: none of them works for it, and another
+// epoch may get its number.
 void JobState::StopEpochOnMembers() {
   if (!InEpoch() || stage_ == Stage::kJournalingEpoch) {
     return;

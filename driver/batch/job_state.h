@@ -2,46 +2,50 @@
 // that a test can put any history through it and the same events always give the same actions.
 // Thread-compatible.
 //
-// Epochs. Every start of work is an epoch: journaled first, then StartEpoch to all live executors
-// with a fixed assignment, then EpochReady from all. Losing a member ends the epoch at once, a new
-// one ends it at the next batch boundary.
+// Epochs. Every start of work is an epoch: it is journaled, then StartEpoch goes to all live
+// executors with a fixed assignment, and work begins when all of them have answered EpochReady. The
+// loss of a member ends the epoch at once; an executor that joins ends it at the next batch
+// boundary.
 //
-// Batches. At most one batch runs; those before it may still wait for their commit, or be on their
-// way to the journal:
-//   RunBatch(n+1)    after BatchPrepared(n) from every member
-//   CommitBatch(n)   takes all batches up to n that are prepared everywhere, once their plans are
-//                    durable, and that the shards were claimed, and the wave before is committed
+// Batches. At most one batch runs. Batches before it may be waiting for their commit, or their
+// commit may be on its way to the journal:
+//   RunBatch(n+1)    is sent after BatchPrepared(n) from every member
+//   CommitBatch(n)   commits all batches up to n that are prepared everywhere, as one wave: once
+//                    their plans and the claims of their shards are durable, and the wave before
+//                    is committed
 //   Committed(k)     is journaled for each batch k of a wave that is committed everywhere;
 //                    BatchDone(k) follows once that is durable
 // A batch is planned when its tick (a multiple of batch_duration since the epoch's first) has come
-// and there is input, or, while a backlog exceeds what one batch may have, as soon as there is
-// room.
+// and there is input. While a backlog exceeds what one batch may have, the next one is planned as
+// soon as there is room.
 //
-// Recovery. A new epoch restores the newest snapshot and first runs again what was planned behind
-// it, as it was planned. Batches up to the last committed only rebuild state (suppressed); their
-// reports must equal the committed ones. Then follow batches that were planned and never committed,
-// then new ones.
+// Recovery. A new epoch restores the newest snapshot and first runs again the batches planned
+// behind it, exactly as they were planned. Batches up to the last committed one only rebuild state
+// (they are suppressed), and their reports must equal the committed ones. Batches that were planned
+// and never committed follow, then new ones.
 //
 // Snapshots. Every checkpoint_interval, and before work ends or moves, TakeSnapshot is sent between
 // two batches; SnapshotCompleted is journaled when all members have written their part and the
 // batch is durably committed.
 //
-// Partitions. One that the source says is whole or gone is retired, in the journal, when all of it
-// that can be read is committed: it is not read, asked about or placed any more. What was there of
-// a gone one and was not read ends the job, or is noted as lost (on_data_loss = 'skip'). A retired
-// partition that has something to read again enters like a new one, where it was left.
+// Partitions. When the source says that a partition is closed (nothing more will come) or gone, the
+// journal records it as retired once everything that can be read of it is committed. A retired
+// partition is no longer read, asked about or assigned. If a gone partition had records that were
+// not read, the job ends, or notes them as lost (on_data_loss = 'skip'). A retired partition that
+// has something to read again enters like a new one, at the offset where it was left.
 //
-// Failures (common/base/failure_kind.h). What the environment causes is tried again for as long as
-// it takes, with pauses; what may come back each time, until the same has happened to the same
-// batch some times in a row; what is certain ends the job.
+// Failures (common/base/failure_kind.h). A failure caused by the environment is retried for as long
+// as it takes, with pauses. A failure that may be deterministic is retried until the same one has
+// hit the same batch several times in a row. A failure that is certain to come back ends the job.
 //
-// Size. A plan is cut by time (RateController) and by bytes (BatchSizer). A batch that nevertheless
-// needs more memory than an executor has is withdrawn in the next epoch, if nobody has committed
-// it, and planned anew with half the offsets, and so on down to one; alone, since what waits for
-// its commit takes memory too.
+// Size. A plan is cut by time (RateController) and by bytes (BatchSizer). A batch that still needs
+// more memory than an executor has, and that nobody has committed, is withdrawn in the next epoch
+// and planned anew with half its offsets; again and again, down to one offset. Meanwhile no other
+// batch waits for its commit beside it, since a waiting batch takes memory too.
 //
-// Settling brings a job, under its old plan, to a point where plan and parallelism may change: what
-// nobody has committed is withdrawn, what somebody has is finished, the state is in a snapshot.
+// Settling brings a job, under its old plan, to a point where plan and parallelism may change:
+// batches that no shard has committed are withdrawn, batches that some shard has committed are
+// finished, and the state is in a snapshot.
 #ifndef MILLRACE_DRIVER_BATCH_JOB_STATE_H_
 #define MILLRACE_DRIVER_BATCH_JOB_STATE_H_
 
@@ -77,16 +81,16 @@ struct JobStateOptions {
   int64_t ready_timeout_us = 60'000'000;  // StartEpoch to EpochReady: readers and writers connect
   int64_t prepare_timeout_us = 600'000'000;   // RunBatch to BatchPrepared
   int64_t commit_timeout_us = 120'000'000;    // CommitBatch to BatchCommitted
-  int64_t snapshot_timeout_us = 600'000'000;  // TakeSnapshot to SnapshotWritten; then without it.
-                                              // And the driver's own look at snapshots' files
-  int64_t first_shun_us = 30'000'000;      // without an executor that does not see the snapshots;
-  int64_t max_shun_us = 3'600'000'000;     // doubled each time
-  int64_t finish_timeout_us = 60'000'000;  // StopEpoch of a finished job to EpochStopped
-  int64_t join_delay_us = 300'000;         // lets executors that start together join together
-  int64_t first_backoff_us = 100'000;      // doubled by every failure in a row
+  int64_t snapshot_timeout_us = 600'000'000;  // TakeSnapshot to SnapshotWritten, and the driver's
+                                              // check of the snapshot's files; then the snapshot is
+                                              // given up
+  int64_t first_exclusion_us = 30'000'000;    // for an executor that does not see the snapshots;
+  int64_t max_exclusion_us = 3'600'000'000;   // doubled each time, up to this
+  int64_t finish_timeout_us = 60'000'000;     // StopEpoch of a finished job to EpochStopped
+  int64_t join_delay_us = 300'000;            // lets executors that start together join together
+  int64_t first_backoff_us = 100'000;         // doubled by every failure in a row
   int64_t max_backoff_us = 10'000'000;
-  int max_same_failures =
-      5;  // undecided ones in a row, of one batch, without a commit; then FAILED
+  int max_same_failures = 5;  // of one batch in a row, each of kind kUndecided; then FAILED
 
   bool settle = false;  // see above; ends with STOPPED, or FAILED
 };
@@ -116,12 +120,12 @@ class JobState {
   };
 
   const JobHistory& history() const { return history_; }
-  // REQUIRES: over(), and nothing is asked any more.
+  // REQUIRES: over(), and no other member is called any more.
   JobHistory TakeHistory() { return std::move(history_); }
   proto::JobPhase phase() const;
   const std::string& message() const { return message_; }
-  // Why the newest state is in no snapshot, or who is left out because he does not see them; empty
-  // while all is well.
+  // Why the newest state is in no snapshot, or which executor is excluded because it does not see
+  // the snapshots; empty while all is well.
   std::string snapshot_trouble() const;
   // What keeps batch times from following the wall clock; empty while they do.
   std::string clock_trouble() const { return clock_.Trouble(now_); }
@@ -131,12 +135,12 @@ class JobState {
   // (stable end, high watermark) by ordinal.
   std::vector<std::pair<int64_t, int64_t>> Ends() const;
   int64_t LagRecords() const;
-  // Planned, and neither committed nor given up.
+  // Whether a batch is planned that is neither committed nor given up.
   bool HasBatchesUnderWay() const { return !in_flight_.empty(); }
-  // Whether executors' reports were the last to move an end of this source: asking the source
+  // Whether the last news of this source's ends came in executors' reports: then asking the source
   // itself can wait.
   bool ProgressLeads(uint32_t source) const;
-  // An executor that did not see the snapshots, and gets no part in epochs for a while.
+  // An executor that did not see the snapshots, and so is excluded from epochs for a while.
   struct LeftOut {
     ExecutorId executor;
     int64_t until_us = 0;
@@ -153,16 +157,16 @@ class JobState {
   enum class Stage {
     kWaitingForMembers,
     kWaitingToRetry,
-    kCheckingSnapshot,  // a member could not restore it: the driver looks at it itself
+    kCheckingSnapshot,  // a member could not restore it; the driver checks its files
     kJournalingEpoch,
     kStartingEpoch,
     kRunning,
-    kFinishing,  // a bounded job is committed; members settle their sinks
+    kFinishing,  // a bounded job is all committed; members settle their sinks
     kEnding,     // JobEnded is on its way to the journal
     kOver,
   };
 
-  static constexpr uint32_t kNobody = UINT32_MAX;
+  static constexpr uint32_t kNoOwner = UINT32_MAX;
 
   // A partition as planning sees it, by ordinal. It is open, then closed (nothing more will come),
   // and retired once all of it that can be read is committed.
@@ -172,15 +176,15 @@ class JobState {
     std::string identity;
     std::string journaled_identity;
     bool closed = false;
-    bool gone = false;     // closed, and what is not planned yet cannot be read
-    std::string why;       // it is closed
-    bool retired = false;  // as far as is journaled, durably or not
+    bool gone = false;     // closed, and the rest of it cannot be read any more
+    std::string why;       // why it is closed
+    bool retired = false;  // its retirement is journaled, durably or not
     int64_t planned_to = 0;
-    int64_t stable_end = 0;  // LSO or fetched_to, whichever is further
+    int64_t stable_end = 0;  // the source's stable end or fetched_to, whichever is further
     int64_t high_watermark = 0;
     int64_t stop_at = kNever;
     RecordPace pace = {};
-    uint32_t owner = kNobody;  // member index in this epoch
+    uint32_t owner = kNoOwner;  // member index in this epoch
     RecordSize size = {};
   };
   struct UnplannedPartition {
@@ -190,7 +194,7 @@ class JobState {
     int64_t stable_end = 0;
     int64_t high_watermark = 0;
     std::string topic_id;
-    std::optional<uint32_t> ordinal = {};  // of one that was retired
+    std::optional<uint32_t> ordinal = {};  // of a retired partition that is read again
     bool gone = false;
     std::string why = {};
     double bytes_per_offset = 0;
@@ -203,9 +207,9 @@ class JobState {
     uint32_t slots = 1;
     int64_t memory_bytes = 0;
     bool answered = false;  // it has said EpochReady
-    bool ready = false;     // and sees the same store as the driver
+    bool ready = false;     // and it sees the same snapshot directory as the driver
     bool stopped = false;
-    int64_t held_bytes = 0;  // rows its sinks hold until commit
+    int64_t held_bytes = 0;  // rows that its sinks hold until their commit
     int64_t wake_at_us = 0;  // batch time at which it wants a batch without input; 0 = never
   };
 
@@ -221,13 +225,14 @@ class JobState {
     size_t answers = 0;
     std::map<uint32_t, proto::SplitReport> reports;  // by ordinal
     std::vector<proto::SinkMarker> claimed;          // for partitions that came with this batch
-    int64_t claims_record = 0;  // says so in the journal, before the commit; 0 = nothing to say
+    int64_t claims_record =
+        0;  // the record that journals `claimed`, durable before the commit; 0 = none
     int64_t budget = 0;
     int64_t step_since_us = 0;
     BatchDone done;
   };
 
-  // Batches that commit together.
+  // The batches that commit together.
   struct Wave {
     BatchId through;
     std::vector<bool> answered;  // by member
@@ -236,44 +241,45 @@ class JobState {
     std::vector<proto::SinkMarker> markers;
   };
 
-  // What has gone wrong since the last batch was committed.
+  // The failures since the last batch was committed.
   struct Failures {
     int in_a_row = 0;
-    // Of the last one, if it was undecided, and how often it has been the same.
+    // The last failure, if it was kUndecided, and how often in a row it has been the same.
     absl::StatusCode code = absl::StatusCode::kOk;
     BatchId batch;
     int the_same = 0;
   };
 
-  // A batch that needs more memory than there is.
+  // The batch that needs more memory than an executor has.
   struct TooLarge {
     BatchId batch;
     std::string why;
   };
 
   // A snapshot that is being written.
-  struct Taking {
+  struct PendingSnapshot {
     proto::SnapshotLayer layer;
     std::vector<bool> answered;  // by member
     size_t answers = 0;
     std::vector<std::string> writers;  // names of the members that wrote layer.files
     std::string trouble;               // of the first member that could not write its part
     int64_t since_us = 0;
-    int64_t deadline_us = 0;  // of what is awaited: all parts, then the driver's look at them
-    bool checked = false;     // the driver has found all files as they were written
+    int64_t deadline_us =
+        0;  // of the present step: members write their parts, then the driver checks them
+    bool checked = false;  // the driver has found all files as they were written
     bool journaled = false;
   };
 
-  // A member that could not restore the snapshot.
-  struct Doubt {
+  // The member that could not restore the snapshot, and what it said.
+  struct RestoreFailure {
     ExecutorId by;
     std::string name;
     std::string words;
   };
 
-  // An executor that did not see the snapshots: it gets no part in epochs for a while, as long as
-  // there are others.
-  struct Shunned {
+  // An executor that did not see the snapshots. Epochs do without it for a while, as long as there
+  // are other executors.
+  struct ExcludedExecutor {
     int times = 0;
     int64_t until_us = 0;
     std::string words;
@@ -305,11 +311,11 @@ class JobState {
   // job_partitions.cc: what becomes of partitions
   void AdmitNewPartitions(InFlight* batch);
   void ChangePartitions();
-  // Whether nothing of it is on its way to a commit.
+  // Whether no batch that reads the partition is still to be committed.
   bool IsAtRest(uint32_t ordinal) const;
-  // What is there of it and not planned: [planned_to, this).
+  // The end of what the partition has and no batch has planned: [planned_to, this).
   static int64_t ReadableEnd(const Partition& partition);
-  // The same, as far as it can be read.
+  // The same, but only what can still be read.
   static int64_t PlannableEnd(const Partition& partition) {
     return partition.retired || partition.gone ? partition.planned_to : ReadableEnd(partition);
   }
@@ -318,9 +324,9 @@ class JobState {
   void DropGoneUnplanned();
   void EndForLostData(uint32_t source, const std::string& name, const std::string& why,
                       int64_t begin, int64_t end);
-  void TellRetired(const proto::PartitionsChanged& changed);
-  // Shards (a shard behind no exchange has its partition's ordinal) that have rows yet to be shown.
-  std::set<uint32_t> HidingShards() const;
+  void ReportRetired(const proto::PartitionsChanged& changed);
+  // Shards that have rows yet to be shown. A shard behind no exchange has its partition's ordinal.
+  std::set<uint32_t> ShardsWithHiddenRows() const;
   size_t ReadPartitions() const;
 
   // job_epochs.cc: from the decision to begin an epoch to its first batch
@@ -333,11 +339,11 @@ class JobState {
   void OnEpochReady(size_t member, const proto::EpochReady& ready);
   void TakeForReady(size_t member);
   void OpenEpoch();
-  // Journals that shards were claimed: whoever finds one without a marker later knows that there
-  // was one. Returns the record's id.
+  // Journals that these shards were claimed, and returns the record's id. Whoever later finds a
+  // shard without a marker knows from the record that the marker was lost.
   int64_t JournalClaims(const std::vector<proto::SinkMarker>& claimed);
-  // The first of the planned batches that are to be withdrawn, where `furthest` is the last that a
-  // claimed shard has out; 0 = none are.
+  // The first planned batch to withdraw; 0 = none. `furthest`: the last batch that a claimed shard
+  // has committed.
   BatchId FirstToWithdraw(BatchId furthest);
   void AbandonBatches(BatchId first);
   void TakeBackPlans();
@@ -347,14 +353,16 @@ class JobState {
   void OnEpochFailed(size_t member, const proto::EpochFailed& failed);
   void Fail(const absl::Status& cause, FailureKind kind, const std::string& who,
             BatchId batch = BatchId(0));
-  // Begins an epoch anew after the pause; `times` in a row by now, as the job's message says.
+  // Begins a new epoch after the pause. `times`: the failures in a row so far, for the job's
+  // message.
   void Retry(const std::string& words, int times, int64_t backoff_us);
-  // Whether a smaller batch, or the same one alone, may do where `batch` needs too much memory;
-  // arranges for that. `words` become those of the record if it has no more than one.
+  // Called when `batch` needs too much memory. Arranges for a smaller batch, or for the same one to
+  // run alone, and returns true if that may help. `words` becomes a message about the record if the
+  // batch has no more than one.
   bool PlanSmaller(BatchId batch, std::string* words);
-  // Whether the undecided failure has come back too often.
-  bool CountsOut(absl::StatusCode code, BatchId batch);
-  // After so many failures in a row.
+  // Whether the same kUndecided failure has now hit the batch too often.
+  bool HasRepeatedTooOften(absl::StatusCode code, BatchId batch);
+  // The pause after so many failures in a row.
   int64_t BackoffUs(int failures) const;
 
   void AbandonEpoch();
@@ -386,7 +394,7 @@ class JobState {
   void PlanBatch(int64_t due_us);
   bool HasRoom() const;
   bool Quiescing() const;
-  // Whether executors that have come or want to go wait for a new epoch, and it is time for one.
+  // Whether an executor waits to join or to leave, and the time for a new epoch has come.
   bool RebalanceDue() const;
   int64_t NextLaunchUs() const;
   int64_t WakeDueUs() const;
@@ -408,7 +416,7 @@ class JobState {
   absl::Status CompareWithCommitted(const InFlight& batch) const;
   InFlight* FindBatch(BatchId batch);
   bool ReachedStop() const;
-  // A bounded job, every step from its last commit to FINISHED.
+  // Takes a bounded job from its last commit to FINISHED, step by step.
   void FinishIfDone();
   bool PlannedToStop() const;
   bool HasOutput() const;
@@ -418,19 +426,19 @@ class JobState {
   // job_snapshots.cc
   bool KeepsSnapshots() const;
   void StartChain(const proto::Snapshot* restored);
-  // Whether there is something to cut, and it can be cut now.
+  // Whether there is state that no snapshot has, and one can be cut now.
   bool CanCut() const;
   void SnapshotIfDue();
   int64_t SnapshotDueUs() const;
   // Whether the state after the last batch is in a snapshot, or cannot be brought into one. Begins
-  // one if that is what is missing.
+  // a snapshot if only that is missing.
   bool SecureState();
   void TakeSnapshot();
   bool WantsFullSnapshot() const;
   void SendTakeSnapshot(size_t member);
   void OnSnapshotWritten(size_t member, const proto::SnapshotWritten& written);
-  // Journals the snapshot that is written once its batch is committed, and forgets it once it is
-  // journaled.
+  // Journals a snapshot that is written, once its batch is committed; forgets it once that record
+  // is durable.
   void FinishSnapshot();
   void GiveSnapshotUp(const std::string& why);
   void CheckTaken();
@@ -441,21 +449,23 @@ class JobState {
   std::string StoreName() const;
   void StartEpochIfProven();
   void CheckStoreOf(size_t member, const proto::EpochReady& ready);
-  void DoubtSnapshot(size_t member, const proto::EpochFailed& failed);
+  void SuspectSnapshot(size_t member, const proto::EpochFailed& failed);
   void JudgeSnapshot(const SnapshotFilesChecked& checked);
-  // The epoch cannot be because of this executor: the next one is without it.
-  void Blame(const ExecutorId& id, const std::string& name, const std::string& words);
-  // Another epoch later, however often: what is missing is outside, and comes back.
+  // Ends the epoch and excludes this executor, which made it impossible, from the next ones for a
+  // while.
+  void ExcludeExecutor(const ExecutorId& id, const std::string& name, const std::string& words);
+  // Begins another epoch later, without limit: a directory that is missing now may be mounted
+  // again.
   void RetryForStore(const std::string& words);
-  bool IsShunned(const ExecutorId& id) const;
-  void ForgetShunned();
+  bool IsExcluded(const ExecutorId& id) const;
+  void ForgetGoneExclusions();
   int64_t ReadmissionUs() const;
 
   JobHistory history_;
   const JobSettings settings_;
   const JobStateOptions options_;
   const int64_t batch_duration_us_;
-  const bool bounded_;           // ends when every partition has reached its stop_at
+  const bool bounded_;           // the job ends when every partition has reached its stop_at
   const bool runs_empty_first_;  // a global aggregate has a row even over no input
 
   Moment now_;
@@ -467,7 +477,7 @@ class JobState {
   std::vector<MembersChanged::Member> live_;
   std::vector<Member> members_;  // of the current epoch
   std::vector<uint32_t> shard_owners_;
-  // Where things were in the epoch before, for a sticky assignment.
+  // The owners in the epoch before, for a sticky assignment.
   std::vector<ExecutorId> previous_shard_owners_;
   std::vector<ExecutorId> previous_partition_owners_;
 
@@ -480,9 +490,10 @@ class JobState {
   int64_t retry_at_us_ = kNever;
   int64_t rebalance_at_us_ = kNever;
   Failures failures_;
-  std::optional<TooLarge> too_large_;  // until the next epoch has withdrawn it, or cannot
-  BatchId partly_out_;                 // could not be withdrawn
-  bool alone_ = false;                 // no batch runs while another waits for its commit
+  std::optional<TooLarge>
+      too_large_;             // until the next epoch has withdrawn it, or found that it cannot
+  BatchId partly_committed_;  // too large, but some shard has committed it
+  bool one_batch_at_a_time_ = false;  // no batch runs while another waits for its commit
   int64_t restarts_ = 0;
   std::string epoch_reason_ = "submitted";
   bool epoch_is_restart_ = false;
@@ -494,44 +505,45 @@ class JobState {
 
   std::vector<Partition> partitions_;
   std::vector<UnplannedPartition> unplanned_;
-  bool partitions_change_ = true;         // what ChangePartitions looks at
+  bool partitions_change_ = true;         // whether ChangePartitions has something to look at
   std::vector<uint32_t> retired_untold_;  // ordinals that this epoch's executors may still read
   std::map<std::pair<uint32_t, std::string>, uint32_t> ordinals_;
   RateController controller_;
   BatchSizer sizer_;
-  bool held_ = false;
+  bool results_held_ = false;
   std::map<uint32_t, bool> progress_leads_;  // by source
 
   std::vector<int64_t> read_from_;          // by ordinal, where this epoch begins to read
-  std::vector<proto::SinkMarker> claimed_;  // of the members that are ready
+  std::vector<proto::SinkMarker> claimed_;  // claimed by the members that are ready
   std::deque<PlannedBatch> replays_;
   std::deque<InFlight> in_flight_;  // ascending
-  std::optional<Wave> wave_;        // of the first in flight
+  std::optional<Wave> wave_;        // of the first batch in flight
   std::deque<BatchDone>
       journaling_;  // committed everywhere, not yet durably so; outlive their epoch
   BatchId last_planned_;
   BatchClock clock_;
   bool clock_trouble_told_ = false;
   int64_t grid_us_ = 0;              // origin of the ticks
-  int64_t next_tick_us_ = 0;         // a multiple of batch_duration after it
+  int64_t next_tick_us_ = 0;         // grid_us_ plus a multiple of batch_duration
   int64_t input_since_us_ = kNever;  // since when there has been something to plan
-  BatchId finish_batch_;             // of nothing, planned only to tell the sinks; 0 = none
-  bool finish_committed_ = false;    // in this epoch: the sinks know that nothing comes any more
+  BatchId
+      finish_batch_;  // empty batch, planned only to tell the sinks that no rows follow; 0 = none
+  bool finish_committed_ = false;  // in this epoch: the sinks know that no rows follow
 
-  // What executors hold changes against: the layers of the last snapshot they were restored from or
-  // have written. Without layers the next one is full.
+  // The snapshot whose layers the next increment adds to: the last one that executors have restored
+  // or written. Without layers, the next snapshot is full.
   proto::Snapshot chain_;
   bool chain_of_other_plan_ = false;
-  std::optional<Taking> taking_;
+  std::optional<PendingSnapshot> pending_snapshot_;
   BatchId last_cut_;              // of this epoch
-  std::string snapshot_trouble_;  // why the last one failed; empty when it did not
+  std::string snapshot_trouble_;  // why the last snapshot failed; empty if it did not
   int64_t last_snapshot_us_ = 0;
   bool snapshot_requested_ = false;
 
   std::optional<proto::StoreMark> store_mark_;  // of this epoch, once it is written
-  Doubt doubt_;                                 // while a snapshot is being checked
-  std::map<ExecutorId, Shunned> shunned_;
-  int store_failures_ = 0;  // in a row without an epoch that opened
+  RestoreFailure restore_failure_;              // while a snapshot is being checked
+  std::map<ExecutorId, ExcludedExecutor> excluded_;
+  int store_failures_ = 0;  // since an epoch last opened
   std::string store_trouble_;
 };
 

@@ -1,4 +1,4 @@
-// The state machine step by step: each test plays one situation and looks at what is asked for.
+// The state machine step by step: each test plays one situation and checks what the job asks for.
 #include "driver/batch/job_state.h"
 
 #include <gmock/gmock.h>
@@ -307,7 +307,7 @@ TEST(JobStateTest, BatchInDoubtIsRunAgainAsPlanned) {
   play.Ends(120);
   play.Prepared("e", 2);
   EXPECT_THAT(play.commits, ElementsAre(1, 2));
-  play.Members({});  // lost before it said that 2 is committed
+  play.Members({});  // the executor is lost before it reports that batch 2 is committed
   EXPECT_EQ(play.state().phase(), proto::PHASE_WAITING);
   play.Ends(500);
   play.Members({"f"});
@@ -464,9 +464,8 @@ TEST(JobStateTest, NewPartitionEntersWithItsFirstRecords) {
   EXPECT_EQ(play.state().history().partitions().size(), 2u);
 }
 
-// A shard that has committed and of which no durable record says that it was claimed would look,
-// once the broker has expired its marker, like one that has never written: its batch would come
-// twice.
+// Suppose a shard commits, and no durable record says that it was claimed. Once the broker has
+// expired its marker, it looks like a shard that has never written, and its batch is written twice.
 TEST(JobStateTest, ClaimsForNewPartitionsAreDurableBeforeTheirFirstCommit) {
   Play play(Submitted(1), Play::Settings(0));
   play.Start();

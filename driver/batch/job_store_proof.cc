@@ -32,7 +32,8 @@ void JobState::On(const StoreMarked& event) {
   StartEpochIfProven();
 }
 
-// Executors hear of an epoch when the journal has it and there is a mark for them to find.
+// Executors hear of an epoch once it is durable in the journal and the driver's mark is written,
+// for them to find.
 void JobState::StartEpochIfProven() {
   if (stage_ == Stage::kJournalingEpoch && epoch_durable_ &&
       (store_mark_.has_value() || !KeepsSnapshots())) {
@@ -45,8 +46,9 @@ void JobState::CheckStoreOf(size_t member, const proto::EpochReady& ready) {
   if (!store_mark_.has_value()) {
     TakeForReady(member);
   } else if (ready.store_mark_nonce() != store_mark_->nonce() || !ready.has_store_answer()) {
-    Blame(members_[member].id, members_[member].name,
-          absl::StrCat("it has not read in ", StoreName(), " what the driver has written there"));
+    ExcludeExecutor(
+        members_[member].id, members_[member].name,
+        absl::StrCat("it has not read in ", StoreName(), " what the driver has written there"));
   } else {
     actions_.push_back(CheckStoreAnswer{epoch_, members_[member].id, ready.store_answer()});
   }
@@ -60,15 +62,17 @@ void JobState::On(const StoreAnswerChecked& event) {
   if (event.status.ok()) {
     TakeForReady(*member);
   } else {
-    Blame(event.from, members_[*member].name,
-          absl::StrCat("the driver does not find in ", StoreName(),
-                       " what it has written there: ", CauseOf(event.status)));
+    ExcludeExecutor(event.from, members_[*member].name,
+                    absl::StrCat("the driver does not find in ", StoreName(),
+                                 " what it has written there: ", CauseOf(event.status)));
   }
 }
 
-// An executor says that it cannot read the snapshot. That is its word only: the driver looks.
-void JobState::DoubtSnapshot(size_t member, const proto::EpochFailed& failed) {
-  doubt_ = {.by = members_[member].id, .name = members_[member].name, .words = failed.message()};
+// An executor says that it cannot read the snapshot. The driver does not believe that before it has
+// checked the files itself.
+void JobState::SuspectSnapshot(size_t member, const proto::EpochFailed& failed) {
+  restore_failure_ = {
+      .by = members_[member].id, .name = members_[member].name, .words = failed.message()};
   CheckSnapshotFiles check{.epoch = epoch_, .batch = BatchId(chain_.batch()), .files = {}};
   for (const proto::SnapshotLayer& layer : chain_.layers()) {
     check.files.insert(check.files.end(), layer.files().begin(), layer.files().end());
@@ -77,7 +81,8 @@ void JobState::DoubtSnapshot(size_t member, const proto::EpochFailed& failed) {
   actions_.push_back(std::move(check));
   stage_ = Stage::kCheckingSnapshot;
   stage_since_us_ = now_.mono_us;
-  message_ = absl::StrCat("looks at its snapshot: executor ", doubt_.name, ": ", doubt_.words);
+  message_ = absl::StrCat("looks at its snapshot: executor ", restore_failure_.name, ": ",
+                          restore_failure_.words);
 }
 
 void JobState::On(const SnapshotFilesChecked& event) {
@@ -86,20 +91,23 @@ void JobState::On(const SnapshotFilesChecked& event) {
   }
   if (stage_ == Stage::kCheckingSnapshot && event.batch == BatchId(chain_.batch())) {
     JudgeSnapshot(event);
-  } else if (taking_.has_value() && event.batch == BatchId(taking_->layer.batch())) {
+  } else if (pending_snapshot_.has_value() &&
+             event.batch == BatchId(pending_snapshot_->layer.batch())) {
     NoteSnapshotChecked(event);
   }
 }
 
 void JobState::JudgeSnapshot(const SnapshotFilesChecked& checked) {
   if (checked.status.ok()) {
-    Blame(doubt_.by, doubt_.name, absl::StrCat(doubt_.words, "; the driver finds it whole"));
+    ExcludeExecutor(restore_failure_.by, restore_failure_.name,
+                    absl::StrCat(restore_failure_.words, "; the driver finds it whole"));
     return;
   }
   const std::string words = absl::StrCat("the snapshot of batch ", checked.batch.value(),
                                          " cannot be read: ", CauseOf(checked.status));
   if (absl::IsDataLoss(checked.status)) {
-    // The older one is next, or all from the beginning, or the refusal that PlanRecovery words.
+    // The next epoch restores the older snapshot, or runs everything again from the beginning, or
+    // the job ends with the reason that PlanRecovery gives.
     proto::JournalRecord record;
     record.mutable_snapshot_dropped()->set_job_id(history_.job_id());
     record.mutable_snapshot_dropped()->set_batch(checked.batch.value());
@@ -109,13 +117,14 @@ void JobState::JudgeSnapshot(const SnapshotFilesChecked& checked) {
   RetryForStore(words);
 }
 
-// The others go on without the executor; if there are none, it is tried again soon.
-void JobState::Blame(const ExecutorId& id, const std::string& name, const std::string& words) {
-  Shunned& shunned = shunned_[id];
-  shunned.until_us =
-      now_.mono_us + DoublingPauseUs(options_.first_shun_us, shunned.times++, options_.max_shun_us);
-  shunned.words = absl::StrCat("executor ", name, ": ", words);
-  RetryForStore(shunned.words);
+// The other executors go on without this one. If there is no other, it is tried again soon.
+void JobState::ExcludeExecutor(const ExecutorId& id, const std::string& name,
+                               const std::string& words) {
+  ExcludedExecutor& excluded = excluded_[id];
+  excluded.until_us = now_.mono_us + DoublingPauseUs(options_.first_exclusion_us, excluded.times++,
+                                                     options_.max_exclusion_us);
+  excluded.words = absl::StrCat("executor ", name, ": ", words);
+  RetryForStore(excluded.words);
 }
 
 void JobState::RetryForStore(const std::string& words) {
@@ -128,24 +137,24 @@ void JobState::RetryForStore(const std::string& words) {
   Retry(words, 1, BackoffUs(store_failures_));
 }
 
-bool JobState::IsShunned(const ExecutorId& id) const {
-  const auto found = shunned_.find(id);
-  return found != shunned_.end() && found->second.until_us > now_.mono_us;
+bool JobState::IsExcluded(const ExecutorId& id) const {
+  const auto found = excluded_.find(id);
+  return found != excluded_.end() && found->second.until_us > now_.mono_us;
 }
 
-void JobState::ForgetShunned() {
-  std::erase_if(shunned_, [this](const auto& entry) {
+void JobState::ForgetGoneExclusions() {
+  std::erase_if(excluded_, [this](const auto& entry) {
     return std::none_of(live_.begin(), live_.end(),
                         [&](const auto& live) { return live.id == entry.first; });
   });
 }
 
-// When somebody who was left out may be tried again; kNever = nobody is.
+// When an excluded executor may be tried again; kNever = none is excluded.
 int64_t JobState::ReadmissionUs() const {
   int64_t earliest_us = kNever;
-  for (const auto& [id, shunned] : shunned_) {
-    if (shunned.until_us > now_.mono_us && !MemberIndex(id).has_value()) {
-      earliest_us = std::min(earliest_us, shunned.until_us);
+  for (const auto& [id, excluded] : excluded_) {
+    if (excluded.until_us > now_.mono_us && !MemberIndex(id).has_value()) {
+      earliest_us = std::min(earliest_us, excluded.until_us);
     }
   }
   return earliest_us;
@@ -155,9 +164,9 @@ std::string JobState::snapshot_trouble() const {
   if (stage_ != Stage::kRunning && !store_trouble_.empty()) {
     return store_trouble_;
   }
-  for (const auto& [id, shunned] : shunned_) {
+  for (const auto& [id, excluded] : excluded_) {
     if (!MemberIndex(id).has_value()) {
-      return absl::StrCat("goes on without ", shunned.words);
+      return absl::StrCat("goes on without ", excluded.words);
     }
   }
   if (history_.submitted().snapshot_location().empty() && !history_.is_rebuildable()) {

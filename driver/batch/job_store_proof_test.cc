@@ -1,5 +1,6 @@
-// Snapshots that only one side sees: nothing is journaled unseen, nothing is given up on an
-// executor's word, and whoever does not see the directory is named and left out.
+// Snapshots that only one side sees: the driver journals nothing that it has not seen, gives
+// nothing up on an executor's word, and names and excludes an executor that does not see the
+// directory.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -31,7 +32,7 @@ JobSettings EverySecond() {
   return settings;
 }
 
-// Plans, runs and commits it on executor e.
+// Plans, runs and commits `batch` on executor e.
 void CommitOne(Play* play, int64_t batch) {
   play->Ends(100 + batch * 10);
   if (play->runs.empty() || play->runs.back().batch() != batch) {
@@ -48,7 +49,7 @@ std::vector<std::string> MembersOf(const proto::StartEpoch& start) {
   return members;
 }
 
-// The next epoch, which may have begun at once.
+// Waits for the next epoch, which may have begun at once.
 void NextEpoch(Play* play) {
   constexpr int64_t kLongestPauseUs = 10 * kSecondUs;
   if (play->state().next_wakeup_us() <= play->now_us + kLongestPauseUs) {

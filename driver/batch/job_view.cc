@@ -21,7 +21,8 @@ int64_t JobState::next_wakeup_us() const {
       int64_t wakeup = rebalance_at_us_ > now_.mono_us ? rebalance_at_us_ : kNever;
       wakeup = std::min(wakeup, ReadmissionUs());
       if (!in_flight_.empty()) {
-        // Step deadlines; what is on its way to the journal is answered in any case.
+        // The deadlines of batches' steps. Records on their way to the journal need none: the
+        // journal always answers.
         const InFlight& batch = in_flight_.front();
         if (batch.step == InFlight::Step::kRunning) {
           wakeup = std::min(wakeup, batch.step_since_us + options_.prepare_timeout_us);
@@ -116,9 +117,9 @@ int64_t JobState::LagRecords() const {
 
 std::vector<JobState::LeftOut> JobState::LeftOutUntil(int64_t now_us) const {
   std::vector<LeftOut> left_out;
-  for (const auto& [id, shunned] : shunned_) {
-    if (shunned.until_us > now_us) {
-      left_out.push_back({.executor = id, .until_us = shunned.until_us, .why = shunned.words});
+  for (const auto& [id, excluded] : excluded_) {
+    if (excluded.until_us > now_us) {
+      left_out.push_back({.executor = id, .until_us = excluded.until_us, .why = excluded.words});
     }
   }
   return left_out;
@@ -135,7 +136,7 @@ std::map<ExecutorId, std::pair<uint32_t, uint32_t>> JobState::Load() const {
     return load;
   }
   for (const Partition& partition : partitions_) {
-    if (partition.owner != kNobody && !partition.retired) {
+    if (partition.owner != kNoOwner && !partition.retired) {
       ++load[members_[partition.owner].id].first;
     }
   }

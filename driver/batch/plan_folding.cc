@@ -89,7 +89,8 @@ PlannedBatch Fold(PlannedBatch first, const PlannedBatch& second) {
       const auto [found, is_new] = digests.try_emplace(digest.ordinal, digest);
       if (!is_new) {
         found->second.records += digest.records;
-        found->second.input_hash.reset();  // hashes of parts say nothing about the whole
+        found->second.input_hash
+            .reset();  // the hash of the whole does not follow from those of its parts
       }
     }
   }
@@ -126,7 +127,8 @@ void FoldPlans(std::deque<PlannedBatch>* plans, size_t committed, size_t most) {
   for (size_t i = 0; i < committed; ++i) {
     batches += (*plans)[i].stands_for;
   }
-  // Two neighbours that are left stand for more than this, so less than half of `most` are.
+  // Any two neighbours that are left then stand for more batches than this, so at most about half
+  // of `most` are left.
   const int64_t least = 4 * batches / static_cast<int64_t>(most) + 1;
   std::deque<PlannedBatch> folded;
   for (size_t i = 0; i < plans->size(); ++i) {

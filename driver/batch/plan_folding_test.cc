@@ -1,4 +1,4 @@
-// Jobs whose state is in no snapshot, for so long that their batches are many.
+// Tests jobs without snapshots that run for so long that their batches are many.
 #include "driver/batch/plan_folding.h"
 
 #include <gmock/gmock.h>

@@ -5,7 +5,7 @@
 namespace millrace {
 namespace {
 
-// A ceiling so high bounds nothing.
+// A ceiling above this is forgotten: it limits nothing.
 constexpr int64_t kForgottenCeiling = int64_t{1} << 40;
 
 }  // namespace
@@ -38,7 +38,7 @@ void RateController::OnBatch(int64_t budget, int64_t offsets, int64_t elapsed_us
   } else if (offsets >= budget / 2) {
     next = std::clamp(on_target, current, current * 4);
   }
-  // Far beyond any machine, but clear of overflow.
+  // The upper limit is far beyond any machine, and still far from an overflow.
   budget_ = static_cast<int64_t>(std::clamp(next, 1.0, 1e12));
 }
 

@@ -6,8 +6,8 @@
 namespace millrace {
 namespace {
 
-// In a hole the next plan looks twice as far, but not much further than records were apart: behind
-// the hole they may be dense.
+// In a hole, each plan looks twice as far ahead as the one before, up to this factor over the
+// distance that records had: behind the hole they may be dense.
 constexpr double kWidest = 16;
 constexpr double kWeightOfLast = 0.5;
 constexpr double kMostPositions = 1e15;
@@ -21,7 +21,7 @@ int64_t RecordPace::Allowed(int64_t records_per_second, int64_t first_us, int64_
   const int64_t since_us = granted_us_ < 0 ? now_us - first_us : granted_us_;
   records_left_ = std::min(records_left_ + rate * static_cast<double>(now_us - since_us), most);
   granted_us_ = now_us;
-  // Rounding in binary must not cost a record.
+  // A rounding error of binary fractions must not cost a record.
   const double records = std::floor(records_left_ + 1e-6);
   if (records < 1) {
     return 0;

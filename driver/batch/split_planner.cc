@@ -13,7 +13,7 @@ int64_t ScaleDown(int64_t value, int64_t numerator, int64_t denominator) {
 }
 
 int64_t BytesOf(int64_t offsets, double bytes_per_offset) {
-  constexpr double kMost = 1e15;  // sums of many stay clear of overflow
+  constexpr double kMost = 1e15;  // a sum of many such values does not overflow
   return static_cast<int64_t>(
       std::min(std::ceil(static_cast<double>(offsets) * bytes_per_offset), kMost));
 }
@@ -91,7 +91,7 @@ SplitShares ShareBudget(const std::vector<SplitDemand>& demands, int64_t budget)
     offsets[i] += share;
     left -= share;
   }
-  // What rounding left over.
+  // Hands out what rounding left over.
   for (size_t i = 0; i < demands.size() && left > 0; ++i) {
     const int64_t more = std::min(left, wanted[i] - offsets[i]);
     offsets[i] += more;

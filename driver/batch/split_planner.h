@@ -1,5 +1,4 @@
-// Draws the line through the input: which offsets of which partitions are the next batch. Pure
-// functions.
+// Decides which offsets of which partitions the next batch reads. Pure functions.
 #ifndef MILLRACE_DRIVER_BATCH_SPLIT_PLANNER_H_
 #define MILLRACE_DRIVER_BATCH_SPLIT_PLANNER_H_
 
@@ -19,15 +18,14 @@ struct SplitDemand {
 
 struct SplitShares {
   std::vector<int64_t> offsets;  // per partition: how many to read now
-  bool cut_by_budget =
-      false;  // the budget left offsets behind that the limits would have let through
+  bool cut_by_budget = false;    // the budget, not a rate limit, left offsets behind
 };
 
-// Shares `budget` offsets out: half of it evenly, so that a partition with little is read to its
-// end whatever the others hold, the rest by what each still has, so that partitions with a long
-// backlog end together. Offsets stand for records; where they have gaps a batch is smaller than
-// planned. Never gives more than demanded or than `budget` in total, and uses the budget up if
-// there is demand for it.
+// Shares `budget` offsets among the partitions. Half is shared evenly, so that a partition with a
+// short backlog is read to its end whatever the others hold; the rest goes by what each still has,
+// so that partitions with a long backlog end together. Offsets stand for records: where they have
+// gaps, a batch is smaller than planned. No partition gets more than it demands, all together get
+// no more than `budget`, and the budget is used up if there is demand for it.
 SplitShares ShareBudget(const std::vector<SplitDemand>& demands, int64_t budget);
 
 // `shares` of the same demands, made smaller until no owner reads more bytes than it may (an owner

@@ -1,5 +1,5 @@
-// The results of jobs that have ended, for those who ask later: of the newest jobs, all of them
-// together in as much memory as one that runs may have for its own. Thread-safe.
+// Keeps the results of the newest jobs that have ended, for those who ask later. All of them
+// together may take as much memory as one running job may for its own. Thread-safe.
 #ifndef MILLRACE_DRIVER_JOBS_ENDED_RESULTS_H_
 #define MILLRACE_DRIVER_JOBS_ENDED_RESULTS_H_
 
@@ -17,8 +17,8 @@ class EndedResults {
  public:
   static constexpr size_t kMaxJobs = 20;
 
-  // A job has ended, and these are its results. The oldest ones that are too much are let go of;
-  // these are kept.
+  // Adds the results of a job that has ended. Drops the oldest results that are then too much, but
+  // never these.
   void Add(std::shared_ptr<ResultBuffer> results, int64_t max_bytes);
 
  private:

@@ -40,7 +40,7 @@ EventLoop::TimerId EventLoop::PostAt(int64_t mono_us, std::function<void()> work
 }
 
 void EventLoop::Cancel(const TimerId& timer) {
-  std::function<void()> work;  // what it holds goes after the lock
+  std::function<void()> work;  // destroyed after the lock is released, with all that it holds
   std::lock_guard<std::mutex> lock(mutex_);
   if (const auto found = timers_.find(timer); found != timers_.end()) {
     work = std::move(found->second);
@@ -69,7 +69,7 @@ void EventLoop::Run() {
   std::unique_lock<std::mutex> lock(mutex_);
   while (true) {
     const int64_t now_us = NowUs();
-    // Timers that are due go behind what is queued, so that neither starves the other.
+    // Timers that are due go behind the queued work, so that neither starves the other.
     while (!timers_.empty() && timers_.begin()->first.first <= now_us) {
       queue_.push_back(std::move(timers_.begin()->second));
       timers_.erase(timers_.begin());
@@ -82,7 +82,7 @@ void EventLoop::Run() {
       }
       lock.unlock();
       work();
-      work = nullptr;  // what it held may want to post
+      work = nullptr;  // without the lock: destructors of what it captured may call Post
       lock.lock();
     } else if (stopping_) {
       timers_.clear();

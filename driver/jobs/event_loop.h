@@ -1,6 +1,6 @@
 // A thread that runs closures one after another: what runs on it needs no locks among itself. The
-// driver has one for all its jobs and executors, where every decision is made, and more for slow
-// work that must stay in order.
+// driver has one loop for all its jobs and executors, where every decision is made, and more loops
+// for slow work that must stay in order.
 #ifndef MILLRACE_DRIVER_JOBS_EVENT_LOOP_H_
 #define MILLRACE_DRIVER_JOBS_EVENT_LOOP_H_
 
@@ -23,7 +23,7 @@ class EventLoop {
  public:
   // `clock` outlives the loop. Timers wait in real time by its MonotonicNs.
   explicit EventLoop(Clock* clock);
-  // As Stop.
+  // Does what Stop does.
   ~EventLoop();
 
   EventLoop(const EventLoop&) = delete;
@@ -33,16 +33,17 @@ class EventLoop {
   // after Stop.
   bool Post(std::function<void()> work);
 
-  // When it is due, and which of those that are due then.
+  // The time at which a timer is due, and its number, which tells apart those due at the same time.
   using TimerId = std::pair<int64_t, uint64_t>;
 
-  // The same once Clock::MonotonicNs() / 1000 has reached `mono_us`. What is not due by Stop never
-  // runs.
+  // Runs `work` once Clock::MonotonicNs() / 1000 has reached `mono_us`. Timers that are not due
+  // when Stop is called never run.
   TimerId PostAt(int64_t mono_us, std::function<void()> work);
-  // Takes back what is not due yet.
+  // Cancels a timer; does nothing if it was due already.
   void Cancel(const TimerId& timer);
 
-  // Blocks a thread that posts much while the loop is far behind. Not for the loop's own thread.
+  // Blocks the calling thread while the loop is far behind: for threads that post much. Not for the
+  // loop's own thread.
   void WaitForRoom();
 
   // Runs `work` on the loop and returns what it returns; nothing after Stop. Not for the loop's own
@@ -65,8 +66,8 @@ class EventLoop {
     return result;
   }
 
-  // Runs what was posted (not timers that are not due), then ends the thread. Idempotent; not for
-  // the loop's own thread.
+  // Runs the work that was posted, but no timers that are not due yet, then ends the thread.
+  // Idempotent; not for the loop's own thread.
   void Stop();
 
   int64_t NowUs() const { return clock_->MonotonicNs() / 1000; }

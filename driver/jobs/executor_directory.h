@@ -1,8 +1,8 @@
 // The executors that are registered with this driver: who they are, whether they live, and how to
-// reach them. A stream that breaks leaves its executor a quarter of the heartbeat timeout to come
-// back: one that lives tries within a tenth of a second, and most of those that break are of a
-// process that has ended. One that comes and goes all the time is kept from work for a while. Lives
-// on the event loop: no locks.
+// reach them. An executor whose stream breaks has a quarter of the heartbeat timeout to come back:
+// a live executor tries within a tenth of a second, and most broken streams are of a process that
+// has ended. An executor that comes and goes all the time gets no work for a while. Lives on the
+// event loop: no locks.
 #ifndef MILLRACE_DRIVER_JOBS_EXECUTOR_DIRECTORY_H_
 #define MILLRACE_DRIVER_JOBS_EXECUTOR_DIRECTORY_H_
 
@@ -42,8 +42,8 @@ class ExecutorDirectory {
     std::shared_ptr<ExecutorLink> link;  // null while the stream is broken
     int64_t broken_since_us = 0;
     int64_t joined_us = 0;
-    int64_t quarantined_until_us = 0;  // 0 = it is not
-    int losses = 0;                    // soon after it had joined
+    int64_t quarantined_until_us = 0;  // 0 = it is not in quarantine
+    int losses = 0;                    // how often it was lost soon after it had joined
     bool leaving = false;
     proto::Heartbeat heartbeat;  // the last one
   };
@@ -55,35 +55,37 @@ class ExecutorDirectory {
   ExecutorDirectory(std::string driver_id, absl::Duration heartbeat_interval,
                     absl::Duration heartbeat_timeout, Listener listener);
 
-  // What executors tell this driver from earlier ones of its directory by.
+  // The number by which executors tell this driver from earlier drivers of its directory.
   void SetTerm(int64_t term) { term_ = term; }
 
-  // A stream has begun with this registration: a new executor, or one that is back. Answers with
-  // Registered or, for an executor that cannot take part, Rejected.
+  // A stream has begun with this registration, of a new executor or of one that has come back.
+  // Answers with Registered, or with Rejected if the executor cannot take part.
   void Connected(const proto::Register& registration, std::shared_ptr<ExecutorLink> link);
 
-  // A stream has ended; does nothing if another has taken its place.
+  // A stream has ended. Does nothing if the executor has another stream by now.
   void Disconnected(const ExecutorId& id, const ExecutorLink* link, int64_t now_us);
 
   void OnHeartbeat(const ExecutorId& id, const proto::Heartbeat& heartbeat);
   void OnLeaving(const ExecutorId& id);
 
-  // Gives up those that have been silent for the timeout, or away for their grace, and gives those
-  // work again that have been in quarantine long enough. Called every heartbeat interval or so.
+  // Gives up executors that have been silent for the timeout, or away for longer than their grace,
+  // and gives work again to those whose quarantine is over. Called about every heartbeat interval.
   void CheckTimeouts(int64_t now_us);
 
   // Tells all executors that the driver lives.
   void SayAlive();
 
-  // Dropped if the executor is away: it is told again when it is back.
+  // Drops the message if the executor is away: when it comes back, MemberReconnected makes the jobs
+  // send again.
   void Send(const ExecutorId& id, proto::DriverMessage message);
 
   // Ends all streams.
   void CloseAll();
-  // The same, and turns away who comes from now on: they should look for another driver.
+  // Ends all streams, and rejects executors that register from now on: they should look for another
+  // driver.
   void Retire();
 
-  // Those in quarantine (FlapRecord) count as away, unless there is nobody else.
+  // The live executors. Those in quarantine (FlapRecord) count as away, unless there are no others.
   MembersChanged Members() const;
   const std::map<ExecutorId, Member>& all() const { return members_; }
   uint32_t TotalSlots() const;
@@ -95,13 +97,13 @@ class ExecutorDirectory {
   const std::string driver_id_;
   const absl::Duration heartbeat_interval_;
   const absl::Duration heartbeat_timeout_;
-  const absl::Duration broken_grace_;  // of one whose stream broke
+  const absl::Duration broken_grace_;  // how long an executor whose stream broke may be away
   const Listener listener_;
   int64_t term_ = 0;
   bool retired_ = false;
   std::map<ExecutorId, Member> members_;
   FlapRecord flaps_;
-  int64_t now_us_ = 0;  // as last told
+  int64_t now_us_ = 0;  // as of the last call that told the time
 };
 
 }  // namespace millrace

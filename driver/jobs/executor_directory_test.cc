@@ -132,7 +132,7 @@ TEST_F(ExecutorDirectoryTest, RejectsWhoHasNoIdentity) {
   EXPECT_TRUE(directory_.all().empty());
 }
 
-// Joins under a name as made up for a process, and is lost at once.
+// Joins under a name that was generated for a process, and is lost at once.
 TEST_F(ExecutorDirectoryTest, AFlappingExecutorIsKeptFromWorkForAWhile) {
   const auto connect = [this](const std::string& id, const std::string& name) {
     proto::Register registration;

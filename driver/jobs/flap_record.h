@@ -1,7 +1,8 @@
-// Which executors come and go: each time one is lost, all jobs it works for begin anew. One that
-// was lost soon after it had joined, three times within some minutes, gets no work for a while;
-// longer each further time. Executors are told apart by name, without the process id that a made-up
-// name ends in, since a process that is started again has another. Pure; thread-compatible.
+// Finds executors that come and go: each time one is lost, all jobs that it works for begin anew.
+// An executor that is lost soon after it joined, three times within some minutes, gets no work for
+// a while, and longer each further time. Executors are told apart by name, without the process id
+// at the end of a generated name, since a process that is started again has another id. Pure;
+// thread-compatible.
 #ifndef MILLRACE_DRIVER_JOBS_FLAP_RECORD_H_
 #define MILLRACE_DRIVER_JOBS_FLAP_RECORD_H_
 
@@ -13,19 +14,19 @@ namespace millrace {
 
 class FlapRecord {
  public:
-  static constexpr int64_t kSoonUs = 60'000'000;  // lost so soon after it joined
+  static constexpr int64_t kSoonUs = 60'000'000;  // a loss within this time after joining counts
   static constexpr int kTimes = 3;
   static constexpr int64_t kFirstQuarantineUs = 15'000'000;
   static constexpr int64_t kLongestQuarantineUs = 300'000'000;
-  // Without a loss for so long, those before are forgotten.
+  // After this long without a loss, earlier losses are forgotten.
   static constexpr int64_t kForgottenUs = 600'000'000;
 
   // An executor that joined at `joined_us` was lost.
   void Lost(const std::string& name, int64_t joined_us, int64_t now_us);
 
-  // Until when one that joins now gets no work; 0 = it may have some at once.
+  // Until when an executor that joins now gets no work; 0 = it may have some at once.
   int64_t QuarantinedUntil(const std::string& name, int64_t now_us) const;
-  // How often it was lost so soon.
+  // How often the executor was lost soon after it had joined.
   int LossesOf(const std::string& name) const;
 
  private:

@@ -117,8 +117,8 @@ void Job::Handle(const JobEvent& event) {
   ChooseEndsIntervals();
 }
 
-// At most one timer at a time: those that are taken back would wait for minutes each. One that
-// comes early finds nothing to do.
+// Keeps at most one timer: many that were due later would wait for minutes each, for nothing. One
+// that comes too early finds nothing to do.
 void Job::ScheduleWakeup() {
   const int64_t wanted_us = state_->next_wakeup_us();
   if (wanted_us >= wakeup_us_) {
@@ -157,7 +157,7 @@ void Job::Do(AppendRecord& action) {
   });
 }
 
-// Derived, not kept: a member that reconnects is told the same ones again.
+// Keys are derived, not stored: a member that reconnects is sent the same ones again.
 void Job::AddStreamKeys(const ExecutorId& to, proto::StartEpoch* start) const {
   const JobId job(start->job_id());
   const Epoch epoch(start->epoch());
@@ -194,7 +194,7 @@ void Job::Do(BatchDone& action) {
   ShowResults(action);
 }
 
-// What the snapshots that are kept do not need may go.
+// Removes the files that the remaining snapshots do not need.
 void Job::Do(SnapshotDone& action) {
   metrics_->OnSnapshot(action);
   TellSecured(absl::OkStatus());
@@ -273,8 +273,8 @@ void Job::Do(JobOver& action) {
   }
 }
 
-// The followers' streams end after the offsets have been published, so that whoever waited for the
-// job finds its consumer group where it should be.
+// Ends the followers' streams after the offsets have been published: whoever waited for the job
+// finds its consumer group where it should be.
 void Job::Close() {
   proto::BatchResults last;
   last.set_phase(state_->phase());
@@ -284,7 +284,7 @@ void Job::Close() {
   StopWatching();
   auto watchers =
       std::make_shared<std::vector<std::unique_ptr<SourceWatcher>>>(std::exchange(watchers_, {}));
-  // May wait for a directory that does not answer.
+  // The destructor may wait for a directory that does not answer, so it runs on a loop of its own.
   context_->releasing->Post(
       [store = std::shared_ptr<JobStore>(std::move(store_))]() mutable { store.reset(); });
   EventLoop* const merging = context_->merging;
@@ -304,7 +304,8 @@ void Job::Close() {
   }
 }
 
-// Of a job that is over stays what people ask about and what it can go on from.
+// Drops what a job that is over no longer needs: all but what people ask about and what it can go
+// on from.
 void Job::LetGo() {
   Outcome outcome{.phase = state_->phase(),
                   .message = state_->message(),
@@ -364,7 +365,7 @@ void Job::OnExecutorMessage(const ExecutorId& from, proto::ExecutorMessage messa
   Handle(ExecutorReported{from, std::move(message)});
 }
 
-// Whatever it had not finished sending, it sends again from the start.
+// An executor that reconnects sends its unfinished rows again from the start.
 void Job::OnMemberReconnected(const ExecutorId& id) {
   for (auto& [batch, by_executor] : pending_rows_) {
     const auto found = by_executor.find(id);
@@ -558,7 +559,8 @@ proto::LagResponse Job::Lag() const {
   if (state_ != nullptr) {
     views = state_->Partitions();
   } else if (quarantine_.ok()) {
-    // Nobody asks for the ends of a job that is not running: what it knew last, if it ran here.
+    // A job that is not running has no watcher that knows the ends: shows those that were known
+    // last, if it ran in this driver.
     for (size_t i = 0; i < history().partitions().size(); ++i) {
       if (history().partitions()[i].retired) {
         continue;

@@ -39,7 +39,7 @@
 
 namespace millrace {
 
-// What the jobs of a driver share. Outlives them.
+// What all jobs of a driver share. Outlives them.
 struct JobContext {
   EventLoop* loop = nullptr;       // every Job lives here
   EventLoop* merging = nullptr;    // puts result rows in order
@@ -51,7 +51,7 @@ struct JobContext {
   const FunctionRegistry* functions = nullptr;
   MetricsRegistry* metrics = nullptr;
   Clock* clock = nullptr;
-  FileSystem* files = FileSystem::Real();  // for snapshots
+  FileSystem* files = FileSystem::Real();  // where snapshots are
   std::shared_ptr<PinnedFiles> pinned = std::make_shared<PinnedFiles>();
   std::string driver_address;
   std::string stream_secret = NewStreamSecret();  // what keys of streams of rows are derived from
@@ -62,13 +62,13 @@ struct JobContext {
 
 class Job : public std::enable_shared_from_this<Job> {
  public:
-  // Not running yet. `settings`: of the history's plan.
+  // A job that does not run yet. `settings`: those of the history's plan.
   static std::shared_ptr<Job> Create(const JobContext* context, JobHistory history,
                                      const JobSettings& settings);
 
-  // Begins to work. `enumerators`, one per source of the plan, may be those that resolved the start
-  // offsets; empty: made here. A source that cannot be opened fails the job.
-  // `settle`: only up to where the plan may change (JobState).
+  // Begins to work. `enumerators`: one per source of the plan, such as those that resolved the
+  // start offsets; empty: they are made here. A source that cannot be opened fails the job.
+  // `settle`: only work up to where the plan may change (JobState).
   void Start(std::vector<std::unique_ptr<SourceEnumerator>> enumerators, bool settle = false);
 
   // An event from outside; ignored unless running.
@@ -76,19 +76,19 @@ class Job : public std::enable_shared_from_this<Job> {
   void OnExecutorMessage(const ExecutorId& from, proto::ExecutorMessage message);
   void OnMemberReconnected(const ExecutorId& id);
 
-  // Whether batches are under way of which nothing has been heard for longer than such a batch
-  // takes, since `asked_us` at least: whoever waits for them may wait for ever.
+  // Whether the job may never reach a batch boundary: batches are under way, and nothing has been
+  // heard of them for longer than such a batch takes, since `asked_us` at the earliest.
   bool Stuck(int64_t asked_us) const;
-  // Its sources' threads begin to end; the job hears no more of its sources.
+  // Asks the sources' threads to end, without waiting; the job hears no more of its sources.
   void StopWatching();
 
   // Whether it has been started and is not over.
   bool running() const { return state_ != nullptr && !state_->over(); }
-  // Calls back when it is over, at once if it is not running.
+  // Calls back when the job is over; at once if it is not running.
   void WhenOver(std::function<void()> callback);
 
-  // Calls back when the state is in a snapshot of the batch that is the last one planned now, or a
-  // later one; with an error when that cannot be.
+  // Calls back when a snapshot has the state after the batch that is now the last one planned, or
+  // after a later one; calls back with an error when that becomes impossible.
   void WhenSecured(std::function<void(absl::Status)> callback);
 
   const JobHistory& history() const;
@@ -106,18 +106,20 @@ class Job : public std::enable_shared_from_this<Job> {
   proto::LagResponse Lag() const;
   // Adds this job's partitions and keyed shards to each executor's.
   void AddLoad(std::map<ExecutorId, std::pair<uint32_t, uint32_t>>* load) const;
-  // Executors that it leaves out for a while.
+  // The executors that this job excludes for a while.
   std::vector<JobState::LeftOut> LeftOut() const;
 
-  // Whether executors that work for this epoch still do so for somebody.
+  // Whether this job still needs executors that work for this epoch.
   bool Follows(Epoch epoch) const { return running() && epoch >= state_->epoch(); }
 
-  // Leaves it alone: its journal does not add up. REQUIRES: never started.
+  // Marks the job as quarantined: its journal records do not add up, and `why` says how. REQUIRES:
+  // never started.
   void Quarantine(absl::Status why);
 
-  // What is journaled of a job that is not running and will not be resumed.
+  // The record that cancels a job that is not running: it will not be resumed.
   proto::JobEnded Cancellation() const;
-  // Once that is durable. False: of this job there is nothing but its name. REQUIRES: not running.
+  // To be called once the cancellation is durable. False: nothing but the job's name is known, so
+  // the registry forgets it. REQUIRES: not running.
   bool MarkCancelled();
 
  private:
@@ -142,7 +144,8 @@ class Job : public std::enable_shared_from_this<Job> {
   void Do(CheckSnapshotFiles& action);
   void Do(PartitionsRetired& action);
   void Do(JobOver& action);
-  // For other threads: handles the event on the loop, if the job is still there.
+  // Returns a function for other threads, which handles an event on the loop if the job still
+  // exists.
   std::function<void(JobEvent)> HandleLater();
   void KeepRows(const ExecutorId& from, proto::ResultRows rows);
   void PublishOffsets(const BatchDone& done);
@@ -154,13 +157,13 @@ class Job : public std::enable_shared_from_this<Job> {
   double RecordsPerSecond() const;
   Moment Now() const;
 
-  // Rows of one executor for one batch that is not committed yet.
+  // The rows that one executor has sent of one batch that is not committed yet.
   struct PendingRows {
-    bool complete = false;  // it has said BatchPrepared
+    bool complete = false;  // the executor has sent BatchPrepared
     std::vector<std::pair<uint32_t, std::string>> pieces;
   };
 
-  // What people ask about once it is over.
+  // What people ask about a job that is over.
   struct Outcome {
     proto::JobPhase phase = proto::PHASE_STOPPED;
     std::string message;
@@ -170,7 +173,7 @@ class Job : public std::enable_shared_from_this<Job> {
     std::vector<std::pair<int64_t, int64_t>> ends;  // (stable, high watermark) by ordinal
   };
 
-  // What is the same in every batch's results of one sink.
+  // The part of one sink's results that is the same in every batch.
   struct ResultTable {
     proto::BatchResults::Table header;
     std::vector<uint32_t> keys;
@@ -181,7 +184,7 @@ class Job : public std::enable_shared_from_this<Job> {
   const JobSettings settings_;
   std::optional<JobHistory> idle_history_;  // until started, and once over
   std::optional<Outcome> outcome_;          // of its run in this driver, once over
-  absl::Status quarantine_;                 // why it is left alone; OK of a job that adds up
+  absl::Status quarantine_;                 // why it is in quarantine; OK if it is not
   std::unique_ptr<JobState> state_;         // null unless running
   std::shared_ptr<const std::vector<ResultTable>> result_tables_;  // by sink
   std::shared_ptr<ResultBuffer> results_;
@@ -191,7 +194,7 @@ class Job : public std::enable_shared_from_this<Job> {
   std::unique_ptr<JobStore> store_;  // null when the job has no snapshots
   std::vector<std::function<void()>> when_over_;
   std::vector<std::function<void(absl::Status)>> when_secured_;
-  int64_t wakeup_us_ = JobState::kNever;  // of the timer that is set
+  int64_t wakeup_us_ = JobState::kNever;  // when the timer that is set is due
   EventLoop::TimerId timer_;
 
   std::map<BatchId, std::map<ExecutorId, PendingRows>> pending_rows_;
@@ -206,7 +209,7 @@ class Job : public std::enable_shared_from_this<Job> {
   int64_t last_tick_us_ = 0;
   std::string first_skipped_;
   std::deque<proto::BatchSummary> recent_;  // newest first
-  int64_t last_report_us_ = 0;  // when an executor last said that a batch had got further
+  int64_t last_report_us_ = 0;              // when an executor last reported progress of a batch
   std::deque<std::pair<int64_t, int64_t>> done_records_;  // (when, records) of the last seconds
 };
 

@@ -53,7 +53,7 @@ JobMetrics::JobMetrics(MetricsRegistry* registry, std::string job)
                                             "From the cut to the journal's record.",
                                             {{"job", job_}})) {}
 
-// How far behind a job is that does not run, nobody knows.
+// Removes the lag: nobody knows how far behind a job is that does not run.
 JobMetrics::~JobMetrics() {
   for (const auto& [place, gauge] : lag_) {
     registry_->RemoveLabelled({{"job", job_}, {"table", place.first}, {"partition", place.second}});

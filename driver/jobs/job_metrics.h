@@ -1,4 +1,4 @@
-// What Prometheus sees of one job while it runs: the lag goes away with the object, the rest some
+// The metrics of one job while it runs. The lag goes away with the object, the other metrics some
 // time later (MetricsLease). Thread-compatible.
 #ifndef MILLRACE_DRIVER_JOBS_JOB_METRICS_H_
 #define MILLRACE_DRIVER_JOBS_JOB_METRICS_H_
@@ -22,7 +22,8 @@ class JobMetrics {
   JobMetrics& operator=(const JobMetrics&) = delete;
 
   void OnBatch(const BatchDone& done);
-  // Its lag is not shown any more.
+  // The partition is retired: its lag is no longer shown. `lost`: its offsets that will not be
+  // read.
   void OnRetired(const std::string& table, const std::string& partition, int64_t lost);
   void OnSnapshot(const SnapshotDone& done);
   void OnRestart() { restarts_.Increment(); }

@@ -10,21 +10,22 @@
 #include "common/base/check.h"
 #include "common/base/excerpt.h"
 #include "common/base/status.h"
+#include "driver/jobs/completion.h"
 #include "driver/jobs/journal_failpoints.h"
-#include "driver/jobs/occasion.h"
 #include "driver/jobs/savepoint.h"
 #include "driver/sql/planner.h"
 
 namespace millrace {
 namespace {
 
-// Jobs that ended and will not be resumed are listed up to this many.
+// At most this many jobs that ended and will not be resumed stay in the list.
 constexpr size_t kMaxEndedJobs = 200;
 
-// How often a drain looks whether it still gets anywhere.
+// How often a drain checks whether any job still makes progress.
 constexpr absl::Duration kDrainLook = absl::Milliseconds(200);
 
-// Executors cut their messages; this driver journals and shows them, so it makes sure.
+// Executors shorten their messages themselves. The driver journals and shows the messages, so it
+// does not rely on that.
 void CutMessages(proto::ExecutorMessage* message) {
   const auto cut = [](std::string* text) { *text = Excerpt(*text); };
   if (message->has_epoch_failed()) {
@@ -43,7 +44,7 @@ void CutMessages(proto::ExecutorMessage* message) {
 struct Origin {
   std::string job_id;  // empty: none
   Epoch epoch;
-  bool over = false;  // and it says that it has ended
+  bool over = false;  // the message says that the epoch has ended
 };
 
 Origin OriginOf(const proto::ExecutorMessage& message) {
@@ -126,8 +127,8 @@ void JobRegistry::TakeUp(const JournaledJob& journaled) {
   }
 }
 
-// Of several jobs of one name that have not ended only the last one submitted can have been
-// acknowledged.
+// Several jobs of one name may not have ended, if the journal was damaged. Only the last one
+// submitted can have been acknowledged; the others are put into quarantine.
 void JobRegistry::QuarantineNamesakes() {
   std::map<std::string, JobPtr> last;
   for (const auto& [id, job] : jobs_) {
@@ -216,12 +217,12 @@ absl::StatusOr<std::shared_ptr<ResultBuffer>> JobRegistry::Results(const std::st
 }
 
 absl::StatusOr<proto::StopResponse> JobRegistry::Stop(const proto::StopRequest& request) {
-  auto over = std::make_shared<Occasion>();
+  auto over = std::make_shared<Completion>();
   bool idle = false;
   ASSIGN_OR_RETURN(const JobPtr job, OnLoop<JobPtr>([&]() -> absl::StatusOr<JobPtr> {
                      ASSIGN_OR_RETURN(JobPtr found, FindOrExplain(request.name()));
                      idle = !found->running();
-                     found->WhenOver([over] { over->Happen(absl::OkStatus()); });
+                     found->WhenOver([over] { over->Complete(absl::OkStatus()); });
                      found->Handle(StopRequested{request.cancel() ? StopRequested::How::kCancel
                                                                   : StopRequested::How::kDrain});
                      return found;
@@ -244,17 +245,18 @@ absl::StatusOr<proto::StopResponse> JobRegistry::Stop(const proto::StopRequest& 
   });
 }
 
-// A copy of the state behind a batch boundary from now on; the job does not wait for it.
+// Copies the state after a batch boundary that lies behind this call; the job does not wait for the
+// copy.
 absl::StatusOr<proto::SavepointResponse> JobRegistry::Savepoint(
     const proto::SavepointRequest& request) {
   RETURN_IF_ERROR(request.location().empty()
                       ? CheckJobName(request.name())
                       : context_->connectors->access().CheckPath(request.location()));
-  auto secured = std::make_shared<Occasion>();
+  auto secured = std::make_shared<Completion>();
   ASSIGN_OR_RETURN(
       const JobPtr job, OnLoop<JobPtr>([&]() -> absl::StatusOr<JobPtr> {
         ASSIGN_OR_RETURN(JobPtr found, FindOrExplain(request.name()));
-        found->WhenSecured([secured](absl::Status s) { secured->Happen(std::move(s)); });
+        found->WhenSecured([secured](absl::Status s) { secured->Complete(std::move(s)); });
         return found;
       }));
   const std::optional<absl::Status> status = Await(secured, kStopTimeout);
@@ -264,7 +266,8 @@ absl::StatusOr<proto::SavepointResponse> JobRegistry::Savepoint(
                      absl::FormatDuration(kStopTimeout), "; look at millrace jobs show"));
   }
   RETURN_IF_ERROR(*status);
-  // The job goes on, and would remove the files once it has newer ones.
+  // Keeps the files while they are copied: the job goes on, and would remove them once it has newer
+  // ones.
   std::shared_ptr<void> pin;
   ASSIGN_OR_RETURN(const JobHistory history, OnLoop<JobHistory>([&] {
                      pin = context_->pinned->Pin(job->history().SnapshotFiles());
@@ -283,10 +286,10 @@ absl::StatusOr<proto::SavepointResponse> JobRegistry::Savepoint(
   return response;
 }
 
-// A job that is over can still be taken the way back.
+// Cancels a job that is not running, so that nobody can resume it.
 absl::Status JobRegistry::CancelIdle(const std::string& name) {
   RETURN_IF_ERROR(context_->journal->Reopen());
-  auto cancelled = std::make_shared<Occasion>();
+  auto cancelled = std::make_shared<Completion>();
   RETURN_IF_ERROR(OnLoop<bool>([&]() -> absl::StatusOr<bool> {
                     ASSIGN_OR_RETURN(const JobPtr job, FindOrExplain(name));
                     RETURN_IF_ERROR(CheckNotHeld(job->name()));
@@ -295,7 +298,7 @@ absl::Status JobRegistry::CancelIdle(const std::string& name) {
                           absl::StrCat("job '", job->name(), "' runs again; cancel it once more"));
                     }
                     if (job->phase() == proto::PHASE_CANCELLED) {
-                      cancelled->Happen(absl::OkStatus());
+                      cancelled->Complete(absl::OkStatus());
                     } else {
                       AppendCancellation(job, cancelled);
                     }
@@ -311,8 +314,9 @@ absl::Status JobRegistry::CancelIdle(const std::string& name) {
   return status->ok() ? *status : Annotate(*status, "the cancellation could not be journaled");
 }
 
-// It is cancelled once that is durable; until then nobody may submit it again.
-void JobRegistry::AppendCancellation(const JobPtr& job, std::shared_ptr<Occasion> cancelled) {
+// Journals the cancellation. The job is cancelled once the record is durable; until then nobody may
+// submit it again.
+void JobRegistry::AppendCancellation(const JobPtr& job, std::shared_ptr<Completion> cancelled) {
   held_names_.insert(job->name());
   proto::JournalRecord record;
   *record.mutable_job_ended() = job->Cancellation();
@@ -323,7 +327,7 @@ void JobRegistry::AppendCancellation(const JobPtr& job, std::shared_ptr<Occasion
     }
     held_names_.erase(job->name());
     ForgetOldJobs();
-    cancelled->Happen(written);
+    cancelled->Complete(written);
   };
   context_->journal->Append({std::move(record)},
                             [loop = context_->loop, end, cancelled](const absl::Status& written) {
@@ -331,34 +335,34 @@ void JobRegistry::AppendCancellation(const JobPtr& job, std::shared_ptr<Occasion
                                 HitDurable(proto::JournalRecord::kJobEnded);
                               }
                               if (!loop->Post([end, written] { end(written); })) {
-                                cancelled->Happen(DriverGoingDown());
+                                cancelled->Complete(DriverGoingDown());
                               }
                             });
 }
 
-std::optional<absl::Status> JobRegistry::Await(const std::shared_ptr<Occasion>& occasion,
+std::optional<absl::Status> JobRegistry::Await(const std::shared_ptr<Completion>& completion,
                                                absl::Duration timeout) {
   {
     const std::lock_guard<std::mutex> lock(waits_mutex_);
     if (going_down_) {
       return DriverGoingDown();
     }
-    std::erase_if(waits_, [](const std::weak_ptr<Occasion>& wait) { return wait.expired(); });
-    waits_.push_back(occasion);
+    std::erase_if(waits_, [](const std::weak_ptr<Completion>& wait) { return wait.expired(); });
+    waits_.push_back(completion);
   }
-  return occasion->WaitUntil(absl::Now() + timeout);
+  return completion->WaitUntil(absl::Now() + timeout);
 }
 
 void JobRegistry::GoDown() {
-  std::vector<std::weak_ptr<Occasion>> waits;
+  std::vector<std::weak_ptr<Completion>> waits;
   {
     const std::lock_guard<std::mutex> lock(waits_mutex_);
     going_down_ = true;
     waits.swap(waits_);
   }
-  for (const std::weak_ptr<Occasion>& wait : waits) {
-    if (const std::shared_ptr<Occasion> occasion = wait.lock()) {
-      occasion->Happen(DriverGoingDown());
+  for (const std::weak_ptr<Completion>& wait : waits) {
+    if (const std::shared_ptr<Completion> completion = wait.lock()) {
+      completion->Complete(DriverGoingDown());
     }
   }
   context_->loop->Call([this] {
@@ -377,7 +381,7 @@ bool JobRegistry::NothingMoves(int64_t asked_us) const {
 
 absl::Status JobRegistry::Drain(absl::Time deadline) {
   struct Waiting {
-    Occasion all;
+    Completion all;
     size_t left = 0;  // on the loop
   };
   auto waiting = std::make_shared<Waiting>();
@@ -386,7 +390,7 @@ absl::Status JobRegistry::Drain(absl::Time deadline) {
     waiting->left = 1;
     const auto one_less = [waiting] {
       if (--waiting->left == 0) {
-        waiting->all.Happen(absl::OkStatus());
+        waiting->all.Complete(absl::OkStatus());
       }
     };
     for (const auto& [id, job] : jobs_) {
@@ -499,7 +503,7 @@ void JobRegistry::OnExecutorMessage(const ExecutorId& from, proto::ExecutorMessa
     return;
   }
   const auto found = jobs_.find(origin.job_id);
-  // It was out of reach when the epoch was stopped.
+  // An orphan: the executor could not be reached when the epoch was stopped.
   const bool orphan = found == jobs_.end() || !found->second->Follows(origin.epoch);
   if (orphan && !origin.over) {
     proto::DriverMessage stop;
@@ -512,7 +516,8 @@ void JobRegistry::OnExecutorMessage(const ExecutorId& from, proto::ExecutorMessa
   }
 }
 
-// By name, a running one before those that ended, the latest before older ones; or by id.
+// Finds a job by name, or by id. Of several jobs of a name, the running one comes first, then the
+// latest.
 JobRegistry::JobPtr JobRegistry::Find(const std::string& name) const {
   if (const auto found = jobs_.find(name); found != jobs_.end()) {
     return found->second;

@@ -17,15 +17,15 @@
 #include "absl/time/time.h"
 #include "common/base/ids.h"
 #include "common/expr/function_registry.h"
+#include "driver/jobs/completion.h"
 #include "driver/jobs/job.h"
 #include "driver/jobs/journaled_jobs.h"
-#include "driver/jobs/occasion.h"
 #include "driver/jobs/submission.h"
 #include "proto/jobs.pb.h"
 
 namespace millrace {
 
-// What callers hear while the driver goes down.
+// The error that callers get while the driver goes down.
 inline absl::Status DriverGoingDown() {
   return absl::UnavailableError("the driver is going down; try again when it is back");
 }
@@ -37,7 +37,7 @@ class JobRegistry {
     const FunctionRegistry* functions = nullptr;
     bool resume_jobs = true;
     std::string directory;  // of the journal; empty = nothing is kept
-    // How long a caller waits for the journal to take what was asked for.
+    // How long a caller waits for the journal to make its request durable.
     absl::Duration journal_timeout = absl::Seconds(30);
   };
 
@@ -59,11 +59,12 @@ class JobRegistry {
   absl::StatusOr<proto::ExecutorsResponse> Executors();
   absl::StatusOr<std::shared_ptr<ResultBuffer>> Results(const std::string& name);
 
-  // Every job at a batch boundary, no new ones; DEADLINE_EXCEEDED names those that did not get
-  // there by `deadline`, or of which nothing has been heard for so long that they may never do.
+  // Brings every job to a batch boundary and accepts no new jobs. DEADLINE_EXCEEDED names the jobs
+  // that did not get there by `deadline`, or of which nothing was heard for so long that they may
+  // never get there.
   absl::Status Drain(absl::Time deadline);
 
-  // Whoever waits in a call is told that the driver goes down, and sources' threads begin to end.
+  // Ends the wait of every caller with DriverGoingDown(), and asks the sources' threads to end.
   // Calls that come later do not wait.
   void GoDown();
 
@@ -75,8 +76,8 @@ class JobRegistry {
  private:
   using JobPtr = std::shared_ptr<Job>;
 
-  // Keeps a name from everybody else for as long as it lives: until what its holder has begun is
-  // decided, whether or not somebody still waits for that.
+  // Reserves a job name as long as it lives: until the journal has decided on what the holder has
+  // begun, whether or not the caller still waits for that.
   class NameHold {
    public:
     NameHold(JobRegistry* registry, std::string name);
@@ -90,7 +91,7 @@ class JobRegistry {
     const std::string name_;
   };
 
-  // What a submission will be, decided before its I/O.
+  // What a submission will do, decided on the loop before its I/O.
   struct Reservation {
     std::string name;
     std::shared_ptr<NameHold> hold;
@@ -121,22 +122,23 @@ class JobRegistry {
   absl::Status CheckNotHeld(const std::string& name) const;
   void TakeUp(const JournaledJob& journaled);
   void QuarantineNamesakes();
-  void AppendCancellation(const JobPtr& job, std::shared_ptr<Occasion> cancelled);
+  void AppendCancellation(const JobPtr& job, std::shared_ptr<Completion> cancelled);
   void ForgetOldJobs();
   proto::ExecutorsResponse ExecutorsOnLoop() const;
 
-  // Whether all that runs is stuck.
+  // Whether all running jobs are stuck.
   bool NothingMoves(int64_t asked_us) const;
 
   // On the caller's thread.
   absl::Status CancelIdle(const std::string& name);
-  // How it went; UNAVAILABLE when the driver goes down first; nothing if it took too long.
-  std::optional<absl::Status> Await(const std::shared_ptr<Occasion>& occasion,
+  // Waits for the result; UNAVAILABLE when the driver goes down first; nothing if it takes longer
+  // than `timeout`.
+  std::optional<absl::Status> Await(const std::shared_ptr<Completion>& completion,
                                     absl::Duration timeout);
   absl::StatusOr<proto::SubmitResponse> SubmitReserved(const proto::SubmitRequest& request,
                                                        PlannedSubmission submission,
                                                        Reservation reservation);
-  // The job's history once its plan may change; see JobState.
+  // Settles the job (see JobState) and returns its history, whose plan may then change.
   absl::StatusOr<JobHistory> Settle(JobHistory history, const proto::JobPlan& next);
   absl::Status TakeOver(const proto::SubmitRequest& request, const PlannedSubmission& submission,
                         const JobHistory& known, PlanChange change,
@@ -158,8 +160,8 @@ class JobRegistry {
   bool draining_ = false;
 
   std::mutex waits_mutex_;
-  bool going_down_ = false;                     // guarded by waits_mutex_
-  std::vector<std::weak_ptr<Occasion>> waits_;  // guarded by waits_mutex_
+  bool going_down_ = false;                       // guarded by waits_mutex_
+  std::vector<std::weak_ptr<Completion>> waits_;  // guarded by waits_mutex_
 };
 
 }  // namespace millrace

@@ -8,19 +8,20 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 #include "common/base/uuid.h"
+#include "driver/jobs/completion.h"
 #include "driver/jobs/job_registry.h"
 #include "driver/jobs/journal_failpoints.h"
-#include "driver/jobs/occasion.h"
 #include "driver/jobs/savepoint.h"
 
 namespace millrace {
 namespace {
 
-// Of one call to a broker or disk at submission; the client hears within ten seconds that nobody
-// answers.
+// Timeout of each call to a broker or disk at submission: a client is told within ten seconds that
+// nothing answers.
 constexpr absl::Duration kResolveTimeout = absl::Seconds(9);
 
-// Another script that happens to write to a table of the same name is another job.
+// Whether the plan goes on with the job of this history. Another script that happens to write to a
+// table of the same name is another job.
 bool GoesOnAsItWas(const JobHistory& history, const proto::JobPlan& plan) {
   const absl::StatusOr<PlanChange> change = ComparePlans(history, plan);
   return change.ok() && *change != PlanChange::kPlan;
@@ -77,8 +78,8 @@ absl::Status JobRegistry::CheckName(const PlannedSubmission& submission,
   return absl::OkStatus();
 }
 
-// The first sink's table, with a number if that is taken. Local mode, where jobs wait to be
-// submitted again, finds the job that the same script left behind.
+// Makes up a job name: the first sink's table, with a number if that name is taken. In local mode,
+// where jobs wait to be submitted again, this finds the job that the same script left behind.
 std::string JobRegistry::MakeUpName(const PlannedSubmission& submission) const {
   std::string name = submission.name_stem;
   for (int number = 2;; ++number) {
@@ -127,7 +128,8 @@ absl::StatusOr<proto::SubmitResponse> JobRegistry::SubmitReserved(
   RETURN_IF_ERROR(ProbeSinks(submission.plan, *context_->connectors, kResolveTimeout));
   std::vector<proto::JournalRecord> records(1);
   if (begins_state) {
-    // After what is committed the state is empty: there is nothing to rebuild from before.
+    // An empty snapshot after the last committed batch: the state begins empty, and no earlier
+    // batch need be run again.
     proto::SnapshotCompleted* empty = records.emplace_back().mutable_snapshot_completed();
     empty->set_job_id(submitted.job_id());
     empty->mutable_snapshot()->set_batch(known->last_committed().value());
@@ -168,7 +170,7 @@ absl::StatusOr<proto::SubmitResponse> JobRegistry::SubmitReserved(
   return response;
 }
 
-// A job that goes on under a new plan keeps what still fits.
+// Resumes a job under a new plan, with the state that fits it.
 absl::Status JobRegistry::TakeOver(const proto::SubmitRequest& request,
                                    const PlannedSubmission& submission, const JobHistory& known,
                                    PlanChange change, proto::JobSubmitted* submitted) const {
@@ -194,7 +196,7 @@ absl::Status JobRegistry::TakeOver(const proto::SubmitRequest& request,
   return absl::OkStatus();
 }
 
-// The savepoint with its files adopted by the new job.
+// Reads the savepoint and copies its files into the new job's directory.
 absl::StatusOr<proto::Savepoint> JobRegistry::BeginFromSavepoint(
     const proto::SubmitRequest& request, const proto::JobPlan& plan,
     proto::JobSubmitted* submitted) const {
@@ -223,16 +225,16 @@ absl::StatusOr<proto::Savepoint> JobRegistry::BeginFromSavepoint(
 }
 
 absl::StatusOr<JobHistory> JobRegistry::Settle(JobHistory history, const proto::JobPlan& next) {
-  history.TakeWayOut(next);
+  history.AdoptLossOptions(next);
   const std::string name = history.name();
   RETURN_IF_ERROR(context_->journal->Reopen());
   ASSIGN_OR_RETURN(
       const JobSettings settings,
       JobSettings::FromMap({history.plan().settings().begin(), history.plan().settings().end()}));
-  auto over = std::make_shared<Occasion>();
+  auto over = std::make_shared<Completion>();
   ASSIGN_OR_RETURN(const JobPtr job, OnLoop<JobPtr>([&] {
                      JobPtr settling = Add(std::move(history), settings, {}, /*settle=*/true);
-                     settling->WhenOver([over] { over->Happen(absl::OkStatus()); });
+                     settling->WhenOver([over] { over->Complete(absl::OkStatus()); });
                      return settling;
                    }));
   const std::optional<absl::Status> settled = Await(over, kStopTimeout);
@@ -264,8 +266,8 @@ absl::StatusOr<JobHistory> JobRegistry::Settle(JobHistory history, const proto::
   });
 }
 
-// What the caller hears of is durable. The name is held until the journal has decided, also when
-// the caller has stopped waiting for that.
+// Journals the submission and adds the job, and answers once that is durable. The name stays
+// reserved until the journal has decided, even when the caller has stopped waiting.
 absl::Status JobRegistry::JournalAndAdd(
     std::vector<proto::JournalRecord> records, Reservation reservation, const JobSettings& settings,
     std::vector<std::unique_ptr<SourceEnumerator>> enumerators) {
@@ -274,7 +276,7 @@ absl::Status JobRegistry::JournalAndAdd(
     std::vector<proto::JournalRecord> records;
     Reservation reservation;
     std::vector<std::unique_ptr<SourceEnumerator>> enumerators;
-    Occasion added;
+    Completion added;
   };
   auto pending = std::make_shared<Pending>();
   pending->records = records;
@@ -293,7 +295,7 @@ absl::Status JobRegistry::JournalAndAdd(
       Add(*std::move(history), settings, std::move(pending->enumerators));
     }
     pending->reservation.hold.reset();
-    pending->added.Happen(std::move(status));
+    pending->added.Complete(std::move(status));
   };
   for (const proto::JournalRecord& record : records) {
     HitBeforeAppend(record.record_case());
@@ -306,7 +308,7 @@ absl::Status JobRegistry::JournalAndAdd(
                                 }
                               }
                               if (!loop->Post([add, written] { add(written); })) {
-                                pending->added.Happen(DriverGoingDown());
+                                pending->added.Complete(DriverGoingDown());
                               }
                             });
   const std::optional<absl::Status> added =

@@ -1,4 +1,5 @@
-// Jobs and their journal: what is asked for while the journal is slow, refuses or does not add up.
+// Jobs and their journal: requests that come while the journal is slow, refuses a record, or does
+// not add up.
 #include "driver/jobs/job_registry.h"
 
 #include <gmock/gmock.h>
@@ -39,7 +40,7 @@ std::string StatelessScript() {
   return absl::StrReplaceAll(kRunningScript, {{"BY value", "BY value, batch_time()"}});
 }
 
-// Keeps what is appended until it is told to go on; then, and from then on, acknowledges.
+// A journal that holds appends back until it is told to go on; from then on it acknowledges them.
 class SlowJournal : public Journal {
  public:
   explicit SlowJournal(JournalState* state) : taken_(NewMemoryJournal(state)) {}
@@ -54,11 +55,11 @@ class SlowJournal : public Journal {
 
   void Hold() {
     std::lock_guard<std::mutex> lock(mutex_);
-    held_ = true;
+    appends_held_ = true;
   }
   void GoOn() {
     std::lock_guard<std::mutex> lock(mutex_);
-    held_ = false;
+    appends_held_ = false;
     PassOn();
   }
   std::vector<proto::JournalRecord> records() const {
@@ -68,7 +69,7 @@ class SlowJournal : public Journal {
 
  private:
   void PassOn() {
-    while (!held_ && !waiting_.empty()) {
+    while (!appends_held_ && !waiting_.empty()) {
       taken_->Append(std::move(waiting_.front().first), std::move(waiting_.front().second));
       waiting_.pop_front();
     }
@@ -76,7 +77,7 @@ class SlowJournal : public Journal {
 
   std::unique_ptr<Journal> taken_;
   mutable std::mutex mutex_;
-  bool held_ = false;
+  bool appends_held_ = false;
   std::vector<proto::JournalRecord> records_;
   std::deque<std::pair<std::vector<proto::JournalRecord>, Done>> waiting_;
 };
@@ -125,7 +126,7 @@ class JobRegistryTest : public ::testing::Test {
                                                                .journal_timeout = journal_timeout});
     jobs_->Start(journaled_);
   }
-  // As a driver finds them.
+  // Replays the records as a driver does at its start.
   void Replay(const std::vector<proto::JournalRecord>& records) {
     for (const proto::JournalRecord& record : records) {
       ASSERT_TRUE(journaled_.Replay(record).ok());
@@ -144,7 +145,7 @@ class JobRegistryTest : public ::testing::Test {
     request.set_cancel(cancel);
     return jobs_->Stop(request).status();
   }
-  // What a driver without a past journals about a submission.
+  // The record that a driver without earlier jobs journals for a submission.
   proto::JobSubmitted Submitted(const std::string& sql, const std::string& id) {
     JournaledJobs journaled;
     SlowJournal journal(&journaled);
@@ -160,7 +161,7 @@ class JobRegistryTest : public ::testing::Test {
       proto::StopRequest stop;
       stop.set_name("words");
       EXPECT_TRUE(jobs.Stop(stop).ok());
-      loop_.Call([] { return true; });  // nothing of it is on its way any more
+      loop_.Call([] { return true; });  // wait until nothing is on its way to the loop any more
     }
     context_.journal = &journal_;
     proto::JobSubmitted submitted = journal.records().front().job_submitted();
@@ -172,7 +173,7 @@ class JobRegistryTest : public ::testing::Test {
     *record.mutable_job_submitted() = submitted;
     return record;
   }
-  // One batch, in a snapshot if it has state; then stopped.
+  // The records of a job that commits one batch, takes a snapshot if it has state, and stops.
   static std::vector<proto::JournalRecord> OneBatch(const std::string& id, bool snapshot) {
     std::vector<proto::JournalRecord> records(2);
     proto::BatchPlanned* planned = records[0].mutable_batch_planned();
@@ -280,7 +281,7 @@ TEST_F(JobRegistryTest, JobThatDoesNotAddUpIsShownAndTheOthersRun) {
   other.set_name("other");
   Replay({RecordOf(Submitted(kRunningScript, "a")), RecordOf(other)});
   std::vector<proto::JournalRecord> torn = OneBatch("a", /*snapshot=*/true);
-  torn.erase(torn.begin());  // the plan
+  torn.erase(torn.begin());  // removes the plan
   Replay(torn);
   Start();
   const auto list = jobs_->List();

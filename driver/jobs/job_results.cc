@@ -19,7 +19,7 @@ void Job::KeepRows(const ExecutorId& from, proto::ResultRows rows) {
   }
   PendingRows& pending = pending_rows_[BatchId(rows.batch())][from];
   if (pending.complete) {
-    return;  // sent again after a reconnection
+    return;  // the executor sends them again after it has reconnected
   }
   pending_bytes_ += static_cast<int64_t>(rows.rows().size());
   if (pending_bytes_ > context_->results_buffer_bytes) {
@@ -52,7 +52,8 @@ void Job::ShowResults(const BatchDone& done) {
   results.set_records(done.records);
   const int64_t span_us = last_tick_us_ > 0 ? done.tick_us - last_tick_us_
                                             : absl::ToInt64Microseconds(settings_.batch_duration);
-  // A batch that began as soon as the one before it was prepared covers the time it ran.
+  // The time that the batch stands for: from tick to tick, or the time that it ran if that is
+  // longer, as for a batch that began late.
   const int64_t covered_us = std::max({span_us, done.prepared_us - done.planned_us, int64_t{1}});
   results.set_records_per_second(static_cast<int64_t>(static_cast<double>(done.records) * 1e6 /
                                                       static_cast<double>(covered_us)));

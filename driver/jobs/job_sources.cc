@@ -12,12 +12,12 @@
 namespace millrace {
 namespace {
 
-// How often ends are asked for while executors do not tell: twice per batch, so that every tick
-// finds what came since the one before.
+// How often the source is asked for its ends while executors do not report them: twice per batch,
+// so that every tick finds the records that came since the tick before.
 absl::Duration EndsInterval(const JobSettings& settings) {
   return std::clamp(settings.batch_duration / 2, absl::Milliseconds(100), absl::Seconds(1));
 }
-// And while they do; then only the lag needs it.
+// How often while executors report the ends; then only the lag needs the answer.
 constexpr absl::Duration kLagInterval = absl::Seconds(1);
 
 }  // namespace
@@ -62,8 +62,8 @@ SourceWatcherOptions Job::WatcherOptions(uint32_t source) {
   if (history().submitted().once() || history().submitted().stop_at_size() > 0) {
     options.discovery_interval = absl::InfiniteDuration();
   }
-  // Called on the watcher's thread, which ends before this object does; but what it posts may come
-  // later.
+  // The watcher's thread calls this and ends before this object does, but the work that it posts
+  // may run later.
   const auto post = [context = context_, weak = weak_from_this()](std::function<void(Job&)> work) {
     context->loop->Post([weak, work = std::move(work)] {
       if (const std::shared_ptr<Job> self = weak.lock()) {
@@ -111,7 +111,8 @@ SourceWatcherOptions Job::WatcherOptions(uint32_t source) {
   return options;
 }
 
-// Ends that executors tell sooner need to be asked for only to show the lag.
+// While executors report the ends sooner than the source would, the source is asked only to show
+// the lag.
 void Job::ChooseEndsIntervals() {
   for (uint32_t source = 0; source < watchers_.size(); ++source) {
     watchers_[source]->set_ends_interval(state_->ProgressLeads(source) ? kLagInterval

@@ -62,7 +62,8 @@ void JobStore::CheckAnswer(const proto::StoreMark& answer, std::function<void(ab
 }
 
 absl::Status JobStore::ReadAnswer(const StoreMark& answer) {
-  // The name is the executor's word: only what lies beside the job's snapshots is read and removed.
+  // The name comes from the executor, so only a file beside the job's snapshots is read and
+  // removed.
   if (!answer.name.starts_with(absl::StrCat(SnapshotDirectoryOf(incarnation_), "/"))) {
     return absl::InvalidArgumentError(
         absl::StrCat("the file ", answer.name, " is not in the job's directory"));
@@ -101,7 +102,7 @@ JobStore::Finding JobStore::LookAt(const std::vector<proto::SnapshotFile>& files
 
 absl::Status JobStore::CheckStillThere() {
   if (!mark_.has_value()) {
-    return absl::OkStatus();  // of a job that keeps no snapshots there is none
+    return absl::OkStatus();  // a job that keeps no snapshots has none
   }
   ASSIGN_OR_RETURN(const std::unique_ptr<CheckpointStore> store,
                    CheckpointStore::Open(location_, files_, MissingDirectories::kRefuse));

@@ -26,7 +26,7 @@ using Operation = MemoryFileSystem::Operation;
 
 constexpr char kDirectory[] = "/share/snapshots";
 
-// Waits for what a call of JobStore is answered with.
+// Waits for the answer to a call of JobStore.
 template <typename Result>
 class Answer {
  public:
@@ -50,7 +50,7 @@ class JobStoreTest : public ::testing::Test {
  protected:
   JobStoreTest() { Restart(); }
 
-  // Another driver, which has left no mark yet.
+  // Starts as another driver that has left no mark yet.
   void Restart() {
     store_ = std::make_unique<JobStore>(Clock::Real(), &files_, pinned_, kDirectory, "inc-1");
   }
@@ -72,7 +72,7 @@ class JobStoreTest : public ::testing::Test {
     store_->CheckFiles(files, answer.Take());
     return answer.Wait();
   }
-  // As an executor does.
+  // Opens the store as an executor does.
   std::unique_ptr<CheckpointStore> ExecutorsStore() {
     return *CheckpointStore::Open(kDirectory, &files_, MissingDirectories::kRefuse);
   }
@@ -128,7 +128,7 @@ TEST_F(JobStoreTest, ADirectoryThatIsNotMountedIsNotMadeAnew) {
   EXPECT_TRUE(absl::IsNotFound(mark.status())) << mark.status();
   EXPECT_THAT(std::string(mark.status().message()), HasSubstr("/share/snapshots/inc-1"));
   EXPECT_TRUE(absl::IsNotFound(files_.List("/share/snapshots").status()));
-  // Somebody mounts it.
+  // The share is mounted again.
   ASSERT_TRUE(files_.MakeDirectory("/share/snapshots/inc-1").ok());
   EXPECT_TRUE(Mark(6, /*may_make=*/false).ok());
 }

@@ -11,15 +11,15 @@
 namespace millrace {
 namespace {
 
-// Of all records that are kept as they are. Records of a job come to an end when it is quarantined,
-// but for those of a version that understands them.
+// Limit for the records of all quarantined jobs together. A job writes no more records once it is
+// in quarantine, unless a version that understands them runs it.
 constexpr uint64_t kMaxKeptBytes = 256 << 20;
 
 bool IsCancellation(const proto::JournalRecord& record) {
   return record.has_job_ended() && record.job_ended().how() == proto::JobEnded::CANCELLED;
 }
 
-// Whether it ends what a job's records were before.
+// Whether the record makes up for a refused one: it submits the job again, or cancels it.
 bool LiftsRefusal(const proto::JournalRecord& record) {
   return record.has_job_submitted() || IsCancellation(record);
 }
@@ -49,7 +49,8 @@ JobHistory Nameless(const std::string& id) {
   proto::JobSubmitted submitted;
   submitted.set_job_id(id);
   submitted.set_name(id);
-  submitted.add_partitions()->set_ordinal(1);  // so that nothing follows from it
+  submitted.add_partitions()->set_ordinal(
+      1);  // an invalid first ordinal: the history takes no further records
   return JobHistory(std::move(submitted));
 }
 
@@ -186,7 +187,7 @@ absl::Status JournaledJobs::Apply(const std::vector<proto::JournalRecord>& recor
     }
     return applied;
   }
-  // All or none: on a copy of the job.
+  // All records or none are applied: on a copy of the job.
   Jobs copy;
   const std::string id = records.empty() ? "" : JobIdOf(records.front());
   if (const auto found = jobs_.find(id); found != jobs_.end()) {
@@ -229,7 +230,7 @@ absl::Status JournaledJobs::ApplyOne(Jobs* jobs, const proto::JournalRecord& rec
   return absl::OkStatus();
 }
 
-// Two jobs of one name that both go on would take each other for themselves.
+// Refuses a second live job of a name: each would take the other's records and groups for its own.
 absl::Status JournaledJobs::ApplyFirst(Jobs* jobs, const proto::JobSubmitted& submitted) const {
   RETURN_IF_ERROR(CheckPlanFormat(submitted));
   for (const auto& [id, other] : jobs_) {

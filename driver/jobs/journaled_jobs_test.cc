@@ -111,7 +111,7 @@ std::vector<proto::JournalRecord> CheckpointOf(const JournaledJobs& jobs) {
   return records;
 }
 
-// A checkpoint says all there is to say, so two that are equal mean equal states.
+// A checkpoint has the whole state, so equal checkpoints mean equal states.
 std::string Text(const JournaledJobs& jobs) {
   std::string text;
   for (const proto::JournalRecord& record : CheckpointOf(jobs)) {
@@ -241,7 +241,7 @@ TEST(JournaledJobsTest, CheckpointThatDoesNotAddUpIsQuarantined) {
               HasSubstr("a checkpoint of job a where there is none"));
 }
 
-// Field 99 is of no kind that this version knows.
+// A record whose field 99 is of a kind that this version does not know.
 proto::JournalRecord OfUnknownKind(const std::string& about_job, bool may_be_passed_over) {
   proto::JournalRecord record;
   EXPECT_TRUE(record.ParseFromString(std::string("\x9a\x06\x01x", 4)));
@@ -268,7 +268,7 @@ TEST(JournaledJobsTest, UnknownKindIsPassedOverLeftToItsJobOrRefused) {
   EXPECT_EQ(jobs.Replay(OfUnknownKind("", false)).code(), absl::StatusCode::kFailedPrecondition);
 }
 
-// Any history: what a checkpoint brings back takes the same records as what it was made of.
+// In any history, the state that a checkpoint brings back takes the same records as the original.
 TEST(JournaledJobsTest, CheckpointAnywhereChangesNothing) {
   std::mt19937 random(7);
   const auto dice = [&](int sides) {
@@ -355,8 +355,8 @@ TEST(JournaledJobsTest, ReadsAJournalOfThreeSegmentsInFormat2) {
   EXPECT_EQ(Text(next), Text(jobs));
 }
 
-// A job with a snapshot of batch 1, then without state, then with state again: the last submission
-// was journaled, and from then on no driver started over that directory.
+// A job has a snapshot of batch 1, is submitted without state, then with state again. Once, that
+// last submission was journaled, and from then on no driver could start over the directory.
 TEST(JournaledJobsTest, DirectoryThatWasShutForEverOpens) {
   JournaledJobs jobs;
   ASSERT_TRUE(ReadTestJournal("refused", &jobs).ok());

@@ -1,5 +1,5 @@
-// Snapshot files that somebody copies: they stay until he has, whatever the job does meanwhile.
-// Thread-safe.
+// Snapshot files that are being copied: they are not removed until the copy is made, whatever the
+// job does meanwhile. Thread-safe.
 #ifndef MILLRACE_DRIVER_JOBS_PINNED_FILES_H_
 #define MILLRACE_DRIVER_JOBS_PINNED_FILES_H_
 
@@ -13,8 +13,8 @@ namespace millrace {
 
 class PinnedFiles : public std::enable_shared_from_this<PinnedFiles> {
  public:
-  // Pins files by their names in the store until the result goes. Names of two jobs differ: they
-  // begin with the job's incarnation. REQUIRES: the pins are held by a shared_ptr.
+  // Pins files, by their names in the store, until the result is destroyed. Names of two jobs
+  // differ: they begin with the job's incarnation. REQUIRES: the pins are held by a shared_ptr.
   std::shared_ptr<void> Pin(std::set<std::string> names) {
     {
       std::lock_guard<std::mutex> lock(mutex_);

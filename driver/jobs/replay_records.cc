@@ -14,22 +14,22 @@
 namespace millrace {
 namespace {
 
-// What a journal says of one job, as far as a replay wants it.
+// The records of one job that a replay needs.
 struct JobRecords {
-  proto::JobSubmitted submitted;  // in force when the batch was planned
+  proto::JobSubmitted submitted;  // the submission in force when the batch was planned
   std::map<int64_t, proto::BatchPlanned> planned;
   std::map<int64_t, proto::BatchCommittedRecord> committed;
   std::map<int64_t, proto::Snapshot> snapshots;
 };
 
-// The submission that a record repeats or is; null: neither.
+// The submission that the record is, or that it repeats; null: neither.
 const proto::JobSubmitted* SubmissionIn(const proto::JournalRecord& record) {
   return record.has_job_submitted()    ? &record.job_submitted()
          : record.has_job_checkpoint() ? &record.job_checkpoint().submitted()
                                        : nullptr;
 }
 
-// The id that a name, or an id, means.
+// The id of the job that `job`, a name or an id, means.
 absl::StatusOr<std::string> FindJob(const std::vector<proto::JournalRecord>& journal,
                                     const std::string& job) {
   std::string found;
@@ -51,8 +51,8 @@ absl::StatusOr<std::string> FindJob(const std::vector<proto::JournalRecord>& jou
   return found;
 }
 
-// What came before is gone: the job as if it had been submitted where the plans that are kept
-// begin.
+// Starts from a checkpoint: as if the job had been submitted where the oldest plan in the
+// checkpoint begins. Earlier records are gone.
 void BeginAt(const proto::JobCheckpoint& checkpoint, JobRecords* job,
              proto::JobSubmitted* submitted) {
   *submitted = checkpoint.submitted();
@@ -67,7 +67,7 @@ void BeginAt(const proto::JobCheckpoint& checkpoint, JobRecords* job,
   }
 }
 
-// The plans of a checkpoint as the records that they were.
+// Adds the plans of a checkpoint as if they were the records that first journaled them.
 void AddPlans(const proto::CheckpointPlans& plans, const proto::JobSubmitted& submitted,
               JobRecords* job) {
   for (const proto::CheckpointPlans::Plan& plan : plans.plans()) {
@@ -127,7 +127,7 @@ JobRecords Collect(const std::vector<proto::JournalRecord>& journal, const std::
   return job;
 }
 
-// The newest snapshot in front of `batch` that is still there; null: none.
+// The newest snapshot before `batch` whose files still exist; null: none.
 template <typename HasFile>
 const proto::Snapshot* SnapshotBefore(const JobRecords& job, BatchId batch,
                                       const HasFile& has_file) {
@@ -146,8 +146,8 @@ const proto::Snapshot* SnapshotBefore(const JobRecords& job, BatchId batch,
   return best;
 }
 
-// Where reading stands after batch `through`, for the partitions known then; `time_us` becomes that
-// batch's time.
+// Where the job's partitions stand after batch `through`, without those that entered later; sets
+// `time_us` to that batch's time.
 std::vector<proto::PartitionStart> PositionsAfter(const JobRecords& job, int64_t through,
                                                   int64_t* time_us) {
   std::vector<proto::PartitionStart> positions;
@@ -156,7 +156,8 @@ std::vector<proto::PartitionStart> PositionsAfter(const JobRecords& job, int64_t
       positions.push_back(start);
     }
   };
-  // Partitions that entered with a batch are in its plan, whatever a later submission repeats.
+  // A partition that entered with a batch is in that batch's plan; a later submission repeats it,
+  // which does not make it known earlier.
   std::set<uint32_t> entered_later;
   for (const auto& [batch, planned] : job.planned) {
     for (const proto::PartitionStart& start : planned.new_partitions()) {
@@ -185,7 +186,7 @@ std::vector<proto::PartitionStart> PositionsAfter(const JobRecords& job, int64_t
   return positions;
 }
 
-// Nothing outside hears of a replay.
+// Replaces every sink by print, so that a replay writes nothing outside.
 void PrintInsteadOfWriting(proto::JobPlan* plan) {
   for (proto::Sink& sink : *plan->mutable_sinks()) {
     sink.set_connector("print");

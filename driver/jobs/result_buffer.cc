@@ -7,7 +7,8 @@ namespace millrace {
 
 namespace {
 
-// Of a shared entry, besides the message: its control block and its place in the queue.
+// Memory of an entry besides its message: the shared pointer's control block and the place in the
+// queue.
 constexpr int64_t kEntryOverheadBytes = 64;
 
 }  // namespace
@@ -78,7 +79,7 @@ void ResultBuffer::Trim() {
   for (size_t i = kept_.size(); i > 0 && first_ + static_cast<int64_t>(i) > untaken; --i) {
     untaken_bytes += kept_[i - 1].bytes;
   }
-  held_ = hold_ && untaken_bytes > max_bytes_;
+  over_limit_ = hold_ && untaken_bytes > max_bytes_;
 }
 
 void ResultBuffer::TellHeld() {
@@ -89,10 +90,10 @@ void ResultBuffer::TellHeld() {
   bool held;
   {
     std::lock_guard<std::mutex> lock(mutex_);
-    held = held_;
+    held = over_limit_;
   }
-  if (held != told_held_) {
-    told_held_ = held;
+  if (held != told_over_limit_) {
+    told_over_limit_ = held;
     on_held_(held);
   }
 }

@@ -1,5 +1,5 @@
-// The committed results of one job that are kept for those who ask: bounded in the memory that they
-// take, the oldest go first. A job that shows no rows has only its progress to tell, of which the
+// Keeps committed results of one job for clients that ask for them. Bounded by the memory that they
+// take: the oldest go first. A job that shows no rows has only its progress to tell; of that the
 // newest entry is kept. Thread-safe.
 #ifndef MILLRACE_DRIVER_JOBS_RESULT_BUFFER_H_
 #define MILLRACE_DRIVER_JOBS_RESULT_BUFFER_H_
@@ -22,22 +22,22 @@ class ResultBuffer {
  public:
   using Entry = std::shared_ptr<const proto::BatchResults>;
 
-  // `rows`: whether entries hold rows for a person. With `hold`, what the follower has not taken
-  // (or, before the first one comes, nobody has) stays, and `on_held` says when that is more than
-  // `max_bytes` (true) and when there is room again (false). Otherwise the oldest are dropped,
-  // except the newest one. `on_held` is called without locks held.
+  // `rows`: whether entries have rows to show. With `hold`, entries stay until the follower has
+  // taken them (or, before the first follower comes, for good), and `on_held` is called with true
+  // when they take more than `max_bytes` and with false when there is room again. Without `hold`
+  // the oldest entries are dropped, except the newest one. `on_held` is called without locks held.
   ResultBuffer(int64_t max_bytes, bool rows, bool hold, std::function<void(bool)> on_held);
 
   void Add(proto::BatchResults results);
 
-  // No more will come; `last` (phase and message) ends every follower's stream. Idempotent: the
-  // first counts. A resumed job gets a buffer of its own.
+  // No more entries will come; `last` (phase and message) ends every follower's stream. Idempotent:
+  // the first call counts. A resumed job gets another buffer.
   void Finish(proto::BatchResults last);
 
-  // Keeps nothing for those who come later: they see only the end. Who reads already still gets
-  // the rest.
+  // Keeps no entries for readers that come later: they see only the end. Readers that have begun
+  // still get the rest.
   void LetGo();
-  // Of memory, for what is kept.
+  // The bytes of memory that kept entries take.
   int64_t kept_bytes() const;
 
   // Reads entries in order, from the oldest kept (or batch `from_batch`). One thread at a time.
@@ -47,8 +47,8 @@ class ResultBuffer {
     Reader(const Reader&) = delete;
     Reader& operator=(const Reader&) = delete;
 
-    // The next entry; null if there is none by `deadline`. `*end` = it was the last one (or there
-    // will never be one).
+    // The next entry; null if there is none by `deadline`. Sets `*end` when the entry is the last
+    // one, or there will be no more.
     Entry Next(absl::Time deadline, bool* end);
 
    private:
@@ -82,14 +82,14 @@ class ResultBuffer {
   std::condition_variable changed_;
   std::deque<Kept> kept_;
   int64_t first_ = 0;  // number of kept_.front()
-  int64_t bytes_ = 0;  // of memory, in kept_
+  int64_t bytes_ = 0;  // memory that kept_ takes
   Entry last_;
   std::multiset<int64_t> readers_;  // the next entry of each
   bool ever_read_ = false;
   bool let_go_ = false;
-  bool held_ = false;       // as it is
-  std::mutex tell_mutex_;   // makes calls of on_held_ come in order
-  bool told_held_ = false;  // under tell_mutex_
+  bool over_limit_ = false;       // untaken entries take more than max_bytes_
+  std::mutex tell_mutex_;         // makes calls of on_held_ come in order
+  bool told_over_limit_ = false;  // what on_held_ was last told; under tell_mutex_
 };
 
 }  // namespace millrace

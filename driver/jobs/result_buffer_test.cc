@@ -22,7 +22,7 @@ proto::BatchResults Results(int64_t batch, size_t bytes = 10000) {
   return results;
 }
 
-// What is there now.
+// Reads the entries that the buffer has now.
 std::vector<int64_t> ReadNow(ResultBuffer::Reader& reader, bool* end) {
   std::vector<int64_t> batches;
   *end = false;
@@ -40,9 +40,9 @@ class ResultBufferTest : public ::testing::Test {
  protected:
   std::shared_ptr<ResultBuffer> New(int64_t max_bytes, bool hold) {
     return std::make_shared<ResultBuffer>(max_bytes, /*rows=*/true, hold,
-                                          [this](bool held) { held_.push_back(held); });
+                                          [this](bool held) { held_reports_.push_back(held); });
   }
-  std::vector<bool> held_;
+  std::vector<bool> held_reports_;
   bool end_ = false;
 };
 
@@ -66,7 +66,7 @@ TEST_F(ResultBufferTest, DropsTheOldestButNeverTheNewest) {
   EXPECT_THAT(ReadNow(*slow, &end_), ElementsAre(7, 8, 9)) << "a slow follower misses batches";
   buffer->Add(Results(10, 500000));
   EXPECT_THAT(ReadNow(*slow, &end_), ElementsAre(10));
-  EXPECT_THAT(held_, IsEmpty());
+  EXPECT_THAT(held_reports_, IsEmpty());
 }
 
 TEST_F(ResultBufferTest, EndComesAfterEverything) {
@@ -97,19 +97,19 @@ TEST_F(ResultBufferTest, HoldsUntilTheFollowerHasTaken) {
   for (int64_t batch = 1; batch <= 4; ++batch) {
     buffer->Add(Results(batch));
   }
-  EXPECT_THAT(held_, ElementsAre(true)) << "even before a follower comes";
+  EXPECT_THAT(held_reports_, ElementsAre(true)) << "even before a follower comes";
   auto reader = ResultBuffer::NewReader(buffer, 0);
   reader->Next(absl::InfinitePast(), &end_);
-  EXPECT_THAT(held_, ElementsAre(true, false));
+  EXPECT_THAT(held_reports_, ElementsAre(true, false));
   EXPECT_THAT(ReadNow(*reader, &end_), ElementsAre(2, 3, 4)) << "nothing was dropped";
   for (int64_t batch = 5; batch <= 9; ++batch) {
     buffer->Add(Results(batch));
   }
-  EXPECT_THAT(held_, ElementsAre(true, false, true));
+  EXPECT_THAT(held_reports_, ElementsAre(true, false, true));
   reader.reset();
-  EXPECT_THAT(held_, ElementsAre(true, false, true, false)) << "nobody is left to wait for";
+  EXPECT_THAT(held_reports_, ElementsAre(true, false, true, false)) << "nobody is left to wait for";
   buffer->Add(Results(10));
-  EXPECT_EQ(held_.size(), 4u);
+  EXPECT_EQ(held_reports_.size(), 4u);
 }
 
 // A batch without rows takes a hundred bytes of memory for ten on the wire, a million times a day.
@@ -137,7 +137,7 @@ TEST_F(ResultBufferTest, SmallEntriesCountWithTheMemoryTheyTake) {
     empty.set_batch(batch);
     buffer->Add(empty);
   }
-  // By their few bytes on the wire more than 100,000 would fit.
+  // Counted by their few bytes on the wire, more than 100,000 entries would fit.
   EXPECT_LT(ReadNow(*ResultBuffer::NewReader(buffer, 0), &end_).size(), 10000u);
 }
 

@@ -33,7 +33,8 @@ const proto::Operator* OnlyWriter(const proto::JobPlan& plan, uint32_t sink,
   return writer;
 }
 
-// From `from[i]`, the column of a projection's output that sink column i is, to its input's column.
+// `from[i]` is the column of a projection's output that sink column i comes from; replaces it by
+// the column of the projection's input.
 void ThroughProjection(const proto::Project& project, std::vector<std::optional<uint32_t>>* from) {
   for (std::optional<uint32_t>& column : *from) {
     if (column.has_value()) {

@@ -1,4 +1,4 @@
-// Which columns of a print table say which row has changed. Pure functions.
+// Finds the columns of a print table that tell which row has changed. Pure functions.
 #ifndef MILLRACE_DRIVER_JOBS_RESULT_KEYS_H_
 #define MILLRACE_DRIVER_JOBS_RESULT_KEYS_H_
 
@@ -9,9 +9,9 @@
 
 namespace millrace {
 
-// The columns of sink `sink` that identify a row among its changes: the table's PRIMARY KEY;
-// without one, the columns that hold the keys of the aggregation in front of it, if they are all
-// there and only filters and projections lie between. Empty if nothing of the kind can be said.
+// The columns of sink `sink` that identify a row among its changes. They are the table's PRIMARY
+// KEY; without one, the columns with the keys of the aggregation in front of the sink, if all keys
+// are there and only filters and projections lie between. Empty if neither applies.
 std::vector<uint32_t> ChangeKeys(const proto::JobPlan& plan, uint32_t sink);
 
 }  // namespace millrace

@@ -13,7 +13,7 @@
 namespace millrace {
 namespace {
 
-// One dense batch of all pieces; weights only if a piece has some.
+// Joins all pieces into one dense batch; it has weights only if a piece has some.
 absl::StatusOr<Batch> Concatenated(const BatchShape& shape,
                                    const std::vector<std::string>& pieces) {
   std::vector<Batch> batches;
@@ -101,8 +101,8 @@ Batch WithReplaced(const Batch& batch, const std::vector<bool>& replaced) {
   return marked;
 }
 
-// Equal rows are summed into the first of them; what comes to nothing goes. `rows` are sorted by
-// all columns.
+// Adds the weights of equal rows up in the first of them, and drops rows of weight zero. `rows` are
+// sorted by all columns.
 void DropCancelled(const std::vector<uint32_t>& columns, Batch* batch,
                    std::vector<uint32_t>* rows) {
   auto weights = std::make_shared<Column>(MakeType(TypeId::kInt64), batch->physical_rows());

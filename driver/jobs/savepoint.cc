@@ -19,18 +19,19 @@ namespace millrace {
 namespace {
 
 constexpr char kManifest[] = "savepoint";
-// The manifest's file: this, the XXH3 of what follows, the message.
+// The manifest's file is this magic, the XXH3 of what follows, and the message.
 constexpr std::string_view kMagic = "MRSP";
 
 absl::StatusOr<std::unique_ptr<CheckpointStore>> OpenStore(const std::string& location) {
   return CheckpointStore::Open(location, FileSystem::Real());
 }
 
-// Files of a savepoint that a job began with lie here, below the job's own ones, each in a
-// directory named by the incarnation that wrote it, which the file itself repeats.
+// A job that began from a savepoint keeps the savepoint's files here, below its own, each in a
+// directory named by the incarnation that wrote the file. The file itself repeats that name.
 constexpr std::string_view kAdopted = "from";
 
-// The last directory and the name: the incarnation that wrote it, and its file.
+// The last directory and the file name of `path`: the incarnation that wrote the file, and its name
+// there.
 std::string WriterAndFile(const std::string& path) {
   const size_t file = path.rfind('/');
   const size_t directory =
@@ -60,7 +61,8 @@ absl::Status CopyFile(const proto::SnapshotFile& file, CheckpointStore* from,
   return to->Write(to_name, bytes);
 }
 
-// Gives every file of the snapshot the name that `rename` says, after copying it there.
+// Copies every file of the snapshot to the name that `rename` returns, and lists it under that
+// name.
 template <typename Rename>
 absl::StatusOr<proto::Snapshot> CopyFiles(proto::Snapshot snapshot, CheckpointStore* from,
                                           CheckpointStore* to, Rename rename) {
@@ -205,7 +207,7 @@ absl::Status RemoveOldSnapshots(const std::string& location, FileSystem* files,
       RETURN_IF_ERROR(remove(absl::StrCat(own, "/", name)));
     }
   }
-  // Adopted ones are written before the job's first epoch, and never again.
+  // Adopted files are written before the job's first epoch, and never again.
   const std::string adopted = absl::StrCat(own, "/", ToAbsl(kAdopted));
   ASSIGN_OR_RETURN(const std::vector<std::string> writers, store->List(adopted));
   for (const std::string& writer : writers) {

@@ -1,6 +1,6 @@
-// Copies of a job's state in files: what a savepoint is made of, how it is read back, and which
-// snapshot files nobody needs any more. Blocking I/O on the checkpoint store, so for threads that
-// may wait; stateless and thread-safe.
+// Makes and reads savepoints, which are copies of a job's state in files, and removes snapshot
+// files that nobody needs any more. Blocking I/O on the checkpoint store, so for threads that may
+// wait; stateless and thread-safe.
 #ifndef MILLRACE_DRIVER_JOBS_SAVEPOINT_H_
 #define MILLRACE_DRIVER_JOBS_SAVEPOINT_H_
 
@@ -17,14 +17,15 @@
 
 namespace millrace {
 
-// Newer savepoints are refused by number.
+// A savepoint with a higher number is from a newer version, and is refused.
 inline constexpr uint32_t kSavepointFormatVersion = 1;
 
 // Names of a job's snapshot files begin with this.
 std::string SnapshotDirectoryOf(const std::string& incarnation);
 
-// Where the history's job can go on: after its newest snapshot, or after its last committed batch
-// if it has no running state. FAILED_PRECONDITION when it has state and no snapshot.
+// The point where the history's job can go on: after its newest snapshot, or after its last
+// committed batch if it has no running state. FAILED_PRECONDITION when it has running state and no
+// snapshot.
 absl::StatusOr<proto::Savepoint> MakeSavepoint(const JobHistory& history);
 
 // Copies the savepoint's files from the store at `from` to the one at `to`, the manifest last.
@@ -32,8 +33,8 @@ absl::StatusOr<proto::Savepoint> MakeSavepoint(const JobHistory& history);
 absl::StatusOr<uint64_t> WriteSavepoint(const proto::Savepoint& savepoint, const std::string& from,
                                         const std::string& to);
 
-// The bytes of a savepoint's manifest, and back. Errors as of ReadSavepoint, which names
-// `location`.
+// The bytes of a savepoint's manifest, and the way back. Errors are those of ReadSavepoint, and
+// name `location`.
 std::string SerializeSavepoint(const proto::Savepoint& savepoint);
 absl::StatusOr<proto::Savepoint> ParseSavepoint(std::string_view bytes,
                                                 const std::string& location);
@@ -49,8 +50,8 @@ absl::StatusOr<proto::Snapshot> AdoptSnapshot(const proto::Savepoint& savepoint,
                                               const std::string& incarnation);
 
 // Removes the job's files at `location` that are not in `keep`, unfinished ones included, if they
-// were written up to the cut of `batch` in `epoch`: never later ones, which a newer driver may know
-// of and this one, if it slept, does not.
+// were written up to the cut of `batch` in `epoch`. Later files stay: a newer driver may have
+// written them while this one slept and did not notice.
 absl::Status RemoveOldSnapshots(const std::string& location, FileSystem* files,
                                 const std::string& incarnation, Epoch epoch, BatchId batch,
                                 const std::set<std::string>& keep);

@@ -26,7 +26,7 @@ absl::Status CheckSnapshotFile(CheckpointStore* store, const proto::SnapshotFile
                                                                       &XXH3_freeState);
   XXH3_64bits_reset(hash.get());
   uint64_t bytes = 0;
-  // A piece more than the file should have: one that is too long must not pass for whole.
+  // Reads a piece beyond the expected length, so that a file that is too long is found.
   while (bytes <= file.bytes()) {
     if (stop.stop_requested()) {
       return absl::CancelledError("the driver is going down");

@@ -1,4 +1,5 @@
-// Whether a snapshot's file is as it was written: its length and its checksum, read piece by piece.
+// Checks that a snapshot's file is as it was written: its length and its checksum, read piece by
+// piece.
 //
 // Stateless; blocks.
 #ifndef MILLRACE_DRIVER_JOBS_SNAPSHOT_CHECK_H_
@@ -12,8 +13,8 @@
 
 namespace millrace {
 
-// DATA_LOSS: the file is not there, or is not what was written; says how. CANCELLED: `stop` was
-// requested. Other errors are the store's: the file may be whole and cannot be read now.
+// DATA_LOSS says how the file is missing or differs from what was written. CANCELLED: `stop` was
+// requested. Other errors are the store's: the file may be intact, and cannot be read now.
 absl::Status CheckSnapshotFile(CheckpointStore* store, const proto::SnapshotFile& file,
                                const std::stop_token& stop);
 

@@ -55,7 +55,7 @@ void SourceWatcher::set_ends_interval(absl::Duration interval) {
 }
 
 void SourceWatcher::Publish(const std::vector<PartitionOffset>& committed) {
-  // Waits for its turn with the thread; there is no hurry.
+  // The thread takes the list at its next round; there is no hurry.
   std::lock_guard<std::mutex> lock(mutex_);
   const bool first = to_publish_.empty();
   for (const PartitionOffset& offset : committed) {
@@ -113,7 +113,8 @@ void SourceWatcher::Run() {
       if (now >= next_ends) {
         AskEnds();
         next_ends = absl::Now() + ends_interval();
-        // What was rotated or deleted may have a successor, which is not to wait for its turn.
+        // A file that was rotated or deleted may have a successor, which must not wait for the next
+        // discovery.
         if (std::exchange(saw_change_, false)) {
           next_discovery = std::min(next_discovery, absl::Now());
         }
@@ -143,7 +144,8 @@ void SourceWatcher::AskEnds() {
   }
   std::map<PartitionName, Offset> read;
   {
-    // Before asking: the answer may be older than what is read meanwhile.
+    // Copied before asking: while the source answers, more may be read, and that must not be
+    // compared with an older answer.
     std::lock_guard<std::mutex> lock(mutex_);
     read = read_;
   }
@@ -170,12 +172,12 @@ void SourceWatcher::AskEnds() {
     return;
   }
   gone_reports_ = 0;
-  DoubtGone(&*ends);
+  DropUnconfirmedGone(&*ends);
   options_.on_ends(*ends);
   NoteTrouble(absl::OkStatus());
 }
 
-void SourceWatcher::DoubtGone(std::vector<PartitionEnd>* ends) {
+void SourceWatcher::DropUnconfirmedGone(std::vector<PartitionEnd>* ends) {
   std::map<PartitionName, int> missing;
   std::erase_if(*ends, [&](const PartitionEnd& end) {
     if (end.phase != PartitionPhase::kGone) {
@@ -186,7 +188,7 @@ void SourceWatcher::DoubtGone(std::vector<PartitionEnd>* ends) {
       missing[end.partition] = times;
       return true;
     }
-    // Told again every time until it is retired.
+    // The partition is reported as gone each time until the job retires it.
     missing[end.partition] = kGoneReports;
     return false;
   });
@@ -240,8 +242,8 @@ absl::Status SourceWatcher::FindCut(const std::vector<PartitionEnd>& ends,
 absl::Status SourceWatcher::FindRecreated(std::vector<PartitionEnd>* ends) {
   const absl::StatusOr<std::vector<std::string>> ids =
       enumerator_->TopicIds(partitions_, options_.call_timeout);
-  // Ends decides whether the source is there. Where only the ids are not to be had, asking for them
-  // must not hold up the ends every time.
+  // An error here is not reported: Ends decides whether the source exists. If only the ids cannot
+  // be had, they are asked for less often, so that they do not delay the ends each time.
   next_topic_ids_ = absl::Now() + (ids.ok() ? 1 : kPauseFactor) * options_.topic_ids_interval;
   if (!ids.ok()) {
     return absl::OkStatus();
@@ -257,7 +259,7 @@ absl::Status SourceWatcher::FindRecreated(std::vector<PartitionEnd>* ends) {
     }
     if (!same.ok()) {
       (*ends)[i].phase = PartitionPhase::kGone;
-      (*ends)[i].stable_end = Offset(0);  // of another topic
+      (*ends)[i].stable_end = Offset(0);  // the ends that were told are of another topic
       (*ends)[i].high_watermark = Offset(0);
       (*ends)[i].why = "its topic was deleted and created again";
     }
@@ -269,7 +271,7 @@ void SourceWatcher::Discover() {
   const absl::StatusOr<std::vector<PartitionName>> all =
       enumerator_->Discover(options_.call_timeout);
   if (!all.ok()) {
-    // A topic that is gone also shows in Ends, which decides.
+    // A topic that is gone also shows in Ends, and Ends decides.
     if (!absl::IsNotFound(all.status())) {
       NoteTrouble(all.status());
     }
@@ -305,7 +307,8 @@ void SourceWatcher::Discover() {
 
 absl::Status SourceWatcher::DescribeFound(const std::vector<PartitionName>& names,
                                           std::vector<NewPartition>* found) {
-  // Before the offsets: should the topic be made anew in between, this id tells.
+  // The ids are asked for before the offsets: if the topic is created anew in between, the older id
+  // shows that later.
   ASSIGN_OR_RETURN(const std::vector<std::string> ids,
                    enumerator_->TopicIds(names, options_.call_timeout));
   ASSIGN_OR_RETURN(const std::vector<PartitionOffset> earliest,
@@ -332,7 +335,8 @@ void SourceWatcher::PublishWaiting() {
   }
   if (const absl::Status published = enumerator_->PublishOffsets(offsets, options_.call_timeout);
       !published.ok()) {
-    // A job may have no further batch for long, so they wait for another try; newer ones win.
+    // The job may have no further batch for long, so these offsets wait for another try; newer ones
+    // replace them.
     {
       std::lock_guard<std::mutex> lock(mutex_);
       for (const PartitionOffset& offset : offsets) {

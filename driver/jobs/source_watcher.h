@@ -1,11 +1,11 @@
-// The eyes of a job on one source table: a thread that asks the source's enumerator for ends and
-// new partitions and tells the outside world how far the job has committed. A thread of its own
-// because every one of these calls may take seconds when the broker is away.
+// Watches one source table for a job: a thread that asks the source's enumerator for ends and new
+// partitions, and publishes how far the job has committed. It has a thread of its own because every
+// one of these calls may take seconds when the broker is away.
 //
-// It also notices what makes the job's offsets meaningless: a partition that is gone, one that ends
-// before what has been read of it, one whose topic has another id than it had. Of a source whose
-// partitions may come and go, those that are gone are told with the ends; of others they are an
-// error. Nothing is asked about retired partitions.
+// It also notices what makes the job's offsets meaningless: a partition that is gone, that ends
+// before what has been read of it, or whose topic has another id than before. If the source's
+// partitions may come and go, a gone partition is reported with the ends; otherwise it is an error.
+// The watcher does not ask about retired partitions.
 #ifndef MILLRACE_DRIVER_JOBS_SOURCE_WATCHER_H_
 #define MILLRACE_DRIVER_JOBS_SOURCE_WATCHER_H_
 
@@ -28,7 +28,7 @@ namespace millrace {
 // A partition that the job does not know, or a retired one that has something to read again.
 struct NewPartition {
   PartitionName name;
-  Offset earliest;  // of a retired one: where it was left
+  Offset earliest;  // of a retired partition: where it was left
   std::string topic_id;
 };
 
@@ -40,12 +40,12 @@ struct SourceWatcherOptions {
   absl::Duration publish_interval = absl::Milliseconds(200);
   absl::Duration call_timeout = absl::Seconds(5);
 
-  // From the watcher's thread.
+  // The callbacks below run on the watcher's thread.
   std::function<void(const std::vector<PartitionEnd>& ends)> on_ends;
   std::function<void(const std::vector<NewPartition>& found)> on_found;
   std::function<void(const absl::Status& cause)> on_lost;  // the source is gone for good
   std::function<void(const absl::Status& trouble)>
-      on_trouble;  // changes: what is wrong, or OK again
+      on_trouble;  // called on changes: what is wrong, or OK again
 };
 
 // Thread-safe.
@@ -53,34 +53,35 @@ class SourceWatcher {
  public:
   SourceWatcher(std::unique_ptr<SourceEnumerator> enumerator,
                 const std::vector<KnownPartition>& partitions, SourceWatcherOptions options);
-  // As Stop.
+  // Does what Stop does.
   ~SourceWatcher();
 
   void set_ends_interval(absl::Duration interval);
 
-  // Publishes these next offsets soon; later ones overtake those that wait.
+  // Publishes these next offsets soon; a later call replaces offsets that are still waiting.
   void Publish(const std::vector<PartitionOffset>& committed);
 
-  // Forgets about these until there is something to read of them again.
+  // Stops asking about these partitions, until discovery finds something to read in them again.
   void Retire(const std::vector<PartitionName>& partitions);
 
-  // Ends the thread after its present call, without waiting for it: so that several end together.
+  // Asks the thread to end after its present call, and returns at once: so several watchers end
+  // together.
   void RequestStop();
-  // Publishes what waits unless the source does not answer, then ends the thread. May take two call
-  // timeouts. Idempotent.
+  // Publishes the waiting offsets unless the source does not answer, then ends the thread. May take
+  // two call timeouts. Idempotent.
   void Stop();
 
  private:
   void Run();
   void AskEnds();
-  // NOT_FOUND or OUT_OF_RANGE when what was read is not there any more, as far as can be told.
+  // NOT_FOUND or OUT_OF_RANGE when records that were read are known to be gone.
   absl::Status FindCut(const std::vector<PartitionEnd>& ends,
                        const std::map<PartitionName, Offset>& read) const;
-  // The same of partitions whose topic has another id than it had, unless they may go: then they
-  // become gone ones among `ends`.
+  // Finds partitions whose topic has another id than before. They are an error, unless the source's
+  // partitions may come and go: then they become gone ones among `ends`.
   absl::Status FindRecreated(std::vector<PartitionEnd>* ends);
-  // Leaves those out that have not been missing often enough to be believed.
-  void DoubtGone(std::vector<PartitionEnd>* ends);
+  // Drops from `ends` the gone partitions that have not been missing several times in a row yet.
+  void DropUnconfirmedGone(std::vector<PartitionEnd>* ends);
   void TakeRetired();
   void Discover();
   absl::Status DescribeFound(const std::vector<PartitionName>& names,
@@ -92,18 +93,18 @@ class SourceWatcher {
   const std::unique_ptr<SourceEnumerator> enumerator_;
   const SourceWatcherOptions options_;
 
-  // Of the thread.
+  // The members below belong to the thread.
   std::vector<PartitionName> partitions_;  // not retired
   std::unordered_map<PartitionName, KnownPartition> known_;
-  std::map<PartitionName, int> missing_;  // how often in a row
-  bool saw_change_ = false;               // in what becomes of partitions: worth a discovery
+  std::map<PartitionName, int> missing_;  // how often in a row each partition was missing
+  bool saw_change_ = false;               // a partition was closed or gone: discovery is due
   absl::Time next_topic_ids_ = absl::InfinitePast();
   absl::Status trouble_;
   int gone_reports_ = 0;
 
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::map<PartitionName, Offset> read_;  // next offsets
+  std::map<PartitionName, Offset> read_;  // next offsets to read
   std::map<PartitionName, Offset> to_publish_;
   std::vector<PartitionName> to_retire_;
   absl::Duration ends_interval_;

@@ -29,8 +29,8 @@ struct Source {
   std::string topic_id = "A";
   std::map<std::string, int64_t> published;
   int publish_calls = 0;
-  int failing_publishes = 0;  // so many of the next calls fail
-  // What the watcher told.
+  int failing_publishes = 0;  // how many of the next calls fail
+  // What the watcher reported.
   std::vector<PartitionName> found;
   std::vector<absl::Status> lost;
   std::vector<absl::Status> troubles;
@@ -203,7 +203,7 @@ TEST_F(SourceWatcherTest, ATopicWithAnotherIdThanTheJournalSaysIsLost) {
   ASSERT_FALSE(source_.lost.empty());
   EXPECT_THAT(std::string(source_.lost[0].message()),
               HasSubstr("the topic of partition t/0 was deleted and created again (id Z → A)"));
-  EXPECT_EQ(source_.ends_calls, 0);  // nothing of it was planned
+  EXPECT_EQ(source_.ends_calls, 0);  // no end was reported, so nothing could be planned
 }
 
 TEST_F(SourceWatcherTest, APartitionThatMayGoIsToldWithTheEndsWhenItStaysAway) {
@@ -212,7 +212,9 @@ TEST_F(SourceWatcherTest, APartitionThatMayGoIsToldWithTheEndsWhenItStaysAway) {
   const auto watcher = Watch();
   source_.Until([this] { return source_.last_ends == 2; });
   Told([this] { source_.gone = {"t/0"}; });
-  source_.Until([this] { return source_.last_ends == 1; });  // it is doubted, the other is told
+  source_.Until([this] {
+    return source_.last_ends == 1;
+  });  // the missing partition is doubted, the other is reported
   source_.Until([this] { return !source_.told_gone.empty(); });
   {
     std::lock_guard<std::mutex> lock(source_.mutex);
@@ -254,7 +256,8 @@ TEST_F(SourceWatcherTest, ATopicMadeAnewUnderTheJobIsLost) {
 
 TEST_F(SourceWatcherTest, ALogThatEndsBeforeWhatWasReadIsLost) {
   const auto watcher = Watch({"t/0", Offset(9), ""});
-  source_.Until([this] { return source_.ends_calls > 2; });  // all of it is read: fine
+  source_.Until(
+      [this] { return source_.ends_calls > 2; });  // all of the partition has been read: no loss
   Told([this] { source_.end = 20; });
   watcher->Publish({{"t/0", Offset(20)}});
   source_.Until([this] { return source_.published["t/0"] == 20; });
@@ -269,7 +272,7 @@ TEST_F(SourceWatcherTest, ALogThatEndsBeforeWhatWasReadIsLost) {
 
 TEST_F(SourceWatcherTest, EndsOfASourceThatMakesItsRowsAgainMayFall) {
   source_.keeps_records = false;
-  const auto watcher = Watch({"t/0", Offset(20), ""});  // and it ends at 9
+  const auto watcher = Watch({"t/0", Offset(20), ""});  // the partition ends at 9
   source_.Until([this] { return source_.ends_calls > 5; });
   std::lock_guard<std::mutex> lock(source_.mutex);
   EXPECT_TRUE(source_.lost.empty());

@@ -55,7 +55,8 @@ std::string OtherWayOut(const JobHistory& history) {
                       ") or choose another name with --name");
 }
 
-// What was there keeps its place: markers, offsets and files outside go by it.
+// Tables of the earlier plan keep their index, since markers, offsets and files outside refer to
+// it.
 template <typename Tables>
 absl::Status CheckPlaces(const JobHistory& history, const Tables& before, const Tables& now,
                          const char* kind) {
@@ -83,7 +84,7 @@ void AddPartition(uint32_t source, const std::string& name, int64_t offset,
   out->push_back(std::move(start));
 }
 
-// What the job, or the savepoint that it begins from, knows of one source.
+// The partitions of one source that the job, or the savepoint that it begins from, knows.
 std::vector<KnownPartition> KnownOf(uint32_t source, const std::string& table,
                                     const JobHistory* known, const proto::Savepoint* savepoint) {
   std::vector<KnownPartition> out;
@@ -104,7 +105,8 @@ std::vector<KnownPartition> KnownOf(uint32_t source, const std::string& table,
   return out;
 }
 
-// Takes the partitions that the savepoint knows out of `names`. Whether it knows the table at all.
+// Moves the partitions that the savepoint knows out of `names` into the result. Returns whether the
+// savepoint knows the table at all.
 absl::StatusOr<bool> AddFromSavepoint(uint32_t source, const std::string& table,
                                       const proto::Savepoint& savepoint,
                                       std::set<PartitionName>* names, absl::Duration timeout,
@@ -149,7 +151,8 @@ void Retire(size_t ordinal, const std::string& why, const JobHistory& known, int
       next < lost_end ? absl::StrCat("; offsets up to ", lost_end, " are lost") : ""));
 }
 
-// Partitions that are gone are retired, by the table's on_data_loss if some of them is unread.
+// Retires the partitions that are gone. If records of one were not read, on_data_loss of the table
+// decides whether that is an error.
 absl::Status RetireGone(const std::vector<size_t>& ordinals, const proto::Source& table,
                         const JobHistory& known, absl::Duration timeout,
                         SourceEnumerator* enumerator, ResolvedSources* resolved) {
@@ -160,7 +163,8 @@ absl::Status RetireGone(const std::vector<size_t>& ordinals, const proto::Source
   ASSIGN_OR_RETURN(const std::vector<PartitionEnd> ends, enumerator->Ends(names, timeout));
   for (size_t i = 0; i < ends.size(); ++i) {
     const size_t ordinal = ordinals[i];
-    // What is in doubt comes first; the job will find by itself that it is gone.
+    // A partition with batches that may or may not be committed is left to the job, which finishes
+    // them first and then finds that the partition is gone.
     const bool at_rest = known.planned_to()[ordinal] == known.committed_to()[ordinal];
     if (ends[i].phase != PartitionPhase::kGone || !at_rest) {
       continue;
@@ -177,9 +181,10 @@ absl::Status RetireGone(const std::vector<size_t>& ordinals, const proto::Source
   return absl::OkStatus();
 }
 
-// What the job knows of the source must still be what it was, or is retired: what the script does
-// not mean any more, and what is gone and may go. Takes what is known out of `names`; what was
-// retired and is among them is read again. Whether something goes on that was read before.
+// Checks each partition that the job knows of the source. It must be the same as before, or it is
+// retired: because the script no longer selects it, or because it is gone and the options allow
+// that. Takes known partitions out of `names`; a retired one among `names` is read again. Returns
+// whether any partition goes on that was read before.
 absl::StatusOr<bool> ResolveKnown(uint32_t source, const proto::Source& table,
                                   const JobHistory& known, absl::Duration timeout,
                                   std::set<PartitionName>* names, ResolvedSources* resolved) {
@@ -236,7 +241,8 @@ absl::Status ResolveStarts(uint32_t source, const proto::Source& table, const Jo
   if (names.empty()) {
     return absl::OkStatus();
   }
-  // Before the offsets: should the topic be made anew in between, this id tells.
+  // The ids are asked for before the offsets: if the topic is created anew in between, the older id
+  // shows that later.
   ASSIGN_OR_RETURN(const std::vector<std::string> ids, enumerator.TopicIds(names, timeout));
   ASSIGN_OR_RETURN(const std::vector<PartitionOffset> starts,
                    was_read ? enumerator.ResolveEarliest(names, timeout)
@@ -275,7 +281,7 @@ absl::Status ResolveEnds(uint32_t source, const JobHistory* known, absl::Duratio
                    resolved->enumerators[source]->Ends(names, timeout));
   for (const PartitionEnd& end : ends) {
     if (end.phase == PartitionPhase::kGone) {
-      continue;  // what is planned of it is all there is
+      continue;  // a gone partition ends where its plans end
     }
     proto::JobSubmitted::BoundedEnd& bound = resolved->stop_at.emplace_back();
     bound.mutable_key()->set_source(source);
@@ -365,7 +371,7 @@ absl::StatusOr<PlanChange> ComparePlans(const JobHistory& history, const proto::
   if (plan.parallelism() == 0) {
     now.set_parallelism(before.parallelism());
   }
-  // Names, places in the script and settings do not change what it computes.
+  // Clears what does not change the computation: names, places in the script, and settings.
   for (proto::JobPlan* p : {&then, &now}) {
     p->clear_sql();
     p->clear_settings();
@@ -448,7 +454,7 @@ std::vector<proto::SinkMarker> RetiredShards(const JobHistory& history,
 }
 
 std::string SnapshotLocation(const JobSettings& settings, const std::string& directory) {
-  // Executors may have other working directories.
+  // Paths become absolute, since executors may have other working directories.
   const auto absolute = [](const std::string& path) {
     return std::filesystem::absolute(path).lexically_normal().string();
   };

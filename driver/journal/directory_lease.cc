@@ -19,7 +19,7 @@ namespace millrace {
 namespace {
 
 constexpr char kLeaseName[] = "LEASE";
-// Renewals, and looks of those who wait, per lease time.
+// How many times per lease time the holder renews, and a standby looks.
 constexpr int kRenewals = 3;
 constexpr int kLooks = 15;
 
@@ -32,8 +32,8 @@ bool Wait(const std::stop_token& stop, absl::Duration time) {
   return !stop.stop_requested();
 }
 
-// Nothing if there is no such file or it is not one of ours, which a crash of the machine may
-// leave.
+// Nothing if there is no such file, or it is not a lease that we wrote, which a crash of the
+// machine may leave.
 absl::StatusOr<std::optional<proto::Lease>> ReadLease(FileSystem* files, const std::string& path) {
   const absl::StatusOr<std::string> text = files->Read(path);
   if (absl::IsNotFound(text.status())) {
@@ -76,9 +76,9 @@ LeaseWatch::Verdict LeaseWatch::Judge(const LeaseSighting& seen, int64_t now_ns)
     since_ns_ = now_ns;
   }
   if (seen.last_segment == 0 && !seen.lease.has_value()) {
-    return Verdict::kFree;  // nobody has ever been here
+    return Verdict::kFree;  // no driver has ever had this directory
   }
-  // A lease that speaks of an older segment says nothing about who has made the last one.
+  // A lease for an older segment says nothing about the driver that made the newest one.
   if (seen.lease.has_value() && seen.lease->segment() == seen.last_segment &&
       (seen.lease->released() || seen.holder_gone)) {
     return Verdict::kFree;
@@ -134,7 +134,8 @@ absl::StatusOr<std::unique_ptr<DirectoryLease>> DirectoryLease::Acquire(
   }
 }
 
-// What may fail for want of space comes before the step that ends the old driver.
+// Takes the directory over. The draft of LEASE, which may fail for want of space, is written first:
+// the segment that ends the old driver is created only when nothing else can fail.
 absl::StatusOr<bool> DirectoryLease::TryTakeOver(uint64_t last_segment) {
   const int64_t now_ns = options_.clock->MonotonicNs();
   last_segment_ = last_segment + 1;
@@ -152,14 +153,14 @@ absl::StatusOr<bool> DirectoryLease::TryTakeOver(uint64_t last_segment) {
   absl::StatusOr<std::unique_ptr<AppendFile>> file = CreateSegment(last_segment_);
   if (absl::IsAlreadyExists(file.status()) || absl::IsAborted(file.status())) {
     options_.files->Remove(draft_path_).IgnoreError();
-    return false;  // another one was faster
+    return false;  // another driver was faster
   }
   RETURN_IF_ERROR(file.status());
   RETURN_IF_ERROR(options_.files->SyncDirectory(options_.directory));
   first_segment_ = last_segment_;
   first_file_ = *std::move(file);
   confirmed_at_ns_ = now_ns;
-  PublishLease().IgnoreError();  // the renewals do it again
+  PublishLease().IgnoreError();  // if it fails, the renewals write it again
   MILLRACE_FAILPOINT("lease.taken");
   RemoveLeftovers();
   if (options_.renew_in_background) {
@@ -168,8 +169,9 @@ absl::StatusOr<bool> DirectoryLease::TryTakeOver(uint64_t last_segment) {
   return true;
 }
 
-// A number that was taken and removed again can be made a second time by a driver that slept before
-// this. The highest segment is never removed, so that there is one above it then.
+// Creates the segment with this number, and fails if the directory then has a higher one. A driver
+// that slept while others made this segment and removed it again can create it a second time. But
+// the highest segment is never removed, so then there is one above it.
 absl::StatusOr<std::unique_ptr<AppendFile>> DirectoryLease::CreateSegment(uint64_t number) {
   ASSIGN_OR_RETURN(std::unique_ptr<AppendFile> file,
                    options_.files->Create(SegmentPath(options_.directory, number)));
@@ -182,8 +184,8 @@ absl::StatusOr<std::unique_ptr<AppendFile>> DirectoryLease::CreateSegment(uint64
   return file;
 }
 
-// A number counts as ours only once its file is: had a successor made it, taking it for ours would
-// hide him.
+// A number counts as this driver's only once its file is created. If it counted earlier, and a
+// successor had made that segment, Confirm would not notice the successor.
 absl::StatusOr<DirectoryLease::Segment> DirectoryLease::CreateNext() {
   Segment next;
   {
@@ -209,7 +211,8 @@ absl::StatusOr<DirectoryLease::Segment> DirectoryLease::CreateNext() {
   return next;
 }
 
-// The successor's segment may have been made and removed again; then there is one above it.
+// Looks for a successor. Its segment may have been made and removed again since; then the directory
+// has a higher one, which CheckDirectory finds.
 absl::Status DirectoryLease::Confirm() {
   uint64_t successor = 0;
   {
@@ -261,7 +264,7 @@ absl::Status DirectoryLease::CheckDirectory() {
   {
     std::lock_guard<std::mutex> lock(mutex_);
     RETURN_IF_ERROR(lost_);
-    // Without its own segment there is nothing left of what it says.
+    // A driver whose own segment is gone has been replaced.
     if (last >= last_segment_ && last <= std::max(last_segment_, creating_)) {
       confirmed_at_ns_ = std::max(confirmed_at_ns_, now_ns);
       return absl::OkStatus();
@@ -270,7 +273,8 @@ absl::Status DirectoryLease::CheckDirectory() {
   return Lose();
 }
 
-// Not synced: after a crash of the machine its holder is dead, whatever the file holds.
+// Writes the draft of LEASE. It is not synced: if the machine crashes, the holder is dead, whatever
+// the file says.
 absl::Status DirectoryLease::DraftLease(bool released) {
   proto::Lease lease;
   DescribeThisProcess(&lease);
@@ -285,7 +289,7 @@ absl::Status DirectoryLease::DraftLease(bool released) {
   }
   std::string text;
   google::protobuf::TextFormat::PrintToString(lease, &text);
-  options_.files->Remove(draft_path_).IgnoreError();  // of an attempt that failed half-way
+  options_.files->Remove(draft_path_).IgnoreError();  // left by an attempt that failed half-way
   ASSIGN_OR_RETURN(const std::unique_ptr<AppendFile> file, options_.files->Create(draft_path_));
   absl::Status written = file->Append(text);
   if (written.ok()) {
@@ -298,7 +302,8 @@ absl::Status DirectoryLease::PublishLease() {
   return options_.files->Rename(draft_path_, lease_path_);
 }
 
-// Drafts of drivers that died while they wrote one. Should one of them live, it writes another.
+// Removes drafts of drivers that died while they wrote one. Should one of them still live, it
+// writes another draft.
 void DirectoryLease::RemoveLeftovers() {
   const absl::StatusOr<std::vector<std::string>> names = options_.files->List(options_.directory);
   for (const std::string& name : names.ok() ? *names : std::vector<std::string>()) {
@@ -311,7 +316,7 @@ void DirectoryLease::RemoveLeftovers() {
 absl::Status DirectoryLease::Lose() {
   absl::StatusOr<std::optional<proto::Lease>> lease = ReadLease(options_.files, lease_path_);
   if (!lease.ok() || (lease->has_value() && (*lease)->driver_id() == options_.driver_id)) {
-    lease = std::optional<proto::Lease>();  // the new one has not signed it yet
+    lease = std::optional<proto::Lease>();  // the new driver has not written LEASE yet
   }
   const absl::Status lost = absl::AbortedError(
       absl::StrCat(NameOf(*lease), " has taken over directory ", options_.directory,

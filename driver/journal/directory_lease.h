@@ -1,9 +1,9 @@
-// Who drives a directory (docs/exactly-once.md §6). Taking it over is creating the next journal
-// segment, which one driver can do; the file LEASE tells those who wait whether the present one
-// lives.
+// Decides which driver has a directory (docs/exactly-once.md §6). A driver takes the directory over
+// by creating the next journal segment, which only one driver can do. The file LEASE tells standbys
+// whether the present driver lives.
 //
-// The truth is the highest segment: a driver that finds one above its own has been replaced, and
-// whatever LEASE says does not matter. LEASE only decides how long others wait before they try.
+// The highest segment decides: a driver that finds a higher one than its own has been replaced,
+// whatever LEASE says. LEASE only decides how long standbys wait before they try.
 #ifndef MILLRACE_DRIVER_JOURNAL_DIRECTORY_LEASE_H_
 #define MILLRACE_DRIVER_JOURNAL_DIRECTORY_LEASE_H_
 
@@ -31,24 +31,24 @@ struct DirectoryLeaseOptions {
   Clock* clock = Clock::Real();
   std::string directory;
   std::string driver_id;
-  std::string address;  // for those who wait, and for people
+  std::string address;  // for standbys, and for people
 
-  // A holder that has not been seen to live for so long is taken for dead. It shows three times as
-  // often that it lives.
+  // A holder without a sign of life for this long is taken for dead. It renews the lease three
+  // times within this time.
   absl::Duration lease_time = absl::Milliseconds(1500);
-  // true: waits as standby for as long as another driver lives; false: ALREADY_EXISTS.
+  // true: wait as standby while another driver lives; false: return ALREADY_EXISTS.
   bool wait = false;
   // Ends the waiting.
   std::stop_token stop;
-  // Called at each look that finds that another driver has the directory, or may have it: what
-  // there is to do while waiting. May do I/O; the looks wait for it. May be null.
+  // Called after each look that finds that another driver has the directory, or may have it: for
+  // work to do while waiting. It may do I/O; the looks wait for it. May be null.
   std::function<void()> while_waiting;
-  // Called once when another driver has taken over, from a thread that must not be waited for in
-  // it.
+  // Called once when another driver has taken over. Runs on a thread of this object, so it must not
+  // wait for that thread.
   std::function<void(const absl::Status& why)> on_lost;
 
-  // For tests with a clock of their own. Lets time pass between two looks, false = stop waiting;
-  // null: really waits.
+  // For tests with a clock of their own. Lets time pass between two looks, and returns false to
+  // stop waiting; null: wait in real time.
   std::function<bool(absl::Duration)> pause;
   bool renew_in_background = true;
 };
@@ -57,7 +57,7 @@ struct DirectoryLeaseOptions {
 struct LeaseSighting {
   uint64_t last_segment = 0;          // 0 = there is none
   std::optional<proto::Lease> lease;  // absent: no file, or not readable as one
-  bool holder_gone = false;           // that process certainly no longer exists
+  bool holder_gone = false;           // the holder's process certainly no longer exists
 };
 
 // Judges a directory by what is seen of it over time. Thread-compatible; pure.
@@ -66,8 +66,8 @@ class LeaseWatch {
   explicit LeaseWatch(absl::Duration lease_time) : lease_time_(lease_time) {}
 
   enum class Verdict {
-    kUnknown,  // somebody may hold it
-    kAlive,    // somebody does: something has moved since the first look
+    kUnknown,  // a driver may have it
+    kAlive,    // a driver has it: something has changed since the first look
     kFree,     // may be taken over, if `last_segment` is still the last one
   };
   Verdict Judge(const LeaseSighting& seen, int64_t now_ns);
@@ -75,7 +75,7 @@ class LeaseWatch {
  private:
   bool Moved(const LeaseSighting& seen) const;
 
-  const absl::Duration lease_time_;  // where the holder does not say
+  const absl::Duration lease_time_;  // for a holder that does not state its own
   std::optional<LeaseSighting> last_;
   int64_t since_ns_ = 0;  // when `last_` was first seen
   bool alive_ = false;
@@ -102,26 +102,26 @@ class DirectoryLease {
   FileSystem* files() const { return options_.files; }
   const std::string& directory() const { return options_.directory; }
 
-  // The empty segment that made this driver the one. Its number rises with every driver of the
-  // directory.
+  // The empty segment by which this driver took the directory over. Each driver of the directory
+  // has a higher number than the one before.
   uint64_t first_segment() const { return first_segment_; }
   // REQUIRES: once.
   std::unique_ptr<AppendFile> TakeFirstFile() { return std::move(first_file_); }
 
-  // The next segment of this driver, its name durable. ABORTED: lost. May be tried again after
-  // other errors.
+  // Creates the next segment of this driver and makes its name durable. ABORTED: another driver has
+  // taken over. After other errors the call may be tried again.
   absl::StatusOr<Segment> CreateNext();
 
-  // OK only if nobody had taken over when it was called: what was durable before is what a later
-  // driver will read. ABORTED, and so for ever, once another one has. Costs a look at one name and
-  // one at the directory.
+  // OK only if no driver had taken over when this was called: a later driver will then read all
+  // that was durable before the call. ABORTED, from then on for ever, once another driver has taken
+  // over. Costs a look at one name and one at the directory.
   absl::Status Confirm();
 
-  // Looks for a successor, then raises the counter in LEASE. ABORTED: lost; other errors: LEASE
-  // could not be written, and others may try to take over.
+  // Looks for a successor, then raises the counter in LEASE. ABORTED: another driver has taken
+  // over; other errors: LEASE could not be written, and standbys may try to take over.
   absl::Status Renew();
 
-  // Whether within the lease time it was certain that nobody had taken over. No I/O.
+  // Whether some look within the lease time found that no driver had taken over. No I/O.
   bool Fresh() const;
 
   // Says in LEASE that the directory is free, if it is still this driver's. Ends the renewals.
@@ -146,13 +146,13 @@ class DirectoryLease {
   const std::string draft_path_;
   uint64_t first_segment_ = 0;
   std::unique_ptr<AppendFile> first_file_;
-  bool told_of_draft_ = false;  // in the log, once
+  bool told_of_draft_ = false;  // whether the log says it already
 
   std::mutex lease_file_mutex_;  // one writer of LEASE at a time
   mutable std::mutex mutex_;
-  uint64_t last_segment_ = 0;    // the highest one that is known to be this driver's
-  uint64_t creating_ = 0;        // the one that CreateNext is about; 0 = none
-  int64_t confirmed_at_ns_ = 0;  // when a look that found no successor began
+  uint64_t last_segment_ = 0;    // the highest segment that is known to be this driver's
+  uint64_t creating_ = 0;        // the segment that CreateNext is creating; 0 = none
+  int64_t confirmed_at_ns_ = 0;  // when the last look that found no successor began
   int64_t counter_ = 0;
   absl::Status lost_;  // OK until lost
   std::jthread renewing_;

@@ -67,7 +67,7 @@ TEST(LeaseWatchTest, WhoHasMadeASegmentAndNotSignedYetHasTheLeaseTimeToo) {
   for (const bool has_lease : {true, false}) {
     LeaseWatch watch(absl::Seconds(1));
     LeaseSighting seen = Seen(4, 3, 7);
-    seen.holder_gone = true;  // of segment 3
+    seen.holder_gone = true;  // the holder of segment 3
     if (!has_lease) {
       seen.lease.reset();
     }
@@ -137,7 +137,7 @@ TEST_F(DirectoryLeaseTest, DirectoryOfADeadProcessIsTakenAtOnce) {
   if (child == 0) {
     _exit(0);
   }
-  // It has ended and is a zombie at first, which is as dead.
+  // The process has ended; at first it is a zombie, which counts as dead.
   siginfo_t info;
   ASSERT_EQ(waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOWAIT), 0);
   ASSERT_TRUE(first_.Open().ok());

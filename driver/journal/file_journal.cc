@@ -71,7 +71,7 @@ class FileJournal : public Journal {
   }
 
   absl::Status Reopen() override {
-    // One at a time; the writer does not touch the file after a failure.
+    // One Reopen at a time; the writer thread does not touch the file after a failure.
     std::lock_guard<std::mutex> reopening(reopen_mutex_);
     {
       std::lock_guard<std::mutex> lock(mutex_);
@@ -95,7 +95,8 @@ class FileJournal : public Journal {
     Done done;
   };
 
-  // The state has taken records that failed: what it is made of is read again.
+  // Begins another segment after a failure. The state may have taken records that then failed to be
+  // written; it is brought back by reading the journal again.
   absl::Status GoOnAfterFailure() {
     RETURN_IF_ERROR(lease_.Confirm());
     if (state_ahead_) {
@@ -110,9 +111,9 @@ class FileJournal : public Journal {
     return BeginSegment(std::move(next), end_);
   }
 
-  // Writes header and checkpoint, from whose end on nothing before counts. If that fails, what came
-  // before is still what counts, and the file is left to be passed over: its number must stay
-  // taken.
+  // Writes header and checkpoint. Once the checkpoint is whole, earlier segments no longer count.
+  // If writing fails, the earlier segments still count, and the file stays: its number must remain
+  // taken, and readers pass it over.
   absl::Status BeginSegment(DirectoryLease::Segment segment, JournalEnd before) {
     file_ = std::move(segment.file);
     end_ = {segment.number, 0, 0};
@@ -126,7 +127,7 @@ class FileJournal : public Journal {
     MILLRACE_FAILPOINT("journal.segment_headed");
     RETURN_IF_ERROR(lease_.Confirm());
     checkpoint_bytes_ = end_.length;
-    // Only now: until then whoever takes over may need them.
+    // Old segments go only now: up to here, a driver that takes over may need them.
     const absl::Status removed =
         RemoveOldSegments(lease_.files(), lease_.directory(), end_.segment, options_.kept_bytes);
     if (!removed.ok()) {
@@ -195,7 +196,7 @@ class FileJournal : public Journal {
         written = WriteFirst();
       }
       if (written.ok() && HasGrown()) {
-        // Never back to the old segment: as far as anybody knows the new one counts.
+        // After an error, writing must not go on in the old segment: the new one may count already.
         if (written = GoOnInNextSegment(); !written.ok()) {
           Fail(written);
         }
@@ -207,8 +208,8 @@ class FileJournal : public Journal {
     }
   }
 
-  // Writes the first of the group that fit a frame together, and answers them. What the state
-  // refuses is answered in its place among them.
+  // Writes as many appends from the front of the group as fit into a frame, and answers them in
+  // order. An append that the state refuses is answered in its place among them.
   absl::Status WriteFirst() {
     std::vector<proto::JournalRecord> records;
     std::vector<std::pair<Done, absl::Status>> answers;
@@ -263,8 +264,8 @@ class FileJournal : public Journal {
     return absl::OkStatus();
   }
 
-  // Before anybody hears of it, so that who then calls Reopen does not come too early. All that was
-  // appended until now fails with it.
+  // Called before any caller is told, so that a Reopen by such a caller finds the failure. All that
+  // has been appended so far fails with it.
   void Fail(const absl::Status& failure) {
     spdlog::error("journal: {}; {} is given up at {} bytes", ToStd(failure.message()),
                   SegmentName(end_.segment), end_.length);
@@ -275,8 +276,8 @@ class FileJournal : public Journal {
     appended_.clear();
   }
 
-  // The order is the argument: if nobody has taken over after the sync, then whoever does later
-  // reads what was synced.
+  // Append, sync, confirm: the order matters. If no driver has taken over after the sync, then
+  // every later one reads what was synced.
   absl::Status MakeDurable(std::string_view frame) {
     MILLRACE_FAILPOINT("journal.before_append");
     RETURN_IF_ERROR(file_->Append(frame));
@@ -293,14 +294,15 @@ class FileJournal : public Journal {
   const FileJournalOptions options_;
   DirectoryLease& lease_;
 
-  std::deque<Appended> group_;  // that is being written; of the writer thread
+  std::deque<Appended> group_;  // the appends that are being written; for the writer thread only
 
-  // Of the writer thread while there is no failure, else of Reopen; so is the state.
+  // The members below belong to the writer thread while there is no failure, and to Reopen after
+  // one; so does the state.
   std::unique_ptr<AppendFile> file_;
-  JournalEnd end_;                 // of what is durable
-  uint64_t checkpoint_bytes_ = 0;  // that the segment begins with
+  JournalEnd end_;                 // the end of the durable frames
+  uint64_t checkpoint_bytes_ = 0;  // size of the checkpoint that the segment begins with
   RunningHash hash_;
-  bool state_ahead_ = false;  // of end_
+  bool state_ahead_ = false;  // the state has records that are not durable
 
   std::mutex reopen_mutex_;
   std::mutex mutex_;
@@ -320,7 +322,8 @@ absl::StatusOr<std::unique_ptr<Journal>> OpenFileJournal(FileJournalOptions opti
   const absl::StatusOr<JournalEnd> end =
       (follower == nullptr ? own : *follower).Finish(lease.first_segment());
   if (!end.ok()) {
-    RETURN_IF_ERROR(lease.Confirm());  // a successor may have removed what it made superfluous
+    RETURN_IF_ERROR(
+        lease.Confirm());  // a successor may have removed segments that its checkpoint replaces
     return end.status();
   }
   auto journal = std::make_unique<FileJournal>(std::move(options));

@@ -1,12 +1,13 @@
-// A journal in files of one directory: journal-<number>.log, a new one with every driver that takes
-// the directory over, after every failed write, and when the last one has grown. Each begins with a
-// checkpoint, so that those before it may go. Many records share one fdatasync (group commit):
-// while one is under way, the next ones gather.
+// A journal in files of one directory, called segments: journal-<number>.log. A new one begins with
+// every driver that takes the directory over, after every failed write, and when the last one has
+// grown. Each segment begins with a checkpoint, so that those before it may be removed. Many
+// records share one fdatasync (group commit): records that are appended during one are written
+// together with the next.
 //
 // A write or sync that failed is never tried again on the same file, since the kernel may have
-// dropped the pages: the file is given up at its last synced length, and the next one's checkpoint
-// says what that was. A record is acknowledged only when, after its sync, no other driver had made
-// a segment (docs/exactly-once.md §6).
+// dropped the pages. The file is given up at its last synced length, which the next segment's
+// header states. A record is acknowledged only if, after its sync, no other driver had made a
+// segment (docs/exactly-once.md §6).
 #ifndef MILLRACE_DRIVER_JOURNAL_FILE_JOURNAL_H_
 #define MILLRACE_DRIVER_JOURNAL_FILE_JOURNAL_H_
 
@@ -25,31 +26,32 @@ namespace millrace {
 
 struct FileJournalOptions {
   DirectoryLease* lease = nullptr;  // REQUIRED; outlives the journal
-  // REQUIRED; outlives the journal, whose thread alone has it from when it is opened.
+  // REQUIRED; outlives the journal. From opening on, only the journal's thread uses it.
   JournalState* state = nullptr;
   std::string engine_version;
   std::string driver_id;
-  // Told after every group commit: seconds it took, records in it. May be null; from the journal's
-  // thread.
+  // Called after every group commit, on the journal's thread, with the seconds that it took and the
+  // number of its records. May be null.
   std::function<void(double seconds, size_t records)> on_sync;
 
-  // Records are written in frames of about so much at most, or of one append, which is longer.
+  // The size of a frame, at most; an append that is larger gets a frame of its own.
   uint64_t frame_bytes = 4 << 20;
-  // A segment with so much behind its checkpoint, and twice as much as that has, is followed by
-  // another one: that is what a driver reads that takes over, and how often a checkpoint is
-  // written.
+  // A new segment begins when the present one has this much behind its checkpoint, and twice the
+  // checkpoint's size. This decides how much a driver reads that takes over, and how often a
+  // checkpoint is written.
   uint64_t segment_bytes = 32 << 20;
-  // Of segments that are not needed any more: the newest are kept for people (millrace replay).
+  // How many bytes of segments that are no longer needed are kept for people (millrace replay): the
+  // newest ones.
   uint64_t kept_bytes = 128 << 20;
 };
 
-// Opens the journal of the lease's directory, bringing the state to what it adds up to; that counts
-// once this returns OK. DATA_LOSS names the file and offset that cannot be read.
-// FAILED_PRECONDITION: a newer version wrote it. ABORTED: another driver has taken over, then or,
-// as the answer to every append, later. The destructor first writes what was appended. REQUIRES:
-// once per lease.
+// Opens the journal of the lease's directory and brings the state to what its records add up to.
+// Once this returns OK, the state counts as this driver's. DATA_LOSS names the file and offset that
+// cannot be read. FAILED_PRECONDITION: a newer version wrote it. ABORTED: another driver has taken
+// over; every append returns it too if that happens later. The destructor first writes what was
+// appended. REQUIRES: once per lease.
 //
-// `follower` may have followed the journal into that state while the lease was waited for.
+// `follower`: may have followed the journal into that state while this driver waited for the lease.
 absl::StatusOr<std::unique_ptr<Journal>> OpenFileJournal(FileJournalOptions options,
                                                          JournalFollower* follower = nullptr);
 

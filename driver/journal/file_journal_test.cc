@@ -27,7 +27,7 @@ using Operation = MemoryFileSystem::Operation;
 
 class FileJournalTest : public ::testing::Test {
  protected:
-  // As a new process would: the one before it has crashed.
+  // Opens the journal as a new process does after the one before has crashed.
   absl::Status Open() { return driver_.Open(/*wait=*/false); }
   absl::Status Append(int64_t number) { return driver_.Append(number); }
   const std::vector<int64_t>& read() const { return driver_.read(); }
@@ -65,7 +65,7 @@ TEST_F(FileJournalTest, TailTornAtAnyByteIsCutAndNothingElse) {
     JournalWorld world;
     ASSERT_TRUE(world.files.MakeDirectory("/j").ok());
     world.files.Overwrite("/j/journal-000001.log", whole.substr(0, length));
-    // The second one reads the cut from the new segment's header.
+    // The second start reads the cut from the new segment's header.
     for (int start = 0; start < 2; ++start) {
       JournalDriver driver(&world, "driver");
       const absl::Status opened = driver.Open();
@@ -189,7 +189,7 @@ TEST_F(FileJournalTest, RecordsAppendedTogetherAreTornTogether) {
   }
 }
 
-// What failed is not in the state either, so that it may come again.
+// A record that failed is not in the state either, so that it may be appended again.
 TEST_F(FileJournalTest, RecordThatFailedMayBeAppendedAgain) {
   ASSERT_TRUE(Open().ok());
   ASSERT_TRUE(Append(1).ok());
@@ -237,13 +237,14 @@ TEST_F(FileJournalTest, NewestOfWhatIsNotNeededIsKept) {
   EXPECT_LE(bytes, 4000u);
   EXPECT_GT(segments.front(), 1u);
 
-  // For people: each record once, although checkpoints repeat them.
+  // Segments that are kept for people show each record once, although checkpoints repeat them.
   std::vector<int64_t> numbers;
   ASSERT_TRUE(ReadJournalRecords(&files_, "/j", [&](const proto::JournalRecord& record) {
                 numbers.push_back(record.epoch_started().epoch());
                 return absl::OkStatus();
               }).ok());
-  std::vector<int64_t> expected(200);  // the oldest one's checkpoint has those that are gone
+  std::vector<int64_t> expected(
+      200);  // the oldest segment's checkpoint has the records of those that are gone
   std::iota(expected.begin(), expected.end(), 1);
   EXPECT_EQ(numbers, expected);
 }
@@ -271,7 +272,7 @@ struct LegacySegment {
   size_t header = 0;  // length of its first frame
 };
 
-// `carried`: what format 2 repeats of the segment before.
+// `carried`: the records that format 2 repeats from the segment before.
 LegacySegment MakeLegacySegment(uint32_t format, uint64_t previous, const std::string& cut,
                                 const std::vector<int64_t>& carried,
                                 const std::vector<int64_t>& numbers) {

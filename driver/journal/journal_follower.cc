@@ -16,7 +16,7 @@ absl::StatusOr<JournalEnd> JournalFollower::Finish(uint64_t end_segment) {
   const bool followed = segment_ != 0;
   absl::Status read = ReadOn(end_segment);
   if (!read.ok() && followed) {
-    read = ReadOn(end_segment);  // anew: what was followed may have been removed meanwhile
+    read = ReadOn(end_segment);  // read anew: the followed segment may have been removed meanwhile
   }
   RETURN_IF_ERROR(read);
   if (segment_ == 0) {

@@ -1,7 +1,7 @@
-// Keeps a state up with a journal, whether it stands still or another driver writes it: a standby
-// follows it while it waits, so that taking over does not take longer the longer the journal is.
-// What was read in one call is not read again in the next, unless the journal goes on in another
-// segment, whose checkpoint is then read. Thread-compatible.
+// Keeps a state up to date with a journal, whether another driver is writing it or not. A standby
+// follows the journal while it waits, so that the time to take over does not depend on the
+// journal's length. Each call reads on from where the last one ended; only when the journal goes on
+// in another segment, that segment's checkpoint is read. Thread-compatible.
 #ifndef MILLRACE_DRIVER_JOURNAL_JOURNAL_FOLLOWER_H_
 #define MILLRACE_DRIVER_JOURNAL_JOURNAL_FOLLOWER_H_
 
@@ -20,18 +20,18 @@ namespace millrace {
 
 class JournalFollower {
  public:
-  // `files` and `state` outlive it; nobody else changes the state.
+  // `files` and `state` outlive this object; nothing else changes the state.
   JournalFollower(FileSystem* files, std::string directory, JournalState* state)
       : files_(files), directory_(std::move(directory)), state_(state) {}
 
-  // Brings the state to what is there now. After an error the next call begins anew: a driver that
-  // lives may have removed what was being read.
+  // Brings the state to the journal's present end. After an error the next call begins anew: the
+  // driver that writes the journal may have removed what was being read.
   absl::Status CatchUp();
 
-  // Brings the state to what the segments below `end_segment` add up to, which do not change any
-  // more, and returns where they end. DATA_LOSS names the file and offset that cannot be read.
-  // FAILED_PRECONDITION: a newer version wrote it. The state is of no use after an error. A torn
-  // tail, what a crash leaves, is logged and left out.
+  // Brings the state to what the segments below `end_segment` add up to, which no longer change,
+  // and returns where they end. DATA_LOSS names the file and offset that cannot be read.
+  // FAILED_PRECONDITION: a newer version wrote it. The state must not be used after an error. A
+  // torn tail, as a crash leaves it, is logged and left out.
   absl::StatusOr<JournalEnd> Finish(uint64_t end_segment);
 
  private:
@@ -42,8 +42,8 @@ class JournalFollower {
   FileSystem* const files_;
   const std::string directory_;
   JournalState* const state_;
-  uint64_t segment_ = 0;  // that is followed; 0 = none
-  std::string path_;      // of it
+  uint64_t segment_ = 0;  // the segment that is followed; 0 = none
+  std::string path_;      // path of that segment
   std::optional<FrameReader> frames_;
 };
 

@@ -19,12 +19,12 @@ constexpr size_t kHashOffset = 8;
 constexpr size_t kFrameHeaderBytes = 16;
 constexpr uint64_t kReadAheadBytes = 1 << 20;
 
-// The length is the seed, so that a damaged one does not pass by luck.
+// The length is the hash's seed, so that a damaged length does not pass by luck.
 uint64_t HashOf(std::string_view payload) {
   return XXH3_64bits_withSeed(payload.data(), payload.size(), payload.size());
 }
 
-// The payload of the frame at the start of `bytes` if it is whole.
+// The payload of the frame that `bytes` begins with, if the frame is whole.
 std::optional<std::string_view> WholePayload(std::string_view bytes) {
   if (bytes.size() < kFrameHeaderBytes || bytes.substr(0, kMagic.size()) != kMagic) {
     return std::nullopt;
@@ -40,7 +40,7 @@ std::optional<std::string_view> WholePayload(std::string_view bytes) {
   return payload;
 }
 
-// Length of the frame that begins with `bytes`; 0 if none does.
+// The length of the frame that `bytes` begins with; 0 if it begins with none.
 uint64_t FrameLength(std::string_view bytes) {
   if (bytes.size() < kFrameHeaderBytes || bytes.substr(0, kMagic.size()) != kMagic) {
     return 0;
@@ -104,7 +104,7 @@ absl::StatusOr<std::string_view> FrameReader::Peek(uint64_t length) {
   return std::string_view(buffer_).substr(offset_ - buffer_offset_);
 }
 
-// Empty if what begins at offset_ is no whole frame.
+// The frame at offset_; empty if there is no whole one.
 absl::StatusOr<std::string_view> FrameReader::PeekFrame() {
   ASSIGN_OR_RETURN(std::string_view bytes, Peek(kFrameHeaderBytes));
   const uint64_t length = FrameLength(bytes);
@@ -140,7 +140,8 @@ absl::StatusOr<uint64_t> FrameReader::TornBytes() {
     ASSIGN_OR_RETURN(const std::string_view bytes, behind.Peek(kFrameHeaderBytes));
     const size_t found = bytes.find(kMagic);
     if (found != 0) {
-      // A magic that begins in the last bytes of the buffer goes on behind it.
+      // A magic may begin in the last bytes of the buffer and go on behind it: these bytes are
+      // looked at again.
       const size_t none = std::max(bytes.size(), kMagic.size()) - (kMagic.size() - 1);
       at += std::min(found, none);
       continue;

@@ -1,11 +1,13 @@
-// The bytes of a journal segment: a sequence of frames, each what one group commit made durable.
+// The format of a journal segment: a sequence of frames. Each frame holds what one group commit
+// made durable.
 //
-//   frame   = "MRJ1" | payload length, u32 LE | XXH3-64 of the payload seeded with its length, u64
-//   LE | payload payload = (record length, u32 LE | serialized proto::JournalRecord)…
+//   frame   = "MRJ1" | payload length, u32 LE
+//           | XXH3-64 of the payload, seeded with its length, u64 LE | payload
+//   payload = (record length, u32 LE | serialized proto::JournalRecord)…
 //
-// A frame is written only after the one before it was synced. So a crash can leave at most the last
-// frame damaged, and a damaged frame with a whole one after it means that the disk or somebody
-// changed what was durable.
+// A frame is written only after the one before it was synced. So a crash can leave only the last
+// frame damaged. A damaged frame with a whole one behind it means that the disk, or a person,
+// changed durable data.
 #ifndef MILLRACE_DRIVER_JOURNAL_JOURNAL_FRAME_H_
 #define MILLRACE_DRIVER_JOURNAL_JOURNAL_FRAME_H_
 
@@ -26,7 +28,7 @@ namespace millrace {
 // Appends one frame with `records`. REQUIRES: their sizes add up to less than kMaxFrameBytes.
 void AppendFrame(const std::vector<proto::JournalRecord>& records, std::string* out);
 
-// A frame that says it is longer is damaged.
+// A frame that claims to be longer is damaged.
 inline constexpr uint64_t kMaxFrameBytes = 256 << 20;
 
 using OnRecord = std::function<absl::Status(const proto::JournalRecord&)>;
@@ -35,20 +37,20 @@ using OnRecord = std::function<absl::Status(const proto::JournalRecord&)>;
 // Thread-compatible.
 class FrameReader {
  public:
-  // Bytes from `limit` on do not exist.
+  // Bytes from `limit` on are treated as if they did not exist.
   FrameReader(FileSystem* files, std::string path, uint64_t limit = UINT64_MAX);
 
-  // Hands the records of the next whole frame to `on_record`; an error of it ends the reading.
-  // False: there is no whole frame, yet; may be asked again when the file has grown.
+  // Passes the records of the next whole frame to `on_record`, and stops at its first error. False:
+  // there is no whole frame yet; call again when the file has grown.
   absl::StatusOr<bool> Next(const OnRecord& on_record);
 
-  // Where the whole frames that were read end, and XXH3 of the bytes before.
+  // Where the frames that were read end, and the XXH3 of all bytes before that.
   uint64_t offset() const { return offset_; }
   uint64_t checksum() const { return hash_.value(); }
 
-  // How many bytes there are behind offset(). DATA_LOSS names file and offset when a whole frame is
-  // among them: what is at offset() was damaged, and is not what a crash leaves. REQUIRES: Next has
-  // just found no whole frame.
+  // How many bytes the file has behind offset(). DATA_LOSS names file and offset when there is a
+  // whole frame among them: then the bytes at offset() are no torn tail of a crash, but damaged.
+  // REQUIRES: Next has just found no whole frame.
   absl::StatusOr<uint64_t> TornBytes();
 
  private:
@@ -62,10 +64,10 @@ class FrameReader {
   uint64_t offset_ = 0;
   RunningHash hash_;
   std::string buffer_;
-  uint64_t buffer_offset_ = 0;  // of its first byte in the file
+  uint64_t buffer_offset_ = 0;  // the file offset of its first byte
 };
 
-// DATA_LOSS with what to do about it.
+// The DATA_LOSS error for damage, with what to do about it.
 absl::Status DamagedAt(const std::string& name, uint64_t offset);
 
 }  // namespace millrace

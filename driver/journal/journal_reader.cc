@@ -28,8 +28,8 @@ absl::Status PreviousMissing(const JournalSegment& segment) {
       "the jobs anew"));
 }
 
-// Nothing if it never counted: neither its header nor, where it has one, its checkpoint was written
-// whole, so that nothing else can have been.
+// Opens a segment. Nothing if the segment never counted, because its header, or the checkpoint that
+// should follow it, was not written whole; then it holds no other records.
 absl::StatusOr<std::optional<JournalSegment>> OpenSegment(FileSystem* files,
                                                           const std::string& directory,
                                                           uint64_t number) {
@@ -59,8 +59,8 @@ absl::StatusOr<std::optional<JournalSegment>> OpenSegment(FileSystem* files,
   return std::make_optional(std::move(segment));
 }
 
-// The segments that `last` goes on from and `last` itself, oldest first. `whole`: also what its
-// checkpoint makes superfluous, as far as it is there.
+// `last` and the segments that it continues, oldest first. `whole`: also the segments that its
+// checkpoint replaces, as far as they still exist.
 absl::StatusOr<std::vector<JournalSegment>> FindChain(FileSystem* files,
                                                       const std::string& directory,
                                                       JournalSegment last, bool whole) {
@@ -98,7 +98,7 @@ absl::Status ReadAllFrames(FrameReader* frames, const OnRecord& on_record) {
   return absl::OkStatus();
 }
 
-// Up to its cut a segment must be byte for byte what its successor has read.
+// Reads a segment up to its cut, and checks that these bytes are those that its successor has read.
 absl::Status ReadUpToCut(FileSystem* files, const JournalSegment& segment,
                          const JournalSegment& next, const OnRecord& on_record) {
   const uint64_t length = next.header.previous_length();
@@ -107,7 +107,8 @@ absl::Status ReadUpToCut(FileSystem* files, const JournalSegment& segment,
   if (frames.offset() < length) {
     ASSIGN_OR_RETURN(const uint64_t torn, frames.TornBytes());
     if (next.header.checkpoint()) {
-      // The last frame that the successor has read may never have been durable; its checkpoint is.
+      // The successor may have read a last frame that never became durable; but its checkpoint,
+      // which has the records, is.
       return absl::OkStatus();
     }
     return frames.offset() + torn < length ? PreviousMissing(next)
@@ -181,8 +182,8 @@ absl::Status ReadJournalRecords(FileSystem* files, const std::string& directory,
   }
   ASSIGN_OR_RETURN(const std::vector<JournalSegment> chain,
                    FindChain(files, directory, *std::move(last), /*whole=*/true));
-  bool first = true;      // the oldest segment that is there
-  bool repeated = false;  // what the segments before have said
+  bool first = true;      // this is the oldest segment
+  bool repeated = false;  // reading a checkpoint that repeats earlier segments
   const auto pass_on = [&](const proto::JournalRecord& record) -> absl::Status {
     if (record.has_header()) {
       repeated = !std::exchange(first, false) && record.header().checkpoint();

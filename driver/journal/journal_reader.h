@@ -1,12 +1,12 @@
 // Reads the journal of a directory.
 //
-// From format 3 on a segment begins with a checkpoint of all that came before it, so that the
-// highest one whose checkpoint is whole is the journal; those before it are kept for a while for
-// people. A segment without a whole checkpoint was given up before anything else was in it.
+// From format 3 on, a segment begins with a checkpoint of all that came before it. So the journal
+// is the highest segment whose checkpoint is whole; the segments before it are kept for a while for
+// people. A segment without a whole checkpoint was given up before it held anything else.
 //
-// Before that a segment's header named the one before it and cut it: what lies beyond the cut does
-// not exist (a failed write, or a driver that did not know yet that it had been replaced). Such a
-// journal is the chain of these links from the highest segment that has a header.
+// In older formats, a segment's header names the segment before it and cuts it: what lies beyond
+// the cut does not count (a failed write, or one of a driver that did not know yet that it had been
+// replaced). Such a journal is the chain of these links from the highest segment that has a header.
 #ifndef MILLRACE_DRIVER_JOURNAL_JOURNAL_READER_H_
 #define MILLRACE_DRIVER_JOURNAL_JOURNAL_READER_H_
 
@@ -24,24 +24,24 @@
 
 namespace millrace {
 
-// Readers know none above it.
+// The newest format that this version reads.
 inline constexpr uint32_t kJournalFormatVersion = 3;
 
-// How far a journal has been read: a segment's whole frames.
+// How far a journal has been read: up to the end of a whole frame of a segment.
 struct JournalEnd {
-  uint64_t segment = 0;  // 0 = there is nothing
+  uint64_t segment = 0;  // 0 = the journal is empty
   uint64_t length = 0;
   uint64_t checksum = 0;  // XXH3 of the bytes before `length`
 };
 
-// Brings `state`, whatever it was, to what the journal up to `end` adds up to, which this driver
-// itself has made durable: bytes behind it do not exist, nor do segments above. The state is of no
-// use after an error. (A directory as it is found is read by JournalFollower.)
+// Resets `state` and brings it to what the journal up to `end` adds up to. This driver itself has
+// made the journal durable up to there; bytes behind it do not count, nor do segments above. The
+// state must not be used after an error. (JournalFollower reads a directory as it is found.)
 absl::Status ReadJournalUpTo(FileSystem* files, const std::string& directory, const JournalEnd& end,
                              JournalState* state);
 
-// Every record that is still there, oldest first, headers left out; a checkpoint only where what
-// it was made of is gone.
+// Passes on every record that still exists, oldest first, without headers; a checkpoint only where
+// the records that it was made of are gone.
 absl::Status ReadJournalRecords(FileSystem* files, const std::string& directory,
                                 const OnRecord& on_record);
 
@@ -52,12 +52,12 @@ struct JournalSegment {
   proto::JournalHeader header;
 };
 
-// The highest one below `end_segment`; nothing if there is none.
+// The highest segment below `end_segment` that counts; nothing if there is none.
 absl::StatusOr<std::optional<JournalSegment>> FindLastSegment(FileSystem* files,
                                                               const std::string& directory,
                                                               uint64_t end_segment);
 
-// Hands out what lies in front of `last` and is needed with it, headers included.
+// Passes on the records of the segments that `last` continues, headers included.
 absl::Status ReadBefore(FileSystem* files, const std::string& directory, const JournalSegment& last,
                         const OnRecord& on_record);
 

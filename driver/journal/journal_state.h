@@ -1,9 +1,9 @@
-// What the records of a journal add up to. The journal asks it before it writes, keeps it up with
-// what becomes durable, and has it write itself down at the start of every segment, so that nothing
-// in front of that is needed.
+// The state that a journal's records add up to. The journal asks it before it writes a record,
+// applies every durable record to it, and lets it write a checkpoint at the start of every segment,
+// so that earlier segments are not needed.
 //
-// Thread-compatible: of whoever opens the journal, then of the journal's thread for as long as the
-// journal lives.
+// Thread-compatible: it belongs to the thread that opens the journal, then to the journal's own
+// thread.
 #ifndef MILLRACE_DRIVER_JOURNAL_JOURNAL_STATE_H_
 #define MILLRACE_DRIVER_JOURNAL_JOURNAL_STATE_H_
 
@@ -19,19 +19,19 @@ class JournalState {
  public:
   virtual ~JournalState() = default;
 
-  // As if nothing had ever been journaled.
+  // Makes the state empty, as if nothing had been journaled.
   virtual void Reset() = 0;
 
-  // The next record that was read, checkpoints included, headers not. One that does not add up is
-  // taken note of; an error means that nothing of the journal can be used.
+  // Takes the next record that was read, checkpoints included, headers not. A record that does not
+  // add up is noted and is no error; an error means that the whole journal cannot be used.
   virtual absl::Status Replay(const proto::JournalRecord& record) = 0;
 
-  // Records that are about to be written, all or none of them. An error says why one does not
-  // follow from what is there; nothing has changed then.
+  // Takes records that are about to be written, all or none of them. An error says why a record
+  // does not follow from the state; then the state is unchanged.
   virtual absl::Status Apply(const std::vector<proto::JournalRecord>& records) = 0;
 
-  // Hands out records whose Replay after Reset brings back the same, each of them small enough to
-  // be one of many in a frame; ends with the first error of `write`.
+  // Passes records to `write` whose Replay, after Reset, brings this state back. Each is small
+  // enough to share a frame with others. Ends with the first error of `write`.
   virtual absl::Status WriteCheckpoint(
       const std::function<absl::Status(proto::JournalRecord)>& write) const = 0;
 };

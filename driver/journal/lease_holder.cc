@@ -39,7 +39,7 @@ struct ProcessStat {
   int64_t start = 0;  // clock ticks after boot
 };
 
-// Nothing when there is no such process, or it cannot be seen from here.
+// Nothing if there is no such process, or this process cannot see it.
 std::optional<ProcessStat> StatOf(int64_t pid) {
   const std::string stat = ReadSmallFile(absl::StrCat("/proc/", pid, "/stat"));
   // "pid (name) state …": the name may hold anything, the rest is fields 3 and up. See proc(5).

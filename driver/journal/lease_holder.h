@@ -1,4 +1,4 @@
-// Which process holds a lease, and whether it certainly no longer lives. Thread-safe.
+// Tells which process holds a lease, and whether that process has certainly ended. Thread-safe.
 #ifndef MILLRACE_DRIVER_JOURNAL_LEASE_HOLDER_H_
 #define MILLRACE_DRIVER_JOURNAL_LEASE_HOLDER_H_
 
@@ -11,8 +11,9 @@ namespace millrace {
 // Fills in host, pid, process_start and pid_space.
 void DescribeThisProcess(proto::Lease* lease);
 
-// True only if the holder's pid would be seen here (same boot, same pid namespace: two containers
-// may share a host name and not their pids) and belongs to nobody, or to a later process.
+// True only if this process would see the holder's pid, and that pid belongs to no process, or to a
+// later one. It would see the pid on the same boot in the same pid namespace; two containers may
+// share a host name and not their pids.
 bool HolderIsGone(const proto::Lease& lease);
 
 // "1b2c…, pid 4711 on host alpha, at alpha:7070".

@@ -12,7 +12,7 @@
 namespace millrace {
 namespace {
 
-// So that a directory stays small, of which every commit takes a look.
+// At most this many old segments stay: every commit looks at the directory, so it must stay small.
 constexpr size_t kMostKept = 100;
 
 // 0 = not a segment's name.
@@ -40,7 +40,8 @@ absl::StatusOr<std::vector<uint64_t>> ListSegments(FileSystem* files,
       numbers.push_back(number);
     }
   }
-  std::sort(numbers.begin(), numbers.end());  // names sort otherwise from a million on
+  std::sort(numbers.begin(),
+            numbers.end());  // by number: from a million on, names sort differently
   return numbers;
 }
 

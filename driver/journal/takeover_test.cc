@@ -1,5 +1,5 @@
-// Docs: exactly-once.md §6. What one driver acknowledged, every later one reads, wherever the first
-// one stopped, and whether it is dead or only asleep.
+// Docs: exactly-once.md §6. What one driver acknowledged, every later driver reads: wherever the
+// first one stopped, and whether it is dead or only asleep.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -91,7 +91,7 @@ TEST_F(TakeoverTest, FrameWhoseSyncFailedIsNotTrustedToBeOnTheDisk) {
   });
   EXPECT_FALSE(first_.Append(2).ok());
   world_.files.SetFault(nullptr);
-  first_.Abandon();  // the process ends; the page cache still has the frame
+  first_.Abandon();  // the process ends; the page cache still has its frame
   ASSERT_TRUE(second_.Open().ok());
   EXPECT_TRUE(second_.Append(3).ok());
   const std::vector<int64_t> read = second_.read();
@@ -150,7 +150,7 @@ void AtOperation(JournalWorld* world, Operation operation, const std::string& pa
       });
 }
 
-// The first driver looks for segment 2. It was there, and is gone again.
+// The first driver looks for segment 2, which a successor made and removed again.
 TEST_F(TakeoverTest, SuccessorWhoseSegmentWasRemovedIsNotedAllTheSame) {
   second_.SetKeptBytes(0);
   third_.SetKeptBytes(0);
@@ -166,7 +166,8 @@ TEST_F(TakeoverTest, SuccessorWhoseSegmentWasRemovedIsNotedAllTheSame) {
   EXPECT_TRUE(third_.Append(8).ok());
 }
 
-// The third driver has seen that segment 1 is the last, and sleeps before it makes segment 2.
+// The third driver has seen that segment 1 is the last, and falls asleep before it creates segment
+// 2.
 TEST_F(TakeoverTest, NumberThatWasTakenAndRemovedDoesNotMakeADriver) {
   second_.SetKeptBytes(0);
   ASSERT_TRUE(first_.Open().ok());
@@ -192,7 +193,7 @@ TEST_F(TakeoverTest, NumberThatWasTakenAndRemovedDoesNotMakeADriver) {
   EXPECT_THAT(third_.read(), ElementsAre(1, 5, 6, 7, 8));
 }
 
-// The same with the next segment of a driver that lives.
+// The same as above, with the next segment of a driver that is at work.
 TEST_F(TakeoverTest, ZombieThatGoesOnInANumberThatWasRemovedIsTold) {
   second_.SetKeptBytes(0);
   third_.SetKeptBytes(0);
@@ -254,7 +255,8 @@ TEST_F(TakeoverTest, StandbyForgetsWhatTheDriverHasGivenUp) {
         return operation == Operation::kSync ? absl::InternalError("Input/output error")
                                              : absl::OkStatus();
       });
-      EXPECT_FALSE(first_.Append(2).ok());  // whole in the file, and the standby reads it
+      EXPECT_FALSE(
+          first_.Append(2).ok());  // the frame is whole in the file, and the standby reads it
       world_.files.SetFault(nullptr);
     } else if (looks == 6) {
       EXPECT_TRUE(first_.journal().Reopen().ok());
@@ -296,7 +298,8 @@ TEST_F(TakeoverTest, NewDriverMayEndAtAnyOperation) {
         if (power_cut) {
           world.files.Crash(/*torn_bytes=*/7, keep_names);
         } else if (first.Append(4).ok()) {
-          // Nobody had taken over: the first one goes on, and the third reads that.
+          // The second driver had not taken over: the first one goes on, and the third reads what
+          // it wrote.
           ASSERT_TRUE(third.Open().ok());
           EXPECT_THAT(third.read(), ElementsAre(1, 2, 4));
           continue;
@@ -334,13 +337,13 @@ class Life {
     BreakAnAppend(3);
     if (driver_.journal().Reopen().ok()) {
       for (int64_t number = 4; number < 20; ++number) {
-        Append(number);  // goes on in another segment on the way
+        Append(number);  // some appends begin another segment
       }
     }
     driver_.Release();
   }
   const std::vector<int64_t>& acknowledged() const { return acknowledged_; }
-  // Neither acknowledged nor impossible.
+  // Numbers that were neither acknowledged nor refused: they may be in the journal.
   const std::set<int64_t>& in_doubt() const { return in_doubt_; }
 
  private:
@@ -397,7 +400,7 @@ TEST_F(TakeoverTest, DriverMaySleepAtAnyFailpoint) {
         world.files.SetCapacity(INT64_MAX);
         EXPECT_TRUE(second.Open().ok());
         EXPECT_TRUE(second.Append(100).ok());
-        // A sleeper that had not won yet goes on waiting, for a driver that lives.
+        // A sleeper that had not taken over yet goes on waiting for the driver that lives.
         world.at_pause = [&second, looks = 0]() mutable {
           return ++looks < 50 && second.lease().Renew().ok();
         };
@@ -419,7 +422,7 @@ TEST_F(TakeoverTest, DriverMaySleepAtAnyFailpoint) {
   }
 }
 
-// The same, but it ends there: its process, or the whole machine.
+// The same, but the driver ends at the failpoint: its process, or the whole machine.
 TEST_F(TakeoverTest, DriverMayEndAtAnyFailpoint) {
   for (const std::string& name : FailpointsHere()) {
     for (const int nth : {1, 2, 3}) {

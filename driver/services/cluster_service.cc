@@ -85,8 +85,8 @@ class StreamLink : public ExecutorLink {
         }
       }
       if (closing_ && !ended_) {
-        // The peer ends the stream when it has read the last message; a cancellation could overtake
-        // that.
+        // The executor ends the stream when it has read the last message. Cancelling the stream at
+        // once could overtake that message.
         wake_.wait_for(lock, kCloseGrace, [this] { return ended_; });
         if (!ended_) {
           context_->TryCancel();
@@ -134,8 +134,7 @@ grpc::Status ClusterService::Connect(grpc::ServerContext* context, Stream* strea
 }
 
 void ClusterService::Deliver(const ExecutorId& from, proto::ExecutorMessage message) {
-  // Backpressure on executors that send faster than the driver decides, through gRPC's flow
-  // control.
+  // Slows down executors that send faster than the driver decides, through gRPC's flow control.
   loop_->WaitForRoom();
   auto shared = std::make_shared<proto::ExecutorMessage>(std::move(message));
   loop_->Post([this, from, shared] {

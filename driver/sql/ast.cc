@@ -19,7 +19,7 @@ const std::map<int, std::string>& IntervalFields() {
 }
 
 constexpr int kIntervalFullRange = 0x7FFF;
-// Of numeric(p, s); without it numbers are wider.
+// The largest p of numeric(p, s); a numeric without (p, s) may be wider.
 constexpr int kMaxNumericPrecision = 1000;
 
 absl::StatusOr<int> IntegerModifier(const pg_query::Node& node, int32_t position) {

@@ -1,4 +1,4 @@
-// Small questions to libpg_query's tree. Pure functions.
+// Helpers that read libpg_query's parse tree. Pure functions.
 #ifndef MILLRACE_DRIVER_SQL_AST_H_
 #define MILLRACE_DRIVER_SQL_AST_H_
 
@@ -14,13 +14,15 @@ namespace millrace {
 
 using PgNodes = google::protobuf::RepeatedPtrField<pg_query::Node>;
 
-// Where the node stands: its own location, else the first of its parts'; −1 if none has one.
+// The node's position in the script: its own location, else the first of its parts'; −1 if none has
+// one.
 int32_t LocationOf(const google::protobuf::Message& node);
 
 // The strings of a list of String nodes (names, column references); other nodes are left out.
 std::vector<std::string> StringsOf(const PgNodes& nodes);
 
-// The last part of a name; an error for a schema other than pg_catalog. `what` as in "function".
+// The last part of a name; an error for a schema other than pg_catalog. `what` names the kind of
+// thing in the error: "function".
 absl::StatusOr<std::string> UnqualifiedName(const PgNodes& names, const std::string& what,
                                             int32_t position);
 
@@ -35,7 +37,7 @@ bool ConstantText(const pg_query::Node& node, std::string* text);
 absl::StatusOr<SqlType> BindTypeName(const pg_query::TypeName& name,
                                      std::string* interval_field = nullptr);
 
-// What the node is called in messages when it is not supported: "SubLink" → "a subquery in an
+// The name of an unsupported node's construct in messages: "SubLink" → "a subquery in an
 // expression".
 std::string ConstructName(const pg_query::Node& node);
 

@@ -17,7 +17,8 @@
 
 namespace millrace {
 
-// A table with a connector: a source where it is read, a sink where it is written.
+// A table with a connector: a source for statements that read it, a sink for statements that write
+// it.
 struct TableDefinition {
   std::string name;
   std::string connector;
@@ -26,9 +27,9 @@ struct TableDefinition {
   std::vector<OutputColumn> columns;
   std::vector<std::string> primary_key;
   proto::OnError on_error = proto::ON_ERROR_FAIL;
-  std::string error_table;  // of ON_ERROR_TABLE
+  std::string error_table;  // NAME of on_error = 'table:NAME'
 
-  // Places in the script: the name, WITH, the primary key, each option.
+  // Positions in the script: of the name, WITH, the primary key, each option.
   int32_t position = -1;
   int32_t with_position = -1;
   int32_t primary_key_position = -1;
@@ -51,10 +52,10 @@ class Catalog {
   };
 
   absl::Status AddTable(TableDefinition table);
-  // `replace`: takes the place of a view of that name.
+  // `replace`: the view replaces an existing view of that name.
   absl::Status AddView(ViewDefinition view, bool replace);
 
-  // INVALID_ARGUMENT at `position` names the nearest when there is none.
+  // INVALID_ARGUMENT at `position` if there is no such name; it suggests the nearest one.
   absl::StatusOr<Entry> Find(const std::string& name, int32_t position) const;
   bool Contains(const std::string& name) const;
 

@@ -89,7 +89,7 @@ class TableBinder {
     return absl::OkStatus();
   }
 
-  // `column`: the column that the constraint stands with; null for one of the table.
+  // `column`: the column whose definition has the constraint; null for a constraint of the table.
   absl::Status BindConstraint(const pg_query::Constraint& constraint, const std::string* column) {
     switch (constraint.contype()) {
       case pg_query::CONSTR_NULL:

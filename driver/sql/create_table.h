@@ -18,10 +18,11 @@ absl::StatusOr<TableDefinition> BindCreateTable(const pg_query::CreateStmt& stat
 
 // The table as a source, without the columns that are read.
 proto::Source MakeSource(const TableDefinition& table);
-// The table as a sink with its own columns; mode and keyed are the physical planner's.
+// The table as a sink with its own columns; the physical planner sets mode and keyed.
 proto::Sink MakeSink(const TableDefinition& table);
 
-// Where an error about the table's options belongs: the option it names in quotes, else WITH.
+// The position for an error about the table's options: that of the option that the message names in
+// quotes, else that of WITH.
 int32_t OptionErrorPosition(const TableDefinition& table, std::string_view message);
 
 }  // namespace millrace

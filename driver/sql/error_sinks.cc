@@ -49,7 +49,8 @@ absl::Status AddErrorSinks(const Catalog& catalog, const ConnectorRegistry& conn
     ASSIGN_OR_RETURN(const Catalog::Entry entry, catalog.Find(source.table(), -1));
     const auto [sink, first] =
         sinks.try_emplace(entry.table->error_table, static_cast<uint32_t>(plan->sinks_size()));
-    // Also where another source has bound it: the errors are about this one's option.
+    // Bound again even if another source has bound it already: errors must be about this source's
+    // option.
     ASSIGN_OR_RETURN(proto::Sink bound, BindErrorSink(*entry.table, catalog, connectors));
     if (first) {
       *plan->add_sinks() = std::move(bound);

@@ -1,4 +1,4 @@
-// on_error = 'table:NAME': from the name to a sink of the plan. Pure.
+// Turns the NAME of on_error = 'table:NAME' into a sink of the plan. Pure.
 #ifndef MILLRACE_DRIVER_SQL_ERROR_SINKS_H_
 #define MILLRACE_DRIVER_SQL_ERROR_SINKS_H_
 
@@ -9,9 +9,9 @@
 
 namespace millrace {
 
-// Gives every source of the plan that sets failed records aside its sink, behind those of the
-// INSERTs. Sources that name one table share its sink; an INSERT into the table has another one.
-// INVALID_ARGUMENT at the option when its table cannot take them.
+// Adds a sink for every source of the plan that writes its failed records to a table, behind the
+// sinks of the INSERTs. Sources that name the same table share a sink; an INSERT into that table
+// has one of its own. INVALID_ARGUMENT at the option if its table cannot take failed records.
 absl::Status AddErrorSinks(const Catalog& catalog, const ConnectorRegistry& connectors,
                            proto::JobPlan* plan);
 

@@ -1,6 +1,6 @@
-// From parse-tree expressions to typed ones: finds columns in a Scope, functions and operators
-// through ExprBuilder. One per clause; thread-compatible. Errors are INVALID_ARGUMENT with a
-// position.
+// Turns parse-tree expressions into typed ones: finds columns in a Scope, and functions and
+// operators through ExprBuilder. One per clause; thread-compatible. Errors are INVALID_ARGUMENT
+// with a position.
 #ifndef MILLRACE_DRIVER_SQL_EXPR_BINDER_H_
 #define MILLRACE_DRIVER_SQL_EXPR_BINDER_H_
 
@@ -34,7 +34,7 @@ class ExprBinder {
              AggregateCollector* aggregates)
       : builder_(builder), scope_(scope), clause_(std::move(clause)), aggregates_(aggregates) {}
 
-  // Untyped literals stay of TYPE_UNKNOWN at the top.
+  // An untyped literal that is the whole expression stays of TYPE_UNKNOWN.
   absl::StatusOr<proto::Expr> Bind(const pg_query::Node& node) const;
   absl::StatusOr<proto::Expr> BindBoolean(const pg_query::Node& node) const;
   absl::StatusOr<std::vector<proto::Expr>> BindAll(const PgNodes& nodes) const;
@@ -66,7 +66,7 @@ class ExprBinder {
   absl::StatusOr<proto::Expr> BindBetween(const pg_query::A_Expr& expr) const;
 
   // expr_binder_forms.cc
-  // Passes on what is not too large: for constructs that repeat their parts.
+  // Returns the expression unless it is too large: for constructs that repeat their parts.
   static absl::StatusOr<proto::Expr> CheckSize(proto::Expr expr);
   absl::StatusOr<proto::Expr> BindLogical(const pg_query::BoolExpr& expr) const;
   absl::StatusOr<proto::Expr> BindNullTest(const pg_query::NullTest& test) const;

@@ -22,8 +22,8 @@ bool IsBatchTimeFunction(std::string_view name) {
          name == "statement_timestamp";
 }
 
-// SQL's own syntax arrives under PostgreSQL's internal names; where the registry has only the
-// callable one, that is meant.
+// The parser gives functions with a syntax of their own PostgreSQL's internal names. Where the
+// registry has only the name that people call, that one is meant.
 std::string RegisteredName(const std::string& name, const FunctionRegistry& functions) {
   return name == "position" && functions.Scalars(name).empty() ? "strpos" : name;
 }

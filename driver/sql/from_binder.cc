@@ -195,7 +195,7 @@ absl::StatusOr<SelectBinder::SelectFunction> SelectBinder::ExpandSelectFunction(
     expanded.node = &value;
     expanded.column = MakeColumn(static_cast<uint32_t>(node.kept.size()), column.type, position);
     from->node = MakeTableFunction(std::move(from->node), std::move(node), position);
-    // Nothing else can name it: the scope only has to know of one column more.
+    // No expression can name this column; the scope must only count it.
     RETURN_IF_ERROR(from->scope.AddTable("", {}, {{name, column.type}}, position));
   }
   return expanded;

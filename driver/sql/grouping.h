@@ -15,8 +15,8 @@
 
 namespace millrace {
 
-// Grows an aggregation between a query's FROM and its SELECT list. Thread-compatible; all must
-// outlive it.
+// Inserts an aggregation between a query's FROM and its SELECT list. Thread-compatible; all
+// arguments must outlive it.
 class Grouping {
  public:
   Grouping(const ExprBuilder& builder, const Scope& scope) : builder_(builder), scope_(scope) {}

@@ -91,8 +91,8 @@ class InsertBinder {
     return absl::OkStatus();
   }
 
-  // Decides which sink columns the SELECT list fills, in its order. Metadata columns named are
-  // added to the sink's.
+  // Decides which sink columns the SELECT list fills, in its order. Metadata columns that the
+  // INSERT names are added to the sink's columns.
   absl::Status BindColumns() {
     if (insert_.cols().empty()) {
       for (int i = 0; i < result_.sink.columns_size(); ++i) {

@@ -1,5 +1,5 @@
-// INSERT INTO sink [(columns)] SELECT …: from the parse tree to a logical plan that gives exactly
-// the sink's columns. Errors are INVALID_ARGUMENT with a position.
+// INSERT INTO sink [(columns)] SELECT …: turns the parse tree into a logical plan that gives
+// exactly the sink's columns. Errors are INVALID_ARGUMENT with a position.
 #ifndef MILLRACE_DRIVER_SQL_INSERT_BINDER_H_
 #define MILLRACE_DRIVER_SQL_INSERT_BINDER_H_
 
@@ -25,7 +25,7 @@ struct BindContext {
 absl::StatusOr<LogicalInsert> BindInsert(const pg_query::InsertStmt& insert, int32_t position,
                                          const BindContext& context);
 
-// A SELECT on its own, for EXPLAIN: its rows go to a sink that nobody runs.
+// A SELECT on its own, for EXPLAIN: its rows go to a sink that is never run.
 absl::StatusOr<LogicalInsert> BindExplainedSelect(const pg_query::SelectStmt& select,
                                                   int32_t position, const BindContext& context);
 

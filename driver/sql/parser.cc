@@ -13,13 +13,13 @@
 namespace millrace {
 namespace {
 
-// Messages within messages; an expression level takes two. Far more than a person writes, far less
-// than the stack holds.
+// How deeply messages may be nested; an expression takes two levels. Far more than a person writes,
+// and far less than the stack holds.
 constexpr int kMaxTreeDepth = 1000;
 
-// Tokens that one expression may have outside of its lists. PostgreSQL's parser makes a level of
-// each operator in a row (1 + 1 + …) and walks the tree it has made by recursion, for which some
-// 30,000 levels are too many.
+// How many tokens one expression may have outside of its lists. PostgreSQL's parser makes a level
+// of the tree for each operator in a row (1 + 1 + …) and later walks the tree recursively: some
+// 30,000 levels overflow its stack.
 constexpr size_t kMaxTokensInARow = 10'000;
 
 struct FreeScanResult {
@@ -36,15 +36,16 @@ struct FreeParseResult {
   }
 };
 
-// Before the parser sees the script: it would not come back. A comma or semicolon begins anew,
-// a bracket goes on from what is around it.
+// Checks the script before the parser sees it: on an expression that is too long, the parser would
+// crash. The count starts again at a comma or semicolon, and goes on behind a closing bracket with
+// that of the expression around it.
 absl::Status CheckDepth(const SourceText& source) {
   const std::unique_ptr<PgQueryScanResult, FreeScanResult> result(
       new PgQueryScanResult(pg_query_scan(source.text().c_str())));
   pg_query::ScanResult scanned;
   if (result->error != nullptr ||
       !scanned.ParseFromArray(result->pbuf.data, static_cast<int>(result->pbuf.len))) {
-    return absl::OkStatus();  // the parser says what is wrong
+    return absl::OkStatus();  // the parser will say what is wrong
   }
   std::vector<size_t> around = {0};  // tokens before each open bracket
   size_t in_a_row = 0;

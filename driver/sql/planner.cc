@@ -40,7 +40,7 @@ class ScriptPlanner {
 
   absl::StatusOr<PlannedScript> Plan() {
     ASSIGN_OR_RETURN(const ParsedScript script, ParseScript(source_));
-    // Settings hold for the whole script, wherever they stand in it.
+    // Settings hold for the whole script, so they are read before the other statements.
     for (const ParsedStatement& statement : script.statements) {
       if (statement.node->has_variable_set_stmt()) {
         RETURN_IF_ERROR(WithPosition(AddSetting(statement.node->variable_set_stmt(), statement),
@@ -209,7 +209,8 @@ class ScriptPlanner {
     return absl::OkStatus();
   }
 
-  // Those of the script have been taken; those beside it win.
+  // Applies the settings from outside of the script (--set). The script's own have been applied
+  // before, so these win.
   absl::Status ApplySettings() {
     for (const auto& [name, value] : options_.settings) {
       RETURN_IF_ERROR(
@@ -252,7 +253,7 @@ class ScriptPlanner {
     }
     for (const proto::Sink& sink : plan.sinks()) {
       if (!catalog_.Contains(sink.table())) {
-        continue;  // of an explained SELECT
+        continue;  // the sink of an explained SELECT, which is never run
       }
       ASSIGN_OR_RETURN(const SinkConnector* connector, options_.connectors->Sink(sink.connector()));
       RETURN_IF_ERROR(AtTable(sink.table(), connector->Validate(sink)));
@@ -302,7 +303,7 @@ class ScriptPlanner {
   JobSettings settings_;
   std::vector<LogicalInsert> inserts_;
   std::vector<LogicalInsert> explained_;
-  std::map<std::string, int> inserts_into_;  // statements so far, per sink
+  std::map<std::string, int> inserts_into_;  // number of statements so far, by sink
   std::vector<std::string> tables_;
   std::vector<std::string> notices_;
 };

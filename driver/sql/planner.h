@@ -25,10 +25,9 @@ struct PlanOptions {
 };
 
 struct PlannedScript {
-  // A job of all INSERTs of the script. With explain_only: of the explained statements, for
-  // display.
+  // A job of all INSERTs of the script. With explain_only: the explained statements, for display.
   proto::JobPlan plan;
-  // Things a person should know that are not errors, one line each.
+  // What a person should know and is not an error, one line each.
   std::vector<std::string> notices;
   // The script had EXPLAIN: nothing is to be run, `explain_text` is the answer.
   bool explain_only = false;

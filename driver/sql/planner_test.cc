@@ -1,4 +1,4 @@
-// Shapes of plans: as EXPLAIN shows them, and what EXPLAIN does not show.
+// The shapes of plans: as EXPLAIN shows them, and in details that EXPLAIN does not show.
 #include "driver/sql/planner.h"
 
 #include <gmock/gmock.h>
@@ -454,7 +454,8 @@ TEST(PlannerTest, SkipsOrFailsAsTheTableSays) {
 }
 
 TEST(PlannerTest, SetsFailedRecordsAside) {
-  // The table may be made later, be written by an INSERT too, and serve several sources.
+  // The error table may be created later, may be written by an INSERT too, and may serve several
+  // sources.
   const PlannedScript script = Plan(
       "CREATE TABLE s (value text) WITH (connector = 'file', path = 'p', on_error = 'table:dead');"
       "CREATE TABLE t (value text) WITH (connector = 'file', path = 'q', on_error = 'table:dead');"

@@ -1,4 +1,4 @@
-// What the front end refuses: where it points and what it says.
+// What the front end refuses: the position and the text of each error.
 #include <gtest/gtest.h>
 
 #include <memory>
@@ -242,7 +242,7 @@ TEST(RefusalsTest, Expressions) {
   });
 }
 
-// What would fail at every record is known before the first one.
+// An expression that would fail at every record is refused before the first one.
 TEST(RefusalsTest, ConstantsThatCannotBeRight) {
   const auto of = [](const std::string& expr) {
     return absl::StrCat("INSERT INTO out SELECT (", expr, ")::text FROM lines");
@@ -280,7 +280,8 @@ TEST(RefusalsTest, ConstantsThatCannotBeRight) {
        "step size cannot equal zero"},
       {"SET timezone = 'Mars'; INSERT INTO out SELECT value FROM lines", 2, 16, "'Mars'"},
   });
-  // Where only some rows come, perhaps none, a name must be right all the same, a number need not.
+  // In a branch that only some rows reach, perhaps none, names must be right all the same, but a
+  // number need not.
   EXPECT_EQ(Refuse(absl::StrCat(kTables, of("CASE WHEN n > 0 THEN 1 ELSE 1 / 0 END"))), "accepted");
   EXPECT_EQ(Refuse(absl::StrCat(kTables, of("CASE WHEN n > 0 THEN 1 ELSE n / 0 END"))), "accepted");
   EXPECT_NE(Refuse(absl::StrCat(kTables, of("CASE WHEN n > 0 THEN date_trunc('x', ts) END"))),
@@ -418,7 +419,7 @@ TEST(RefusalsTest, ExpressionsThatNestTooDeeply) {
       "nested too deeply"));
 }
 
-// A view over a view over a view …: 10,000 of them, half a megabyte of text, took 20 GB.
+// Views over views over views: 10,000 of them, half a megabyte of text, used to take 20 GB.
 TEST(RefusalsTest, ViewsOverViewsEndSomewhere) {
   std::string script = absl::StrCat(kTables, "CREATE VIEW v0 AS SELECT n FROM lines;\n");
   for (int i = 1; i <= 400; ++i) {

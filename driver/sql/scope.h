@@ -1,5 +1,5 @@
-// The names an expression can use: the tables and functions of a FROM clause with their columns.
-// Thread-compatible.
+// The names that an expression can use: the tables and functions of a FROM clause with their
+// columns. Thread-compatible.
 #ifndef MILLRACE_DRIVER_SQL_SCOPE_H_
 #define MILLRACE_DRIVER_SQL_SCOPE_H_
 
@@ -27,20 +27,19 @@ struct ScopeColumn {
 
 class Scope {
  public:
-  // Adds a FROM item's columns, whose indexes follow those there are. An error at `position` if the
-  // alias is taken.
+  // Adds a FROM item's columns; their indexes follow those of the items before. An error at
+  // `position` if the alias is taken.
   absl::Status AddTable(const std::string& alias, const std::vector<OutputColumn>& visible,
                         const std::vector<OutputColumn>& hidden, int32_t position);
 
-  // The same for a function that returns one value a row: its alias alone means that value.
+  // The same for a function that returns one value per row: its alias alone means that value.
   absl::Status AddScalarFunction(const std::string& alias, const OutputColumn& column,
                                  int32_t position);
 
-  // The column `name`, of table `table` if that is not empty. Errors name the nearest.
+  // The column `name`, of table `table` if that is not empty. Errors suggest the nearest name.
   absl::StatusOr<ScopeColumn> Find(const std::string& table, const std::string& name,
                                    int32_t position) const;
-  // The column of that name alone, if there is exactly one; nothing if there is none. An error if
-  // it is ambiguous.
+  // The column that the name alone means; nothing if there is none. An error if there are several.
   absl::StatusOr<std::optional<ScopeColumn>> FindUnqualified(const std::string& name,
                                                              int32_t position) const;
 

@@ -12,7 +12,7 @@
 namespace millrace {
 namespace {
 
-// What PostgreSQL names a column of the SELECT list that has no alias.
+// The name that PostgreSQL gives a column of the SELECT list without an alias.
 std::string TargetName(const pg_query::Node& node) {
   switch (node.node_case()) {
     case pg_query::Node::kColumnRef: {
@@ -218,7 +218,7 @@ absl::StatusOr<BoundSelect> SelectBinder::Bind(const pg_query::SelectStmt& selec
 
 absl::StatusOr<LogicalNodePtr> SelectBinder::BindQuery(const pg_query::SelectStmt& select,
                                                        int32_t position) {
-  // Names of WITH are seen by the query and what is inside of it only.
+  // Names of WITH are visible in this query and inside it only.
   std::map<std::string, LogicalNodePtr> outer;
   for (const auto& [name, query] : common_tables_) {
     outer.emplace(name, Clone(*query));

@@ -1,4 +1,4 @@
-// SELECT: from the parse tree to a logical plan. Errors are INVALID_ARGUMENT with a position.
+// SELECT: turns the parse tree into a logical plan. Errors are INVALID_ARGUMENT with a position.
 // Thread-compatible.
 #ifndef MILLRACE_DRIVER_SQL_SELECT_BINDER_H_
 #define MILLRACE_DRIVER_SQL_SELECT_BINDER_H_
@@ -36,7 +36,7 @@ class SelectBinder {
 
   // `position` is where the query begins, for errors about the whole of it.
   absl::StatusOr<BoundSelect> Bind(const pg_query::SelectStmt& select, int32_t position);
-  // The same as a plan of its own.
+  // The same, with the SELECT list applied.
   absl::StatusOr<LogicalNodePtr> BindQuery(const pg_query::SelectStmt& select, int32_t position);
 
  private:
@@ -44,7 +44,7 @@ class SelectBinder {
     LogicalNodePtr node;
     Scope scope;
   };
-  // One item of FROM as names and a plan.
+  // One item of FROM: its names and its plan.
   struct Relation {
     LogicalNodePtr node;
     std::string alias;

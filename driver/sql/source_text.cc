@@ -18,14 +18,13 @@ bool IsWordCharacter(char c) {
          static_cast<unsigned char>(c) >= 0x80;
 }
 
-// What is shown of a line, and the byte in it that the caret points to.
+// The part of a line that is shown, and the byte in it that the caret points to.
 struct Excerpt {
   std::string text;
   size_t caret = 0;
 };
 
-// Bytes [begin, end) of `text`, cut to what fits a terminal around `at` where the line is very
-// long.
+// Bytes [begin, end) of `text`; of a very long line, the part around `at` that fits a terminal.
 Excerpt CutExcerpt(const std::string& text, size_t begin, size_t at, size_t end) {
   constexpr size_t kBefore = 80;
   constexpr size_t kAfter = 60;

@@ -1,5 +1,5 @@
-// The text of a script and places in it, as people count them. Thread-compatible; keeps its own
-// copy of the text.
+// The text of a script, with positions as people count them. Thread-compatible; keeps its own copy
+// of the text.
 #ifndef MILLRACE_DRIVER_SQL_SOURCE_TEXT_H_
 #define MILLRACE_DRIVER_SQL_SOURCE_TEXT_H_
 
@@ -25,17 +25,17 @@ class SourceText {
   const std::string& text() const { return text_; }
 
   LineColumn Locate(int32_t position) const;
-  // The byte at which the n-th character (from 0) begins; the text's size beyond its end.
+  // The byte at which the n-th character (from 0) begins; the text's size if there are fewer.
   int32_t ByteOfCharacter(int32_t n) const;
-  // Where the keyword stands last before `position`; `position` itself if nowhere.
+  // The last position of the keyword before `position`; `position` itself if there is none.
   int32_t KeywordBefore(int32_t position, std::string_view keyword) const;
-  // Where the keyword stands first in [begin, end); nothing if nowhere.
+  // The first position of the keyword in [begin, end); nothing if there is none.
   std::optional<int32_t> KeywordAfter(int32_t begin, int32_t end, std::string_view keyword) const;
   // The first byte from `position` on that belongs to a statement: past white space and comments.
   int32_t SkipBlanks(int32_t position) const;
 
-  // `line 3, column 8: message`, the line and a caret under the place. Without a position just the
-  // message.
+  // `line 3, column 8: message`, then the line, and a caret under the position. Without a position,
+  // the message alone.
   std::string Render(int32_t position, std::string_view message) const;
   // The status with its position (driver/sql/logical/sql_error.h) rendered into the message.
   absl::Status Render(const absl::Status& status) const;

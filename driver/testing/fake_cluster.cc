@@ -286,7 +286,7 @@ void FakeExecutor::Answer(const proto::DriverMessage& message) {
     answer.mutable_epoch_stopped()->set_epoch(message.stop_epoch().epoch());
     Send(answer);
   } else if (message.has_take_snapshot()) {
-    // Keeps no state, so that there is nothing to write.
+    // The fake executor keeps no state, so there is nothing to write.
     const proto::TakeSnapshot& take = message.take_snapshot();
     answer.mutable_snapshot_written()->set_job_id(take.job_id());
     answer.mutable_snapshot_written()->set_epoch(take.epoch());

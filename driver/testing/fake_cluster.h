@@ -25,11 +25,11 @@ namespace millrace {
 class FakeWorld {
  public:
   void SetEnd(const std::string& partition, int64_t end);
-  // Partitions may go from now on, and this one is gone.
+  // Removes the partition. From now on, the source's partitions may go.
   void Remove(const std::string& partition);
   bool may_lose() const;
   void SetBounded(bool bounded);
-  // What every call of the enumerators answers until reset with OK.
+  // The error that every call of the enumerators returns until it is set to OK again.
   void SetTrouble(absl::Status trouble);
   std::map<std::string, int64_t> ends() const;
   std::map<std::string, int64_t> published() const;
@@ -57,16 +57,16 @@ class FakeExecutor {
   FakeExecutor(const std::shared_ptr<grpc::Channel>& channel, std::string name);
   ~FakeExecutor();
 
-  // As if the process were killed.
+  // Ends as if the process were killed.
   void Kill();
-  // Says Leaving and waits for the end of its epochs.
+  // Sends Leaving and waits for the end of its epochs.
   void Leave();
-  // Answers RunBatch with this failure instead; OK = no more.
+  // From now on, answers RunBatch with this failure; OK = with results again.
   void FailBatches(absl::Status status, bool retryable);
-  // Answers no RunBatch any more, like one whose broker is away.
+  // Stops answering RunBatch, like an executor whose broker is away.
   void IgnoreBatches();
 
-  // What it has where the driver keeps snapshots; empty = the same directory.
+  // The directory that it sees where the driver keeps snapshots; empty = the driver's.
   void SeeStoreAt(std::string directory);
 
   std::vector<proto::RunBatch> runs() const;

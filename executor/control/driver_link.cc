@@ -44,8 +44,7 @@ void DriverLink::Close(absl::Duration flush) {
     absl::MutexLock lock(&mutex_);
     closing_ = true;
     changed_.SignalAll();
-    // The writer sends what is queued and says that it was the last; the driver then ends the
-    // stream.
+    // The writer sends the queued messages and half-closes the stream; the driver then ends it.
     const absl::Time deadline = absl::Now() + flush;
     while (!reader_ended_ && stream_ != nullptr && absl::Now() < deadline) {
       changed_.WaitWithDeadline(&mutex_, deadline);
@@ -146,8 +145,8 @@ void DriverLink::ReadLoop() {
       spdlog::warn("no driver at {} ({}); trying {} until one answers",
                    options_.drivers[current].name, std::string(status.message()), driver_names_);
     }
-    // A connection that broke may just have been cut: its driver is asked first. One that was
-    // silent is not.
+    // If the connection broke, it may just have been cut, so the same driver is asked first. If the
+    // driver was silent, the next one is.
     if (!registered || absl::IsDeadlineExceeded(status)) {
       current = (current + 1) % options_.drivers.size();
     }
@@ -184,7 +183,7 @@ absl::Status DriverLink::Serve(const DriverLinkOptions::Driver& driver, bool* re
     give_up_at_ = absl::Now() + register_timeout_;
     watch_changed_.Signal();
   }
-  // The pauses between tries are ours, not the channel's.
+  // This class makes the pauses between tries, so the channel must not add its own.
   grpc::experimental::ChannelResetConnectionBackoff(driver.channel.get());
   const std::unique_ptr<proto::Cluster::Stub> stub = proto::Cluster::NewStub(driver.channel);
   const std::unique_ptr<Stream> stream = stub->Connect(&context);
@@ -205,7 +204,8 @@ absl::Status DriverLink::Serve(const DriverLinkOptions::Driver& driver, bool* re
   if (status.ok()) {
     status = end.ok() ? absl::UnavailableError("the driver ended the connection") : FromGrpc(end);
   }
-  // What is not the driver's own refusal counts as a break, whatever the transport calls it.
+  // Any error but the driver's own refusal counts as a broken stream, whatever code the transport
+  // gives it.
   return *registered || !absl::IsFailedPrecondition(FromGrpc(end))
              ? status
              : absl::UnavailableError(end.error_message());
@@ -312,8 +312,8 @@ bool DriverLink::EndSession() {
   return std::exchange(silent_, false);
 }
 
-// A driver that is stopped keeps its connections: reads wait for ever, and so do writes once it has
-// been sent what it takes unread.
+// Cancels the stream of a silent driver. A driver process that is stopped (as by SIGSTOP) keeps its
+// connections: reads wait for ever, and so do writes once its buffers are full.
 void DriverLink::WatchLoop() {
   pthread_setname_np(pthread_self(), "control-watch");
   absl::MutexLock lock(&mutex_);
@@ -322,7 +322,7 @@ void DriverLink::WatchLoop() {
     if (now < give_up_at_) {
       watch_changed_.WaitWithDeadline(&mutex_, give_up_at_);
     } else if (handling_) {
-      give_up_at_ = now + driver_silence_;  // the next read sets it anew
+      give_up_at_ = now + driver_silence_;  // the next read sets it again
     } else {
       silent_ = true;
       give_up_at_ = absl::InfiniteFuture();
@@ -389,7 +389,7 @@ void DriverLink::Do(const Work& work) {
     *message.mutable_heartbeat() = options_.heartbeat();
     work.stream->Write(message);
   }
-  // A failed write shows as the end of the stream to the reader.
+  // If a write fails, the reader sees the end of the stream.
   for (const std::shared_ptr<const proto::ExecutorMessage>& queued : work.messages) {
     work.stream->Write(*queued);
   }

@@ -1,10 +1,10 @@
-// The stream to the driver: registers, keeps it alive with heartbeats, and comes back with the same
-// identity when it breaks. What was queued for a broken stream is dropped: its senders say it again
-// (JobEpoch::Resend). Of several drivers, of which one drives and the others wait to, it finds the
-// one, and leaves it for another when it is silent.
+// The stream to the driver: registers, sends heartbeats, and reconnects with the same identity when
+// the stream breaks. Messages queued for a broken stream are dropped: their senders send them again
+// (JobEpoch::Resend). Given several drivers, of which one works and the others are standbys, it
+// finds the working one, and leaves it for another when it falls silent.
 //
-// Thread-safe. Three threads: one connects and reads, one writes, and one ends a stream that both
-// may hang in. Handlers are called by the first two, one at a time each.
+// Thread-safe. Three threads: one connects and reads, one writes, and one cancels a stream in which
+// both may hang. The first two call the handlers, each one at a time.
 #ifndef MILLRACE_EXECUTOR_CONTROL_DRIVER_LINK_H_
 #define MILLRACE_EXECUTOR_CONTROL_DRIVER_LINK_H_
 
@@ -37,43 +37,45 @@ struct DriverLinkOptions {
   std::vector<Driver> drivers;  // at least one; tried in this order, round and round
   proto::Register registration;
   absl::Duration driver_timeout =
-      absl::InfiniteDuration();  // without a driver for so long, the link ends
-  // Where there is another driver to try, an attempt and a pause between two rounds take no longer
-  // than the second of each pair.
+      absl::InfiniteDuration();  // the link ends after this long without a driver
+  // If there is another driver to try, an attempt, and the pause between two rounds, are limited by
+  // the second value of each pair.
   absl::Duration register_timeout = absl::Seconds(10);
   absl::Duration short_register_timeout = absl::Seconds(1);
   absl::Duration first_backoff = absl::Milliseconds(100);
   absl::Duration last_backoff = absl::Seconds(2);
   absl::Duration short_last_backoff = absl::Milliseconds(250);
-  // A driver with a lower term than one that was heard of so recently has been asleep, and has not
-  // noticed yet that it was replaced. Later, the directory must be another one.
+  // A driver with a lower term than one heard of within this time has been asleep, and has not
+  // noticed yet that it was replaced. After this time, it must belong to another directory.
   absl::Duration replaced_grace = absl::Seconds(10);
   absl::Duration progress_interval = absl::Milliseconds(2);
   size_t room_bytes = 16 << 20;  // WaitForRoom waits while more is queued
 
-  // Reader thread: a new session with this driver has begun; then each message in order.
+  // Called on the reader thread: a new session with this driver has begun; then each message in
+  // order.
   std::function<void(uint64_t session, const proto::Registered& registered)> on_registered;
   std::function<void(uint64_t session, proto::DriverMessage message)> on_message;
-  // Writer thread.
+  // Called on the writer thread.
   std::function<proto::Heartbeat()> heartbeat;
   std::function<std::vector<proto::SourceProgress>()> take_progress;
-  // Once, unless closed, from the reader thread: FAILED_PRECONDITION (rejected) or UNAVAILABLE (no
-  // driver within driver_timeout).
+  // Called once on the reader thread, unless closed before: FAILED_PRECONDITION (rejected) or
+  // UNAVAILABLE (no driver within driver_timeout).
   std::function<void(const absl::Status& status)> on_end;
 };
 
 class DriverLink : public DriverSink {
  public:
   explicit DriverLink(DriverLinkOptions options);
-  ~DriverLink() override;  // as Close
+  ~DriverLink() override;  // does what Close does
 
   // Begins to look for the driver.
   void Start();
-  // Ends the stream and both threads; what is queued is sent first, for as long as `flush` allows.
+  // Ends the stream and the threads; first sends the queued messages, for as long as `flush`
+  // allows.
   void Close(absl::Duration flush);
 
   void SendHeartbeatNow();
-  // OK while registered; else waits for it.
+  // Waits until registered; OK at once if it is.
   absl::Status WaitUntilRegistered(absl::Duration timeout);
 
   // DriverSink.
@@ -85,8 +87,8 @@ class DriverLink : public DriverSink {
   using Stream = grpc::ClientReaderWriter<proto::ExecutorMessage, proto::DriverMessage>;
 
   void ReadLoop();
-  // Connects, registers and reads until the stream ends; the status says why. `registered` tells
-  // how far it came.
+  // Connects, registers and reads until the stream ends; the status says why it ended. `registered`
+  // becomes true if the driver accepted the registration.
   absl::Status Serve(const DriverLinkOptions::Driver& driver, bool* registered);
   absl::StatusOr<proto::Registered> Register(const DriverLinkOptions::Driver& driver,
                                              Stream* stream);
@@ -96,7 +98,7 @@ class DriverLink : public DriverSink {
   absl::Status Rejected(const DriverLinkOptions::Driver& driver, const proto::Rejected& rejected);
   bool ReadOne(Stream* stream, proto::DriverMessage* message);
   uint64_t BeginSession(Stream* stream, const proto::Registered& registered);
-  // Whether it ended because the driver was silent.
+  // Returns whether the session ended because the driver was silent.
   bool EndSession();
   void WatchLoop();
   // False when closing.
@@ -121,7 +123,7 @@ class DriverLink : public DriverSink {
   const absl::Duration register_timeout_;
   const absl::Duration last_backoff_;
 
-  // Of the reader thread.
+  // The members below belong to the reader thread.
   absl::BitGen random_;
   int64_t highest_term_ = 0;
   absl::Time highest_term_heard_ = absl::InfinitePast();
@@ -131,12 +133,15 @@ class DriverLink : public DriverSink {
   absl::CondVar watch_changed_;  // give_up_at_ may have become earlier
   bool closing_ ABSL_GUARDED_BY(mutex_) = false;
   bool reader_ended_ ABSL_GUARDED_BY(mutex_) = false;
-  grpc::ClientContext* context_ ABSL_GUARDED_BY(mutex_) = nullptr;  // of the current attempt
-  // The attempt is cancelled if the driver has not answered, or said anything, by then.
+  grpc::ClientContext* context_ ABSL_GUARDED_BY(mutex_) =
+      nullptr;  // context of the present attempt
+  // The attempt is cancelled if the driver has sent nothing by then.
   absl::Time give_up_at_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();
-  absl::Duration driver_silence_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteDuration();  // too long
-  bool handling_ ABSL_GUARDED_BY(mutex_) = false;  // a message: it is we who are busy
-  bool silent_ ABSL_GUARDED_BY(mutex_) = false;    // was cancelled for it
+  absl::Duration driver_silence_ ABSL_GUARDED_BY(mutex_) =
+      absl::InfiniteDuration();  // a silence this long ends the session
+  bool handling_ ABSL_GUARDED_BY(mutex_) =
+      false;  // handling a message: the silence is this executor's own
+  bool silent_ ABSL_GUARDED_BY(mutex_) = false;  // the session was cancelled because of silence
   uint64_t session_ ABSL_GUARDED_BY(mutex_) = 0;
   Stream* stream_ ABSL_GUARDED_BY(mutex_) = nullptr;  // null: not registered
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;      // the writer uses stream_

@@ -43,7 +43,7 @@ class DriverLinkTest : public ::testing::Test {
     absl::MutexLock lock(&mutex_);
     return terms_;
   }
-  // Waits until so many drivers have been followed.
+  // Waits until the link has registered with this many drivers.
   void UntilFollowed(size_t count) {
     absl::MutexLock lock(&mutex_);
     const auto reached = [&] { return terms_.size() >= count; };
@@ -51,7 +51,7 @@ class DriverLinkTest : public ::testing::Test {
   }
 
   absl::Mutex mutex_;
-  std::vector<int64_t> terms_;  // of the drivers that were followed
+  std::vector<int64_t> terms_;  // of the drivers it registered with
   std::unique_ptr<DriverLink> link_;
 };
 
@@ -81,7 +81,8 @@ TEST_F(DriverLinkTest, StaysWithADriverThatSaysThatItLives) {
   driver.set_heartbeat_timeout(absl::Milliseconds(500));
   Start(Options({driver.address(), standby.address()}));
   driver.WaitForExecutor(kId);
-  // The executor beats every 50 ms: thirty beats are three silences.
+  // The executor sends a heartbeat every 50 ms: thirty take three times the silence that would be
+  // too long.
   proto::DriverMessage alive;
   alive.mutable_alive();
   for (int beat = 0; beat < 30; ++beat) {
@@ -123,7 +124,7 @@ TEST_F(DriverLinkTest, RefusesADriverThatWasReplaced) {
   UntilFollowed(2);
   ASSERT_EQ(terms(), std::vector<int64_t>({4, 5}));
 
-  // It wakes up, and the successor cannot be reached.
+  // The old driver wakes up, and the successor cannot be reached.
   const int64_t registrations = old.Registrations(kId);
   successor.reset();
   const absl::Time deadline = absl::Now() + absl::Seconds(20);
@@ -142,7 +143,7 @@ TEST_F(DriverLinkTest, LowerTermIsTakenInTheLongRun) {
   FakeDriver old;
   FakeDriver other;
   old.set_term(4);
-  other.set_term(2);  // of a directory that was made anew
+  other.set_term(2);  // the term of a directory that was created anew
   old.set_heartbeat_timeout(absl::Milliseconds(100));
   DriverLinkOptions options = Options({old.address(), other.address()});
   options.replaced_grace = absl::Milliseconds(50);

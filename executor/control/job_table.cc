@@ -7,7 +7,7 @@
 namespace millrace {
 namespace {
 
-// An epoch that was stopped so long ago is not begun again by a message of then.
+// So many stopped epochs are remembered, so that a late message does not begin one of them again.
 constexpr size_t kStoppedRemembered = 1024;
 
 }  // namespace
@@ -19,8 +19,8 @@ void JobTable::OnRegistered(uint64_t session, const std::string& driver_id) {
     if (same_driver) {
       epoch->Resend(session);
     } else {
-      // A new driver starts its jobs' epochs anew, with higher numbers from its journal; they wait
-      // for these to close.
+      // A new driver starts new epochs of its jobs, with higher numbers from its journal; they wait
+      // until these have closed.
       epoch->Stop(/*report=*/false);
     }
   }
@@ -55,7 +55,7 @@ void JobTable::StartEpoch(uint64_t session, proto::StartEpoch message) {
   {
     absl::MutexLock lock(&mutex_);
     if (epoch <= jobs_[id].epoch) {
-      return;  // over, or sent again
+      return;  // the epoch is over, or the message was sent again
     }
   }
   absl::StatusOr<EpochLayout> layout = EpochLayout::Make(std::move(message), runtime_.executor_id);
@@ -72,7 +72,7 @@ void JobTable::StartEpoch(uint64_t session, proto::StartEpoch message) {
     std::erase_if(alive_, [](const std::weak_ptr<JobEpoch>& alive) { return alive.expired(); });
     alive_.push_back(next);
   }
-  // The writers of the epoch before must be closed before their successors claim their places.
+  // The writers of the epoch before must be closed before the new writers claim their shards.
   if (previous == nullptr) {
     next->Open();
   } else {

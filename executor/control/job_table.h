@@ -1,6 +1,6 @@
 // The jobs this executor works for: at most one epoch of each is alive, and a higher one replaces
-// it once it has ended. Of jobs that have been stopped the last ones are remembered. Turns the
-// driver's messages into calls of JobEpoch. Thread-safe; messages come from one thread.
+// it once it has ended. The jobs that were stopped last are remembered. Turns the driver's messages
+// into calls of JobEpoch. Thread-safe; messages come from one thread.
 #ifndef MILLRACE_EXECUTOR_CONTROL_JOB_TABLE_H_
 #define MILLRACE_EXECUTOR_CONTROL_JOB_TABLE_H_
 
@@ -25,16 +25,16 @@ class JobTable {
   // Both outlive the table.
   JobTable(const JobRuntime* runtime, DriverSink* driver) : runtime_(*runtime), driver_(driver) {}
 
-  // A connection to a driver has begun. The same driver hears again what it has not answered; the
-  // epochs of another one are over.
+  // To be called when a connection to a driver has begun. The same driver is sent again what it has
+  // not answered; the epochs of another driver are over.
   void OnRegistered(uint64_t session, const std::string& driver_id);
   void OnMessage(uint64_t session, proto::DriverMessage message);
 
   std::vector<proto::SourceProgress> TakeProgress();
-  // Sums over all jobs.
+  // Adds up over all jobs.
   void FillState(proto::Heartbeat* heartbeat);
   bool idle() const;
-  // JobEpoch::ContinueSnapshot of all.
+  // Calls JobEpoch::ContinueSnapshot of all epochs.
   void ContinueSnapshots();
 
   // Ends all epochs and waits until they have.
@@ -56,10 +56,10 @@ class JobTable {
 
   const JobRuntime& runtime_;
   DriverSink* const driver_;
-  std::string driver_id_;  // of the messages' thread
+  std::string driver_id_;  // used by the messages' thread only
 
   mutable absl::Mutex mutex_;
-  // Also those that are replaced or stopped and not yet closed.
+  // All epochs that are not closed yet, including replaced and stopped ones.
   std::vector<std::weak_ptr<JobEpoch>> alive_ ABSL_GUARDED_BY(mutex_);
   std::map<JobId, Job> jobs_ ABSL_GUARDED_BY(mutex_);
   std::deque<JobId> stopped_ ABSL_GUARDED_BY(mutex_);  // oldest first

@@ -165,9 +165,9 @@ void BatchCommitter::PlanCommits(Round* round) {
   }
 }
 
-// Only of writers that no prepared batch has rows for, unless nothing more is to come: the others
-// are settled with their next commit, which in a busy job comes soon and would have to wait for
-// this.
+// Adds tasks that settle writers, but not those that a prepared batch has rows for, unless the
+// epoch is ending: such a writer is settled with its next commit, which in a busy job comes soon
+// and would otherwise have to wait for this round.
 void BatchCommitter::PlanSettling(Round* round) {
   std::set<ShardWriter*> later;
   if (when_settled_ == nullptr) {
@@ -219,8 +219,8 @@ absl::Status BatchCommitter::Try(absl::Time deadline,
     if (host_->ended()) {
       return absl::OkStatus();
     }
-    // Each try gets half of what is left: the first may hang on a connection that the second makes
-    // anew.
+    // Each try gets half of the time that is left: the first may hang on a connection that the
+    // second opens anew.
     const absl::Time now = clock_->Now();
     const absl::Status status = call(now + (deadline - now) / 2);
     if (status.ok() || tries >= options_.commit_tries || !WorthAnotherTry(status)) {
@@ -264,7 +264,7 @@ void BatchCommitter::NoteProgress(const Round& round) {
       }
     }
     if (task.commit) {
-      // What was before it is settled, or else the entry is there.
+      // A writer without an entry has settled everything before this round.
       unsettled_
           .try_emplace(task.writer, Progress{.committed = {}, .settled = round.through.Prev()})
           .first->second.committed = round.through;

@@ -1,6 +1,7 @@
-// Prepares and commits batches' sink writers, many at a time, batches in order: all that are
-// prepared up to the one that is ordered, in one commit of each writer. Between commits it settles
-// writers whose commit has become durable in the journal. A writer is in one of these at a time.
+// Prepares and commits the sink writers of batches: many writers at a time, batches in order. One
+// commit of a writer takes all batches that are prepared up to the ordered one. Between commits, it
+// settles writers whose commit has become durable in the journal. A writer does only one of these
+// at a time.
 //
 // Writers of failed records commit after all others. A sink may refuse a row as late as at its
 // commit: the batch then runs again with that row set aside, and whoever takes it must not have
@@ -39,44 +40,44 @@ class BatchCommitter {
     int commit_tries = 5;
   };
   using Writers = std::vector<ShardWriter*>;
-  // Called when batches are committed, from a thread that may block. `host`, `clock`, `metrics`
+  // Called when batches are committed, on a thread that may block. `host`, `clock` and `metrics`
   // outlive the committer.
   using OnCommitted = std::function<void(proto::BatchCommitted)>;
 
   BatchCommitter(TaskHost* host, Clock* clock, JobMetrics* metrics, Options options,
                  OnCommitted on_committed);
 
-  // Prepares the writers that the batch is to commit, then calls `done` (at once when there are
+  // Prepares the writers that are to commit the batch, then calls `done` (at once when there are
   // none).
   void Prepare(BatchId batch, Writers writers, std::function<void()> done);
 
-  // Commits what is prepared up to `through`, which is; `durable` as in SetDurable. What has been
-  // committed is reported again if it was the last. `finish` are committed as well, for the last
-  // time.
+  // Commits the prepared batches up to `through`. `durable`: as in SetDurable. If `through` was
+  // committed last, reports that again. Also commits the writers of `finish`, for the last time.
+  // REQUIRES: `through` is prepared.
   void Commit(BatchId through, BatchId durable, Writers finish);
-  // The commits of all batches up to `batch` are in the journal.
+  // Says that the commits of all batches up to `batch` are durable in the journal.
   void SetDurable(BatchId batch);
-  // The same, for an epoch that ends: `settled` is called once all has been committed that was
-  // ordered, and settled that can be; never if that goes wrong.
+  // The same, for an epoch that ends. Calls `settled` once everything that was ordered is
+  // committed, and everything that can be settled is; never calls it if that fails.
   void SettleAll(BatchId durable, std::function<void()> settled);
 
-  // Batches prepared but not committed, and committing.
+  // The number of batches that are prepared but not committed, including those being committed.
   size_t pending() const;
 
  private:
-  // What one writer has to do.
+  // What one writer has to do in a round.
   struct Task {
     ShardWriter* writer = nullptr;
     bool settle = false;
     bool commit = false;
-    bool finish = false;  // before the commit
-    std::string marker;   // that Commit returned
+    bool finish = false;  // call Finish before the commit
+    std::string marker;   // the marker that Commit returned
   };
   struct Round {
-    BatchId through;  // 0 = settles only
+    BatchId through;  // 0 = the round only settles
     BatchId durable;
     std::vector<Task> tasks;
-    absl::Time deadline;  // of all its calls: they may have to wait for a thread
+    absl::Time deadline;  // for all calls of the round, including their wait for a thread
     int64_t start_ns = 0;
   };
   struct Progress {
@@ -96,7 +97,7 @@ class BatchCommitter {
   bool WantsSettling(ShardWriter* writer) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RunTasks(const std::shared_ptr<Round>& round);
   void RunTask(const std::shared_ptr<Round>& round, size_t index);
-  // Calls again what fails for a reason that may pass.
+  // Repeats a call that fails for a reason that may pass.
   absl::Status Try(absl::Time deadline, absl::FunctionRef<absl::Status(absl::Time deadline)> call);
   void Finish(const std::shared_ptr<Round>& round);
   void NoteProgress(const Round& round) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -114,7 +115,7 @@ class BatchCommitter {
   bool busy_ ABSL_GUARDED_BY(mutex_) = false;  // a round is under way
   BatchId durable_ ABSL_GUARDED_BY(mutex_);
   std::function<void()> when_settled_ ABSL_GUARDED_BY(mutex_);
-  // Of writers that have committed what they have not settled.
+  // Progress of the writers that have commits which they have not settled.
   std::map<ShardWriter*, Progress> unsettled_ ABSL_GUARDED_BY(mutex_);
   proto::BatchCommitted last_ ABSL_GUARDED_BY(mutex_);
 };

@@ -1,5 +1,5 @@
 // One batch on this executor while it runs: what is left to do, which exchanges have ended, and
-// what the tasks report. Only counts and collects; JobEpoch acts. Thread-safe.
+// what the tasks have reported. Only counts and collects; JobEpoch acts on it. Thread-safe.
 #ifndef MILLRACE_EXECUTOR_JOB_BATCH_RUN_H_
 #define MILLRACE_EXECUTOR_JOB_BATCH_RUN_H_
 
@@ -32,38 +32,38 @@ class BatchRun {
   BatchId batch() const { return batch_; }
   int64_t time_us() const { return time_us_; }
   int64_t start_ns() const { return start_ns_; }
-  // Its output is out already: state is built, nothing is written.
+  // Whether the batch's output is committed already: then it only builds state and writes nothing.
   bool suppressed() const { return suppressed_; }
 
-  // What follows from the end of stages.
+  // What follows when stages have ended.
   struct Consequences {
-    std::vector<uint32_t> exchanges;  // nothing more will be written to these here
+    std::vector<uint32_t> exchanges;  // this executor writes nothing more to these
     bool sources_ended = false;       // the last split is done
     bool all_ended = false;
   };
-  // For stages that have nothing to run here. Call once, first.
+  // Ends the stages that have nothing to run here. Call once, first.
   Consequences EndEmptyStages();
   // A split or keyed shard of the stage is done.
   Consequences UnitEnded(uint32_t stage);
 
-  // Blocks by exchange and member (an index into the layout's).
+  // Counts a block that was sent. `member`: index in the layout.
   void CountSent(uint32_t exchange, uint32_t member);
   uint64_t Sent(uint32_t exchange, uint32_t member) const;
-  // ABORTED when the member has said before that no more come.
+  // Counts a block that was received. ABORTED when the member has already ended the exchange.
   absl::Status CountReceived(uint32_t exchange, uint32_t member);
-  // True when this was the last member to end the exchange. ABORTED when blocks of it are missing,
-  // or it has ended before.
+  // The member has ended the exchange after `blocks` blocks. True when it was the last member to do
+  // so. ABORTED when blocks of it are missing, or it has ended the exchange before.
   absl::StatusOr<bool> MemberEnded(uint32_t exchange, uint32_t member, uint64_t blocks);
 
   void AddReport(proto::SplitReport report);
   void AddSkipped(const SkipReport& report);
   void AddRowsOut(int64_t rows) { rows_out_.fetch_add(rows, std::memory_order_relaxed); }
   void AddWriter(ShardWriter* writer);
-  // Writers that were opened for this batch. Before its tasks begin.
+  // Adds a writer that was opened for this batch. To be called before its tasks begin.
   void AddClaimed(const ShardWriter* writer) { claimed_.push_back(writer); }
   const std::vector<const ShardWriter*>& claimed() const { return claimed_; }
-  // Encoded rows for a person, in order per sink and shard. They are held in `memory` as rows of
-  // other sinks are; its error if there is none.
+  // Adds encoded rows for a person, in order per sink and shard. They count in `memory` like
+  // uncommitted rows of other sinks; returns its error if there is no memory.
   absl::Status AddResult(uint32_t sink, uint32_t shard, std::string rows,
                          const std::shared_ptr<HeldMemory>& memory);
 

@@ -1,4 +1,4 @@
-// The counting of a batch: when stages, exchanges and the batch are over. Layout: two sources feed
+// The counters of a batch: when stages, exchanges and the batch are over. Layout: two sources feed
 // exchange 0 (stages 0 and 1), stage 2 reads it and feeds exchange 1, stage 3 reads that. This
 // executor is member 1 of 2 and owns shards 1 and 3.
 #include "executor/job/batch_run.h"

@@ -46,7 +46,8 @@ void BlockingLanes::Start(const LanePtr& lane, std::function<void()> task) {
   ++lane->running_;
   pool_.Submit([this, lane, task = std::move(task)]() mutable {
     task();
-    task = nullptr;  // what it holds may submit more, and is let go of while the task still counts
+    task = nullptr;  // destroyed while the task still counts as running: destructors of what it
+                     // captured may submit more
     Ended(lane);
   });
 }
@@ -58,7 +59,7 @@ void BlockingLanes::Ended(const LanePtr& lane) {
   StartWaiting();
 }
 
-// One task of each lane that may, in turn, until none may.
+// Starts one waiting task of each lane in turn, until no lane may start another.
 void BlockingLanes::StartWaiting() {
   for (size_t passed_over = 0; passed_over < turns_.size();) {
     const LanePtr lane = std::move(turns_.front());

@@ -1,13 +1,13 @@
 // Threads of an executor for calls that block: opening, preparing, committing and settling writers,
-// reading and writing snapshots, reports that wait for the driver. Whatever has tasks of its own
-// there has a lane, so that one job whose calls hang does not keep the others from going on.
+// reading and writing snapshots, reports that wait for the driver. Each job has lanes of its own,
+// so that a job whose calls hang does not stop the others.
 //
-// A lane may have so many tasks at once and no more; the rest waits in it. All lanes together share
-// a number of threads, but each is always given a few, whatever the others do. Where threads are
-// scarce, lanes take turns.
+// A lane runs a limited number of tasks at once; the rest wait in it. All lanes share a number of
+// threads, but each lane is always given a few, whatever the others do. When threads are scarce,
+// lanes take turns.
 //
-// Thread-safe. Lanes' queues are not bounded here: each task in them stands for a writer or a
-// report, and is in it once.
+// Thread-safe. Queues are not bounded here: each task stands for a writer or a report, and each of
+// these has at most one task queued.
 #ifndef MILLRACE_EXECUTOR_JOB_BLOCKING_LANES_H_
 #define MILLRACE_EXECUTOR_JOB_BLOCKING_LANES_H_
 
@@ -24,14 +24,14 @@ namespace millrace {
 
 class BlockingLanes {
  public:
-  // How many tasks of a lane may run at once, and how many of them run even when all shared threads
-  // are taken. REQUIRES: 0 < reserved <= most.
+  // How many tasks of a lane may run at once, and how many may run even when all shared threads are
+  // taken. REQUIRES: 0 < reserved <= most.
   struct Quota {
     size_t most = 1;
     size_t reserved = 1;
   };
 
-  // Tasks run in the order in which they were submitted, as far as they do not run at once.
+  // Tasks start in the order in which they were submitted; several may run at once.
   class Lane : public std::enable_shared_from_this<Lane> {
    public:
     Lane(const Lane&) = delete;
@@ -46,17 +46,18 @@ class BlockingLanes {
     BlockingLanes& owner_;
     const Quota quota_;
     size_t running_ = 0;                         // guarded by owner_.mutex_,
-    std::deque<std::function<void()>> waiting_;  // as this is
+    std::deque<std::function<void()>> waiting_;  // guarded by owner_.mutex_, too
   };
 
   explicit BlockingLanes(size_t shared_threads);
-  // Runs what was submitted to its end. REQUIRES: nobody submits any more, except tasks.
+  // Runs all submitted tasks to their end. REQUIRES: only tasks may still submit.
   ~BlockingLanes();
 
   BlockingLanes(const BlockingLanes&) = delete;
   BlockingLanes& operator=(const BlockingLanes&) = delete;
 
-  // A lane lives until it is let go of and its tasks have ended, but not longer than this object.
+  // A lane lives until its last reference is gone and its tasks have ended, but not longer than
+  // this object.
   std::shared_ptr<Lane> NewLane(Quota quota);
 
  private:
@@ -65,7 +66,7 @@ class BlockingLanes {
   bool MayStart(const Lane& lane) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Submit(const LanePtr& lane, std::function<void()> task);
   void Start(const LanePtr& lane, std::function<void()> task) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Starts what may be started now that a task has ended.
+  // Starts the tasks that may start now that one has ended.
   void StartWaiting() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Ended(const LanePtr& lane);
 

@@ -14,7 +14,7 @@
 namespace millrace {
 namespace {
 
-// Tasks that say when they have begun and then hang.
+// Tasks that tell when they have begun, and then hang.
 class Hanging {
  public:
   ~Hanging() { Release(); }
@@ -53,7 +53,7 @@ class Hanging {
   bool released_ = false;
 };
 
-// Runs behind everything that was submitted to the lane before and may run.
+// Runs a task behind all tasks that were submitted to the lane before and may run.
 void RunOne(BlockingLanes::Lane* lane) {
   auto done = std::make_shared<absl::Notification>();
   lane->Submit([done] { done->Notify(); });

@@ -1,6 +1,6 @@
-// How many records a source task reads at once: as many as keep what its operators make of them
-// within some megabytes, since a chunk is whole in memory before a sink can say that it is too
-// much. Pure; thread-compatible.
+// Decides how many records a source task reads at once: so many that its operators make no more
+// than some megabytes of them. A chunk is whole in memory before a sink can refuse it as too much.
+// Pure; thread-compatible.
 #ifndef MILLRACE_EXECUTOR_JOB_CHUNK_SIZER_H_
 #define MILLRACE_EXECUTOR_JOB_CHUNK_SIZER_H_
 
@@ -18,7 +18,7 @@ class ChunkSizer {
 
   size_t rows() const { return rows_; }
 
-  // A chunk of so many records became so many bytes.
+  // Learns that a chunk of so many records became so many bytes.
   void OnChunk(size_t rows, int64_t bytes) {
     if (rows == 0) {
       return;

@@ -95,7 +95,7 @@ absl::Status LayoutPlan(EpochLayout* layout) {
   return absl::OkStatus();
 }
 
-// It becomes part of the names of snapshots and of files that sinks write.
+// The job's name becomes part of the names of snapshots and of files that sinks write.
 absl::Status CheckNames(const EpochLayout& layout) {
   const std::string& incarnation = layout.incarnation.value();
   return incarnation.find('/') == std::string::npos && incarnation != "." && incarnation != ".."
@@ -153,7 +153,7 @@ absl::Status LayoutAssignment(const proto::Assignment& assignment, EpochLayout* 
   return absl::OkStatus();
 }
 
-// Shared out, since each takes a round trip or more.
+// Shares the claims among the members, since each claim takes a round trip or more.
 absl::Status LayoutRetired(const proto::StartEpoch& start, EpochLayout* layout) {
   for (int i = 0; i < start.retired_shards_size(); ++i) {
     const proto::SinkMarker& retired = start.retired_shards(i);

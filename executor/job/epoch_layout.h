@@ -1,5 +1,5 @@
-// What an executor has to do in an epoch, worked out once from the plan and the assignment.
-// Immutable after Make, so safe from any thread.
+// What an executor has to do in an epoch, computed once from the plan and the assignment. Immutable
+// after Make, so safe from any thread.
 #ifndef MILLRACE_EXECUTOR_JOB_EPOCH_LAYOUT_H_
 #define MILLRACE_EXECUTOR_JOB_EPOCH_LAYOUT_H_
 
@@ -24,7 +24,7 @@ struct StageLayout {
   std::optional<uint32_t> exchange;
   std::vector<uint32_t> feeds;  // exchanges it writes to
   std::vector<uint32_t> sinks;  // sinks it writes to
-  bool every_batch = false;     // has output even without input: an aggregate without GROUP BY
+  bool every_batch = false;     // has output even without input, as an aggregate without GROUP BY
 };
 
 struct ExchangeLayout {
@@ -39,15 +39,15 @@ struct EpochLayout {
   Epoch epoch;
   BatchId first_batch;
   BatchId suppress_until;
-  BatchId committed_batch;  // by the journal
+  BatchId committed_batch;  // the last batch that the journal knows as committed
   BatchId planned_batch;
   int64_t batch_time_us = 0;      // when the epoch began
   std::string snapshot_location;  // empty = none are taken
-  std::string store_mark;         // a file that the driver has just written there; empty = none
-  proto::Snapshot restore;        // without layers: begins with nothing
+  std::string store_mark;   // a file that the driver has just written there as proof; empty = none
+  proto::Snapshot restore;  // without layers: the state begins empty
 
   proto::JobPlan plan;
-  JobSettings settings;  // of the plan
+  JobSettings settings;  // the plan's settings
   std::vector<StageLayout> stages;
   std::vector<ExchangeLayout> exchanges;
   std::vector<std::vector<uint32_t>> stages_of_source;
@@ -62,7 +62,7 @@ struct EpochLayout {
   std::vector<uint32_t> own_shards;
   std::vector<proto::PartitionStart> own_partitions;
   std::map<std::pair<uint32_t, uint32_t>, std::string> markers;  // by (sink, shard)
-  // Shards of earlier plans that are this member's to claim and leave, as (sink, shard).
+  // Shards of earlier plans that this member claims and then leaves, as (sink, shard).
   std::vector<std::pair<uint32_t, uint32_t>> retired_shards;
 
   uint32_t shard_count() const { return static_cast<uint32_t>(shard_owner.size()); }

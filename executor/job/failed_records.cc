@@ -27,7 +27,7 @@ void Set(const std::optional<T>& value, size_t row, Column* column) {
   }
 }
 
-// Bytes that are no text become hexadecimal.
+// Writes bytes that are not valid text as hexadecimal digits.
 void SetBytes(const std::optional<std::string_view>& bytes, size_t row, Column* column) {
   if (!bytes.has_value()) {
     column->SetNull(row);

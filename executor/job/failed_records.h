@@ -1,5 +1,5 @@
-// Records that could not be decoded or evaluated as rows of the table that on_error = 'table:NAME'
-// names. Pure function.
+// Turns records that could not be decoded or evaluated into rows of the table that on_error =
+// 'table:NAME' names. Pure function.
 #ifndef MILLRACE_EXECUTOR_JOB_FAILED_RECORDS_H_
 #define MILLRACE_EXECUTOR_JOB_FAILED_RECORDS_H_
 
@@ -13,9 +13,9 @@
 
 namespace millrace {
 
-// One row per failed record of the chunk, in the order of offsets: `failed` says by its row in the
-// chunk what was wrong. What the connector does not know of a record is NULL. REQUIRES: `table`
-// passed CheckErrorTable.
+// One row per failed record of the chunk, in the order of offsets. `failed`: what was wrong, by the
+// record's row in the chunk. What the connector does not know of a record is NULL. REQUIRES:
+// `table` passed CheckErrorTable.
 Batch FailedRecords(const proto::Sink& table, const SourceChunk& chunk,
                     const std::map<uint32_t, absl::Status>& failed);
 

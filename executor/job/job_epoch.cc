@@ -54,7 +54,8 @@ void JobEpoch::RunBatch(const proto::RunBatch& message) {
     last_time_us_.store(message.batch_time_us(), std::memory_order_relaxed);
     waiting_.push_back(message);
   }
-  // It comes once everybody has prepared the batch before.
+  // The driver sends RunBatch once every member has prepared the batch before, so that report has
+  // arrived.
   DropAnswered(BatchId(message.batch()), BatchId(), BatchId());
   StartNextBatch();
   const std::shared_ptr<void> token = WorkToken();  // writers stay
@@ -82,7 +83,7 @@ void JobEpoch::TakeSnapshot(const proto::TakeSnapshot& message) {
     if (phase_ != Phase::kRunning || token.use_count() == 0) {
       return;
     }
-    // Nothing can begin meanwhile: RunBatch comes from this thread.
+    // No batch can begin meanwhile: RunBatch comes from this thread.
     is_cut = run_ == nullptr && !starting_ && waiting_.empty() && last_batch_ == batch;
   }
   DropAnswered(BatchId(), BatchId(), batch);
@@ -112,7 +113,8 @@ void JobEpoch::ContinueSnapshot() {
 
 void JobEpoch::StartNextBatch() {
   proto::RunBatch message;
-  // Until the batch is under way: the epoch may fail beside us.
+  // Holds the parts of the epoch until the batch has begun: another thread may fail the epoch
+  // meanwhile.
   const std::shared_ptr<void> token = WorkToken();
   {
     absl::MutexLock lock(&mutex_);
@@ -134,7 +136,7 @@ void JobEpoch::StartNextBatch() {
 }
 
 void JobEpoch::OpenPartitions(const proto::RunBatch& message, std::function<void()> done) {
-  // Their writers stay: what they hide is shown in time.
+  // Writers of retired partitions stay: they still have rows to show later.
   for (const proto::PartitionKey& retired : message.retired_partitions()) {
     sources_->Unassign(retired);
   }
@@ -146,7 +148,7 @@ void JobEpoch::OpenPartitions(const proto::RunBatch& message, std::function<void
       return;
     }
     const auto of_partition = sinks_->WritersFor(partition);
-    // One that was retired may have some already.
+    // A partition that was retired may have writers already.
     std::copy_if(
         of_partition.begin(), of_partition.end(), std::back_inserter(writers),
         [this](const auto& place) { return sinks_->Find(place.first, place.second) == nullptr; });
@@ -193,7 +195,8 @@ void JobEpoch::BeginShards(const std::shared_ptr<BatchRun>& run) {
 }
 
 void JobEpoch::StartSplits(const std::shared_ptr<BatchRun>& run, const proto::RunBatch& message) {
-  // Lowest first: rows of an ordered exchange are applied in that order.
+  // Splits of the lowest ordinals start first: rows of an ordered exchange are applied in that
+  // order.
   std::vector<const proto::Split*> splits;
   for (const proto::Split& split : message.splits()) {
     splits.push_back(&split);
@@ -220,7 +223,7 @@ void JobEpoch::Follow(const std::shared_ptr<BatchRun>& run,
     MemberEnded(run, exchange, layout_.self, 0);
   }
   if (consequences.all_ended) {
-    // On a slot: this may be a thread of the shuffle, which must not block.
+    // On a slot, since this may be a thread of the shuffle, which must not block.
     Spawn([this, run] { PrepareBatch(run); }, QueuePlace::kUrgent);
   }
 }
@@ -268,7 +271,7 @@ void JobEpoch::Accept(ShuffleDelivery delivery) {
   const std::shared_ptr<BatchRun> run = receiving_;
   const BatchId next = run == nullptr ? layout_.first_batch : run->batch().Next();
   if (delivery.batch > next) {
-    // Nobody begins a batch before everybody has prepared the one before.
+    // No member may begin a batch before every member has prepared the one before.
     Fail(BatchId(), absl::AbortedError(absl::StrCat("rows of batch ", delivery.batch.value(),
                                                     " from executor ", delivery.sender_id,
                                                     " before batch ", next.value(), " has begun")));
@@ -281,7 +284,7 @@ void JobEpoch::Accept(ShuffleDelivery delivery) {
   const std::optional<uint32_t> sender = MemberIndex(delivery.sender_id);
   if (sender.has_value() && delivery.batch < run->batch() && delivery.blocks.empty() &&
       layout_.own_shards.empty()) {
-    return;  // without shards a batch ends here before the others have said that no rows come
+    return;  // without shards, this member ends a batch before the others have ended the exchange
   }
   if (!sender.has_value() || delivery.batch < run->batch()) {
     Fail(run->batch(),
@@ -340,13 +343,13 @@ void JobEpoch::PrepareBatch(const std::shared_ptr<BatchRun>& run) {
     SpawnReport([this, run, processed_ns] { ReportPrepared(run, processed_ns); });
   };
   if (run->suppressed()) {
-    report();  // has no output and will not be committed
+    report();  // the batch has no output and will not be committed
   } else {
     committer_.Prepare(run->batch(), WritersToCommit(run.get()), report);
   }
 }
 
-// Those with rows, and those whose time has come although they have none.
+// The writers that have rows, and those that are due without rows.
 std::vector<ShardWriter*> JobEpoch::WritersToCommit(BatchRun* run) {
   std::vector<ShardWriter*> writers = run->TakeWriters();
   const std::set<ShardWriter*> with_rows(writers.begin(), writers.end());
@@ -403,7 +406,7 @@ void JobEpoch::ReportPrepared(const std::shared_ptr<BatchRun>& run, int64_t proc
       static_cast<double>(runtime_.clock->MonotonicNs() - processed_ns) * 1e-9);
   snapshots_->BatchEnded();
   {
-    // Before the report: the driver answers it with the next batch.
+    // This comes before the report, since the driver answers that with the next batch.
     absl::MutexLock lock(&mutex_);
     run_.reset();
   }
@@ -467,7 +470,8 @@ void JobEpoch::Resend(uint64_t session) {
   {
     absl::MutexLock lock(&report_mutex_);
     session_ = session;
-    // In any case that it is here: a driver that does not need it any more ends it.
+    // In any case tells the driver that the epoch is here: a driver that does not need it any more
+    // ends it.
     auto here = std::make_shared<proto::ExecutorMessage>();
     Address(here->mutable_source_progress());
     driver_->Send(session_, std::move(here));

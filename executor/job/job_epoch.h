@@ -50,8 +50,9 @@ namespace millrace {
 struct JobRuntime {
   std::string executor_id;
   std::string engine_version;
-  FileSystem* files = nullptr;  // where snapshots are
-  std::string state_directory;  // where state on disk is; empty = the system's for temporary files
+  FileSystem* files = nullptr;  // the file system for snapshots
+  std::string
+      state_directory;  // for state on disk; empty = the system's directory for temporary files
   const ConnectorRegistry* connectors = nullptr;
   const FunctionRegistry* functions = nullptr;
   Clock* clock = nullptr;
@@ -60,7 +61,7 @@ struct JobRuntime {
   ShuffleHub* shuffle = nullptr;
   FlowGate* gate = nullptr;
   MemoryBudget* memory = nullptr;
-  HeldMemory* held = nullptr;
+  HeldMemory* held_memory = nullptr;
   MetricsRegistry* metrics = nullptr;
   BatchCommitter::Options commit;
 };
@@ -70,13 +71,12 @@ struct JobRuntime {
 class DriverSink {
  public:
   virtual ~DriverSink() = default;
-  // Queues a message. `session` is the connection that the sender knows of: messages for an earlier
-  // one are dropped, since JobEpoch::Resend sends them again on the new one.
+  // Queues a message. `session`: the connection that the sender knows of. Messages for an earlier
+  // connection are dropped, since JobEpoch::Resend sends them again on the new one.
   virtual void Send(uint64_t session, std::shared_ptr<const proto::ExecutorMessage> message) = 0;
-  // Waits while much is queued; returns also without room after a while, or when there is no
-  // connection.
+  // Waits while much is queued; also returns after a while, or when there is no connection.
   virtual void WaitForRoom() = 0;
-  // TakeProgress of some epoch may have something new.
+  // Says that TakeProgress of some epoch may have news.
   virtual void ProgressChanged() = 0;
 };
 
@@ -91,14 +91,14 @@ class JobEpoch : public TaskHost,
 
   // Begins to open; EpochReady or EpochFailed follows. Call once.
   void Open();
-  // A batch that was seen before is ignored.
+  // Runs a batch; ignores one that it has had before.
   void RunBatch(const proto::RunBatch& message);
   void Commit(const proto::CommitBatch& message);
-  // SnapshotWritten follows, with an error when the state is not that after the message's batch.
+  // SnapshotWritten follows; it has an error if the state is not the one after the message's batch.
   void TakeSnapshot(const proto::TakeSnapshot& message);
-  // Goes on with a snapshot that is being taken, if there is one. To be called now and then.
+  // Goes on with the snapshot that is being taken, if there is one. To be called now and then.
   void ContinueSnapshot();
-  // There is a new connection to the same driver: says again what the driver has not answered.
+  // There is a new connection to the same driver: sends again what the driver has not answered.
   void Resend(uint64_t session);
 
   // Ends the epoch; with `report`, EpochStopped follows. `when_ended` is called once readers and
@@ -109,7 +109,7 @@ class JobEpoch : public TaskHost,
   // they cannot be settled.
   void SettleAndStop(BatchId durable);
 
-  // Nothing is running and everything prepared is committed.
+  // Whether no batch is running and all prepared ones are committed.
   bool idle() const;
   // False when nothing has changed since the last call.
   bool TakeProgress(proto::SourceProgress* progress);
@@ -133,7 +133,7 @@ class JobEpoch : public TaskHost,
 
   // --- job_epoch_open.cc
   void OpenParts();
-  // Of whatever is not the snapshot.
+  // Fails the opening for a reason other than the snapshot.
   void FailOpening(const absl::Status& status);
   absl::Status CheckAccess() const;
   void EndFailed(BatchId batch, const absl::Status& status, bool store_unseen);
@@ -141,8 +141,8 @@ class JobEpoch : public TaskHost,
   absl::Status OpenStateBackend();
   absl::Status OpenShards();
   absl::Status OpenSnapshots();
-  // Shows the driver that this executor sees the store that it uses, or ends the epoch. `store_`
-  // makes no directories: where one is missing, something is not mounted.
+  // Proves to the driver that this executor sees the same store, or ends the epoch. `store_` makes
+  // no directories: a missing directory means that something is not mounted.
   bool ProveStore();
   absl::Status AnswerMark();
   // Each of these calls `done` when all has gone well.
@@ -168,7 +168,8 @@ class JobEpoch : public TaskHost,
                    uint64_t blocks);
   void DeliverToShards(ShuffleBlock block);
   void Accept(ShuffleDelivery delivery) ABSL_EXCLUSIVE_LOCKS_REQUIRED(delivery_mutex_);
-  // ABORTED names the sender of rows for what is not here, or that has said it was done.
+  // ABORTED names a sender of rows for a shard that is not here, or one that had ended the
+  // exchange.
   absl::Status TakeDelivery(const std::shared_ptr<BatchRun>& run, uint32_t sender,
                             ShuffleDelivery delivery)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(delivery_mutex_);
@@ -178,7 +179,7 @@ class JobEpoch : public TaskHost,
   int64_t WakeAtUs() const;
   void ReportPrepared(const std::shared_ptr<BatchRun>& run, int64_t processed_ns);
   void SendResults(const std::shared_ptr<BatchRun>& run);
-  // Sends to the driver, and keeps the message until the driver has shown that it had it.
+  // Sends the message to the driver, and keeps it until the driver has shown that it received it.
   void Report(proto::ExecutorMessage message);
   // Forgets reports of batches below these.
   void DropAnswered(BatchId prepared, BatchId committed, BatchId snapshot);
@@ -197,12 +198,12 @@ class JobEpoch : public TaskHost,
   DriverSink* const driver_;
   const EpochLayout layout_;
   JobMetrics metrics_;
-  // Reports, opening and closing do not wait behind writers' calls.
+  // The lane of writers' calls only, so that reports, opening and closing do not wait behind them.
   const std::shared_ptr<BlockingLanes::Lane> writers_lane_;
   const std::shared_ptr<BlockingLanes::Lane> control_lane_;
 
-  // Made by Open, taken down by Close; in between they do not change except for writers of new
-  // partitions.
+  // Made by Open and destroyed by Close; in between they do not change, except that writers of new
+  // partitions are added.
   std::shared_ptr<SourceSet> sources_;  // shared with TakeProgress
   std::unique_ptr<SinkSet> sinks_;
   std::unique_ptr<OutputRouter> router_;
@@ -210,7 +211,7 @@ class JobEpoch : public TaskHost,
   SourceTaskContext source_context_;
   std::unique_ptr<StateBackend> state_backend_;  // null: state is in memory
   std::vector<std::vector<std::unique_ptr<KeyedShard>>>
-      shards_;                              // by stage and keyed shard; null where not ours
+      shards_;                              // null for shards of other members
   std::unique_ptr<CheckpointStore> store_;  // null when there are no snapshots
   std::unique_ptr<SnapshotTaker> snapshots_;
   std::string store_mark_nonce_;  // what the driver's mark holds
@@ -221,12 +222,12 @@ class JobEpoch : public TaskHost,
   std::atomic<int64_t> state_rows_ = 0;
   std::atomic<int64_t> state_bytes_ = 0;
 
-  absl::Mutex report_mutex_;  // before the driver's queue
+  absl::Mutex report_mutex_;  // locked before the driver's queue
   uint64_t session_ ABSL_GUARDED_BY(report_mutex_);
   std::deque<std::shared_ptr<const proto::ExecutorMessage>> unanswered_
       ABSL_GUARDED_BY(report_mutex_);
 
-  // Held by every task; when the last one lets go after BeginEnd, Close runs.
+  // Every task holds a reference to work_. When the last one is dropped after BeginEnd, Close runs.
   absl::Mutex work_mutex_;
   std::shared_ptr<void> work_ ABSL_GUARDED_BY(work_mutex_);
 
@@ -243,12 +244,12 @@ class JobEpoch : public TaskHost,
   std::vector<std::function<void()>> when_ended_ ABSL_GUARDED_BY(mutex_);
   bool has_sources_ ABSL_GUARDED_BY(mutex_) = false;
 
-  // Before mutex_. Keeps a sender's deliveries in order while a batch starts; nothing blocks under
-  // it.
+  // Locked before mutex_. Keeps a sender's deliveries in order while a batch starts; nothing blocks
+  // under it.
   absl::Mutex delivery_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);
   std::shared_ptr<BatchRun> receiving_ ABSL_GUARDED_BY(delivery_mutex_);
   std::deque<ShuffleDelivery> early_
-      ABSL_GUARDED_BY(delivery_mutex_);  // of batches to come; credit bounds them
+      ABSL_GUARDED_BY(delivery_mutex_);  // deliveries for later batches; credit limits them
 };
 
 }  // namespace millrace

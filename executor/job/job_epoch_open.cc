@@ -14,8 +14,8 @@
 namespace millrace {
 namespace {
 
-// Of an epoch's threads for calls that block. One whose calls all hang leaves some of what all
-// share, and each has a few for itself.
+// An epoch's quota of threads for blocking calls. If all calls of an epoch hang, some of the shared
+// threads remain for the others, and each epoch has a few of its own.
 constexpr BlockingLanes::Quota kWritersQuota{.most = 96, .reserved = 8};
 constexpr BlockingLanes::Quota kControlQuota{.most = 4, .reserved = 4};
 
@@ -46,21 +46,20 @@ void JobEpoch::Open() {
   metrics_.epochs.Increment();
   {
     absl::MutexLock lock(&work_mutex_);
-    // Not the object itself is counted but the work: the deleter runs when the last task has let
-    // go.
+    // This pointer counts the work, not the object: its deleter runs when the last task drops it.
     work_ = std::shared_ptr<void>(nullptr, [self = shared_from_this()](void*) {
       self->control_lane_->Submit([self] { self->Close(); });
     });
   }
   if (ended()) {
-    BeginEnd();  // stopped before it was opened: only closing is left
+    BeginEnd();  // it was stopped before it was opened: it only has to close
     return;
   }
   SpawnReport([this] { OpenParts(); });
 }
 
 void JobEpoch::OpenParts() {
-  sinks_ = std::make_unique<SinkSet>(&layout_, runtime_.connectors, runtime_.held,
+  sinks_ = std::make_unique<SinkSet>(&layout_, runtime_.connectors, runtime_.held_memory,
                                      [this] { return ended(); });
   router_ = std::make_unique<OutputRouter>(
       &layout_, sinks_.get(), runtime_.gate, &metrics_,
@@ -105,7 +104,8 @@ void JobEpoch::OpenParts() {
 }
 
 void JobEpoch::FailOpening(const absl::Status& status) {
-  // Without a batch DATA_LOSS tells the driver that the snapshot cannot be read, and only that.
+  // DATA_LOSS without a batch would tell the driver that the snapshot cannot be read, so other
+  // failures must not use it.
   Fail(BatchId(),
        absl::IsDataLoss(status) ? absl::FailedPreconditionError(status.message()) : status);
 }
@@ -142,7 +142,8 @@ absl::Status JobEpoch::OpenShards() {
   shards_.resize(layout_.stages.size());
   for (uint32_t stage = 0; stage < layout_.stages.size(); ++stage) {
     if (layout_.stages[stage].source.has_value()) {
-      // Made now, so that a stage that cannot be built fails here; the first split finds it.
+      // A worker is made now, so that a stage that cannot be built fails here; the first split uses
+      // it.
       const uint32_t source = *layout_.stages[stage].source;
       ASSIGN_OR_RETURN(std::unique_ptr<SourceWorker> worker, workers_->Take(source));
       workers_->Return(source, std::move(worker));
@@ -244,7 +245,8 @@ void JobEpoch::OpenWriters(std::vector<std::pair<uint32_t, uint32_t>> wanted,
   });
 }
 
-// A claim is all that is wanted of them: what a dead writer of theirs has left open is over then.
+// Claims shards that the plan no longer has, and writes nothing to them. The claim ends what a dead
+// writer of such a shard has left open.
 void JobEpoch::ClaimRetired(std::function<void(std::vector<proto::SinkMarker> markers)> done) {
   std::vector<std::pair<uint32_t, uint32_t>> wanted = layout_.retired_shards;
   std::erase_if(wanted, [this](const auto& place) { return sinks_->gathered(place.first); });

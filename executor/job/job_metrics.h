@@ -1,6 +1,6 @@
-// What an executor counts per job, for one of its epochs. References into the process's registry,
-// where the numbers go on with the job's next epoch and leave some time after its last one
-// (MetricsLease). Thread-safe.
+// The metrics of one job on an executor, for one of its epochs. References into the process's
+// registry, where the numbers go on in the job's next epoch, and from which they leave some time
+// after its last one (MetricsLease). Thread-safe.
 #ifndef MILLRACE_EXECUTOR_JOB_JOB_METRICS_H_
 #define MILLRACE_EXECUTOR_JOB_JOB_METRICS_H_
 

@@ -95,7 +95,7 @@ void KeyedShard::Run() {
       return;
     }
     if (work.copy) {
-      may_copy = false;  // others want the slot, too
+      may_copy = false;  // other tasks want the slot, too
       CopyStep(work.cut);
       continue;
     }
@@ -105,7 +105,7 @@ void KeyedShard::Run() {
       status = EndBatch(work.run.get());
       if (status.ok()) {
         {
-          // Before the batch can end: the next one may begin from then on.
+          // Reset before UnitEnded, since the next batch may begin from then on.
           absl::MutexLock lock(&mutex_);
           scheduled_ = false;
           input_ended_ = false;
@@ -145,7 +145,7 @@ bool KeyedShard::TakeWork(bool may_copy, Work* work) {
 
 absl::Status KeyedShard::ApplyWork(Work* work) {
   if (work->cut != nullptr) {
-    BeginCut(work->cut);  // before anything of this batch changes the state
+    BeginCut(work->cut);  // before this batch changes the state
   }
   if (!begun_) {
     begun_ = true;
@@ -175,7 +175,8 @@ void KeyedShard::Copy(bool urgent) {
   {
     absl::MutexLock lock(&mutex_);
     (urgent ? urgent_copy_queued_ : copy_queued_) = false;
-    // Run copies when it is done; when the budget grows, CopyOn says so.
+    // If Run is queued, it copies when it has run out of rows. CopyOn is called when the budget
+    // grows.
     if (scheduled_ || copying_ || cut_ == nullptr || !cut_->MayCopy()) {
       return;
     }

@@ -1,10 +1,10 @@
-// One keyed shard of a stage on this executor: blocks queue up in order of arrival and are applied
-// by one task at a time on a slot; once all members have ended the exchange, the batch is finished.
-// For a snapshot its entries are copied in small steps, by the same task when it has run out of
-// rows, or by one at the back of the queue; never by both at a time. When the snapshot is overdue,
-// steps come before rows, one for each time that rows are applied.
+// One keyed shard of a stage on this executor. Blocks queue up in order of arrival, and one task at
+// a time applies them on a slot; once all members have ended the exchange, the batch is finished.
+// For a snapshot, entries are copied in small steps: by the same task when it has run out of rows,
+// or by a task at the back of the queue, never by both at a time. When the snapshot is overdue,
+// copying goes before rows: one step each time before rows are applied.
 //
-// Thread-safe, except for what is said to come before the first batch.
+// Thread-safe, except for calls that must come before the first batch.
 #ifndef MILLRACE_EXECUTOR_JOB_KEYED_SHARD_H_
 #define MILLRACE_EXECUTOR_JOB_KEYED_SHARD_H_
 
@@ -37,33 +37,34 @@ class KeyedShard {
       const FunctionRegistry& functions, OutputRouter* router, StateBackend* backend);
 
   uint32_t shard() const { return shard_; }
-  // Of its operators with state.
+  // The identities of its operators with state.
   const std::vector<proto::StateIdentity>& identities() const { return identities_; }
 
-  // Entries of a snapshot, layer by layer, then Restored. REQUIRES: before the first batch.
+  // Takes entries of a snapshot, layer by layer; Restored comes after the last. REQUIRES: before
+  // the first batch.
   absl::Status Restore(const StateBlock& block) { return pipeline_->Restore(block); }
   void Restored() { UpdateCounts(); }
 
   // REQUIRES: the batch before has ended here.
   void BeginBatch(std::shared_ptr<BatchRun> run);
   void Deliver(ShuffleBlock block);
-  // Nothing more will be delivered for this batch.
+  // Says that no more rows of this batch come.
   void EndInput();
 
-  // The state as it is now will be copied to `cut`, instead of to an earlier one that is not done.
-  // REQUIRES: no batch runs; an earlier cut is done, or this one is full.
+  // Copies the present state to `cut`, which replaces an earlier cut that is not done. REQUIRES: no
+  // batch runs; the earlier cut is done, or this one is full.
   void Cut(std::shared_ptr<SnapshotCut> cut);
-  // The budget may allow copying again.
+  // To be called when the budget may allow copying again.
   void CopyOn();
 
-  // As of the last batch or restore.
+  // The number of groups after the last batch or restore.
   int64_t state_rows() const { return state_rows_.load(std::memory_order_relaxed); }
   int64_t state_bytes() const { return state_bytes_.load(std::memory_order_relaxed); }
-  // The batch time at which it wants a batch even without input; 0 = none.
+  // The batch time at which the shard wants a batch even without input; 0 = none.
   int64_t wake_at_us() const { return wake_at_us_.load(std::memory_order_relaxed); }
 
  private:
-  // Of a step between deliveries: a fraction of a millisecond.
+  // The entries that a step copies between deliveries: a fraction of a millisecond.
   static constexpr size_t kStepEntries = 4096;
 
   KeyedShard(TaskHost* host, uint32_t stage, BlockShape input, bool every_batch,
@@ -73,13 +74,13 @@ class KeyedShard {
   void ScheduleCopy() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool WantsBatch() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Run();
-  // What Run does next; false when there is nothing.
+  // What Run does next. TakeWork returns false when there is nothing.
   struct Work {
     std::shared_ptr<BatchRun> run;
     std::deque<ShuffleBlock> blocks;
     bool end = false;
     std::shared_ptr<SnapshotCut> cut;
-    bool copy = false;  // no rows: a step for the cut
+    bool copy = false;  // no rows: copy a step for the cut
   };
   bool TakeWork(bool may_copy, Work* work);
   absl::Status ApplyWork(Work* work);
@@ -99,9 +100,9 @@ class KeyedShard {
   const std::unique_ptr<KeyedPipeline> pipeline_;
   const std::vector<proto::StateIdentity> identities_;
   TaskOutputs outputs_;
-  // Of the task that has the pipeline.
+  // The members below belong to the task that has the pipeline.
   bool begun_ = false;
-  std::shared_ptr<SnapshotCut> begun_cut_;  // that the pipeline copies for
+  std::shared_ptr<SnapshotCut> begun_cut_;  // the cut that the pipeline copies for
   std::atomic<int64_t> state_rows_ = 0;
   std::atomic<int64_t> state_bytes_ = 0;
   std::atomic<int64_t> wake_at_us_ = 0;
@@ -110,8 +111,8 @@ class KeyedShard {
   std::shared_ptr<BatchRun> run_ ABSL_GUARDED_BY(mutex_);
   std::deque<ShuffleBlock> queue_ ABSL_GUARDED_BY(mutex_);
   bool scheduled_ ABSL_GUARDED_BY(mutex_) = false;            // Run is queued or has the pipeline
-  bool copy_queued_ ABSL_GUARDED_BY(mutex_) = false;          // Copy is queued behind others,
-  bool urgent_copy_queued_ ABSL_GUARDED_BY(mutex_) = false;   // or before them
+  bool copy_queued_ ABSL_GUARDED_BY(mutex_) = false;          // Copy is queued at the back,
+  bool urgent_copy_queued_ ABSL_GUARDED_BY(mutex_) = false;   // or before tasks that are not urgent
   bool copying_ ABSL_GUARDED_BY(mutex_) = false;              // Copy has the pipeline
   std::shared_ptr<SnapshotCut> cut_ ABSL_GUARDED_BY(mutex_);  // not done yet
   bool touched_ ABSL_GUARDED_BY(mutex_) = false;

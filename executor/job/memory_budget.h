@@ -1,5 +1,5 @@
-// Deals the bytes an executor may prefetch out to the sources of its jobs. The first ones get
-// generous shares, later ones halves of what is left, and none less than what reading needs at all.
+// Shares the bytes that an executor may prefetch among the sources of its jobs. The first sources
+// get generous shares, later ones half of what is left, and none less than reading needs at all.
 // Thread-safe.
 #ifndef MILLRACE_EXECUTOR_JOB_MEMORY_BUDGET_H_
 #define MILLRACE_EXECUTOR_JOB_MEMORY_BUDGET_H_

@@ -47,11 +47,11 @@ proto::SinkMarker ShardWriter::Marker(std::string marker) const {
   return result;
 }
 
-SinkSet::SinkSet(const EpochLayout* layout, const ConnectorRegistry* connectors, HeldMemory* held,
-                 std::function<bool()> ended)
+SinkSet::SinkSet(const EpochLayout* layout, const ConnectorRegistry* connectors,
+                 HeldMemory* held_memory, std::function<bool()> ended)
     : layout_(*layout),
       connectors_(*connectors),
-      held_(std::make_shared<HeldMemory>(held)),
+      job_memory_(std::make_shared<HeldMemory>(held_memory)),
       ended_(std::move(ended)) {}
 
 absl::Status SinkSet::Init() {
@@ -107,7 +107,7 @@ absl::StatusOr<std::unique_ptr<ShardWriter>> SinkSet::OpenWriter(uint32_t sink,
   context.committed_batch = layout_.committed_batch;
   context.planned_batch = layout_.planned_batch;
   context.batch_time_us = layout_.batch_time_us;
-  context.memory = held_;
+  context.memory = job_memory_;
   context.ended = ended_;
   std::string name = absl::StrCat("table ", table.table(), ", shard ", shard);
   absl::StatusOr<std::unique_ptr<SinkWriter>> writer =

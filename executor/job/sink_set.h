@@ -1,5 +1,5 @@
 // The sink writers of a job's epoch on this executor, one per sink and shard that lives here. Sinks
-// whose rows go to a person (gathered) have none: their rows travel with the batch's report.
+// whose rows go to a person (gathered) have no writers: their rows travel with the batch's report.
 //
 // Thread-safe after Init: writers of new partitions are added for one batch while another one
 // commits. Writers stay as long as the set.
@@ -26,21 +26,21 @@
 
 namespace millrace {
 
-// Of two batch times at which a batch is wanted, 0 = none, the earlier.
+// The earlier of two batch times at which a batch is wanted; 0 = none.
 inline int64_t EarlierWake(int64_t a, int64_t b) {
   return a == 0 || b == 0 ? a + b : std::min(a, b);
 }
 
-// What a batch of that time does not see to: a wake that is overdue, whatever the reason, must not
-// stand in front of those that come.
+// The wake time if it lies behind a batch of that time, else 0: an overdue wake, whatever the
+// reason for it, must not hide a later one.
 inline int64_t LaterWake(int64_t wake_at_us, int64_t batch_time_us) {
   return wake_at_us > batch_time_us ? wake_at_us : 0;
 }
 
-// One writer and the batches it has rows of.
+// One writer, and the last batch that it has rows of.
 class ShardWriter {
  public:
-  // `sets_aside`: its rows are failed records.
+  // `sets_aside`: the writer's rows are failed records.
   ShardWriter(uint32_t sink, uint32_t shard, bool sets_aside, std::string name,
               std::unique_ptr<SinkWriter> writer)
       : sink_(sink),
@@ -61,11 +61,11 @@ class ShardWriter {
   absl::Status Prepare(BatchId batch, absl::Time deadline);
   absl::StatusOr<std::string> Commit(BatchId through, absl::Time deadline);
   absl::Status Settle(BatchId batch, absl::Time deadline);
-  // As in SinkWriter. Not beside Write.
+  // As in SinkWriter. Not during Write.
   void NoteBatch(BatchId batch, int64_t batch_time_us) { writer_->NoteBatch(batch, batch_time_us); }
   void Finish() { writer_->Finish(); }
 
-  // What the driver keeps of the shard; `marker` is what Commit returned.
+  // The shard's marker in the form that the driver keeps; `marker` is what Commit returned.
   proto::SinkMarker Marker(std::string marker) const;
   // The same after the claim, before any Commit.
   proto::SinkMarker ClaimedMarker() const { return Marker(writer_->marker()); }
@@ -74,7 +74,7 @@ class ShardWriter {
   int64_t wake_at_us() const { return writer_->wake_at_us(); }
   int64_t held_bytes() const { return writer_->held_bytes(); }
   int64_t held_bytes_of(BatchId batch) const { return writer_->held_bytes_of(batch); }
-  // Whether it is to be committed at this batch time although no rows have come.
+  // Whether the writer is to be committed at this batch time although it has no rows.
   bool IsDue(int64_t batch_time_us) const {
     const int64_t wake_at_us = writer_->wake_at_us();
     return wake_at_us != 0 && wake_at_us <= batch_time_us;
@@ -86,16 +86,16 @@ class ShardWriter {
   const bool sets_aside_;
   const std::string name_;
   const std::unique_ptr<SinkWriter> writer_;
-  absl::Mutex mutex_;  // two stages may write to one sink; Commit stays outside, it may run beside
-                       // the next batch
+  absl::Mutex mutex_;  // guards Write, since two stages may write to one sink; Commit does not take
+                       // it the next batch
   BatchId last_written_ ABSL_GUARDED_BY(mutex_);
 };
 
 class SinkSet {
  public:
-  // `held` is the executor's, for rows that wait for their commit; it outlives the set. `ended`:
-  // whether writers are to wait for nothing any more.
-  SinkSet(const EpochLayout* layout, const ConnectorRegistry* connectors, HeldMemory* held,
+  // `held_memory` is the executor's, for rows that wait for their commit; it outlives the set.
+  // `ended`: whether the epoch has ended here, so that writers stop waiting.
+  SinkSet(const EpochLayout* layout, const ConnectorRegistry* connectors, HeldMemory* held_memory,
           std::function<bool()> ended);
 
   // Resolves connectors. NOT_FOUND lists those there are.
@@ -113,26 +113,26 @@ class SinkSet {
   absl::StatusOr<std::unique_ptr<ShardWriter>> OpenWriter(uint32_t sink, uint32_t shard) const;
   void AddWriter(std::unique_ptr<ShardWriter> writer);
 
-  // Of all writers there are now.
+  // The markers of all present writers.
   std::vector<proto::SinkMarker> ClaimedMarkers() const;
   std::vector<ShardWriter*> All() const;
-  // Of this job's rows that wait for their commit, on this executor.
-  const std::shared_ptr<HeldMemory>& memory() const { return held_; }
+  // The memory of this job's uncommitted rows on this executor.
+  const std::shared_ptr<HeldMemory>& memory() const { return job_memory_; }
   int64_t held_bytes() const;
   int64_t held_bytes_of(BatchId batch) const;
-  // The least batch time behind this one at which a writer wants a commit; 0 = none.
+  // The earliest batch time after this one at which a writer wants a commit; 0 = none.
   int64_t WakeAfter(int64_t batch_time_us) const;
 
-  // Null when it has not been opened.
+  // Null when the writer has not been opened.
   ShardWriter* Find(uint32_t sink, uint32_t shard) const;
 
  private:
   const EpochLayout& layout_;
   const ConnectorRegistry& connectors_;
-  const std::shared_ptr<HeldMemory> held_;
+  const std::shared_ptr<HeldMemory> job_memory_;
   const std::function<bool()> ended_;
   std::vector<const SinkConnector*> connectors_of_sink_;
-  // Held for the map alone: a writer may be at work for long.
+  // Held only while the map is read or changed: a writer's calls may take long.
   mutable absl::Mutex mutex_;
   std::map<std::pair<uint32_t, uint32_t>, std::unique_ptr<ShardWriter>> writers_
       ABSL_GUARDED_BY(mutex_);

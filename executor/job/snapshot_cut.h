@@ -1,5 +1,5 @@
-// A snapshot while keyed shards copy their entries for it, and how much of a batch's time that may
-// take. Thread-safe.
+// A snapshot while keyed shards copy their entries for it, and the limit on how much of a batch's
+// time that may take. Thread-safe.
 #ifndef MILLRACE_EXECUTOR_JOB_SNAPSHOT_CUT_H_
 #define MILLRACE_EXECUTOR_JOB_SNAPSHOT_CUT_H_
 
@@ -21,14 +21,14 @@ namespace millrace {
 // How long all shards together may copy within a batch that has run for `batch_ns`, for a cut that
 // was made `cut_age_ns` ago; kUnlimitedCopyNs = as long as it takes.
 //
-// A young cut gets a few milliseconds and a small part of what the batch takes anyway: short
+// A young cut gets a few milliseconds and a small part of the batch's time anyway, so that short
 // batches stay short. Then its share of the batch grows, and after a minute copying goes before
-// everything else. So a snapshot ends a minute and the time of copying after its cut at the latest,
-// however many entries there are and however long batches take.
+// everything else. So a snapshot ends at the latest a minute after its cut plus the time that
+// copying takes, however many entries there are and however long batches take.
 inline constexpr int64_t kUnlimitedCopyNs = INT64_MAX;
 inline int64_t CopyAllowanceNs(int64_t batch_ns, int64_t cut_age_ns) {
   constexpr int64_t kLeastNs = 2'000'000;
-  constexpr int64_t kMostNs = 12'000'000;  // of a young cut
+  constexpr int64_t kMostNs = 12'000'000;  // limit for a young cut
   constexpr int64_t kPartOfBatch = 20;
   constexpr int64_t kYoungNs = 20'000'000'000;
   constexpr int64_t kOverdueNs = 60'000'000'000;
@@ -43,7 +43,7 @@ inline int64_t CopyAllowanceNs(int64_t batch_ns, int64_t cut_age_ns) {
   return std::max(young_ns, static_cast<int64_t>(share * static_cast<double>(batch_ns)));
 }
 
-// What copying has taken of the batch that runs. While none runs, copying is free.
+// The time that copying has taken of the running batch. While no batch runs, copying is free.
 class CopyBudget {
  public:
   explicit CopyBudget(Clock* clock) : clock_(clock) {}
@@ -75,8 +75,8 @@ class CopyBudget {
 
 class SnapshotCut {
  public:
-  // `copied` is called once, by the shard that is the last to add its entries. `budget` outlives
-  // the cut's use by shards.
+  // `copied` is called once, by the last shard that adds its entries. `budget` outlives the shards'
+  // use of the cut.
   SnapshotCut(BatchId batch, bool full, size_t shards, CopyBudget* budget,
               std::function<void(SnapshotCut*)> copied)
       : batch_(batch),
@@ -91,18 +91,18 @@ class SnapshotCut {
   CopyBudget& budget() const { return *budget_; }
   // Whether a step may begin now.
   bool MayCopy() const { return budget_->Allows(cut_ns_); }
-  // Whether its copying goes before rows.
+  // Whether copying for it goes before rows.
   bool IsOverdue() const {
     return CopyAllowanceNs(0, budget_->now_ns() - cut_ns_) == kUnlimitedCopyNs;
   }
 
-  // A shard has marked its state, which took so long.
+  // Notes how long a shard took to mark its state.
   void AddMarked(int64_t ns) {
     int64_t most = most_marking_ns_.load();
     while (ns > most && !most_marking_ns_.compare_exchange_weak(most, ns)) {
     }
   }
-  // All entries of a shard.
+  // Adds all entries of a shard.
   void AddShard(std::vector<StateBlock> blocks) {
     bool last = false;
     {
@@ -117,7 +117,7 @@ class SnapshotCut {
 
   // How long the slowest shard took to mark its state.
   int64_t marking_ns() const { return most_marking_ns_.load(); }
-  // By shard, in no order. REQUIRES: all have been added.
+  // The entries of each shard, in no order. REQUIRES: all shards have added theirs.
   std::vector<std::vector<StateBlock>> TakeShards() {
     absl::MutexLock lock(&mutex_);
     return std::move(shards_);

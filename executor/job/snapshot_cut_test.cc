@@ -70,8 +70,8 @@ TEST(CopyBudgetTest, TheShareOfABatchGrowsWithTheCutsAge) {
   EXPECT_NEAR(share_at(50), 0.75, 0.01);
 }
 
-// When a cut is copied whose entries take `work_ms`, under batches of `batch_ms` that follow one
-// another without a gap.
+// The time at which a cut is copied whose entries take `work_ms`, while batches of `batch_ms`
+// follow one another without a gap.
 int64_t CopiedAfterMs(int64_t batch_ms, int64_t work_ms) {
   ManualClock clock;
   CopyBudget budget(&clock);

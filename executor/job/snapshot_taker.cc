@@ -106,7 +106,7 @@ void SnapshotTaker::Copied(const SnapshotCut* copied) {
   {
     absl::MutexLock lock(&mutex_);
     if (copying_.get() != copied) {
-      return;  // another one took its place
+      return;  // another snapshot took its place
     }
     cut.swap(copying_);
   }
@@ -142,7 +142,7 @@ absl::Status SnapshotTaker::WriteFile(SnapshotCut* cut, proto::SnapshotWritten* 
   SnapshotFileBuilder builder(Header(*cut));
   for (std::vector<StateBlock>& blocks : shards) {
     RETURN_IF_ERROR(builder.Add(blocks));
-    blocks = {};  // two copies of the state at once are enough
+    blocks = {};  // frees the entries: the state and the file are enough to hold at once
   }
   written->set_rows(builder.rows());
   if (builder.rows() == 0) {
@@ -162,7 +162,7 @@ absl::Status SnapshotTaker::WriteFile(SnapshotCut* cut, proto::SnapshotWritten* 
   return absl::OkStatus();
 }
 
-// Used once: of one batch there may be a snapshot and a savepoint.
+// A new name each time, since a batch may have a snapshot and a savepoint.
 std::string SnapshotTaker::NewFileName(BatchId batch) {
   absl::MutexLock lock(&mutex_);
   return absl::StrCat(parts_.layout->incarnation.value(), "/e", parts_.layout->epoch.value(), "-b",

@@ -1,5 +1,5 @@
-// The snapshots that an epoch takes on this executor: the cut of all its keyed shards, copying
-// their entries while later batches run, and one file of what was copied.
+// Takes an epoch's snapshots on this executor: cuts all its keyed shards, copies their entries
+// while later batches run, and writes one file of what was copied.
 //
 // Thread-safe. Calls return at once.
 #ifndef MILLRACE_EXECUTOR_JOB_SNAPSHOT_TAKER_H_
@@ -36,21 +36,22 @@ class SnapshotTaker {
     CheckpointStore* store = nullptr;
     std::vector<KeyedShard*> shards;
   };
-  // Called once for every Take unless the epoch ends, from a thread that may block, or within Take
+  // Called once for every Take unless the epoch ends, on a thread that may block, or within Take
   // when there is nothing to write.
   using OnWritten = std::function<void(proto::SnapshotWritten)>;
 
   SnapshotTaker(Parts parts, std::string executor_id, std::string engine_version,
                 OnWritten on_written);
 
-  // The state as it is now is that after `batch`. With an earlier one still being copied, a full
-  // cut takes its place, and another one is refused: what changed between the two would be in
-  // neither. REQUIRES: no batch runs.
+  // Takes a snapshot of the present state, which is that after `batch`. If an earlier cut is still
+  // being copied, a full cut replaces it, and an incremental one is refused: changes between the
+  // two would be in neither. REQUIRES: no batch runs.
   void Take(BatchId batch, bool full);
 
   void BatchBegins();
   void BatchEnded();
-  // Copies where the budget has grown. Called now and then: it grows with time, too.
+  // Goes on copying in shards if the budget has grown. To be called now and then, since the budget
+  // grows with time.
   void CopyOn();
 
  private:
@@ -70,7 +71,8 @@ class SnapshotTaker {
 
   absl::Mutex mutex_;
   std::shared_ptr<SnapshotCut> copying_ ABSL_GUARDED_BY(mutex_);
-  // A cut of this epoch has failed: what it had is in no layer, so that only a full one can follow.
+  // A cut of this epoch has failed: the changes in it are in no layer, so the next one must be
+  // full.
   bool wants_full_ ABSL_GUARDED_BY(mutex_) = false;
   int64_t files_ ABSL_GUARDED_BY(mutex_) = 0;
 };

@@ -33,18 +33,20 @@ class SourceSet {
   // Progress may have changed.
   absl::Status Open(std::function<void()> on_progress);
   absl::Status Assign(const proto::PartitionStart& start);
-  // It is not read any more.
+  // Stops reading the partition.
   void Unassign(const proto::PartitionKey& partition);
 
   SourceReader* reader(uint32_t source) const { return readers_[source].get(); }
 
-  // OK when the split begins where reading of its partition stands; INTERNAL tells the difference.
+  // OK when the split begins where the reader of its partition stands; INTERNAL states the
+  // difference.
   absl::Status CheckBegin(const proto::Split& split) const;
   void SetPosition(const proto::Split& split);
 
-  // Partitions whose fetched offset has changed since the last call; empty when none has.
+  // The partitions whose fetched offset has changed since the last call; empty when none has.
   std::vector<proto::SourceProgress::Partition> TakeProgress();
-  // What was taken may not have arrived: the next TakeProgress returns all.
+  // Called when what TakeProgress returned may not have arrived: the next TakeProgress returns all
+  // partitions.
   void ForgetReported();
 
  private:

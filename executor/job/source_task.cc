@@ -13,7 +13,7 @@
 namespace millrace {
 namespace {
 
-// How long a split without data keeps its slot: briefly when others want it.
+// How long a split without data keeps its slot when others want it.
 constexpr absl::Duration kPatience = absl::Milliseconds(5);
 constexpr absl::Duration kPatienceWhenWanted = absl::Milliseconds(1);
 
@@ -83,7 +83,8 @@ void SourceTask::Run() {
         return;
       case Step::kParked:
         if (host_->ended()) {
-          context_.gate->Cancel(host_.get());  // the end of the epoch may just have missed us there
+          context_.gate->Cancel(
+              host_.get());  // the epoch may have ended just before this task entered the gate
         }
         return;
       case Step::kEnd:
@@ -147,7 +148,8 @@ absl::Status SourceTask::NoteLost(const SourceChunk& chunk) {
     return absl::OkStatus();
   }
   if (report_.lost_end() > 0) {
-    // A report tells of one range. In the next run of the batch all of it is lost at once.
+    // A report holds one lost range. In the next run of the batch, all that is lost is passed over
+    // at once.
     return absl::UnavailableError(absl::StrCat(
         "partition ", split_.key().partition(), " lost offsets [", report_.lost_begin(), ", ",
         report_.lost_end(), "), and then up to ", chunk.lost_end.value(), ", while it was read"));

@@ -1,6 +1,6 @@
-// Reads one split of a batch and runs it through the stages of its source. Runs on a slot in steps,
-// a chunk each; where there is nothing to read yet, or peers cannot take more rows, it gives its
-// slot up and comes back later.
+// Reads one split of a batch and runs it through the stages of its source. Works on a slot in steps
+// of one chunk. When there is nothing to read yet, or peers cannot take more rows, it gives up its
+// slot and comes back later.
 #ifndef MILLRACE_EXECUTOR_JOB_SOURCE_TASK_H_
 #define MILLRACE_EXECUTOR_JOB_SOURCE_TASK_H_
 
@@ -29,14 +29,14 @@
 
 namespace millrace {
 
-// What a split runs through: a pipeline per stage that reads its source.
+// What processes a split: a pipeline for each stage that reads its source.
 struct SourceWorker {
   std::vector<std::unique_ptr<SourcePipeline>> pipelines;
   std::unique_ptr<TaskOutputs> outputs;
   ChunkSizer chunk_sizer;
 };
 
-// Keeps workers between splits, since their tables and buffers are worth keeping. Thread-safe.
+// Keeps workers between splits, so that their tables and buffers can be used again. Thread-safe.
 class SourceWorkers {
  public:
   SourceWorkers(const EpochLayout* layout, const FunctionRegistry* functions, OutputRouter* router);

@@ -57,8 +57,8 @@ void StateRestorer::ReadFile(size_t index) {
   }
   const proto::SnapshotFile& file = *files_[index];
   const proto::SnapshotLayer& layer = layout_.restore.layers(layer_);
-  // Whose file it is its directory says: a job that begins from a savepoint reads those of another
-  // incarnation.
+  // The directory's name tells which incarnation wrote the file: a job that begins from a savepoint
+  // reads files of another one.
   const std::string directory = file.name().substr(0, file.name().rfind('/'));
   const SnapshotFileOrigin origin{.incarnation = directory.substr(directory.rfind('/') + 1),
                                   .epoch = layer.epoch(),

@@ -1,5 +1,5 @@
-// Puts the state of a snapshot into an epoch's keyed shards before its first batch: layer by layer,
-// every file that has something for this executor read once, shards side by side.
+// Restores the state of a snapshot into an epoch's keyed shards before the first batch: layer by
+// layer, the shards side by side. Every file that has something for this executor is read once.
 //
 // Keeps itself alive until it is done or the epoch has ended.
 #ifndef MILLRACE_EXECUTOR_JOB_STATE_RESTORER_H_
@@ -27,9 +27,9 @@ class StateRestorer : public std::enable_shared_from_this<StateRestorer> {
   StateRestorer(TaskHost* host, const EpochLayout* layout, CheckpointStore* store,
                 std::vector<KeyedShard*> shards);
 
-  // Calls `done` when all state is there. What cannot be read fails the epoch, for no batch in
-  // particular: DATA_LOSS when a file cannot be read or is not what was written,
-  // FAILED_PRECONDITION when it does not fit the plan or this version; both name the file.
+  // Calls `done` when all state is restored. An error fails the epoch, without naming a batch:
+  // DATA_LOSS when a file cannot be read or is not what was written, FAILED_PRECONDITION when it
+  // does not fit the plan or this version. Both name the file.
   void Start(std::function<void()> done);
 
  private:
@@ -39,7 +39,7 @@ class StateRestorer : public std::enable_shared_from_this<StateRestorer> {
   absl::Status ApplyTo(KeyedShard* shard) const;
   absl::Status ApplyFile(const SnapshotFileReader& file, const proto::StateIdentity& identity,
                          KeyedShard* shard) const;
-  // Whether the snapshot's state of the operator is meant to be taken.
+  // Whether the plan takes the snapshot's state of this operator.
   bool Wanted(const std::string& operator_name) const;
 
   TaskHost* const host_;
@@ -48,8 +48,8 @@ class StateRestorer : public std::enable_shared_from_this<StateRestorer> {
   const std::vector<KeyedShard*> shards_;
   std::function<void()> done_;
   int layer_ = 0;
-  std::vector<const proto::SnapshotFile*> files_;  // of the layer, that have our key groups
-  std::vector<std::optional<SnapshotFileReader>> readers_;  // of them
+  std::vector<const proto::SnapshotFile*> files_;  // files of the layer that have our key groups
+  std::vector<std::optional<SnapshotFileReader>> readers_;  // readers of these files
 };
 
 }  // namespace millrace

@@ -1,4 +1,4 @@
-// What tasks of a job's epoch need from it. Thread-safe.
+// The epoch as its tasks see it. Thread-safe.
 #ifndef MILLRACE_EXECUTOR_JOB_TASK_HOST_H_
 #define MILLRACE_EXECUTOR_JOB_TASK_HOST_H_
 
@@ -20,23 +20,24 @@ class TaskHost {
  public:
   virtual ~TaskHost() = default;
 
-  // Runs `task` on a slot, or on a thread where it may block. The epoch's parts stay until it has
-  // returned. False, and nothing is run, when the epoch has ended.
+  // Runs `task` on a slot, or on a thread where it may block. The epoch's parts live until the task
+  // has returned. Returns false and runs nothing when the epoch has ended.
   virtual bool Spawn(std::function<void()> task, QueuePlace place) = 0;
   virtual bool SpawnBlocking(std::function<void()> task) = 0;
-  // The same for what only tells the driver: it does not wait for calls of SpawnBlocking that hang.
+  // The same for a task that only reports to the driver: it does not wait for calls of
+  // SpawnBlocking that hang.
   virtual bool SpawnReport(std::function<void()> task) = 0;
 
   // Tasks return as soon as they see this.
   virtual bool ended() const = 0;
-  // Ends the epoch; the first call's status is what the driver is told.
+  // Ends the epoch; the driver is told the status of the first call.
   virtual void Fail(BatchId batch, const absl::Status& status) = 0;
 
   // A split or keyed shard of `stage` is done with the batch.
   virtual void UnitEnded(const std::shared_ptr<BatchRun>& run, uint32_t stage) = 0;
 };
 
-// Calls each(0) … each(count − 1) on threads that may block, then done(), by the last of them (at
+// Calls each(0) … each(count − 1) on threads that may block; the last of them then calls done() (at
 // once when count is 0).
 inline void FanOut(TaskHost* host, size_t count, const std::function<void(size_t)>& each,
                    std::function<void()> done) {

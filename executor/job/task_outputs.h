@@ -1,5 +1,5 @@
-// Where a stage's rows go: OutputRouter knows the places for the whole epoch, TaskOutputs is one
-// task's side of it.
+// Sends a stage's rows to exchanges and sinks: OutputRouter knows the destinations for the whole
+// epoch, TaskOutputs is one task's side of it.
 #ifndef MILLRACE_EXECUTOR_JOB_TASK_OUTPUTS_H_
 #define MILLRACE_EXECUTOR_JOB_TASK_OUTPUTS_H_
 
@@ -44,7 +44,7 @@ class OutputRouter {
   // Tells the other members that no more blocks come from here.
   void EndExchange(const BatchRun& run, uint32_t exchange);
 
-  // As PipelineOutputs::SinkRows.
+  // See PipelineOutputs::SinkRows.
   absl::Status WriteSink(BatchRun* run, uint32_t sink, uint32_t shard, const Batch& rows,
                          RowErrors* refused);
 
@@ -59,13 +59,14 @@ class OutputRouter {
   std::vector<std::shared_ptr<PeerLink>> links_;
 };
 
-// Thread-compatible; belongs to a split's task or a keyed shard and is used again for the next.
+// Thread-compatible; belongs to the task of a split or to a keyed shard, and is used again for the
+// next batch.
 class TaskOutputs : public PipelineOutputs, private ShardTarget {
  public:
   explicit TaskOutputs(OutputRouter* router);
 
   void Begin(BatchRun* run) { run_ = run; }
-  // Sends what is held back for exchanges.
+  // Sends the rows that are held back for exchanges.
   void Finish();
 
   absl::Status ExchangeRows(uint32_t exchange, const Batch& rows,
@@ -73,7 +74,7 @@ class TaskOutputs : public PipelineOutputs, private ShardTarget {
   absl::Status SinkRows(uint32_t sink, uint32_t shard, const Batch& rows,
                         RowErrors* refused) override;
 
-  // Memory of the rows that have come since the last call.
+  // The memory of the rows that have passed since the last call.
   int64_t TakeBytes() { return std::exchange(bytes_, 0); }
 
  private:

@@ -36,8 +36,8 @@ void TaskPool::Submit(std::function<void()> task, QueuePlace place) {
       break;
   }
   UpdateCounts();
-  // A woken thread counts as idle until it runs: compare with the queue, or a burst would start no
-  // thread.
+  // A thread that was woken still counts as idle until it runs. So compare with the queue's length,
+  // or a burst of tasks would start no thread.
   if (idle_ < queue_.size() + urgent_.size() && threads_.size() < max_threads_) {
     threads_.emplace_back([this] { Work(); });
   } else if (idle_ > 0) {

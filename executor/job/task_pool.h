@@ -1,8 +1,8 @@
 // Threads that run tasks in order. An executor has two: its slots (source tasks and keyed shards,
 // which never wait for each other) and, under BlockingLanes, one for calls that block.
 //
-// Thread-safe. The queue is not bounded here: each task in it stands for a split, a shard or a
-// writer, and is in it once.
+// Thread-safe. The queue is not bounded here: each task stands for a split, a shard or a writer,
+// and each of these has at most one task queued.
 #ifndef MILLRACE_EXECUTOR_JOB_TASK_POOL_H_
 #define MILLRACE_EXECUTOR_JOB_TASK_POOL_H_
 
@@ -22,8 +22,8 @@ namespace millrace {
 // Where in the queue a task goes.
 enum class QueuePlace {
   kBack,
-  kFront,   // gave its thread up for an urgent task and goes on next
-  kUrgent,  // before all that is not: rows that wait to be applied hold memory and credit
+  kFront,   // a task that gave up its thread for an urgent one; goes on next
+  kUrgent,  // before all others: rows that wait to be applied hold memory and credit
 };
 
 class TaskPool {
@@ -31,7 +31,7 @@ class TaskPool {
   // Threads are started when first needed and then stay. `name` is what a debugger shows (15
   // bytes).
   TaskPool(const std::string& name, size_t threads);
-  // Runs what is queued to its end. REQUIRES: nobody submits any more.
+  // Runs all queued tasks to their end. REQUIRES: nothing is submitted any more.
   ~TaskPool();
 
   TaskPool(const TaskPool&) = delete;

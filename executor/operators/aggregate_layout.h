@@ -1,6 +1,6 @@
-// The aggregates of one operator and where their states lie in a group's payload, the group's
-// weight (rows in minus rows taken back) last. Immutable; the functions' states belong to the table
-// that the operator keeps.
+// The aggregates of one operator, and the offsets of their states in a group's payload. The last
+// field of the payload is the group's weight (rows in minus rows taken back). Immutable; the states
+// themselves belong to the operator's table.
 #ifndef MILLRACE_EXECUTOR_OPERATORS_AGGREGATE_LAYOUT_H_
 #define MILLRACE_EXECUTOR_OPERATORS_AGGREGATE_LAYOUT_H_
 
@@ -22,10 +22,10 @@ class AggregateLayout {
  public:
   struct Entry {
     const AggregateFunction* function;
-    size_t offset;  // of its state in the payload
+    size_t offset;  // offset of its state in the payload
   };
 
-  // `registry` must outlive the layout. INTERNAL when the plan names an aggregate the registry
+  // `registry` must outlive the layout. INTERNAL when the plan names an aggregate that the registry
   // lacks.
   static absl::StatusOr<AggregateLayout> Create(
       const google::protobuf::RepeatedPtrField<proto::AggregateCall>& calls, bool input_retracts,
@@ -40,11 +40,11 @@ class AggregateLayout {
   }
   AggregateStates Weights(GroupTable* table) const { return table->Payload(weight_offset_); }
 
-  // Makes the payloads of new groups empty states of weight 0.
+  // Initialises the payloads of new groups: empty states, weight 0.
   void Init(std::span<const GroupTable::Added> added, GroupTable* table) const;
   // Frees what the group's states own.
   void Destroy(uint32_t group, GroupTable* table) const;
-  // The same for all groups.
+  // Frees what the states of all groups own.
   void DestroyAll(GroupTable* table) const;
   bool needs_destroy() const { return needs_destroy_; }
   // Bytes that a group's states own outside of the payload.

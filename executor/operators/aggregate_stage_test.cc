@@ -80,7 +80,7 @@ TEST(AggregateStageTest, AResultThatOverflowsNamesItsKeyOrIsSkipped) {
   LocalJob skipping(GroupedPlan(kSumOfK, "", true, true), {});
   EXPECT_EQ(AllRows(MustRun(&skipping, splits)), std::vector<std::string>{"+1 7|7"});
   EXPECT_EQ(skipping.skipped().records, 1);
-  // The good row of a key goes when its new one cannot be had.
+  // The earlier, valid row of a key is taken back when its new one fails.
   LocalJob later(GroupedPlan(kSumOfK, "", true, true), {});
   EXPECT_EQ(AllRows(MustRun(&later, {splits[0]})).size(), 2u);
   EXPECT_EQ(AllRows(MustRun(&later, {splits[1]})),

@@ -12,7 +12,8 @@
 namespace millrace {
 namespace {
 
-// How many group numbers a batch's sweep looks at: a fraction of a millisecond.
+// A sweep at a batch's end looks at this many group numbers, which takes a fraction of a
+// millisecond.
 constexpr uint32_t kSweepGroups = 128 << 10;
 
 std::vector<SqlType> EntryTypes(const AggregateLayout& layout, std::vector<SqlType> types) {
@@ -228,7 +229,7 @@ std::vector<StateBlock> AggregateState::TakeSnapshot() {
 }
 
 void AggregateState::CopyEntries(std::vector<uint32_t> groups) {
-  if (full_) {  // says nothing of what is gone
+  if (full_) {  // a full snapshot does not list entries that are gone
     std::erase_if(groups, [this](uint32_t group) { return marks_.gone(group); });
   }
   for (size_t begin = 0; begin < groups.size(); begin += StateBlockBuilder::kBlockEntries) {

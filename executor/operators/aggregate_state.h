@@ -1,19 +1,20 @@
-// What a final aggregate knows by key: the groups with their aggregates' states, and what outlives
-// a batch of each: whether it has a row downstream, and when it was last touched. Keeps what
-// snapshots need to know and lets entries expire.
+// The state of a final aggregate: its groups with their aggregates' states, and what outlives a
+// batch of each group: whether it has a row downstream, and when it was last touched. Keeps track
+// of changes for snapshots, and lets entries expire.
 //
 // An entry in a snapshot: the keys, every aggregate's partial columns, the group's weight, whether
 // it is visible, and the batch time that touched it last.
 //
-// Expiry is decided by batch times alone: an entry that no batch has touched for longer than the
-// time to live counts as not there when it is touched again, whether or not a sweep has freed it
-// meanwhile. REQUIRES: batch times never fall.
+// Expiry depends on batch times alone: an entry that no batch has touched for longer than the time
+// to live counts as absent when it is touched again, whether or not a sweep has freed it meanwhile.
+// REQUIRES: batch times never fall.
 //
-// With a StateStore the store has all entries and the table only some, as a cache: groups that a
-// batch finds new are looked up there, a block's at a time; at the batch's end what it has touched
-// is written, and groups that were not touched lately are dropped beyond the cache's bound. Between
-// batches no group differs from its entry, so that snapshots read the store alone. Groups, and thus
-// results, are the same either way. Without a store, and in the names below, the table is all.
+// With a StateStore, the store has all entries, and the table is a cache of some. Groups that are
+// new to the table are looked up in the store, a block's at a time. At a batch's end, touched
+// groups are written to the store, and groups that were not touched lately are dropped if the cache
+// is too large. Between batches every group equals its entry, so that snapshots read the store
+// alone. Groups, and thus results, are the same as without a store. Without one, and in the names
+// below, the table has everything.
 //
 // Thread-compatible.
 #ifndef MILLRACE_EXECUTOR_OPERATORS_AGGREGATE_STATE_H_
@@ -57,30 +58,33 @@ class AggregateState : public OperatorState {
   // Whether the group has a row downstream from an earlier batch.
   bool visible(uint32_t group) const { return visible_[group] != 0; }
 
-  // Finds or adds the groups of rows that a batch at `now_us` is about to touch, each followed by
-  // BeginTouch; new ones are empty. Copies what a snapshot under way is owed of them. Errors are
-  // the store's.
+  // Finds or adds the groups of rows that a batch at `now_us` is about to touch; the caller then
+  // calls BeginTouch for each. New groups are empty. Copies the entries of these groups that a
+  // snapshot in progress still needs. Errors are the store's.
   absl::Status FindOrAdd(const std::vector<ColumnPtr>& keys, const uint64_t* hashes, RowSet rows,
                          int64_t now_us, uint32_t* groups);
-  // At a batch's first touch of the group: what has expired or is only kept for snapshots begins
-  // anew, under the form of its key that it had.
+  // To be called at a batch's first touch of the group. A group that has expired, or that is only
+  // kept for snapshots, begins again with empty state; it keeps the stored form of its key (1.0 or
+  // 1.00).
   void BeginTouch(uint32_t group, int64_t now_us) {
     if (marks_.gone_count() != 0 || expires()) {
       DropIfOver(group, now_us);
     }
   }
-  // At the end of a batch that touched the group and leaves it with a row downstream or without.
+  // To be called at the end of a batch that touched the group. `visible`: whether the batch leaves
+  // it with a row downstream.
   void EndTouch(uint32_t group, bool visible, int64_t now_us);
-  // The same for a group that is no more.
+  // The same for a group whose rows have all been taken back.
   void Remove(uint32_t group);
-  // At the end of a batch, after that of all touches: frees some of what has expired by `now_us`.
-  // Errors are the store's.
+  // To be called at the end of a batch, after EndTouch or Remove of all touched groups. Frees some
+  // of the entries that have expired by `now_us`. Errors are the store's.
   absl::Status EndBatch(int64_t now_us);
 
-  // Forgets everything, for state that ends with its batch. REQUIRES: never in a snapshot.
+  // Forgets everything: for state that ends with its batch. REQUIRES: the state is never in a
+  // snapshot.
   void Clear();
 
-  // Entries there are, and memory held.
+  // The number of entries, and the memory that they take.
   size_t rows() const {
     return store_ == nullptr ? table_.size() - marks_.gone_count() : stored_rows_ + new_groups_;
   }
@@ -99,13 +103,13 @@ class AggregateState : public OperatorState {
   }
   void DropIfOver(uint32_t group, int64_t now_us);
   void AddGroups(const std::vector<GroupTable::Added>& added, int64_t now_us);
-  // Back to an empty state of weight 0 without a row downstream.
+  // Makes the group's state empty, with weight 0 and without a row downstream.
   void Reset(uint32_t group);
   void CountOwnedBytes(uint32_t group);
   void Erase(uint32_t group);
   void Sweep(int64_t now_us);
 
-  // Copies entries of groups that are no longer owed for that.
+  // Copies the entries of groups that TakeOwed has returned.
   void CopyEntries(std::vector<uint32_t> groups);
   Batch Entries(const uint32_t* groups, size_t count);
   absl::Status CheckShape(const Batch& rows) const;
@@ -114,8 +118,8 @@ class AggregateState : public OperatorState {
   absl::Status Put(const Batch& rows, const std::vector<uint32_t>& put,
                    const std::vector<uint32_t>& groups);
 
-  // --- aggregate_state_store.cc
-  // Gives groups that were added the states that the store has of them.
+  // --- aggregate_state_store.cc Fills in the states that the store has of groups that were added
+  // to the table.
   absl::Status Load(const std::vector<ColumnPtr>& keys, const uint64_t* hashes,
                     const std::vector<GroupTable::Added>& added);
   absl::Status WriteBack();
@@ -135,7 +139,7 @@ class AggregateState : public OperatorState {
   const proto::StateIdentity identity_;
   const int64_t ttl_us_;
   const std::unique_ptr<StateStore> store_;
-  std::vector<SqlType> entry_types_;  // of the columns of an entry
+  std::vector<SqlType> entry_types_;  // types of the columns of an entry
   GroupTable table_;
   // By group.
   std::vector<uint8_t> visible_;
@@ -149,23 +153,24 @@ class AggregateState : public OperatorState {
   bool full_ = false;
   bool taken_ = true;
 
-  // No entry was touched before this. Set anew by each pass of the sweep over all groups.
+  // All entries were last touched at this time or later. Each pass of the sweep over all groups
+  // sets it again.
   int64_t oldest_us_ = INT64_MAX;
   uint32_t sweep_next_ = 0;
   int64_t sweep_oldest_us_ = 0;
 
-  // With a store. By group: whether the store has an entry of it, and the cut since which its
-  // change has been noted.
+  // Used with a store only, by group: whether the store has an entry of the group, and the cut
+  // since which its change has been noted.
   std::vector<uint8_t> stored_;
   std::vector<uint32_t> noted_since_;
   uint32_t cuts_ = 1;
   bool cut_read_ = true;
   size_t stored_rows_ = 0;
-  size_t new_groups_ = 0;  // that are not in the store
-  // Touches that have ended since the last batch's end.
+  size_t new_groups_ = 0;  // groups that are not in the store yet
+  // Groups whose touches have ended since the last batch's end.
   std::vector<uint32_t> ended_;
   std::vector<uint32_t> removed_;
-  std::string sweep_from_;  // instead of sweep_next_
+  std::string sweep_from_;  // takes the place of sweep_next_
 };
 
 }  // namespace millrace

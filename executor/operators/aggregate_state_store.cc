@@ -1,5 +1,5 @@
-// AggregateState over a StateStore. Between batches the store has every entry, as it is; groups in
-// the table are copies of some.
+// AggregateState over a StateStore. Between batches the store has every entry in its current form;
+// groups in the table are copies of some.
 #include <algorithm>
 #include <numeric>
 #include <optional>
@@ -13,7 +13,8 @@
 namespace millrace {
 namespace {
 
-// How many entries a batch's sweep looks at, some ten milliseconds, and how many at a time.
+// A sweep at a batch's end looks at this many entries, which takes some ten milliseconds, and at
+// how many at a time.
 constexpr size_t kSweepEntries = 32 << 10;
 constexpr size_t kSweepStep = 4096;
 
@@ -138,7 +139,8 @@ absl::Status AggregateState::SweepStore(int64_t now_us) {
   return store_->Commit();
 }
 
-// So that none is left in the table whose entry a sweep takes out of the store.
+// Drops expired groups from the table, so that none is left there when a sweep removes its entry
+// from the store.
 void AggregateState::DropExpiredGroups(int64_t now_us) {
   for (uint32_t group : table_.Groups()) {
     if (Expired(group, now_us)) {
@@ -193,7 +195,7 @@ absl::Status AggregateState::CopyCut(const std::vector<StateStore::CutEntry>& en
   return CopyRows(std::move(gone), std::move(gone_hashes), -1);
 }
 
-// With weight −1 the rows are of the keys only.
+// Copies rows of entries into the snapshot; with weight −1 they have the keys only.
 absl::Status AggregateState::CopyRows(std::vector<std::string_view> rows,
                                       std::vector<uint64_t> hashes, int64_t sign) {
   const size_t count = rows.size();

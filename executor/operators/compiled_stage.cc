@@ -25,10 +25,10 @@ namespace {
 using Hashed = std::optional<std::vector<uint32_t>>;
 using Fields = std::vector<proto::Field>;
 
-// What an operator is built from besides its own message.
+// The input of an operator that is being built.
 struct Input {
   const Operator* op = nullptr;  // null = the stage's input
-  Hashed hashed;                 // columns that its hashes stand for
+  Hashed hashed;                 // columns that its hashes were computed from
   Fields columns;
 };
 
@@ -47,7 +47,7 @@ proto::OnError OnErrorOf(const proto::JobPlan& plan, const proto::Stage& stage) 
   return plan.sources(static_cast<int>(stage.source())).on_error();
 }
 
-// Whether all sources upstream say 'skip'.
+// Whether all sources upstream have on_error = 'skip'.
 bool SkipsFailedRows(const proto::JobPlan& plan, const proto::Stage& stage) {
   if (!stage.has_exchange()) {
     return OnErrorOf(plan, stage) == proto::ON_ERROR_SKIP;
@@ -55,7 +55,7 @@ bool SkipsFailedRows(const proto::JobPlan& plan, const proto::Stage& stage) {
   bool skips = true;
   for (const proto::Stage& writer : plan.stages()) {
     for (const proto::Operator& op : writer.operators()) {
-      // Stages read from lower ones only: this ends.
+      // A stage reads only from lower-numbered ones, so the recursion ends.
       if (op.has_exchange_write() && op.exchange_write().exchange() == stage.exchange() &&
           writer.id() < stage.id()) {
         skips &= SkipsFailedRows(plan, writer);
@@ -133,7 +133,7 @@ class StageBuilder {
     return absl::OkStatus();
   }
 
-  // Snapshots tell states apart by name.
+  // Names must differ, since snapshots find an operator's state by its name.
   absl::Status AddState(OperatorState* state) {
     for (const OperatorState* other : out_.states) {
       if (other->identity().name() == state->identity().name()) {
@@ -186,7 +186,7 @@ class StageBuilder {
                                      PassedThrough(op.project(), input.hashed));
   }
 
-  // Where the hashed input columns are in the projection's output, if all of them are.
+  // The places of the hashed input columns in the projection's output, if it has all of them.
   static Hashed PassedThrough(const proto::Project& project, const Hashed& hashed) {
     if (!hashed.has_value()) {
       return std::nullopt;
@@ -246,8 +246,8 @@ class StageBuilder {
 
   absl::StatusOr<std::unique_ptr<Operator>> MakeExchangeWrite(const proto::Operator& op,
                                                               const Input& input) {
-    // A second writer's rows would lie between the first one's, depending on how the input is cut
-    // into chunks.
+    // Rows of a second writer would mix with those of the first, in an order that depends on how
+    // the input is cut into chunks.
     if (!written_exchanges_.insert(op.exchange_write().exchange()).second) {
       return absl::UnimplementedError("one stage cannot write an exchange twice");
     }
@@ -287,8 +287,8 @@ absl::StatusOr<StageContext::Settings> StageSettings(const proto::JobPlan& plan,
   const proto::Stage& stage = plan.stages(static_cast<int>(stage_id));
   ASSIGN_OR_RETURN(const JobSettings settings,
                    JobSettings::FromMap({plan.settings().begin(), plan.settings().end()}));
-  // A row behind an exchange is no record that could be set aside: on_error = 'table:…' fails
-  // there.
+  // A row behind an exchange is no record that could be written to an error table: on_error =
+  // 'table:…' fails there.
   const bool keeps = stage.has_source() && OnErrorOf(plan, stage) == proto::ON_ERROR_TABLE;
   return StageContext::Settings{.skip_failed_rows = keeps || SkipsFailedRows(plan, stage),
                                 .keep_failed_rows = keeps,

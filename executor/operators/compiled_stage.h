@@ -17,16 +17,16 @@ namespace millrace {
 struct CompiledStage {
   std::vector<std::unique_ptr<Operator>> operators;  // inputs before their consumers
   std::vector<Operator*> roots;                      // take the stage's input
-  std::vector<KeyedOperator*> keyed_roots;  // those of them that can take an exchange's blocks
-  std::vector<OperatorState*> states;       // what outlives a batch; no two of one name
+  std::vector<KeyedOperator*> keyed_roots;           // the roots that can take an exchange's blocks
+  std::vector<OperatorState*> states;  // the states that outlive a batch; their names differ
 
-  // What a keyed stage reads: names and numbers of the exchange's key columns.
+  // In a keyed stage: numbers and names of the exchange's key columns.
   std::vector<uint32_t> input_keys;
   std::vector<std::string> input_key_names;
 
   // Builds stage `stage_id`; `context` outlives the result. INTERNAL or UNIMPLEMENTED name the
-  // operator that cannot be built: a plan of a newer engine, or a shape that no planner of this one
-  // makes.
+  // operator that cannot be built: the plan is of a newer engine, or has a shape that this
+  // version's planner never makes.
   static absl::StatusOr<CompiledStage> Create(const proto::JobPlan& plan, uint32_t stage_id,
                                               StageContext* context,
                                               const FunctionRegistry& registry);
@@ -34,8 +34,8 @@ struct CompiledStage {
   std::vector<OperatorStats> Stats() const;
 };
 
-// Settings of a stage's context: whether its failed rows are skipped is decided by the sources
-// upstream. INVALID_ARGUMENT for job settings that cannot be read.
+// The settings of a stage's context. Sources upstream decide whether its failed rows are skipped.
+// INVALID_ARGUMENT for job settings that cannot be read.
 absl::StatusOr<StageContext::Settings> StageSettings(const proto::JobPlan& plan, uint32_t stage_id,
                                                      uint32_t shard);
 

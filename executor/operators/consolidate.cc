@@ -182,7 +182,8 @@ absl::Status Consolidate::Flush() {
 }
 
 absl::Status Consolidate::EmitRows(const std::vector<OutputRow>& rows) {
-  std::vector<uint32_t> first_row(blocks_.size(), 0);  // of each block in the blocks together
+  std::vector<uint32_t> first_row(blocks_.size(),
+                                  0);  // index of each block's first row in the joined blocks
   for (size_t i = 1; i < blocks_.size(); ++i) {
     first_row[i] = first_row[i - 1] + static_cast<uint32_t>(blocks_[i - 1].physical_rows());
   }

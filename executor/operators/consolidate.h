@@ -1,7 +1,7 @@
-// In front of an upsert sink: nets a batch's rows per PRIMARY KEY, so that each key leaves with at
-// most one delete and one insert (with `upsert` the delete is left out where an insert follows).
-// Two live rows of one key are an error. At the head of a keyed stage rows come in any order;
-// behind another operator, in that one's order of key groups.
+// In front of an upsert sink: adds up a batch's rows per PRIMARY KEY, so that each key leaves with
+// at most one delete and one insert (with `upsert`, without the delete if an insert follows). Two
+// live rows of one key are an error. At the head of a keyed stage, rows may come in any order;
+// behind another operator, they come in that operator's order of key groups.
 #ifndef MILLRACE_EXECUTOR_OPERATORS_CONSOLIDATE_H_
 #define MILLRACE_EXECUTOR_OPERATORS_CONSOLIDATE_H_
 
@@ -18,7 +18,8 @@ namespace millrace {
 
 class Consolidate : public KeyedOperator {
  public:
-  // `columns` describes the input. `input_hashed`: the columns that the input's hashes stand for.
+  // `columns` describes the input. `input_hashed`: the columns that the input's hashes were
+  // computed from.
   static absl::StatusOr<std::unique_ptr<Consolidate>> Create(
       const proto::Operator& plan, StageContext* context, const std::vector<proto::Field>& columns,
       const std::optional<std::vector<uint32_t>>& input_hashed);
@@ -45,8 +46,8 @@ class Consolidate : public KeyedOperator {
   };
   struct Key {
     uint32_t first_entry = kNone;
-    uint32_t ordinal = 0;  // origin of its output rows: a key group
-    // Where it was touched first.
+    uint32_t ordinal = 0;  // origin of its output rows, which is a key group
+    // The (ordinal, position) of its first touch.
     uint32_t touch_ordinal = 0;
     uint64_t touch_position = 0;
   };
@@ -60,7 +61,7 @@ class Consolidate : public KeyedOperator {
               std::vector<uint32_t> keys);
 
   std::vector<ColumnPtr> KeyColumns(const Batch& batch) const;
-  // Copies the rows and finds their keys; groups_[i] is that of row i of the copy.
+  // Copies the rows and finds their keys; groups_[i] becomes the group of row i of the copy.
   const Batch& Hold(const Batch& batch, const std::vector<uint64_t>& hashes);
   void Touch(uint32_t key, uint32_t ordinal, uint32_t touch_ordinal, uint64_t touch_position);
   void AddRow(uint32_t key, uint32_t row, int64_t weight);
@@ -78,7 +79,7 @@ class Consolidate : public KeyedOperator {
   std::vector<Entry> entries_;
   std::vector<uint32_t> groups_;
   std::vector<uint64_t> hashes_;
-  uint64_t pushed_rows_ = 0;  // of the batch, behind another operator
+  uint64_t pushed_rows_ = 0;  // rows of the batch so far, when behind another operator
 };
 
 }  // namespace millrace

@@ -1,5 +1,6 @@
-// End of a stage: rows leave for the owners of their keys, with the hash of the key columns and the
-// ordinal of their origin. A hash that was computed for the same columns further up is used again.
+// The end of a stage: sends rows to the owners of their keys, with the hash of the key columns and
+// the ordinal of their origin. If the hash of these columns was computed further up, it is used
+// again.
 #ifndef MILLRACE_EXECUTOR_OPERATORS_EXCHANGE_WRITE_H_
 #define MILLRACE_EXECUTOR_OPERATORS_EXCHANGE_WRITE_H_
 

@@ -1,5 +1,5 @@
-// WHERE and HAVING: passes on the rows for which a predicate is true. Rows stay where they are; a
-// selection vector says which are left.
+// WHERE and HAVING: passes on the rows for which a predicate is true. Rows are not moved; a
+// selection vector tells which remain.
 #ifndef MILLRACE_EXECUTOR_OPERATORS_FILTER_H_
 #define MILLRACE_EXECUTOR_OPERATORS_FILTER_H_
 

@@ -117,8 +117,8 @@ void FinalAggregate::TouchRow(const std::vector<ColumnPtr>& keys, uint32_t row, 
   }
 }
 
-// A group without a row downstream shows its key as the batch's first row of it has it, whichever
-// row arrived first and whatever form the group was found under.
+// A group without a row downstream prints its key in the form of the first row that the batch has
+// of it: whichever row arrived first, and whatever form the group had stored.
 void FinalAggregate::ShowKeyAs(const std::vector<ColumnPtr>& keys, uint32_t row, uint32_t group) {
   if (state_.table().has_equal_forms()) {
     state_.table().ReplaceKey(group, keys, row);
@@ -164,7 +164,7 @@ absl::Status FinalAggregate::Merge(const Batch& block) {
 }
 
 absl::Status FinalAggregate::SeedGlobalRow() {
-  // Once there, its group stays for good, in snapshots too.
+  // Once the global group exists, it stays for good, in snapshots too.
   if (!global_ || context().settings().shard != 0 || state_.rows() != 0) {
     return absl::OkStatus();
   }
@@ -188,7 +188,7 @@ std::string FinalAggregate::Describe(uint32_t group) const {
 
 absl::Status FinalAggregate::CheckWeights() {
   if (state_.expires()) {
-    return absl::OkStatus();  // what is taken back may have been forgotten
+    return absl::OkStatus();  // rows may take back others that have expired
   }
   for (const Touch& touch : touched_) {
     if (state_.weight(touch.group) < 0) {

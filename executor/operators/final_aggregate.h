@@ -1,10 +1,11 @@
-// Second phase of GROUP BY, on a keyed shard: folds partial rows into the shard's groups and emits
-// what the batch changed. Running: for each changed group the old row with weight −1 and the new
-// one with +1. Per batch: the groups' rows, then all is forgotten. With hashes of the keys, in
-// order of (key group, least (ordinal, position) that touched the group).
+// The second phase of GROUP BY, on a keyed shard: folds partial rows into the shard's groups and
+// emits what the batch has changed. Running: for each changed group, the old row with weight −1 and
+// the new one with +1. Per batch: the rows of all groups, which are then forgotten. Rows have
+// hashes of the keys, and come in order of (key group, least (ordinal, position) that touched the
+// group).
 //
-// With state_ttl the rows of a group that has expired stay downstream, and rows that take back what
-// it has forgotten are passed over. An aggregate without GROUP BY never expires.
+// With state_ttl, the rows of an expired group stay downstream, and rows that take back what the
+// group has forgotten are ignored. An aggregate without GROUP BY never expires.
 #ifndef MILLRACE_EXECUTOR_OPERATORS_FINAL_AGGREGATE_H_
 #define MILLRACE_EXECUTOR_OPERATORS_FINAL_AGGREGATE_H_
 
@@ -48,7 +49,8 @@ class FinalAggregate : public KeyedOperator {
     uint32_t old_row;  // in old_results_; kNone = the group had no row before this batch
     uint32_t new_row;  // among the new results; kNone = it has none now
   };
-  // One output row: a touched group and the row of its results in the old and new results together.
+  // One output row: a touched group, and the index of its row in the old results followed by the
+  // new ones.
   struct Change {
     const Touch* touch;
     uint32_t result;
@@ -84,9 +86,9 @@ class FinalAggregate : public KeyedOperator {
   AggregateState state_;
   std::vector<uint32_t> touch_of_;  // by group: index in touched_, or kNone
 
-  // Of the batch in hand.
+  // The members below belong to the present batch.
   std::vector<Touch> touched_;
-  std::vector<uint32_t> groups_;  // of the rows in hand
+  std::vector<uint32_t> groups_;  // groups of the present block's rows
   std::vector<uint32_t> to_save_;
   std::vector<std::vector<ColumnPtr>> old_results_;  // per aggregate, pieces in order
   uint32_t old_rows_ = 0;

@@ -40,7 +40,7 @@ void HeldBlocks::Add(const Batch& block, std::span<const InputRun> runs) {
   bytes_ += bytes;
   uint32_t first_row = 0;
   for (const InputRun& run : runs) {
-    // A block's bytes count until its last run has gone; runs share them evenly.
+    // A block's bytes count until its last run is released; its runs share them evenly.
     runs_.push_back({run, copy, first_row, bytes / static_cast<int64_t>(runs.size())});
     first_row += run.rows;
   }

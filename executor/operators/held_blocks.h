@@ -1,5 +1,5 @@
-// Blocks of an exchange that wait for their turn: copies, given back in (ordinal, position) order.
-// Thread-compatible.
+// Holds blocks of an exchange that wait for their turn, as copies, and returns them in (ordinal,
+// position) order. Thread-compatible.
 #ifndef MILLRACE_EXECUTOR_OPERATORS_HELD_BLOCKS_H_
 #define MILLRACE_EXECUTOR_OPERATORS_HELD_BLOCKS_H_
 
@@ -20,14 +20,14 @@ class HeldBlocks {
   // Copies the rows. The runs cover the selected rows in order.
   void Add(const Batch& block, std::span<const InputRun> runs);
 
-  // Hands the runs of origins with ordinals < `ordinal` to `apply` in order, one at a time, and
-  // lets them go. Stops at the first error.
+  // Passes the runs of origins with ordinals < `ordinal` to `apply` in order, one at a time, and
+  // drops them. Stops at the first error.
   absl::Status Release(
       uint64_t ordinal,
       absl::FunctionRef<absl::Status(const Batch& rows, const InputRun& run)> apply);
 
-  // All rows in (ordinal, position) order within each key group, key groups ascending; lets them
-  // go. REQUIRES: not empty().
+  // Returns and drops all rows: by ascending key group, and within a key group in (ordinal,
+  // position) order. REQUIRES: not empty().
   Batch TakeByKeyGroup(uint32_t key_groups);
 
   bool empty() const { return runs_.empty(); }

@@ -48,7 +48,7 @@ bool SameValue(const Column& a, size_t row_a, const Column& b, size_t row_b) {
   if (a.type().IsText()) {
     return a.value<TextView>(row_a) == b.value<TextView>(row_b);
   }
-  if (a.type().id == TypeId::kNumeric) {  // has padding
+  if (a.type().id == TypeId::kNumeric) {  // its bytes have padding, so they cannot be compared
     const auto& left = a.value<Numeric>(row_a);
     const auto& right = b.value<Numeric>(row_b);
     return left.kind == right.kind && left.scale == right.scale &&

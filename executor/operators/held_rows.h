@@ -1,5 +1,5 @@
-// Single rows outside of column-at-a-time work: in messages, compared as they print, copied to
-// outlive their batch. Pure functions.
+// Helpers for single rows, where work is not done a column at a time: rows in messages, compared as
+// they print, or copied to outlive their batch. Pure functions.
 #ifndef MILLRACE_EXECUTOR_OPERATORS_HELD_ROWS_H_
 #define MILLRACE_EXECUTOR_OPERATORS_HELD_ROWS_H_
 
@@ -14,15 +14,15 @@ namespace millrace {
 std::string DescribeKey(const std::vector<std::string>& names,
                         const std::vector<ColumnPtr>& columns, size_t row);
 
-// Whether two values are the same in every respect, not only equal in SQL: 1.0 and 1.00 are not,
-// nor 0 and −0.
+// Whether two values print the same, and are not only equal in SQL: 1.0 and 1.00 differ, and so do
+// 0 and −0.
 bool SameValue(const Column& a, size_t row_a, const Column& b, size_t row_b);
 
-// The selected rows, dense, with text of their own.
+// A dense copy of the selected rows, which owns its text.
 Batch CopyRows(const Batch& batch);
 
-// The rows of dense batches of one shape one after another, with weights if any has them and hashes
-// if the first has. Origins are left behind. REQUIRES: at least one batch.
+// Joins dense batches of one shape, with weights if any batch has them, with hashes if the first
+// has, and without origins. REQUIRES: at least one batch.
 Batch ConcatenateBatches(const std::vector<Batch>& batches);
 
 }  // namespace millrace

@@ -27,7 +27,7 @@ struct KeyedPipeline::Impl {
   std::vector<Operator*> plain;           // take all rows at the end of the batch
   HeldBlocks held_for_ordered;
   HeldBlocks held_for_plain;
-  bool begun = false;  // a batch, ever
+  bool begun = false;  // a batch has ever begun
   bool in_batch = false;
 };
 
@@ -52,7 +52,8 @@ absl::Status KeyedPipeline::Impl::ApplyOrdered(uint64_t ordinal) {
   });
 }
 
-// Operators without state at the head of the stage see one batch in the order that all output has.
+// Gives operators without state, at the head of the stage, one batch of all rows, in the order that
+// all output has.
 absl::Status KeyedPipeline::Impl::PushHeld() {
   if (held_for_plain.empty()) {
     return absl::OkStatus();

@@ -1,5 +1,5 @@
-// State that is cut, copied while batches run, restored and expired: against runs of the same
-// batches that never stopped, compared byte for byte.
+// State that is cut, copied while batches run, restored and expired. Compared byte for byte with
+// runs of the same batches that were never interrupted.
 #include <google/protobuf/text_format.h>
 
 #include <algorithm>
@@ -65,9 +65,9 @@ INSTANTIATE_TEST_SUITE_P(All, KeyedStateTest, AllBackends(), BackendName);
 
 // ---- any cuts, any crashes, any shards ----
 
-// Runs batches with snapshots now and then and falls over now and then: a new job, of any number of
-// shards and over any of the given back ends, is restored from the newest snapshot and runs the
-// batches since then again. The reference is in memory.
+// Runs batches, and now and then takes a snapshot or crashes. After a crash, a new job, with any
+// number of shards and over any of the given back ends, is restored from the newest snapshot and
+// runs the batches since then again. The reference run is in memory.
 class InterruptedRun {
  public:
   InterruptedRun(std::string ttl, bool ordered, uint32_t seed, std::vector<StateBackend*> backends)
@@ -135,7 +135,7 @@ class InterruptedRun {
     size_t cut = std::exchange(under_way_, kNone);
     lost_ = random_() % 6 == 0;
     if (lost_) {
-      return;  // never completed: the next one drops it
+      return;  // this cut is never completed: the next one drops it
     }
     while (!job_->ContinueSnapshot(1 + random_() % 7)) {
     }
@@ -153,13 +153,13 @@ class InterruptedRun {
   const std::vector<StateBackend*> backends_;
   std::mt19937 random_;
   const std::vector<Splits> batches_;
-  std::vector<std::string> expected_;  // of each batch
+  std::vector<std::string> expected_;  // output of each batch
   std::unique_ptr<LocalJob> job_;
   std::vector<LocalJob::StateLayer> layers_;
-  size_t restore_to_ = 0;  // the batch that follows them
+  size_t restore_to_ = 0;  // the batch that follows the layers
   size_t under_way_ = kNone;
   bool full_ = false;
-  bool lost_ = false;  // a snapshot since the last one taken
+  bool lost_ = false;  // a snapshot was lost since the last one that was taken
   int restarts_ = 0;
   size_t longest_chain_ = 0;
   size_t removals_ = 0;
@@ -181,7 +181,7 @@ void RunInterrupted(const std::string& ttl, bool ordered,
     longest_chain = std::max(longest_chain, run.longest_chain());
     removals += run.removals();
   }
-  // The runs were what they are meant to be.
+  // Checks that the random runs did what they are meant to do.
   EXPECT_GT(restarts, 30);
   EXPECT_GT(longest_chain, 3u);
   EXPECT_GT(removals, 20u);
@@ -205,7 +205,7 @@ TEST_P(KeyedStateTest, SoDoesOneThatComesFromAnotherBackEndAndGoesBack) {
 TEST_P(KeyedStateTest, LayersHoldWhatChangedSinceTheOneBefore) {
   LocalJob job(KeyedPlan("0", false, 2), {.backend = backend()});
   SinkRows(&job, {{0, 0, {"1|1|a", "2|2|b", "3|3|c"}}});
-  LocalJob::StateLayer all = TakeAll(&job, false);  // before any other: all there is
+  LocalJob::StateLayer all = TakeAll(&job, false);  // the first snapshot has everything
   EXPECT_EQ(EntryCount(all, 1), 7u);                // 3 keys, 3 sums, the total
   LocalJob::StateLayer nothing = TakeAll(&job, false);
   EXPECT_EQ(EntryCount(nothing, 1) + EntryCount(nothing, -1), 0u);
@@ -287,7 +287,7 @@ TEST_P(KeyedStateTest, EntriesThatDoNotFitNameTheOperator) {
 
   SinkRows(&job, {{0, 0, {"1|9|a"}}});
   LocalJob fresh(KeyedPlan("0", false, 1), {.backend = backend()});
-  absl::Status removal = fresh.Restore(TakeAll(&job, false));  // without the layer it follows
+  absl::Status removal = fresh.Restore(TakeAll(&job, false));  // without the layer before it
   EXPECT_EQ(removal.code(), absl::StatusCode::kDataLoss);
   EXPECT_NE(removal.message().find("\"by_sum\""), absl::string_view::npos) << removal;
 }
@@ -327,7 +327,7 @@ TEST_P(KeyedStateTest, JsonbKeysOfAnOldSnapshotThatAreOneNowAreRefused) {
 
 TEST_P(KeyedStateTest, AKeyWithoutARowShowsAsInTheBatchThatGivesItOne) {
   const std::string large =
-      absl::StrCat("5", std::string(131071, '0'));  // twice as much is too much
+      absl::StrCat("5", std::string(131071, '0'));  // twice this value overflows
   proto::JobPlan plan = KeyedPlan("0", false, 2);
   plan.mutable_sources(0)->set_on_error(proto::ON_ERROR_SKIP);
   for (uint32_t seed = 0; seed < 6; ++seed) {

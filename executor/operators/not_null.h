@@ -1,6 +1,6 @@
-// The columns of a table's PRIMARY KEY, before rows go to it: a row with NULL in one of them is an
-// error of the record that it came from, as PostgreSQL's not-null constraint. Rows without a NULL
-// pass untouched.
+// Checks the columns of a table's PRIMARY KEY before rows go to the table: a row with NULL in one
+// of them is an error of the record that it came from, as by PostgreSQL's not-null constraint. Rows
+// without NULL pass unchanged.
 #ifndef MILLRACE_EXECUTOR_OPERATORS_NOT_NULL_H_
 #define MILLRACE_EXECUTOR_OPERATORS_NOT_NULL_H_
 

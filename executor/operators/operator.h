@@ -1,6 +1,6 @@
 // One step of a stage: takes batches of rows from its input and pushes batches to the operators
-// behind it. Compiled from plan.proto's Operator by StagePipeline, one instance per pipeline; a
-// pipeline belongs to one thread at a time, so no operator locks.
+// behind it. StagePipeline compiles it from plan.proto's Operator, one instance per pipeline. One
+// thread at a time uses a pipeline, so operators do not lock.
 //
 // Rows carry weights (Batch::weights) through every operator. Errors of single rows go to the
 // StageContext, which applies the source's on_error; a Status that an operator returns ends the
@@ -26,26 +26,26 @@ namespace millrace {
 class OperatorState;
 class StageContext;
 
-// Consecutive rows with one origin on their way into an exchange: the ordinal of a source stage's
-// split, or, behind an exchange, the key group of the upstream shard that the rows came from.
-// Within one task the ordinals of all runs that are written to one exchange never fall.
+// Consecutive rows of one origin on their way into an exchange. The ordinal is that of a source
+// stage's split or, behind an exchange, the key group of the upstream shard that the rows came
+// from. Within a task, the ordinals of the runs that it writes to one exchange never fall.
 struct OutputRun {
   uint32_t ordinal = 0;
   uint32_t rows = 0;
 };
 
-// The same as they arrive at a keyed shard. `position` is where the first row stands in the
-// origin's stream to this shard and batch; whoever splits an exchange's rows by shard counts it,
-// from 0, per (ordinal, shard).
+// The same as they arrive at a keyed shard. `position` is the place of the first row in the
+// origin's stream to this shard and batch. The sender that splits an exchange's rows by shard
+// counts it, from 0, per (ordinal, shard).
 struct InputRun {
   uint32_t ordinal = 0;
   uint64_t position = 0;
   uint32_t rows = 0;
 };
 
-// What a stage writes, implemented by the runtime. Batches may have a selection and views into
-// source payloads, which their columns' owners keep alive: what is kept beyond the call should be
-// copied (one message pins its fetch buffer).
+// Takes what a stage writes; the runtime implements it. Batches may have a selection, and views
+// into source payloads that their columns keep alive. Copy what must outlive the call: one kept
+// message pins its whole fetch buffer.
 class PipelineOutputs {
  public:
   virtual ~PipelineOutputs() = default;
@@ -61,8 +61,7 @@ class PipelineOutputs {
                                 RowErrors* refused) = 0;
 };
 
-// For EXPLAIN ANALYZE. Rows are counted since the pipeline was created, in physical rows whatever
-// their weight.
+// For EXPLAIN ANALYZE. Counts physical rows since the pipeline was created, whatever their weight.
 struct OperatorStats {
   uint32_t operator_id = 0;
   int64_t rows_in = 0;
@@ -82,22 +81,22 @@ class Operator {
   uint32_t id() const { return id_; }
   void AddConsumer(Operator* consumer) { consumers_.push_back(consumer); }
 
-  // Takes rows. Each record's rows come in one batch.
+  // Takes rows. All rows of a record come in one batch.
   absl::Status Push(const Batch& batch);
 
-  // Emits what is held back. Called once after the last Push of a split or batch, inputs before
-  // their consumers.
+  // Emits the rows that are held back. Called once after the last Push of a split or batch, for
+  // inputs before their consumers.
   virtual absl::Status Flush() { return absl::OkStatus(); }
 
-  // Forgets what a split left behind, also one that failed half way. Keeps running state and
+  // Forgets what a split has left behind, even one that failed half-way. Keeps running state and
   // memory.
   virtual void Reset() {}
 
   // The output columns that Batch::hashes of emitted batches were computed from, in hashing order;
-  // absent when batches leave without hashes. Known when the operator is created.
+  // absent if emitted batches have no hashes. Known when the operator is created.
   virtual std::optional<std::vector<uint32_t>> HashedColumns() const { return std::nullopt; }
 
-  // What it keeps beyond a batch; null = nothing. Owned by the operator.
+  // The state that it keeps beyond a batch; null = none. Owned by the operator.
   virtual OperatorState* state() { return nullptr; }
 
   OperatorStats Stats() const;
@@ -120,15 +119,15 @@ class Operator {
   int64_t rows_out_ = 0;
 };
 
-// An operator at the head of a keyed stage that can take an exchange's blocks as they arrive: it
-// remembers the least (ordinal, position) that touched each key and gives the same output, byte for
-// byte, for every order of arrival.
+// An operator at the head of a keyed stage that can take an exchange's blocks as they arrive. It
+// remembers the least (ordinal, position) that touched each key, and gives the same output, byte
+// for byte, for every order of arrival.
 class KeyedOperator : public Operator {
  public:
   using Operator::Operator;
 
-  // Whether Apply may be called in any order; else the pipeline holds blocks back and applies them
-  // in (ordinal, position) order.
+  // Whether Apply may be called with blocks in any order. If not, the pipeline holds blocks back
+  // and applies them in (ordinal, position) order.
   virtual bool accepts_any_order() const = 0;
 
   // REQUIRES: hashes are set; the runs cover the selected rows in order. Keeps no reference to the

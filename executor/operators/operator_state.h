@@ -1,6 +1,6 @@
 // The state of one operator that outlives its batches, as snapshots see it: cut between two
-// batches, copied while later batches run, put back into a new operator. Called by KeyedPipeline on
-// the pipeline's thread; see there for the contract as a whole.
+// batches, copied while later batches run, restored into a new operator. KeyedPipeline calls it on
+// the pipeline's thread and states the whole contract.
 #ifndef MILLRACE_EXECUTOR_OPERATORS_OPERATOR_STATE_H_
 #define MILLRACE_EXECUTOR_OPERATORS_OPERATOR_STATE_H_
 
@@ -23,7 +23,7 @@ class OperatorState {
 
   // As in KeyedPipeline.
   virtual void BeginSnapshot(bool full) = 0;
-  // Copies up to *max_entries and lowers it by what it copied; true when all have been.
+  // Copies up to *max_entries and lowers that by the number it copied; true when all are copied.
   virtual absl::StatusOr<bool> ContinueSnapshot(size_t* max_entries) = 0;
   virtual std::vector<StateBlock> TakeSnapshot() = 0;
   virtual absl::Status Restore(const StateBlock& block) = 0;

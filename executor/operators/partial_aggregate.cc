@@ -79,7 +79,7 @@ absl::Status PartialAggregate::Process(const Batch& input) {
     if (batch.empty()) {
       return absl::OkStatus();
     }
-    Evaluate(batch);  // once more for the rows that are left, which have no errors
+    Evaluate(batch);  // evaluated again for the remaining rows, which have no errors
   }
   FindGroups(batch);
   UpdateStates(batch);
@@ -194,7 +194,7 @@ absl::Status PartialAggregate::EmitGroups(uint32_t begin, uint32_t end) {
   auto weights = std::make_shared<Column>(MakeType(TypeId::kInt64), groups.size());
   auto hashes = std::make_shared<std::vector<uint64_t>>(groups.size());
   for (uint32_t group = begin; group < end; ++group) {
-    // Over an input that only inserts, being there is all that counts.
+    // Over an input that only inserts, it only matters that the group exists.
     weights->mutable_values<int64_t>()[group - begin] =
         retracts_ ? layout_.Weights(&table_).at<int64_t>(group) : 1;
     (*hashes)[group - begin] = table_.hash(group);

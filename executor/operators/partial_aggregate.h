@@ -1,9 +1,9 @@
-// First phase of GROUP BY: folds rows into a table of groups, within one split. Emits, in order of
-// first touch: keys, the partial columns of each aggregate, and the group's weight (how many rows
-// it stands for). With hashes of the keys.
+// The first phase of GROUP BY: folds rows into a table of groups, within one split. Emits, in order
+// of first touch: keys, the partial columns of each aggregate, and the group's weight (how many
+// rows it stands for), with hashes of the keys.
 //
-// The table is emptied early when it grows large. That splits a group's partial rows but not what
-// they add up to, so the result does not depend on when it happens.
+// When the table grows large, it is emitted early. A group may then have several partial rows, but
+// they add up to the same, so the result does not depend on when that happens.
 #ifndef MILLRACE_EXECUTOR_OPERATORS_PARTIAL_AGGREGATE_H_
 #define MILLRACE_EXECUTOR_OPERATORS_PARTIAL_AGGREGATE_H_
 
@@ -46,10 +46,10 @@ class PartialAggregate : public Operator {
   struct Call {
     std::vector<std::unique_ptr<ExprEvaluator>> args;
     std::unique_ptr<ExprEvaluator> filter;  // null = all rows
-    // Of the batch in hand:
+    // For the present batch:
     std::vector<ColumnPtr> columns;
-    std::vector<uint32_t> rows;     // that pass the filter
-    std::vector<uint32_t> indexes;  // of these among the batch's rows
+    std::vector<uint32_t> rows;     // rows that pass the filter
+    std::vector<uint32_t> indexes;  // indexes of `rows` among the batch's rows
     std::vector<uint32_t> groups;
   };
 
@@ -70,7 +70,7 @@ class PartialAggregate : public Operator {
   bool retracts_ = false;
   GroupTable table_;
   std::vector<uint32_t>
-      ordinals_;  // by group, of its first row; empty in a source stage, where all are the split's
+      ordinals_;  // ordinal of each group's first row; empty in a source stage, where
   // Of the batch in hand.
   std::vector<ColumnPtr> key_columns_;
   std::vector<uint64_t> hashes_;

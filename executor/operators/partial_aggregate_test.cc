@@ -144,7 +144,7 @@ std::vector<std::string> RandomRows() {
   return rows;
 }
 
-// What a source stage with such limits and the keyed stage behind it give for the rows.
+// The output of a source stage with these limits and the keyed stage behind it.
 std::vector<std::string> RunWith(PartialAggregate::Limits limits, size_t* blocks) {
   StageContext context({.key_groups = 16});
   proto::Operator op;

@@ -13,7 +13,7 @@ namespace millrace {
 
 class Project : public Operator {
  public:
-  // `hashed`: the output columns that the input's hashes still stand for, because they are passed
+  // `hashed`: the output columns that the input's hashes were computed from, if they are passed
   // through.
   Project(uint32_t id, StageContext* context, std::vector<std::unique_ptr<ExprEvaluator>> exprs,
           std::optional<std::vector<uint32_t>> hashed)

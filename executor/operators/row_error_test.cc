@@ -1,4 +1,4 @@
-// Records that fail, in a projection or in a table function: what on_error says happens to them.
+// Records that fail, in a projection or in a table function, and what on_error does with them.
 #include <string>
 #include <vector>
 
@@ -112,7 +112,7 @@ TEST(RowErrorTest, ARowThatTheSinkRefusesFollowsOnError) {
   }
 }
 
-// A row of an aggregate is no record: it is left out under SKIP alone.
+// A row of an aggregate is not a record: only SKIP leaves it out.
 TEST(RowErrorTest, ARowOfAGroupThatTheSinkRefusesIsNamedByItsKey) {
   for (const bool skip : {false, true}) {
     LocalJob job(GroupedPlan(kCount, "", true, skip), {});

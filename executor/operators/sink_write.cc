@@ -6,8 +6,8 @@
 
 namespace millrace {
 
-// A record whose row the sink refuses is left out with all its rows: they are written in one call,
-// or, without it, in another one.
+// If the sink refuses a row, all rows of its record in this call are left out, and the others are
+// written in another call.
 absl::Status SinkWrite::Process(const Batch& input) {
   Batch batch = input;
   for (size_t left = batch.rows().count; left > 0;) {

@@ -1,5 +1,5 @@
-// End of a stage: rows leave for a sink, to the shard that the plan gives them. Rows that the sink
-// refuses follow on_error.
+// The end of a stage: sends rows to a sink, to the shard that the plan gives them. Rows that the
+// sink refuses follow on_error.
 #ifndef MILLRACE_EXECUTOR_OPERATORS_SINK_WRITE_H_
 #define MILLRACE_EXECUTOR_OPERATORS_SINK_WRITE_H_
 

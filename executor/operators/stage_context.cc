@@ -24,7 +24,7 @@ void StageContext::Begin(BatchId batch, int64_t batch_time_us, uint32_t sink_sha
 absl::Status StageContext::DropFailed(const std::string& where, const absl::Status& error) {
   std::string message = Excerpt(absl::StrCat(where, ": ", error.message()));
   if (!settings_.skip_failed_rows) {
-    // Whatever its code says: the same row fails the same way.
+    // Certain whatever the code says: the same row fails the same way each time.
     return WithFailureKind(absl::Status(error.code(), message), FailureKind::kCertain);
   }
   ++skipped_.records;
@@ -37,8 +37,8 @@ absl::Status StageContext::DropFailed(const std::string& where, const absl::Stat
 absl::Status StageContext::DropFailedRowsSlow(Batch* batch) {
   std::vector<RowError> errors = errors_.errors();
   errors_.Clear();
-  // Kernels work a column at a time: the first error is that of the first row, not the one that was
-  // found first.
+  // Kernels work a column at a time, so errors are not found in order of rows. The error to report
+  // is that of the first row.
   std::stable_sort(errors.begin(), errors.end(),
                    [](const RowError& a, const RowError& b) { return a.row < b.row; });
   std::unordered_set<uint32_t> failed;

@@ -1,6 +1,5 @@
-// What the operators of one pipeline share while a split or batch runs: its time, where output
-// goes, and what becomes of rows that cannot be evaluated. Thread-compatible; owned by the
-// pipeline.
+// What the operators of one pipeline share while a split or batch runs: its time, its outputs, and
+// the handling of rows that cannot be evaluated. Thread-compatible; owned by the pipeline.
 #ifndef MILLRACE_EXECUTOR_OPERATORS_STAGE_CONTEXT_H_
 #define MILLRACE_EXECUTOR_OPERATORS_STAGE_CONTEXT_H_
 
@@ -23,12 +22,13 @@ namespace millrace {
 
 class StateBackend;
 
-// The rows that Batch::origin counts: a chunk of a source, or what a stateful operator emits at a
-// time.
+// The rows that Batch::origin refers to: a chunk of a source, or what a stateful operator emits at
+// a time.
 struct RootRows {
-  // Names a row for messages: "record test/3@1234 of table \"lines\"", "the row of key (word = a)".
+  // Describes a row for messages: "record test/3@1234 of table \"lines\"", "the row of key (word =
+  // a)".
   absl::FunctionRef<std::string(uint32_t)> describe;
-  // Ordinal of each row, or, when null, `ordinal` for all.
+  // The ordinal of each row; null: all have `ordinal`.
   const uint32_t* ordinals = nullptr;
   uint32_t ordinal = 0;
   // Rows skipped so far, so that a record that fails in two branches counts once.
@@ -37,12 +37,12 @@ struct RootRows {
 
 class StageContext {
  public:
-  // Fixed for the pipeline.
+  // The settings of the pipeline, which do not change.
   struct Settings {
     bool skip_failed_rows = false;  // on_error = 'skip' or 'table:…'
     bool keep_failed_rows = false;  // on_error = 'table:…': TakeFailed tells which
     uint32_t key_groups = 1;
-    uint32_t shard = 0;  // of a keyed stage
+    uint32_t shard = 0;  // the keyed shard, in a keyed stage
     bool keyed = false;
     int64_t state_ttl_us = 0;               // 0 = state does not expire
     StateBackend* state_backend = nullptr;  // null = state is in memory
@@ -60,18 +60,19 @@ class StageContext {
   PipelineOutputs& outputs() const { return *outputs_; }
   int64_t batch_time_us() const { return batch_time_us_; }
 
-  // For ExprEvaluator::Evaluate; follow it with DropFailedRows.
+  // For ExprEvaluator::Evaluate, which must be followed by DropFailedRows.
   EvalContext eval() { return {batch_time_us_, &errors_}; }
   RowErrors& errors() { return errors_; }
 
-  // Applies on_error to errors(), which name physical rows of `batch`, and clears them: fails with
-  // the first, or takes all rows with the same origins out of the batch and counts the origins.
+  // Applies on_error to errors(), which name physical rows of `batch`, and clears them. Either
+  // fails with the first error, or removes all rows with the same origins from the batch and counts
+  // the origins.
   absl::Status DropFailedRows(Batch* batch) {
     return errors_.empty() ? absl::OkStatus() : DropFailedRowsSlow(batch);
   }
 
-  // The same for one thing that failed and is not a row of a batch: a group's result. OK = leave it
-  // out.
+  // The same for a failure that belongs to no row of a batch: a group's result. OK = leave the
+  // result out.
   absl::Status DropFailed(const std::string& where, const absl::Status& error);
 
   // The ordinal of a batch's physical row. REQUIRES: a root.
@@ -83,8 +84,7 @@ class StageContext {
 
   const SkipReport& skipped() const { return skipped_; }
 
-  // The origins left out since the last call, each once, with what was wrong as a person should
-  // read it.
+  // The origins that were left out since the last call, each once, with a message for people.
   std::vector<RowError> TakeFailed() { return std::exchange(failed_, {}); }
 
   // Makes `root` the current one until the end of the scope. `root` outlives the scope.

@@ -1,17 +1,16 @@
-// A stage of a job's plan, ready to run: its operators compiled and connected. Two kinds:
-// SourcePipeline turns the rows of one split at a time into rows for exchanges and sinks and keeps
-// nothing between splits; KeyedPipeline is one keyed shard's side of an exchange and owns that
-// shard's state for as long as the epoch lasts.
+// A stage of a job's plan, ready to run: its operators, compiled and connected. There are two
+// kinds. SourcePipeline turns the rows of one split at a time into rows for exchanges and sinks,
+// and keeps nothing between splits. KeyedPipeline is one keyed shard's side of an exchange, and
+// owns that shard's state as long as the epoch lasts.
 //
-// Thread-compatible: one thread at a time, which may change between calls. `plan` is only read
-// during Create; the registry and, between Begin… and End…, the outputs must outlive the pipeline's
-// use of them.
+// Thread-compatible: used by one thread at a time, not always the same. `plan` is only read during
+// Create. The registry must outlive the pipeline; the outputs must live from Begin… to End….
 //
-// Errors. Rows that cannot be evaluated follow on_error of the source: under FAIL a call returns
-// the row's error with table and record in front; under SKIP and TABLE the record is left out and
-// counted in the SkipReport. (It is left out from the operator that met the error onwards; other
-// branches of the stage keep it.) Behind an exchange a row is named by its key, and is left out
-// only if all sources upstream say SKIP. After an error a KeyedPipeline may only be destroyed; a
+// Errors. Rows that cannot be evaluated follow on_error of the source. Under FAIL, a call returns
+// the row's error, with table and record in front. Under SKIP and TABLE, the record is left out and
+// counted in the SkipReport. It is left out only from the operator on that met the error; other
+// branches of the stage keep it. Behind an exchange, a row is named by its key, and is left out
+// only if all sources upstream say SKIP. After an error, a KeyedPipeline may only be destroyed; a
 // SourcePipeline may be used again.
 #ifndef MILLRACE_EXECUTOR_OPERATORS_STAGE_PIPELINE_H_
 #define MILLRACE_EXECUTOR_OPERATORS_STAGE_PIPELINE_H_
@@ -38,14 +37,13 @@ namespace millrace {
 
 class StateBackend;
 
-// Records (behind an exchange: rows) that on_error = 'skip' or 'table:…' left out.
+// The records (behind an exchange: rows) that on_error = 'skip' or 'table:…' left out.
 struct SkipReport {
   int64_t records = 0;
-  std::string
-      first_error;  // the first one's reason with table and record; empty when there is none
+  std::string first_error;  // the first failure with table and record; empty if there is none
 };
 
-// Names a record of the chunk being pushed for messages, e.g. "test/3@1234" (partition@offset).
+// Describes a record of the present chunk for messages, e.g. "test/3@1234" (partition@offset).
 using DescribeRecord = absl::FunctionRef<std::string(uint32_t row)>;
 
 class SourcePipeline {
@@ -59,24 +57,24 @@ class SourcePipeline {
   SourcePipeline& operator=(const SourcePipeline&) = delete;
   ~SourcePipeline();
 
-  // Starts a split: `ordinal` is its partition's. Drops whatever an earlier split that failed has
-  // left behind. Tables and buffers are used again: pool pipelines instead of creating one per
+  // Starts a split; `ordinal` is its partition's. Drops what an earlier split that failed has left
+  // behind. Tables and buffers are used again: keep pipelines in a pool instead of creating one per
   // split.
   void BeginSplit(uint32_t ordinal, BatchId batch, int64_t batch_time_us, PipelineOutputs* outputs);
 
-  // The next rows of the split; columns as in proto::Source.columns, physical row i is record i.
-  // `decode_errors` are records that could not be decoded (their rows are undefined).
+  // Takes the next rows of the split. Columns are those of proto::Source.columns; physical row i is
+  // record i. `decode_errors`: records that could not be decoded, whose rows are undefined.
   absl::Status Push(const Batch& chunk, const std::vector<RowError>& decode_errors,
                     DescribeRecord describe);
 
-  // Records of the last Push that were left out under TABLE, each once, in no order: their row in
-  // the chunk, and the message that FAIL would have ended with.
+  // The records of the last Push that were left out under TABLE, each once, in no order: their row
+  // in the chunk, and the message that FAIL would have ended with.
   std::vector<RowError> TakeFailed();
 
-  // Writes what partial aggregates still hold.
+  // Ends the split: writes what partial aggregates still hold.
   absl::StatusOr<SkipReport> EndSplit();
 
-  // Bytes held for reuse and by unfinished splits.
+  // The bytes that are held for reuse and by unfinished splits.
   int64_t MemoryBytes() const;
   std::vector<OperatorStats> Stats() const;
 
@@ -99,54 +97,53 @@ class KeyedPipeline {
   KeyedPipeline& operator=(const KeyedPipeline&) = delete;
   ~KeyedPipeline();
 
-  // Every batch that is run is begun and ended, also without rows (an aggregate without GROUP BY
-  // has a row even then).
+  // Begins a batch. Every batch must be begun and ended, even one without rows: an aggregate
+  // without GROUP BY has a row even then.
   void BeginBatch(BatchId batch, int64_t batch_time_us, PipelineOutputs* outputs);
 
-  // Rows that arrived, with hashes; blocks may come in any order, the result does not depend on it.
-  // The runs cover the selected rows in order. Copies what it keeps.
+  // Takes rows that arrived, with hashes. Blocks may come in any order; the result does not depend
+  // on it. The runs cover the selected rows in order. Copies what it keeps.
   absl::Status Apply(const Batch& block, std::span<const InputRun> runs);
 
-  // All rows of origins with ordinals < `ordinal` have been applied, so that those held back for
-  // their order can be worked off early. Optional; ordinals may not fall within a batch.
+  // Says that all rows of origins with ordinals < `ordinal` have been applied, so that rows held
+  // back for their order can be processed early. Optional; ordinals may not fall within a batch.
   absl::Status OriginsDone(uint32_t ordinal);
 
-  // All rows of the batch have been applied: finishes the batch and writes its output in order of
-  // (key group, least (ordinal, position) of first touch).
+  // To be called when all rows of the batch have been applied. Finishes the batch and writes its
+  // output in order of (key group, least (ordinal, position) of first touch).
   absl::StatusOr<SkipReport> EndBatch();
 
   // Snapshots of the state. An entry is copied when ContinueSnapshot comes to it, or just before a
-  // later batch changes it; what is copied is as it was at the cut.
+  // later batch changes it; the copy has the entry's value at the cut.
   //
-  // Cuts the state as it is: with `full` all entries, else those that changed since the last
+  // Cuts the present state: with `full` all entries, otherwise those that changed since the last
   // BeginSnapshot or Restore, with −1 for keys that are gone. Copies nothing. REQUIRES: no batch is
-  // under way; the snapshot before has been taken, or is dropped by this call, which then must be
-  // `full`.
+  // under way; the snapshot before has been taken, or this one is `full` and replaces it.
   void BeginSnapshot(bool full);
-  // Copies about `max_entries` more; true when all have been. Between any two calls, also while a
-  // batch is under way. Errors are the back end's.
+  // Copies about `max_entries` more entries; true when all are copied. May be called between any
+  // two calls, even while a batch is under way. Errors are the back end's.
   absl::StatusOr<bool> ContinueSnapshot(size_t max_entries);
-  // What was cut: no key twice, blocks of at most 16 k entries with hashes, in order of key group
-  // within a block. REQUIRES: ContinueSnapshot has returned true.
+  // Returns what was cut, without repeated keys, in blocks of at most 16 k entries with hashes, in
+  // order of key group within a block. REQUIRES: ContinueSnapshot has returned true.
   std::vector<StateBlock> TakeSnapshot();
 
-  // Puts entries (weight +1) or removes them (−1); layers come in order. Rows of key groups that
-  // are not this shard's have been left out. DATA_LOSS or FAILED_PRECONDITION name the operator
-  // that the entries do not fit; the pipeline may then only be destroyed. REQUIRES: no batch has
-  // begun yet.
+  // Restores entries (weight +1) or removes them (−1); layers come in order. The caller has left
+  // out rows of other shards' key groups. DATA_LOSS or FAILED_PRECONDITION name the operator that
+  // the entries do not fit; the pipeline may then only be destroyed. REQUIRES: no batch has begun
+  // yet.
   absl::Status Restore(const StateBlock& block);
 
   // Names and shapes of what TakeSnapshot gives and Restore takes; see
   // common/expr/state_identity.h.
   std::vector<proto::StateIdentity> StateIdentities() const;
 
-  // The batch time from which on the end of a batch has expired state to free; 0 = never. Only
-  // memory waits for that: results do not depend on it.
+  // The batch time from which on a batch's end can free expired state; 0 = never. Only memory waits
+  // for that: results do not depend on it.
   int64_t wake_at_us() const;
 
-  // Bytes of blocks held back until their turn; the receiver may delay their credit.
+  // The bytes of blocks that are held back until their turn; the receiver may delay their credit.
   int64_t HeldBytes() const;
-  // Groups that outlive the batch, and the memory of the operators.
+  // The number of groups that outlive the batch, and the memory of the operators.
   int64_t StateRows() const;
   int64_t StateBytes() const;
   std::vector<OperatorStats> Stats() const;

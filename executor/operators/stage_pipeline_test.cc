@@ -1,4 +1,4 @@
-// Whole plans over random input, against plain loops: whatever chunks, placement and order of
+// Whole plans over random input, compared with plain loops, for any chunks, placement and order of
 // arrival.
 #include "executor/operators/stage_pipeline.h"
 
@@ -204,7 +204,7 @@ TEST(StagePipelineTest, PlacementDoesNotChangeRows) {
     std::vector<std::string> rows;
     LocalJob job(plan, {});
     for (const Splits& splits : batches) {
-      // In order of key groups, which shards cut into contiguous ranges.
+      // Rows come in order of key groups, of which each shard has a contiguous range.
       for (const std::string& row : AllRows(MustRun(&job, splits))) {
         rows.push_back(row);
       }
@@ -356,7 +356,7 @@ constexpr char kUpsertBehindExchange[] = R"pb(
   }
 )pb";
 
-// What an upsert sink holds: the last row per word.
+// Applies changes as an upsert sink does: it holds the last row per word.
 void ApplyUpserts(const Sinks& sinks, bool word_first, std::map<std::string, std::string>* table) {
   std::set<std::string> seen;
   for (const std::string& line : AllRows(sinks)) {

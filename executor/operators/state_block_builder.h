@@ -32,7 +32,7 @@ class StateBlockBuilder {
   void Finish();
 
   const std::string operator_name_;
-  std::vector<Batch> pieces_;  // of the block in hand
+  std::vector<Batch> pieces_;  // pieces of the present block
   size_t rows_ = 0;
   std::vector<StateBlock> blocks_;
   size_t bytes_ = 0;

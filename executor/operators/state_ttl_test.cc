@@ -20,7 +20,7 @@ TEST_P(StateTtlTest, WhatNoBatchTouchedForLongerBeginsAnewAndTakesNothingBack) {
   EXPECT_EQ(SinkRows(&job, {{0, 0, {"1|1|a", "2|1|a"}}}),
             (std::vector<std::string>{"+1 1|1|1|a|1", "+1 2|1|1|a|1"}));
   EXPECT_EQ(SinkRows(&job, {}), std::vector<std::string>());
-  // Touched just in time, though nothing changes but the count.
+  // The group is touched just in time, though only its count changes.
   EXPECT_EQ(SinkRows(&job, {{0, 0, {"1|1|a"}}}),
             (std::vector<std::string>{"+1 1|2|2|a|1", "-1 1|1|1|a|1"}));
   EXPECT_EQ(SinkRows(&job, {{0, 0, {"2.0|5|b", "1|NULL|c"}}}),
@@ -40,7 +40,7 @@ TEST_P(StateTtlTest, ExpiredStateIsFreedAtTheEndOfBatches) {
   EXPECT_EQ(job.state_rows(), 3);  // key 1, sum 1, the total
   EXPECT_EQ(job.wake_at_us(), 4000001);
   SinkRows(&job, {});
-  EXPECT_EQ(job.state_rows(), 1);  // what has no GROUP BY stays
+  EXPECT_EQ(job.state_rows(), 1);  // the aggregate without GROUP BY stays
   EXPECT_EQ(job.wake_at_us(), 0);
 }
 
@@ -53,7 +53,8 @@ TEST_P(StateTtlTest, SweepsComeToEveryGroupInTime) {
   SinkRows(&job, {split});
   SinkRows(&job, {});
   EXPECT_EQ(job.state_rows(), 140002);
-  const int64_t swept = (backend() == nullptr ? 128 : 32) << 10;  // by a batch
+  const int64_t swept = (backend() == nullptr ? 128 : 32)
+                        << 10;  // entries that a batch's sweep looks at
   for (int64_t left = 140001; left > 1;) {
     SinkRows(&job, {});
     left = std::max<int64_t>(1, left - swept);
@@ -67,7 +68,7 @@ TEST_P(StateTtlTest, SnapshotsKnowWhatHasExpiredSinceTheCut) {
   LocalJob::StateLayer full = TakeAll(&job, true);
   SinkRows(&job, {});
   job.BeginSnapshot(false);
-  SinkRows(&job, {});  // expires within the snapshot
+  SinkRows(&job, {});  // the entry expires during the snapshot
   EXPECT_TRUE(job.ContinueSnapshot(100));
   LocalJob::StateLayer unchanged = job.TakeSnapshot();
   EXPECT_EQ(EntryCount(unchanged, 1) + EntryCount(unchanged, -1), 0u);
@@ -85,7 +86,7 @@ TEST_P(StateTtlTest, RowsTakenBackAfterTheyWereForgottenArePassedOver) {
   LocalJob job(MaximaPlan(), {.backend = backend()});
   EXPECT_EQ(SinkRows(&job, {{0, 0, {"1|5"}}}), std::vector<std::string>{"+1 5|1"});
   for (int batch = 2; batch < 4; ++batch) {
-    // Key 1 lives on with the same row downstream: maximum 5 has not been touched since.
+    // Key 1 lives on with the same row downstream: the row of maximum 5 has not been touched since.
     EXPECT_EQ(SinkRows(&job, {{0, 0, {"1|5"}}}), std::vector<std::string>());
   }
   EXPECT_EQ(SinkRows(&job, {{0, 0, {"1|7"}}}), std::vector<std::string>{"+1 7|1"});

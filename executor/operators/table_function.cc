@@ -9,8 +9,8 @@
 namespace millrace {
 namespace {
 
-// Enough to work a column at a time, little enough for the operators behind to find it in the
-// cache.
+// Output rows of a slice: enough to work a column at a time, few enough to stay in the cache for
+// the next operators.
 constexpr size_t kOutputRows = 8 << 10;
 constexpr size_t kMinSliceRows = 16;
 constexpr size_t kMaxSliceRows = 64 << 10;
@@ -24,7 +24,7 @@ ColumnPtr TakeOrNull(const Column& column, const std::vector<uint32_t>& index) {
   std::vector<uint32_t> safe = index;
   std::replace(safe.begin(), safe.end(), kNoRow, uint32_t{0});
   auto out = std::const_pointer_cast<Column>(
-      Take(column, safe.data(), safe.size()));  // nobody else has it yet
+      Take(column, safe.data(), safe.size()));  // the column has no other reader yet
   for (size_t i = 0; i < index.size(); ++i) {
     if (index[i] == kNoRow) {
       out->SetNull(i);
@@ -162,7 +162,7 @@ absl::Status TableFunction::Call(const std::vector<FunctionArg>& args, Batch* sl
       }
       return absl::OkStatus();
     }
-    // A record is left out as a whole: once more without those that failed.
+    // A record is left out as a whole, so the function is called again without those that failed.
     RETURN_IF_ERROR(context().DropFailedRows(slice));
   }
 }
@@ -190,7 +190,7 @@ void TableFunction::AddMissing(const Batch& slice, Result* result) const {
     column = TakeOrNull(*column, index);
   }
   for (size_t i = result->columns.size(); i < column_types_.size();
-       ++i) {  // the function was not called
+       ++i) {  // rows for which the function was not called
     result->columns.push_back(Column::Nulls(column_types_[i], parents.size()));
   }
   result->parents = std::move(parents);

@@ -26,12 +26,12 @@ class TableFunction : public Operator {
  private:
   using Operator::Operator;
 
-  // An argument: an expression, or its value when it has the same one for all rows.
+  // An argument: an expression, or its value if that is the same for all rows.
   struct Arg {
     std::unique_ptr<ExprEvaluator> expr;
     ColumnPtr constant;
   };
-  // What the function returned for some rows: for each output row its parent and its row in
+  // What the function returned for some rows: for each output row, its parent and its row in
   // `columns`.
   struct Result {
     std::vector<uint32_t> parents;
@@ -40,8 +40,8 @@ class TableFunction : public Operator {
 
   absl::Status EvaluateArgs(Batch* batch, std::vector<FunctionArg>* args);
   absl::Status ProcessSlice(const Batch& batch, const std::vector<FunctionArg>& args, Batch* slice);
-  // Calls the kernel for the slice's rows, without those it fails for and, if it is strict, those
-  // with a NULL argument.
+  // Calls the kernel for the slice's rows, without the rows for which it fails and, if it is
+  // strict, those with a NULL argument.
   absl::Status Call(const std::vector<FunctionArg>& args, Batch* slice, Result* result);
   // LEFT JOIN: adds a row of NULLs for each row of `slice` that has none.
   void AddMissing(const Batch& slice, Result* result) const;
@@ -54,7 +54,7 @@ class TableFunction : public Operator {
   std::vector<SqlType> column_types_;  // of the function's columns and the ordinality
   bool with_ordinality_ = false;
   bool left_ = false;
-  size_t slice_rows_ = 1024;  // adapted, so that a slice gives about kOutputRows
+  size_t slice_rows_ = 1024;  // adapted so that a slice gives about kOutputRows
 };
 
 }  // namespace millrace

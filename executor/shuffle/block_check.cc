@@ -22,7 +22,7 @@ absl::Status CheckRuns(const std::vector<InputRun>& runs, size_t rows) {
              : absl::DataLossError(absl::StrCat("runs of ", covered, " rows over ", rows));
 }
 
-// Keys of another shard would live twice, there and here.
+// Refuses rows of another shard: their keys would then have state in both.
 absl::Status CheckOwner(const Batch& rows, const BlockShape& shape) {
   for (const uint64_t hash : *rows.hashes()) {
     const uint32_t group = KeyGroupOf(hash, shape.key_groups);
@@ -64,7 +64,7 @@ absl::StatusOr<BlockShape> BlockShape::Of(const proto::JobPlan& plan, uint32_t e
 absl::StatusOr<Batch> DecodeBlock(const ShuffleBlock& block, const BlockShape& shape) {
   absl::StatusOr<Batch> rows = DecodeRows(block, shape);
   if (!rows.ok()) {
-    // Not DATA_LOSS: nothing durable is damaged, the batch is run again.
+    // The error is not DATA_LOSS: nothing durable is damaged, and the batch is run again.
     return absl::AbortedError(absl::StrCat("rows for exchange ", block.exchange, " and shard ",
                                            block.shard, " from executor ", block.sender_id,
                                            " do not fit the plan: ", rows.status().message()));

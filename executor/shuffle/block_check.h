@@ -1,6 +1,6 @@
-// The gate for rows of a peer: a block's bytes against the exchange they say they are of, its runs
-// against its rows, its rows against the shard they were sent to. What passes is as safe to apply
-// as rows of this executor's own. Pure functions.
+// Checks the rows of a peer: a block's bytes against the exchange that it names, its runs against
+// its rows, its rows against the shard to which they were sent. Rows that pass are as safe to apply
+// as this executor's own. Pure functions.
 #ifndef MILLRACE_EXECUTOR_SHUFFLE_BLOCK_CHECK_H_
 #define MILLRACE_EXECUTOR_SHUFFLE_BLOCK_CHECK_H_
 
@@ -15,7 +15,7 @@
 
 namespace millrace {
 
-// What blocks of one exchange for one keyed shard look like.
+// The columns and limits of the blocks of one exchange for one keyed shard.
 struct BlockShape {
   BatchShape rows;
   uint32_t key_groups = 0;
@@ -27,7 +27,7 @@ struct BlockShape {
                                        uint32_t shard, uint32_t shards);
 };
 
-// The rows of `block.encoded`. ABORTED names the sender and what does not fit.
+// Decodes the rows of `block.encoded`. ABORTED names the sender and what does not fit.
 absl::StatusOr<Batch> DecodeBlock(const ShuffleBlock& block, const BlockShape& shape);
 
 }  // namespace millrace

@@ -1,5 +1,5 @@
-// What a peer may send that its exchange does not have: every kind is refused, and its sender
-// named.
+// Blocks that a peer may send and that do not fit its exchange: each kind is refused, and the error
+// names the sender.
 #include "executor/shuffle/block_check.h"
 
 #include <gmock/gmock.h>
@@ -113,7 +113,7 @@ TEST(BlockCheckTest, RunsThatDoNotCoverTheRowsAreRefused) {
   EXPECT_THAT(Refusal(BlockOf(rows, {})), HasSubstr("runs of 0 rows over 3"));
   EXPECT_THAT(Refusal(BlockOf(rows, {{.rows = 2}})), HasSubstr("runs of 2 rows over 3"));
   EXPECT_THAT(Refusal(BlockOf(rows, {{.rows = 3}, {.rows = 0}})), HasSubstr("without rows"));
-  // Their sum is 3 in 32 bits.
+  // In 32 bits, the sum of the lengths overflows to 3.
   EXPECT_THAT(Refusal(BlockOf(rows, {{.rows = 0xFFFFFFFF}, {.rows = 4}})),
               HasSubstr("runs of 4294967299 rows over 3"));
 }

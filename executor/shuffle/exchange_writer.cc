@@ -25,7 +25,7 @@ void ExchangeWriter::Write(const Batch& rows, std::span<const OutputRun> runs,
         SendPending(index, target);
       }
     } else {
-      // What came before goes first: runs of one origin stay in order of position.
+      // Earlier rows go first, so that runs of one origin stay in order of position.
       SendPending(index, target);
       Batch selected = rows;
       selected.set_selection(std::make_shared<std::vector<uint32_t>>(std::move(shard.rows)));

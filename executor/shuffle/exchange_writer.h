@@ -1,7 +1,7 @@
-// Splits the rows that one task writes to one exchange by keyed shard and counts positions, so that
-// a shard can tell the order of rows whatever the order of arrival. Small pieces for a shard are
-// put together; large ones pass at once. Thread-compatible: belongs to the task. Used again for
-// each split or batch of the task.
+// Splits the rows that one task writes to one exchange by keyed shard, and counts positions, so
+// that a shard can restore the order of rows from any order of arrival. Small pieces for a shard
+// are joined; large ones are sent at once. Thread-compatible: belongs to the task, and is used
+// again for each of its splits or batches.
 #ifndef MILLRACE_EXECUTOR_SHUFFLE_EXCHANGE_WRITER_H_
 #define MILLRACE_EXECUTOR_SHUFFLE_EXCHANGE_WRITER_H_
 
@@ -18,8 +18,8 @@ namespace millrace {
 class ShardTarget {
  public:
   virtual ~ShardTarget() = default;
-  // Takes the selected rows, which the runs cover in order. The columns point to foreign memory
-  // unless `owned`.
+  // Takes the selected rows, which the runs cover in order. `owned`: the columns own all memory
+  // that they point to.
   virtual void SendToShard(uint32_t exchange, uint32_t shard, const Batch& rows, bool owned,
                            std::vector<InputRun> runs) = 0;
 };
@@ -34,13 +34,13 @@ class ExchangeWriter {
   // REQUIRES: hashes are set; the runs cover the selected rows in order; ordinals do not fall until
   // Finish.
   void Write(const Batch& rows, std::span<const OutputRun> runs, ShardTarget* target);
-  // Sends what was put together and starts positions anew.
+  // Sends the joined pieces, and counts positions from 0 again.
   void Finish(ShardTarget* target);
 
  private:
   struct Shard {
-    std::vector<uint32_t> rows;  // of the batch under work
-    std::vector<InputRun> runs;  // of `rows`
+    std::vector<uint32_t> rows;  // rows of the present batch for this shard
+    std::vector<InputRun> runs;  // runs that cover `rows`
     uint32_t ordinal = 0;        // origin of the last row, and the position of its next
     uint64_t position = 0;
     std::vector<Batch> pending;
@@ -56,7 +56,7 @@ class ExchangeWriter {
   const uint32_t exchange_;
   const uint32_t key_groups_;
   std::vector<Shard> shards_;
-  std::vector<uint32_t> touched_;  // shards with rows of the batch under work
+  std::vector<uint32_t> touched_;  // shards that have rows of the present batch
 };
 
 }  // namespace millrace

@@ -69,7 +69,8 @@ class Recorder : public ShardTarget {
   int owned_blocks = 0;
 };
 
-// A row at a time: which shard, and its position in the origin's stream to that shard.
+// The expected result, computed a row at a time: each row's shard, and its position in the origin's
+// stream to that shard.
 class Reference {
  public:
   void Add(uint32_t ordinal, const std::string& text) {

@@ -4,7 +4,7 @@ namespace millrace {
 
 void FlowGate::Release(int64_t bytes) {
   const int64_t left = pending_.fetch_sub(bytes) - bytes;
-  // Half the limit: one wake-up for many chunks instead of one each.
+  // Waiters are woken only at half the limit: one wake-up for many chunks instead of one for each.
   if (left > limit_bytes_ / 2 || !someone_waits_.load()) {
     return;
   }
@@ -24,7 +24,8 @@ bool FlowGate::Pass(const void* owner, std::function<void()> resume) {
     return true;
   }
   absl::MutexLock lock(&mutex_);
-  // Announced first: a Release that does not see it happened before this second look at the count.
+  // This thread announces that it waits before it looks at the count again. A Release that does not
+  // see the announcement came before that look, which then sees the Release.
   someone_waits_.store(true);
   if (pending_.load() <= limit_bytes_ / 2) {
     someone_waits_.store(!waiting_.empty());

@@ -1,9 +1,9 @@
-// Holds sources back while rows they have produced wait to be applied, here or at a peer: the place
-// where back pressure meets reading. Only source tasks stop at the gate, and between chunks only,
-// so that no task ever blocks a thread and keyed shards, which make room, always run. What passes
-// is bounded by the limit and one chunk's or split's output per running task.
+// Holds sources back while rows that they have produced wait to be applied, here or at a peer: it
+// turns back pressure into slower reading. Only source tasks stop at the gate, and only between
+// chunks, so that no task ever blocks a thread, and keyed shards, which make room, always run.
+// Waiting rows are limited to the gate's limit plus one chunk's or split's output per running task.
 //
-// Thread-safe. Callbacks run on the thread that lets them pass, under no lock.
+// Thread-safe. Callbacks run on the thread whose call makes room, without locks held.
 #ifndef MILLRACE_EXECUTOR_SHUFFLE_FLOW_GATE_H_
 #define MILLRACE_EXECUTOR_SHUFFLE_FLOW_GATE_H_
 
@@ -22,14 +22,14 @@ class FlowGate {
  public:
   explicit FlowGate(int64_t limit_bytes) : limit_bytes_(limit_bytes) {}
 
-  // Rows that wait from now on, and that do no longer.
+  // Add counts bytes of rows that now wait; Release takes them off again.
   void Add(int64_t bytes) { pending_.fetch_add(bytes); }
   void Release(int64_t bytes);
 
   // True: go on. False: `resume` will be called once there is room, or by Cancel(owner).
   bool Pass(const void* owner, std::function<void()> resume);
 
-  // Lets all that wait for `owner` pass, so that they see that they were cancelled.
+  // Lets all tasks that wait for `owner` pass, so that they notice their cancellation.
   void Cancel(const void* owner);
 
   int64_t pending_bytes() const { return pending_.load(std::memory_order_relaxed); }
@@ -42,7 +42,7 @@ class FlowGate {
   std::vector<std::pair<const void*, std::function<void()>>> waiting_ ABSL_GUARDED_BY(mutex_);
 };
 
-// Bytes in the gate that belong to something that is handed on; released when it goes out of scope.
+// Bytes in the gate that belong to rows on their way; released when the object is destroyed.
 class FlowHold {
  public:
   FlowHold() = default;

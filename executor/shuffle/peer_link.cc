@@ -14,7 +14,8 @@ namespace {
 
 std::shared_ptr<grpc::Channel> PeerChannel(const std::string& address) {
   grpc::ChannelArguments arguments = DefaultChannelArguments();
-  // A link of its own: the back-off of an earlier epoch's attempt must not delay this one.
+  // Each link has a connection of its own, so that the back-off of an earlier epoch's attempt does
+  // not delay this one.
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
 }
@@ -119,7 +120,8 @@ void PeerLink::Run() {
 
 absl::Status PeerLink::Connect() {
   channel_ = PeerChannel(options_.address);
-  // In slices, so that neither Close nor a peer that refuses has to wait for the whole time.
+  // Waits in slices, so that neither Close nor a peer that refuses the connection has to wait for
+  // the whole time.
   const absl::Time begin = absl::Now();
   while (!channel_->WaitForConnected(absl::ToChronoTime(absl::Now() + absl::Milliseconds(50)))) {
     {
@@ -204,7 +206,8 @@ void PeerLink::TakeFrame(proto::ShuffleFrame* frame, std::deque<Outgoing>* taken
     Outgoing& next = queue_.front();
     const size_t size = next.block.rows().size();
     const bool full = bytes > 0 && bytes + size > options_.frame_bytes;
-    // Ends of a frame are read after its blocks, so a block behind an end opens a new frame.
+    // A receiver reads a frame's ends after its blocks, so a block behind an end must go into a new
+    // frame.
     const bool block_after_end = !next.is_end && !frame->ends().empty();
     if (full || block_after_end || next.batch != batch || next.epoch != epoch || next.job != job) {
       break;

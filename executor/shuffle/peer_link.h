@@ -1,6 +1,6 @@
-// Sends blocks to one peer over one stream, within the credit the peer has given. A link lives as
-// long as its stream: when that breaks, what was under way is lost, every epoch that uses the link
-// fails, and the next epoch gets a new one.
+// Sends blocks to one peer over one stream, within the credit that the peer has given. A link lives
+// as long as its stream: when the stream breaks, blocks on their way are lost, every epoch that
+// uses the link fails, and the next epoch gets a new link.
 //
 // Thread-safe. Two threads per link: one writes, one reads credit.
 #ifndef MILLRACE_EXECUTOR_SHUFFLE_PEER_LINK_H_
@@ -30,20 +30,22 @@ struct PeerLinkOptions {
   std::string peer_id;
   std::string address;
   absl::Duration connect_timeout = absl::Seconds(10);
-  // Nobody listens there: a peer listens before it registers, so it is gone.
+  // How long connections may be refused. A peer listens before it registers, so if nobody listens,
+  // the peer is gone.
   absl::Duration refused_timeout = absl::Seconds(1);
-  // Without any credit for so long while rows wait, the peer counts as lost.
+  // A peer that gives no credit for this long while rows wait counts as lost.
   absl::Duration stall_timeout = absl::Minutes(2);
   size_t frame_bytes = 1 << 20;
   FlowGate* gate = nullptr;  // outlives the link
-  // Once, with UNAVAILABLE naming the peer; from one of the link's threads. Not called after Close.
+  // Called once with UNAVAILABLE, which names the peer, on one of the link's threads. Not called
+  // after Close.
   std::function<void(const absl::Status&)> on_broken;
 };
 
 class PeerLink {
  public:
   explicit PeerLink(PeerLinkOptions options);
-  // As Close.
+  // Does what Close does.
   ~PeerLink();
 
   PeerLink(const PeerLink&) = delete;
@@ -53,12 +55,12 @@ class PeerLink {
   // REQUIRES: the key is not empty.
   void Introduce(const JobId& job, Epoch epoch, const std::string& key);
 
-  // REQUIRES: Introduce of the same epoch before. Queues rows; never blocks. The gate knows how
-  // much waits here. Dropped when the link is broken.
+  // Queues rows; never blocks. The gate counts the rows that wait here. Drops them when the link is
+  // broken. REQUIRES: Introduce was called for the epoch.
   void SendBlock(const JobId& job, Epoch epoch, BatchId batch, proto::ShuffleFrame::Block block);
   // REQUIRES: all blocks of that batch and exchange have been queued.
   void SendEnd(const JobId& job, Epoch epoch, BatchId batch, uint32_t exchange, uint64_t blocks);
-  // Drops what is queued for an epoch that is over.
+  // Drops what is queued for an epoch that has ended.
   void Forget(const JobId& job, Epoch epoch);
 
   bool broken() const;
@@ -76,8 +78,8 @@ class PeerLink {
     BatchId batch;
     proto::ShuffleFrame::Block block;
     bool is_end = false;
-    uint64_t end_blocks = 0;  // with is_end: `block` only names the exchange
-    std::string key;          // of an introduction, which has nothing else
+    uint64_t end_blocks = 0;  // if is_end: `block` only names the exchange
+    std::string key;          // the key of an introduction, which has no other content
     FlowHold flow;
   };
 
@@ -86,7 +88,7 @@ class PeerLink {
   absl::Status Connect();
   absl::Status WriteFrames();
   void ReadCredit();
-  // Waits for something that may be sent and moves it to `frame`. OK with an empty frame when the
+  // Waits until something may be sent, and moves it to `frame`. OK with an empty frame when the
   // link closes.
   absl::Status NextFrame(proto::ShuffleFrame* frame);
   bool FrontMayGo() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

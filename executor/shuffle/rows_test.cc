@@ -1,4 +1,4 @@
-// Rows that change hands: owned copies and pieces on the wire.
+// Rows on their way to another thread or executor: owned copies, and pieces on the wire.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
-// Rows on their way to one keyed shard, as they are handed from sender to receiver inside a process
-// and as the receiver of a stream sees them. Move-only values.
+// Rows on their way to one keyed shard, as a sender passes them to a receiver in the same process,
+// and as the receiver of a stream gets them. Move-only values.
 #ifndef MILLRACE_EXECUTOR_SHUFFLE_SHUFFLE_BLOCK_H_
 #define MILLRACE_EXECUTOR_SHUFFLE_SHUFFLE_BLOCK_H_
 
@@ -16,7 +16,7 @@
 
 namespace millrace {
 
-// Gives a sender its credit back when the rows it paid for have been applied or dropped.
+// Gives a sender its credit back when the rows that it was spent on have been applied or dropped.
 class CreditHold {
  public:
   CreditHold() = default;
@@ -36,16 +36,16 @@ class CreditHold {
   std::function<void()> give_back_;
 };
 
-// `rows` when the sender is this executor; the columns own all they point to. Else `encoded`
-// (columnar/batch_codec): it is decoded, and compared with the plan, by the task that applies it
-// (executor/shuffle/block_check.h).
+// `rows` is set when the sender is this executor; its columns own all memory that they point to.
+// Otherwise `encoded` is set (columnar/batch_codec); the task that applies it decodes it and checks
+// it against the plan (executor/shuffle/block_check.h).
 struct ShuffleBlock {
   uint32_t exchange = 0;
   uint32_t shard = 0;
   std::vector<InputRun> runs;
   Batch rows;
   std::string encoded;
-  std::string sender_id;  // of `encoded`
+  std::string sender_id;  // sender of `encoded`
   FlowHold flow;          // local rows
   CreditHold credit;      // rows of a peer
 };
@@ -55,7 +55,7 @@ struct ShuffleEnd {
   uint64_t blocks = 0;
 };
 
-// What one frame of a peer holds for one batch of a job's epoch.
+// The part of a peer's frame that belongs to one batch of a job's epoch.
 struct ShuffleDelivery {
   std::string sender_id;
   BatchId batch;
@@ -63,13 +63,13 @@ struct ShuffleDelivery {
   std::vector<ShuffleEnd> ends;  // after the blocks
 };
 
-// One epoch of a job, as receiver. Called under the hub's lock: must not block and must not call
-// the hub.
+// An epoch of a job as a receiver of rows. Called under the hub's lock: must not block and must not
+// call the hub.
 class ShuffleListener {
  public:
   virtual ~ShuffleListener() = default;
   virtual void OnDelivery(ShuffleDelivery delivery) = 0;
-  // No more rows will come from, or reach, this member.
+  // The connection to this member is lost: no more rows come from it or reach it.
   virtual void OnPeerLost(const std::string& executor_id, const absl::Status& status) = 0;
 };
 

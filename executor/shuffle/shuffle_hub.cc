@@ -12,14 +12,14 @@
 namespace millrace {
 namespace {
 
-// Of so many epochs that are over the hub knows that they are. Fewer than JobTable remembers: it
-// starts none anew.
+// So many epochs that are over are remembered. Fewer than JobTable remembers, which begins none of
+// them anew.
 constexpr size_t kStoppedRemembered = 512;
 
 }  // namespace
 
-// A sender's credit account. Outlives the stream: blocks that are applied later give back to
-// nobody.
+// A sender's credit account. It outlives the stream: credit for blocks that are applied after the
+// stream's end goes to nobody.
 class ShuffleHub::InboundCredit {
  public:
   InboundCredit(InboundStream* stream, int64_t window, const std::string& nonce)
@@ -28,11 +28,11 @@ class ShuffleHub::InboundCredit {
   }
 
   void Grant(int64_t bytes);
-  // The sender has sent a block. False: without credit.
+  // Takes the credit for a block that the sender has sent. False: it had no credit.
   bool Spend(int64_t bytes);
   void OnWritten();
-  // No write is under way or will start once this has returned true; false: call again from
-  // OnWritten's caller.
+  // Ends the use of the stream. True: no write is under way or will start. False: a write is under
+  // way; call again from OnWritten's caller.
   void Detach();
 
  private:
@@ -47,7 +47,8 @@ class ShuffleHub::InboundCredit {
   proto::ShuffleCredit message_ ABSL_GUARDED_BY(mutex_);
 };
 
-// Reads one sender's frames; gRPC's threads call it, one at a time for reads and one for writes.
+// Reads one sender's frames. gRPC's threads call it, one at a time for reads and one at a time for
+// writes.
 class ShuffleHub::InboundStream
     : public grpc::ServerBidiReactor<proto::ShuffleFrame, proto::ShuffleCredit> {
  public:
@@ -90,7 +91,7 @@ class ShuffleHub::InboundStream
   }
 
  private:
-  // One frame; an error ends the stream.
+  // Processes one frame; an error ends the stream.
   absl::Status Take() {
     if (serial_ == 0) {
       return Open();
@@ -120,7 +121,8 @@ class ShuffleHub::InboundStream
     ShuffleDelivery delivery{.sender_id = sender_, .batch = BatchId(frame_.batch())};
     for (proto::ShuffleFrame::Block& block : *frame_.mutable_blocks()) {
       const int64_t bytes = static_cast<int64_t>(block.rows().size());
-      // A row brings its hash, so runs take no more memory than the rows that are paid for.
+      // Each row carries a hash, so with this check runs take no more memory than the rows that
+      // credit was spent on.
       if (block.runs_size() > bytes / static_cast<int64_t>(sizeof(uint64_t))) {
         return absl::PermissionDeniedError(
             absl::StrCat("it sends ", block.runs_size(), " runs of rows in ", bytes, " bytes"));
@@ -150,7 +152,7 @@ class ShuffleHub::InboundStream
   const std::shared_ptr<InboundCredit> credit_;
   proto::ShuffleFrame frame_;
   std::string sender_;
-  uint64_t serial_ = 0;  // 0: it has not named itself
+  uint64_t serial_ = 0;  // 0: the sender has not named itself
 };
 
 void ShuffleHub::InboundCredit::Grant(int64_t bytes) {
@@ -159,7 +161,7 @@ void ShuffleHub::InboundCredit::Grant(int64_t bytes) {
   MaybeWrite();
 }
 
-// As the sender does it: a block goes while any credit is left, and may overdraw it.
+// The rule is the sender's: a block may go while any credit is left, and may overdraw it.
 bool ShuffleHub::InboundCredit::Spend(int64_t bytes) {
   absl::MutexLock lock(&mutex_);
   if (left_ <= 0) {
@@ -181,8 +183,8 @@ void ShuffleHub::InboundCredit::Detach() {
 }
 
 void ShuffleHub::InboundCredit::MaybeWrite() {
-  // An eighth of the window at a time: a message per block would cost more than the credit is
-  // worth.
+  // Credit is given back an eighth of the window at a time: a message per block would cost too
+  // much.
   if (stream_ == nullptr || writing_ || owed_ < window_ / 8) {
     return;
   }
@@ -234,7 +236,8 @@ std::vector<std::shared_ptr<PeerLink>> ShuffleHub::StartEpoch(
     const JobId& job, Epoch epoch, const std::vector<ShufflePeer>& peers,
     const std::weak_ptr<ShuffleListener>& listener) {
   std::vector<std::shared_ptr<PeerLink>> links;
-  std::vector<std::shared_ptr<PeerLink>> retired;  // these and `dropped` go after the lock
+  std::vector<std::shared_ptr<PeerLink>>
+      retired;  // these and `dropped` are destroyed after the lock is released
   std::vector<Kept> dropped;
   absl::MutexLock lock(&mutex_);
   TakeUnusedLinks(&retired);
@@ -288,7 +291,7 @@ std::shared_ptr<PeerLink> ShuffleHub::LinkTo(const ShufflePeer& peer, uint64_t s
       absl::MutexLock lock(&mutex_);
       auto link = links_.find({peer.executor_id, peer.address});
       if (link == links_.end() || link->second.serial != serial) {
-        return;  // a newer link has taken its place, and no epoch uses this one
+        return;  // a newer link has replaced this one, which no epoch uses
       }
     }
     PeerLost(peer.executor_id, status);
@@ -314,8 +317,7 @@ void ShuffleHub::StopEpoch(const JobId& job, Epoch epoch) {
   }
 }
 
-// What members of the epoch have claimed goes with it: an executor that lives for long works for
-// many jobs.
+// Also forgets the claims of the epoch's members: an executor that lives long works for many jobs.
 void ShuffleHub::NoteStopped(const JobId& job, Epoch epoch) {
   Receiver& receiver = receivers_[job];
   if (receiver.epoch > epoch) {
@@ -346,7 +348,7 @@ bool ShuffleHub::IsOver(const Receiver& receiver, Epoch epoch) {
 void ShuffleHub::TakeUnusedLinks(std::vector<std::shared_ptr<PeerLink>>* unused) {
   for (auto link = links_.begin(); link != links_.end();) {
     const std::shared_ptr<PeerLink>& held = link->second.link;
-    // Epochs get theirs under the lock: whoever is alone with it stays so.
+    // Epochs get their links under the lock, so a link that only the hub has stays unused.
     if (held.use_count() == 1 && held->broken()) {
       unused->push_back(std::move(link->second.link));
       link = links_.erase(link);
@@ -391,7 +393,7 @@ uint64_t ShuffleHub::OnStreamOpened(Inbound stream) {
 
 void ShuffleHub::OnStreamClosed(uint64_t serial) {
   std::vector<std::shared_ptr<ShuffleListener>>
-      targets;  // the last references must not go under the lock
+      targets;  // the last references must not be dropped under the lock
   absl::MutexLock lock(&mutex_);
   const auto closed = streams_.extract(serial);
   if (closed.empty() || shut_down_) {
@@ -439,7 +441,8 @@ absl::Status ShuffleHub::Introduce(uint64_t serial, const JobId& job, Epoch epoc
   const auto receiver = receivers_.find(job);
   if (receiver != receivers_.end() && !stream.claims.contains(job) &&
       IsOver(receiver->second, epoch)) {
-    return absl::OkStatus();  // it has not heard yet; what it sends is dropped
+    return absl::OkStatus();  // the sender has not heard yet that the epoch is over; its frames are
+                              // dropped
   }
   if (stream.claims.size() >= kMaxClaims && !stream.claims.contains(job)) {
     return absl::ResourceExhaustedError("it speaks of too many jobs");
@@ -457,8 +460,8 @@ absl::Status ShuffleHub::Introduce(uint64_t serial, const JobId& job, Epoch epoc
 
 absl::Status ShuffleHub::Deliver(uint64_t serial, const JobId& job, Epoch epoch,
                                  ShuffleDelivery delivery) {
-  std::shared_ptr<ShuffleListener> target;  // the last reference must not go under the lock
-  std::vector<Kept> dropped;                // nor credit be given back
+  std::shared_ptr<ShuffleListener> target;  // the last reference must not be dropped under the lock
+  std::vector<Kept> dropped;                // nor may credit be given back under it
   absl::MutexLock lock(&mutex_);
   Inbound& stream = streams_.at(serial);
   const auto claim = stream.claims.find(job);
@@ -482,7 +485,8 @@ absl::Status ShuffleHub::Deliver(uint64_t serial, const JobId& job, Epoch epoch,
   if (epoch == current && receiver != receivers_.end()) {
     target = receiver->second.listener.lock();
   }
-  // What is sent for an epoch that is over means nothing; what is claimed for one that runs does.
+  // A frame of an epoch that has ended is dropped. For a running epoch, a sender that claims to be
+  // a member and is none breaks the rules.
   const bool member = target != nullptr && IsMember(job, receiver->second, &stream);
   const bool forged = target != nullptr && !member && epoch == claim->second.epoch;
   if (member) {
@@ -494,7 +498,7 @@ absl::Status ShuffleHub::Deliver(uint64_t serial, const JobId& job, Epoch epoch,
 }
 
 absl::Status ShuffleHub::Keep(const JobId& job, std::vector<Kept>* dropped) {
-  constexpr int64_t kFrameBytes = 256;  // about what one without rows takes
+  constexpr int64_t kFrameBytes = 256;  // about the memory of a frame without rows
   Kept& frame = dropped->back();
   frame.bytes = kFrameBytes;
   for (const ShuffleBlock& block : frame.delivery.blocks) {
@@ -508,7 +512,8 @@ absl::Status ShuffleHub::Keep(const JobId& job, std::vector<Kept>* dropped) {
   kept_bytes_ += frame.bytes;
   frame.since = absl::Now();
   std::deque<Kept>& kept = kept_[job];
-  // By epoch, so that StartEpoch finds its own in front; within one in order of arrival.
+  // Sorted by epoch, so that StartEpoch finds its own frames first; within an epoch, in order of
+  // arrival.
   const auto place =
       std::upper_bound(kept.begin(), kept.end(), frame.epoch,
                        [](Epoch wanted, const Kept& other) { return wanted < other.epoch; });
@@ -519,7 +524,7 @@ absl::Status ShuffleHub::Keep(const JobId& job, std::vector<Kept>* dropped) {
 
 void ShuffleHub::PeerLost(const std::string& executor_id, const absl::Status& status) {
   std::vector<std::shared_ptr<ShuffleListener>>
-      targets;  // the last references must not go under the lock
+      targets;  // the last references must not be dropped under the lock
   absl::MutexLock lock(&mutex_);
   for (auto& [job, receiver] : receivers_) {
     if (!receiver.key_of.contains(executor_id)) {

@@ -1,11 +1,12 @@
-// The executor's end of the shuffle: the server that peers push to, the links to them, and who of
-// the running epochs gets what arrives. Frames of an epoch that is over are dropped; frames of one
-// that has not begun here are kept until it does (their sender's credit, not returned meanwhile,
-// bounds them, and a limit all of them together).
+// The executor's end of the shuffle: the server to which peers send rows, the links to the peers,
+// and the table of running epochs that receive what arrives. Frames of an epoch that is over are
+// dropped. Frames of an epoch that has not begun here are kept until it does; they are limited by
+// their sender's credit, which is not given back meanwhile, and by a limit for all of them
+// together.
 //
-// Who sends what is not taken from the sender: rows reach a listener, and the end of a stream
-// counts as the loss of a member, only on a stream that has proven to be that member's in that
-// epoch (common/rpc/stream_proof.h). A stream that breaks the rules of proto/shuffle.proto is
+// The hub does not believe what a sender says about itself. Rows reach a listener, and the end of a
+// stream counts as the loss of a member, only if the stream has proven that it is that member's in
+// that epoch (common/rpc/stream_proof.h). A stream that breaks the rules of proto/shuffle.proto is
 // ended.
 //
 // Of epochs that are over the hub remembers the last ones, so that it knows what still comes of
@@ -44,7 +45,7 @@ struct ShuffleHubOptions {
       listen_address;  // host:port; port 0 = any free one; empty = no server, local epochs only
   std::string advertised_address;      // empty = listen_address with the bound port
   int64_t window_bytes = 8 << 20;      // credit of each sender
-  int64_t max_kept_bytes = 256 << 20;  // of epochs that have not begun here
+  int64_t max_kept_bytes = 256 << 20;  // limit for frames of epochs that have not begun here
   absl::Duration connect_timeout = absl::Seconds(10);
   absl::Duration stall_timeout = absl::Minutes(2);
   absl::Duration hold_timeout = absl::Minutes(2);  // for frames of an epoch that never begins here
@@ -54,8 +55,9 @@ struct ShuffleHubOptions {
 struct ShufflePeer {
   std::string executor_id;
   std::string address;
-  std::string key_to;    // proves this executor to it (common/rpc/stream_proof.h)
-  std::string key_from;  // what it proves itself with
+  std::string
+      key_to;  // this executor proves itself to the peer with it (common/rpc/stream_proof.h)
+  std::string key_from;  // the peer proves itself with it
 };
 
 class ShuffleHub {
@@ -67,19 +69,20 @@ class ShuffleHub {
   ShuffleHub(const ShuffleHub&) = delete;
   ShuffleHub& operator=(const ShuffleHub&) = delete;
 
-  // What peers connect to; empty without a server.
+  // The address to which peers connect; empty without a server.
   const std::string& address() const { return address_; }
 
-  // `listener` gets the epoch's frames from now on, those kept for it first; a listener of a lower
-  // epoch gets none any more. Returns a link per peer, in order; connecting goes on in the
+  // `listener` gets the epoch's frames from now on, beginning with those kept for it; a listener of
+  // a lower epoch gets no more. Returns a link per peer, in order; connecting goes on in the
   // background.
   std::vector<std::shared_ptr<PeerLink>> StartEpoch(const JobId& job, Epoch epoch,
                                                     const std::vector<ShufflePeer>& peers,
                                                     const std::weak_ptr<ShuffleListener>& listener);
-  // Drops what waits for or from this and lower epochs of the job, and what still comes of them.
+  // Drops frames that wait for this and lower epochs of the job, to be sent or to be delivered, and
+  // those that still arrive.
   void StopEpoch(const JobId& job, Epoch epoch);
 
-  // How much is remembered of epochs, those that run included, and of whom.
+  // How much the hub remembers, running epochs included.
   struct Remembered {
     size_t jobs = 0;
     size_t claims = 0;
@@ -98,7 +101,7 @@ class ShuffleHub {
   struct Receiver {
     Epoch epoch;
     std::weak_ptr<ShuffleListener> listener;    // expired: the epoch is over
-    std::map<std::string, std::string> key_of;  // what each member proves itself with
+    std::map<std::string, std::string> key_of;  // the key by which each member proves itself
   };
   struct Kept {
     Epoch epoch;
@@ -108,7 +111,7 @@ class ShuffleHub {
     ShuffleDelivery delivery;
   };
 
-  // A stream of a peer, and which epochs it says to be a member of.
+  // A stream of a peer, and the epochs of which it claims to be a member.
   struct Inbound {
     std::string sender;
     std::string nonce;
@@ -122,7 +125,7 @@ class ShuffleHub {
 
   struct Link {
     std::shared_ptr<PeerLink> link;
-    uint64_t serial = 0;  // tells a link from the one that took its place
+    uint64_t serial = 0;  // tells a link from its replacement
   };
 
   explicit ShuffleHub(ShuffleHubOptions options);
@@ -130,32 +133,33 @@ class ShuffleHub {
   std::shared_ptr<PeerLink> LinkTo(const ShufflePeer& peer, uint64_t serial)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  // These four: of one stream, one call at a time. PERMISSION_DENIED or RESOURCE_EXHAUSTED: it
-  // broke a rule and has to end.
+  // The next four handle one stream, one call at a time. PERMISSION_DENIED or RESOURCE_EXHAUSTED:
+  // the stream broke a rule and must end.
   uint64_t OnStreamOpened(Inbound stream);
   absl::Status Introduce(uint64_t stream, const JobId& job, Epoch epoch, const std::string& proof);
   absl::Status Deliver(uint64_t stream, const JobId& job, Epoch epoch, ShuffleDelivery delivery);
   void OnStreamClosed(uint64_t stream);
 
   static absl::Status NoMember(const JobId& job, Epoch epoch);
-  // Whether the stream is a member's of the receiver's epoch; looks at its proof once.
+  // Whether the stream belongs to a member of the receiver's epoch; checks its proof once.
   bool IsMember(const JobId& job, const Receiver& receiver, Inbound* stream)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Takes the last one of `dropped`, which goes after the lock, to those that are kept.
+  // Moves the last one of `dropped`, which is destroyed after the lock is released, to the kept
+  // frames.
   absl::Status Keep(const JobId& job, std::vector<Kept>* dropped)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Hands what was kept for the epoch to `target`, and takes it and what is older to `dropped`.
+  // Passes the frames kept for the epoch to `target`, and moves them and older ones to `dropped`.
   void DeliverKept(const JobId& job, const Receiver& receiver, ShuffleListener* target,
                    std::vector<Kept>* dropped) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void PeerLost(const std::string& executor_id, const absl::Status& status);
   static bool IsOver(const Receiver& receiver, Epoch epoch);
-  // Remembers that the job's epoch is over, and forgets the oldest of such.
+  // Remembers that the job's epoch is over, and forgets the oldest entries of that kind.
   void NoteStopped(const JobId& job, Epoch epoch) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Takes links out that have broken and that no epoch has any more: to be let go of after the
-  // lock, since they wait for their threads.
+  // Moves links that are broken and that no epoch has any more to `unused`. The caller destroys
+  // them after it has released the lock, since they wait for their threads.
   void TakeUnusedLinks(std::vector<std::shared_ptr<PeerLink>>* unused)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Takes kept frames of epochs ≤ `epoch` and those that have waited too long out.
+  // Moves kept frames of epochs ≤ `epoch`, and those that have waited too long, to `dropped`.
   void ExpireKept(const JobId& job, Epoch epoch, std::vector<Kept>* dropped)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

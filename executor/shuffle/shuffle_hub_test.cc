@@ -21,7 +21,7 @@ using ::testing::HasSubstr;
 const JobId kJob("job");
 constexpr absl::Duration kPatience = absl::Seconds(20);
 
-// Keeps what arrives, credit included, until the test takes it.
+// Keeps the blocks that arrive, with their credit, until the test takes them.
 class Inbox : public ShuffleListener {
  public:
   void OnDelivery(ShuffleDelivery delivery) override {
@@ -79,7 +79,7 @@ class Inbox : public ShuffleListener {
     }
     return rows;
   }
-  // Gives the credit of all that has come back.
+  // Gives the credit of all blocks that have come back.
   size_t Apply() {
     std::vector<ShuffleBlock> applied;
     absl::MutexLock lock(&mutex_);
@@ -358,7 +358,7 @@ TEST_F(StrangerTest, NameAloneGivesNoVoice) {
   Stranger other(hub_->address(), "another");
   other.Prove(other.ProofWith("the key of a"));
   EXPECT_THAT(other.End().error_message(), HasSubstr("no member of epoch 1"));
-  // Their ends were not taken for the end of the member they named.
+  // The ends of the strangers' streams did not count as the loss of the member that they named.
   Stranger member(hub_->address());
   member.Prove(member.ProofWith("the key of a"));
   member.SendRows("rows of 10");
@@ -424,7 +424,8 @@ TEST_F(StrangerTest, RowsBeyondTheCreditEndTheStream) {
   Stranger member(hub_->address());
   ASSERT_EQ(member.credit, 1000);
   member.Prove(member.ProofWith("the key of a"));
-  for (int i = 0; i < 4; ++i) {  // the third overdraws it, which is allowed, the fourth is not
+  for (int i = 0; i < 4;
+       ++i) {  // the third overdraws the credit, which is allowed; the fourth may not go
     member.SendRows(std::string(400, 'x'));
   }
   EXPECT_THAT(member.End().error_message(), HasSubstr("beyond its credit"));

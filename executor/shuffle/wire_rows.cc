@@ -32,7 +32,7 @@ void EncodeInPieces(const Batch& rows, size_t limit,
     std::string bytes;
     EncodeBatch(first == 0 && count == total ? rows : SelectRange(rows, first, count), &bytes);
     if (bytes.size() > limit && count > 1) {
-      // A little less than what would fit on average, so that most pieces fit at the first try.
+      // A little less than fits on average, so that most pieces fit at the first try.
       step = std::clamp<size_t>(count * (limit / 10 * 9) / bytes.size(), 1, count / 2);
       continue;
     }

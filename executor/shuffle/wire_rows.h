@@ -1,4 +1,4 @@
-// Rows as bytes in pieces that fit a message. Pure functions.
+// Encodes rows as bytes in pieces that fit a message. Pure functions.
 #ifndef MILLRACE_EXECUTOR_SHUFFLE_WIRE_ROWS_H_
 #define MILLRACE_EXECUTOR_SHUFFLE_WIRE_ROWS_H_
 
@@ -20,7 +20,7 @@ inline constexpr size_t kMaxPieceBytes = 1 << 20;
 void EncodeInPieces(const Batch& rows, size_t limit,
                     absl::FunctionRef<void(size_t first, size_t count, std::string bytes)> piece);
 
-// The runs of rows [first, first + count) of those that `runs` cover.
+// The runs for rows [first, first + count) among those that `runs` cover.
 std::vector<InputRun> SliceRuns(const std::vector<InputRun>& runs, size_t first, size_t count);
 
 }  // namespace millrace

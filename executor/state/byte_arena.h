@@ -38,8 +38,8 @@ class ByteArena {
     allocated_ = 0;
   }
 
-  size_t allocated() const { return allocated_; }      // since Clear
-  size_t block_bytes() const { return block_bytes_; }  // held
+  size_t allocated() const { return allocated_; }      // bytes allocated since Clear
+  size_t block_bytes() const { return block_bytes_; }  // bytes of all blocks
 
  private:
   static constexpr size_t kBlockBytes = 64 << 10;
@@ -50,7 +50,7 @@ class ByteArena {
   };
   std::vector<Block> blocks_;
   size_t current_ = 0;  // block in use
-  size_t used_ = 0;     // of it
+  size_t used_ = 0;     // bytes used of the current block
   size_t allocated_ = 0;
   size_t block_bytes_ = 0;
 };

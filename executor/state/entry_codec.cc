@@ -17,7 +17,7 @@
 namespace millrace {
 namespace {
 
-// In front of every value.
+// The byte in front of every value.
 constexpr char kNull = 0;
 constexpr char kValue = 1;
 
@@ -145,14 +145,15 @@ absl::StatusOr<ColumnPtr> DecodeArrays(const SqlType& type, std::span<std::strin
   auto column = std::make_shared<Column>(type, rows.size());
   uint32_t elements = 0;
   for (uint32_t i = 0; i < rows.size(); ++i) {
-    std::string_view row = rows[i];  // only looks: the elements come later
+    std::string_view row =
+        rows[i];  // a copy: this pass only checks sizes, the elements are decoded later
     ASSIGN_OR_RETURN(const char kind, Cut<char>(&row));
     uint32_t size = 0;
     if (kind == kNull) {
       column->SetNull(i);
     } else {
       ASSIGN_OR_RETURN(size, Cut<uint32_t>(&row));
-      if (size > row.size()) {  // an element takes a byte at least
+      if (size > row.size()) {  // each element takes at least a byte
         return Damaged();
       }
     }

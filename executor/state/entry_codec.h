@@ -1,14 +1,14 @@
-// Entries of keyed state as bytes, for a StateStore. The form is that of one process: numbers as
-// they lie in memory, no version.
+// Encodes entries of keyed state as bytes for a StateStore. Only the process that wrote them reads
+// them: numbers are in native form, and there is no version.
 //
-// A key is the hash, big-endian, so that entries are in order of key group, and then the key's
-// canonical value: equal keys (as SQL's IS NOT DISTINCT FROM) have equal bytes, others differ.
+// A key is the hash, big-endian, so that entries sort by key group, followed by the key's canonical
+// value: equal keys (as SQL's IS NOT DISTINCT FROM) have equal bytes, different keys differ.
 //
-// An entry is a row: the keys in the form they show (1.0 or 1.00), then the other columns. Its last
-// column is the time that it was last touched.
+// An entry is a row: the keys in the form in which they print (1.0 or 1.00), then the other
+// columns. Its last column is the time of the last touch.
 //
-// Pure functions. What cannot be read is INTERNAL: nobody else writes these bytes, and stores check
-// them.
+// Pure functions. Bytes that cannot be decoded are INTERNAL: nobody else writes them, and stores
+// check them.
 #ifndef MILLRACE_EXECUTOR_STATE_ENTRY_CODEC_H_
 #define MILLRACE_EXECUTOR_STATE_ENTRY_CODEC_H_
 
@@ -35,13 +35,13 @@ std::string EncodeRow(std::span<const ColumnPtr> columns, uint32_t row);
 // not NULL in the row.
 std::string EncodeEntry(std::span<const ColumnPtr> columns, size_t key_count, uint32_t row);
 
-// Of an entry: the row of all its columns, that of its keys, and its last column. Bytes that are no
-// entry give an empty row, which DecodeRows refuses, and 0.
+// Parts of an entry: the row of all its columns, the row of its keys, and its last column. Bytes
+// that are no entry give an empty row, which DecodeRows refuses, and 0.
 std::string_view RowOfEntry(std::string_view entry);
 std::string_view KeyRowOfEntry(std::string_view entry);
 int64_t TouchedAtOfEntry(std::string_view entry);
 
-// Rows as columns; copies text.
+// Decodes rows into columns; copies text.
 absl::StatusOr<std::vector<ColumnPtr>> DecodeRows(std::span<const SqlType> types,
                                                   std::vector<std::string_view> rows);
 

@@ -99,7 +99,7 @@ TEST(EntryCodecTest, EntriesComeBackAsTheyWere) {
   const std::vector<std::string> texts = {"short", "a-text-that-no-view-holds", "NULL"};
   auto arrays = std::make_shared<Column>(SqlType{.id = TypeId::kArray, .element = TypeId::kText},
                                          texts.size());
-  arrays->mutable_values<ListView>()[0] = {1, 2};  // not from the front
+  arrays->mutable_values<ListView>()[0] = {1, 2};  // a list that does not begin at element 0
   arrays->mutable_values<ListView>()[1] = {0, 0};
   arrays->SetNull(2);
   arrays->set_child(Values(TypeId::kText, {"unused", "NULL", "another-text-that-no-view-holds"}));

@@ -9,7 +9,7 @@
 namespace millrace {
 namespace {
 
-// Slots beyond this leave the first two cache levels, and asking for them ahead pays.
+// A table with more slots than this does not fit the first two cache levels, so prefetching pays.
 constexpr size_t kPrefetchSlots = 32 << 10;
 constexpr size_t kPrefetchSlotRows = 8;
 constexpr size_t kPrefetchKeyRows = 4;
@@ -18,7 +18,7 @@ constexpr uint64_t kTagMask = 0xFFFFFFFF00000000;
 
 uint32_t GroupOf(uint64_t slot) { return static_cast<uint32_t>(slot) - 1; }
 
-// One key column without NULLs, compared as its value type.
+// Compares keys of one column without NULLs as values of its type.
 template <typename T>
 class SingleKey {
  public:
@@ -70,7 +70,7 @@ const std::vector<GroupTable::Added>& GroupTable::FindOrAdd(const std::vector<Co
     return added_;
   }
   if (keys.empty()) {
-    // One group for all rows: look it up once.
+    // All rows belong to one group: look it up once.
     uint32_t first = rows[0];
     ProbeRows<false>(keys, hashes, RowSet{&first, 1}, groups, AnyKeys(keys_, keys));
     std::fill(groups + 1, groups + rows.count, groups[0]);
@@ -197,7 +197,8 @@ void GroupTable::ReplaceKey(uint32_t group, const std::vector<ColumnPtr>& keys, 
 
 void GroupTable::Erase(uint32_t group) {
   size_t hole = FindSlot(group);
-  // Entries behind the hole move up unless that would put them in front of their home.
+  // Entries behind the hole move up, unless that would put them before the slot at which their
+  // probe begins.
   for (size_t next = (hole + 1) & mask_; slots_[next] != 0; next = (next + 1) & mask_) {
     size_t home = hashes_[GroupOf(slots_[next])] & mask_;
     if (((next - home) & mask_) >= ((next - hole) & mask_)) {
@@ -232,7 +233,8 @@ std::vector<uint32_t> GroupTable::Groups() const {
 void GroupTable::Clear() {
   if (limit_ * size_t{8} < slots_.size() && free_.empty()) {
     for (uint32_t group = 0; group < limit_; ++group) {
-      slots_[FindSlot(group)] = 0;  // finds it behind slots that are already empty, too
+      slots_[FindSlot(group)] =
+          0;  // FindSlot finds a group also behind slots that are empty already
     }
   } else {
     std::fill(slots_.begin(), slots_.end(), 0);

@@ -1,6 +1,6 @@
-// Groups by key: the hash table under aggregation and consolidation. Finds or adds a column of keys
-// at a time; every group has a number, its hash and a payload of fixed size for the states of
-// aggregates.
+// Groups by key: the hash table that aggregation and consolidation use. Finds or adds a whole
+// column of keys at a time. Every group has a number, its hash, and a payload of fixed size for the
+// states of aggregates.
 //
 // Open addressing with linear probing over 8-byte slots (upper half of the hash, group number);
 // keys lie by group number, so that a probe costs one slot and one key. Group numbers are dense
@@ -36,19 +36,19 @@ class GroupTable {
   GroupTable& operator=(const GroupTable&) = delete;
   ~GroupTable();
 
-  // For each selected row i writes its group to groups[i], adding groups for keys that are not
-  // there. `hashes` is by physical row. Returns the added groups in order, valid until the next
-  // call; their payloads are not initialised. Payloads may move.
+  // Writes the group of each selected row i to groups[i], and adds groups for keys that are new.
+  // `hashes` is by physical row. Returns the added groups in order, valid until the next call;
+  // their payloads are not initialised. Payloads may move.
   const std::vector<Added>& FindOrAdd(const std::vector<ColumnPtr>& keys, const uint64_t* hashes,
                                       RowSet rows, uint32_t* groups);
 
   // Removes a group. Its number will be used again.
   void Erase(uint32_t group);
 
-  // Takes the key's form (1.0 or 1.00) from another row with an equal key.
+  // Replaces the stored form of the key (1.0 or 1.00) by that of another row with an equal key.
   void ReplaceKey(uint32_t group, const std::vector<ColumnPtr>& keys, uint32_t row);
   bool has_equal_forms() const { return keys_.has_equal_forms(); }
-  // Whether the group's key is that of the row in its bytes too. REQUIRES: it is equal.
+  // Whether the group's key has the same bytes as the row's. REQUIRES: the keys are equal.
   bool HasKeyBytes(uint32_t group, const std::vector<ColumnPtr>& keys, uint32_t row) const {
     return keys_.HasBytes(group, keys, row);
   }
@@ -57,7 +57,7 @@ class GroupTable {
   // lately.
   void Clear();
 
-  // Groups there are, and the bound of their numbers.
+  // The number of groups, and the exclusive upper limit of their numbers.
   size_t size() const { return limit_ - free_.size(); }
   uint32_t limit() const { return limit_; }
   // Numbers of all groups, ascending.
@@ -73,9 +73,9 @@ class GroupTable {
   // FindOrAdd.
   AggregateStates Payload(size_t offset) { return {payload_ + offset, stride_}; }
 
-  // Memory held.
+  // The memory that the table holds.
   size_t Bytes() const;
-  // What of it the groups take that there are.
+  // The part of it that present groups take.
   size_t LiveBytes() const {
     return size() * (stride_ + 3 * sizeof(uint64_t) + keys_.row_bytes()) + keys_.text_bytes();
   }

@@ -74,7 +74,7 @@ TEST(GroupTableTest, NullsAreOneGroupAndDifferFromEmptyText) {
   GroupTable table({MakeType(TypeId::kText)}, 8);
   EXPECT_EQ(Find(&table, {TextColumn({"", std::nullopt, "", std::nullopt})}),
             (std::vector<uint32_t>{0, 1, 0, 1}));
-  // Also when a column without NULLs is probed while the table holds one.
+  // The same when a column without NULLs is probed while the table holds one with NULLs.
   EXPECT_EQ(Find(&table, {TextColumn({"", "x"})}), (std::vector<uint32_t>{0, 2}));
   EXPECT_EQ(TextOf(table, 1), "NULL");
 }

@@ -138,7 +138,8 @@ void KeyStore::Clear() {
   released_ = 0;
   for (size_t i = 0; i < columns_.size(); ++i) {
     if (columns_[i]->has_nulls()) {
-      // The fast loops ask whether there is any NULL: the next batch may have none.
+      // A new column, since the fast loops check whether a column has any NULL, and the next batch
+      // may have none.
       columns_[i] = std::make_shared<Column>(types_[i], capacity_);
     }
   }

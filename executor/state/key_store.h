@@ -1,5 +1,5 @@
-// The keys of a table's groups, a column per key, by group number. Text of up to 12 bytes is held
-// in its view, longer text in an arena. Thread-compatible.
+// The keys of a table's groups: one column per key column, by group number. Text of up to 12 bytes
+// is held in its view, longer text in an arena. Thread-compatible.
 #ifndef MILLRACE_EXECUTOR_STATE_KEY_STORE_H_
 #define MILLRACE_EXECUTOR_STATE_KEY_STORE_H_
 
@@ -19,16 +19,16 @@ class KeyStore {
 
   const std::vector<SqlType>& types() const { return types_; }
 
-  // Writes the key of `row` as that of `group`; memory grows to the largest group.
+  // Stores the key of `row` for `group`; memory grows to the largest group number.
   void Store(uint32_t group, const std::vector<ColumnPtr>& keys, uint32_t row);
 
   // SQL equality, NULLs equal to each other.
   bool Equals(uint32_t group, const std::vector<ColumnPtr>& keys, uint32_t row) const;
 
-  // Whether the bytes are the same too, where text prints as it is.
+  // Whether the keys also have the same bytes, so that they print the same.
   bool HasBytes(uint32_t group, const std::vector<ColumnPtr>& keys, uint32_t row) const;
 
-  // As Store, over the key that the group has; text that stays as it is is not copied again.
+  // Replaces the key that the group has; text that does not change is not copied again.
   void Replace(uint32_t group, const std::vector<ColumnPtr>& keys, uint32_t row);
 
   // Whether equal keys can print differently (numeric 1.0 and 1.00, in jsonb too, interval '1
@@ -45,24 +45,24 @@ class KeyStore {
   // Key column `column` of the listed groups, text and digits copied.
   ColumnPtr Gather(size_t column, const uint32_t* groups, size_t count) const;
 
-  // Counts the text of a group that goes away, to know when Compact is due.
+  // Counts the text of a group that is erased, to know when Compact is due.
   void Release(uint32_t group);
   bool wants_compaction() const {
     return released_ > kMinReleased && released_ * 2 > arena_.allocated();
   }
-  // Moves the text of `groups`, which are all there are, to a new arena.
+  // Moves the text of `groups`, which must be all groups, to a new arena.
   void Compact(const std::vector<uint32_t>& groups);
 
-  // Forgets all groups, keeps memory.
+  // Forgets all groups and keeps the memory.
   void Clear();
 
   size_t Bytes() const;
-  // Of a group without its text, and of all text outside of views.
+  // The bytes of one group without its text, and those of all text outside of views.
   size_t row_bytes() const { return row_bytes_; }
   size_t text_bytes() const { return arena_.allocated() - released_; }
 
  private:
-  // Copies what a cell points at into the arena.
+  // Copies the bytes that a cell points to into the arena.
   void CopyOutside(Column* column, uint32_t group);
   void StoreValue(size_t column, uint32_t group, const Column& key, uint32_t row);
 
@@ -76,7 +76,7 @@ class KeyStore {
   bool has_equal_forms_ = false;
   size_t row_bytes_ = 0;
   std::vector<std::shared_ptr<Column>>
-      columns_;  // capacity_ rows each; which are in use, the table knows
+      columns_;  // capacity_ rows each; the table knows which are in use
   size_t capacity_ = 0;
   ByteArena arena_;
   size_t released_ = 0;

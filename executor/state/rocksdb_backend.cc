@@ -38,7 +38,7 @@ constexpr char kDirectoryPrefix[] = "millrace-state-";
 constexpr size_t kWriteBufferBytes = 16 << 20;
 constexpr size_t kCommitBytes = 4 << 20;  // pending writes beyond this are applied at once
 
-// In front of notes.
+// The first byte of a note: whether the cut before had the key.
 constexpr char kNotShown = 0;
 constexpr char kShown = 1;
 
@@ -76,7 +76,7 @@ class FirstNote : public rocksdb::AssociativeMergeOperator {
   const char* Name() const override { return "millrace.FirstNote"; }
 };
 
-// Errors come as statuses; a log file of its own would only be in the way.
+// Discards RocksDB's log: errors come as statuses.
 class Silent : public rocksdb::Logger {
  public:
   using rocksdb::Logger::Logv;
@@ -85,7 +85,7 @@ class Silent : public rocksdb::Logger {
 
 // ---- directories ----
 
-// Leaves a database alone that some process has open.
+// Removes the database, unless some process has it open.
 void RemoveDatabase(const std::string& directory) {
   rocksdb::Options options;
   options.info_log = std::make_shared<Silent>();
@@ -93,8 +93,8 @@ void RemoveDatabase(const std::string& directory) {
   rmdir(directory.c_str());  // if nothing was in it yet
 }
 
-// Keeps back ends of all processes below one directory from opening, and removing what is left
-// behind, at the same time.
+// A lock between processes for one directory: no back end is opened below it while another one
+// removes what killed processes left there.
 class DirectoryLock {
  public:
   explicit DirectoryLock(const std::string& directory)
@@ -142,7 +142,7 @@ absl::StatusOr<std::string> MakeDirectory(const std::filesystem::path& below) {
 rocksdb::ColumnFamilyOptions FamilyOptions(const std::shared_ptr<rocksdb::Cache>& cache) {
   rocksdb::BlockBasedTableOptions table;
   table.block_cache = cache;
-  table.cache_index_and_filter_blocks = true;  // so that the bound holds for them, too
+  table.cache_index_and_filter_blocks = true;  // so that the limit includes them
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
   rocksdb::ColumnFamilyOptions options;
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
@@ -227,7 +227,7 @@ Database::~Database() {
     db_->Close().PermitUncheckedError();
     delete db_;
   }
-  // What cannot be removed now, the next one to be opened tries again.
+  // If the removal fails, the next back end that is opened tries again.
   RemoveDatabase(directory_);
 }
 
@@ -432,8 +432,7 @@ absl::Status RocksdbStore::ReadChanges(size_t max, std::vector<CutEntry>* entrie
 
 void RocksdbStore::EndCut() {
   ReleaseCut();
-  // What has been noted before the cut is of no use any more. Whether it goes away is of no
-  // consequence but space.
+  // Notes from before the cut are no longer needed. If the deletion fails, they only take space.
   const std::string begin = ChangePrefix(0);
   const std::string end = ChangePrefix(interval_);
   rocksdb::WriteOptions options;

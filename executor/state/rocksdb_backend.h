@@ -1,6 +1,6 @@
 // Keyed state on disk: one RocksDB database per epoch, in a directory of its own below the given
-// one, which goes away with the back end. What a process that was killed has left there is removed
-// when the next back end is opened below the same directory.
+// one. The directory is removed with the back end. If the process is killed, the next back end that
+// is opened below the same directory removes it.
 //
 // Nothing is logged or synced, since the database never outlives its epoch. Two column families:
 //   entries  u32 store, key                  → entry
@@ -21,7 +21,8 @@ namespace millrace {
 
 struct RocksdbOptions {
   std::string directory;  // created if missing; empty = the system's for temporary files
-  // Of all stores together: groups that operators keep, and RocksDB's blocks and write buffers.
+  // Limit for all stores together: groups that operators keep, and RocksDB's blocks and write
+  // buffers.
   size_t cache_bytes = size_t{128} << 20;
   size_t block_cache_bytes = size_t{128} << 20;
 };

@@ -1,4 +1,4 @@
-// What a store tells of its entries, of what has changed between cuts, and what is left on disk.
+// What a store returns of its entries and of changes between cuts, and what it leaves on disk.
 #include "executor/state/rocksdb_backend.h"
 
 #include <unistd.h>

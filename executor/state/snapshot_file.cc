@@ -23,7 +23,7 @@ namespace {
 constexpr std::string_view kMagic = "MRSTATE\n";
 constexpr size_t kTrailerBytes = 3 * sizeof(uint64_t) + kMagic.size();
 constexpr int kCompressionLevel = 1;
-// The format that came with key hash version 2, and the oldest hashes that we know how to make
+// The format that introduced key hash version 2, and the oldest hash version whose keys we can hash
 // anew.
 constexpr uint32_t kHashVersion2Format = 2;
 constexpr uint32_t kOldestHashVersion = 1;
@@ -86,7 +86,7 @@ Sections CutSections(const std::vector<const Batch*>& batches, uint32_t key_grou
   return sections;
 }
 
-// Pieces are cut well below what their length can say, so that reading one back needs little
+// Pieces are much smaller than their length field allows, so that reading one back needs little
 // memory.
 constexpr size_t kMaxPieceBytes = 64 << 20;
 
@@ -115,7 +115,8 @@ absl::Status AppendPiece(const Batch& batch, std::vector<uint32_t> rows, std::st
   return absl::OkStatus();
 }
 
-// What `stored` holds, which is `promised` bytes or nothing. Memory is asked for as bytes come.
+// Decompresses `stored`; nothing unless that gives exactly `promised` bytes. Memory is allocated
+// only as bytes come.
 std::optional<std::string> DecompressAll(std::string_view stored, uint64_t promised) {
   constexpr size_t kStep = 1 << 20;
   const std::unique_ptr<ZSTD_DCtx, size_t (*)(ZSTD_DCtx*)> context(ZSTD_createDCtx(),
@@ -142,7 +143,7 @@ std::optional<std::string> DecompressAll(std::string_view stored, uint64_t promi
   return in.pos == in.size && raw.size() == promised ? std::optional(std::move(raw)) : std::nullopt;
 }
 
-// Whether every row belongs to a key group of the section: others would come to a wrong shard.
+// Whether every row belongs to a key group of the section: other rows would get into a wrong shard.
 bool AllIn(const Batch& batch, const proto::KeyGroupRange& range, uint32_t key_groups) {
   return std::all_of(batch.hashes()->begin(), batch.hashes()->end(), [&](uint64_t hash) {
     const uint32_t group = KeyGroupOf(hash, key_groups);
@@ -150,7 +151,7 @@ bool AllIn(const Batch& batch, const proto::KeyGroupRange& range, uint32_t key_g
   });
 }
 
-// The batch with the hashes that its first `key_columns` columns have now.
+// The batch with new hashes of its first `key_columns` columns.
 Batch HashAnew(Batch batch, uint32_t key_columns) {
   const auto end = batch.columns().begin() + static_cast<std::ptrdiff_t>(key_columns);
   const std::vector<ColumnPtr> keys(batch.columns().begin(), end);
@@ -289,7 +290,7 @@ absl::StatusOr<SnapshotFileReader> SnapshotFileReader::Open(CheckpointStore* sto
                      ": run the version of the engine that wrote it, or a newer one"));
   }
   absl::StatusOr<std::string> bytes = store->Read(file.name());
-  // Whether it is lost, or only not to be read here, the driver finds out.
+  // The driver finds out whether the file is lost, or only cannot be read on this machine.
   if (!bytes.ok()) {
     return DataLoss(file.name(), absl::StrCat("cannot be read: ", bytes.status().message()));
   }

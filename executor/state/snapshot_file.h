@@ -1,21 +1,20 @@
 // The state of one executor's keyed shards in one file of a snapshot.
 //
 // Form, version 2, little-endian:
-//   "MRSTATE\n", u32 format version, u32 bytes of the header, proto::SnapshotHeader, u64 XXH3 of
-//   all
-//     of this before it
+//   "MRSTATE\n", u32 format version, u32 bytes of the header, proto::SnapshotHeader,
+//     u64 XXH3 of all the bytes before it
 //   sections, each zstd of: (u32 bytes, EncodeBatch of some entries)…
 //   proto::SnapshotIndex
-//   u64 offset of the index, u64 bytes of it, u64 XXH3 of it, "MRSTATE\n"
-// A section has the entries of one operator in a range of key groups, so that a restore on other
-// shards decodes only what it needs.
+//   u64 offset of the index, u64 bytes of the index, u64 XXH3 of the index, "MRSTATE\n"
+// A section has the entries of one operator in a range of key groups, so that a restore with
+// another number of shards decodes only what each shard needs.
 //
-// Version 1 had the same form, with keys hashed by version 1 (common/columnar/row_hash.h). That
-// differs for jsonb alone: where an operator has such a key, all sections are read, and each entry
-// goes where its key belongs now.
+// Version 1 had the same form, with keys hashed by version 1 (common/columnar/row_hash.h). The two
+// hashes differ for jsonb alone: for an operator with such a key, all sections are read, and each
+// entry goes to the shard to which its key belongs now.
 //
-// No byte is outside of a checksum, and the journal lists length and checksum of the whole: a file
-// that is torn, damaged, swapped or gone is DATA_LOSS with its name, never other entries.
+// Every byte is covered by a checksum, and the journal lists length and checksum of the whole file.
+// A file that is torn, damaged, swapped or gone gives DATA_LOSS with its name, never wrong entries.
 #ifndef MILLRACE_EXECUTOR_STATE_SNAPSHOT_FILE_H_
 #define MILLRACE_EXECUTOR_STATE_SNAPSHOT_FILE_H_
 
@@ -48,8 +47,8 @@ struct KeyGroups {
   }
 };
 
-// Whether entries of the operator may be in another key group than their keys belong to now, so
-// that any shard may find some of its own in the file.
+// Whether entries of the operator may be in another key group than their keys now belong to, so
+// that any shard may find entries of its own anywhere in the file.
 bool IsHashedAnew(const proto::SnapshotFile& file, const proto::StateIdentity& identity);
 
 // The key groups of a keyed shard (common/columnar/row_hash.h).
@@ -58,19 +57,19 @@ KeyGroups KeyGroupsOfShard(uint32_t shard, uint32_t key_groups, uint32_t shards)
 // Thread-compatible.
 class SnapshotFileBuilder {
  public:
-  // Entries of an operator and range of key groups are cut into sections of about so many rows.
+  // Entries of an operator in a range of key groups are cut into sections of about this many rows.
   static constexpr size_t kSectionRows = 64 << 10;
 
   explicit SnapshotFileBuilder(proto::SnapshotHeader header, size_t section_rows = kSectionRows);
 
-  // Adds entries of a shard. INTERNAL: of an operator that the header does not list.
-  // RESOURCE_EXHAUSTED: an entry of 4 GiB.
+  // Adds entries of a shard. INTERNAL: the header does not list their operator. RESOURCE_EXHAUSTED:
+  // an entry of 4 GiB.
   absl::Status Add(const std::vector<StateBlock>& blocks);
 
   int64_t rows() const { return rows_; }
 
-  // The file's bytes, and what the journal must know of it; `key_groups` and `name` go there as
-  // they are. Call once, last.
+  // Returns the file's bytes, and fills in what the journal must know of it; `key_groups` and
+  // `name` are passed on. Call once, last.
   std::string Finish(const std::string& name, const std::vector<KeyGroups>& key_groups,
                      proto::SnapshotFile* file);
 
@@ -86,7 +85,7 @@ class SnapshotFileBuilder {
   std::string bytes_;
 };
 
-// What a file must be, beyond what the journal lists of it.
+// What the header of a file must state, beyond what the journal lists of the file.
 struct SnapshotFileOrigin {
   std::string incarnation;
   int64_t epoch = 0;
@@ -98,8 +97,8 @@ struct SnapshotFileOrigin {
 class SnapshotFileReader {
  public:
   // Reads all of `file` once. DATA_LOSS: it cannot be read here, or is not what was written.
-  // FAILED_PRECONDITION: a newer engine has written it, or its keys are hashed in another way; says
-  // which.
+  // FAILED_PRECONDITION says that a newer engine has written it, or that its keys are hashed in
+  // another way.
   static absl::StatusOr<SnapshotFileReader> Open(CheckpointStore* store,
                                                  const proto::SnapshotFile& file,
                                                  const SnapshotFileOrigin& origin);
@@ -110,8 +109,9 @@ class SnapshotFileReader {
   const std::string& name() const { return name_; }
   const proto::SnapshotHeader& header() const { return header_; }
 
-  // Calls `take` with all entries of an operator in a range of key groups, some at a time. Errors
-  // of `take` end it and come with the file's name. `identity` is the operator's in the plan.
+  // Calls `take` with all entries of an operator in a range of key groups, some at a time. An error
+  // of `take` ends the call, and is returned with the file's name. `identity` is the operator's in
+  // the plan.
   absl::Status Read(const proto::StateIdentity& identity, KeyGroups key_groups,
                     absl::FunctionRef<absl::Status(const StateBlock&)> take) const;
 
@@ -122,7 +122,7 @@ class SnapshotFileReader {
   absl::Status ParseHeader(uint32_t format_version, size_t* end);
   absl::Status ParseIndex(size_t header_end);
   absl::StatusOr<std::string> Decompress(const proto::SnapshotIndex::Section& section) const;
-  // `hash_anew`: the columns of keys whose hashes do not stand any more; 0 if they do.
+  // `hash_anew`: the number of key columns to hash again; 0 if the stored hashes are valid.
   absl::Status ReadSection(const proto::SnapshotIndex::Section& section, KeyGroups key_groups,
                            uint32_t hash_anew,
                            absl::FunctionRef<absl::Status(const StateBlock&)> take) const;

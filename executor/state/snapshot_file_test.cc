@@ -1,4 +1,4 @@
-// What is read is what was written, on any shards; what was damaged is noticed, wherever.
+// What is read is what was written, with any number of shards; damage anywhere is noticed.
 #include "executor/state/snapshot_file.h"
 
 #include <gmock/gmock.h>
@@ -175,8 +175,8 @@ TEST(SnapshotFileTest, StateOfAnUnknownOperatorIsNotWritten) {
   EXPECT_TRUE(absl::IsInternal(status)) << status;
 }
 
-// Parses and reads all; `list_as_written`: the journal's length and checksum are those of the
-// damaged bytes, so that only what is inside the file can notice.
+// Parses and reads everything. `list_as_written`: the journal's length and checksum match the
+// damaged bytes, so that only checks inside the file can notice the damage.
 void ExpectDataLoss(const std::string& bytes, proto::SnapshotFile file, bool list_as_written,
                     const std::string& what) {
   if (list_as_written) {
@@ -215,7 +215,7 @@ TEST(SnapshotFileTest, AnyByteFlippedIsDataLoss) {
   }
 }
 
-// The file with another index, all checksums right: they are against accidents.
+// The file with another index and correct checksums: checksums only protect against accidents.
 Written WithIndex(Written written, const std::function<void(proto::SnapshotIndex*)>& change) {
   std::string& bytes = written.bytes;
   const size_t trailer = bytes.size() - 3 * sizeof(uint64_t) - 8;
@@ -337,7 +337,7 @@ TEST(SnapshotFileTest, WhatCannotBeReadIsDataLossWhateverTheReason) {
       absl::IsDataLoss(SnapshotFileReader::Open(store.get(), written.file, kOrigin).status()));
 }
 
-// As ad1ebd1 wrote it: format 1, hash version 1, jsonb keys hashed as their text.
+// A file of format 1: hash version 1, jsonb keys hashed by their text.
 Written WriteVersionOne(const std::vector<std::string>& values) {
   auto keys = std::make_shared<Column>(MakeType(TypeId::kJsonb), values.size());
   auto texts = std::make_shared<Column>(MakeType(TypeId::kText), values.size());
@@ -354,7 +354,7 @@ Written WriteVersionOne(const std::vector<std::string>& values) {
   proto::SnapshotHeader header = Header();
   header.set_key_hash_version(1);
   Written written = Write({block}, 4, header);
-  // The format's number, and the checksum of the header that it is in.
+  // Changes the format's number, and the checksum of the header.
   written.bytes[8] = 1;
   const size_t checksum_at = 16 + static_cast<uint8_t>(written.bytes[12]);
   const uint64_t header_checksum = XXH3_64bits(written.bytes.data(), checksum_at);

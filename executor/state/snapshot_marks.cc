@@ -24,7 +24,8 @@ void SnapshotMarks::Erase(uint32_t group) {
 }
 
 void SnapshotMarks::Cut(bool full) {
-  // Without branches, for the vectoriser: a table may have many millions of groups.
+  // No branches, so that the compiler vectorises the loop: a table may have many millions of
+  // groups.
   static_assert(kThere << 4 == kOwed && kChanged << 2 == kOwed && kThere << 3 == kShown &&
                 kGone << 2 == kShown);
   const int owed_from = full ? kThere : kChanged;

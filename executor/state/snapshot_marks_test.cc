@@ -1,5 +1,5 @@
-// A random table and its snapshots against plain sets: what layers add up to, and what each may
-// name.
+// A random table and its snapshots, compared with plain sets: what layers add up to, and what each
+// may name.
 #include "executor/state/snapshot_marks.h"
 
 #include <map>

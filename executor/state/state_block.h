@@ -8,13 +8,13 @@
 
 namespace millrace {
 
-// A row per entry. Columns are the operator's keys, then what its state is made of, as its identity
-// (StateIdentity.shape) says; hashes are those of the keys. Weight +1 (or none): the entry is now
-// this; −1: it is gone, and only its keys are meant. No key twice.
+// One row per entry. Columns are the operator's keys, then the parts of its state, as its identity
+// (StateIdentity.shape) lists them; hashes are those of the keys. Weight +1 (or none): the entry
+// has this value now. Weight −1: the entry is gone, and only its keys matter. No key occurs twice.
 struct StateBlock {
   std::string operator_name;  // proto::Operator.name
   Batch rows;
-  // From a snapshot in which keys that are equal now (jsonb 1 and 1.0) were two.
+  // The block is from a snapshot that kept keys apart which are equal now (jsonb 1 and 1.0).
   bool equal_keys_apart = false;
 };
 

@@ -137,7 +137,7 @@ std::optional<proto::ExecutorMessage> FakeDriver::Wait(const std::string& execut
 void FakeDriver::WaitForMessages(absl::Time deadline) {
   absl::MutexLock lock(&mutex_);
   changed_.WaitWithDeadline(&mutex_,
-                            deadline);  // heartbeats come often enough that none is missed for long
+                            deadline);  // wakes up at the next heartbeat, which comes soon
 }
 
 std::vector<proto::ExecutorMessage> FakeDriver::Take(const std::string& executor_id,

@@ -1,5 +1,5 @@
-// A driver that does what a test tells it: the Cluster service, messages to executors by hand,
-// answers waited for with a deadline. Thread-safe.
+// A driver that a test controls: the Cluster service, messages to executors by hand, and waits for
+// answers with a deadline. Thread-safe.
 #ifndef MILLRACE_EXECUTOR_TESTING_FAKE_DRIVER_H_
 #define MILLRACE_EXECUTOR_TESTING_FAKE_DRIVER_H_
 
@@ -31,7 +31,7 @@ class FakeDriver : public proto::Cluster::Service {
   std::shared_ptr<grpc::Channel> InProcessChannel() { return server_->InProcessChannel(); }
 
   void set_driver_id(std::string id);
-  // What executors that register from now on are told; by default neither.
+  // Sets what executors that register from now on are told; by default neither is.
   void set_term(int64_t term);
   void set_heartbeat_timeout(absl::Duration timeout);
   // Executors that register from now on are rejected.
@@ -40,17 +40,17 @@ class FakeDriver : public proto::Cluster::Service {
   proto::Register WaitForExecutor(const std::string& executor_id);
   int64_t Registrations(const std::string& executor_id) const;
   void Send(const std::string& executor_id, const proto::DriverMessage& message);
-  // Breaks the stream.
+  // Breaks the executor's stream.
   void Drop(const std::string& executor_id);
 
   using Matcher = std::function<bool(const proto::ExecutorMessage&)>;
   // Takes the first message that matches; nullopt after 20 s. Messages that do not match stay.
   std::optional<proto::ExecutorMessage> Wait(const std::string& executor_id,
                                              const Matcher& matches);
-  // Takes all that match and are there now.
+  // Takes all matching messages that have arrived.
   std::vector<proto::ExecutorMessage> Take(const std::string& executor_id, const Matcher& matches);
 
-  // Until a message of any executor comes, or `deadline`.
+  // Waits until a message of any executor comes, or until `deadline`.
   void WaitForMessages(absl::Time deadline);
 
   grpc::Status Connect(

@@ -9,7 +9,7 @@
 namespace millrace {
 namespace {
 
-// Which the driver makes.
+// The job's snapshot directory, which the driver makes.
 constexpr char kJobDirectory[] = "/snapshots/incarnation-1";
 
 }  // namespace

@@ -1,5 +1,5 @@
-// Executors in this process, a driver that a test scripts, and one job on them. For tests: what
-// does not happen in time is a failed CHECK that says what was waited for.
+// Executors in this process, a driver that a test scripts, and one job on them. For tests: if
+// something does not happen in time, a CHECK fails and says what was waited for.
 #ifndef MILLRACE_EXECUTOR_TESTING_TEST_CLUSTER_H_
 #define MILLRACE_EXECUTOR_TESTING_TEST_CLUSTER_H_
 
@@ -22,11 +22,11 @@ namespace millrace {
 
 class TestCluster {
  public:
-  // One executor without a shuffle address is local mode.
-  // `clock`: null = the real one; outlives the cluster.
+  // A single executor has no shuffle address, as in local mode. `clock`: null = the real one;
+  // outlives the cluster.
   explicit TestCluster(size_t executors, int64_t memory_bytes = int64_t{64} << 20,
                        uint32_t slots = 2, Clock* clock = nullptr);
-  // One executor for each, which has its snapshots there instead of in `files`.
+  // One executor for each file system, which uses that one for snapshots instead of `files`.
   explicit TestCluster(const std::vector<FileSystem*>& files_of);
 
   Executor& executor(size_t index) { return *executors_[index]; }
@@ -46,22 +46,24 @@ class TestCluster {
   std::vector<std::unique_ptr<Executor>> executors_;
 };
 
-// Partition names by ordinal; partition i is read by executor i modulo their number, shard i owned
-// likewise.
+// `partitions`: names by ordinal. Executor number (i modulo the number of executors) reads
+// partition i and owns shard i.
 class TestJob {
  public:
   using Ranges = std::map<std::string, std::pair<int64_t, int64_t>>;
 
   TestJob(TestCluster* cluster, proto::JobPlan plan, std::vector<std::string> partitions);
 
-  // Another than that of the other jobs of a test. Before the first epoch.
+  // Sets a name that differs from that of the other jobs of a test. To be called before the first
+  // epoch.
   void SetName(const std::string& name) {
     name_ = name;
     id_ = "job-" + name;
   }
 
-  // Of the epochs that start from now on.
-  size_t executors;  // the first so many have a part in it; at first all
+  // The members below apply to epochs that start from now on.
+  size_t executors;  // this many of the cluster's executors, from the first on, are members; at
+                     // first all
   int64_t first_batch = 1;
   int64_t suppress_until = 0;
   std::map<std::string, int64_t> start_offsets;
@@ -69,17 +71,18 @@ class TestJob {
   std::string store_mark;  // empty = there is nothing to prove
   proto::Snapshot restore;
   std::vector<proto::SinkMarker> retired_shards;
-  // In RunBatch, CommitBatch and StopEpoch.
+  // Sent in RunBatch, CommitBatch and StopEpoch.
   int64_t durable_batch = 0;
   bool finish = false;  // in CommitBatch
 
   void SendStart(int64_t epoch);
   std::vector<proto::EpochReady> WaitReady(int64_t epoch);
   std::vector<proto::EpochReady> Start(int64_t epoch);  // both
-  // One that is found while the epoch runs; the next batch brings it.
+  // Adds a partition that is found while the epoch runs; the next batch brings it.
   void AddPartition(const std::string& partition);
   void SendRun(int64_t batch, const Ranges& ranges);
-  // Waits for BatchPrepared of all; the reports of all splits by partition.
+  // Runs a batch and waits for BatchPrepared of all executors. Returns the reports of all splits by
+  // partition.
   std::map<std::string, proto::SplitReport> Run(int64_t batch, const Ranges& ranges);
   std::vector<proto::BatchPrepared> WaitPrepared(int64_t batch);
   void SendCommit(int64_t batch);
@@ -87,14 +90,14 @@ class TestJob {
   std::vector<proto::BatchCommitted> Commit(int64_t batch);  // both
   void SendSnapshot(int64_t batch, bool full);
   std::vector<proto::SnapshotWritten> WaitSnapshot(int64_t batch);
-  // Sends, waits and expects no error; what the journal would list.
+  // Takes a snapshot, expects no error, and returns what the journal would list.
   proto::SnapshotLayer Snapshot(int64_t batch, bool full);
-  // From any executor.
+  // Waits for EpochFailed of any executor.
   proto::EpochFailed WaitFailed();
   void SendStop();
-  void Stop();  // and waits for EpochStopped
+  void Stop();  // sends StopEpoch and waits for EpochStopped
 
-  // What executors reported of the print sink, as text.
+  // The rows of the print sink that executors reported, as text.
   std::vector<std::string> ResultsOf(int64_t batch);
 
  private:
@@ -106,7 +109,7 @@ class TestJob {
   TestCluster& cluster_;
   const proto::JobPlan plan_;
   std::vector<std::string> partitions_;
-  std::vector<uint32_t> new_ordinals_;  // not in a batch yet
+  std::vector<uint32_t> new_ordinals_;  // ordinals of new partitions that no batch has brought yet
   std::string name_ = "words";
   std::string id_ = "job-1";
   int64_t epoch_ = 0;

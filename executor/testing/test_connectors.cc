@@ -70,7 +70,7 @@ absl::StatusOr<SourceChunk> TestTopic::Read(const std::string& partition, int64_
   }
   const int64_t to = std::min(readable(), position + static_cast<int64_t>(max_rows));
   SourceChunk chunk;
-  // As a connector does: text stays in the fetched lines, which the column keeps alive.
+  // As in a real connector, text stays in the fetched lines, which the column keeps alive.
   auto fetched = std::make_shared<std::vector<std::string>>(from.lines.begin() + position,
                                                             from.lines.begin() + to);
   auto column = std::make_shared<Column>(MakeType(TypeId::kText), fetched->size());
@@ -214,7 +214,7 @@ class TestWriter : public SinkWriter {
     for (std::string& row : RowsAsText(rows)) {
       if (batch > committed_) {
         held_bytes_ += static_cast<int64_t>(row.size());
-        held_[batch].push_back(std::move(row));
+        uncommitted_rows_[batch].push_back(std::move(row));
       }
     }
     return absl::OkStatus();
@@ -239,12 +239,12 @@ class TestWriter : public SinkWriter {
       --output_->failures_;
       return output_->failure_;
     }
-    while (!held_.empty() && held_.begin()->first <= through) {
-      for (std::string& row : held_.begin()->second) {
+    while (!uncommitted_rows_.empty() && uncommitted_rows_.begin()->first <= through) {
+      for (std::string& row : uncommitted_rows_.begin()->second) {
         held_bytes_ -= static_cast<int64_t>(row.size());
-        output_->rows_.emplace_back(held_.begin()->first.value(), std::move(row));
+        output_->rows_.emplace_back(uncommitted_rows_.begin()->first.value(), std::move(row));
       }
-      held_.erase(held_.begin());
+      uncommitted_rows_.erase(uncommitted_rows_.begin());
     }
     committed_ = through;
     output_->committed_[name_] = through;
@@ -284,7 +284,7 @@ class TestWriter : public SinkWriter {
   mutable absl::Mutex mutex_;
   BatchId committed_ ABSL_GUARDED_BY(mutex_);
   int64_t held_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::map<BatchId, std::vector<std::string>> held_ ABSL_GUARDED_BY(mutex_);
+  std::map<BatchId, std::vector<std::string>> uncommitted_rows_ ABSL_GUARDED_BY(mutex_);
 };
 
 class TestSinkConnector : public SinkConnector {

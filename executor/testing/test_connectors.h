@@ -25,13 +25,13 @@ class TestTopic {
   // Lines from `offset` on exist, but cannot be read before Release.
   void Withhold(const std::string& partition, int64_t offset);
   void Release(const std::string& partition);
-  // Reads of the partition fail from now on.
+  // Lets reads of the partition fail from now on.
   void Break(const std::string& partition, absl::Status status);
 
-  // Blocks like SourceReader::Read.
+  // Reads lines; blocks like SourceReader::Read.
   absl::StatusOr<SourceChunk> Read(const std::string& partition, int64_t position, int64_t end,
                                    size_t max_rows, uint64_t hash_seed, absl::Time deadline);
-  // Returns once lines below `offset` have been read by a task.
+  // Waits until a task has read the lines below `offset`.
   void WaitUntilRead(const std::string& partition, int64_t offset);
   int64_t Readable(const std::string& partition) const;
 
@@ -48,31 +48,31 @@ class TestTopic {
   std::map<std::string, Partition> partitions_ ABSL_GUARDED_BY(mutex_);
 };
 
-// What sinks have been told, over all epochs and executors of a test.
+// The calls of sinks, over all epochs and executors of a test.
 class TestOutput {
  public:
   // Committed rows as text, "a|b|-1" with the weight last when it is not 1; in order per sink
   // shard.
   std::vector<std::string> Rows() const;
-  // Of one batch, sorted.
+  // The rows of one batch, sorted.
   std::vector<std::string> RowsOf(int64_t batch) const;
   // "open 0/3 ''", "note 0/3 b1 at 1000000", "prepare 0/3 b1", "finish 0/3", "commit 0/3 b1",
   // "settle 0/3 b1", "close 0/3".
   std::vector<std::string> Events() const;
 
-  // Commits fail so many times with this status.
+  // Lets the next `times` commits fail with this status.
   void FailCommits(int times, absl::Status status);
   void FailSettling(absl::Status status);
   void FailOpening(absl::Status status);
-  // What all writers say from now on, or that of one "sink/shard"; 0 = never.
+  // Sets the time at which all writers, or that of one "sink/shard", want to be woken; 0 = never.
   void WakeAt(int64_t batch_time_us);
   void WakeOneAt(const std::string& writer, int64_t batch_time_us);
   // Claims and commits of the job hang until Release.
   void Hang(const std::string& job);
   void Release();
-  // Until so many calls hang.
+  // Waits until this many calls hang.
   void WaitUntilHanging(int calls);
-  // Called in Commit, without a lock.
+  // Sets a callback that Commit calls without a lock.
   void OnCommit(std::function<void()> callback);
 
  private:
@@ -84,7 +84,7 @@ class TestOutput {
   mutable absl::Mutex mutex_;
   std::vector<std::pair<int64_t, std::string>> rows_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::string> events_ ABSL_GUARDED_BY(mutex_);
-  // By "sink/shard": what is out, which the next writer of the shard finds.
+  // By "sink/shard": the last committed batch, which the next writer of the shard finds.
   std::map<std::string, BatchId> committed_ ABSL_GUARDED_BY(mutex_);
   int64_t wake_at_us_ ABSL_GUARDED_BY(mutex_) = 0;
   std::map<std::string, int64_t> wakes_ ABSL_GUARDED_BY(mutex_);
@@ -100,7 +100,7 @@ class TestOutput {
 // Source "test", sinks "test" and, gathered, "test-print". Both outlive the registry.
 std::unique_ptr<ConnectorRegistry> TestConnectors(TestTopic* topic, TestOutput* output);
 
-// The selected rows as in TestOutput::Rows.
+// The selected rows in the form of TestOutput::Rows.
 std::vector<std::string> RowsAsText(const Batch& batch);
 
 }  // namespace millrace

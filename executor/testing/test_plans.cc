@@ -35,7 +35,7 @@ proto::Expr TextOf(const std::string& text) {
   return expr;
 }
 
-// Adds operators to a stage one behind the other.
+// Adds operators to a stage, each behind the one before.
 class StageBuilder {
  public:
   StageBuilder(proto::JobPlan* plan, uint32_t* next_id)
@@ -97,7 +97,8 @@ void AddExchange(proto::JobPlan* plan, const std::vector<proto::Field>& columns,
 
 const proto::Field kLine = FieldOf("line", proto::TYPE_TEXT);
 
-// What a partial aggregate adds to the keys: the function's partial columns, then the weight.
+// The columns that a partial aggregate adds to the keys: the function's partial columns, then the
+// weight.
 std::vector<proto::Field> PartialFields(const proto::AggregateCall& call) {
   std::vector<proto::Field> fields;
   if (call.function() == "string_agg") {

@@ -313,7 +313,8 @@ TEST_F(KafkaClaim, ACommitInDoubtOfRowsThatAreNowhereElseMayHaveGoneThrough) {
   EXPECT_EQ(Visible(), (Strings{"one", "two"}));
 }
 
-// Last in the file, with the next one, since the others would wait for the broker.
+// This test and the next one are last in the file, since tests after them would wait for the
+// broker.
 TEST_F(KafkaClaim, ACommitThatWasLostWithRowsThatWereNowhereElseEndsTheEpoch) {
   (*sink_.mutable_options())["max_held"] = "200 B";
   auto writer = Open();

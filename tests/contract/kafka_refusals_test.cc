@@ -1,5 +1,6 @@
-// What a topic does not take, over a real broker: as far as it can be known, Write refuses the
-// rows; what only the broker knows ends the transaction, and with it the job or the epoch.
+// Tests records that a topic does not take, with a real broker. As far as that can be known, Write
+// refuses the rows; a refusal that only the broker knows ends the transaction, and with it the job
+// or the epoch.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -21,7 +22,7 @@ using ::testing::HasSubstr;
 
 constexpr absl::Duration kTimeout = absl::Seconds(30);
 
-// Of format raw without key or headers 70 bytes of a batch are not the value's.
+// In format raw, without key and headers, 70 bytes of a batch are not the value's.
 constexpr size_t kValueOf1000Bytes = 930;
 
 absl::Time Soon() { return absl::Now() + kTimeout; }
@@ -37,7 +38,7 @@ std::unique_ptr<SinkWriter> Open(const proto::Sink& sink, const SinkContext& con
   return *std::move(writer);
 }
 
-// Rows that Write refuses, all with a reason that holds `why`; none when it takes all.
+// The rows that Write refuses, each with a reason that contains `why`; none if it takes all.
 std::vector<uint32_t> Refused(SinkWriter* writer, int64_t batch, const Batch& rows,
                               const std::string& why) {
   const absl::Status status = writer->Write(BatchId(batch), absl::ToUnixMicros(absl::Now()), rows);
@@ -91,8 +92,8 @@ TEST(KafkaRefusals, ARecordLargerThanTheTopicTakesIsRefusedByWrite) {
   EXPECT_EQ(ValuesIn(topic), std::vector<std::string>{most});
 }
 
-// The producer must not make a batch of records that is larger than the topic takes: none of them
-// is at fault.
+// The producer must not pack records into a batch that is larger than the topic takes: none of the
+// records would be at fault.
 TEST(KafkaRefusals, SmallRecordsFitIntoATopicThatTakesLittle) {
   const std::string topic = NewTopic(1, {{"max.message.bytes", "1000"}});
   auto writer = Open(SinkTable(topic), NewShard());
@@ -165,13 +166,14 @@ TEST(KafkaRefusals, ALimitThatIsLoweredHoldsFromTheNextEpochOn) {
   EXPECT_EQ(ValuesIn(topic).back(), "small");
 }
 
-// Rows of a batch that is out must be judged as they were when they were written: one that is
+// Rows of a committed batch must be judged as they were when they were written: a row that is
 // refused only now would be set aside although it is in the topic.
 TEST(KafkaRefusals, ABatchThatIsOutIsJudgedByTheLimitOfItsEpoch) {
   const std::string topic = NewTopic(1);
   SinkContext context = NewShard();
   auto writer = Open(SinkTable(topic), context);
-  context.marker = writer->marker();  // of the claim, as the journal has it before a commit
+  context.marker =
+      writer->marker();  // the claim's marker, which is in the journal before any commit
   const std::string large(kValueOf1000Bytes, 'x');
   EXPECT_THAT(Refused(writer.get(), 1, Values({large}), ""), ElementsAre());
   ASSERT_OK(writer->Commit(BatchId(1), Soon()));
@@ -190,7 +192,7 @@ TEST(KafkaRefusals, ABatchThatIsOutIsJudgedByTheLimitOfItsEpoch) {
   EXPECT_THAT(Refused(writer.get(), 2, Values({large}), "max.message.bytes, 999"), ElementsAre(0));
 }
 
-// What a record is compressed to, only the broker sees.
+// Only the broker sees how large a record is after compression.
 TEST(KafkaRefusals, OfCompressedRecordsTheBrokerDecides) {
   const std::string topic = NewTopic(1, {{"max.message.bytes", "1000"}});
   proto::Sink sink = SinkTable(topic);

@@ -225,8 +225,8 @@ TEST(KafkaTransactions, AnOpenOneThatTakesTooLongSaysWhatToRaise) {
   EXPECT_TRUE(Values(topic).empty());
 }
 
-// What has left is nowhere else, what has not must not go out without it, and the same batch would
-// take as long again.
+// Rows that have left are nowhere else, the others must not be committed without them, and the same
+// batch would take as long again.
 TEST(KafkaTransactions, ABatchWhoseRowsAreInOneForTooLongIsMadeSmaller) {
   std::string topic = NewTopic(1);
   proto::Sink sink = SinkTable(topic);

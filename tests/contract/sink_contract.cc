@@ -25,7 +25,7 @@ const char kLong[] = "a value that is too long to be held inside its view";
 
 constexpr int64_t kMemoryBytes = 100000;
 
-// What WriteMany writes.
+// The rows that WriteMany writes.
 std::vector<std::string> Many() {
   std::vector<std::string> values;
   for (int i = 0; i < 10000; ++i) {
@@ -239,7 +239,7 @@ TEST_P(SinkContract, ShardsDoNotDisturbEachOther) {
 
 TEST_P(SinkContract, HoldsNoMoreThanItMay) {
   context_.memory = std::make_shared<HeldMemory>(kMemoryBytes);
-  context_.ended = [] { return true; };  // so that nothing is waited for
+  context_.ended = [] { return true; };  // so that no Write waits
   auto writer = Open("");
   WriteRows(writer.get(), 1, {"one"});  // before its commit nothing of the next batch may leave
   absl::Status status = WriteMany(writer.get(), 2);
@@ -257,7 +257,7 @@ TEST_P(SinkContract, HoldsNoMoreThanItMay) {
   }
 }
 
-// From here on to the next comment: batches much larger than the memory for them.
+// The tests up to the next such comment write batches much larger than the memory for them.
 TEST_P(SinkContract, ALargeBatchLeavesMemoryAndIsHiddenUntilItsCommit) {
   if (!place_->lets_rows_leave()) {
     GTEST_SKIP();
@@ -363,7 +363,7 @@ TEST_P(SinkContract, ABatchWithoutRowsIsCommittedBeforeALargeOneThatHasLeft) {
   EXPECT_EQ(place_->Visible(), Many());
 }
 
-// Records and what they mean.
+// The tests from here on are about records and their meaning.
 TEST_P(SinkContract, UpsertsAndDeletesByKey) {
   proto::Sink sink = place_->UpsertSink();
   if (!connector_->accepts_upsert()) {

@@ -24,7 +24,7 @@ class SinkUnderTest {
   // What a reader sees, in order where there is one: for append the values, for upsert "key=value"
   // and "key deleted".
   virtual std::vector<std::string> Visible() const = 0;
-  // The same without waiting for what a writer has under way: that may be for long.
+  // Like Visible, but does not wait for open transactions of writers, which may take long.
   virtual std::vector<std::string> VisibleNow() const { return Visible(); }
   // Whether rows may leave a writer's memory before their commit (connectors/flow_out.h).
   virtual bool lets_rows_leave() const { return false; }

@@ -30,8 +30,8 @@ namespace millrace {
 namespace {
 
 constexpr absl::Duration kTimeout = absl::Seconds(60);
-constexpr int kClients = 4;  // that submit jobs at once
-// More than are listed once they have ended, and than are seen on the metrics' pages.
+constexpr int kClients = 4;  // that submit jobs at the same time
+// More than the number of ended jobs that are listed, and than stay on the metrics' pages.
 constexpr int kWarmUp = 400;
 // Pools have as many threads as ever ran at once, which may be more at another time.
 constexpr int64_t kPoolThreads = 40;
@@ -102,7 +102,7 @@ class GrowthTest : public testing::Test {
         "INSERT INTO counts SELECT w, count(*) FROM numbers GROUP BY w;\n");
   }
 
-  // To its end.
+  // Runs a job to its end.
   void RunOne(const std::string& name) {
     proto::SubmitRequest request;
     request.set_sql(Script("rows = '200'"));
@@ -185,8 +185,8 @@ TEST_F(GrowthTest, ManyJobsLeaveNothingBehind) {
     ASSERT_NO_FATAL_FAILURE(SubmitLong());
   }
   ASSERT_FALSE(HasFailure());
-  // What has just ended may still be on its way out. Of each job a few hundred bytes may stay for a
-  // while: that it is over, which the executor remembers of the last thousand.
+  // Resources of jobs that have just ended may not be free yet. A few hundred bytes of each job may
+  // stay for a while: executors remember of the last thousand jobs that they are over.
   const Held most{.allocated_bytes = before.allocated_bytes + (512 << 10) + 300 * int64_t{Jobs()},
                   .threads = before.threads + kPoolThreads,
                   .files = before.files + 8,
@@ -204,8 +204,8 @@ TEST_F(GrowthTest, ManyJobsLeaveNothingBehind) {
   EXPECT_TRUE(client_->Stop("long", /*cancel=*/true).ok());
 }
 
-// They are listed, and can go on: that takes the plan and the offsets, twice (for the journal, and
-// to show them), and nothing of what they were when they ran.
+// Stopped jobs are listed, and can go on. That takes the plan and the offsets, twice (for the
+// journal, and to show them), but nothing of what they had while they ran.
 TEST_F(GrowthTest, StoppedJobsKeepLittle) {
   constexpr int kStopped = 60;
   const auto stop_some = [&](int count) {

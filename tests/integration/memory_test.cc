@@ -132,7 +132,8 @@ TEST_F(MemoryTest, RecordsThatBecomeAThousandTimesAsLargeAreTakenInSmallerBatche
   EXPECT_GT(jobs->jobs(0).restarts(), 0);
 }
 
-// What one batch becomes is many times the memory for it, and it does not have to be made smaller.
+// The output of one batch is many times the memory for it, and yet the batch need not be made
+// smaller.
 TEST_F(MemoryTest, ABatchThatBecomesMuchLargerThanMemoryIsCommittedAsPlanned) {
   constexpr int64_t kRecords = 300;  // 30 MB of output, in the first batch
   Produce(kRecords, [](int64_t i) { return Numbered(i, 92); });

@@ -199,7 +199,8 @@ TEST_F(PoisonTest, ALongRecordIsNotRepeatedByItsError) {
   EXPECT_LE(jobs->ByteSizeLong(), 16u << 10);
 }
 
-// Whatever keeps a row out of its sink: the record that it came of has failed, with its other rows.
+// Whatever keeps a row out of its sink, the record that it was made of has failed, with all of its
+// rows.
 TEST_F(PoisonTest, ARowThatItsSinkCannotTakeFollowsOnError) {
   Produce(0, {{std::nullopt, "{\"n\": 2}"},
               {std::nullopt, "{\"n\": 2500}"},
@@ -237,7 +238,7 @@ TEST_F(PoisonTest, ARowForNoPartitionFollowsOnError) {
   EXPECT_THAT(Dead(), ElementsAre(HasSubstr("_partition is -7")));
 }
 
-// Else it would be lost.
+// If the job went on, the record would be lost.
 TEST_F(PoisonTest, AFailedRecordThatItsTableCannotTakeEndsTheJob) {
   Produce(0, {{std::nullopt, std::string(3000, '{')}});
   const auto engine = StartEngine({.slots = 2});

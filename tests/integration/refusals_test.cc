@@ -1,5 +1,5 @@
-// Rows that their topic does not take, along the whole path and over a real broker: they follow
-// on_error of the table they come from, and a batch that a job has failed on holds nobody up.
+// Tests rows that their topic does not take, from source to sink with a real broker: they follow
+// on_error of the table they come from, and a batch that a job has failed on delays nobody.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -40,7 +40,7 @@ class RefusalsTest : public testing::Test {
     engine_ = *std::move(engine);
   }
 
-  // One for all tests of the program.
+  // One broker for all tests of the program.
   static const KafkaBroker& Broker() {
     static const auto& started =
         *new absl::StatusOr<std::unique_ptr<KafkaBroker>>(KafkaBroker::Start());
@@ -83,7 +83,7 @@ class RefusalsTest : public testing::Test {
     const absl::Status read = ConsumeKafka(
         Properties(), {.topic = topic}, kTimeout,
         [&](const KafkaRecordView& record) {
-          if (record.value->empty() || record.value->front() != 'p') {  // Limit's
+          if (record.value->empty() || record.value->front() != 'p') {  // one of Limit's records
             values.emplace_back(*record.value);
           }
           return true;
@@ -165,8 +165,8 @@ TEST_F(RefusalsTest, AJobThatFailedOnARowGoesOnUnderSkip) {
   EXPECT_THAT(Values(out_), ElementsAre("before", "behind"));
 }
 
-// That the broker refuses what nobody could have known fails the job in its commit, with the batch
-// planned: a changed script withdraws that.
+// A refusal by the broker that nobody could foresee fails the job in its commit, when the batch is
+// planned: a changed script withdraws that batch.
 TEST_F(RefusalsTest, AJobThatFailedInItsCommitGoesOnWithoutTheRow) {
   Limit(2000);
   const std::string compressed = ", \"compression.type\" = 'gzip'";

@@ -255,7 +255,8 @@ TEST(AggregatesTest, DamagedPartialsAreAnError) {
   }
 }
 
-// They come from other processes and from disks: places in a text, and powers of ten.
+// Partial columns come from other processes and from disks: offsets in a text, and powers of ten,
+// must be checked.
 TEST(AggregatesTest, PartialsThatPointOutsideOfThemselvesAreAnError) {
   uint32_t group = 0;
   const AggregateFunction& list = Find("string_agg", {TypeId::kText, TypeId::kText});
@@ -288,7 +289,7 @@ std::string Print(const Numeric& value) { return value.ToString(); }
 
 NumericValue ParseNumeric(const std::string& text) { return *Numeric::Parse(text); }
 
-// The values that are there, in some order; not empty.
+// Computes the result from the present values, in some order; there is at least one.
 using Reference = std::function<std::string(const std::vector<std::string>&)>;
 
 std::string IntegerSum(const std::vector<std::string>& values) {
@@ -511,7 +512,7 @@ Value RandomValue(TypeId type, uint32_t r) {
   }
 }
 
-// Feeds the same random rows to states that are left alone and to states that are now and then
+// Feeds the same random rows to states that are left alone, and to states that are now and then
 // written out, in any order of groups, and read back into empty ones.
 class RestoredStates {
  public:

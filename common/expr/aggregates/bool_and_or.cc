@@ -1,5 +1,5 @@
-// bool_and (alias every) and bool_or, kept as counts of true and false so that rows can be taken
-// back.
+// bool_and (alias every) and bool_or, kept as counts of true and of false, so that rows can be
+// retracted.
 #include <memory>
 
 #include "common/base/status.h"

@@ -137,7 +137,8 @@ void ExactSum::Widen() {
 void ExactSum::Carry() {
   if (wide_ == nullptr) {
     CarryLimbs(window_, kWindow);
-    // The window's last limb keeps its excess: beyond half of its range the sum needs more limbs.
+    // The window's last limb keeps what exceeds 32 bits: beyond half of its range, the sum needs
+    // more limbs.
     if (std::abs(window_[kWindow - 1]) > (int64_t{1} << 61)) {
       Widen();
     }
@@ -159,7 +160,7 @@ ExactSum::Digits ExactSum::Canonical() const {
     carry = value >> 32;
   }
   out.digits.push_back(static_cast<uint32_t>(carry));  // the sign
-  // Without what the digit below already says about the sign, and without zeros at the low end.
+  // Drops top digits that only repeat the sign of the digit below, and zeros at the low end.
   while (out.digits.size() > 1) {
     uint32_t top = out.digits.back();
     bool below_negative = (out.digits[out.digits.size() - 2] >> 31) != 0;

@@ -1,8 +1,8 @@
 // The sum of doubles without rounding: a fixed-point number wide enough for every finite double and
 // 2^63 of them, after Radford Neal, "Fast exact summation using small and large superaccumulators"
-// (2015). Adding commutes and associates exactly and can be taken back, so that a sum does not
-// depend on order, placement or retractions; rounding happens once, to nearest even, when the sum
-// is read. NaN and infinities are counted apart, so that they can be taken back too.
+// (2015). Adding commutes and associates exactly and can be undone, so a sum does not depend on
+// order, placement or retractions; it is rounded once, to nearest even, when it is read. NaN and
+// infinities are counted apart, so that they can be retracted too.
 //
 // Movable with memcpy. Thread-compatible.
 #ifndef MILLRACE_COMMON_EXPR_AGGREGATES_EXACT_SUM_H_
@@ -29,7 +29,7 @@ class ExactSum {
   // Adds weight · value.
   void Add(double value, int64_t weight);
 
-  // Adds what another sum's Encode gave. DATA_LOSS for anything else.
+  // Adds another sum's Encode. DATA_LOSS for other bytes.
   absl::Status AddEncoded(std::string_view encoded);
 
   // The sum in canonical form: equal sums encode to equal bytes. Usually under 24 bytes.
@@ -49,7 +49,8 @@ class ExactSum {
   static constexpr int kLimbs = 72;
   static constexpr int kWindow = 6;
 
-  // Everything, once the values' magnitudes no longer fit the window or a special value came.
+  // The whole range, used once the values' magnitudes no longer fit the window or a special value
+  // came.
   struct Wide {
     int64_t limbs[kLimbs] = {};
     int64_t nans = 0;
@@ -66,7 +67,8 @@ class ExactSum {
   void AddSpecial(double value, int64_t weight);
   // Adds `magnitude` · 2^(bit − kBias) with the sign.
   void AddBits(unsigned __int128 magnitude, int bit, bool negative);
-  // Room for limbs [first, first + count): inside the window if it can be, else the wide form.
+  // Makes room for limbs [first, first + count): inside the window if possible, else in the wide
+  // form.
   int64_t* Limbs(int first, int count);
   void Widen();
   // Moves what exceeds 32 bits of each limb to the next.

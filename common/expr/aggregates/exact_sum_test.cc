@@ -81,7 +81,7 @@ TEST(ExactSumTest, FloatIsRoundedOnce) {
   sum.Add(one, 1);
   sum.Add(half_ulp, 1);
   EXPECT_EQ(*sum.ToFloat(), 1.0f);
-  // Rounding to double first would land on the tie and lose this.
+  // Rounding to double first would give the tie and lose this value.
   sum.Add(std::ldexp(1.0, -80), 1);
   EXPECT_EQ(*sum.ToFloat(), std::nextafterf(1.0f, 2.0f));
 }

@@ -1,6 +1,6 @@
-// min and max of every type that PostgreSQL has them for. Two variants: over inputs that only
-// insert a group keeps the winner; over inputs that can retract it keeps every distinct value with
-// its count.
+// min and max for every type for which PostgreSQL has them, in two variants. Over inputs that only
+// insert, a group keeps the winner; over inputs that can retract, it keeps every distinct value
+// with its count.
 #include <algorithm>
 #include <map>
 #include <memory>
@@ -76,8 +76,8 @@ class Best<TextView> {
 template <typename T>
 using Values = std::map<typename OrderedValue<T>::Owned, int64_t, TotalOrder>;
 
-// Distinct values and how often each is there. Counts may be negative while rows of a batch are on
-// their way.
+// The distinct values and the count of each. Counts may be negative until all rows of a batch have
+// come.
 template <typename T>
 class ValueCounts {
  public:
@@ -98,8 +98,8 @@ class ValueCounts {
     }
   }
   const Values<T>* values() const { return values_; }
-  // The winner among the values that are there; null = none is. Values with negative counts are
-  // ones whose insertion has been forgotten (state_ttl).
+  // The winner among the present values; null = there is none. A value with a negative count is one
+  // whose insertion has expired (state_ttl).
   const typename OrderedValue<T>::Owned* Find(Winner winner) const {
     auto is_there = [](const auto& entry) { return entry.second > 0; };
     if (values_ == nullptr) {
@@ -112,7 +112,7 @@ class ValueCounts {
     auto it = std::find_if(values_->rbegin(), values_->rend(), is_there);
     return it == values_->rend() ? nullptr : &it->first;
   }
-  // Nodes, not the text beyond a string's own bytes: an estimate that costs nothing.
+  // Counts nodes, and not the text outside of string objects: an estimate that costs nothing.
   size_t OwnedBytes() const {
     constexpr size_t kNodeBytes = sizeof(typename Values<T>::value_type) + 4 * sizeof(void*);
     return values_ == nullptr ? 0 : sizeof(Values<T>) + values_->size() * kNodeBytes;

@@ -1,6 +1,6 @@
-// sum and avg of numeric: exact sums kept apart by display scale, because the result shows the
-// largest scale among the rows that are there (1.5 + 2.25 = 3.75; without the second row 1.5
-// again). Sums of integers, so that no order of rows shows. Those of narrow values have a fixed
+// sum and avg of numeric: an exact sum for each display scale, because the result shows the largest
+// scale among the present rows (1.5 + 2.25 = 3.75; after the second row is retracted, 1.5 again).
+// Sums are integers, so the order of rows does not matter. Sums of narrow values have a fixed
 // width; wide values have sums of their own.
 //
 // The partial column: three int64 counts of specials; per scale of narrow values int32 scale, int64
@@ -129,7 +129,7 @@ class NumericSumState {
   ScaleSum& SumOf(int32_t scale);
   void EncodeWide(std::string* out) const;
   absl::Status AddEncodedWide(std::string_view encoded);
-  // The sum of one scale without rows of others, as most are; nothing when it is not narrow.
+  // The sum, if all rows have the same scale, as is usual; nothing if it is not narrow.
   std::optional<NumericValue> NarrowSum() const;
   template <typename Fn>
   void ForEachSum(Fn&& fn) const {
@@ -286,7 +286,7 @@ absl::StatusOr<NumericValue> NumericSumState::Sum() const {
                                                  : Numeric::Infinity().Negate());
     }
   }
-  // A scale whose rows have all been taken back no longer shows.
+  // A scale whose rows have all been retracted no longer shows.
   WideNumeric total;
   ForEachSum([&](const ScaleSum& sum) {
     if (sum.count != 0 || !sum.IsZero()) {

@@ -1,6 +1,6 @@
-// Values of ordered SQL types as min and max keep them: a total order (SQL's, with ties between
-// values that are equal but print differently broken by representation, so that the winner does not
-// depend on the order of rows), copies that own their text, and bytes for partial columns.
+// Values of ordered SQL types, as min and max keep them: a total order, copies that own their text,
+// and bytes for partial columns. The order is SQL's; values that are equal but print differently
+// are ordered by representation, so that the winner does not depend on the order of rows.
 #ifndef MILLRACE_COMMON_EXPR_AGGREGATES_ORDERED_VALUE_H_
 #define MILLRACE_COMMON_EXPR_AGGREGATES_ORDERED_VALUE_H_
 
@@ -46,7 +46,7 @@ bool TotalLess(T a, T b) {
   return a < b;
 }
 
-// How a value of column type T is looked at, kept and written.
+// How a value of column type T is viewed, owned and written.
 template <typename T>
 struct OrderedValue {
   using View = T;

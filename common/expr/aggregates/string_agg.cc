@@ -1,6 +1,6 @@
 // string_agg(text, text): the values in order of (partition, offset), each but the first with its
-// own row's delimiter in front. The one aggregate whose result depends on order, and it cannot give
-// back what it took.
+// own row's delimiter in front. It is the only aggregate whose result depends on order, and it
+// cannot retract.
 #include <memory>
 
 #include "common/base/check.h"
@@ -11,8 +11,8 @@
 namespace millrace {
 namespace {
 
-// All delimiters and values so far. The first delimiter is kept, because behind another partial
-// state it will show.
+// All delimiters and values so far. The first delimiter is kept, because it is needed when this
+// state is merged behind another one.
 class StringAggState {
  public:
   StringAggState() = default;

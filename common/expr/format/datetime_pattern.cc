@@ -16,8 +16,8 @@ namespace {
 using Part = DateTimePart;
 using Convention = DateConvention;
 
-// In upper case; those that are words are written as their pattern is. Longer names stand before
-// those that they begin with.
+// In upper case; fields that are words are written in the case of the pattern. Longer names stand
+// before those that they begin with.
 constexpr std::array kFields = {
     DateTimeKeyword{"A.D.", Part::kEraDotted},
     DateTimeKeyword{"A.M.", Part::kMeridiemDotted},
@@ -75,7 +75,7 @@ constexpr std::array kFields = {
     DateTimeKeyword{"Y", Part::kYear, Letters::kUpper, true, Convention::kGregorian},
 };
 
-// Those that may be written as words are, with a capital.
+// Whether the field may be written as a word with a capital.
 bool MayBeCapital(Part part) {
   return part == Part::kDayName || part == Part::kDayShort || part == Part::kMonthName ||
          part == Part::kMonthShort;
@@ -126,8 +126,8 @@ DateTimePiece TextPiece(std::string_view* rest, DateTimePiece::Kind kind) {
   return piece;
 }
 
-// A field with what stands before and behind it; nothing if there is none. What has been taken of a
-// prefix without a field stays taken.
+// Removes a field with its prefix and suffix from the front; nothing if there is no field. A prefix
+// without a field stays removed.
 std::optional<DateTimePiece> TakeField(std::string_view* rest) {
   DateTimePiece piece;
   piece.fill = TakePrefix(rest, "FM", "fm");
@@ -143,7 +143,7 @@ std::optional<DateTimePiece> TakeField(std::string_view* rest) {
         (*rest)[0] == 'T' ? DateTimePiece::Ordinal::kUpper : DateTimePiece::Ordinal::kLower;
     rest->remove_prefix(2);
   } else if (rest->starts_with("SP")) {
-    rest->remove_prefix(2);  // spelled out: not done by PostgreSQL either
+    rest->remove_prefix(2);  // SP, spelled out: PostgreSQL ignores it too
   }
   return piece;
 }

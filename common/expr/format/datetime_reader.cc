@@ -10,8 +10,8 @@ namespace {
 
 constexpr int64_t kJulianOfEpoch = 2440588;
 
-// Puts a date and a time together from what was said. Later fields win over earlier ones as
-// PostgreSQL has it: a Julian day over a year, a week over a day.
+// Builds a date and a time from the scanned fields. As in PostgreSQL, some fields override others:
+// a Julian day a year, a week a day.
 class Assembler {
  public:
   Assembler(std::string_view text, ScannedTime said) : text_(text), said_(said) {}
@@ -103,7 +103,7 @@ class Assembler {
     }
     if (said_.week != 0 && said_.convention == DateConvention::kIso) {
       const int64_t monday = IsoWeekStart(year_, said_.week);
-      // Sunday, the first day as others count, is the last of this week.
+      // Sunday, the first day of the week in this field's count, is the last day of an ISO week.
       SetDate(said_.weekday == 0 ? monday : monday + (said_.weekday > 1 ? said_.weekday - 2 : 6));
     } else if (said_.week != 0) {
       said_.day_of_year = (said_.week - 1) * 7 + 1;
@@ -121,7 +121,7 @@ class Assembler {
     }
   }
 
-  // Only where month or day have not been said.
+  // Used only if month or day are missing.
   absl::Status DayOfYear() {
     if (said_.day_of_year == 0 || (month_ > 1 && day_ > 1)) {
       return absl::OkStatus();

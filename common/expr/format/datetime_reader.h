@@ -15,7 +15,7 @@
 namespace millrace {
 
 struct ReadTime {
-  CivilDate date;                   // what the text does not say: 1 BC, January, 1
+  CivilDate date;                   // missing parts: 1 BC, January, 1
   int64_t time_us = 0;              // since midnight
   std::optional<int64_t> offset_s;  // east of UTC, if the text says it
 };
@@ -24,8 +24,8 @@ struct ReadTime {
 absl::StatusOr<ReadTime> ReadDateTime(std::string_view text,
                                       const std::vector<DateTimePiece>& pattern);
 
-// What is wrong with a pattern whatever the text: fields that cannot be read, or that belong to
-// two ways of counting years.
+// Refuses patterns that no text can satisfy: with fields that cannot be read, or that belong to two
+// ways of counting years.
 absl::Status CheckReadPattern(const std::vector<DateTimePiece>& pattern);
 
 }  // namespace millrace

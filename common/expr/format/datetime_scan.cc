@@ -87,8 +87,8 @@ class Scanner {
     }
   }
 
-  // A character of the pattern stands for one of the text, whatever that is, unless more have been
-  // passed over already; a blank or separator for a blank, a separator or nothing.
+  // A character of the pattern stands for any character of the text, unless more have been skipped
+  // already; a blank or separator stands for a blank, a separator or nothing.
   void PassOver(const DateTimePiece& piece) {
     if (exact_) {
       SkipChar();
@@ -105,7 +105,7 @@ class Scanner {
     }
   }
 
-  // Whether a number before the next piece of the pattern ends by itself.
+  // Whether the next piece of the pattern shows where a number before it ends.
   bool NumberEndsByItself() const {
     const DateTimePiece& piece = pattern_[at_];
     if (piece.ordinal != DateTimePiece::Ordinal::kNone || at_ + 1 == pattern_.size()) {
@@ -192,8 +192,7 @@ class Scanner {
     }
   }
 
-  // The place of the first word, of which the first `length` characters count, that the text begins
-  // with in any case.
+  // The index of the first word whose first `length` characters the text begins with, in any case.
   template <size_t kSize>
   absl::Status Word(const std::array<std::string_view, kSize>& words, size_t length,
                     int64_t* place) {
@@ -321,7 +320,7 @@ class Scanner {
       case Part::kWeekOfMonth:
         return Counted(1, &out_.week_of_month);
       case Part::kQuarter:
-        return Counted(1, nullptr);  // which day of it is meant nobody knows
+        return Counted(1, nullptr);  // the field does not tell which day is meant
       case Part::kCentury:
         return Counted(2, &out_.century);
       case Part::kJulian:
@@ -375,7 +374,7 @@ class Scanner {
   ScannedTime& out_;
   size_t at_ = 0;
   bool exact_ = false;
-  int skipped_ = 0;  // characters of the text more than the pattern has asked for
+  int skipped_ = 0;  // characters skipped beyond those that the pattern asked for
 };
 
 }  // namespace

@@ -1,5 +1,4 @@
-// What a text says, field by field of the pattern it is read by; the first half of to_timestamp.
-// Thread-compatible.
+// Scans a text, field by field of a pattern; the first half of to_timestamp. Thread-compatible.
 #ifndef MILLRACE_COMMON_EXPR_FORMAT_DATETIME_SCAN_H_
 #define MILLRACE_COMMON_EXPR_FORMAT_DATETIME_SCAN_H_
 
@@ -12,7 +11,7 @@
 
 namespace millrace {
 
-// 0 where the text said nothing, or 0.
+// A field is 0 if the text did not have it, or had 0.
 struct ScannedTime {
   DateConvention convention = DateConvention::kAny;
   bool twelve_hours = false;

@@ -23,7 +23,7 @@ constexpr int64_t kJulianOfEpoch = 2440588;
 constexpr std::array<std::string_view, 12> kRomanMonths = {"I",   "II",   "III", "IV", "V",  "VI",
                                                            "VII", "VIII", "IX",  "X",  "XI", "XII"};
 
-// What is written, of a time or an interval.
+// The values to write, of a time or an interval.
 struct Fields {
   bool interval = false;
   int64_t year = 0;  // of a time: astronomical, year 0 is 1 BC
@@ -215,7 +215,8 @@ class Writer {
         return true;
       case Part::kRomanMonth:
         if (month != 0 || fields_.year != 0) {
-          // Of whole years the last month; of negative ones counted from the end of the year.
+          // Index of the numeral: for whole years the last month's; for negative months counted
+          // from the end of the year.
           const int64_t place = month > 0    ? month - 1
                                 : month == 0 ? (fields_.year >= 0 ? 11 : 0)
                                              : 12 + month;

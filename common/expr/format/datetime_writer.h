@@ -12,7 +12,7 @@
 
 namespace millrace {
 
-// What a clock shows, and how far it is ahead of UTC.
+// A local time, and how far the clock is ahead of UTC.
 struct ShownTime {
   int64_t local_us = 0;
   int64_t offset_s = 0;
@@ -22,7 +22,7 @@ struct ShownTime {
 // REQUIRES: a finite time.
 std::string WriteDateTime(const ShownTime& time, const std::vector<DateTimePiece>& pattern);
 
-// INVALID_ARGUMENT if the pattern has a field that intervals have not.
+// INVALID_ARGUMENT if the pattern has a field that intervals do not have.
 absl::StatusOr<std::string> WriteInterval(const Interval& interval,
                                           const std::vector<DateTimePiece>& pattern);
 

@@ -10,7 +10,7 @@
 namespace millrace {
 
 struct ReadDecimal {
-  std::string text;  // to be read as numeric; what is no number shows there
+  std::string text;  // to be parsed as numeric, which finds what is no number
   int precision = 0;
   int scale = 0;
   int shift = 0;  // to be divided by ten to this power

@@ -18,7 +18,7 @@ namespace {
 
 using Part = NumberPart;
 
-// The number as the pattern wants it: rounded, without its sign.
+// The number's digits for the pattern: rounded, without sign.
 struct Digits {
   std::string text;  // "123.40"
   bool negative = false;
@@ -26,8 +26,9 @@ struct Digits {
   int behind = 0;  // and behind it
 };
 
-// Walks through the pattern and writes the number's digits where it has some. `place` counts the
-// pattern's digits and its point, `next` the characters of the number that are out.
+// Walks through the pattern and writes the number's digits where the pattern has places for them.
+// `place` counts the pattern's digits and its point, `next` the characters of the number that are
+// written.
 class Writer {
  public:
   Writer(const NumberPattern& pattern, Digits digits)
@@ -79,7 +80,7 @@ class Writer {
     }
   }
 
-  // With FM zeros at the end go, unless the pattern has a 0 there.
+  // With FM, zeros at the end are dropped, unless the pattern has a 0 there.
   void FindLastRelevant() {
     const size_t point = digits_.text.find('.');
     if (point == kNone) {
@@ -281,7 +282,7 @@ std::string WithSign(std::string text, const NumberPattern& pattern, int before,
   return Writer(pattern, std::move(digits)).Write();
 }
 
-// What has no digits, in place of some.
+// The text for a value without digits (NaN, infinity).
 std::string NoDigits(const NumberPattern& pattern) {
   std::string text(static_cast<size_t>(pattern.before + pattern.behind + 6), '#');
   text[0] = ' ';

@@ -1,4 +1,4 @@
-// Text that stands in a pattern as itself: what the patterns of times and of numbers share.
+// Reads literal text in patterns: shared by the patterns of times and of numbers.
 #ifndef MILLRACE_COMMON_EXPR_FORMAT_PATTERN_TEXT_H_
 #define MILLRACE_COMMON_EXPR_FORMAT_PATTERN_TEXT_H_
 

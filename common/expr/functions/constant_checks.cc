@@ -97,7 +97,7 @@ bool IsSame(const Column& a, const Column& b, TypeId type) {
                                   : a.value<double>(0) == b.value<double>(0);
 }
 
-// The upper bound of width_bucket's range; the lower one stands before it.
+// Checks the upper bound of width_bucket's range; the lower bound is the argument before it.
 absl::Status CheckBucketRange(const ConstantArgument& argument) {
   const Column* const lower = argument.others[1];
   const bool same =

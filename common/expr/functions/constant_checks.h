@@ -1,6 +1,6 @@
-// What can be known of a call before the first record comes: a constant argument that lets every
-// row fail, whatever the others are (an unknown unit or time zone, a division by zero). One table
-// for all functions that have no state to prepare from their constants. Pure functions.
+// Checks what can be known about a call before the first record comes: a constant argument with
+// which every row fails, whatever the other arguments are (an unknown unit or time zone, a division
+// by zero). One table for all functions that prepare no state from their constants. Pure functions.
 #ifndef MILLRACE_COMMON_EXPR_FUNCTIONS_CONSTANT_CHECKS_H_
 #define MILLRACE_COMMON_EXPR_FUNCTIONS_CONSTANT_CHECKS_H_
 
@@ -13,9 +13,9 @@
 
 namespace millrace {
 
-// The error that rows would have. `constants`: a column of one value for each argument that is
-// constant, null for the others. Scalar and table functions. `conditional`: only some rows come so
-// far (behind CASE, say), perhaps none; then what is no name is let be.
+// The error that every row would have. `constants`: a column of one value for each constant
+// argument, null for the others. For scalar and table functions. `conditional`: only some rows,
+// perhaps none, reach the call (as in a branch of CASE); then only names are checked.
 absl::Status CheckConstantArguments(std::string_view function, const std::vector<SqlType>& types,
                                     const std::vector<const Column*>& constants, bool conditional);
 

@@ -1,4 +1,4 @@
-// Arithmetic of moments that several families of functions need. Pure functions.
+// Arithmetic with moments, for several families of functions. Pure functions.
 #ifndef MILLRACE_COMMON_EXPR_FUNCTIONS_DATETIME_H_
 #define MILLRACE_COMMON_EXPR_FUNCTIONS_DATETIME_H_
 
@@ -20,7 +20,7 @@ namespace millrace {
 absl::StatusOr<int64_t> AddInterval(int64_t micros, const Interval& interval,
                                     const TimeZone& zone = TimeZone());
 
-// extract and date_trunc of what the zone's clock shows; NULL where an infinity has no such part.
+// extract and date_trunc of the local time in the zone; NULL where an infinity has no such part.
 absl::StatusOr<std::optional<NumericValue>> ExtractInZone(std::string_view field,
                                                           TimestampTz moment, const TimeZone& zone);
 absl::StatusOr<TimestampTz> TruncateInZone(std::string_view field, TimestampTz moment,
@@ -30,10 +30,10 @@ absl::StatusOr<TimestampTz> TruncateInZone(std::string_view field, TimestampTz m
 absl::StatusOr<int64_t> StartOfDay(Date date);
 absl::StatusOr<Interval> NegateInterval(const Interval& interval);
 
-// Whether date_bin can cut time into such pieces.
+// Checks that date_bin can cut time into strides of this length.
 absl::Status CheckStride(const Interval& stride);
 
-// A zone by what AT TIME ZONE takes, and by what SET timezone takes. The zone is this thread's
+// Find a zone by what AT TIME ZONE takes, and by what SET timezone takes. The zone is this thread's
 // until the next call.
 absl::StatusOr<const TimeZone*> ZoneOf(std::string_view name);
 absl::StatusOr<const TimeZone*> SessionZoneOf(std::string_view name);

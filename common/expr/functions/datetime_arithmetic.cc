@@ -73,12 +73,12 @@ bool FitsInt32(double value) {
          value <= std::numeric_limits<int32_t>::max();
 }
 
-// Microseconds of a fraction of days are not exact in binary; PostgreSQL rounds seconds to
-// microseconds before it goes on.
+// Microseconds of a fraction of a day are not exact in binary; PostgreSQL rounds seconds to
+// microseconds before it uses them.
 double RoundToMicros(double seconds) { return std::rint(seconds * 1e6) / 1e6; }
 
-// An interval from fractional parts, as interval_mul and interval_div of PostgreSQL's timestamp.c
-// do it: what is left of months goes into days of 30 to the month, what is left of those into time.
+// Builds an interval from fractional parts, as interval_mul and interval_div of PostgreSQL's
+// timestamp.c do: fractions of months become days (30 to the month), fractions of days become time.
 absl::StatusOr<Interval> FromFractions(double months, double days, double micros) {
   constexpr double kSecondsPerDay = 86400;
   constexpr double kDaysPerMonth = 30;
@@ -241,7 +241,7 @@ absl::StatusOr<int64_t> AddInterval(int64_t micros, const Interval& interval,
   if (!IsFiniteTimestamp(micros)) {
     return micros;
   }
-  // Months and days are what the clock shows; each step must be a time by itself.
+  // Months and days are added to the local time; each step must give a valid time.
   if (interval.months != 0) {
     ASSIGN_OR_RETURN(micros, MoveOnClock(micros, zone, [&](int64_t days) {
                        const CivilDate date = AddMonths(CivilFromDays(days), interval.months);

@@ -1,5 +1,5 @@
-// Parts of dates, timestamps and intervals: extract, date_part, date_trunc, date_bin, and how to
-// make them from parts.
+// Parts of dates, timestamps and intervals: extract, date_part, date_trunc, date_bin, and functions
+// that build them from parts.
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -28,10 +28,10 @@ Numeric Decimal(int64_t unscaled, int32_t scale) {
 
 constexpr int64_t kJulianOfEpoch = 2440588;
 
-// Year numbers as people say them: there is no year 0.
+// The year number that people use: there is no year 0.
 int64_t SpokenYear(int64_t year) { return year > 0 ? year : year - 1; }
 
-// What a date has, or nothing for parts that it has not.
+// A part of a date; nothing if dates do not have it.
 std::optional<int64_t> DateField(Field field, int64_t days) {
   CivilDate date = CivilFromDays(days);
   int64_t year = date.year;
@@ -65,7 +65,7 @@ std::optional<int64_t> DateField(Field field, int64_t days) {
   }
 }
 
-// What a time of day has.
+// A part of a time of day; nothing if times do not have it.
 std::optional<Numeric> TimeField(Field field, int64_t micros) {
   int64_t second_micros = micros % kMicrosPerMinute;
   switch (field) {
@@ -260,8 +260,8 @@ absl::StatusOr<T> Truncate(std::string_view name, T moment, const TimeZone& zone
   }
   ASSIGN_OR_RETURN(const int64_t local_us, zone.ToLocal(moment.micros));
   if (int64_t unit = MicrosOf(field); unit != 0) {
-    // Within the hour, the clock is not changed: of a time that is shown twice the same one is
-    // meant.
+    // Clocks are not changed within an hour, so for a local time that occurs twice, the same one of
+    // the two stays.
     return T{moment.micros - FloorMod(local_us, unit)};
   }
   int64_t micros = TruncateDays(field, FloorDiv(local_us, kMicrosPerDay)) * kMicrosPerDay;
@@ -324,7 +324,7 @@ absl::StatusOr<T> Bin(const Interval& stride, T source, T origin) {
       __builtin_sub_overflow(source.micros, origin.micros, &distance)) {
     return absl::OutOfRangeError("interval out of range");
   }
-  // At most a stride before `source`, which may be before all time.
+  // At most a stride before `source`, which may be before the first timestamp.
   int64_t binned_us = 0;
   if (__builtin_sub_overflow(source.micros, FloorMod(distance, stride_us), &binned_us) ||
       !IsValidTimestamp(binned_us)) {

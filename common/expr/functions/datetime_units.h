@@ -10,8 +10,8 @@
 
 namespace millrace {
 
-// In this order: what a time has, what a date has down to days and what it can be cut to, what can
-// only be read from it, what a zone has.
+// In this order: parts of a time; parts of a date down to days, to which it can be cut; parts that
+// can only be read; parts of a zone.
 enum class DateTimeField {
   kMicroseconds,
   kMilliseconds,

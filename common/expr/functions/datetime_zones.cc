@@ -1,7 +1,7 @@
-// Time zones in queries: AT TIME ZONE, date_trunc with a zone, and what a script's own time zone
-// (SET timezone) means to casts, extract, date_trunc and intervals. The latter are the functions of
-// those names with " in zone" behind, and the zone as a further argument, so that a plan says all
-// that its values depend on. See kInZone.
+// Time zones in queries: AT TIME ZONE, date_trunc with a zone, and the effect of a script's own
+// time zone (SET timezone) on casts, extract, date_trunc and intervals. The latter are functions
+// with " in zone" appended to the usual name and the zone as a further argument, so that a plan
+// states all that its values depend on. See kInZone.
 #include <optional>
 #include <string>
 #include <string_view>
@@ -21,7 +21,7 @@ namespace {
 
 using FindZone = absl::StatusOr<TimeZone> (*)(std::string_view name);
 
-// The last zone that a thread asked for: one call names mostly one.
+// Keeps the last zone that a thread asked for: a call mostly has just one.
 absl::StatusOr<const TimeZone*> LastZone(std::string_view name, FindZone find, std::string* last,
                                          TimeZone* zone) {
   if (last->empty() || *last != name) {

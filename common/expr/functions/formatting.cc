@@ -26,8 +26,8 @@ constexpr int kFloatDigits = 6;
 
 using TimePattern = std::vector<DateTimePiece>;
 
-// The last pattern that a thread used: one call has mostly one. The reference is good until the
-// next call.
+// Keeps the last pattern that a thread used: a call mostly has just one. The reference is valid
+// until the next call.
 const TimePattern& TimePatternOf(std::string_view text) {
   thread_local std::string last;
   thread_local TimePattern pattern;

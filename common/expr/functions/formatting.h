@@ -1,4 +1,4 @@
-// Patterns of to_char, to_timestamp, to_date and to_number as functions hold them. Pure functions.
+// Checks patterns of to_char, to_timestamp, to_date and to_number. Pure functions.
 #ifndef MILLRACE_COMMON_EXPR_FUNCTIONS_FORMATTING_H_
 #define MILLRACE_COMMON_EXPR_FUNCTIONS_FORMATTING_H_
 

@@ -1,5 +1,5 @@
-// kafka_header(_headers, name): a record's header by its name. Not PostgreSQL's: names may repeat,
-// so the column _headers is a list, and what most queries want of it is one value.
+// kafka_header(_headers, name): the value of a record's header. Not a function of PostgreSQL.
+// Header names may repeat, so the column _headers is a list, and most queries want one value of it.
 #include <optional>
 #include <string>
 #include <string_view>

@@ -1,5 +1,5 @@
-// LIKE and ILIKE: % is any text, _ one character, \ takes the next character as it is. A constant
-// pattern is taken apart once; the shapes 'x', 'x%', '%x', '%x%' become a comparison or a search.
+// LIKE and ILIKE: % is any text, _ one character, \ makes the next character literal. A constant
+// pattern is analysed once; the shapes 'x', 'x%', '%x', '%x%' become a comparison or a search.
 #include <cstring>
 #include <memory>
 #include <optional>
@@ -115,7 +115,7 @@ bool EndsInLoneEscape(std::string_view pattern) {
 std::shared_ptr<const LikePattern> CompileLike(std::string_view pattern, bool ignore_case) {
   auto compiled = std::make_shared<LikePattern>();
   compiled->pattern = ignore_case ? ToLowerText(pattern) : std::string(pattern);
-  // Such a pattern is an error of the rows that reach its end, as in PostgreSQL.
+  // A pattern that ends in an escape is an error of the rows that reach its end, as in PostgreSQL.
   if (EndsInLoneEscape(pattern) || !TakeApart(compiled->pattern, compiled.get())) {
     compiled->shape = LikePattern::Shape::kGeneral;
   }

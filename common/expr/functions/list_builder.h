@@ -17,7 +17,7 @@ class TextListBuilder {
   // `out` is an array column of text (or jsonb); it must outlive the builder.
   explicit TextListBuilder(Column* out) : out_(out) {}
 
-  // An element of the list at work; it must stay where it is until Finish's owners hold it.
+  // Adds an element to the present list. Its memory must not move until Finish's owners hold it.
   void Add(std::string_view text) { elements_.emplace_back(text); }
   void AddNull() {
     nulls_.push_back(static_cast<uint32_t>(elements_.size()));
@@ -29,7 +29,7 @@ class TextListBuilder {
     out_->mutable_values<ListView>()[row] = {.begin = begin_, .size = end - begin_};
     begin_ = end;
   }
-  // Forgets them instead: the row failed half-way.
+  // Forgets the elements since the last EndList: the row failed half-way.
   void DropList() {
     elements_.resize(begin_);
     while (!nulls_.empty() && nulls_.back() >= begin_) {
@@ -38,7 +38,7 @@ class TextListBuilder {
   }
   void AddNullList(uint32_t row) { out_->SetNull(row); }
 
-  // Hands the elements over to the column; `sources` own the text they view.
+  // Moves the elements to the column; `sources` own the text that they view.
   void Finish(const std::vector<ColumnPtr>& sources) {
     auto child = std::make_shared<Column>(MakeType(out_->type().element), elements_.size());
     std::copy(elements_.begin(), elements_.end(), child->mutable_values<TextView>());

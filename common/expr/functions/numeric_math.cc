@@ -25,7 +25,7 @@ absl::StatusOr<NumericValue> Ceil(const Numeric& value) {
 // PostgreSQL takes any scale for one within these bounds (NUMERIC_MAX_RESULT_SCALE).
 int32_t ClampScale(int32_t scale) { return std::clamp(scale, -2000, 2000); }
 
-// Unlike truncation to its own scale, rounding to a larger one shows zeros; trunc does too.
+// trunc to a larger scale adds zeros, as round does; Numeric::Truncate does not.
 absl::StatusOr<NumericValue> TruncateTo(const Numeric& value, int32_t scale) {
   return scale > value.scale ? value.Rescale(scale) : value.Truncate(scale);
 }

@@ -31,7 +31,7 @@ class Real {
   explicit Real(mpfr_prec_t bits) { mpfr_init2(value_, bits); }
   Real(const Real&) = delete;
   Real& operator=(const Real&) = delete;
-  // Constants that MPFR kept for this thread would outlive it.
+  // Frees the constants that MPFR keeps for this thread, which would outlive it.
   ~Real() {
     mpfr_clear(value_);
     mpfr_free_cache2(MPFR_FREE_LOCAL_CACHE);
@@ -232,7 +232,7 @@ absl::StatusOr<NumericValue> WholePower(const Numeric& base, int64_t exponent) {
   return result.Rounded(scale).ToNumeric();
 }
 
-// power_var where the exponent is no 32-bit integer; the base's sign is the caller's.
+// power_var for an exponent that is no 32-bit integer; the caller handles the base's sign.
 absl::StatusOr<NumericValue> AnyPower(const Numeric& base, const Numeric& exponent) {
   const double magnitude = exponent.ToDouble() * Log10Of(base);
   if (std::fabs(magnitude / kLog10OfE) > kMaxExponentOfE * 1.0033) {

@@ -8,7 +8,8 @@
 namespace millrace {
 namespace {
 
-// Patterns that differ by row are rare; a batch of all different ones must not keep them all.
+// At most this many compiled patterns are kept: patterns rarely differ by row, and a batch of
+// different ones must not keep them all.
 constexpr size_t kMostCompiled = 256;
 
 }  // namespace

@@ -1,5 +1,5 @@
-// What the regular expression functions share: flags, and patterns compiled once per call site when
-// they are constant, else once per distinct pattern of a batch.
+// Shared by the regular expression functions: flags, and patterns, which are compiled once per call
+// site if they are constant, else once per distinct pattern of a batch.
 #ifndef MILLRACE_COMMON_EXPR_FUNCTIONS_REGEX_CALL_H_
 #define MILLRACE_COMMON_EXPR_FUNCTIONS_REGEX_CALL_H_
 
@@ -37,9 +37,9 @@ struct RegexCall : FunctionState {
 struct RegexSignature {
   size_t pattern_arg = 1;
   int flags_arg = -1;                    // −1: has none
-  bool ignore_case = false;              // by the operator's name
-  bool groups = false;                   // asks for sub-matches
-  const char* refuses_global = nullptr;  // the function's name when it has no use for 'g'
+  bool ignore_case = false;              // as the operator's name says
+  bool groups = false;                   // the function needs sub-matches
+  const char* refuses_global = nullptr;  // the function's name if it does not allow 'g'
 };
 
 absl::StatusOr<std::shared_ptr<const RegexCall>> MakeRegexCall(std::string_view pattern,

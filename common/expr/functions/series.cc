@@ -17,8 +17,8 @@
 namespace millrace {
 namespace {
 
-// A series is held in memory as a whole. The limit is on each row's, so that it does not depend on
-// how rows are batched.
+// The largest series: a series is in memory as a whole. The limit is for each row's series, so that
+// it does not depend on how rows are batched.
 constexpr size_t kMostRows = 20'000'000;
 
 absl::Status TooManyRows() {
@@ -101,7 +101,7 @@ void AddSeriesOf(FunctionList* list, std::vector<SqlType> arg_types, Step unit) 
                            std::vector<uint32_t>* parents, std::vector<ColumnPtr>* out) {
     ArgReader<T> start(args[0]);
     ArgReader<T> stop(args[1]);
-    // Of numerics the values own their digits.
+    // Values of a series of numerics own their digits.
     std::vector<std::conditional_t<std::is_same_v<T, Numeric>, NumericValue, T>> values;
     context.rows.ForEach([&](uint32_t row) {
       size_t begin = values.size();

@@ -17,7 +17,7 @@ namespace {
 // substring would give the middle one) become groups, as in PostgreSQL.
 class SimilarPattern {
  public:
-  // No escape character: empty.
+  // An empty `escape`: the pattern has no escape character.
   explicit SimilarPattern(std::string_view escape) : escape_(escape) {}
 
   absl::StatusOr<std::string> Translate(std::string_view pattern) {
@@ -90,8 +90,8 @@ class SimilarPattern {
   bool escaped_ = false;
   int separators_ = 0;
   int brackets_ = 0;
-  // 1: right behind [, where ^ negates and ] is a member; 2: behind that ^; 3 and more: anywhere
-  // else.
+  // The place in a bracket expression. 1: right behind [, where ^ negates and ] is a member; 2:
+  // behind that ^; 3 and more: anywhere else.
   int in_brackets_ = 0;
 };
 

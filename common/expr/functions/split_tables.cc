@@ -19,7 +19,8 @@ namespace {
 
 constexpr SqlType kTextType = MakeType(TypeId::kText);
 
-// Plain separators: counted first, so that every piece is written once, where it stays.
+// For plain separators: counts the pieces first, so that every piece is written once, to its final
+// place.
 void SplitFast(const ByteSplitter& splitter, const FunctionArg& text, RowSet rows,
                std::vector<uint32_t>* parents, std::vector<ColumnPtr>* out) {
   size_t total = 0;
@@ -41,7 +42,7 @@ void SplitFast(const ByteSplitter& splitter, const FunctionArg& text, RowSet row
   out->push_back(std::move(column));
 }
 
-// Rows of text views as they come.
+// Collects rows of text views.
 class TextRows {
  public:
   explicit TextRows(std::vector<uint32_t>* parents) : parents_(parents) {}
@@ -207,12 +208,12 @@ void AddStringToArray(FunctionList* list, std::vector<SqlType> arg_types) {
   list->Add(std::move(function));
 }
 
-// Rows of text[] as they come.
+// Builds rows of text[], one match each.
 class ListRows {
  public:
   explicit ListRows(std::vector<uint32_t>* parents) : parents_(parents) {}
 
-  // The groups of a match, or the whole of it where there are none.
+  // Adds the groups of a match, or the whole match if the pattern has no groups.
   void Add(uint32_t parent, std::string_view text, const std::vector<Regex::Span>& match) {
     const auto begin = static_cast<uint32_t>(elements_.size());
     for (size_t i = match.size() == 1 ? 0 : 1; i < match.size(); ++i) {

@@ -1,12 +1,12 @@
-// How SQL values appear in the C++ of functions, and how a lambda on values becomes a function on
+// The C++ types of SQL values in functions, and how a lambda on values becomes a function on
 // columns:
 //
-//   list->Add("starts_with", [](std::string_view text, std::string_view prefix) { return
-//   text.starts_with(prefix); });
+//   list->Add("starts_with", [](std::string_view text, std::string_view prefix) {
+//     return text.starts_with(prefix);
+//   });
 //
-// Argument and result types follow from the lambda's signature. A result of absl::StatusOr<T> is an
-// error of that row when it is one, std::optional<T> is NULL when it is empty; a plain T makes the
-// function infallible.
+// The lambda's signature gives argument and result types. A result of type absl::StatusOr<T> may be
+// an error of its row; an empty std::optional<T> is NULL; a plain T makes the function infallible.
 #ifndef MILLRACE_COMMON_EXPR_FUNCTIONS_SQL_VALUE_H_
 #define MILLRACE_COMMON_EXPR_FUNCTIONS_SQL_VALUE_H_
 
@@ -78,7 +78,7 @@ template <>
 struct SqlValue<float> : PlainSqlValue<float, TypeId::kFloat32> {};
 template <>
 struct SqlValue<double> : PlainSqlValue<double, TypeId::kFloat64> {};
-// The digits of wide results are copied, whether they are an argument's or new.
+// The digits of wide results are copied, whether they belong to an argument or are new.
 template <>
 struct SqlValue<Numeric> : PlainSqlValue<Numeric, TypeId::kNumeric> {
   static void Store(const Numeric& value, Column* out, size_t row) { SetNumeric(value, out, row); }
@@ -166,7 +166,7 @@ constexpr SqlType SqlTypeOf() {
 }
 constexpr SqlType ArrayOf(TypeId element) { return ArrayOf(MakeType(element)); }
 
-// What a lambda's result says about the function.
+// Properties of the function that follow from the lambda's result type.
 template <typename R>
 struct ResultOf {
   using Value = R;

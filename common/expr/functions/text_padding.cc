@@ -13,8 +13,7 @@
 namespace millrace {
 namespace {
 
-// What one value may hold: PostgreSQL's limit is a gigabyte, ours protects a batch of thousands of
-// rows.
+// The largest value: PostgreSQL's limit is a gigabyte, ours protects a batch of thousands of rows.
 constexpr size_t kMaxTextBytes = size_t{64} << 20;
 
 absl::Status TooLarge() { return absl::OutOfRangeError("requested length too large"); }

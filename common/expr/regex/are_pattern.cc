@@ -318,7 +318,7 @@ absl::StatusOr<Piece> AreTranslator::ReadQuantifier(Piece piece) {
     text += lazy ? "?" : "";
   }
   bool repeats = most == kUnlimited || most > 1;
-  // A repeated group that can match nothing, or that holds one that may be left out.
+  // The engines differ on a repeated group that can match nothing, or that holds an optional group.
   groups_differ_ =
       groups_differ_ || (repeats && ((piece.has_group && piece.nullable) || piece.optional_group));
   piece.optional_group = piece.optional_group || (piece.has_group && least == 0);

@@ -14,8 +14,8 @@
 namespace millrace {
 namespace {
 
-// About a tenth of a second, and for each character what a long value takes whose pattern looks
-// around at each place.
+// The budget of a value: about a tenth of a second, and for each character as many steps as a long
+// value needs if its pattern looks around at each place.
 constexpr int64_t kStepsPerValue = 10'000'000;
 constexpr int64_t kStepsPerCharacter = 100;
 constexpr size_t kBytesPerValue = 64 << 20;
@@ -23,7 +23,7 @@ constexpr size_t kBytesPerValue = 64 << 20;
 constexpr pgre_budget kCompileBudget = {.steps = 2'000'000, .bytes = 32 << 20};
 constexpr size_t kMostPatternShown = 200;
 
-// The classes that RE2's patterns are given too.
+// The same character classes as in patterns for RE2.
 template <const char* kName>
 int IsIn(uint32_t c) {
   static const CharSet* const kMembers = CharSet::OfClass(kName);
@@ -97,7 +97,7 @@ absl::StatusOr<std::unique_ptr<const PostgresRegex>> PostgresRegex::Compile(
     return CompileError(pattern, result);
   }
   std::unique_ptr<const PostgresRegex> regex(new PostgresRegex(pattern, Compiled(compiled)));
-  // A pattern whose automata do not fit in a value's budget would fail at every value.
+  // A pattern whose automata exceed a value's budget would fail at every value.
   budget = {.steps = kStepsPerValue, .bytes = kBytesPerValue};
   const uint32_t nothing = 0;
   result = pgre_search(compiled, &nothing, 0, 0, nullptr, 0, &budget);

@@ -23,7 +23,8 @@ namespace millrace {
 // A compiled pattern. Immutable and thread-safe: threads share it.
 class PostgresRegex {
  public:
-  // INVALID_ARGUMENT in PostgreSQL's words, or when the pattern is too complex.
+  // INVALID_ARGUMENT in PostgreSQL's words for a malformed pattern, and for one that is too
+  // complex.
   static absl::StatusOr<std::unique_ptr<const PostgresRegex>> Compile(std::string_view pattern,
                                                                       const RegexOptions& options);
 
@@ -46,10 +47,10 @@ class PostgresRegex {
 // Searches in one value, which share its budget. Thread-compatible.
 class PostgresSearch {
  public:
-  // Both must outlive it.
+  // `regex` and the bytes of `text` must outlive the search.
   PostgresSearch(const PostgresRegex& regex, std::string_view text) : regex_(regex), text_(text) {}
 
-  // As RegexSearch::Find. RESOURCE_EXHAUSTED when the budget is spent.
+  // Like RegexSearch::Find. RESOURCE_EXHAUSTED when the budget is spent.
   absl::StatusOr<bool> Find(size_t start, std::vector<RegexSpan>* spans);
 
  private:
@@ -62,7 +63,8 @@ class PostgresSearch {
   std::string_view text_;
   bool decoded_ = false;
   std::vector<uint32_t> characters_;
-  // Where each character begins, and the end; empty when that is its number.
+  // The byte at which each character begins, and the text's end; empty if every character is one
+  // byte.
   std::vector<uint32_t> bytes_;
   int64_t allowed_steps_ = 0;
   pgre_budget budget_ = {};

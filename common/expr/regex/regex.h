@@ -51,7 +51,7 @@ class Regex {
 
   int groups_;
   std::optional<AsciiSeparator> separator_;
-  // One of them.
+  // Exactly one engine is set.
   std::unique_ptr<re2::RE2> re2_;
   std::unique_ptr<const PostgresRegex> postgres_;
 };
@@ -59,12 +59,12 @@ class Regex {
 // Searches in one value. Thread-compatible.
 class RegexSearch {
  public:
-  // Both must outlive it.
+  // `regex` and the bytes of `text` must outlive the search.
   RegexSearch(const Regex& regex, std::string_view text);
 
-  // The leftmost match at or behind byte `start`; ^ still means the beginning of the text. spans[0]
-  // is the whole, then the groups, as many as `spans` has room for. False when there is none, and
-  // when the search was given up, which status() tells.
+  // Finds the leftmost match at or behind byte `start`; ^ still means the beginning of the text.
+  // spans[0] is the whole match; the groups follow, as many as `spans` has room for. False if there
+  // is no match, or if the search was given up, which status() tells.
   bool Find(size_t start, std::vector<Regex::Span>* spans);
   // RESOURCE_EXHAUSTED once the value's budget is spent.
   const absl::Status& status() const { return status_; }

@@ -1,4 +1,4 @@
-// What both engines of regular expressions are given and give. Plain values.
+// The options and results that both engines of regular expressions share. Plain values.
 #ifndef MILLRACE_COMMON_EXPR_REGEX_REGEX_OPTIONS_H_
 #define MILLRACE_COMMON_EXPR_REGEX_REGEX_OPTIONS_H_
 
@@ -16,7 +16,7 @@ struct RegexOptions {
   bool newline_stops = false;    // p, n: . and [^…] match no newline
   bool newline_anchors = false;  // w, n: ^ and $ match at newlines too
 
-  // An advanced regular expression with nothing special about lines.
+  // Whether it is an advanced regular expression in which newlines are ordinary characters.
   bool IsPlain() const {
     return !(literal || basic || expanded || newline_stops || newline_anchors);
   }

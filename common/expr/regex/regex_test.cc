@@ -56,7 +56,8 @@ std::string Repeat(std::string_view text, size_t times) {
   return out;
 }
 
-// Each goes through the rest of the value at each place of it, or at each way to part it.
+// Each pattern goes through the rest of the value at each place of it, or for each way to divide
+// it.
 TEST(RegexTest, AValueThatTakesTooLongIsAnErrorOfThatValue) {
   for (const auto& [pattern, text] : std::vector<std::pair<std::string, std::string>>{
            {"(?=.*x)a", Repeat("a", 20'000)},

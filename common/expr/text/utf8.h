@@ -1,6 +1,6 @@
-// UTF-8 by characters, and the case and class of characters as the C.UTF-8 locale has them (what
-// PostgreSQL uses in a database with that LC_CTYPE). Malformed bytes count as characters of their
-// own and pass unchanged. Pure functions.
+// UTF-8 text by characters, and the case and class of characters in the C.UTF-8 locale (which
+// PostgreSQL uses in a database with that LC_CTYPE). Each malformed byte counts as a character and
+// passes unchanged. Pure functions.
 #ifndef MILLRACE_COMMON_EXPR_TEXT_UTF8_H_
 #define MILLRACE_COMMON_EXPR_TEXT_UTF8_H_
 

@@ -1,5 +1,6 @@
-// A job whose journal, executors and clock are played by the test: each call is one event, and what
-// the state machine asks for is kept to be looked at. For tests; single-threaded.
+// A job whose journal, executors and clock are played by the test: each call is one event, and the
+// actions that the state machine returns are kept for the test to look at. For tests;
+// single-threaded.
 #ifndef MILLRACE_DRIVER_BATCH_TESTING_JOB_PLAY_H_
 #define MILLRACE_DRIVER_BATCH_TESTING_JOB_PLAY_H_
 
@@ -78,7 +79,7 @@ class Play {
     }
     Do(event);
   }
-  // Partition t/`p` is whole, or even gone.
+  // Partition t/`p` is closed, or even gone.
   void Closed(int p, int64_t end, bool gone = false) {
     Do(EndsKnown{.ends = {{.partition = absl::StrCat("t/", p),
                            .stable_end = end,
@@ -165,7 +166,7 @@ class Play {
     failed.set_store_unseen(true);
     Failed(from, absl::StatusCode::kNotFound, words, std::move(failed));
   }
-  // As an executor says it that knows the kind.
+  // Reports a failure as an executor does that knows the kind.
   void FailedAs(const std::string& from, FailureKind kind, absl::StatusCode code, int64_t batch,
                 const std::string& words) {
     proto::EpochFailed failed;
@@ -177,7 +178,7 @@ class Play {
     now_us = us;
     Do(TimerFired{});
   }
-  // Executor e alone, ready, at time 0.
+  // Begins with executor e alone, which is ready at time 0.
   void Start() {
     Members({"e"});
     Ready("e");
@@ -208,13 +209,13 @@ class Play {
   Moment Now() const { return {now_us, 1'000'000'000 + now_us + clock_step_us}; }
 
   int64_t now_us = 0;
-  int64_t clock_step_us = 0;  // by which the wall clock has been set
+  int64_t clock_step_us = 0;  // how far the wall clock has been set forward
   bool journal_works = true;
   std::vector<int64_t> unacknowledged;
   std::vector<proto::JournalRecord> journal;
   std::vector<proto::StartEpoch> starts;
   std::vector<proto::RunBatch> runs;
-  std::vector<std::string> receiver_of;  // of runs
+  std::vector<std::string> receiver_of;  // receiver of each of `runs`
   std::vector<int64_t> commits;
   proto::CommitBatch last_commit;
   proto::StopEpoch last_stop;
@@ -224,13 +225,14 @@ class Play {
   std::vector<PartitionsRetired::Retired> retired;
   int stops = 0;
 
-  // The snapshot directory: what the driver finds there. What it asks for is answered at once,
-  // unless the test wants to do that itself.
+  // What the driver finds in the snapshot directory. Its checks are answered at once, unless the
+  // test wants to answer them itself.
   bool store_answers = true;
-  absl::Status store_writable;                       // its marks
-  std::map<std::string, absl::Status> answers_seen;  // by executor; those that are not found
+  absl::Status store_writable;  // answer to MarkStore
+  std::map<std::string, absl::Status>
+      answers_seen;  // by executor: answers that the driver does not find
   std::map<std::string, absl::Status> broken_files;  // by name
-  std::string read_nonce = "nonce";                  // what executors read of the driver's mark
+  std::string read_nonce = "nonce";                  // what executors read as the driver's mark
   std::vector<MarkStore> marks;
   std::vector<CheckSnapshotFiles> checks;
 

@@ -60,7 +60,7 @@ JobSimulation::JobSimulation(uint64_t seed, bool running_state)
   settings_.batch_duration = absl::Milliseconds(static_cast<int64_t>(random_() % 2 * 10));
   settings_.checkpoint_interval = absl::Milliseconds(static_cast<int64_t>(5 + random_() % 40));
   if (seed % 6 == 0) {
-    // Always too little memory for most batches: the job must come to its end with it.
+    // There is always too little memory for most batches: the job must end in spite of that.
     memory_changes_ = false;
     world_.largest_batch = static_cast<int64_t>(10 + seed / 6 % 40);
   }
@@ -101,15 +101,15 @@ void JobSimulation::StartDriver(bool settle) {
   JobStateOptions options;
   options.max_same_failures = 1'000'000;
   options.max_backoff_us = 1'000'000;
-  options.first_shun_us = 20'000;
-  options.max_shun_us = 1'000'000;
+  options.first_exclusion_us = 20'000;
+  options.max_exclusion_us = 1'000'000;
   options.settle = settle;
   options.operators.emplace_back().set_name("counts/aggregate-1");
   settling_job_ = settle;
   state_ = std::make_unique<JobState>(std::move(history), settings_, options);
   expected_done_ = state_->history().last_committed().value() + 1;
   running_batches_.clear();
-  // What the old driver had sent may still arrive; what was said to it is lost.
+  // What the old driver sent may still arrive; what executors sent to it is lost.
   for (auto& [id, executor] : executors_) {
     executor->outbox.clear();
   }
@@ -141,7 +141,7 @@ void JobSimulation::Step() {
     case 12:
     case 13:
       MakeDurable(1 + Pick(3));
-      FinishStoreWork(Pick(4));  // as fast as the journal, most often
+      FinishStoreWork(Pick(4));  // store work is as fast as the journal, most often
       return;
     case 14:
     case 15:
@@ -169,7 +169,7 @@ void JobSimulation::Trouble() {
   } else if (kind == 19 || kind == 20) {
     ChangeMemory();
   } else if (kind < 5) {
-    // Lost for the driver, but it may only be asleep.
+    // The driver loses this executor, which may only be asleep.
     auto lost = executors_.extract(RandomExecutor()->id());
     zombies_.push_back(std::move(lost.mapped()));
     TellMembers();
@@ -197,12 +197,12 @@ void JobSimulation::Trouble() {
   } else if (kind == 12) {
     LoseNewestSnapshot();
   } else if (kind > 18) {
-    // It mounts the store, or loses it: before an epoch or in the midst of one.
+    // An executor mounts the store, or loses it: before an epoch or in the middle of one.
     SimulatedExecutor* executor = RandomExecutor();
     executor->SetBlind(!executor->blind() && Pick(3) > 0);
   } else if (kind == 13 || kind > 15) {
     ++restarts;
-    MakeDurable(Pick(4));  // what is planned and not committed is withdrawn
+    MakeDurable(Pick(4));  // the new driver withdraws what is planned and not committed
     StartDriver(/*settle=*/true);
   } else if (kind == 14) {
     unanswered_ = {1 + Pick(6), RandomFate()};
@@ -215,7 +215,7 @@ TransactionalLog::Fate JobSimulation::RandomFate() {
   return Pick(2) == 0 ? TransactionalLog::Fate::kCarriedOut : TransactionalLog::Fate::kLost;
 }
 
-// Alone, or several while the broker hangs or is dead.
+// One commit goes unanswered, or several in a row while the broker hangs or is dead.
 std::optional<TransactionalLog::Fate> JobSimulation::FateOfAnswer() {
   if (unanswered_.first > 0) {
     --unanswered_.first;
@@ -230,7 +230,8 @@ void JobSimulation::AddExecutor() {
   TellMembers();
 }
 
-// A batch that is out in part may then need more than there is: it must wait until there is.
+// A batch that is committed in part may then need more memory than there is: it must wait until
+// there is enough.
 void JobSimulation::ChangeMemory() {
   if (memory_changes_) {
     world_.largest_batch = Pick(2) == 0 ? INT64_MAX : static_cast<int64_t>(10 + Pick(60));
@@ -259,8 +260,8 @@ void JobSimulation::LetZombiesWork() {
   }
 }
 
-// He has only the executors that have not gone to his successor, of whom he hears when he next
-// looks at his journal, and not before.
+// Lets a driver work that was replaced and does not know it. It has only the executors that have
+// not gone to its successor, and learns of the successor when it next looks at its journal.
 void JobSimulation::LetZombieDriverWork() {
   const Moment now{now_us_, 1'000'000'000 + now_us_};
   std::vector<JobEvent> events = {TimerFired{}};
@@ -325,7 +326,7 @@ void JobSimulation::DeliverToExecutor() {
   }
 }
 
-// The driver takes it for dead.
+// The driver takes this executor for dead.
 void JobSimulation::AfterStep(SimulatedExecutor* executor) {
   auto gone = executors_.extract(executor->id());
   if (executor->interruption() == SimulatedInterruption::kHang) {
@@ -364,7 +365,7 @@ bool JobSimulation::DriverEndsAt(SimulatedStep step) {
     zombie_driver_ = std::move(state_);
     for (auto executor = executors_.begin(); executor != executors_.end();) {
       const auto one = executor++;
-      if (Pick(2) == 0) {  // stays with him
+      if (Pick(2) == 0) {  // stays with the old driver
         zombies_.push_back(std::move(executors_.extract(one).mapped()));
       }
     }
@@ -439,7 +440,7 @@ void JobSimulation::Produce() {
   Handle(EndsKnown{0, {{partition->first, partition->second, partition->second}}});
 }
 
-// Nothing will come any more, it seems; the next record proves it wrong.
+// Closes a partition: it seems that nothing more will come, and the next record proves that wrong.
 void JobSimulation::Close() {
   const auto partition =
       std::next(world_.produced.begin(), static_cast<long>(Pick(world_.produced.size())));
@@ -463,7 +464,7 @@ void JobSimulation::AdvanceTime() {
 }
 
 void JobSimulation::Handle(const JobEvent& event) {
-  // The wall clock steps about, the monotonic one does not.
+  // The wall clock jumps back and forth, the monotonic clock does not.
   const Moment now{now_us_, 1'000'000'000 + now_us_ - static_cast<int64_t>(Pick(50'000))};
   for (JobAction& action : state_->Handle(event, now)) {
     std::visit([this](auto& a) { Take(a); }, action);

@@ -1,8 +1,8 @@
 // A job under virtual time: the state machine against simulated executors, journal, source, sinks,
 // snapshots and network, in a seeded random history with losses, joins, zombies, reconnections,
 // failures, commits in doubt, batches that are too large, driver crashes and changes of plan.
-// Checked against the rules as it unfolds and, in the end, for nothing lost and nothing twice; what
-// goes wrong becomes a GoogleTest failure. Single-threaded.
+// Checks the rules as the history unfolds, and at its end that nothing is lost and nothing comes
+// twice. What goes wrong becomes a GoogleTest failure. Single-threaded.
 #ifndef MILLRACE_DRIVER_BATCH_TESTING_JOB_SIMULATION_H_
 #define MILLRACE_DRIVER_BATCH_TESTING_JOB_SIMULATION_H_
 
@@ -23,13 +23,14 @@
 
 namespace millrace {
 
-// Whoever takes this step is interrupted there.
+// The process that takes this step is interrupted there.
 struct PlannedInterruption {
   SimulatedStep step = {};
   SimulatedInterruption how = SimulatedInterruption::kNone;
   int times = 0;
-  int skip = 0;           // so many times it goes on
-  bool new_plan = false;  // the driver ends too, and the next one withdraws what is not out
+  int skip = 0;  // this many times it is not interrupted
+  bool new_plan =
+      false;  // the driver ends too, and the next one withdraws batches that nobody has committed
 };
 
 class JobSimulation {
@@ -40,10 +41,12 @@ class JobSimulation {
 
   void InterruptAt(const PlannedInterruption& planned);
 
-  // So many random steps, then without new trouble until all is out.
+  // Takes `steps` random steps, then goes on without new trouble until all output is committed.
   void Run(int steps);
 
-  bool interrupted() const { return planned_.times == 0; }  // as often as InterruptAt says
+  bool interrupted() const {
+    return planned_.times == 0;
+  }  // all interruptions that InterruptAt asked for have happened
   int64_t restarts = 0;
   int64_t snapshots = 0;
   int64_t restores = 0;
@@ -51,9 +54,9 @@ class JobSimulation {
   int64_t halvings = 0;  // withdrawals of batches that were too large
   int64_t waves = 0;     // commits of more than one batch
   int64_t lost_snapshots = 0;
-  int64_t unseen_snapshots = 0;  // written where the driver does not look, or lost since
+  int64_t unseen_snapshots = 0;  // snapshots written where the driver does not look, or lost since
   int64_t unseen_stores = 0;     // epochs that an executor without the store could not begin
-  int64_t retirements = 0;       // of partitions that then go on
+  int64_t retirements = 0;       // retirements of partitions that then go on
   int64_t doubts = 0;            // commits of output that were not answered
   int64_t batches() const { return world_.durable_commits; }
 
@@ -67,18 +70,19 @@ class JobSimulation {
   std::optional<TransactionalLog::Fate> FateOfAnswer();
   void AddExecutor();
 
-  // A file of the newest snapshot is gone when a new driver wants it. Only where the older one does
-  // not need it.
+  // Removes a file of the newest snapshot, which a new driver then wants. Only a file that the
+  // older snapshot does not need.
   void LoseNewestSnapshot();
   void ChangeMemory();
 
-  // Who was given up goes on with what was on its way to him, and with what he was in the midst of.
+  // Executors that the driver has given up go on: they receive the messages that were on their way
+  // to them, and finish the work that they had begun.
   void LetZombiesWork();
   void LetZombieDriverWork();
 
-  // What InterruptAt says of this step.
+  // How InterruptAt interrupts this step.
   SimulatedInterruption AtStep(SimulatedStep step);
-  // Whether the driver is interrupted at this step; then there is a new one.
+  // Whether the driver is interrupted at this step; if so, starts a new one.
   bool DriverEndsAt(SimulatedStep step);
   void AfterStep(SimulatedExecutor* executor);
   SimulatedExecutor* RandomExecutor();
@@ -93,7 +97,7 @@ class JobSimulation {
   void Close();
   void AdvanceTime();
 
-  // The trouble is over: everything that was produced must come out.
+  // Ends the trouble: all input that was produced must now lead to committed output.
   void Settle();
   bool Settled() const;
   void CheckNothingLostOrTwice();
@@ -109,7 +113,7 @@ class JobSimulation {
   void Take(SnapshotDone&) {}
   void Take(SnapshotFailed&) {}
   void Take(ClockDistrusted&) {}
-  // The driver's look at the store, which takes its time.
+  // Starts the driver's work on the store, which ends some time later.
   void Take(MarkStore& mark);
   void Take(CheckStoreAnswer& check);
   void Take(CheckSnapshotFiles& check);
@@ -118,7 +122,7 @@ class JobSimulation {
     retirements += static_cast<int64_t>(retired.partitions.size());
   }
 
-  // Only a job that was settled may end, and the next driver goes on with it.
+  // Checks that only a job that was being settled ends; the next driver goes on with it.
   void Take(JobOver& over);
   bool epoch_durable(int64_t epoch) const;
 
@@ -142,8 +146,9 @@ class JobSimulation {
   std::unique_ptr<JobState> state_;
   std::unique_ptr<JobState> zombie_driver_;
   PlannedInterruption planned_;
-  std::pair<uint64_t, TransactionalLog::Fate> unanswered_;  // so many of the next commits
-  bool new_plan_ = false;                                   // for the driver that comes next
+  std::pair<uint64_t, TransactionalLog::Fate>
+      unanswered_;         // how many of the next commits are not answered, and their fate
+  bool new_plan_ = false;  // the next driver gets a new plan
   std::set<std::string> epoch_members_;
   std::map<int64_t, std::set<std::string>> prepared_;
   std::set<int64_t> running_batches_;

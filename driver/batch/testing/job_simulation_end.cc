@@ -1,5 +1,5 @@
-// How a simulated history ends: the trouble is over, all that was produced must come out, and what
-// is out is compared with what was read.
+// The end of a simulated history: the trouble is over, all output must be committed, and it is
+// compared with the input.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -25,7 +25,7 @@ void JobSimulation::Settle() {
       AddExecutor();
     }
     DeliverToExecutor();
-    LetZombiesWork();  // what they have is finite
+    LetZombiesWork();  // they have a finite amount of work
     DeliverToDriver();
     MakeDurable(1);
     FinishStoreWork(1);

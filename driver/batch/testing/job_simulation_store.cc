@@ -1,5 +1,5 @@
-// The store of snapshots in a simulation: what it loses, and the driver's looks at it. They take
-// their time, and see what is there when they are made.
+// The store of snapshots in a simulation: what it loses, and the driver's work on it. That work
+// takes some time, and sees the store as it is at the end of that time.
 #include <algorithm>
 #include <utility>
 

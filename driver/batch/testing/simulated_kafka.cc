@@ -21,7 +21,7 @@ class SimulatedKafka::SimulatedProducer : public Producer {
     if (phase_ != Phase::kReady) {
       return absl::FailedPreconditionError("begin: not ready");
     }
-    phase_ = Phase::kBegun;  // which the broker hears with the first record or offset
+    phase_ = Phase::kBegun;  // the broker learns of it with the first record or offset
     return absl::OkStatus();
   }
 

@@ -1,5 +1,5 @@
-// Kafka's transactions as Millrace's exactly-once sinks rely on them, twice: TransactionalLog says
-// what is relied on, SimulatedKafka does it in memory for simulations, and a real broker must do
+// Kafka's transactions, as Millrace's exactly-once sinks rely on them. TransactionalLog states what
+// the sinks rely on; SimulatedKafka does it in memory for simulations; and a real broker must do
 // the same (tests/contract/kafka_conformance_test.cc).
 #ifndef MILLRACE_DRIVER_BATCH_TESTING_SIMULATED_KAFKA_H_
 #define MILLRACE_DRIVER_BATCH_TESTING_SIMULATED_KAFKA_H_
@@ -31,13 +31,13 @@ class TransactionalLog {
     friend auto operator<=>(const OffsetName&, const OffsetName&) = default;
   };
 
-  // What becomes of a commit that is not answered.
+  // What happens to a commit that is not answered.
   enum class Fate {
-    kCarriedOut,  // may be asked for again
-    kLost,        // on its way to the broker, and the producer is of no more use
+    kCarriedOut,  // the producer may ask for it again
+    kLost,        // lost on its way to the broker; the producer cannot be used any more
   };
 
-  // Destroying one is like its crash: what is open stays open.
+  // Destroying a producer is like its crash: an open transaction stays open.
   class Producer {
    public:
     virtual ~Producer() = default;
@@ -46,11 +46,11 @@ class TransactionalLog {
     // come here owns the id. When it returns, that transaction is committed or aborted for good.
     virtual absl::Status Init() = 0;
     virtual absl::Status Begin() = 0;
-    // Only SendOffset and Commit are bound to find out that the producer is fenced.
+    // Only SendOffset and Commit are guaranteed to find that the producer is fenced.
     virtual absl::Status Produce(const std::string& topic, const std::string& value) = 0;
-    // REQUIRES: a stable read of that offset since the last commit that set it. Without, an abort
-    // may take the offset of that commit along. From a fenced producer, the call is refused and may
-    // take along what the open transaction of its successor has set for the same offset.
+    // REQUIRES: a stable read of that offset since the last commit that set it; without that, an
+    // abort may undo the offset of that commit too. If the producer is fenced, the call is refused,
+    // and may discard what the open transaction of its successor has set for the same offset.
     virtual absl::Status SendOffset(const OffsetName& offset, const std::string& metadata) = 0;
     virtual absl::Status Commit() = 0;
     virtual absl::Status Abort() = 0;
@@ -60,13 +60,14 @@ class TransactionalLog {
 
   struct Ends {
     int64_t stable = 0;  // the last stable offset: readers of committed records get so far
-    int64_t last = 0;    // behind all records, and the one that ends each transaction
+    int64_t last = 0;    // behind all records, including the one that ends each transaction
     friend bool operator==(const Ends&, const Ends&) = default;
   };
 
   virtual ~TransactionalLog() = default;
 
-  // The broker aborts what has been open for longer than the timeout, and fences its producer.
+  // The broker aborts a transaction that has been open for longer than the timeout, and fences its
+  // producer.
   virtual std::unique_ptr<Producer> NewProducer(const std::string& transactional_id,
                                                 absl::Duration transaction_timeout) = 0;
 
@@ -82,9 +83,9 @@ class TransactionalLog {
   virtual absl::Status ExpireGroup(const std::string& group) = 0;
 };
 
-// As late and as forgetful as Kafka may be: a fenced producer hears of it only from SendOffset and
-// Commit, only a stable read ends the delay of a committed offset, and offsets that can be lost
-// are. Time is virtual.
+// Kafka at its worst, as far as its rules allow: a fenced producer learns of that only from
+// SendOffset and Commit, only a stable read waits for a committed offset to be seen, and offsets
+// that can be lost are lost. Time is virtual.
 class SimulatedKafka : public TransactionalLog {
  public:
   std::unique_ptr<Producer> NewProducer(const std::string& transactional_id,
@@ -114,7 +115,7 @@ class SimulatedKafka : public TransactionalLog {
     std::set<std::string> topics;
     std::map<OffsetName, std::string> offsets;
   };
-  // Of one transactional id.
+  // The state of one transactional id.
   struct Owner {
     int64_t epoch = 0;
     std::shared_ptr<Transaction> open;
@@ -125,7 +126,7 @@ class SimulatedKafka : public TransactionalLog {
   };
   struct KeptOffset {
     std::optional<std::string> committed;
-    std::optional<std::string> late;  // committed, and not seen by plain reads yet
+    std::optional<std::string> late;  // committed, but not visible to plain reads yet
     std::set<const Transaction*> open;
   };
 

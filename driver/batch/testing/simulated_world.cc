@@ -12,7 +12,7 @@
 namespace millrace {
 namespace {
 
-// Of what an executor keeps to say again.
+// How many unanswered messages an executor keeps to send again.
 constexpr size_t kUnanswered = 80;
 
 constexpr absl::Duration kTransactionTimeout = absl::Minutes(1);
@@ -34,7 +34,8 @@ struct Marker {
   int64_t batch = 0;
   friend auto operator<=>(const Marker&, const Marker&) = default;
 };
-// One for each epoch: a zombie may take along what is sent for the same one (TransactionalLog).
+// Each epoch has its own partition: a zombie may discard an offset that another producer has set
+// for the same one (TransactionalLog).
 int32_t PartitionOf(int64_t epoch) { return static_cast<int32_t>(epoch); }
 
 std::string Text(const Marker& marker) { return absl::StrCat(marker.epoch, ":", marker.batch); }
@@ -220,7 +221,7 @@ void SimulatedExecutor::Start(const proto::StartEpoch& start) {
       proto::StoreMark* answer = ready.mutable_epoch_ready()->mutable_store_answer();
       answer->set_name(absl::StrCat(mark, "-", id_));
       answer->set_nonce(id_);
-      // The store may have gone since it has read the mark.
+      // The store may have gone since the executor read the mark.
       (blind_ ? own_marks_ : world_.marks)[answer->name()] = answer->nonce();
     }
     for (const uint32_t shard : own_shards_) {
@@ -276,11 +277,11 @@ void SimulatedExecutor::Init(uint32_t shard) {
   Reached(SimulatedStep::kInitialized);
 }
 
-// The batch of the last one, unless it gives up.
+// The batch of the shard's last marker; nothing if the executor gives up.
 std::optional<int64_t> SimulatedExecutor::LastMarker(uint32_t shard) {
   const auto found = world_.kafka.ReadOffsets(NameOf(shard));
   if (!found.ok()) {
-    // Somebody has taken the shard meanwhile, and writes.
+    // Another executor has taken the shard meanwhile, and writes to it.
     GiveUp(std::string(found.status().message()));
     return std::nullopt;
   }
@@ -314,7 +315,7 @@ void SimulatedExecutor::SendMarker(uint32_t shard, int64_t batch) {
   }
 }
 
-// What is in doubt is known after the next init, whose marker tells.
+// Commits the transaction. If the answer is lost, the next Init finds the outcome by the marker.
 void SimulatedExecutor::EndTransaction(uint32_t shard, int64_t through, const Work& again) {
   const bool claims = through == shards_[shard].out;
   if (const std::optional<TransactionalLog::Fate> fate = world_.lose_answer(); fate.has_value()) {
@@ -387,7 +388,7 @@ void SimulatedExecutor::Run(const proto::RunBatch& run) {
   Count(run);
   Reached(SimulatedStep::kBatchRun);
   for (const uint32_t shard : own_shards_) {
-    // Some are large, in some of the epochs that run them.
+    // Some batches are large, in some of the epochs that run them.
     if ((epoch_ + run.batch() + shard) % 3 == 0 && run.batch() > suppress_until_) {
       work_.push_back([this, shard, batch = run.batch()] { LetRowsLeave(shard, batch); });
     }
@@ -395,7 +396,7 @@ void SimulatedExecutor::Run(const proto::RunBatch& run) {
   work_.push_back([this, message] { Answer(message); });
 }
 
-// Only output takes memory.
+// In the simulation, only output takes memory.
 bool SimulatedExecutor::IsTooLarge(const proto::RunBatch& run) const {
   int64_t offsets = 0;
   for (const auto& [partition, range] : world_.sent[{epoch_, run.batch()}]) {
@@ -475,7 +476,7 @@ void SimulatedExecutor::CommitShard(uint32_t shard, int64_t through) {
           }});
 }
 
-// Of the first batch that is not out; later ones are held.
+// Only rows of the first batch that is not committed may leave; those of later ones are held.
 void SimulatedExecutor::LetRowsLeave(uint32_t shard, int64_t batch) {
   if (shards_[shard].out != batch - 1) {
     return;
@@ -524,7 +525,7 @@ void SimulatedExecutor::TakeSnapshot(const proto::TakeSnapshot& take) {
     written->mutable_file()->set_name(name);
     written->mutable_file()->set_bytes(file.size());
   }
-  changed_.clear();  // also where it failed: the driver must ask for a full one
+  changed_.clear();  // also when the cut fails: the driver must then ask for a full snapshot
   Reached(SimulatedStep::kSnapshotCut);
   work_.push_back([this, message, file] {
     if (message.snapshot_written().has_file() && !blind_) {

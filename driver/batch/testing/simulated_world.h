@@ -1,4 +1,4 @@
-// What is outside of the driver in a simulation of a job: a Kafka for its sink, a store for
+// The world outside of the driver in a simulation of a job: a Kafka for its sink, a store for
 // snapshots, and executors that obey proto/cluster.proto and check that the driver does. Everything
 // that goes wrong becomes a GoogleTest failure. Single-threaded.
 #ifndef MILLRACE_DRIVER_BATCH_TESTING_SIMULATED_WORLD_H_
@@ -23,15 +23,15 @@ namespace millrace {
 // Ranges of offsets by partition.
 using SimulatedRanges = std::map<std::string, std::pair<int64_t, int64_t>>;
 
-// State of one keyed shard: how far it has counted each partition. Counting refuses gaps and
-// repetitions, so that the state after a batch tells whether it was built right.
+// The state of one keyed shard: how far it has counted each partition. Counting fails on gaps and
+// repetitions, so that the state after a batch shows whether it was built right.
 using SimulatedState = std::map<std::string, int64_t>;
 
-// Where a process of the simulation can be interrupted: what it has just done. The driver's are
-// in pairs, before a record is durable, and when it is and the driver has not heard of it.
+// The steps after which a process of the simulation can be interrupted. The driver's steps come in
+// pairs: before a record is durable, and when it is durable and the driver has not heard of that.
 enum class SimulatedStep {
   kRestored,
-  kInitialized,  // the producer of a shard
+  kInitialized,  // the producer of a shard is initialized
   kMarkerRead,
   kClaimSent,
   kClaimed,
@@ -39,7 +39,7 @@ enum class SimulatedStep {
   kRowsLeft,  // for the open transaction, before the commit
   kCommitTold,
   kProduced,
-  kLastMarkerSeen,  // stable, before the next one is sent
+  kLastMarkerSeen,  // read stably, before the next marker is sent
   kMarkerSent,
   kClaimInDoubt,
   kCommitInDoubt,
@@ -69,45 +69,45 @@ std::string SimulatedStepName(SimulatedStep step);
 enum class SimulatedInterruption {
   kNone,
   kCrash,
-  kHang,  // and it may go on later, taken for dead
+  kHang,  // the process stops, is taken for dead, and may go on later
 };
 
 struct SimulatedWorld {
   static constexpr uint32_t kShards = 4;
 
-  std::map<std::string, int64_t> produced;  // end per partition
-  // By batch: durable plans. A withdrawn batch is planned anew.
+  std::map<std::string, int64_t> produced;  // the end of each partition
+  // Durable plans by batch. A withdrawn batch is planned anew.
   std::map<int64_t, SimulatedRanges> planned;
   std::map<int64_t, int64_t> planned_time;
-  std::set<int64_t> ever_planned;   // withdrawn or not
-  std::set<int64_t> opened_epochs;  // durably
+  std::set<int64_t> ever_planned;   // planned batches, including withdrawn ones
+  std::set<int64_t> opened_epochs;  // epochs that are durably open
   int64_t durable_commits = 0;
 
   SimulatedKafka kafka;
-  std::map<uint32_t, int64_t> claimed_by;  // by shard: the highest epoch that has claimed it
+  std::map<uint32_t, int64_t> claimed_by;  // the highest epoch that has claimed each shard
   std::map<std::string, std::map<uint32_t, SimulatedState>> store;  // file → states by shard
-  std::map<std::string, std::string> marks;                         // in the store, too
+  std::map<std::string, std::string> marks;                         // marks in the store
 
   // Splits of a batch as the driver sent them in the epoch that runs it, to all members together:
   // an executor counts what the exchange would bring it.
   std::map<std::pair<int64_t, int64_t>, SimulatedRanges> sent;  // by (epoch, batch)
 
-  // Executors have no memory for the output of a batch of more offsets.
+  // The largest number of offsets of a batch whose output fits into an executor's memory.
   int64_t largest_batch = INT64_MAX;
 
-  // Asked at each step, and for each commit of a transaction: none = it is answered.
+  // Called at each step, and for each commit of a transaction; none = the commit is answered.
   std::function<SimulatedInterruption(SimulatedStep)> interrupt;
   std::function<std::optional<TransactionalLog::Fate>()> lose_answer;
   // Whether an executor fails to read this file although it is there.
   std::function<bool(const std::string& file)> unreadable;
 
-  // The last batch that is out, by the markers of the shard.
+  // The last committed batch of the shard, by its markers.
   int64_t MarkerBatch(uint32_t shard) const;
   // Every shard must have the output of every planned batch, in order and once.
   void CheckOutput(bool running_state);
 };
 
-// Which keyed shard counts a partition.
+// The keyed shard that counts a partition.
 uint32_t SimulatedShardOf(const std::string& partition);
 uint64_t SimulatedHashOf(const std::string& partition, int64_t begin, int64_t end);
 
@@ -118,20 +118,21 @@ class SimulatedExecutor {
 
   const std::string& id() const { return id_; }
 
-  // Does the next step of what it is in the midst of, or takes the next message.
+  // Takes the next step of the work that it has begun, or else the next message.
   void Step();
   void Fail();
-  // The stream broke: what was on its way is lost, what may not have been heard is said again.
+  // The stream broke and is back: messages on their way are lost, and the executor sends again what
+  // the driver may not have received.
   void Reconnect();
 
-  // It dies after so many more steps.
+  // Dies after this many more steps.
   void DieAfter(int64_t steps) { steps_until_death_ = steps; }
-  // The step it does is the last one, for good or until it wakes.
+  // How the executor was interrupted: whether it is dead, or asleep.
   SimulatedInterruption interruption() const { return interruption_; }
   void Wake() { interruption_ = SimulatedInterruption::kNone; }
-  // The next snapshot fails.
+  // Lets the next snapshot fail.
   void FailNextSnapshot() { fail_snapshot_ = true; }
-  // It has another directory where the store should be.
+  // Whether the executor sees another directory in place of the store.
   void SetBlind(bool blind) { blind_ = blind; }
   bool blind() const { return blind_; }
 
@@ -142,7 +143,7 @@ class SimulatedExecutor {
   // A shard of the sink, as connectors/kafka writes it (docs/exactly-once.md §3).
   struct Shard {
     std::unique_ptr<TransactionalLog::Producer> producer;
-    int64_t out = 0;   // the last batch that is out
+    int64_t out = 0;   // the last committed batch
     int64_t left = 0;  // the batch whose rows are in the open transaction only; 0 = none
   };
   using Work = std::function<void()>;
@@ -189,16 +190,17 @@ class SimulatedExecutor {
   std::vector<uint32_t> own_shards_;
   std::map<uint32_t, Shard> shards_;
   std::map<uint32_t, SimulatedState> states_;
-  std::set<uint32_t> changed_;  // shards, since the last cut or restore
-  std::map<int64_t, std::map<uint32_t, SimulatedState>> prepared_;  // output by batch
+  std::set<uint32_t> changed_;  // shards that changed since the last cut or restore
+  std::map<int64_t, std::map<uint32_t, SimulatedState>>
+      prepared_;  // output that is not committed, by batch
   std::deque<proto::ExecutorMessage> unanswered_;
-  std::deque<Work> work_;  // before the next message
-  bool gave_up_ = false;   // this epoch
+  std::deque<Work> work_;  // work to do before the next message
+  bool gave_up_ = false;   // it has given up the present epoch
   int64_t steps_until_death_ = -1;
   SimulatedInterruption interruption_ = SimulatedInterruption::kNone;
   bool fail_snapshot_ = false;
   bool blind_ = false;
-  std::map<std::string, std::string> own_marks_;  // where it is blind
+  std::map<std::string, std::string> own_marks_;  // the directory that it sees while it is blind
 };
 
 }  // namespace millrace

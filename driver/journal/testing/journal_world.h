@@ -1,4 +1,4 @@
-// For tests of a driver's directory: a file system in memory, a clock that stands still unless
+// For tests of a driver's directory: a file system in memory, a clock that advances only while
 // somebody waits, and drivers that are no more than a lease and a journal.
 #ifndef MILLRACE_DRIVER_JOURNAL_TESTING_JOURNAL_WORLD_H_
 #define MILLRACE_DRIVER_JOURNAL_TESTING_JOURNAL_WORLD_H_
@@ -39,15 +39,15 @@ struct JournalWorld {
   std::function<bool()> at_pause;
 };
 
-// A journal's record that is told apart by its number.
+// A record that carries a number, by which tests tell it from others.
 proto::JournalRecord NumberedRecord(int64_t number);
 
-// The numbers of its records, rising; one that does not rise is refused. Its checkpoint is the same
-// records again.
+// A state that keeps the numbers of its records and refuses a number that does not rise. Its
+// checkpoint is the same records again.
 class NumberState : public JournalState {
  public:
   void Reset() override { numbers_.clear(); }
-  // Records that were read since it was made.
+  // How many records were replayed since this object was made.
   int64_t replayed() const { return replayed_; }
   absl::Status Replay(const proto::JournalRecord& record) override;
   absl::Status Apply(const std::vector<proto::JournalRecord>& records) override;
@@ -61,8 +61,8 @@ class NumberState : public JournalState {
   int64_t replayed_ = 0;
 };
 
-// Renews its lease only when told. Destroying one that was not released is its crash, except that
-// what was appended is still written: freeze the file system first where that matters.
+// A driver that renews its lease only when told to. Destroying it without Release is like a crash,
+// except that appended records are still written: freeze the file system first where that matters.
 class JournalDriver {
  public:
   JournalDriver(JournalWorld* world, std::string id) : world_(world), id_(std::move(id)) {}
@@ -80,12 +80,12 @@ class JournalDriver {
 
   DirectoryLease& lease() { return *lease_; }
   Journal& journal() { return *journal_; }
-  // Before Open. Small frames make a checkpoint of several, small segments are followed by others
-  // soon.
+  // To be called before Open. With small frames a checkpoint has several of them; with small
+  // segments, others soon follow.
   void SetFrameBytes(uint64_t bytes) { frame_bytes_ = bytes; }
   void SetSegmentBytes(uint64_t bytes) { segment_bytes_ = bytes; }
   void SetKeptBytes(uint64_t bytes) { kept_bytes_ = bytes; }
-  // Numbers that were read.
+  // The numbers of the records that Open read.
   const std::vector<int64_t>& read() const { return read_; }
   const NumberState& state() const { return state_; }
   const std::vector<absl::Status>& losses() const { return losses_; }

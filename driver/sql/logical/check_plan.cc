@@ -122,7 +122,7 @@ absl::Status CheckAggregate(const AggregateNode& aggregate) {
   return absl::OkStatus();
 }
 
-// Arguments as a function's Bind wants them: types, and the columns of those that are constant.
+// The arguments in the form that a function's Bind takes: types, and the columns of constant ones.
 struct BindArguments {
   std::vector<SqlType> types;
   std::vector<const Column*> constants;
@@ -159,7 +159,7 @@ absl::Status CheckCall(const proto::Expr& expr, const FunctionRegistry& function
                                    : function->bind(args.constants, TypeOf(expr)).status();
 }
 
-// `conditional`: evaluated for some rows only.
+// `conditional`: the expression is evaluated for some rows only.
 absl::Status CheckExpr(const proto::Expr& expr, const FunctionRegistry& functions,
                        bool conditional) {
   const bool guards = GuardsArguments(expr);

@@ -1,5 +1,5 @@
-// What a plan must satisfy beyond types, checked once whatever front end built it. Errors carry
-// script positions.
+// Checks what a plan must satisfy beyond types, once, for every front end. Errors carry script
+// positions.
 #ifndef MILLRACE_DRIVER_SQL_LOGICAL_CHECK_PLAN_H_
 #define MILLRACE_DRIVER_SQL_LOGICAL_CHECK_PLAN_H_
 
@@ -9,21 +9,22 @@
 
 namespace millrace {
 
-// Steps (filter, projection, grouping, …) one over another. A view is copied into each query that
-// reads it, and rewrites and checks walk a plan by recursion: thousands of views over one another
-// took all memory.
+// The most steps (filter, projection, grouping, …) that a plan may have one over another. A view is
+// copied into each query that reads it, and rewrites and checks walk a plan by recursion: thousands
+// of views over one another took all memory.
 constexpr int kMaxPlanDepth = 500;
 
-// REQUIRES: what the plan reads (views) has passed it. To be called before anything else walks the
-// plan.
+// To be called before anything else walks the plan. REQUIRES: the views that the plan reads have
+// passed it.
 absl::Status CheckPlanDepth(const LogicalNode& root);
 
-// Before rewrites: no batch_time() or random() and no order-sensitive aggregate over an input that
-// can retract, no filter that compares columns with the time of the batch, no grouping by arrays.
+// To be called before rewrites. Refuses batch_time(), random() and order-sensitive aggregates over
+// an input that can retract, filters that compare columns with the time of the batch, and grouping
+// by arrays.
 absl::Status CheckMeaning(const LogicalNode& node, const FunctionRegistry& functions);
 
-// After rewrites: every function exists and takes its constant arguments (patterns, paths), nothing
-// is nested too deeply to travel.
+// To be called after rewrites. Checks that every function exists and accepts its constant arguments
+// (patterns, paths), and that nothing is nested too deeply for a message.
 absl::Status CheckExpressions(const LogicalNode& node, const FunctionRegistry& functions);
 
 }  // namespace millrace

@@ -16,8 +16,8 @@ constexpr CastContext kI = CastContext::kImplicit;
 constexpr CastContext kA = CastContext::kAssignment;
 constexpr CastContext kE = CastContext::kExplicit;
 
-// pg_cast of PostgreSQL 15 for our types. Conversions through the text form follow their own rule
-// below.
+// The rows of PostgreSQL 15's pg_cast for our types. Conversions through the text form follow the
+// rule below.
 constexpr std::array kCasts = {
     CastRow{TypeId::kInt16, TypeId::kInt32, kI},
     CastRow{TypeId::kInt16, TypeId::kInt64, kI},
@@ -107,8 +107,8 @@ bool CanCast(const SqlType& from, const SqlType& to, CastContext context) {
   if (from.id == TypeId::kUnknown || SameType(from, to)) {
     return true;
   }
-  // Any type has a text form: storing it into text is an assignment, reading it back must be asked
-  // for.
+  // Every type has a text form. Storing it into text is an assignment cast; reading it back must be
+  // asked for.
   if (to.id == TypeId::kText) {
     return context != CastContext::kImplicit;
   }

@@ -1,6 +1,6 @@
-// PostgreSQL's rules about which type becomes which: pg_cast's contexts, type categories, and the
-// common type of CASE, COALESCE, IN and friends (chapter "Type Conversion"). Pure functions; type
-// modifiers play no part but in a common type.
+// PostgreSQL's rules for conversions between types: pg_cast's contexts, type categories, and the
+// common type of CASE, COALESCE, IN and the like (chapter "Type Conversion"). Pure functions. Type
+// modifiers matter only for a common type.
 #ifndef MILLRACE_DRIVER_SQL_LOGICAL_COERCION_H_
 #define MILLRACE_DRIVER_SQL_LOGICAL_COERCION_H_
 
@@ -11,7 +11,8 @@
 
 namespace millrace {
 
-// How much the user asked for the conversion. Each context allows what the ones before it allow.
+// How explicitly the user asked for the conversion. Each context allows what the ones before it
+// allow.
 enum class CastContext {
   kImplicit,    // in any expression
   kAssignment,  // storing a value into a column
@@ -30,23 +31,23 @@ enum class TypeCategory {
 };
 
 TypeCategory CategoryOf(const SqlType& type);
-// The type that PostgreSQL leans to within its category (float8, text, timestamptz, boolean,
+// Whether PostgreSQL prefers the type within its category (float8, text, timestamptz, boolean,
 // interval).
 bool IsPreferred(const SqlType& type);
 
-// Same type when modifiers are ignored.
+// Whether the types are the same except for modifiers.
 bool SameType(const SqlType& a, const SqlType& b);
 
-// numeric for numeric(5,2): what a value is once nothing says that it came from that column.
+// numeric for numeric(5,2): the type of a value that is no longer tied to its column.
 SqlType WithoutModifiers(const SqlType& type);
 
 // Whether `from` may become `to`. Untyped literals may become anything.
 bool CanCast(const SqlType& from, const SqlType& to, CastContext context);
 
-// The type that all of `types` become (select_common_type): unknown only if none is known and then
-// text. Nothing when two belong to different categories or do not convert. It has modifiers only if
-// all of `types` are that type with those (exprTypmod): numeric(5,2) and integer, or an untyped
-// NULL, meet in numeric.
+// The common type of `types` (select_common_type): unknown only if all of them are unknown, and
+// then text. Nothing if two of them belong to different categories or do not convert. It has
+// modifiers only if all of `types` are that type with those modifiers (exprTypmod): numeric(5,2)
+// and integer, or numeric(5,2) and an untyped NULL, have numeric in common.
 std::optional<SqlType> CommonType(const std::vector<SqlType>& types);
 
 }  // namespace millrace

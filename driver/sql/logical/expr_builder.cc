@@ -42,7 +42,7 @@ std::vector<Signature> SignaturesOf(const std::vector<const Function*>& function
   return signatures;
 }
 
-// PostgreSQL has mixed operators of real with other numbers that all work in double precision.
+// PostgreSQL computes operators between real and another number type in double precision.
 void WidenReal(const std::vector<proto::Expr>& args, std::vector<SqlType>* types) {
   if (args.size() != 2 || !(*types)[0].IsNumber() || !(*types)[1].IsNumber() ||
       (*types)[0].id == (*types)[1].id) {
@@ -55,7 +55,7 @@ void WidenReal(const std::vector<proto::Expr>& args, std::vector<SqlType>* types
   }
 }
 
-// text || anything that is not text itself (and the other way round) joins the text forms.
+// text || a value of another type, or the other way round, joins the text forms.
 bool JoinsTextForms(const std::string& symbol, const std::vector<SqlType>& types) {
   const auto joinable = [](const SqlType& type) {
     return type.id != TypeId::kText && type.id != TypeId::kUnknown && type.id != TypeId::kArray &&

@@ -1,7 +1,7 @@
 // Builds typed expressions from typed parts by PostgreSQL's rules: finds the function or operator
-// that a name and argument types mean and inserts the conversions it needs. What the SQL binder
-// uses, and what another front end would. Thread-compatible; `functions` must outlive it. Errors
-// are INVALID_ARGUMENT with a script position.
+// that a name and argument types mean, and inserts the conversions that it needs. For the SQL
+// binder, and for any other front end. Thread-compatible; `functions` must outlive it. Errors are
+// INVALID_ARGUMENT with a script position.
 #ifndef MILLRACE_DRIVER_SQL_LOGICAL_EXPR_BUILDER_H_
 #define MILLRACE_DRIVER_SQL_LOGICAL_EXPR_BUILDER_H_
 
@@ -26,19 +26,19 @@ struct ResolvedCall {
   std::vector<proto::Expr> args;
 };
 
-// Untyped literals ('abc', NULL) are literals of TYPE_UNKNOWN until something decides their type.
+// An untyped literal ('abc', NULL) has TYPE_UNKNOWN until its context decides its type.
 class ExprBuilder {
  public:
   explicit ExprBuilder(const FunctionRegistry& functions) : functions_(functions) {}
 
-  // The script's time zone: that of times whose text names none, and of what a timestamptz is
-  // called by the clock. UTC unless it is set, before anything is built.
+  // Sets the script's time zone, in which times without a zone are read, and in which a timestamptz
+  // is taken apart into date and time. UTC unless this is called, before anything is built.
   void set_time_zone(TimeZone zone) { zone_ = std::move(zone); }
 
   const FunctionRegistry& functions() const { return functions_; }
 
-  // The expression as `target`. The error says `cannot cast type a to b`; a literal that does not
-  // read as the type says so as PostgreSQL does.
+  // Converts the expression to `target`. The error says `cannot cast type a to b`; for a literal
+  // that is not of the type it reads like PostgreSQL's.
   absl::StatusOr<proto::Expr> Coerce(proto::Expr expr, const SqlType& target,
                                      CastContext context) const;
 
@@ -50,7 +50,7 @@ class ExprBuilder {
   // cannot be matched`.
   absl::StatusOr<SqlType> Unify(std::vector<proto::Expr>* exprs, const std::string& what) const;
 
-  // Untyped literals become text, as where a query's result meets nothing that says otherwise.
+  // Makes an untyped literal text, as in a query's result whose type nothing else decides.
   absl::StatusOr<proto::Expr> ResolveUnknown(proto::Expr expr) const;
 
   absl::StatusOr<proto::Expr> Operator(const std::string& symbol, std::vector<proto::Expr> args,
@@ -67,15 +67,16 @@ class ExprBuilder {
  private:
   absl::StatusOr<std::vector<proto::Expr>> CoerceAll(std::vector<proto::Expr> args,
                                                      const std::vector<SqlType>& targets) const;
-  // A literal of an untyped text; an expression if it means the time of the batch ('now').
+  // The literal that an untyped text means; an expression if it means the time of the batch
+  // ('now').
   absl::StatusOr<proto::Expr> Literal(const std::string& text, const SqlType& target,
                                       int32_t position) const;
-  // The call, by the clock of the script's time zone if it makes a difference.
+  // The call; it takes the script's time zone as an argument if the result depends on it.
   proto::Expr CallInZone(const std::string& name, std::vector<proto::Expr> args,
                          const SqlType& result, int32_t position) const;
   proto::Expr ZoneLiteral(int32_t position) const;
-  // Of a timestamptz and a time without zone the latter becomes one too, by the script's zone: the
-  // operators on the two as they are take it for UTC.
+  // If one argument is a timestamptz and the other a time without zone, makes the latter a
+  // timestamptz by the script's zone: the operators on two different types would take it for UTC.
   absl::Status JoinMoments(std::vector<proto::Expr>* args) const;
   absl::Status UnknownFunction(const std::string& name, const std::vector<proto::Expr>& args,
                                int32_t position) const;

@@ -21,17 +21,18 @@ namespace millrace {
 using SpecialFormKind = proto::Expr::SpecialForm::Kind;
 using ExprList = google::protobuf::RepeatedPtrField<proto::Expr>;
 
-// Deeper plans do not survive protobuf's nesting limit of 100 messages on the wire (two per level).
+// Deeper expressions would exceed protobuf's limit of 100 nested messages on the wire (two per
+// level).
 constexpr int kMaxExprDepth = 40;
 
-// Constructs that repeat a part of what is written (CASE x WHEN, BETWEEN, views pulled into what
-// reads them) stop here, so that nesting them does not double the expression for ever.
+// The largest expression. Constructs that repeat a part of their text (CASE x WHEN, BETWEEN, a view
+// merged into its readers) fail beyond it: otherwise each nesting would double the expression.
 constexpr int kMaxExprSize = 10000;
 
 SqlType TypeOf(const proto::Expr& expr);
 
 proto::Expr MakeColumn(uint32_t index, const SqlType& type, int32_t position);
-// `text` as proto::Literal has it.
+// `text`: in the form of proto::Literal.
 proto::Expr MakeLiteral(std::string_view text, const SqlType& type, int32_t position);
 proto::Expr MakeNull(const SqlType& type, int32_t position);
 proto::Expr MakeBool(bool value, int32_t position);
@@ -39,7 +40,7 @@ proto::Expr MakeCall(std::string_view function, std::vector<proto::Expr> args,
                      const SqlType& result, int32_t position);
 proto::Expr MakeForm(SpecialFormKind kind, std::vector<proto::Expr> args, const SqlType& result,
                      int32_t position);
-// AND of all; the one itself if it is alone. REQUIRES: not empty.
+// The AND of all conjuncts; a single one as it is. REQUIRES: not empty.
 proto::Expr MakeAnd(std::vector<proto::Expr> conjuncts);
 
 // Arguments of a call or special form; empty for columns and literals.
@@ -53,13 +54,13 @@ bool IsBoolLiteral(const proto::Expr& expr, bool value);
 
 // Equal in everything but positions.
 bool SameExpr(const proto::Expr& a, const proto::Expr& b);
-// Whether `test` holds for the expression or one inside.
+// Whether `test` holds for the expression or for one inside it.
 bool AnyExpr(const proto::Expr& expr, const std::function<bool(const proto::Expr&)>& test);
 // The first expression inside that reads the time of the batch; null if none.
 const proto::Expr* FindBatchTime(const proto::Expr& expr);
 bool ReadsColumns(const proto::Expr& expr);
 int DepthOf(const proto::Expr& expr);
-// Expressions in it, itself included.
+// The number of expressions in it, itself included.
 int SizeOf(const proto::Expr& expr);
 
 // Marks the columns the expression reads. REQUIRES: `used` is as long as the input has columns.
@@ -76,7 +77,7 @@ bool CanSubstituteColumns(const proto::Expr& expr, const std::vector<proto::Expr
 // Splits nested ANDs into their parts, in order of evaluation.
 void SplitConjuncts(const proto::Expr& predicate, std::vector<proto::Expr>* out);
 
-// Whether arguments behind the first are evaluated for some rows only.
+// Whether the expression evaluates arguments behind the first for some rows only.
 bool GuardsArguments(const proto::Expr& expr);
 
 // Whether evaluation can never add a row error.

@@ -16,7 +16,8 @@ class ConstantFolder {
  public:
   explicit ConstantFolder(const FunctionRegistry& functions) : functions_(functions) {}
 
-  // `conditional`: evaluated for some rows only, so that an error must wait until such a row comes.
+  // `conditional`: the expression is evaluated for some rows only, so an error must wait for such a
+  // row.
   absl::Status Fold(proto::Expr* expr, bool conditional) const {
     if (ExprList* args = MutableArgsOf(expr); args != nullptr) {
       const bool guards = GuardsArguments(*expr);
@@ -78,7 +79,7 @@ class ConstantFolder {
     }
   }
 
-  // Drops branches that are never taken and those behind one that always is.
+  // Drops branches that are never taken, and branches behind one that is always taken.
   static void SimplifyCase(proto::Expr* expr) {
     const ExprList& args = expr->form().args();
     std::vector<proto::Expr> kept;

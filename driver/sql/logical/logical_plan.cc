@@ -17,7 +17,8 @@ LogicalNodePtr NewNode(LogicalNodePtr input, int32_t position) {
   return node;
 }
 
-// Names of projected and grouped columns stay; only their types may have to follow.
+// Recomputes a node's output. Names of projected and grouped columns stay; their types may have to
+// change.
 struct OutputRefresher {
   LogicalNode* node;
 
@@ -90,7 +91,7 @@ LogicalNodePtr MakeTableFunction(LogicalNodePtr input, TableFunctionNode functio
 LogicalNodePtr MakeAggregate(LogicalNodePtr input, AggregateNode aggregate,
                              std::vector<std::string> key_names, int32_t position) {
   LogicalNodePtr node = NewNode(std::move(input), position);
-  // Bare keys over insertions only ever appear.
+  // Keys without aggregates over an input that only inserts never disappear again.
   node->retracts =
       !aggregate.per_batch && (node->retracts || aggregate.global || !aggregate.aggregates.empty());
   for (std::string& name : key_names) {

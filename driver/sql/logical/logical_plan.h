@@ -24,8 +24,8 @@ struct OutputColumn {
 // Reads columns of a source table.
 struct ScanNode {
   std::shared_ptr<const proto::Source>
-      table;  // without `columns`: the physical planner knows which are needed
-  std::vector<proto::SourceColumn> columns;  // as the output
+      table;  // its `columns` are empty: the physical planner knows which are needed
+  std::vector<proto::SourceColumn> columns;  // the columns of the output
 };
 
 struct FilterNode {
@@ -70,7 +70,7 @@ struct LogicalNode {
   const LogicalNode& input() const { return *inputs.front(); }
 };
 
-// Each computes `output` and `retracts` from the arguments.
+// Each of these computes `output` and `retracts` from its arguments.
 LogicalNodePtr MakeScan(std::shared_ptr<const proto::Source> table,
                         std::vector<proto::SourceColumn> columns, int32_t position);
 LogicalNodePtr MakeFilter(LogicalNodePtr input, proto::Expr predicate);
@@ -89,8 +89,8 @@ void SetScope(LogicalNode* node, const std::string& name);
 // Recomputes `output` after a rewrite of the node or of its input.
 void RefreshOutput(LogicalNode* node);
 
-// The expression that output column `column` shows when followed through projections and filters to
-// where it is made: the node and its own output column.
+// Follows output column `column` through projections and filters to the node that computes it.
+// Returns that node and its output column.
 struct ColumnOrigin {
   const LogicalNode* node = nullptr;
   uint32_t column = 0;
@@ -99,11 +99,12 @@ ColumnOrigin TraceColumn(const LogicalNode& node, uint32_t column);
 // Whether output column `column` is the time of the batch itself.
 bool IsBatchTimeColumn(const LogicalNode& node, uint32_t column);
 
-// One INSERT: a query and where its rows go.
+// One INSERT: a query, and the sink of its rows.
 struct LogicalInsert {
   LogicalNodePtr query;  // one output column per sink column, of its type
-  proto::Sink sink;      // mode and keyed are the physical planner's
-  std::string name;      // of the statement within the job: the sink's, made unique
+  proto::Sink sink;      // the physical planner sets its mode and keyed
+  std::string
+      name;  // name of the statement, unique within the job: the sink's, with a number if need be
   bool accepts_changes = false;
   int32_t position = -1;
 };

@@ -18,8 +18,8 @@ struct Candidate {
 
 bool IsUnknown(const SqlType& type) { return type.id == TypeId::kUnknown; }
 
-// What an argument becomes for a parameter: any-type parameters leave it alone, but a literal must
-// be something.
+// The type that an argument is converted to for a parameter. An any-type parameter takes every type
+// as it is, except that an untyped literal must become some type.
 SqlType TargetType(const SqlType& parameter, const SqlType& argument) {
   if (IsUnknown(parameter)) {
     return IsUnknown(argument) ? MakeType(TypeId::kText) : argument;
@@ -81,8 +81,9 @@ void KeepBest(std::vector<Candidate>* candidates, const Score& score) {
   std::erase_if(*candidates, [&](const Candidate& candidate) { return score(candidate) < best; });
 }
 
-// For an untyped literal at `slot`: strings first, else the one category that all candidates agree
-// on. Within it the preferred type, if some candidate takes it.
+// For an untyped literal at `slot`: keeps candidates that take a string there; without any, those
+// of the one category that all candidates agree on. Of these, it keeps those that take the
+// category's preferred type, if there are any.
 bool NarrowByCategory(size_t slot, std::vector<Candidate>* candidates) {
   const auto category_at = [slot](const Candidate& candidate) {
     return CategoryOf(candidate.parameters[slot]);
@@ -197,7 +198,7 @@ OverloadResolution ResolveOverload(const std::vector<Signature>& signatures,
 OverloadResolution ResolveOperator(const std::vector<Signature>& signatures,
                                    const std::vector<SqlType>& arguments) {
   if (arguments.size() == 2 && IsUnknown(arguments[0]) != IsUnknown(arguments[1])) {
-    // Without its modifiers: a literal beside a numeric(5,2) is not rounded to two digits.
+    // The type without its modifiers: a literal beside a numeric(5,2) is not rounded to two digits.
     const SqlType known = WithoutModifiers(IsUnknown(arguments[0]) ? arguments[1] : arguments[0]);
     for (size_t i = 0; i < signatures.size(); ++i) {
       const std::vector<SqlType>& parameters = signatures[i].parameters;

@@ -1,5 +1,5 @@
-// Which of several functions or operators of one name a call means, by PostgreSQL's rules (chapter
-// "Type Conversion", parse_func.c: func_get_detail, func_select_candidate). Pure.
+// Finds which of several functions or operators of one name a call means, by PostgreSQL's rules
+// (chapter "Type Conversion", parse_func.c: func_get_detail, func_select_candidate). Pure.
 #ifndef MILLRACE_DRIVER_SQL_LOGICAL_OVERLOAD_RESOLUTION_H_
 #define MILLRACE_DRIVER_SQL_LOGICAL_OVERLOAD_RESOLUTION_H_
 
@@ -19,7 +19,7 @@ struct Signature {
 struct OverloadResolution {
   enum class Outcome { kFound, kNone, kAmbiguous };
   Outcome outcome = Outcome::kNone;
-  size_t index = 0;                // into the candidates
+  size_t index = 0;                // index of the chosen candidate
   std::vector<SqlType> arguments;  // what each argument has to be converted to
 };
 
@@ -27,7 +27,7 @@ struct OverloadResolution {
 OverloadResolution ResolveOverload(const std::vector<Signature>& candidates,
                                    const std::vector<SqlType>& arguments);
 
-// The same for a binary operator, where an untyped literal first tries the other side's type.
+// The same for a binary operator; an untyped literal first tries the type of the other side.
 OverloadResolution ResolveOperator(const std::vector<Signature>& candidates,
                                    const std::vector<SqlType>& arguments);
 

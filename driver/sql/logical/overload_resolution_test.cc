@@ -41,7 +41,8 @@ std::string Describe(const OverloadResolution& resolution) {
                        [](std::string* out, const SqlType& type) { out->append(type.ToString()); });
 }
 
-// What `select pg_typeof(...)` over PostgreSQL 15 shows for abs, which has these and no others.
+// The expected types are what `select pg_typeof(...)` shows on PostgreSQL 15, whose abs has exactly
+// these overloads.
 TEST(OverloadResolutionTest, PicksTheOverloadThatPostgresPicks) {
   const std::vector<Signature> abs = {Of({kInt2}),   Of({kInt4}),   Of({kInt8}),
                                       Of({kFloat4}), Of({kFloat8}), Of({kNumeric})};

@@ -12,7 +12,7 @@ namespace {
 using Mapping =
     std::vector<uint32_t>;  // old column -> new column; dropped ones map to 0 and are never read
 
-// Keeps the items that `wanted` marks. Returns where each went.
+// Keeps the items that `wanted` marks, and returns the new place of each.
 template <typename T>
 Mapping Keep(const std::vector<bool>& wanted, std::vector<T>* items) {
   Mapping mapping(items->size(), 0);
@@ -122,7 +122,8 @@ Mapping Prune(LogicalNode* node, std::vector<bool> wanted) {
   return std::visit(Pruner{node, std::move(wanted)}, node->op);
 }
 
-// Rewrites what reads the input; returns how the node's own output columns moved because of it.
+// Rewrites the expressions that read the input; returns how the node's own output columns moved
+// because of that.
 struct InputRemapper {
   LogicalNode* node;
   const Mapping& mapping;
@@ -176,7 +177,8 @@ absl::Status OptimizePlan(LogicalNodePtr* root, const FunctionRegistry& function
   RETURN_IF_ERROR(FoldConstants(root->get(), functions));
   *root = PushDownFilters(std::move(*root), functions);
   *root = MergeProjects(std::move(*root), functions);
-  // Substitution has brought constants of inner queries together with what uses them.
+  // Merging projections has substituted constants of inner queries into the expressions that use
+  // them, which can now be folded.
   RETURN_IF_ERROR(FoldConstants(root->get(), functions));
   PruneColumns(root->get());
   return absl::OkStatus();

@@ -14,7 +14,8 @@ class FilterPusher {
  public:
   explicit FilterPusher(const FunctionRegistry& functions) : functions_(functions) {}
 
-  // `conjuncts` read the node's output and are all to hold, in this order of evaluation.
+  // `conjuncts` read the node's output. A row must satisfy all of them, and they are evaluated in
+  // this order.
   LogicalNodePtr Push(LogicalNodePtr node, Conjuncts conjuncts) const {
     if (auto* filter = std::get_if<FilterNode>(&node->op); filter != nullptr) {
       Conjuncts all;
@@ -28,7 +29,7 @@ class FilterPusher {
       if (IsBoolLiteral(conjunct, true)) {
         continue;
       }
-      // A part that may fail stays behind the parts that were to guard it.
+      // A conjunct that may fail stays behind those that guard it.
       const bool may_move = here.empty() || IsInfallible(conjunct, functions_);
       if (may_move && CanMoveBelow(*node, conjunct)) {
         below.push_back(Translate(*node, conjunct));

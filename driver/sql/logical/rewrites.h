@@ -15,12 +15,12 @@ namespace millrace {
 absl::Status FoldConstants(LogicalNode* node, const FunctionRegistry& functions);
 absl::Status FoldConstants(proto::Expr* expr, const FunctionRegistry& functions);
 
-// Moves the parts of predicates as far down as the columns they read allow. A part that may fail
-// never overtakes one that was written before it and stays behind: `x <> 0 AND 1 / x > 2` keeps its
+// Moves the conjuncts of predicates as far down as the columns that they read allow. A conjunct
+// that may fail never overtakes an earlier one that stays behind: `x <> 0 AND 1 / x > 2` keeps its
 // guard.
 LogicalNodePtr PushDownFilters(LogicalNodePtr node, const FunctionRegistry& functions);
 
-// Folds a projection into the projection or aggregation above it when nothing is then computed
+// Merges a projection into the projection or aggregation above it, if nothing is then computed
 // twice.
 LogicalNodePtr MergeProjects(LogicalNodePtr node, const FunctionRegistry& functions);
 
@@ -29,8 +29,8 @@ void PruneColumns(LogicalNode* root);
 
 absl::Status OptimizePlan(LogicalNodePtr* root, const FunctionRegistry& functions);
 
-// Tells the node that column i of its (only) input is now column mapping[i]. Returns the same about
-// the node's own output.
+// Tells the node that column i of its only input is now column mapping[i]. Returns the same mapping
+// for the node's own output.
 std::vector<uint32_t> RemapInput(LogicalNode* node, const std::vector<uint32_t>& mapping);
 
 }  // namespace millrace

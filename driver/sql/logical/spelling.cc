@@ -37,7 +37,7 @@ size_t EditDistance(std::string_view a, std::string_view b) {
 
 std::string DidYouMean(std::string_view wrong, const std::vector<std::string>& known) {
   if (wrong.size() < 2) {
-    return "";  // every other letter would be near
+    return "";  // too short: every other short name would be near
   }
   size_t best = std::max<size_t>(1, wrong.size() / 3) + 1;
   const std::string* nearest = nullptr;

@@ -1,4 +1,4 @@
-// "Did you mean": the nearest of known names to one that does not exist. Pure.
+// "Did you mean": finds the known name that is nearest to an unknown one. Pure.
 #ifndef MILLRACE_DRIVER_SQL_LOGICAL_SPELLING_H_
 #define MILLRACE_DRIVER_SQL_LOGICAL_SPELLING_H_
 
@@ -8,8 +8,8 @@
 
 namespace millrace {
 
-// `; did you mean "word"?` for a name at most a third of its letters (one at least) away, else
-// nothing.
+// `; did you mean "word"?` if a known name differs in at most a third of its letters (but one is
+// always allowed), else nothing.
 std::string DidYouMean(std::string_view wrong, const std::vector<std::string>& known);
 
 }  // namespace millrace

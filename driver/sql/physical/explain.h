@@ -8,8 +8,8 @@
 
 namespace millrace {
 
-// One block per stage, sinks first; in each, operators from where rows end up down to where they
-// come from.
+// One block per stage, those with sinks first; within a block, the operators from the last to the
+// first.
 std::string ExplainStages(const proto::JobPlan& plan);
 
 }  // namespace millrace

@@ -20,7 +20,7 @@ bool IsOperatorName(const std::string& name) {
          name[0] != '_';
 }
 
-// How people write what PostgreSQL calls by an operator.
+// The way people write an operator that PostgreSQL has another name for.
 std::string OperatorText(const std::string& name) {
   static const std::map<std::string, std::string>& words = *new std::map<std::string, std::string>{
       {"~~", "LIKE"}, {"!~~", "NOT LIKE"}, {"~~*", "ILIKE"}, {"!~~*", "NOT ILIKE"}};

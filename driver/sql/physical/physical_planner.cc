@@ -34,15 +34,16 @@ FieldList ToFields(const std::vector<OutputColumn>& columns) {
   return fields;
 }
 
-// Rows on their way through a stage: where the next operator attaches and what it may rely on.
+// The rows at some point of a stage: which operator they come from, and what the next one may rely
+// on.
 struct Stream {
   int stage = 0;
   std::optional<uint32_t> last;  // operator; none = the stage's input
   FieldList fields;
   bool retracts = false;
-  bool keyed = false;  // behind an exchange
+  bool keyed = false;  // the stage is behind an exchange
   std::optional<std::vector<uint32_t>>
-      shard_by;  // columns whose values decide the shard, if still visible
+      shard_by;  // the columns that decide the shard, if all are still there
 };
 
 class PhysicalPlanner {
@@ -101,7 +102,7 @@ class PhysicalPlanner {
     }
     proto::Operator* op = Append(stream, "project", ToFields(node.output));
     std::vector<std::optional<uint32_t>> moved(1 + MaxColumn(project.exprs));
-    op->mutable_project();  // a projection to no columns (under count(*)) is one too
+    op->mutable_project();  // set even if it has no columns, as under count(*)
     for (size_t i = 0; i < project.exprs.size(); ++i) {
       *op->mutable_project()->add_exprs() = project.exprs[i];
       if (project.exprs[i].node_case() == proto::Expr::kColumn) {
@@ -111,7 +112,7 @@ class PhysicalPlanner {
     MoveShardColumns(stream, moved);
   }
 
-  // Names matter to people only: in EXPLAIN and in messages about keys.
+  // Column names are for people only: in EXPLAIN, and in messages about keys.
   void Rename(Stream* stream, const std::vector<OutputColumn>& columns) {
     for (int i = 0; i < stream->fields.size(); ++i) {
       stream->fields[i].set_name(columns[static_cast<size_t>(i)].name);
@@ -145,7 +146,8 @@ class PhysicalPlanner {
     return last;
   }
 
-  // Follows the sharding columns to their new places; when one is gone, nothing is known any more.
+  // Follows the sharding columns to their new places. If one of them is gone, the sharding is no
+  // longer known.
   static void MoveShardColumns(Stream* stream, const std::vector<std::optional<uint32_t>>& moved) {
     if (!stream->shard_by.has_value()) {
       return;
@@ -296,13 +298,14 @@ class PhysicalPlanner {
   void AppendUpsert(Stream* stream, const LogicalInsert& insert) {
     const std::vector<uint32_t> keys(insert.sink.key_columns().begin(),
                                      insert.sink.key_columns().end());
-    // Rows that agree on the key agree on any part of it, so they are on one shard already.
+    // Rows with equal keys are on one shard already if the sharding columns are a part of the key.
     const bool together =
         stream->shard_by.has_value() && !stream->shard_by->empty() &&
         std::all_of(stream->shard_by->begin(), stream->shard_by->end(), [&keys](uint32_t column) {
           return std::find(keys.begin(), keys.end(), column) != keys.end();
         });
-    // Before the exchange, where a row is still the record that on_error speaks of.
+    // The check comes before the exchange, where a row still belongs to the record that on_error is
+    // about.
     proto::NotNull* not_null = Append(stream, "not-null", stream->fields)->mutable_not_null();
     not_null->mutable_columns()->Add(keys.begin(), keys.end());
     not_null->set_table(insert.sink.table());
@@ -322,7 +325,7 @@ class PhysicalPlanner {
     return stage;
   }
 
-  // An operator at the end of the stream. The pointer is good until the next one.
+  // Adds an operator at the end of the stream. The pointer is valid until the next one is added.
   proto::Operator* Append(Stream* stream, const std::string& kind, FieldList output) {
     proto::Operator* op = plan_.mutable_stages(stream->stage)->add_operators();
     op->set_id(next_operator_++);

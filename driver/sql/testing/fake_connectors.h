@@ -1,4 +1,4 @@
-// Connectors for planner tests: they have columns and opinions about options, and no outside world.
+// Connectors for planner tests: they have columns and check options, and nothing outside.
 #ifndef MILLRACE_DRIVER_SQL_TESTING_FAKE_CONNECTORS_H_
 #define MILLRACE_DRIVER_SQL_TESTING_FAKE_CONNECTORS_H_
 

@@ -12,8 +12,8 @@ namespace millrace {
 
 enum class BackendKind {
   kMemory,
-  kRocksdb,         // that keeps no group beyond a batch
-  kRocksdbCaching,  // that keeps a few: some are found in memory, some are not
+  kRocksdb,         // keeps no group in memory beyond a batch
+  kRocksdbCaching,  // keeps a few groups: some are found in memory, some are not
 };
 
 // In a directory of the test's. Null for memory.

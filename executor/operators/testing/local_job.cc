@@ -146,8 +146,8 @@ absl::Status LocalJob::RunSplit(const Split& split, RecordedOutputs* outputs) {
   return absl::OkStatus();
 }
 
-// One block of the exchange per block written, cut to the shard. Positions are counted per
-// (ordinal, shard).
+// The blocks of the exchange for one shard, one per block that was written. Positions are counted
+// per (ordinal, shard).
 std::vector<LocalJob::ShardBlock> LocalJob::TakeBlocks(uint32_t exchange, uint32_t shard,
                                                        const RecordedOutputs& outputs) {
   std::vector<ShardBlock> out;
@@ -197,7 +197,7 @@ absl::Status LocalJob::RunKeyedStage(uint32_t stage, RecordedOutputs* outputs) {
       if (snapshot_step_ != 0) {
         RETURN_IF_ERROR(pipeline.ContinueSnapshot(snapshot_step_).status());
       }
-      uint32_t done = UINT32_MAX;  // origins below have come completely
+      uint32_t done = UINT32_MAX;  // all rows of origins below this have come
       for (size_t later = i + 1; later < blocks.size(); ++later) {
         for (const InputRun& run : blocks[later].runs) {
           done = std::min(done, run.ordinal);

@@ -1,6 +1,6 @@
-// Runs a plan's pipelines in one thread for tests, as the runtime would: splits in chunks,
-// exchanges cut by keyed shard with positions counted, blocks delivered in any order. What reaches
-// the sinks is kept as text.
+// Runs a plan's pipelines on one thread for tests, as the runtime does: splits in chunks, exchanges
+// cut by keyed shard with positions counted, blocks delivered in any order. Rows that reach sinks
+// are kept as text.
 #ifndef MILLRACE_EXECUTOR_OPERATORS_TESTING_LOCAL_JOB_H_
 #define MILLRACE_EXECUTOR_OPERATORS_TESTING_LOCAL_JOB_H_
 
@@ -45,7 +45,7 @@ class RecordedOutputs : public PipelineOutputs {
   absl::Status SinkRows(uint32_t sink, uint32_t shard, const Batch& rows,
                         RowErrors* refused) override;
 
-  std::set<std::string> refuses;  // rows as PrintRows has them that no sink takes
+  std::set<std::string> refuses;  // rows, in PrintRows' form, that no sink takes
   std::vector<Block> blocks;
   std::map<std::pair<uint32_t, uint32_t>, std::vector<std::string>> sinks;  // by (sink, shard)
   std::map<uint32_t, std::string> sink_text;  // by sink: all shards, as written
@@ -53,7 +53,7 @@ class RecordedOutputs : public PipelineOutputs {
 
 class LocalJob {
  public:
-  // How a run is cut and shuffled and where its state is: nothing of it may show in the result.
+  // How a run is cut and shuffled, and where its state is. The result must not depend on any of it.
   struct Variation {
     size_t chunk_rows = 1000;
     bool shuffle = false;
@@ -68,30 +68,30 @@ class LocalJob {
         {};  // rows counted within the split; needs chunk_rows ≥ rows
   };
 
-  // What a snapshot, or a layer of one, has of each stage.
+  // The blocks that a snapshot, or a layer of one, has of each stage.
   using StateLayer = std::map<uint32_t, std::vector<StateBlock>>;
 
   // `next_batch` is the first that RunBatch runs; its time is that many seconds.
   LocalJob(proto::JobPlan plan, Variation variation, int64_t next_batch = 1);
 
-  // Rows, as PrintRows has them, that no sink takes from now on.
+  // Makes all sinks refuse these rows, given in PrintRows' form, from now on.
   void Refuse(std::set<std::string> rows) { refused_ = std::move(rows); }
 
   // Runs one batch and returns the rows of each (sink, shard) in order.
   absl::StatusOr<std::map<std::pair<uint32_t, uint32_t>, std::vector<std::string>>> RunBatch(
       const std::vector<Split>& splits);
 
-  // What the last batch wrote to each sink, a line per row: equal for the same rows in the same
-  // order, whatever shards and batches they came in.
+  // What the last batch wrote to each sink, a line per row. Runs that write the same rows in the
+  // same order give the same text, whatever shards and batches the rows came in.
   const std::map<uint32_t, std::string>& sink_text() const { return sink_text_; }
 
   // As in KeyedPipeline, for all shards of all stages.
   void BeginSnapshot(bool full);
   bool ContinueSnapshot(size_t max_entries);
   StateLayer TakeSnapshot();
-  // So many entries per shard are copied after each block that a shard applies.
+  // Sets how many entries a shard copies after each block that it applies.
   void set_snapshot_step(size_t max_entries) { snapshot_step_ = max_entries; }
-  // By way of bytes, each shard being given the entries of its key groups.
+  // Restores the layer by way of its bytes; each shard gets the entries of its key groups.
   absl::Status Restore(const StateLayer& layer);
   int64_t wake_at_us() const;
 
@@ -125,8 +125,8 @@ class LocalJob {
   SkipReport skipped_;
 };
 
-// A table that a sink's changes are applied to: row → how often it is there. Retracting a row that
-// is not there is a test failure.
+// A table to which a sink's changes are applied: each row, and how often it is there. Retracting a
+// row that is not there is a test failure.
 class ChangedTable {
  public:
   void Apply(const std::map<std::pair<uint32_t, uint32_t>, std::vector<std::string>>& sinks);

@@ -1,4 +1,4 @@
-// What tests of pipelines ask of a LocalJob, and plans over a small table.
+// Helpers for tests of pipelines over LocalJob, and plans over a small table.
 #ifndef MILLRACE_EXECUTOR_OPERATORS_TESTING_PIPELINE_RUNS_H_
 #define MILLRACE_EXECUTOR_OPERATORS_TESTING_PIPELINE_RUNS_H_
 
@@ -19,16 +19,16 @@ using Splits = std::vector<LocalJob::Split>;
 // Runs a batch that must succeed.
 Sinks MustRun(LocalJob* job, const Splits& splits);
 
-// Runs `batches` under every variation and expects the same bytes each time; returns what came of
+// Runs `batches` under every variation, expects the same bytes each time, and returns the output of
 // each batch.
 std::vector<Sinks> RunEveryWay(const proto::JobPlan& plan, const std::vector<Splits>& batches);
 
-// Of all sinks and shards, in their order.
+// The rows of all sinks and shards, in their order.
 std::vector<std::string> AllRows(const Sinks& sinks);
 std::vector<std::string> Sorted(std::vector<std::string> rows);
 
-// `stages` over rows (k numeric, v bigint, t text), with 64 key groups in two shards. `skip`: what
-// on_error says; the default is fail.
+// A plan of `stages` over rows (k numeric, v bigint, t text), with 64 key groups in two shards.
+// `skip`: on_error = 'skip' instead of 'fail'.
 proto::JobPlan RowsPlan(const std::string& stages, bool skip = false);
 
 // Stages that write checked(v), which fails for 13.
