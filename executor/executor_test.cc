@@ -275,6 +275,28 @@ TEST(ExecutorTest, FailedRecordsAreCommittedBehindAllElse) {
   EXPECT_THAT(cluster.output.RowsOf(2), IsEmpty());
 }
 
+// The driver has its own rules, and who speaks as the driver may have none.
+TEST(ExecutorTest, WhatItsOperatorDoesNotAllowIsRefusedWhoeverAsks) {
+  TestCluster cluster(1, int64_t{64} << 20, 2, nullptr,
+                      *AccessPolicy::Confined("millrace-executor", {"/snapshots"}, {"env:OURS"}));
+  cluster.topic.Append("t/0", {"a"});
+  proto::JobPlan plan = CopyPlan({});
+  TestJob(&cluster, plan, {"t/0"}).Start(1);
+
+  (*plan.mutable_sources(0)->mutable_options())["password"] = "${env:OURS} ${env:THEIRS}";
+  TestJob secret(&cluster, plan, {"t/0"});
+  secret.SetName("secret");
+  secret.SendStart(1);
+  EXPECT_THAT(secret.WaitFailed().message(),
+              HasSubstr("millrace-executor --allow-secret env:THEIRS"));
+
+  TestJob elsewhere(&cluster, CopyPlan({}), {"t/0"});
+  elsewhere.SetName("elsewhere");
+  elsewhere.snapshot_location = "/elsewhere";
+  elsewhere.SendStart(1);
+  EXPECT_THAT(elsewhere.WaitFailed().message(), HasSubstr("millrace-executor --allow-path"));
+}
+
 TEST(ExecutorTest, BadRecordFailsTheEpochForGood) {
   TestCluster cluster(1);
   cluster.topic.Append("t/0", {"a", "b", "<bad>"});

@@ -1,6 +1,7 @@
 #include "executor/testing/test_cluster.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/check.h"
@@ -14,8 +15,9 @@ constexpr char kJobDirectory[] = "/snapshots/incarnation-1";
 
 }  // namespace
 
-TestCluster::TestCluster(size_t executors, int64_t memory_bytes, uint32_t slots, Clock* clock)
-    : connectors_(TestConnectors(&topic, &output)) {
+TestCluster::TestCluster(size_t executors, int64_t memory_bytes, uint32_t slots, Clock* clock,
+                         AccessPolicy access)
+    : connectors_(TestConnectors(&topic, &output, std::move(access))) {
   MILLRACE_CHECK(files.MakeDirectory(kJobDirectory).ok());
   for (size_t i = 0; i < executors; ++i) {
     ExecutorOptions options;

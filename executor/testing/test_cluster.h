@@ -23,9 +23,10 @@ namespace millrace {
 class TestCluster {
  public:
   // A single executor has no shuffle address, as in local mode. `clock`: null = the real one;
-  // outlives the cluster.
+  // outlives the cluster. `access`: what scripts may reach.
   explicit TestCluster(size_t executors, int64_t memory_bytes = int64_t{64} << 20,
-                       uint32_t slots = 2, Clock* clock = nullptr);
+                       uint32_t slots = 2, Clock* clock = nullptr,
+                       AccessPolicy access = AccessPolicy());
   // One executor for each file system, which uses that one for snapshots instead of `files`.
   explicit TestCluster(const std::vector<FileSystem*>& files_of);
 

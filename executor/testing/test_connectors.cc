@@ -399,8 +399,9 @@ void TestOutput::OnCommit(std::function<void()> callback) {
   on_commit_ = std::move(callback);
 }
 
-std::unique_ptr<ConnectorRegistry> TestConnectors(TestTopic* topic, TestOutput* output) {
-  auto registry = std::make_unique<ConnectorRegistry>();
+std::unique_ptr<ConnectorRegistry> TestConnectors(TestTopic* topic, TestOutput* output,
+                                                  AccessPolicy access) {
+  auto registry = std::make_unique<ConnectorRegistry>(std::move(access));
   registry->AddSource("test", std::make_unique<TestSourceConnector>(topic));
   registry->AddSink("test", std::make_unique<TestSinkConnector>(output, /*gathered=*/false));
   registry->AddSink("test-print", std::make_unique<TestSinkConnector>(output, /*gathered=*/true));

@@ -98,7 +98,8 @@ class TestOutput {
 };
 
 // Source "test", sinks "test" and, gathered, "test-print". Both outlive the registry.
-std::unique_ptr<ConnectorRegistry> TestConnectors(TestTopic* topic, TestOutput* output);
+std::unique_ptr<ConnectorRegistry> TestConnectors(TestTopic* topic, TestOutput* output,
+                                                  AccessPolicy access = AccessPolicy());
 
 // The selected rows in the form of TestOutput::Rows.
 std::vector<std::string> RowsAsText(const Batch& batch);
