@@ -36,9 +36,9 @@ int64_t HeaderBytes(const KafkaRecord& record) {
 }
 
 std::string Name(const KafkaRecord& record, int64_t bytes) {
-  return DescribeKafkaRecord(static_cast<size_t>(bytes), record.key.data() == nullptr
-                                                             ? std::nullopt
-                                                             : std::make_optional(record.key));
+  const auto size = static_cast<size_t>(bytes);
+  return record.key.data() == nullptr ? DescribeKafkaRecord(size, std::nullopt)
+                                      : absl::StrCat(DescribeKafkaRecord(size, record.key), ",");
 }
 
 absl::Status CheckRecord(const KafkaRecord& record, const KafkaRecordLimits& limits) {
@@ -46,19 +46,19 @@ absl::Status CheckRecord(const KafkaRecord& record, const KafkaRecordLimits& lim
   if (const int64_t bytes = KafkaProducerBytes(record); bytes > limits.producer_bytes) {
     return absl::InvalidArgumentError(
         absl::StrCat("topic ", limits.topic, ": ", Name(record, bytes),
-                     ", is larger than the table's option message.max.bytes, ",
+                     " is larger than the table's option message.max.bytes, ",
                      limits.producer_bytes, "; raise it, and the topic's max.message.bytes"));
   }
   if (topic.max_message_bytes.has_value() && !limits.compressed &&
       KafkaBatchBytes(record) > *topic.max_message_bytes) {
     return absl::InvalidArgumentError(
         absl::StrCat("topic ", limits.topic, ": ", Name(record, KafkaBatchBytes(record)),
-                     ", is larger than the topic's max.message.bytes, ", *topic.max_message_bytes));
+                     " is larger than the topic's max.message.bytes, ", *topic.max_message_bytes));
   }
   if (topic.wants_key && record.key.data() == nullptr) {
     return absl::InvalidArgumentError(absl::StrCat(
         "topic ", limits.topic, ": ", Name(record, KafkaBatchBytes(record)),
-        ", has no key, which a topic with cleanup.policy = compact wants: give the table a PRIMARY "
+        " has no key, which a topic with cleanup.policy = compact wants: give the table a PRIMARY "
         "KEY, or write _key"));
   }
   if (topic.partitions > 0 && record.partition >= topic.partitions) {

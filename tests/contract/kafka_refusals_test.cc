@@ -83,7 +83,7 @@ TEST(KafkaRefusals, ARecordLargerThanTheTopicTakesIsRefusedByWrite) {
   const std::string most(kValueOf1000Bytes, 'x');
   EXPECT_THAT(Refused(writer.get(), 1, Values({most, most + "x"}),
                       absl::StrCat("topic ", topic,
-                                   ": a record of 1001 bytes, is larger than the "
+                                   ": a record of 1001 bytes is larger than the "
                                    "topic's max.message.bytes, 1000")),
               ElementsAre(1));
   EXPECT_EQ(writer->held_bytes(), 0);

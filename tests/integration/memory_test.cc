@@ -33,8 +33,9 @@ class MemoryTest : public testing::Test {
     auto admin = KafkaAdmin::Create(Properties());
     EXPECT_TRUE(admin.ok()) << admin.status();
     for (const std::string& topic : {in_, out_}) {
-      const absl::Status created =
-          (*admin)->CreateTopic({.name = topic, .partitions = 4}, kTimeout);
+      const absl::Status created = (*admin)->CreateTopic(
+          {.name = topic, .partitions = 4, .config = {{"max.message.bytes", "50000000"}}},
+          kTimeout);
       EXPECT_TRUE(created.ok()) << created;
     }
     auto engine = LocalEngine::Start({.slots = 2, .memory_bytes = kMemoryBytes});

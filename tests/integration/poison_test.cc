@@ -210,7 +210,7 @@ TEST_F(PoisonTest, ARowThatItsSinkCannotTakeFollowsOnError) {
   const std::string insert =
       "INSERT INTO \"out\" SELECT repeat('x', m::int) FROM events, unnest(ARRAY[n, 1]) AS m";
   const auto said = testing::AllOf(HasSubstr("record at offset 1 of partition events/0"),
-                                   HasSubstr("a record of 2536 bytes, is larger"),
+                                   HasSubstr("a record of 2536 bytes is larger"),
                                    HasSubstr("message.max.bytes, 2000"));
   const auto set_aside =
       RunJob(*engine, Script("error text, \"offset\" bigint", SmallTopic("one") + insert));

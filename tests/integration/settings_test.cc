@@ -146,7 +146,14 @@ std::string LeastPauseBetweenBatches(const std::string& setting, const std::stri
 std::string RowsOfTheFirstBatch(const std::string& setting, const std::string& value) {
   CountingJob job(setting, value);
   job.Append(ManyKeys(500));
-  const auto out = job.WaitFor([](const auto& committed) { return !committed.empty(); });
+  // Shards commit a batch one after another, and all of them before any commits the next.
+  const auto out = job.WaitFor([](const auto& committed) {
+    size_t rows = 0;
+    for (const auto& one : committed) {
+      rows += one.rows.rows().count;
+    }
+    return rows >= 500 || (!committed.empty() && committed.back().batch != committed.front().batch);
+  });
   size_t rows = 0;
   for (const auto& one : out) {
     rows += one.batch == out.front().batch ? one.rows.rows().count : 0;
