@@ -468,6 +468,11 @@ void JobState::OnPrepared(size_t member, const proto::BatchPrepared& prepared) {
       done.first_error = report.first_error();
     }
   }
+  // Rows behind exchanges, which belong to no split.
+  done.skipped += prepared.skipped();
+  if (done.first_error.empty()) {
+    done.first_error = prepared.first_error();
+  }
   batch->claimed.insert(batch->claimed.end(), prepared.claimed().begin(), prepared.claimed().end());
   done.state_rows += prepared.state_rows();
   done.state_bytes += prepared.state_bytes();

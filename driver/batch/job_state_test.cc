@@ -163,6 +163,28 @@ TEST(JobStateTest, DuplicateReportsCountOnce) {
   EXPECT_EQ(play.done[0].records, 20);
 }
 
+TEST(JobStateTest, RowsSkippedBehindAnExchangeCount) {
+  Play play(Submitted(1));
+  play.Start();
+  play.Ends(110);
+  ASSERT_EQ(play.runs.size(), 1u);
+  proto::ExecutorMessage message;
+  proto::BatchPrepared* prepared = message.mutable_batch_prepared();
+  prepared->set_epoch(1);
+  prepared->set_batch(1);
+  prepared->set_skipped(2);
+  prepared->set_first_error("the row of key (k = a): unlucky");
+  proto::SplitReport* report = prepared->add_splits();
+  *report->mutable_key() = play.runs[0].splits(0).key();
+  report->set_records(10);
+  report->set_skipped(1);
+  play.Report("e", message);
+  play.Committed("e", 1);
+  ASSERT_EQ(play.done.size(), 1u);
+  EXPECT_EQ(play.done[0].skipped, 3);
+  EXPECT_EQ(play.done[0].first_error, "the row of key (k = a): unlucky");
+}
+
 TEST(JobStateTest, BatchTimeNeverStepsBack) {
   Play play(Submitted(1), Play::Settings(0));
   play.Start();
