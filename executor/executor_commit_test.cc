@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/failure_kind.h"
 #include "executor/testing/test_cluster.h"
 
 namespace millrace {
@@ -72,6 +73,22 @@ TEST(ExecutorCommitTest, BatchesThatWaitAreCommittedInOneStep) {
   // The next commit has only the rows that had waited.
   EXPECT_THAT(Markers(job.Commit(4)), ElementsAre("0/1 m4 @4"));
   EXPECT_THAT(cluster.output.RowsOf(4), ElementsAre("t/1-2"));
+}
+
+// Only rows of the first batch can have left memory for the transaction that took too long.
+TEST(ExecutorCommitTest, ACommitThatIsTooLargeIsBlamedOnItsFirstBatch) {
+  TestCluster cluster(1);
+  cluster.topic.Append("t/0", {"a", "b"});
+  TestJob job(&cluster, CopyPlan({}), {"t/0"});
+  job.Start(1);
+  job.Run(1, {{"t/0", {0, 1}}});
+  job.Run(2, {{"t/0", {1, 2}}});
+  cluster.output.FailCommits(
+      1, WithFailureKind(absl::AbortedError("it was open for too long"), FailureKind::kTooLarge));
+  job.SendCommit(2);
+  const proto::EpochFailed failed = job.WaitFailed();
+  EXPECT_EQ(failed.kind(), proto::FAILURE_TOO_LARGE);
+  EXPECT_EQ(failed.batch(), 1);
 }
 
 // BatchCommitted of one batch asks all writers when they want to be woken, while the next batch

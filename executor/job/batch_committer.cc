@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "common/base/failpoint.h"
+#include "common/base/failure_kind.h"
 
 namespace millrace {
 namespace {
@@ -151,6 +152,7 @@ void BatchCommitter::PlanCommits(Round* round) {
   const std::set<ShardWriter*> finish(ordered_.front().finish.begin(),
                                       ordered_.front().finish.end());
   std::set<ShardWriter*> writers = finish;
+  round->first = prepared_.begin()->first;
   for (const auto& [batch, prepared] : prepared_) {
     if (batch <= round->through) {
       writers.insert(prepared.begin(), prepared.end());
@@ -209,8 +211,17 @@ void BatchCommitter::RunTask(const std::shared_ptr<Round>& round, size_t index) 
     });
   }
   if (!status.ok()) {
-    host_->Fail(task.commit ? round->through : round->durable, status);
+    host_->Fail(BatchOf(*round, task, status), status);
   }
+}
+
+// Rows leave memory for a transaction or a file only in the first batch that is not committed, so
+// it is that batch which was too large there, and not those that are committed with it.
+BatchId BatchCommitter::BatchOf(const Round& round, const Task& task, const absl::Status& failure) {
+  if (!task.commit) {
+    return round.durable;
+  }
+  return FailureKindOf(failure) == FailureKind::kTooLarge ? round.first : round.through;
 }
 
 absl::Status BatchCommitter::Try(absl::Time deadline,

@@ -75,6 +75,7 @@ class BatchCommitter {
   };
   struct Round {
     BatchId through;  // 0 = the round only settles
+    BatchId first;    // of the prepared batches that the round commits
     BatchId durable;
     std::vector<Task> tasks;
     absl::Time deadline;  // for all calls of the round, including their wait for a thread
@@ -91,6 +92,8 @@ class BatchCommitter {
   };
 
   void StartNext();
+  // The batch that is to blame for the failure of a task.
+  static BatchId BatchOf(const Round& round, const Task& task, const absl::Status& failure);
   bool PlanRound(Round* round) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void PlanCommits(Round* round) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void PlanSettling(Round* round) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
