@@ -251,5 +251,77 @@ TEST(TableFunctionTest, ARowThatTheSinkRefusesDropsTheWholeRecord) {
   EXPECT_EQ(job.skipped().records, 1);
 }
 
+// repeat(v), repeat(1) in FROM, then an error in one of the rows of a record.
+constexpr char kExpandedTwice[] = R"pb(
+  stages {
+    id: 0
+    source: 0
+    operators {
+      id: 1
+      table_function {
+        function: "repeat"
+        args {
+          type { kind: TYPE_INT64 }
+          column: 1
+        }
+        kept: 2
+        columns {
+          name: "n"
+          type { kind: TYPE_INT64 }
+        }
+      }
+    }
+    operators {
+      id: 2
+      inputs: 1
+      table_function {
+        function: "repeat"
+        args {
+          type { kind: TYPE_INT64 }
+          literal { text: "1" }
+        }
+        kept: 0
+        kept: 1
+        columns {
+          name: "m"
+          type { kind: TYPE_INT64 }
+        }
+      }
+    }
+    operators {
+      id: 3
+      inputs: 2
+      project {
+        exprs {
+          type { kind: TYPE_TEXT }
+          column: 0
+        }
+        exprs {
+          type { kind: TYPE_INT64 }
+          call {
+            function: "checked"
+            args {
+              type { kind: TYPE_INT64 }
+              column: 1
+            }
+          }
+        }
+      }
+    }
+    operators {
+      id: 4
+      inputs: 3
+      sink_write { sink: 0 }
+    }
+  }
+)pb";
+
+TEST(TableFunctionTest, AnErrorDropsARecordOfMoreRowsThanASlice) {
+  LocalJob job(RowsPlan(kExpandedTwice, true), {});
+  EXPECT_EQ(AllRows(MustRun(&job, {{0, 0, {"1|1|a", "1|100000|b", "1|2|d"}}})),
+            (std::vector<std::string>{"+1 a|1", "+1 d|1", "+1 d|2"}));
+  EXPECT_EQ(job.skipped().records, 1);
+}
+
 }  // namespace
 }  // namespace millrace

@@ -94,7 +94,7 @@ absl::Status TableFunction::Process(const Batch& input) {
   RETURN_IF_ERROR(EvaluateArgs(&batch, &args));
   RowSet rows = batch.rows();
   for (size_t begin = 0; begin < rows.count;) {
-    size_t count = std::min(slice_rows_, rows.count - begin);
+    const size_t count = SliceLength(batch, begin);
     auto selection = std::make_shared<std::vector<uint32_t>>(count);
     for (size_t i = 0; i < count; ++i) {
       (*selection)[i] = rows[begin + i];
@@ -105,6 +105,17 @@ absl::Status TableFunction::Process(const Batch& input) {
     begin += count;
   }
   return absl::OkStatus();
+}
+
+// A slice ends between records: a record that fails in one of its rows, here or further on, is left
+// out with all rows of its slice, and would leave those of another slice behind.
+size_t TableFunction::SliceLength(const Batch& batch, size_t begin) const {
+  const RowSet rows = batch.rows();
+  size_t end = begin + std::min(slice_rows_, rows.count - begin);
+  while (end < rows.count && batch.origin_of(rows[end]) == batch.origin_of(rows[end - 1])) {
+    ++end;
+  }
+  return end - begin;
 }
 
 absl::Status TableFunction::EvaluateArgs(Batch* batch, std::vector<FunctionArg>* args) {

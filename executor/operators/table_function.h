@@ -38,6 +38,8 @@ class TableFunction : public Operator {
     std::vector<ColumnPtr> columns;
   };
 
+  // The number of selected rows that are processed together, from the `begin`-th on.
+  size_t SliceLength(const Batch& batch, size_t begin) const;
   absl::Status EvaluateArgs(Batch* batch, std::vector<FunctionArg>* args);
   absl::Status ProcessSlice(const Batch& batch, const std::vector<FunctionArg>& args, Batch* slice);
   // Calls the kernel for the slice's rows, without the rows for which it fails and, if it is
@@ -54,7 +56,8 @@ class TableFunction : public Operator {
   std::vector<SqlType> column_types_;  // of the function's columns and the ordinality
   bool with_ordinality_ = false;
   bool left_ = false;
-  size_t slice_rows_ = 1024;  // adapted so that a slice gives about kOutputRows
+  size_t slice_rows_ =
+      1024;  // adapted so that a slice gives about kOutputRows; of one record it may be more
 };
 
 }  // namespace millrace
