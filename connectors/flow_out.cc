@@ -2,8 +2,10 @@
 
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "common/base/failure_kind.h"
 #include "common/base/status.h"
 #include "common/base/units.h"
 
@@ -12,9 +14,6 @@ namespace {
 
 // If memory is scarce, to pass on less than this would not help.
 constexpr int64_t kWorthwhileBytes = 16 << 10;
-// How long to wait for a commit, which a slow broker delays. Not longer, because other jobs want
-// the thread that waits.
-constexpr absl::Duration kPatience = absl::Seconds(10);
 constexpr absl::Duration kPause = absl::Milliseconds(2);
 
 }  // namespace
@@ -31,15 +30,22 @@ bool FlowOut::Wanted(int64_t held_bytes) const {
   return held_bytes > max_held_bytes_ || (held_bytes >= kWorthwhileBytes && memory_->scarce());
 }
 
-bool FlowOut::AwaitTurn(absl::FunctionRef<bool()> is_first) const {
-  const absl::Time until = absl::Now() + kPatience;
+absl::Status FlowOut::AwaitTurn(const absl::Status& no_room, absl::FunctionRef<bool()> is_first,
+                                absl::Duration patience) const {
+  const absl::Time until = absl::Now() + patience;
   while (!is_first()) {
-    if (ended_() || absl::Now() >= until) {
-      return false;
+    if (ended_()) {
+      return no_room;
+    }
+    if (absl::Now() >= until) {
+      return WithFailureKind(
+          Reworded(no_room, absl::StrCat(no_room.message(), "; the batch before was not committed ",
+                                         "within ", DurationToString(patience))),
+          FailureKind::kTooLarge);
     }
     absl::SleepFor(kPause);
   }
-  return true;
+  return absl::OkStatus();
 }
 
 }  // namespace millrace

@@ -7,8 +7,10 @@
 //
 // That wait ends by itself. A batch begins when everybody has prepared the one before, so the
 // commit that Write waits for needs only the journal and threads of its own, and nothing of the
-// batch that waits. If the commit does not come in time, Write fails as it does where nothing can
-// leave: the batch is withdrawn and planned anew, smaller and alone. Thread-safe.
+// batch that waits. If the commit does not come in time, Write fails as it does where a batch is
+// too large for all memory, even if it is other jobs that hold the memory: the batch is withdrawn
+// and planned anew, smaller and alone. Run again as planned, it might wait in vain each time.
+// Thread-safe.
 #ifndef MILLRACE_CONNECTORS_FLOW_OUT_H_
 #define MILLRACE_CONNECTORS_FLOW_OUT_H_
 
@@ -18,7 +20,9 @@
 #include <utility>
 
 #include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "connectors/held_memory.h"
 #include "connectors/options.h"
 #include "connectors/sink.h"
@@ -38,11 +42,17 @@ class FlowOut {
   // Whether a writer that holds this many bytes is to pass them on as soon as it may.
   bool Wanted(int64_t held_bytes) const;
 
-  // Waits until `is_first` says that the batch is the writer's first one. False when that takes too
-  // long, or the epoch has ended.
-  bool AwaitTurn(absl::FunctionRef<bool()> is_first) const;
+  // Waits until `is_first` says that the batch, for whose rows memory had no room, is the writer's
+  // first one. Otherwise returns `no_room` for Write: as it is when the epoch has ended, and as
+  // kTooLarge when the wait takes longer than `patience`. REQUIRES: `no_room` is not OK.
+  absl::Status AwaitTurn(const absl::Status& no_room, absl::FunctionRef<bool()> is_first,
+                         absl::Duration patience = kPatience) const;
 
  private:
+  // How long to wait for a commit, which a slow broker delays. Not longer, because other jobs want
+  // the thread that waits.
+  static constexpr absl::Duration kPatience = absl::Seconds(10);
+
   const std::shared_ptr<HeldMemory> memory_;
   const std::function<bool()> ended_;
   const int64_t max_held_bytes_;

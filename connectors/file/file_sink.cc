@@ -75,8 +75,10 @@ class FileWriter : public SinkWriter {
       }
     }
     const auto is_first = [&] { return IsFirst(batch); };
-    if (taken.ok() ? !is_first() : !flow_out_.AwaitTurn(is_first)) {
-      return taken;
+    if (!taken.ok()) {
+      RETURN_IF_ERROR(flow_out_.AwaitTurn(taken, is_first));
+    } else if (!is_first()) {
+      return absl::OkStatus();
     }
     return WriteAhead(batch, batch_time_us, taken.ok() ? std::string() : Lines(encoded));
   }

@@ -130,8 +130,10 @@ class KafkaSinkWriter : public SinkWriter {
       return taken;
     }
     const auto is_first = [&] { return IsFirst(batch); };
-    if (taken.ok() ? !is_first() : !flow_out_.AwaitTurn(is_first)) {
-      return taken;
+    if (!taken.ok()) {
+      RETURN_IF_ERROR(flow_out_.AwaitTurn(taken, is_first));
+    } else if (!is_first()) {
+      return absl::OkStatus();
     }
     return FlowRows({.batch = batch,
                      .time_us = batch_time_us,
