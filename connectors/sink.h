@@ -121,7 +121,7 @@ struct SinkContext {
   // Memory for rows that are held until commit, prepared or not; shared with the job's other
   // writers.
   std::shared_ptr<HeldMemory> memory = std::make_shared<HeldMemory>(int64_t{256} << 20);
-  // Whether the epoch has ended here, so that a Write that waits gives up.
+  // Whether the epoch has ended here, so that a Write that waits or takes long gives up.
   std::function<bool()> ended = [] { return false; };
 };
 

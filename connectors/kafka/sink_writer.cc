@@ -288,6 +288,11 @@ class KafkaSinkWriter : public SinkWriter {
     const absl::Time deadline = flow_->begun + settings_.transaction_timeout;
     for (const HeldBatch& rows : flowing_) {
       for (size_t record = 0; record < rows.records.size();) {
+        if (context_.ended()) {
+          return absl::CancelledError(absl::StrCat("topic ", settings_.topic,
+                                                   ": the epoch ended while rows of batch ",
+                                                   batch.value(), " left memory"));
+        }
         const size_t end = std::min(record + kFlowRecords, rows.records.size());
         RETURN_IF_ERROR(HandOverBatch(rows, end, &record, deadline));
         RETURN_IF_ERROR(producer_->Flush(deadline));

@@ -247,6 +247,25 @@ TEST(KafkaTransactions, ABatchWhoseRowsAreInOneForTooLongIsMadeSmaller) {
   EXPECT_TRUE(Values(topic).empty());
 }
 
+// A broker may take minutes for what a large batch still has to send, and a new epoch waits for it.
+TEST(KafkaTransactions, RowsStopLeavingWhenTheEpochEnds) {
+  std::string topic = NewTopic(1);
+  proto::Sink sink = SinkTable(topic);
+  (*sink.mutable_options())["max_held"] = "200 B";
+  SinkContext context = NewShard();
+  bool ended = false;
+  context.ended = [&ended] { return ended; };
+  auto writer = Open(sink, context);
+  Write(*writer, 1, {"one", "two", "three", "four", "five"}, kLongAgoUs);
+  EXPECT_EQ(writer->held_bytes(), 0);
+  ended = true;
+  absl::Status status =
+      writer->Write(BatchId(1), kLongAgoUs, TextRows({{"six", "seven", "eight", "nine", "ten"}}));
+  EXPECT_EQ(status.code(), absl::StatusCode::kCancelled) << status;
+  EXPECT_FALSE(writer->Commit(BatchId(1), Soon()).ok());
+  EXPECT_TRUE(Values(topic).empty());
+}
+
 TEST(KafkaTransactions, AtLeastOnceHidesNothingAndHoldsAll) {
   std::string topic = NewTopic(1);
   proto::Sink sink = SinkTable(topic);
