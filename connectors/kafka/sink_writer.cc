@@ -126,7 +126,7 @@ class KafkaSinkWriter : public SinkWriter {
     if (taken.ok()) {
       uncommitted_.Add(batch, batch_time_us, std::exchange(encoded, {}), std::move(memory));
     }
-    if (!settings_.exactly_once || (taken.ok() && !flow_out_.Wanted(uncommitted_.bytes()))) {
+    if (!settings_.exactly_once || (taken.ok() && !MayFlow(batch))) {
       return taken;
     }
     const auto is_first = [&] { return IsFirst(batch); };
@@ -243,6 +243,13 @@ class KafkaSinkWriter : public SinkWriter {
     noted_.erase(noted_.begin(), noted_.upper_bound(batch));
   }
 
+  // Whether rows of the batch, for which there is memory, may leave it. Not those of a batch that
+  // was planned in an earlier epoch: perhaps other shards have committed it. Then it cannot be made
+  // smaller, and a transaction that it fills for too long would expire each time that it runs.
+  bool MayFlow(BatchId batch) const {
+    return batch > context_.planned_batch && flow_out_.Wanted(uncommitted_.bytes());
+  }
+
   // Whether every commit that can come covers `batch`, which is being written now: no earlier batch
   // has rows here, or needs to renew the marker.
   bool IsFirst(BatchId batch) const {
@@ -308,9 +315,13 @@ class KafkaSinkWriter : public SinkWriter {
   // transaction open would do so each time, and is made smaller.
   absl::Status LoseFlow(const absl::Status& cause) {
     const bool expired = absl::Now() - flow_->begun >= settings_.transaction_timeout;
-    const std::string words =
-        absl::StrCat(cause.message(), "; rows of batch ", flow_->batch.value(),
-                     " were in that transaction, so the batch is run again");
+    std::string words = absl::StrCat(cause.message(), "; rows of batch ", flow_->batch.value(),
+                                     " were in that transaction, so the batch is run again");
+    if (expired) {
+      absl::StrAppend(&words, ". It was open for longer than transaction.timeout.ms of table ",
+                      settings_.table, ": raise that, or raise ", kMaxHeldOption,
+                      ", so that rows wait in memory until the commit");
+    }
     // The caller must not try again with this writer.
     superseded_ = absl::IsUnavailable(cause)
                       ? WithFailureKind(absl::AbortedError(words), FailureKind::kEnvironment)

@@ -243,8 +243,31 @@ TEST(KafkaTransactions, ABatchWhoseRowsAreInOneForTooLongIsMadeSmaller) {
   EXPECT_EQ(status.code(), absl::StatusCode::kAborted) << status;
   EXPECT_TRUE(absl::StrContains(status.message(), "rows of batch 1 were in that transaction"))
       << status;
+  EXPECT_TRUE(absl::StrContains(status.message(), "raise max_held")) << status;
   EXPECT_EQ(writer->Commit(BatchId(1), Soon()).status(), status);
   EXPECT_TRUE(Values(topic).empty());
+}
+
+// Such a batch cannot be made smaller if another shard has committed it.
+TEST(KafkaTransactions, RowsOfABatchThatRunsAgainStayInMemoryWhileThereIsRoom) {
+  std::string topic = NewTopic(1);
+  proto::Sink sink = SinkTable(topic);
+  (*sink.mutable_options())["max_held"] = "200 B";
+  SinkContext context = NewShard();
+  context.memory = std::make_shared<HeldMemory>(10'000);
+  context.planned_batch = BatchId(1);
+  auto writer = Open(sink, context);
+  const std::vector<std::string> rows(10, std::string(100, 'x'));
+  Write(*writer, 1, rows, kLongAgoUs);
+  EXPECT_GT(writer->held_bytes(), 1000);
+  for (int i = 0; i < 9; ++i) {
+    Write(*writer, 1, rows, kLongAgoUs);
+  }
+  EXPECT_LT(writer->held_bytes(), 10'000) << "there is no room for all";
+  ASSERT_OK(writer->Commit(BatchId(1), Soon()));
+  EXPECT_EQ(Values(topic).size(), 100u);
+  Write(*writer, 2, rows, kLongAgoUs);
+  EXPECT_EQ(writer->held_bytes(), 0) << "a new batch";
 }
 
 // A broker may take minutes for what a large batch still has to send, and a new epoch waits for it.
