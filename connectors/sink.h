@@ -48,7 +48,8 @@ class SinkWriter {
   // The rows that the last Write refused, by their physical row, each with its reason; empty if it
   // failed for another reason. Every run of a batch refuses the same rows, even where its output is
   // visible already: otherwise the failed records that are set aside might not be those that were
-  // left out.
+  // left out. So a batch of which rows were refused is committed even if none was written. A writer
+  // whose judgement may change with its place notes the refusal there.
   virtual std::vector<RowError> TakeRefused() { return {}; }
 
   // Tells the time of a batch that the next Commit includes, even if no Write comes for it: files

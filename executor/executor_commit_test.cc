@@ -318,6 +318,22 @@ TEST(ExecutorCommitTest, WriterWhoseTimeHasComeIsCommittedWithoutRows) {
 }
 
 // A writer whose wake-up stays overdue must not hide the later wake-ups of others from the driver.
+// The refusal is judged again with the batch, so the sink must know that the batch was committed.
+TEST(ExecutorCommitTest, WriterThatRefusesAllRowsOfABatchCommitsIt) {
+  TestCluster cluster(1);
+  AppendLines(&cluster, 3);
+  cluster.output.Refuse({"t/0-0", "t/0-1"});
+  TestJob job(&cluster, CopyPlan({.on_error = proto::ON_ERROR_SKIP}), {"t/0", "t/1"});
+  job.Start(1);
+  job.Run(1, {{"t/0", {0, 1}}});
+  EXPECT_THAT(EventsOf(cluster.output, "note"), ElementsAre("note 0/0 b1 at 1000000"));
+  EXPECT_THAT(Markers(job.Commit(1)), ElementsAre("0/0 m1 @1"));
+  EXPECT_THAT(cluster.output.Rows(), IsEmpty());
+  job.Run(2, {{"t/0", {1, 3}}});
+  EXPECT_THAT(Markers(job.Commit(2)), ElementsAre("0/0 m2 @2"));
+  EXPECT_THAT(cluster.output.RowsOf(2), ElementsAre("t/0-2"));
+}
+
 TEST(ExecutorCommitTest, AnOverdueWakeHidesNoLaterOne) {
   TestCluster cluster(1);
   AppendLines(&cluster, 3);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <iterator>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -49,6 +48,14 @@ struct Round {
   bool begun = false;
   bool last_marker_seen = false;
   bool marker_sent = false;
+};
+
+// A batch that a commit must cover although there may be no rows of it.
+struct NotedBatch {
+  int64_t time_us = 0;
+  // Whether rows of it were refused. Then its commit must leave a marker: if the batch runs again,
+  // the marker tells the next epoch that it must judge rows by the same limits.
+  bool refused = false;
 };
 
 // A transaction that was begun before its commit was ordered, for the first batch that is not
@@ -103,7 +110,9 @@ class KafkaSinkWriter : public SinkWriter {
 
   void NoteBatch(BatchId batch, int64_t batch_time_us) override {
     std::lock_guard<std::mutex> lock(mutex_);
-    noted_[batch] = batch_time_us;
+    if (batch > committed_) {
+      noted_[batch].time_us = batch_time_us;
+    }
   }
 
   absl::Status Write(BatchId batch, int64_t batch_time_us, const Batch& rows) override {
@@ -111,6 +120,7 @@ class KafkaSinkWriter : public SinkWriter {
     ASSIGN_OR_RETURN(KafkaRecordEncoder::Encoded encoded, encoder_->Encode(rows, &refused_));
     CheckKafkaRecords(rows, encoded.records, limits_, &refused_);
     if (!refused_.empty()) {
+      NoteRefusal(batch, batch_time_us);
       return refused_.errors().front().status;
     }
     if (batch <= committed()) {
@@ -204,6 +214,13 @@ class KafkaSinkWriter : public SinkWriter {
     return OpenProducer(deadline);
   }
 
+  void NoteRefusal(BatchId batch, int64_t batch_time_us) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (batch > committed_) {
+      noted_[batch] = {.time_us = batch_time_us, .refused = true};
+    }
+  }
+
   // The error of a commit after the broker has refused a record. If the topic takes less than it
   // did when the epoch began, the batch is run again in a new epoch, which knows that and lets the
   // row follow on_error.
@@ -251,7 +268,7 @@ class KafkaSinkWriter : public SinkWriter {
   }
 
   // Whether every commit that can come covers `batch`, which is being written now: no earlier batch
-  // has rows here, or needs to renew the marker.
+  // has rows here, or needs a marker.
   bool IsFirst(BatchId batch) const {
     if (const BatchId first = uncommitted_.first(); first != BatchId() && first < batch) {
       return false;
@@ -350,7 +367,7 @@ class KafkaSinkWriter : public SinkWriter {
     return absl::OkStatus();
   }
 
-  // Makes no round if there are no rows and no marker to renew.
+  // Makes no round if there are no rows and no batch wants a marker.
   void StartRound(BatchId through) {
     const BatchId out = committed();
     uncommitted_.DropUpto(out);  // written by a call that ended before its answer came
@@ -358,12 +375,13 @@ class KafkaSinkWriter : public SinkWriter {
       return;  // the open transaction is a later batch's, and there are no rows before it
     }
     std::vector<const HeldBatch*> batches = uncommitted_.Upto(through);
-    const int64_t noted_us = NotedUpto(through);
-    if (batches.empty() && !flow_.has_value() &&
-        (!settings_.exactly_once || noted_us < wake_at_us())) {
+    const NotedBatch noted = NotedUpto(through);
+    const bool wants_marker =
+        settings_.exactly_once && (noted.refused || noted.time_us >= wake_at_us());
+    if (batches.empty() && !flow_.has_value() && !wants_marker) {
       return;
     }
-    int64_t time_us = std::max(noted_us, flow_.has_value() ? flow_->time_us : 0);
+    int64_t time_us = std::max(noted.time_us, flow_.has_value() ? flow_->time_us : 0);
     time_us = batches.empty() ? time_us : std::max(time_us, batches.back()->time_us);
     round_ = {.through = through,
               .time_us = time_us,
@@ -371,11 +389,18 @@ class KafkaSinkWriter : public SinkWriter {
               .begun = flow_.has_value()};
   }
 
-  // The time of the last batch up to `through` that was noted without rows; 0 = there was none.
-  int64_t NotedUpto(BatchId through) const {
+  // The time of the last batch up to `through` that was noted (0 = there was none), and whether
+  // rows of any of them were refused.
+  NotedBatch NotedUpto(BatchId through) const {
+    NotedBatch all;
     std::lock_guard<std::mutex> lock(mutex_);
-    const auto behind = noted_.upper_bound(through);
-    return behind == noted_.begin() ? 0 : std::prev(behind)->second;
+    for (const auto& [batch, noted] : noted_) {
+      if (batch > through) {
+        break;
+      }
+      all = {.time_us = noted.time_us, .refused = all.refused || noted.refused};
+    }
+    return all;
   }
 
   absl::Status RunRound(absl::Time deadline) {
@@ -549,7 +574,7 @@ class KafkaSinkWriter : public SinkWriter {
   BatchId committed_;
   BatchId marked_;            // the batch in the marker, without later batches that had no rows
   int64_t marked_at_us_ = 0;  // in batch time, like all times of markers
-  std::map<BatchId, int64_t> noted_;  // times of batches without rows, added by NoteBatch
+  std::map<BatchId, NotedBatch> noted_;  // added by NoteBatch and refusals
 
   const FlowOut flow_out_;
   HeldBatches uncommitted_;

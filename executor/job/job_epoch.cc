@@ -349,7 +349,7 @@ void JobEpoch::PrepareBatch(const std::shared_ptr<BatchRun>& run) {
   }
 }
 
-// The writers that have rows, and those that are due without rows.
+// The writers that have rows or have refused some, and those that are due without rows.
 std::vector<ShardWriter*> JobEpoch::WritersToCommit(BatchRun* run) {
   std::vector<ShardWriter*> writers = run->TakeWriters();
   const std::set<ShardWriter*> with_rows(writers.begin(), writers.end());

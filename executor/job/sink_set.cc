@@ -12,16 +12,21 @@ absl::Status ShardWriter::Write(BatchId batch, int64_t batch_time_us, const Batc
                                 RowErrors* refused, bool* first) {
   absl::MutexLock lock(&mutex_);
   const absl::Status status = writer_->Write(batch, batch_time_us, rows);
-  if (status.ok()) {
-    *first = last_written_ != batch;
-    last_written_ = batch;
-    return status;
+  if (!status.ok()) {
+    const std::vector<RowError> errors = writer_->TakeRefused();
+    if (errors.empty()) {
+      return Annotate(status, name_);
+    }
+    for (const RowError& error : errors) {
+      refused->Add(error.row, Annotate(error.status, name_));
+    }
   }
-  const std::vector<RowError> errors = writer_->TakeRefused();
-  for (const RowError& error : errors) {
-    refused->Add(error.row, Annotate(error.status, name_));
+  *first = last_written_ != batch;
+  if (*first && !status.ok()) {
+    writer_->NoteBatch(batch, batch_time_us);  // perhaps no row of it follows
   }
-  return errors.empty() ? Annotate(status, name_) : absl::OkStatus();
+  last_written_ = batch;
+  return absl::OkStatus();
 }
 
 absl::Status ShardWriter::Prepare(BatchId batch, absl::Time deadline) {

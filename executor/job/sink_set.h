@@ -37,7 +37,7 @@ inline int64_t LaterWake(int64_t wake_at_us, int64_t batch_time_us) {
   return wake_at_us > batch_time_us ? wake_at_us : 0;
 }
 
-// One writer, and the last batch that it has rows of.
+// One writer, and the last batch that it was given rows of.
 class ShardWriter {
  public:
   // `sets_aside`: the writer's rows are failed records.
@@ -53,9 +53,10 @@ class ShardWriter {
   uint32_t shard() const { return shard_; }
   bool sets_aside() const { return sets_aside_; }
 
-  // `first` becomes true for the first rows of the batch. Rows that the sink can never take go to
-  // `refused`, and then none of `rows` has been written. Errors name table and shard, here and
-  // below.
+  // `first` becomes true for the first rows of the batch, even if they are refused: a writer that
+  // has refused rows commits the batch like one that has taken some (SinkWriter::TakeRefused). Rows
+  // that the sink can never take go to `refused`, and then none of `rows` has been written. Errors
+  // name table and shard, here and below.
   absl::Status Write(BatchId batch, int64_t batch_time_us, const Batch& rows, RowErrors* refused,
                      bool* first);
   absl::Status Prepare(BatchId batch, absl::Time deadline);

@@ -210,6 +210,7 @@ class TestWriter : public SinkWriter {
   ~TestWriter() override { output_->Add(absl::StrCat("close ", name_)); }
 
   absl::Status Write(BatchId batch, int64_t, const Batch& rows) override {
+    RETURN_IF_ERROR(Refuse(rows));
     absl::MutexLock lock(&mutex_);
     for (std::string& row : RowsAsText(rows)) {
       if (batch > committed_) {
@@ -219,6 +220,7 @@ class TestWriter : public SinkWriter {
     }
     return absl::OkStatus();
   }
+  std::vector<RowError> TakeRefused() override { return refused_.Take(); }
   absl::Status Prepare(BatchId batch, absl::Time) override {
     output_->Add(absl::StrCat("prepare ", name_, " b", batch.value()));
     return absl::OkStatus();
@@ -277,10 +279,23 @@ class TestWriter : public SinkWriter {
   }
 
  private:
+  absl::Status Refuse(const Batch& rows) {
+    refused_.Clear();
+    const std::vector<std::string> texts = RowsAsText(rows);
+    absl::MutexLock lock(&output_->mutex_);
+    for (size_t i = 0; i < texts.size(); ++i) {
+      if (output_->refused_rows_.contains(texts[i])) {
+        refused_.Add(rows.rows()[i], absl::InvalidArgumentError("the sink takes no such row"));
+      }
+    }
+    return refused_.empty() ? absl::OkStatus() : refused_.errors().front().status;
+  }
+
   TestOutput* const output_;
   const std::string job_;
   const std::string name_;
   const std::string claimed_marker_;
+  RowErrors refused_;  // used by Write
   mutable absl::Mutex mutex_;
   BatchId committed_ ABSL_GUARDED_BY(mutex_);
   int64_t held_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
@@ -366,6 +381,11 @@ std::vector<std::string> TestOutput::Events() const {
 void TestOutput::Add(std::string event) {
   absl::MutexLock lock(&mutex_);
   events_.push_back(std::move(event));
+}
+
+void TestOutput::Refuse(std::set<std::string> rows) {
+  absl::MutexLock lock(&mutex_);
+  refused_rows_ = std::move(rows);
 }
 
 void TestOutput::FailCommits(int times, absl::Status status) {

@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -60,6 +61,8 @@ class TestOutput {
   // "settle 0/3 b1", "close 0/3".
   std::vector<std::string> Events() const;
 
+  // Sets the rows, as text, that no writer takes.
+  void Refuse(std::set<std::string> rows);
   // Lets the next `times` commits fail with this status.
   void FailCommits(int times, absl::Status status);
   void FailSettling(absl::Status status);
@@ -88,6 +91,7 @@ class TestOutput {
   std::map<std::string, BatchId> committed_ ABSL_GUARDED_BY(mutex_);
   int64_t wake_at_us_ ABSL_GUARDED_BY(mutex_) = 0;
   std::map<std::string, int64_t> wakes_ ABSL_GUARDED_BY(mutex_);
+  std::set<std::string> refused_rows_ ABSL_GUARDED_BY(mutex_);
   absl::Status settle_failure_ ABSL_GUARDED_BY(mutex_);
   absl::Status open_failure_ ABSL_GUARDED_BY(mutex_);
   int failures_ ABSL_GUARDED_BY(mutex_) = 0;

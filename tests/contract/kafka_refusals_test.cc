@@ -192,6 +192,26 @@ TEST(KafkaRefusals, ABatchThatIsOutIsJudgedByTheLimitOfItsEpoch) {
   EXPECT_THAT(Refused(writer.get(), 2, Values({large}), "max.message.bytes, 999"), ElementsAre(0));
 }
 
+// The record is in the table of failed records already, and must not be in the topic as well.
+TEST(KafkaRefusals, ABatchOfWhichAllWasRefusedIsJudgedByTheLimitOfItsEpoch) {
+  const std::string topic = NewTopic(1, {{"max.message.bytes", "999"}});
+  SinkContext context = NewShard();
+  auto writer = Open(SinkTable(topic), context);
+  context.marker = writer->marker();
+  const std::string large(kValueOf1000Bytes, 'x');
+  EXPECT_THAT(Refused(writer.get(), 1, Values({large}), "max.message.bytes, 999"), ElementsAre(0));
+  ASSERT_OK(writer->Commit(BatchId(1), Soon()));
+  ASSERT_OK(Admin().SetTopicConfig(topic, "max.message.bytes", "2000", kTimeout));
+
+  context.epoch = Epoch(2);
+  context.planned_batch = BatchId(1);
+  writer = Open(SinkTable(topic), context);
+  EXPECT_EQ(writer->committed(), BatchId(1));
+  EXPECT_THAT(Refused(writer.get(), 1, Values({large}), "max.message.bytes, 999"), ElementsAre(0));
+  ASSERT_OK(writer->Commit(BatchId(1), Soon()));
+  EXPECT_TRUE(ValuesIn(topic).empty());
+}
+
 // Only the broker sees how large a record is after compression.
 TEST(KafkaRefusals, OfCompressedRecordsTheBrokerDecides) {
   const std::string topic = NewTopic(1, {{"max.message.bytes", "1000"}});
