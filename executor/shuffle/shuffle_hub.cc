@@ -330,11 +330,12 @@ void ShuffleHub::NoteStopped(const JobId& job, Epoch epoch) {
       stream.claims.erase(claim);
     }
   }
-  stopped_.push_back(job);
+  stopped_.emplace_back(job, epoch);
   while (stopped_.size() > kStoppedRemembered) {
-    const auto oldest = receivers_.find(stopped_.front());
-    if (oldest != receivers_.end() && oldest->second.key_of.empty() &&
-        oldest->second.listener.expired()) {
+    const auto& [of, ended] = stopped_.front();
+    const auto oldest = receivers_.find(of);
+    // A newer epoch of the same job has an entry of its own, once it is over.
+    if (oldest != receivers_.end() && oldest->second.epoch == ended) {
       receivers_.erase(oldest);
     }
     stopped_.pop_front();

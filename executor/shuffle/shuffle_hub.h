@@ -170,7 +170,7 @@ class ShuffleHub {
 
   absl::Mutex mutex_;
   std::map<JobId, Receiver> receivers_ ABSL_GUARDED_BY(mutex_);
-  std::deque<JobId> stopped_ ABSL_GUARDED_BY(mutex_);  // oldest first
+  std::deque<std::pair<JobId, Epoch>> stopped_ ABSL_GUARDED_BY(mutex_);  // oldest first
   std::map<JobId, std::deque<Kept>> kept_ ABSL_GUARDED_BY(mutex_);
   std::map<std::pair<std::string, std::string>, Link> links_ ABSL_GUARDED_BY(mutex_);
   int64_t kept_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
