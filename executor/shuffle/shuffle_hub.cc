@@ -249,7 +249,8 @@ std::vector<std::shared_ptr<PeerLink>> ShuffleHub::StartEpoch(
     receiver.key_of[peer.executor_id] = peer.key_from;
     Link& link = links_[{peer.executor_id, peer.address}];
     if (link.link == nullptr || link.link->broken()) {
-      retired.push_back(std::exchange(link.link, LinkTo(peer, ++link.serial)));
+      link.serial = ++next_link_;
+      retired.push_back(std::exchange(link.link, LinkTo(peer, link.serial)));
     }
     link.link->Introduce(job, epoch, peer.key_to);
     links.push_back(link.link);
