@@ -129,7 +129,10 @@ class JobState {
   std::string snapshot_trouble() const;
   // What keeps batch times from following the wall clock; empty while they do.
   std::string clock_trouble() const { return clock_.Trouble(now_); }
+  // The present epoch; between epochs, the last one.
   Epoch epoch() const { return epoch_; }
+  // Whether epoch() is the present one: it has begun, or is about to, and is not given up or over.
+  bool InEpoch() const;
   int64_t restarts() const { return restarts_; }
   std::vector<PartitionView> Partitions() const;
   // (stable end, high watermark) by ordinal.
@@ -373,7 +376,6 @@ class JobState {
   bool MayJoin(const MembersChanged::Member& live) const;
   bool AnyoneCanJoin() const;
   void LoadPartitions();
-  bool InEpoch() const;
   std::optional<size_t> MemberIndex(const ExecutorId& id) const;
   int64_t Append(proto::JournalRecord record);
   bool IsDurable(int64_t record) const {
