@@ -393,13 +393,23 @@ void JobHistory::DropState() {
 
 bool JobHistory::PlansReachBack() const {
   const BatchId first = replayable_.empty() ? last_planned_.Next() : replayable_.front().first();
-  return !plan().running_state() || !snapshots_.empty() ||
-         first == BatchId(submitted_.base_batch()).Next();
+  return !plan().running_state() || first == BatchId(submitted_.base_batch()).Next() ||
+         (!snapshots_.empty() && first <= last_snapshot().Next());
+}
+
+bool JobHistory::TakesSnapshots() const {
+  return !submitted_.snapshot_location().empty() ||
+         std::any_of(snapshots_.begin(), snapshots_.end(),
+                     [](const proto::Snapshot& snapshot) { return snapshot.layers_size() > 0; });
 }
 
 void JobHistory::BoundPlans() {
-  if (!submitted_.snapshot_location().empty() || !snapshots_.empty()) {
+  if (TakesSnapshots()) {
     return;
+  }
+  // An empty snapshot begins the state anew, and it cannot become unreadable.
+  while (!replayable_.empty() && replayable_.front().batch <= last_snapshot()) {
+    ForgetFirstPlan();
   }
   const size_t most = std::max<size_t>(kMaxRanges / (1 + 2 * partitions_.size()), 100);
   if (replayable_.size() <= most) {

@@ -188,6 +188,9 @@ class JobHistory {
   void DropState();
   // Whether the plans that are kept, with a snapshot or alone, suffice to rebuild the state.
   bool PlansReachBack() const;
+  // Whether snapshots of the state come, or have come. An empty snapshot is none of these: it is
+  // where a submission began with empty state.
+  bool TakesSnapshots() const;
   // Keeps the plans of a job without snapshots from growing without end.
   void BoundPlans();
   // Forgets the first plan of replayable_.

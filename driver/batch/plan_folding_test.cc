@@ -124,6 +124,52 @@ TEST(PlanFoldingTest, WhereBoundariesMatterTheOldestAreGivenUpAndItIsSaid) {
   EXPECT_THAT(std::string(lost.message()), HasSubstr("this driver keeps no snapshots"));
 }
 
+// A submission that begins its state anew journals an empty snapshot, also where there is no place
+// for snapshots.
+void BeginStateAnew(JobHistory* history) {
+  proto::JournalRecord empty;
+  empty.mutable_snapshot_completed()->mutable_snapshot()->set_batch(
+      history->last_committed().value());
+  ASSERT_TRUE(history->Apply(empty).ok());
+}
+
+TEST(PlanFoldingTest, PlansBehindAnEmptySnapshotAreFoldedAndThoseBeforeItDropped) {
+  constexpr int64_t kBefore = 1000;
+  constexpr int64_t kBatches = 20'000;
+  JobHistory history(Submitted());
+  RunBatches(&history, 1, kBefore, /*in_doubt=*/0);
+  BeginStateAnew(&history);
+  for (int64_t last = kBefore + 1000; last <= kBatches; last += 1000) {
+    RunBatches(&history, last - 999, last, /*in_doubt=*/0);
+  }
+  const auto recovery = history.PlanRecovery();
+  ASSERT_TRUE(recovery.ok()) << recovery.status();
+  EXPECT_TRUE(history.is_rebuildable());
+  EXPECT_LE(recovery->batches.size(), JobHistory::kMaxRanges / (1 + 2 * kPartitions) + 1000);
+  EXPECT_EQ(recovery->read_from,
+            std::vector<int64_t>(kPartitions, kBefore / kPartitions * kOffsets));
+  int64_t batches = 0;
+  for (const PlannedBatch& batch : recovery->batches) {
+    batches += batch.stands_for;
+  }
+  EXPECT_EQ(batches, kBatches - kBefore);
+}
+
+TEST(PlanFoldingTest, StateBegunAnewIsLostWithItsFirstPlan) {
+  proto::JobSubmitted submitted = Submitted();
+  (*submitted.mutable_plan()->mutable_settings())["state_ttl"] = "1 h";
+  JobHistory history(submitted);
+  constexpr int64_t kMost =
+      JobHistory::kMaxRanges / (1 + 2 * kPartitions) * JobHistory::kUnfoldedFactor;
+  RunBatches(&history, 1, 10, /*in_doubt=*/0);
+  BeginStateAnew(&history);
+  RunBatches(&history, 11, 10 + kMost, /*in_doubt=*/0);
+  EXPECT_TRUE(history.is_rebuildable());
+  RunBatches(&history, 11 + kMost, 11 + kMost, /*in_doubt=*/0);
+  EXPECT_FALSE(history.is_rebuildable());
+  EXPECT_EQ(history.PlanRecovery().status().code(), absl::StatusCode::kDataLoss);
+}
+
 // A plan with one operator of two phases.
 proto::JobPlan Counts(const std::string& aggregate, proto::TypeKind argument, proto::TypeKind key) {
   proto::JobPlan plan;
