@@ -412,13 +412,16 @@ void JobHistory::BoundPlans() {
     ForgetFirstPlan();
   }
   const size_t most = std::max<size_t>(kMaxRanges / (1 + 2 * partitions_.size()), 100);
-  if (replayable_.size() <= most) {
+  if (replayable_.size() <= std::max(most, fold_above_)) {
     return;
   }
   if (StateIgnoresBatches(plan())) {
-    const int64_t in_doubt = last_planned_.value() - last_committed_.value();
-    FoldPlans(&replayable_, replayable_.size() - static_cast<size_t>(in_doubt), most);
-  } else if (replayable_.size() > most * kUnfoldedFactor) {
+    const auto in_doubt = static_cast<size_t>(last_planned_.value() - last_committed_.value());
+    FoldPlans(&replayable_, replayable_.size() - in_doubt, most);
+    fold_above_ = std::min(replayable_.size() - in_doubt, most * kUnfoldedFactor) + most / 2;
+  }
+  while (replayable_.size() > most * kUnfoldedFactor &&
+         replayable_.front().batch <= last_committed_) {
     ForgetFirstPlan();
   }
 }

@@ -79,7 +79,8 @@ struct JobStateOptions {
   std::vector<proto::StateIdentity> operators;  // of the plan, those with state
 
   int64_t ready_timeout_us = 60'000'000;  // StartEpoch to EpochReady: readers and writers connect
-  int64_t prepare_timeout_us = 600'000'000;   // RunBatch to BatchPrepared
+  int64_t prepare_timeout_us = 600'000'000;   // RunBatch to BatchPrepared, for each
+                                              // batch of a folded plan
   int64_t commit_timeout_us = 120'000'000;    // CommitBatch to BatchCommitted
   int64_t snapshot_timeout_us = 600'000'000;  // TakeSnapshot to SnapshotWritten, and the driver's
                                               // check of the snapshot's files; then the snapshot is
@@ -387,6 +388,7 @@ class JobState {
 
   // job_batches.cc: the pipeline of batches; job_view.cc: the const members above
   void AdvanceBatches();
+  int64_t PrepareTimeoutUs(const PlannedBatch& plan) const;
   void FinishSuppressed();
   void SendCommits();
   void SendCommit(size_t member);
