@@ -7,6 +7,7 @@
 #include "common/base/status.h"
 #include "driver/batch/assignment.h"
 #include "driver/batch/job_state.h"
+#include "driver/batch/plan_folding.h"
 #include "driver/batch/split_planner.h"
 
 namespace millrace {
@@ -63,7 +64,7 @@ void JobState::CheckStepDeadlines() {
   const InFlight& batch = in_flight_.front();
   const int64_t waited_us = now_.mono_us - batch.step_since_us;
   const std::string who = absl::StrCat("batch ", batch.plan.batch.value());
-  if (batch.step == InFlight::Step::kRunning && waited_us >= options_.prepare_timeout_us) {
+  if (batch.step == InFlight::Step::kRunning && waited_us >= PrepareTimeoutUs(batch.plan)) {
     Fail(absl::DeadlineExceededError(absl::StrCat("not done after ", waited_us / kSecondUs, " s")),
          FailureKind::kEnvironment, who);
   } else if (wave_.has_value() && waited_us >= options_.commit_timeout_us) {
@@ -71,6 +72,11 @@ void JobState::CheckStepDeadlines() {
              absl::StrCat("not committed after ", waited_us / kSecondUs, " s")),
          FailureKind::kEnvironment, who);
   }
+}
+
+// A plan that was folded has the work of several batches.
+int64_t JobState::PrepareTimeoutUs(const PlannedBatch& plan) const {
+  return options_.prepare_timeout_us * std::min(plan.stands_for, kMaxFold);
 }
 
 // A suppressed batch is over once it is prepared: its output was committed in an earlier epoch.

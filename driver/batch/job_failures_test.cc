@@ -306,6 +306,44 @@ TEST(JobFailuresTest, AChangedScriptWithdrawsWhatNobodyHasCommittedBehindWhatIsP
   EXPECT_EQ(play.state().history().planned_to()[0], 110) << "the next script plans from there";
 }
 
+// Folded batches have the work of all that they stand for.
+TEST(JobFailuresTest, AFoldedPlanHasTheTimeOfItsBatches) {
+  constexpr int64_t kFolded = 10;
+  proto::JobCheckpoint checkpoint;
+  *checkpoint.mutable_submitted() = Submitted(1, /*running_state=*/true);
+  checkpoint.set_last_epoch(1);
+  checkpoint.set_last_opened(1);
+  checkpoint.set_last_planned(kFolded);
+  checkpoint.set_last_committed(kFolded);
+  checkpoint.set_last_batch_time_us(100);
+  proto::CheckpointPartition* partition = checkpoint.add_partitions();
+  *partition->mutable_start() = checkpoint.submitted().partitions(0);
+  partition->set_planned_to(200);
+  partition->set_committed_to(200);
+  partition->set_kept_from(100);
+  proto::CheckpointPlans plans;
+  proto::CheckpointPlans::Plan* plan = plans.add_plans();
+  plan->set_batch(kFolded);
+  plan->set_batch_time_us(100);
+  plan->set_stands_for(kFolded);
+  plan->add_splits()->set_begin(100);
+  plan->mutable_splits(0)->set_end(200);
+  plan->add_committed()->set_records(100);
+  JobHistory history(checkpoint);
+  ASSERT_TRUE(history.TakeCheckpointPlans(plans).ok());
+  ASSERT_TRUE(history.CheckCheckpoint().ok()) << history.CheckCheckpoint();
+
+  Play play(std::move(history), Play::Settings(10), {});
+  play.Start();
+  ASSERT_THAT(play.RunBatches(), ElementsAre(kFolded));
+  const int64_t timeout_us = kFolded * JobStateOptions().prepare_timeout_us;
+  EXPECT_EQ(play.state().next_wakeup_us(), play.now_us + timeout_us);
+  play.At(play.now_us + timeout_us - 1);
+  EXPECT_EQ(play.stops, 0);
+  play.At(play.now_us + 1);
+  EXPECT_EQ(play.stops, 1);
+}
+
 // ---- Executors that come ----
 
 TEST(JobFailuresTest, AJoiningExecutorDoesNotMakeALongReplayBeginAnew) {

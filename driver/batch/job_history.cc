@@ -393,22 +393,35 @@ void JobHistory::DropState() {
 
 bool JobHistory::PlansReachBack() const {
   const BatchId first = replayable_.empty() ? last_planned_.Next() : replayable_.front().first();
-  return !plan().running_state() || !snapshots_.empty() ||
-         first == BatchId(submitted_.base_batch()).Next();
+  return !plan().running_state() || first == BatchId(submitted_.base_batch()).Next() ||
+         (!snapshots_.empty() && first <= last_snapshot().Next());
+}
+
+bool JobHistory::TakesSnapshots() const {
+  return !submitted_.snapshot_location().empty() ||
+         std::any_of(snapshots_.begin(), snapshots_.end(),
+                     [](const proto::Snapshot& snapshot) { return snapshot.layers_size() > 0; });
 }
 
 void JobHistory::BoundPlans() {
-  if (!submitted_.snapshot_location().empty() || !snapshots_.empty()) {
+  if (TakesSnapshots()) {
     return;
   }
+  // An empty snapshot begins the state anew, and it cannot become unreadable.
+  while (!replayable_.empty() && replayable_.front().batch <= last_snapshot()) {
+    ForgetFirstPlan();
+  }
   const size_t most = std::max<size_t>(kMaxRanges / (1 + 2 * partitions_.size()), 100);
-  if (replayable_.size() <= most) {
+  if (replayable_.size() <= std::max(most, fold_above_)) {
     return;
   }
   if (StateIgnoresBatches(plan())) {
-    const int64_t in_doubt = last_planned_.value() - last_committed_.value();
-    FoldPlans(&replayable_, replayable_.size() - static_cast<size_t>(in_doubt), most);
-  } else if (replayable_.size() > most * kUnfoldedFactor) {
+    const auto in_doubt = static_cast<size_t>(last_planned_.value() - last_committed_.value());
+    FoldPlans(&replayable_, replayable_.size() - in_doubt, most);
+    fold_above_ = std::min(replayable_.size() - in_doubt, most * kUnfoldedFactor) + most / 2;
+  }
+  while (replayable_.size() > most * kUnfoldedFactor &&
+         replayable_.front().batch <= last_committed_) {
     ForgetFirstPlan();
   }
 }

@@ -5,10 +5,10 @@
 // The history keeps what a recovery may need, and no more. A job with running state keeps its two
 // newest snapshots and the plans behind the older one; while there are fewer than two, it keeps the
 // plans from its beginning. If no snapshots are taken at all, many plans are folded into fewer
-// (plan_folding.h); where the state does not allow that, the oldest plans are dropped, and the
-// state can then no longer be rebuilt. A job without running state keeps the plans that are not
-// committed. A submission without running state drops the state of those before it: later
-// submissions begin with empty state.
+// (plan_folding.h); where the state or the plans' size does not allow that, the oldest plans are
+// dropped, and the state can then no longer be rebuilt. A job without running state keeps the plans
+// that are not committed. A submission without running state drops the state of those before it:
+// later submissions begin with empty state.
 #ifndef MILLRACE_DRIVER_BATCH_JOB_HISTORY_H_
 #define MILLRACE_DRIVER_BATCH_JOB_HISTORY_H_
 
@@ -85,8 +85,8 @@ class JobHistory {
  public:
   static constexpr size_t kSnapshotsKept = 2;
   // The plans of a job without snapshots are folded when they have more splits and digests than
-  // this; plans that cannot be folded are dropped when they have more than so many times that
-  // number.
+  // this; plans that cannot be folded, or not any further, are dropped when they have more than so
+  // many times that number.
   static constexpr size_t kMaxRanges = 200'000;
   static constexpr size_t kUnfoldedFactor = 10;
 
@@ -188,6 +188,9 @@ class JobHistory {
   void DropState();
   // Whether the plans that are kept, with a snapshot or alone, suffice to rebuild the state.
   bool PlansReachBack() const;
+  // Whether snapshots of the state come, or have come. An empty snapshot is none of these: it is
+  // where a submission began with empty state.
+  bool TakesSnapshots() const;
   // Keeps the plans of a job without snapshots from growing without end.
   void BoundPlans();
   // Forgets the first plan of replayable_.
@@ -214,6 +217,10 @@ class JobHistory {
   std::map<std::pair<uint32_t, uint32_t>, proto::SinkMarker> markers_;
   std::optional<proto::JobEnded> ended_;
   absl::Status first_error_;
+
+  // Not in checkpoints. No folding while there are no more plans than this, so that not every batch
+  // tries it when it leaves many.
+  size_t fold_above_ = 0;
 };
 
 // The job that a record belongs to; empty for a record that belongs to none.

@@ -79,7 +79,8 @@ struct JobStateOptions {
   std::vector<proto::StateIdentity> operators;  // of the plan, those with state
 
   int64_t ready_timeout_us = 60'000'000;  // StartEpoch to EpochReady: readers and writers connect
-  int64_t prepare_timeout_us = 600'000'000;   // RunBatch to BatchPrepared
+  int64_t prepare_timeout_us = 600'000'000;   // RunBatch to BatchPrepared, for each
+                                              // batch of a folded plan
   int64_t commit_timeout_us = 120'000'000;    // CommitBatch to BatchCommitted
   int64_t snapshot_timeout_us = 600'000'000;  // TakeSnapshot to SnapshotWritten, and the driver's
                                               // check of the snapshot's files; then the snapshot is
@@ -129,7 +130,10 @@ class JobState {
   std::string snapshot_trouble() const;
   // What keeps batch times from following the wall clock; empty while they do.
   std::string clock_trouble() const { return clock_.Trouble(now_); }
+  // The present epoch; between epochs, the last one.
   Epoch epoch() const { return epoch_; }
+  // Whether epoch() is the present one: it has begun, or is about to, and is not given up or over.
+  bool InEpoch() const;
   int64_t restarts() const { return restarts_; }
   std::vector<PartitionView> Partitions() const;
   // (stable end, high watermark) by ordinal.
@@ -373,7 +377,6 @@ class JobState {
   bool MayJoin(const MembersChanged::Member& live) const;
   bool AnyoneCanJoin() const;
   void LoadPartitions();
-  bool InEpoch() const;
   std::optional<size_t> MemberIndex(const ExecutorId& id) const;
   int64_t Append(proto::JournalRecord record);
   bool IsDurable(int64_t record) const {
@@ -385,6 +388,7 @@ class JobState {
 
   // job_batches.cc: the pipeline of batches; job_view.cc: the const members above
   void AdvanceBatches();
+  int64_t PrepareTimeoutUs(const PlannedBatch& plan) const;
   void FinishSuppressed();
   void SendCommits();
   void SendCommit(size_t member);

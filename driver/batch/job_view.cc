@@ -25,7 +25,7 @@ int64_t JobState::next_wakeup_us() const {
         // journal always answers.
         const InFlight& batch = in_flight_.front();
         if (batch.step == InFlight::Step::kRunning) {
-          wakeup = std::min(wakeup, batch.step_since_us + options_.prepare_timeout_us);
+          wakeup = std::min(wakeup, batch.step_since_us + PrepareTimeoutUs(batch.plan));
         } else if (batch.step == InFlight::Step::kCommitting) {
           wakeup = std::min(wakeup, batch.step_since_us + options_.commit_timeout_us);
         }

@@ -11,6 +11,9 @@
 namespace millrace {
 namespace {
 
+// A fold with so few records is small for any executor, however small the job's batches are.
+constexpr int64_t kSmallFoldRecords = 65'536;
+
 bool LooksTheSameWhenEqual(const proto::Type& type) {
   switch (type.kind()) {
     case proto::TYPE_BOOL:
@@ -77,6 +80,14 @@ bool IgnoresBatches(const proto::Operator& op) {
   return true;
 }
 
+int64_t RecordsOf(const PlannedBatch& committed) {
+  int64_t records = 0;
+  for (const SplitDigest& digest : committed.committed) {
+    records += digest.records;
+  }
+  return records;
+}
+
 // Ranges of one partition follow each other.
 PlannedBatch Fold(PlannedBatch first, const PlannedBatch& second) {
   std::map<uint32_t, PlannedSplit> splits;
@@ -124,17 +135,21 @@ bool StateIgnoresBatches(const proto::JobPlan& plan) {
 
 void FoldPlans(std::deque<PlannedBatch>* plans, size_t committed, size_t most) {
   int64_t batches = 0;
+  int64_t largest = 0;  // records of the largest single batch; of folded ones, their mean counts
   for (size_t i = 0; i < committed; ++i) {
     batches += (*plans)[i].stands_for;
+    largest = std::max(largest, RecordsOf((*plans)[i]) / (*plans)[i].stands_for);
   }
+  const int64_t most_records = std::max(kMaxFold * largest, kSmallFoldRecords);
   // Any two neighbours that are left then stand for more batches than this, so at most about half
-  // of `most` are left.
+  // of `most` are left, unless they have too many records.
   const int64_t least = 4 * batches / static_cast<int64_t>(most) + 1;
   std::deque<PlannedBatch> folded;
   for (size_t i = 0; i < plans->size(); ++i) {
     PlannedBatch& next = (*plans)[i];
-    const bool fits =
-        !folded.empty() && i < committed && folded.back().stands_for + next.stands_for <= least;
+    const bool fits = !folded.empty() && i < committed &&
+                      folded.back().stands_for + next.stands_for <= least &&
+                      RecordsOf(folded.back()) + RecordsOf(next) <= most_records;
     if (fits) {
       folded.back() = Fold(std::move(folded.back()), next);
     } else {

@@ -18,8 +18,16 @@ namespace millrace {
 // its rows, and keys and extremes that are equal never look different (like 1.0 and 1.00).
 bool StateIgnoresBatches(const proto::JobPlan& plan);
 
+// How many times the records of the largest single batch a fold may have, if those are more than a
+// few. An executor that ran the batches has shown that it can run one of that size in the time it
+// has for one; a fold is given this many times that time (JobState), which is hours: more would say
+// nothing of an executor that hangs. A smaller factor would fold too little, and the oldest plans
+// would have to be dropped sooner (JobHistory::kUnfoldedFactor).
+inline constexpr int64_t kMaxFold = 64;
+
 // Folds neighbours among the first `committed` plans until at most about `most` of them are left,
-// all of about the same size: a long history must not be rebuilt in a single huge batch.
+// all of about the same size: a long history must not be rebuilt in huge batches. More are left
+// where folds would have too many records.
 void FoldPlans(std::deque<PlannedBatch>* plans, size_t committed, size_t most);
 
 }  // namespace millrace

@@ -6,8 +6,10 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace millrace {
@@ -31,7 +33,8 @@ proto::JobSubmitted Submitted() {
 }
 
 // Batches [first, last], each of one partition in turn; committed but for the last `in_doubt`.
-void RunBatches(JobHistory* history, int64_t first, int64_t last, int64_t in_doubt) {
+void RunBatches(JobHistory* history, int64_t first, int64_t last, int64_t in_doubt,
+                int64_t records = kOffsets) {
   for (int64_t batch = first; batch <= last; ++batch) {
     const auto ordinal = static_cast<uint32_t>(batch) % kPartitions;
     const int64_t begin = history->planned_to()[ordinal];
@@ -50,7 +53,7 @@ void RunBatches(JobHistory* history, int64_t first, int64_t last, int64_t in_dou
     proto::SplitReport* report = committed.mutable_batch_committed()->add_splits();
     report->mutable_key()->set_partition(
         std::to_string(static_cast<uint32_t>(batch) % kPartitions));
-    report->set_records(kOffsets);
+    report->set_records(records);
     report->set_input_hash(7);
     ASSERT_TRUE(history->Apply(committed).ok());
   }
@@ -122,6 +125,124 @@ TEST(PlanFoldingTest, WhereBoundariesMatterTheOldestAreGivenUpAndItIsSaid) {
   const absl::Status lost = history.PlanRecovery().status();
   EXPECT_EQ(lost.code(), absl::StatusCode::kDataLoss);
   EXPECT_THAT(std::string(lost.message()), HasSubstr("this driver keeps no snapshots"));
+}
+
+int64_t RecordsOf(const PlannedBatch& batch) {
+  int64_t records = 0;
+  for (const SplitDigest& digest : batch.committed) {
+    records += digest.records;
+  }
+  return records;
+}
+
+std::deque<PlannedBatch> Batches(int64_t count, int64_t records) {
+  std::deque<PlannedBatch> plans;
+  for (int64_t batch = 1; batch <= count; ++batch) {
+    PlannedBatch plan{.batch = BatchId(batch), .batch_time_us = batch};
+    plan.splits.push_back({0, batch, batch + 1});
+    plan.committed.push_back({0, records, 7});
+    plans.push_back(std::move(plan));
+  }
+  return plans;
+}
+
+TEST(PlanFoldingTest, FoldsHaveNoMoreThanAMultipleOfTheLargestBatch) {
+  constexpr int64_t kBatches = 2000;
+  constexpr int64_t kRecords = 100'000;
+  std::deque<PlannedBatch> plans = Batches(kBatches, kRecords);
+  plans[1000].committed[0].records = 2 * kRecords;
+  FoldPlans(&plans, plans.size(), /*most=*/10);
+  EXPECT_LT(plans.size(), static_cast<size_t>(kBatches / 50));
+  for (int time = 0; time < 5; ++time) {
+    FoldPlans(&plans, plans.size(), /*most=*/10);
+  }
+  EXPECT_GE(plans.size(), static_cast<size_t>(kBatches / (2 * kMaxFold)));
+  for (const PlannedBatch& plan : plans) {
+    EXPECT_LE(RecordsOf(plan), kMaxFold * 2 * kRecords);
+  }
+}
+
+TEST(PlanFoldingTest, FoldsOfAFewRecordsAreNotTooLarge) {
+  std::deque<PlannedBatch> plans = Batches(/*count=*/2000, /*records=*/1);
+  FoldPlans(&plans, plans.size(), /*most=*/10);
+  EXPECT_LE(plans.size(), 10u);
+}
+
+TEST(PlanFoldingTest, WhereFoldsWouldBeTooLargeTheOldestAreGivenUp) {
+  constexpr int64_t kRecords = 100'000;  // of each batch
+  proto::JobSubmitted submitted = Submitted();
+  for (uint32_t ordinal = kPartitions; ordinal < 1000; ++ordinal) {
+    proto::PartitionStart* start = submitted.add_partitions();
+    start->mutable_key()->set_partition(std::to_string(ordinal));
+    start->set_ordinal(ordinal);
+  }
+  constexpr int64_t kMost = 100 * JobHistory::kUnfoldedFactor;
+  JobHistory history(submitted);
+  const auto run = [&](int64_t from, int64_t to) {
+    for (int64_t first = from; first < to; first += 10) {
+      RunBatches(&history, first, first + 9, /*in_doubt=*/0, kRecords);
+    }
+  };
+  run(1, 20'001);
+  EXPECT_TRUE(history.is_rebuildable());
+  EXPECT_LT(history.PlanRecovery()->batches.size(), static_cast<size_t>(kMost));
+  run(20'001, kMost * kMaxFold + 10'001);
+  EXPECT_FALSE(history.is_rebuildable());
+  EXPECT_EQ(history.PlanRecovery().status().code(), absl::StatusCode::kDataLoss);
+  int64_t kept = 0;
+  ASSERT_TRUE(history
+                  .WriteCheckpoint([&](const proto::JournalRecord& record) {
+                    kept += record.checkpoint_plans().plans_size();
+                    return absl::OkStatus();
+                  })
+                  .ok());
+  EXPECT_LE(kept, kMost + 100);
+}
+
+// A submission that begins its state anew journals an empty snapshot, also where there is no place
+// for snapshots.
+void BeginStateAnew(JobHistory* history) {
+  proto::JournalRecord empty;
+  empty.mutable_snapshot_completed()->mutable_snapshot()->set_batch(
+      history->last_committed().value());
+  ASSERT_TRUE(history->Apply(empty).ok());
+}
+
+TEST(PlanFoldingTest, PlansBehindAnEmptySnapshotAreFoldedAndThoseBeforeItDropped) {
+  constexpr int64_t kBefore = 1000;
+  constexpr int64_t kBatches = 20'000;
+  JobHistory history(Submitted());
+  RunBatches(&history, 1, kBefore, /*in_doubt=*/0);
+  BeginStateAnew(&history);
+  for (int64_t last = kBefore + 1000; last <= kBatches; last += 1000) {
+    RunBatches(&history, last - 999, last, /*in_doubt=*/0);
+  }
+  const auto recovery = history.PlanRecovery();
+  ASSERT_TRUE(recovery.ok()) << recovery.status();
+  EXPECT_TRUE(history.is_rebuildable());
+  EXPECT_LE(recovery->batches.size(), JobHistory::kMaxRanges / (1 + 2 * kPartitions) + 1000);
+  EXPECT_EQ(recovery->read_from,
+            std::vector<int64_t>(kPartitions, kBefore / kPartitions * kOffsets));
+  int64_t batches = 0;
+  for (const PlannedBatch& batch : recovery->batches) {
+    batches += batch.stands_for;
+  }
+  EXPECT_EQ(batches, kBatches - kBefore);
+}
+
+TEST(PlanFoldingTest, StateBegunAnewIsLostWithItsFirstPlan) {
+  proto::JobSubmitted submitted = Submitted();
+  (*submitted.mutable_plan()->mutable_settings())["state_ttl"] = "1 h";
+  JobHistory history(submitted);
+  constexpr int64_t kMost =
+      JobHistory::kMaxRanges / (1 + 2 * kPartitions) * JobHistory::kUnfoldedFactor;
+  RunBatches(&history, 1, 10, /*in_doubt=*/0);
+  BeginStateAnew(&history);
+  RunBatches(&history, 11, 10 + kMost, /*in_doubt=*/0);
+  EXPECT_TRUE(history.is_rebuildable());
+  RunBatches(&history, 11 + kMost, 11 + kMost, /*in_doubt=*/0);
+  EXPECT_FALSE(history.is_rebuildable());
+  EXPECT_EQ(history.PlanRecovery().status().code(), absl::StatusCode::kDataLoss);
 }
 
 // A plan with one operator of two phases.

@@ -8,6 +8,7 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <vector>
 
 #include "driver/jobs/result_buffer.h"
 
@@ -18,12 +19,18 @@ class EndedResults {
   static constexpr size_t kMaxJobs = 20;
 
   // Adds the results of a job that has ended. Drops the oldest results that are then too much, but
-  // never these.
+  // never these, nor what a buffer still owes to its followers.
   void Add(std::shared_ptr<ResultBuffer> results, int64_t max_bytes);
 
  private:
+  // Forgets the members of owing_ that owe nothing any more; what the others take.
+  int64_t OwedBytes();  // REQUIRES: mutex_ held
+
   std::mutex mutex_;
   std::deque<std::shared_ptr<ResultBuffer>> kept_;  // oldest first
+  // Those that were let go while followers had not taken everything. They count with what they
+  // still take, until they are empty or their jobs are forgotten.
+  std::vector<std::weak_ptr<ResultBuffer>> owing_;
 };
 
 }  // namespace millrace

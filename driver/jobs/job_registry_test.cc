@@ -433,5 +433,29 @@ TEST_F(JobRegistryTest, EpochThatNobodyNeedsIsEndedWhenItsExecutorIsBack) {
   EXPECT_EQ(sent[2].stop_epoch().epoch(), 7);
 }
 
+TEST_F(JobRegistryTest, EpochThatItsJobHasGivenUpIsEndedWhenItsExecutorIsBack) {
+  proto::JournalRecord began;
+  began.mutable_epoch_started()->set_job_id("a");
+  began.mutable_epoch_started()->set_epoch(7);
+  Replay({RecordOf(Submitted(kRunningScript, "a")), began});
+  Start();
+  Until([&] { return Phases() == std::vector<std::string>{"words PHASE_WAITING"}; });
+  std::vector<proto::DriverMessage> sent;
+  loop_.Call([&] {
+    proto::Register registration;
+    registration.set_executor_id("back");
+    executors_.Connected(registration, std::make_shared<KeptLink>(&sent));
+    sent.clear();
+    proto::ExecutorMessage here;
+    here.mutable_source_progress()->set_job_id("a");
+    here.mutable_source_progress()->set_epoch(7);
+    jobs_->OnExecutorMessage(ExecutorId("back"), here);
+    return true;
+  });
+  ASSERT_THAT(sent, SizeIs(1));
+  EXPECT_EQ(sent[0].stop_epoch().job_id(), "a");
+  EXPECT_EQ(sent[0].stop_epoch().epoch(), 7);
+}
+
 }  // namespace
 }  // namespace millrace

@@ -68,10 +68,11 @@ void ResultBuffer::DropFirst() {
 }
 
 void ResultBuffer::Trim() {
-  while (let_go_ && !kept_.empty() && (readers_.empty() || first_ < *readers_.begin())) {
+  const int64_t untaken = Untaken();
+  const int64_t wanted = hold_ || readers_.empty() ? untaken : *readers_.begin();
+  while (let_go_ && !kept_.empty() && first_ < wanted) {
     DropFirst();
   }
-  const int64_t untaken = Untaken();
   while (bytes_ > max_bytes_ && kept_.size() > 1 && first_ < untaken) {
     DropFirst();
   }

@@ -35,7 +35,8 @@ class ResultBuffer {
   void Finish(proto::BatchResults last);
 
   // Keeps no entries for readers that come later: they see only the end. Readers that have begun
-  // still get the rest.
+  // still get the rest, and with `hold` so does the first follower, even if it has not come yet.
+  // Idempotent.
   void LetGo();
   // The bytes of memory that kept entries take.
   int64_t kept_bytes() const;

@@ -184,5 +184,41 @@ TEST(EndedResultsTest, WhoReadsGetsTheRest) {
   EXPECT_EQ(buffer->kept_bytes(), 0);
 }
 
+// With `hold`, the rows were promised to a follower that may come after the job's end.
+TEST(EndedResultsTest, WhatIsHeldForTheFirstFollowerStaysUntilItHasTakenIt) {
+  const auto held =
+      std::make_shared<ResultBuffer>(1 << 20, /*rows=*/true, /*hold=*/true, [](bool) {});
+  held->Add(Results(1));
+  held->Add(Results(2));
+  held->Finish({});
+  const auto later = [] {
+    auto buffer =
+        std::make_shared<ResultBuffer>(1 << 20, /*rows=*/true, /*hold=*/false, [](bool) {});
+    buffer->Add(Results(1));
+    buffer->Finish({});
+    return buffer;
+  };
+  constexpr int64_t kMaxBytes = 35'000;  // of three entries
+  EndedResults ended;
+  ended.Add(held, kMaxBytes);
+  const auto second = later();
+  const auto third = later();
+  ended.Add(second, kMaxBytes);
+  EXPECT_GT(second->kept_bytes(), 0);
+  ended.Add(third, kMaxBytes);
+  EXPECT_EQ(second->kept_bytes(), 0) << "what is held counts";
+  EXPECT_GT(third->kept_bytes(), 0);
+
+  bool end = false;
+  auto reader = ResultBuffer::NewReader(held, 0);
+  EXPECT_THAT(ReadNow(*reader, &end), ElementsAre(1, 2, 0));
+  EXPECT_TRUE(end);
+  reader.reset();
+  EXPECT_EQ(held->kept_bytes(), 0);
+  const auto fourth = later();
+  ended.Add(fourth, kMaxBytes);
+  EXPECT_GT(third->kept_bytes(), 0) << "what was taken counts no more";
+}
+
 }  // namespace
 }  // namespace millrace

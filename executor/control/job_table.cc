@@ -101,7 +101,11 @@ void JobTable::StopEpoch(uint64_t session, const proto::StopEpoch& message) {
     }
     job.epoch = Epoch(message.epoch());
     running = std::exchange(job.running, nullptr);
-    stopped_.push_back(id);
+    // The driver may ask again for the same stop as often as it hears from the epoch.
+    if (job.stopped != job.epoch) {
+      job.stopped = job.epoch;
+      stopped_.emplace_back(id, job.epoch);
+    }
     ForgetOldest();
   }
   if (running != nullptr) {
@@ -116,8 +120,10 @@ void JobTable::StopEpoch(uint64_t session, const proto::StopEpoch& message) {
 
 void JobTable::ForgetOldest() {
   while (stopped_.size() > kStoppedRemembered) {
-    const auto oldest = jobs_.find(stopped_.front());
-    if (oldest != jobs_.end() && oldest->second.running == nullptr) {
+    const auto& [id, epoch] = stopped_.front();
+    const auto oldest = jobs_.find(id);
+    // A newer epoch of the same job has an entry of its own, once it is stopped.
+    if (oldest != jobs_.end() && oldest->second.epoch == epoch) {
       jobs_.erase(oldest);
     }
     stopped_.pop_front();

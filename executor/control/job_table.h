@@ -9,7 +9,9 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -42,7 +44,8 @@ class JobTable {
 
  private:
   struct Job {
-    Epoch epoch;  // the highest one heard of
+    Epoch epoch;                   // the highest one heard of
+    std::optional<Epoch> stopped;  // the last one in stopped_
     std::shared_ptr<JobEpoch> running;
   };
 
@@ -62,7 +65,7 @@ class JobTable {
   // All epochs that are not closed yet, including replaced and stopped ones.
   std::vector<std::weak_ptr<JobEpoch>> alive_ ABSL_GUARDED_BY(mutex_);
   std::map<JobId, Job> jobs_ ABSL_GUARDED_BY(mutex_);
-  std::deque<JobId> stopped_ ABSL_GUARDED_BY(mutex_);  // oldest first
+  std::deque<std::pair<JobId, Epoch>> stopped_ ABSL_GUARDED_BY(mutex_);  // oldest first
 };
 
 }  // namespace millrace

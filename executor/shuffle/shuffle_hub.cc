@@ -249,7 +249,8 @@ std::vector<std::shared_ptr<PeerLink>> ShuffleHub::StartEpoch(
     receiver.key_of[peer.executor_id] = peer.key_from;
     Link& link = links_[{peer.executor_id, peer.address}];
     if (link.link == nullptr || link.link->broken()) {
-      retired.push_back(std::exchange(link.link, LinkTo(peer, ++link.serial)));
+      link.serial = ++next_link_;
+      retired.push_back(std::exchange(link.link, LinkTo(peer, link.serial)));
     }
     link.link->Introduce(job, epoch, peer.key_to);
     links.push_back(link.link);
@@ -330,11 +331,12 @@ void ShuffleHub::NoteStopped(const JobId& job, Epoch epoch) {
       stream.claims.erase(claim);
     }
   }
-  stopped_.push_back(job);
+  stopped_.emplace_back(job, epoch);
   while (stopped_.size() > kStoppedRemembered) {
-    const auto oldest = receivers_.find(stopped_.front());
-    if (oldest != receivers_.end() && oldest->second.key_of.empty() &&
-        oldest->second.listener.expired()) {
+    const auto& [of, ended] = stopped_.front();
+    const auto oldest = receivers_.find(of);
+    // A newer epoch of the same job has an entry of its own, once it is over.
+    if (oldest != receivers_.end() && oldest->second.epoch == ended) {
       receivers_.erase(oldest);
     }
     stopped_.pop_front();

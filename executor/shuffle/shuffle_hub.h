@@ -125,7 +125,7 @@ class ShuffleHub {
 
   struct Link {
     std::shared_ptr<PeerLink> link;
-    uint64_t serial = 0;  // tells a link from its replacement
+    uint64_t serial = 0;  // tells a link from all others that the hub has had
   };
 
   explicit ShuffleHub(ShuffleHubOptions options);
@@ -170,9 +170,10 @@ class ShuffleHub {
 
   absl::Mutex mutex_;
   std::map<JobId, Receiver> receivers_ ABSL_GUARDED_BY(mutex_);
-  std::deque<JobId> stopped_ ABSL_GUARDED_BY(mutex_);  // oldest first
+  std::deque<std::pair<JobId, Epoch>> stopped_ ABSL_GUARDED_BY(mutex_);  // oldest first
   std::map<JobId, std::deque<Kept>> kept_ ABSL_GUARDED_BY(mutex_);
   std::map<std::pair<std::string, std::string>, Link> links_ ABSL_GUARDED_BY(mutex_);
+  uint64_t next_link_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t kept_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   std::map<uint64_t, Inbound> streams_ ABSL_GUARDED_BY(mutex_);
   uint64_t next_stream_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -410,6 +410,28 @@ TEST_F(StrangerTest, MemberOfAnEpochThatWasStoppedHereKeepsItsStream) {
   EXPECT_THAT(later->Rows(), ElementsAre("rows of 3"));
 }
 
+// The entries of a job's earlier epochs must not take with them what is remembered of its latest.
+TEST_F(StrangerTest, EpochThatHasJustEndedIsRememberedHoweverManyCameBeforeIt) {
+  constexpr int64_t kLast = 600;  // more than the hub remembers
+  for (int64_t epoch = 2; epoch < kLast; ++epoch) {
+    hub_->StopEpoch(kJob, Epoch(epoch));
+  }
+  hub_->StartEpoch(kJob, Epoch(kLast), {Member()}, b_inbox_);
+  Stranger member(hub_->address());
+  member.Prove(member.ProofWith("the key of a", kLast), kLast);
+  member.SendRows("in time", kLast);
+  ASSERT_TRUE(b_inbox_->WaitForBlocks(1));
+  hub_->StopEpoch(kJob, Epoch(kLast));
+  member.SendRows("late", kLast);
+  auto later = std::make_shared<Inbox>();
+  hub_->StartEpoch(kJob, Epoch(kLast + 1), {Member()}, later);
+  member.Prove(member.ProofWith("the key of a", kLast + 1), kLast + 1);
+  member.SendRows("next", kLast + 1);
+  ASSERT_TRUE(later->WaitForBlocks(1)) << "its stream was ended";
+  EXPECT_THAT(later->Rows(), ElementsAre("next"));
+  EXPECT_THAT(b_inbox_->Rows(), ElementsAre("in time"));
+}
+
 TEST_F(StrangerTest, MemberThatTakesASecondNameIsEnded) {
   Stranger member(hub_->address());
   member.Prove(member.ProofWith("the key of a"));
