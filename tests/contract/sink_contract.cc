@@ -28,6 +28,7 @@ constexpr int64_t kMemoryBytes = 100000;
 // The rows that WriteMany writes.
 std::vector<std::string> Many() {
   std::vector<std::string> values;
+  values.reserve(10000);
   for (int i = 0; i < 10000; ++i) {
     values.push_back(absl::StrCat(kLong, " ", i));
   }
@@ -260,7 +261,7 @@ TEST_P(SinkContract, HoldsNoMoreThanItMay) {
 // The tests up to the next such comment write batches much larger than the memory for them.
 TEST_P(SinkContract, ALargeBatchLeavesMemoryAndIsHiddenUntilItsCommit) {
   if (!place_->lets_rows_leave()) {
-    GTEST_SKIP();
+    GTEST_SKIP() << "this sink holds rows in memory until their commit";
   }
   context_.memory = std::make_shared<HeldMemory>(kMemoryBytes);
   auto writer = Open("");
@@ -283,7 +284,7 @@ TEST_P(SinkContract, ALargeBatchLeavesMemoryAndIsHiddenUntilItsCommit) {
 
 TEST_P(SinkContract, ALargeBatchThatIsWithdrawnIsGone) {
   if (!place_->lets_rows_leave()) {
-    GTEST_SKIP();
+    GTEST_SKIP() << "this sink holds rows in memory until their commit";
   }
   context_.memory = std::make_shared<HeldMemory>(kMemoryBytes);
   auto writer = Open("");
@@ -299,7 +300,7 @@ TEST_P(SinkContract, ALargeBatchThatIsWithdrawnIsGone) {
 
 TEST_P(SinkContract, ALargeBatchOfAWriterThatDiedIsWrittenAgain) {
   if (!place_->lets_rows_leave()) {
-    GTEST_SKIP();
+    GTEST_SKIP() << "this sink holds rows in memory until their commit";
   }
   context_.memory = std::make_shared<HeldMemory>(kMemoryBytes);
   auto dead = Open("");
@@ -315,7 +316,7 @@ TEST_P(SinkContract, ALargeBatchOfAWriterThatDiedIsWrittenAgain) {
 
 TEST_P(SinkContract, ALargeBatchOfWhichTheJournalHasNotHeardIsNotOutTwice) {
   if (!place_->lets_rows_leave()) {
-    GTEST_SKIP();
+    GTEST_SKIP() << "this sink holds rows in memory until their commit";
   }
   context_.memory = std::make_shared<HeldMemory>(kMemoryBytes);
   auto dead = Open("");
@@ -330,7 +331,7 @@ TEST_P(SinkContract, ALargeBatchOfWhichTheJournalHasNotHeardIsNotOutTwice) {
 
 TEST_P(SinkContract, ALargeBatchWaitsForTheCommitOfTheOneBefore) {
   if (!place_->lets_rows_leave()) {
-    GTEST_SKIP();
+    GTEST_SKIP() << "this sink holds rows in memory until their commit";
   }
   context_.memory = std::make_shared<HeldMemory>(kMemoryBytes);
   auto writer = Open("");
@@ -351,7 +352,7 @@ TEST_P(SinkContract, ALargeBatchWaitsForTheCommitOfTheOneBefore) {
 
 TEST_P(SinkContract, ABatchWithoutRowsIsCommittedBeforeALargeOneThatHasLeft) {
   if (!place_->lets_rows_leave()) {
-    GTEST_SKIP();
+    GTEST_SKIP() << "this sink holds rows in memory until their commit";
   }
   context_.memory = std::make_shared<HeldMemory>(kMemoryBytes);
   auto writer = Open("");
