@@ -117,8 +117,8 @@ struct SinkContext {
   // between them nobody knows whether this shard has committed them.
   BatchId committed_batch;
   BatchId planned_batch;
-  int64_t batch_time_us =
-      0;  // when the epoch began: the batch time of records that the claim writes
+  // When the epoch began: the batch time of records that the claim writes.
+  int64_t batch_time_us = 0;
   // Memory for rows that are held until commit, prepared or not; shared with the job's other
   // writers.
   std::shared_ptr<HeldMemory> memory = std::make_shared<HeldMemory>(int64_t{256} << 20);

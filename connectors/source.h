@@ -60,8 +60,8 @@ struct PartitionEnd {
   PartitionName partition;
   Offset stable_end;      // LSO: every offset below may be planned
   Offset high_watermark;  // ≥ stable_end; records between them belong to open transactions
-  double bytes_per_offset =
-      0;  // average size below the end, where the source can tell; 0 = not known
+  // Average size below the end, where the source can tell; 0 = not known.
+  double bytes_per_offset = 0;
   PartitionPhase phase = PartitionPhase::kOpen;
   std::string why = {};       // why it is closed or gone, for people: "its topic was deleted"
   std::string identity = {};  // a better identity than the known one; empty = as before

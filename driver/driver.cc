@@ -216,8 +216,8 @@ class Driver::Impl {
   ExecutorDirectory executors_;
   JobContext context_;
   std::unique_ptr<DirectoryLease> lease_;
-  JournaledJobs
-      journaled_;  // belongs to the journal's thread once the journal is open and jobs_ has started
+  // Belongs to the journal's thread once the journal is open and jobs_ has started.
+  JournaledJobs journaled_;
   std::unique_ptr<Journal> journal_;
   std::unique_ptr<JobRegistry> jobs_;
   std::unique_ptr<ClusterService> cluster_service_;

@@ -32,8 +32,8 @@ struct ExecutorOptions {
   std::string driver_address;
 
   std::string name;  // for people; empty: host:pid
-  uint32_t slots =
-      0;  // threads that run source and keyed tasks; 0 = the machine's hardware threads
+  // Threads that run source and keyed tasks; 0 = the machine's hardware threads.
+  uint32_t slots = 0;
 
   // Where peers push rows, host:port (port 0: any free one). Empty: local mode, no peers, no
   // server.

@@ -23,8 +23,8 @@ struct JobSettings {
   absl::Duration checkpoint_interval = absl::Seconds(10);
   std::string checkpoint_location;     // directory of journal and snapshots; empty = none kept
   int64_t max_rate_per_partition = 0;  // records/s; 0 = no limit
-  absl::Duration target_batch_time =
-      absl::ZeroDuration();  // 0 = batch_duration, or 1 s when that is 0
+  // 0 = batch_duration, or 1 s when that is 0.
+  absl::Duration target_batch_time = absl::ZeroDuration();
   uint32_t key_groups = 4096;
   std::string isolation_level = "read_committed";   // or read_uncommitted
   std::string state_backend = "memory";             // or rocksdb

@@ -58,8 +58,8 @@ struct ScalarFunction {
   bool strict = true;
   // Never adds a row error: lets the planner move it and the evaluator skip bookkeeping.
   bool infallible = false;
-  bool stable =
-      true;  // same arguments, same result: may be folded when constant; false for random()
+  // Same arguments, same result: may be folded when constant; false for random().
+  bool stable = true;
   // `out` has the result type and physical_rows values. Text results may be views into an
   // argument's text: the evaluator makes `out` share the owners of all arguments.
   using Kernel = std::function<void(const std::vector<FunctionArg>& args,

@@ -104,8 +104,8 @@ class FileEnumerator : public SourceEnumerator {
   const AccessPolicy& access_;
   std::unordered_map<PartitionName, std::unique_ptr<Watched>> watched_;
   ByInode by_inode_;
-  std::unordered_map<std::string, PartitionName>
-      latest_;  // by path: the last partition of that path
+  // By path: the last partition of that path.
+  std::unordered_map<std::string, PartitionName> latest_;
   // For the present discovery: the files that were known before it and are read, by the length and
   // hash of their identity.
   std::map<int64_t, std::unordered_map<uint64_t, const Watched*>> beginnings_;

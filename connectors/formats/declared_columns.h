@@ -66,8 +66,8 @@ class DeclaredColumns {
     SqlType type;
     std::string name;
     bool read = false;
-    std::shared_ptr<Column>
-        values;  // a row per payload if a query reads the column, else one row for checks
+    // A row per payload if a query reads the column, else one row for checks.
+    std::shared_ptr<Column> values;
   };
 
   std::vector<Declared> columns_;

@@ -211,8 +211,8 @@ class JobHistory {
   std::vector<int64_t> committed_to_;
   std::vector<int64_t> seen_to_;
   std::deque<PlannedBatch> replayable_;
-  std::vector<int64_t>
-      replayable_from_;  // per partition, where the first plan of replayable_ begins
+  // Per partition, where the first plan of replayable_ begins.
+  std::vector<int64_t> replayable_from_;
   std::deque<proto::Snapshot> snapshots_;
   std::map<std::pair<uint32_t, uint32_t>, proto::SinkMarker> markers_;
   std::optional<proto::JobEnded> ended_;

@@ -229,8 +229,8 @@ class JobState {
     size_t answers = 0;
     std::map<uint32_t, proto::SplitReport> reports;  // by ordinal
     std::vector<proto::SinkMarker> claimed;          // for partitions that came with this batch
-    int64_t claims_record =
-        0;  // the record that journals `claimed`, durable before the commit; 0 = none
+    // The record that journals `claimed`, durable before the commit; 0 = none.
+    int64_t claims_record = 0;
     int64_t budget = 0;
     int64_t step_since_us = 0;
     BatchDone done;
@@ -268,8 +268,8 @@ class JobState {
     std::vector<std::string> writers;  // names of the members that wrote layer.files
     std::string trouble;               // of the first member that could not write its part
     int64_t since_us = 0;
-    int64_t deadline_us =
-        0;  // of the present step: members write their parts, then the driver checks them
+    // Of the present step: members write their parts, then the driver checks them.
+    int64_t deadline_us = 0;
     bool checked = false;  // the driver has found all files as they were written
     bool journaled = false;
   };
@@ -522,16 +522,16 @@ class JobState {
   std::deque<PlannedBatch> replays_;
   std::deque<InFlight> in_flight_;  // ascending
   std::optional<Wave> wave_;        // of the first batch in flight
-  std::deque<BatchDone>
-      journaling_;  // committed everywhere, not yet durably so; outlive their epoch
+  // Committed everywhere, not yet durably so; outlive their epoch.
+  std::deque<BatchDone> journaling_;
   BatchId last_planned_;
   BatchClock clock_;
   bool clock_trouble_told_ = false;
   int64_t grid_us_ = 0;              // origin of the ticks
   int64_t next_tick_us_ = 0;         // grid_us_ plus a multiple of batch_duration
   int64_t input_since_us_ = kNever;  // since when there has been something to plan
-  BatchId
-      finish_batch_;  // empty batch, planned only to tell the sinks that no rows follow; 0 = none
+  // Empty batch, planned only to tell the sinks that no rows follow; 0 = none.
+  BatchId finish_batch_;
   bool finish_committed_ = false;  // in this epoch: the sinks know that no rows follow
 
   // The snapshot whose layers the next increment adds to: the last one that executors have restored

@@ -44,8 +44,8 @@ struct SourceWatcherOptions {
   std::function<void(const std::vector<PartitionEnd>& ends)> on_ends;
   std::function<void(const std::vector<NewPartition>& found)> on_found;
   std::function<void(const absl::Status& cause)> on_lost;  // the source is gone for good
-  std::function<void(const absl::Status& trouble)>
-      on_trouble;  // called on changes: what is wrong, or OK again
+  // Called on changes: what is wrong, or OK again.
+  std::function<void(const absl::Status& trouble)> on_trouble;
 };
 
 // Thread-safe.

@@ -41,8 +41,8 @@ class Grouping {
   const ExprBuilder& builder_;
   const Scope& scope_;
   std::vector<proto::Expr> keys_;
-  std::vector<proto::Expr>
-      batch_times_;  // keys that are the time of the batch: not part of the state's key
+  // Keys that are the time of the batch: not part of the state's key.
+  std::vector<proto::Expr> batch_times_;
 };
 
 // SELECT DISTINCT: one row per combination of the query's columns.

@@ -36,8 +36,8 @@ struct DriverLinkOptions {
   };
   std::vector<Driver> drivers;  // at least one; tried in this order, round and round
   proto::Register registration;
-  absl::Duration driver_timeout =
-      absl::InfiniteDuration();  // the link ends after this long without a driver
+  // The link ends after this long without a driver.
+  absl::Duration driver_timeout = absl::InfiniteDuration();
   // If there is another driver to try, an attempt, and the pause between two rounds, are limited by
   // the second value of each pair.
   absl::Duration register_timeout = absl::Seconds(10);
@@ -133,14 +133,14 @@ class DriverLink : public DriverSink {
   absl::CondVar watch_changed_;  // give_up_at_ may have become earlier
   bool closing_ ABSL_GUARDED_BY(mutex_) = false;
   bool reader_ended_ ABSL_GUARDED_BY(mutex_) = false;
-  grpc::ClientContext* context_ ABSL_GUARDED_BY(mutex_) =
-      nullptr;  // context of the present attempt
+  // Context of the present attempt.
+  grpc::ClientContext* context_ ABSL_GUARDED_BY(mutex_) = nullptr;
   // The attempt is cancelled if the driver has sent nothing by then.
   absl::Time give_up_at_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();
-  absl::Duration driver_silence_ ABSL_GUARDED_BY(mutex_) =
-      absl::InfiniteDuration();  // a silence this long ends the session
-  bool handling_ ABSL_GUARDED_BY(mutex_) =
-      false;  // handling a message: the silence is this executor's own
+  // A silence this long ends the session.
+  absl::Duration driver_silence_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteDuration();
+  // Handling a message: the silence is this executor's own.
+  bool handling_ ABSL_GUARDED_BY(mutex_) = false;
   bool silent_ ABSL_GUARDED_BY(mutex_) = false;  // the session was cancelled because of silence
   uint64_t session_ ABSL_GUARDED_BY(mutex_) = 0;
   Stream* stream_ ABSL_GUARDED_BY(mutex_) = nullptr;  // null: not registered

@@ -51,8 +51,8 @@ struct EpochLayout {
   std::vector<StageLayout> stages;
   std::vector<ExchangeLayout> exchanges;
   std::vector<std::vector<uint32_t>> stages_of_source;
-  std::vector<std::vector<uint32_t>>
-      sources_of_sink;  // sources whose stages write to the sink directly, or their failed records
+  // Sources whose stages write to the sink directly, or their failed records.
+  std::vector<std::vector<uint32_t>> sources_of_sink;
   std::vector<bool> keyed_sink;  // some keyed stage writes to it
   std::vector<bool> error_sink;  // some source writes its failed records to it
 

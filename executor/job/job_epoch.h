@@ -51,8 +51,8 @@ struct JobRuntime {
   std::string executor_id;
   std::string engine_version;
   FileSystem* files = nullptr;  // the file system for snapshots
-  std::string
-      state_directory;  // for state on disk; empty = the system's directory for temporary files
+  // For state on disk; empty = the system's directory for temporary files.
+  std::string state_directory;
   const ConnectorRegistry* connectors = nullptr;
   const FunctionRegistry* functions = nullptr;
   Clock* clock = nullptr;

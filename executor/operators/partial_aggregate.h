@@ -69,8 +69,8 @@ class PartialAggregate : public Operator {
   std::vector<Call> calls_;
   bool retracts_ = false;
   GroupTable table_;
-  std::vector<uint32_t>
-      ordinals_;  // ordinal of each group's first row; empty in a source stage, where
+  // Ordinal of each group's first row; empty in a source stage, where all groups are the split's.
+  std::vector<uint32_t> ordinals_;
   // Of the batch in hand.
   std::vector<ColumnPtr> key_columns_;
   std::vector<uint64_t> hashes_;

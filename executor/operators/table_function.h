@@ -56,8 +56,8 @@ class TableFunction : public Operator {
   std::vector<SqlType> column_types_;  // of the function's columns and the ordinality
   bool with_ordinality_ = false;
   bool left_ = false;
-  size_t slice_rows_ =
-      1024;  // adapted so that a slice gives about kOutputRows; of one record it may be more
+  // Adapted so that a slice gives about kOutputRows; of one record it may be more.
+  size_t slice_rows_ = 1024;
 };
 
 }  // namespace millrace

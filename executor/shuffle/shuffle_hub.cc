@@ -236,8 +236,8 @@ std::vector<std::shared_ptr<PeerLink>> ShuffleHub::StartEpoch(
     const JobId& job, Epoch epoch, const std::vector<ShufflePeer>& peers,
     const std::weak_ptr<ShuffleListener>& listener) {
   std::vector<std::shared_ptr<PeerLink>> links;
-  std::vector<std::shared_ptr<PeerLink>>
-      retired;  // these and `dropped` are destroyed after the lock is released
+  // These and `dropped` are destroyed after the lock is released.
+  std::vector<std::shared_ptr<PeerLink>> retired;
   std::vector<Kept> dropped;
   absl::MutexLock lock(&mutex_);
   TakeUnusedLinks(&retired);
@@ -394,8 +394,8 @@ uint64_t ShuffleHub::OnStreamOpened(Inbound stream) {
 }
 
 void ShuffleHub::OnStreamClosed(uint64_t serial) {
-  std::vector<std::shared_ptr<ShuffleListener>>
-      targets;  // the last references must not be dropped under the lock
+  // The last references must not be dropped under the lock.
+  std::vector<std::shared_ptr<ShuffleListener>> targets;
   absl::MutexLock lock(&mutex_);
   const auto closed = streams_.extract(serial);
   if (closed.empty() || shut_down_) {
@@ -525,8 +525,8 @@ absl::Status ShuffleHub::Keep(const JobId& job, std::vector<Kept>* dropped) {
 }
 
 void ShuffleHub::PeerLost(const std::string& executor_id, const absl::Status& status) {
-  std::vector<std::shared_ptr<ShuffleListener>>
-      targets;  // the last references must not be dropped under the lock
+  // The last references must not be dropped under the lock.
+  std::vector<std::shared_ptr<ShuffleListener>> targets;
   absl::MutexLock lock(&mutex_);
   for (auto& [job, receiver] : receivers_) {
     if (!receiver.key_of.contains(executor_id)) {

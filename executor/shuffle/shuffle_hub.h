@@ -41,8 +41,8 @@ namespace millrace {
 
 struct ShuffleHubOptions {
   std::string executor_id;
-  std::string
-      listen_address;  // host:port; port 0 = any free one; empty = no server, local epochs only
+  // As host:port; port 0 = any free one; empty = no server, local epochs only.
+  std::string listen_address;
   std::string advertised_address;      // empty = listen_address with the bound port
   int64_t window_bytes = 8 << 20;      // credit of each sender
   int64_t max_kept_bytes = 256 << 20;  // limit for frames of epochs that have not begun here
@@ -55,8 +55,8 @@ struct ShuffleHubOptions {
 struct ShufflePeer {
   std::string executor_id;
   std::string address;
-  std::string
-      key_to;  // this executor proves itself to the peer with it (common/rpc/stream_proof.h)
+  // This executor proves itself to the peer with it (common/rpc/stream_proof.h).
+  std::string key_to;
   std::string key_from;  // the peer proves itself with it
 };
 

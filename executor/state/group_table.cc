@@ -233,8 +233,8 @@ std::vector<uint32_t> GroupTable::Groups() const {
 void GroupTable::Clear() {
   if (limit_ * size_t{8} < slots_.size() && free_.empty()) {
     for (uint32_t group = 0; group < limit_; ++group) {
-      slots_[FindSlot(group)] =
-          0;  // FindSlot finds a group also behind slots that are empty already
+      // FindSlot finds a group also behind slots that are empty already.
+      slots_[FindSlot(group)] = 0;
     }
   } else {
     std::fill(slots_.begin(), slots_.end(), 0);

@@ -75,8 +75,8 @@ class KeyStore {
   const std::vector<SqlType> types_;
   bool has_equal_forms_ = false;
   size_t row_bytes_ = 0;
-  std::vector<std::shared_ptr<Column>>
-      columns_;  // capacity_ rows each; the table knows which are in use
+  // Of capacity_ rows each; the table knows which are in use.
+  std::vector<std::shared_ptr<Column>> columns_;
   size_t capacity_ = 0;
   ByteArena arena_;
   size_t released_ = 0;

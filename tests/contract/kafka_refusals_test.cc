@@ -172,8 +172,8 @@ TEST(KafkaRefusals, ABatchThatIsOutIsJudgedByTheLimitOfItsEpoch) {
   const std::string topic = NewTopic(1);
   SinkContext context = NewShard();
   auto writer = Open(SinkTable(topic), context);
-  context.marker =
-      writer->marker();  // the claim's marker, which is in the journal before any commit
+  // The claim's marker, which is in the journal before any commit.
+  context.marker = writer->marker();
   const std::string large(kValueOf1000Bytes, 'x');
   EXPECT_THAT(Refused(writer.get(), 1, Values({large}), ""), ElementsAre());
   ASSERT_OK(writer->Commit(BatchId(1), Soon()));

@@ -114,8 +114,8 @@ class PoisonTest : public testing::Test {
     return engine.ok() ? *std::move(engine) : nullptr;
   }
 
-  const std::string dead_ =
-      testing::UnitTest::GetInstance()->current_test_info()->name();  // of this test alone
+  // Of this test alone.
+  const std::string dead_ = testing::UnitTest::GetInstance()->current_test_info()->name();
   std::unique_ptr<MockKafkaCluster> kafka_;
 };
 

@@ -229,8 +229,8 @@ class Play {
   // test wants to answer them itself.
   bool store_answers = true;
   absl::Status store_writable;  // answer to MarkStore
-  std::map<std::string, absl::Status>
-      answers_seen;  // by executor: answers that the driver does not find
+  // By executor: answers that the driver does not find.
+  std::map<std::string, absl::Status> answers_seen;
   std::map<std::string, absl::Status> broken_files;  // by name
   std::string read_nonce = "nonce";                  // what executors read as the driver's mark
   std::vector<MarkStore> marks;

@@ -29,8 +29,8 @@ struct PlannedInterruption {
   SimulatedInterruption how = SimulatedInterruption::kNone;
   int times = 0;
   int skip = 0;  // this many times it is not interrupted
-  bool new_plan =
-      false;  // the driver ends too, and the next one withdraws batches that nobody has committed
+  // The driver ends too, and the next one withdraws batches that nobody has committed.
+  bool new_plan = false;
 };
 
 class JobSimulation {

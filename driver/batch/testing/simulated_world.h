@@ -191,8 +191,8 @@ class SimulatedExecutor {
   std::map<uint32_t, Shard> shards_;
   std::map<uint32_t, SimulatedState> states_;
   std::set<uint32_t> changed_;  // shards that changed since the last cut or restore
-  std::map<int64_t, std::map<uint32_t, SimulatedState>>
-      prepared_;  // output that is not committed, by batch
+  // Output that is not committed, by batch.
+  std::map<int64_t, std::map<uint32_t, SimulatedState>> prepared_;
   std::deque<proto::ExecutorMessage> unanswered_;
   std::deque<Work> work_;  // work to do before the next message
   bool gave_up_ = false;   // it has given up the present epoch

@@ -23,8 +23,8 @@ struct OutputColumn {
 
 // Reads columns of a source table.
 struct ScanNode {
-  std::shared_ptr<const proto::Source>
-      table;  // its `columns` are empty: the physical planner knows which are needed
+  // Its `columns` are empty: the physical planner knows which are needed.
+  std::shared_ptr<const proto::Source> table;
   std::vector<proto::SourceColumn> columns;  // the columns of the output
 };
 
@@ -103,8 +103,8 @@ bool IsBatchTimeColumn(const LogicalNode& node, uint32_t column);
 struct LogicalInsert {
   LogicalNodePtr query;  // one output column per sink column, of its type
   proto::Sink sink;      // the physical planner sets its mode and keyed
-  std::string
-      name;  // name of the statement, unique within the job: the sink's, with a number if need be
+  // Name of the statement, unique within the job: the sink's, with a number if need be.
+  std::string name;
   bool accepts_changes = false;
   int32_t position = -1;
 };

@@ -9,8 +9,8 @@
 namespace millrace {
 namespace {
 
-using Mapping =
-    std::vector<uint32_t>;  // old column -> new column; dropped ones map to 0 and are never read
+// Old column -> new column; dropped ones map to 0 and are never read.
+using Mapping = std::vector<uint32_t>;
 
 // Keeps the items that `wanted` marks, and returns the new place of each.
 template <typename T>

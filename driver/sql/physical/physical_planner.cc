@@ -42,8 +42,8 @@ struct Stream {
   FieldList fields;
   bool retracts = false;
   bool keyed = false;  // the stage is behind an exchange
-  std::optional<std::vector<uint32_t>>
-      shard_by;  // the columns that decide the shard, if all are still there
+  // The columns that decide the shard, if all are still there.
+  std::optional<std::vector<uint32_t>> shard_by;
 };
 
 class PhysicalPlanner {

@@ -64,8 +64,8 @@ class LocalJob {
     uint32_t stage;
     uint32_t ordinal;
     std::vector<std::string> rows;
-    std::vector<RowError> decode_errors =
-        {};  // rows counted within the split; needs chunk_rows ≥ rows
+    // Rows counted within the split; needs chunk_rows ≥ rows.
+    std::vector<RowError> decode_errors = {};
   };
 
   // The blocks that a snapshot, or a layer of one, has of each stage.
@@ -117,8 +117,8 @@ class LocalJob {
   int64_t next_batch_;
   int64_t batch_ = 0;
   std::map<uint32_t, std::unique_ptr<SourcePipeline>> sources_;  // by stage
-  std::map<std::pair<uint32_t, uint32_t>, std::unique_ptr<KeyedPipeline>>
-      keyed_;  // by (stage, shard)
+  // By (stage, shard).
+  std::map<std::pair<uint32_t, uint32_t>, std::unique_ptr<KeyedPipeline>> keyed_;
   size_t snapshot_step_ = 0;
   std::set<std::string> refused_;
   std::map<uint32_t, std::string> sink_text_;
