@@ -5,12 +5,6 @@
 #include "absl/synchronization/blocking_counter.h"
 
 namespace millrace {
-namespace {
-
-// So many stopped epochs are remembered, so that a late message does not begin one of them again.
-constexpr size_t kStoppedRemembered = 1024;
-
-}  // namespace
 
 void JobTable::OnRegistered(uint64_t session, const std::string& driver_id) {
   const bool same_driver = driver_id_.empty() || driver_id_ == driver_id;
@@ -104,9 +98,8 @@ void JobTable::StopEpoch(uint64_t session, const proto::StopEpoch& message) {
     // The driver may ask again for the same stop as often as it hears from the epoch.
     if (job.stopped != job.epoch) {
       job.stopped = job.epoch;
-      stopped_.emplace_back(id, job.epoch);
+      stopped_.Note(id, job.epoch, &jobs_);
     }
-    ForgetOldest();
   }
   if (running != nullptr) {
     running->SettleAndStop(BatchId(message.durable_batch()));
@@ -116,18 +109,6 @@ void JobTable::StopEpoch(uint64_t session, const proto::StopEpoch& message) {
   stopped->mutable_epoch_stopped()->set_job_id(message.job_id());
   stopped->mutable_epoch_stopped()->set_epoch(message.epoch());
   driver_->Send(session, std::move(stopped));
-}
-
-void JobTable::ForgetOldest() {
-  while (stopped_.size() > kStoppedRemembered) {
-    const auto& [id, epoch] = stopped_.front();
-    const auto oldest = jobs_.find(id);
-    // A newer epoch of the same job has an entry of its own, once it is stopped.
-    if (oldest != jobs_.end() && oldest->second.epoch == epoch) {
-      jobs_.erase(oldest);
-    }
-    stopped_.pop_front();
-  }
 }
 
 std::shared_ptr<JobEpoch> JobTable::Find(const std::string& job, int64_t epoch) const {

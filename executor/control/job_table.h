@@ -5,19 +5,18 @@
 #define MILLRACE_EXECUTOR_CONTROL_JOB_TABLE_H_
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "common/base/ids.h"
 #include "executor/job/job_epoch.h"
+#include "executor/stopped_epochs.h"
 #include "proto/cluster.pb.h"
 
 namespace millrace {
@@ -52,7 +51,6 @@ class JobTable {
   void StartEpoch(uint64_t session, proto::StartEpoch message);
   void StopEpoch(uint64_t session, const proto::StopEpoch& message);
   void Refuse(uint64_t session, const JobId& job, Epoch epoch, const absl::Status& status);
-  void ForgetOldest() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Null unless exactly this epoch is alive.
   std::shared_ptr<JobEpoch> Find(const std::string& job, int64_t epoch) const;
   std::vector<std::shared_ptr<JobEpoch>> Running() const;
@@ -65,7 +63,8 @@ class JobTable {
   // All epochs that are not closed yet, including replaced and stopped ones.
   std::vector<std::weak_ptr<JobEpoch>> alive_ ABSL_GUARDED_BY(mutex_);
   std::map<JobId, Job> jobs_ ABSL_GUARDED_BY(mutex_);
-  std::deque<std::pair<JobId, Epoch>> stopped_ ABSL_GUARDED_BY(mutex_);  // oldest first
+  // So that a late message does not begin one of them again.
+  StoppedEpochs stopped_ ABSL_GUARDED_BY(mutex_){1024};
 };
 
 }  // namespace millrace

@@ -10,14 +10,6 @@
 #include "common/rpc/stream_proof.h"
 
 namespace millrace {
-namespace {
-
-// So many epochs that are over are remembered. Fewer than JobTable remembers, which begins none of
-// them anew.
-constexpr size_t kStoppedRemembered = 512;
-
-}  // namespace
-
 // A sender's credit account. It outlives the stream: credit for blocks that are applied after the
 // stream's end goes to nobody.
 class ShuffleHub::InboundCredit {
@@ -331,16 +323,7 @@ void ShuffleHub::NoteStopped(const JobId& job, Epoch epoch) {
       stream.claims.erase(claim);
     }
   }
-  stopped_.emplace_back(job, epoch);
-  while (stopped_.size() > kStoppedRemembered) {
-    const auto& [of, ended] = stopped_.front();
-    const auto oldest = receivers_.find(of);
-    // A newer epoch of the same job has an entry of its own, once it is over.
-    if (oldest != receivers_.end() && oldest->second.epoch == ended) {
-      receivers_.erase(oldest);
-    }
-    stopped_.pop_front();
-  }
+  stopped_.Note(job, epoch, &receivers_);
 }
 
 bool ShuffleHub::IsOver(const Receiver& receiver, Epoch epoch) {

@@ -35,6 +35,7 @@
 #include "executor/shuffle/flow_gate.h"
 #include "executor/shuffle/peer_link.h"
 #include "executor/shuffle/shuffle_block.h"
+#include "executor/stopped_epochs.h"
 #include "proto/shuffle.grpc.pb.h"
 
 namespace millrace {
@@ -170,7 +171,8 @@ class ShuffleHub {
 
   absl::Mutex mutex_;
   std::map<JobId, Receiver> receivers_ ABSL_GUARDED_BY(mutex_);
-  std::deque<std::pair<JobId, Epoch>> stopped_ ABSL_GUARDED_BY(mutex_);  // oldest first
+  // Fewer than JobTable remembers, which begins none of them anew.
+  StoppedEpochs stopped_ ABSL_GUARDED_BY(mutex_){512};
   std::map<JobId, std::deque<Kept>> kept_ ABSL_GUARDED_BY(mutex_);
   std::map<std::pair<std::string, std::string>, Link> links_ ABSL_GUARDED_BY(mutex_);
   uint64_t next_link_ ABSL_GUARDED_BY(mutex_) = 0;
