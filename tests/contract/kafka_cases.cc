@@ -127,7 +127,6 @@ class KafkaSink : public SinkUnderTest {
 
   const proto::Sink& sink() const override { return sink_; }
   bool keeps_marker() const override { return true; }
-  bool lets_rows_leave() const override { return true; }
   proto::Sink UpsertSink() const override {
     proto::Sink sink = sink_;
     sink.clear_columns();
@@ -159,11 +158,14 @@ class KafkaSink : public SinkUnderTest {
   proto::Sink sink_;
 };
 
-INSTANTIATE_TEST_SUITE_P(
-    Kafka, SinkContract,
-    testing::Values(SinkCase{
-        "raw", [] { return std::unique_ptr<SinkUnderTest>(std::make_unique<KafkaSink>()); }}),
-    [](const auto& info) { return info.param.name; });
+SinkCase RawTopic() {
+  return {"raw", [] { return std::unique_ptr<SinkUnderTest>(std::make_unique<KafkaSink>()); }};
+}
+
+INSTANTIATE_TEST_SUITE_P(Kafka, SinkContract, testing::Values(RawTopic()),
+                         [](const auto& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(Kafka, LargeBatchContract, testing::Values(RawTopic()),
+                         [](const auto& info) { return info.param.name; });
 
 }  // namespace
 }  // namespace millrace

@@ -177,7 +177,6 @@ class FileSink : public SinkUnderTest {
   ~FileSink() override { std::filesystem::remove_all(directory_); }
 
   const proto::Sink& sink() const override { return sink_; }
-  bool lets_rows_leave() const override { return true; }
   std::vector<std::string> Visible() const override {
     std::vector<std::filesystem::path> paths;
     for (const auto& entry : std::filesystem::directory_iterator(directory_)) {
@@ -208,6 +207,8 @@ SinkCase Sink(const std::string& name) {
 
 INSTANTIATE_TEST_SUITE_P(Local, SinkContract,
                          testing::Values(Sink<MemorySink>("memory"), Sink<FileSink>("file")),
+                         [](const auto& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(Local, LargeBatchContract, testing::Values(Sink<FileSink>("file")),
                          [](const auto& info) { return info.param.name; });
 
 // A black hole shows nothing: its count is all there is to see.

@@ -43,6 +43,7 @@ std::vector<std::string> operator+(std::vector<std::string> a, const std::vector
 }  // namespace
 
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(SinkContract);
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(LargeBatchContract);
 
 void SinkContract::SetUp() {
   place_ = GetParam().make();
@@ -54,6 +55,11 @@ void SinkContract::SetUp() {
   ASSERT_OK(connector_->Validate(place_->sink()));
   ASSERT_OK(connector_->Probe(place_->sink(), absl::Seconds(30)));
   ASSERT_FALSE(connector_->gathered());
+}
+
+void LargeBatchContract::SetUp() {
+  SinkContract::SetUp();
+  context_.memory = std::make_shared<HeldMemory>(kMemoryBytes);
 }
 
 std::unique_ptr<SinkWriter> SinkContract::Open(const proto::Sink& sink, const std::string& marker,
@@ -258,12 +264,7 @@ TEST_P(SinkContract, HoldsNoMoreThanItMay) {
   }
 }
 
-// The tests up to the next such comment write batches much larger than the memory for them.
-TEST_P(SinkContract, ALargeBatchLeavesMemoryAndIsHiddenUntilItsCommit) {
-  if (!place_->lets_rows_leave()) {
-    GTEST_SKIP() << "this sink holds rows in memory until their commit";
-  }
-  context_.memory = std::make_shared<HeldMemory>(kMemoryBytes);
+TEST_P(LargeBatchContract, ALargeBatchLeavesMemoryAndIsHiddenUntilItsCommit) {
   auto writer = Open("");
   CommitRows(writer.get(), 1, {"one"});
   ASSERT_OK(WriteMany(writer.get(), 2));
@@ -282,11 +283,7 @@ TEST_P(SinkContract, ALargeBatchLeavesMemoryAndIsHiddenUntilItsCommit) {
   EXPECT_EQ(place_->Visible(), all + std::vector<std::string>{"four"});
 }
 
-TEST_P(SinkContract, ALargeBatchThatIsWithdrawnIsGone) {
-  if (!place_->lets_rows_leave()) {
-    GTEST_SKIP() << "this sink holds rows in memory until their commit";
-  }
-  context_.memory = std::make_shared<HeldMemory>(kMemoryBytes);
+TEST_P(LargeBatchContract, ALargeBatchThatIsWithdrawnIsGone) {
   auto writer = Open("");
   std::string marker = CommitRows(writer.get(), 1, {"one"});
   ASSERT_OK(WriteMany(writer.get(), 2));
@@ -298,11 +295,7 @@ TEST_P(SinkContract, ALargeBatchThatIsWithdrawnIsGone) {
   EXPECT_EQ(place_->Visible(), (std::vector<std::string>{"one", "two"}));
 }
 
-TEST_P(SinkContract, ALargeBatchOfAWriterThatDiedIsWrittenAgain) {
-  if (!place_->lets_rows_leave()) {
-    GTEST_SKIP() << "this sink holds rows in memory until their commit";
-  }
-  context_.memory = std::make_shared<HeldMemory>(kMemoryBytes);
+TEST_P(LargeBatchContract, ALargeBatchOfAWriterThatDiedIsWrittenAgain) {
   auto dead = Open("");
   std::string marker = CommitRows(dead.get(), 1, {"one"});
   ASSERT_OK(WriteMany(dead.get(), 2));
@@ -314,11 +307,7 @@ TEST_P(SinkContract, ALargeBatchOfAWriterThatDiedIsWrittenAgain) {
   EXPECT_EQ(place_->Visible(), std::vector<std::string>{"one"} + Many());
 }
 
-TEST_P(SinkContract, ALargeBatchOfWhichTheJournalHasNotHeardIsNotOutTwice) {
-  if (!place_->lets_rows_leave()) {
-    GTEST_SKIP() << "this sink holds rows in memory until their commit";
-  }
-  context_.memory = std::make_shared<HeldMemory>(kMemoryBytes);
+TEST_P(LargeBatchContract, ALargeBatchOfWhichTheJournalHasNotHeardIsNotOutTwice) {
   auto dead = Open("");
   std::string marker = CommitRows(dead.get(), 1, {"one"});
   ASSERT_OK(WriteMany(dead.get(), 2));
@@ -329,11 +318,7 @@ TEST_P(SinkContract, ALargeBatchOfWhichTheJournalHasNotHeardIsNotOutTwice) {
   EXPECT_EQ(place_->Visible(), std::vector<std::string>{"one"} + Many());
 }
 
-TEST_P(SinkContract, ALargeBatchWaitsForTheCommitOfTheOneBefore) {
-  if (!place_->lets_rows_leave()) {
-    GTEST_SKIP() << "this sink holds rows in memory until their commit";
-  }
-  context_.memory = std::make_shared<HeldMemory>(kMemoryBytes);
+TEST_P(LargeBatchContract, ALargeBatchWaitsForTheCommitOfTheOneBefore) {
   auto writer = Open("");
   WriteRows(writer.get(), 1, {"one"});
   ASSERT_OK(writer->Prepare(BatchId(1), Soon()));
@@ -350,11 +335,7 @@ TEST_P(SinkContract, ALargeBatchWaitsForTheCommitOfTheOneBefore) {
   EXPECT_EQ(place_->Visible(), std::vector<std::string>{"one"} + Many());
 }
 
-TEST_P(SinkContract, ABatchWithoutRowsIsCommittedBeforeALargeOneThatHasLeft) {
-  if (!place_->lets_rows_leave()) {
-    GTEST_SKIP() << "this sink holds rows in memory until their commit";
-  }
-  context_.memory = std::make_shared<HeldMemory>(kMemoryBytes);
+TEST_P(LargeBatchContract, ABatchWithoutRowsIsCommittedBeforeALargeOneThatHasLeft) {
   auto writer = Open("");
   ASSERT_OK(writer->Prepare(BatchId(1), Soon()));
   ASSERT_OK(WriteMany(writer.get(), 2));

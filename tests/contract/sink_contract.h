@@ -26,8 +26,6 @@ class SinkUnderTest {
   virtual std::vector<std::string> Visible() const = 0;
   // Like Visible, but does not wait for open transactions of writers, which may take long.
   virtual std::vector<std::string> VisibleNow() const { return Visible(); }
-  // Whether rows may leave a writer's memory before their commit (connectors/flow_out.h).
-  virtual bool lets_rows_leave() const { return false; }
   // Whether the place itself keeps the marker, so that it can refuse a writer of a lower epoch. For
   // others the driver does: it takes no marker of one.
   virtual bool keeps_marker() const { return false; }
@@ -65,6 +63,13 @@ class SinkContract : public testing::TestWithParam<SinkCase> {
   std::unique_ptr<SinkUnderTest> place_;
   const SinkConnector* connector_ = nullptr;
   SinkContext context_;  // of the last writer
+};
+
+// Of the sinks whose rows may leave a writer's memory before their commit (connectors/flow_out.h):
+// batches that are much larger than the memory for them.
+class LargeBatchContract : public SinkContract {
+ protected:
+  void SetUp() override;
 };
 
 }  // namespace millrace
