@@ -67,6 +67,13 @@ void WriteFile(const std::string& path, const std::string& text) {
 
 }  // namespace
 
+const KafkaBroker& KafkaBroker::Shared() {
+  // Never destroyed: the kernel ends the broker with the program.
+  static const auto& started = *new absl::StatusOr<std::unique_ptr<KafkaBroker>>(Start());
+  MILLRACE_CHECK(started.ok()) << started.status();
+  return **started;
+}
+
 absl::StatusOr<std::unique_ptr<KafkaBroker>> KafkaBroker::Start(const KafkaBrokerOptions& options) {
   std::unique_ptr<KafkaBroker> broker(new KafkaBroker());
   broker->options_ = options;

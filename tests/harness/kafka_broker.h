@@ -28,6 +28,9 @@ class KafkaBroker {
  public:
   // Returns when the broker answers a client. The error holds the end of its log.
   static absl::StatusOr<std::unique_ptr<KafkaBroker>> Start(const KafkaBrokerOptions& options = {});
+  // The broker that all tests of a program share; the first call starts it. Ends the program if it
+  // does not start.
+  static const KafkaBroker& Shared();
 
   KafkaBroker(const KafkaBroker&) = delete;
   KafkaBroker& operator=(const KafkaBroker&) = delete;

@@ -43,15 +43,8 @@ class MemoryTest : public testing::Test {
     engine_ = *std::move(engine);
   }
 
-  // One for all tests of the program.
-  static const KafkaBroker& Broker() {
-    static const auto& started =
-        *new absl::StatusOr<std::unique_ptr<KafkaBroker>>(KafkaBroker::Start());
-    EXPECT_TRUE(started.ok()) << started.status();
-    return **started;
-  }
   static KafkaProperties Properties() {
-    return {{"bootstrap.servers", Broker().bootstrap_servers()}};
+    return {{"bootstrap.servers", KafkaBroker::Shared().bootstrap_servers()}};
   }
   static std::string Fresh(const std::string& stem) {
     static int next = 0;
@@ -73,7 +66,7 @@ class MemoryTest : public testing::Test {
   std::string Script(const std::string& query, const std::string& out_options = "") const {
     const std::string options =
         absl::StrCat("connector = 'kafka', format = 'raw', \"bootstrap.servers\" = '",
-                     Broker().bootstrap_servers(), "', topic = '");
+                     KafkaBroker::Shared().bootstrap_servers(), "', topic = '");
     return absl::StrCat("SET batch_duration = '20 ms';\nCREATE TABLE \"in\" (value text) WITH (",
                         options, in_, "');\nCREATE TABLE \"out\" (value text) WITH (", options,
                         out_, "', \"message.max.bytes\" = '50000000'", out_options,

@@ -40,15 +40,8 @@ class RefusalsTest : public testing::Test {
     engine_ = *std::move(engine);
   }
 
-  // One broker for all tests of the program.
-  static const KafkaBroker& Broker() {
-    static const auto& started =
-        *new absl::StatusOr<std::unique_ptr<KafkaBroker>>(KafkaBroker::Start());
-    EXPECT_TRUE(started.ok()) << started.status();
-    return **started;
-  }
   static KafkaProperties Properties() {
-    return {{"bootstrap.servers", Broker().bootstrap_servers()}};
+    return {{"bootstrap.servers", KafkaBroker::Shared().bootstrap_servers()}};
   }
   static std::string Fresh(const std::string& stem) {
     static int next = 0;
@@ -102,7 +95,7 @@ class RefusalsTest : public testing::Test {
                      const std::string& out_options = "") const {
     const std::string options =
         absl::StrCat("connector = 'kafka', format = 'raw', \"bootstrap.servers\" = '",
-                     Broker().bootstrap_servers(), "', topic = '");
+                     KafkaBroker::Shared().bootstrap_servers(), "', topic = '");
     return absl::StrCat("SET batch_duration = '20 ms';\nCREATE TABLE \"in\" (value text) WITH (",
                         options, in_, "', on_error = '", on_error,
                         "');\nCREATE TABLE \"out\" (value text) WITH (", options, out_, "'",

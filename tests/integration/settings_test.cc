@@ -222,10 +222,7 @@ std::string WhatAKeyRemembers(const std::string& setting, const std::string& val
 
 // What a job reads of a topic with an open transaction at its end.
 std::string WhatIsReadOfAnOpenTransaction(const std::string& setting, const std::string& value) {
-  static const auto& started =
-      *new absl::StatusOr<std::unique_ptr<KafkaBroker>>(KafkaBroker::Start());
-  EXPECT_TRUE(started.ok()) << started.status();
-  const KafkaBroker& broker = **started;
+  const KafkaBroker& broker = KafkaBroker::Shared();
   const KafkaProperties properties = {{"bootstrap.servers", broker.bootstrap_servers()}};
   const std::string topic = Fresh("topic");
   auto admin = KafkaAdmin::Create(properties);
