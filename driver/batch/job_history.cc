@@ -368,7 +368,7 @@ void JobHistory::Reopen(uint32_t ordinal) {
   partitions_[ordinal].why.clear();
 }
 
-void JobHistory::AdoptLossOptions(const proto::JobPlan& next) {
+void JobHistory::AdoptFailureOptions(const proto::JobPlan& next) {
   proto::JobPlan* const now = submitted_.mutable_plan();
   TakeOption(kOnLostMarker, next.sinks(), now->mutable_sinks());
   TakeOption(kOnDataLoss, next.sources(), now->mutable_sources());

@@ -160,7 +160,7 @@ class JobHistory {
   // after a loss or a failed row: on_lost_marker of its sinks, on_data_loss of its sources, and
   // their on_error where it changes from FAIL to SKIP. They hold already while the job, under its
   // old plan, is brought to a point where the plan may change. Not journaled.
-  void AdoptLossOptions(const proto::JobPlan& next);
+  void AdoptFailureOptions(const proto::JobPlan& next);
 
   // How the job ended; none while it is live or interrupted.
   const std::optional<proto::JobEnded>& ended() const { return ended_; }

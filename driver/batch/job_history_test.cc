@@ -208,7 +208,7 @@ TEST(JobHistoryTest, OnErrorBecomesSkipBeforeTheScriptChangesAndNothingElse) {
     next.add_sources()->set_on_error(wanted);
   }
   JobHistory history(submitted);
-  history.AdoptLossOptions(next);
+  history.AdoptFailureOptions(next);
   std::vector<proto::OnError> taken;
   for (const proto::Source& source : history.plan().sources()) {
     taken.push_back(source.on_error());

@@ -225,7 +225,7 @@ absl::StatusOr<proto::Savepoint> JobRegistry::BeginFromSavepoint(
 }
 
 absl::StatusOr<JobHistory> JobRegistry::Settle(JobHistory history, const proto::JobPlan& next) {
-  history.AdoptLossOptions(next);
+  history.AdoptFailureOptions(next);
   const std::string name = history.name();
   RETURN_IF_ERROR(context_->journal->Reopen());
   ASSIGN_OR_RETURN(
