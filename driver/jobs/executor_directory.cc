@@ -77,7 +77,7 @@ void ExecutorDirectory::Disconnected(const ExecutorId& id, const ExecutorLink* l
   found->second.link = nullptr;
   found->second.broken_since_us = now_us;
   if (found->second.leaving) {
-    Remove(id, "left");
+    Remove(id, std::nullopt, "left");
   } else {
     spdlog::info("the connection of executor {} broke; it has {} to come back",
                  found->second.registration.name(), absl::FormatDuration(broken_grace_));
@@ -104,7 +104,8 @@ void ExecutorDirectory::CheckTimeouts(int64_t now_us) {
   now_us_ = std::max(now_us_, now_us);
   const int64_t timeout_us = absl::ToInt64Microseconds(heartbeat_timeout_);
   const int64_t grace_us = absl::ToInt64Microseconds(broken_grace_);
-  std::vector<std::pair<ExecutorId, std::string>> lost;
+  using Loss = FlapRecord::Loss;
+  std::vector<std::pair<ExecutorId, Loss>> lost;
   bool released = false;
   for (auto& [id, member] : members_) {
     if (member.quarantined_until_us > 0 && now_us >= member.quarantined_until_us) {
@@ -112,24 +113,28 @@ void ExecutorDirectory::CheckTimeouts(int64_t now_us) {
       released = true;
     }
     if (member.link == nullptr && now_us - member.broken_since_us >= grace_us) {
-      lost.emplace_back(id, "its connection broke and it did not come back");
+      lost.emplace_back(id, Loss::kBroken);
     } else if (member.link != nullptr && now_us - member.link->last_heard_us() >= timeout_us) {
-      lost.emplace_back(id, absl::StrCat("silent for ", absl::FormatDuration(heartbeat_timeout_)));
+      lost.emplace_back(id, Loss::kSilent);
     }
   }
-  for (const auto& [id, why] : lost) {
-    Remove(id, why);
+  for (const auto& [id, loss] : lost) {
+    Remove(id, loss,
+           loss == Loss::kBroken
+               ? "its connection broke and it did not come back"
+               : absl::StrCat("silent for ", absl::FormatDuration(heartbeat_timeout_)));
   }
   if (released) {
     listener_.members_changed();
   }
 }
 
-void ExecutorDirectory::Remove(const ExecutorId& id, const std::string& why) {
+void ExecutorDirectory::Remove(const ExecutorId& id, std::optional<FlapRecord::Loss> loss,
+                               const std::string& why) {
   const auto found = members_.find(id);
   spdlog::warn("executor {} is gone: {}", found->second.registration.name(), why);
-  if (!found->second.leaving) {
-    flaps_.Lost(found->second.registration.name(), found->second.joined_us, now_us_);
+  if (loss.has_value() && !found->second.leaving) {
+    flaps_.Lost(found->second.registration.name(), *loss, found->second.joined_us, now_us_);
   }
   if (found->second.link != nullptr) {
     found->second.link->Close();

@@ -10,6 +10,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -92,7 +93,8 @@ class ExecutorDirectory {
   std::string NameOf(const ExecutorId& id) const;
 
  private:
-  void Remove(const ExecutorId& id, const std::string& why);
+  // Forgets the executor. `loss` is none if it left on purpose.
+  void Remove(const ExecutorId& id, std::optional<FlapRecord::Loss> loss, const std::string& why);
 
   const std::string driver_id_;
   const absl::Duration heartbeat_interval_;

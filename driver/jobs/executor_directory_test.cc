@@ -189,23 +189,39 @@ TEST_F(ExecutorDirectoryTest, WhoIsAloneWorksInQuarantineToo) {
   }
 }
 
+TEST_F(ExecutorDirectoryTest, AllThatFallSilentWithTheNetworkWorkAgainAtOnce) {
+  Connect("beside the driver")->heard_us = INT64_MAX / 2;
+  int64_t now_us = 1;
+  for (int time = 0; time <= FlapRecord::kTimes; ++time) {
+    for (const char* const id : {"x", "y"}) {
+      Connect(id)->heard_us = now_us;
+    }
+    for (const auto& member : directory_.Members().members) {
+      EXPECT_FALSE(member.away) << member.name << ", time " << time;
+    }
+    now_us += 10'000'000;
+    directory_.CheckTimeouts(now_us);
+    ASSERT_EQ(directory_.all().size(), 1u);
+  }
+}
+
 TEST(FlapRecordTest, LongerEachTimeAndForgottenInTheEnd) {
   FlapRecord record;
   int64_t now_us = 1;
   EXPECT_EQ(record.QuarantinedUntil("a", now_us), 0);
   for (int time = 0; time < FlapRecord::kTimes; ++time) {
-    record.Lost("a", now_us, now_us);
+    record.Lost("a", FlapRecord::Loss::kBroken, now_us, now_us);
   }
   EXPECT_EQ(record.QuarantinedUntil("a", now_us), now_us + FlapRecord::kFirstQuarantineUs);
-  record.Lost("a", now_us, now_us);
+  record.Lost("a", FlapRecord::Loss::kBroken, now_us, now_us);
   EXPECT_EQ(record.QuarantinedUntil("a", now_us), now_us + 2 * FlapRecord::kFirstQuarantineUs);
   for (int time = 0; time < 100; ++time) {
-    record.Lost("a", now_us, now_us);
+    record.Lost("a", FlapRecord::Loss::kBroken, now_us, now_us);
   }
   EXPECT_EQ(record.QuarantinedUntil("a", now_us), now_us + FlapRecord::kLongestQuarantineUs);
   EXPECT_EQ(record.QuarantinedUntil("b", now_us), 0);
   now_us += FlapRecord::kForgottenUs;
-  record.Lost("a", now_us, now_us);
+  record.Lost("a", FlapRecord::Loss::kBroken, now_us, now_us);
   EXPECT_EQ(record.QuarantinedUntil("a", now_us), 0) << "the first one again";
 }
 
@@ -213,9 +229,39 @@ TEST(FlapRecordTest, WhoLivedLongIsNoFlapper) {
   FlapRecord record;
   for (int64_t day = 1; day < 10; ++day) {
     const int64_t now_us = day * 86'400'000'000;
-    record.Lost("a", now_us - FlapRecord::kSoonUs - 1, now_us);
+    record.Lost("a", FlapRecord::Loss::kBroken, now_us - FlapRecord::kSoonUs - 1, now_us);
     EXPECT_EQ(record.QuarantinedUntil("a", now_us), 0);
   }
+}
+
+TEST(FlapRecordTest, ExecutorsThatFallSilentTogetherDoNotFlap) {
+  FlapRecord record;
+  int64_t now_us = 1;
+  for (int time = 0; time < 2 * FlapRecord::kTimes; ++time) {
+    record.Lost("a", FlapRecord::Loss::kSilent, now_us, now_us);
+    record.Lost("b", FlapRecord::Loss::kSilent, now_us, now_us + FlapRecord::kTogetherUs);
+    record.Lost("c", FlapRecord::Loss::kSilent, now_us, now_us + FlapRecord::kTogetherUs);
+    now_us += 20'000'000;
+  }
+  for (const char* const name : {"a", "b", "c"}) {
+    EXPECT_EQ(record.LossesOf(name), 0) << name;
+    EXPECT_EQ(record.QuarantinedUntil(name, now_us), 0) << name;
+  }
+}
+
+TEST(FlapRecordTest, WhoFallsSilentAloneFlapsWhateverOthersDid) {
+  FlapRecord record;
+  int64_t now_us = 1;
+  for (int time = 0; time < FlapRecord::kTimes; ++time) {
+    record.Lost("a", FlapRecord::Loss::kSilent, now_us, now_us);
+    record.Lost("b", FlapRecord::Loss::kBroken, now_us, now_us);
+    now_us += FlapRecord::kTogetherUs + 1;
+    record.Lost("b", FlapRecord::Loss::kSilent, now_us - FlapRecord::kSoonUs - 1, now_us);
+    now_us += FlapRecord::kTogetherUs + 1;
+  }
+  EXPECT_EQ(record.LossesOf("a"), FlapRecord::kTimes);
+  EXPECT_EQ(record.LossesOf("b"), FlapRecord::kTimes);
+  EXPECT_GT(record.QuarantinedUntil("a", now_us), now_us);
 }
 
 }  // namespace

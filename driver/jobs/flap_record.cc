@@ -16,14 +16,33 @@ std::string WithoutProcess(const std::string& name) {
 
 }  // namespace
 
-void FlapRecord::Lost(const std::string& name, int64_t joined_us, int64_t now_us) {
+void FlapRecord::Lost(const std::string& name, Loss loss, int64_t joined_us, int64_t now_us) {
   Forget(now_us);
-  if (now_us - joined_us > kSoonUs) {
+  const std::string process_free = WithoutProcess(name);
+  const bool silent = loss == Loss::kSilent;
+  const bool together = silent && FellSilentTogether(process_free, now_us);
+  const bool counted = now_us - joined_us <= kSoonUs && !together;
+  if (!counted && !silent) {
     return;
   }
-  Losses& losses = losses_[WithoutProcess(name)];
-  ++losses.count;
+  Losses& losses = losses_[process_free];
+  losses.count += counted ? 1 : 0;
   losses.last_us = now_us;
+  losses.last_counted = counted;
+  losses.last_silent = silent;
+}
+
+bool FlapRecord::FellSilentTogether(const std::string& name, int64_t now_us) {
+  bool together = false;
+  for (auto& [other, losses] : losses_) {
+    if (other == name || !losses.last_silent || now_us - losses.last_us > kTogetherUs) {
+      continue;
+    }
+    together = true;
+    losses.count -= losses.last_counted ? 1 : 0;
+    losses.last_counted = false;
+  }
+  return together;
 }
 
 int64_t FlapRecord::QuarantinedUntil(const std::string& name, int64_t now_us) const {
