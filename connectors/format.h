@@ -57,13 +57,21 @@ class FormatEncoder {
   virtual absl::StatusOr<EncodedRecords> Encode(const Batch& batch) = 0;
 };
 
+// What a table does with its format. Some options mean something in one role only, and are refused
+// in the others.
+struct FormatRole {
+  bool sink = false;      // records are written
+  bool in_files = false;  // records stand in files: they have no keys
+};
+
 // Immutable, thread-safe.
 class Format {
  public:
   virtual ~Format() = default;
   virtual const std::string& name() const = 0;
-  // The names of the format's options, for the connectors' lists of allowed ones.
-  virtual std::vector<std::string> Options() const = 0;
+  // The names of the options that mean something in the role, for the connectors' lists of allowed
+  // ones.
+  virtual std::vector<std::string> Options(FormatRole role) const = 0;
   virtual absl::Status ValidateSource(const proto::Source& source) const = 0;
   virtual absl::Status ValidateSink(const proto::Sink& sink) const = 0;
   virtual absl::StatusOr<std::unique_ptr<FormatDecoder>> CreateDecoder(

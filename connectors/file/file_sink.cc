@@ -291,7 +291,7 @@ class FileSinkConnector : public SinkConnector {
 
   absl::Status Validate(const proto::Sink& sink) const override {
     ASSIGN_OR_RETURN(const Format* format, FormatOf(sink));
-    std::vector<std::string> allowed = format->Options();
+    std::vector<std::string> allowed = format->Options({.sink = true, .in_files = true});
     allowed.insert(allowed.end(), {"path", kRollSize, kRollInterval, kMaxHeldOption});
     RETURN_IF_ERROR(CheckOptionNames(sink.options(), "file", allowed));
     RETURN_IF_ERROR(RequiredOption(sink.options(), "file", "path", "'/data/out'").status());

@@ -390,7 +390,7 @@ class FileSourceConnector : public SourceConnector {
 
   absl::Status Validate(const proto::Source& source) const override {
     ASSIGN_OR_RETURN(const Format* format, FormatOf(source));
-    std::vector<std::string> allowed = format->Options();
+    std::vector<std::string> allowed = format->Options({.in_files = true});
     allowed.insert(allowed.end(), {"path", "follow", "start", "on_data_loss"});
     RETURN_IF_ERROR(CheckOptionNames(source.options(), "file", allowed));
     RETURN_IF_ERROR(ParseOptions(source).status());

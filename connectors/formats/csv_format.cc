@@ -193,8 +193,12 @@ class CsvEncoder : public FormatEncoder {
 class CsvFormat : public Format {
  public:
   const std::string& name() const override { return name_; }
-  std::vector<std::string> Options() const override {
-    return {"delimiter", "header", "null_string"};
+  std::vector<std::string> Options(FormatRole role) const override {
+    std::vector<std::string> options = {"delimiter", "null_string"};
+    if (role.in_files) {
+      options.emplace_back("header");
+    }
+    return options;
   }
 
   absl::Status ValidateSource(const proto::Source& source) const override {

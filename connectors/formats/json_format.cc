@@ -49,8 +49,15 @@ std::vector<std::string> NamesOf(const Fields& fields) {
 class JsonFormat : public Format {
  public:
   const std::string& name() const override { return name_; }
-  std::vector<std::string> Options() const override {
-    return {"key.format", "path.<column>", "timestamp_unit"};
+  std::vector<std::string> Options(FormatRole role) const override {
+    std::vector<std::string> options = {"path.<column>"};
+    if (!role.in_files) {
+      options.emplace_back("key.format");
+    }
+    if (!role.sink) {
+      options.emplace_back("timestamp_unit");
+    }
+    return options;
   }
 
   absl::Status ValidateSource(const proto::Source& source) const override {

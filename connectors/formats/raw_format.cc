@@ -155,7 +155,7 @@ class RawEncoder : public FormatEncoder {
 class RawFormat : public Format {
  public:
   const std::string& name() const override { return name_; }
-  std::vector<std::string> Options() const override { return {}; }
+  std::vector<std::string> Options(FormatRole) const override { return {}; }
 
   absl::Status ValidateSource(const proto::Source& source) const override {
     return LayoutOf(source).status();

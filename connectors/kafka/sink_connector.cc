@@ -24,7 +24,7 @@ class KafkaSinkConnector : public SinkConnector {
 
   absl::Status Validate(const proto::Sink& sink) const override {
     ASSIGN_OR_RETURN(const Format* format, FormatOf(sink));
-    std::vector<std::string> own = format->Options();
+    std::vector<std::string> own = format->Options({.sink = true});
     for (std::string& name : KafkaSinkOptionNames()) {
       own.push_back(std::move(name));
     }

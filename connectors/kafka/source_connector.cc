@@ -24,7 +24,7 @@ class KafkaSourceConnector : public SourceConnector {
 
   absl::Status Validate(const proto::Source& source) const override {
     ASSIGN_OR_RETURN(const Format* format, FormatOf(source));
-    std::vector<std::string> own = format->Options();
+    std::vector<std::string> own = format->Options({});
     own.insert(own.end(), {"group", "on_data_loss", "start", "topic"});
     const OptionMap& options = source.options();
     RETURN_IF_ERROR(CheckKafkaOptionNames(options, KafkaRole::kConsumer, own));

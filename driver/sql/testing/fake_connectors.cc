@@ -69,7 +69,7 @@ class FakeFormat : public Format {
   explicit FakeFormat(std::string name) : name_(std::move(name)) {}
 
   const std::string& name() const override { return name_; }
-  std::vector<std::string> Options() const override { return {}; }
+  std::vector<std::string> Options(FormatRole) const override { return {}; }
   absl::Status ValidateSource(const proto::Source&) const override { return absl::OkStatus(); }
   absl::Status ValidateSink(const proto::Sink&) const override { return absl::OkStatus(); }
   absl::StatusOr<std::unique_ptr<FormatDecoder>> CreateDecoder(
