@@ -24,7 +24,8 @@ const millrace::FuzzTarget* target = nullptr;
 }  // namespace
 
 // Called between any two edges: no calls, no locks.
-extern "C" void __sanitizer_cov_trace_pc() {
+extern "C" __attribute__((no_sanitize_address, no_sanitize_undefined)) void
+__sanitizer_cov_trace_pc() {
   const auto place = reinterpret_cast<uintptr_t>(__builtin_return_address(0));
   uint8_t& count = edges[(place ^ (place >> 17)) % kCounters];
   count = static_cast<uint8_t>(count + (count != 0xFF ? 1 : 0));

@@ -24,6 +24,8 @@ $BAZEL build --config=fuzz //tests/fuzz:fuzz
 grown=${FUZZ_CORPUS:-${XDG_CACHE_HOME:-$HOME/.cache}/millrace-fuzz}/$target
 mkdir -p "$grown"
 export FUZZ_TARGET=$target
+# An abort, since libFuzzer keeps the input of one.
+export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1:abort_on_error=1}
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=0:allocator_may_return_null=1}
 fuzz=${FUZZ_BINARY:-$($BAZEL info --config=fuzz bazel-bin)/tests/fuzz/fuzz}
 if [ "$seconds" = merge ]; then
