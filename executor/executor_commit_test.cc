@@ -317,7 +317,6 @@ TEST(ExecutorCommitTest, WriterWhoseTimeHasComeIsCommittedWithoutRows) {
   EXPECT_THAT(Markers(job.Commit(3)), ElementsAre("0/0 m3 @3"));
 }
 
-// A writer whose wake-up stays overdue must not hide the later wake-ups of others from the driver.
 // The refusal is judged again with the batch, so the sink must know that the batch was committed.
 TEST(ExecutorCommitTest, WriterThatRefusesAllRowsOfABatchCommitsIt) {
   TestCluster cluster(1);
@@ -334,6 +333,7 @@ TEST(ExecutorCommitTest, WriterThatRefusesAllRowsOfABatchCommitsIt) {
   EXPECT_THAT(cluster.output.RowsOf(2), ElementsAre("t/0-2"));
 }
 
+// A writer whose wake-up stays overdue must not hide the later wake-ups of others from the driver.
 TEST(ExecutorCommitTest, AnOverdueWakeHidesNoLaterOne) {
   TestCluster cluster(1);
   AppendLines(&cluster, 3);
@@ -343,6 +343,32 @@ TEST(ExecutorCommitTest, AnOverdueWakeHidesNoLaterOne) {
   cluster.output.WakeOneAt("0/1", 7000000);
   job.SendRun(1, {{"t/0", {0, 1}}});
   EXPECT_EQ(job.WaitPrepared(1)[0].wake_at_us(), 7000000);
+}
+
+// The wake-up of a shard with expiring state stays as it is until the batch that it was for has
+// ended.
+TEST(ExecutorCommitTest, AnOverdueWakeOfAShardHidesNoLaterOneWhileABatchRuns) {
+  TestCluster cluster(1);
+  std::string many;  // words for all shards
+  for (int i = 0; i < 100; ++i) {
+    absl::StrAppend(&many, i == 0 ? "" : " ", "word-", i);
+  }
+  cluster.topic.Append("t/0", {"first", many, "late"});
+  cluster.topic.Withhold("t/0", 2);
+  proto::JobPlan plan = WordCountPlan({}, /*per_batch=*/false);
+  (*plan.mutable_settings())["state_ttl"] = "2 s";
+  TestJob job(&cluster, plan, {"t/0"});
+  job.Start(1);
+  job.Run(1, {{"t/0", {0, 1}}});
+  job.Commit(1);
+  job.Run(2, {{"t/0", {1, 2}}});
+  job.Commit(2);
+  job.SendRun(3, {});
+  EXPECT_EQ(job.WaitPrepared(3)[0].wake_at_us(), 3000001) << "the first word expires";
+  job.SendRun(4, {{"t/0", {2, 3}}});  // at the time 4000000; waits for its record
+  EXPECT_EQ(job.Commit(3)[0].wake_at_us(), 4000001) << "when the other words expire";
+  cluster.topic.Release("t/0");
+  EXPECT_EQ(job.WaitPrepared(4)[0].wake_at_us(), 4000001);
 }
 
 TEST(ExecutorCommitTest, LastCommitOfAJobIsEveryWritersAndSettledBeforeTheEnd) {
