@@ -266,7 +266,7 @@ class Worlds:
 
     def _start(self):
         self._world = World(OUTPUTS, seed=self._seed, rate=400, executors=2, proxied=False, broker=self._broker,
-                            settings={"checkpoint_interval": "500 ms"},
+                            new_names=True, settings={"checkpoint_interval": "500 ms"},
                             driver_arguments=("--keep-journal", "0"))  # what takes over removes what was before
         self._seed += 1
         self._world.wait_for_members()

@@ -32,7 +32,8 @@ def executor_binary():
 
 
 class Place:
-    """Where one process runs at a time. Each start has a log of its own."""
+    """Where one process runs at a time. Each start has a log of its own. "{start}" in its command is the number of the
+    start."""
 
     def __init__(self, name, command, directory, env):
         self.name = name
@@ -44,7 +45,8 @@ class Place:
 
     def start(self, env=None):
         self.starts += 1
-        self.process = Process(f"{self.name}.{self.starts}", self._command, self._directory, env={**self._env, **(env or {})})
+        command = [str(part).replace("{start}", str(self.starts)) for part in self._command]
+        self.process = Process(f"{self.name}.{self.starts}", command, self._directory, env={**self._env, **(env or {})})
         return self.process
 
     def running(self):
@@ -116,11 +118,12 @@ class SmallDisk:
 
 class World:
     """Starts everything but the job. `proxied` False: direct connections, for measurements. `small_disks`: journal and
-    snapshots on file systems that can fail; needs root."""
+    snapshots on file systems that can fail; needs root. `new_names`: executors have another name at each start, so that one
+    that is killed again and again is not left out of work as one that flaps."""
 
     def __init__(self, outputs, seed=1, rate=1000, executors=3, drivers=2, partitions=4, proxied=True, broker=None,
                  directory=None, heap="512m", settings=None, kafka_options=None, file_options=None, hot_keys=20,
-                 cold_keys=5000, records=0, slots=2, small_disks=False, driver_arguments=()):
+                 cold_keys=5000, records=0, slots=2, small_disks=False, driver_arguments=(), new_names=False):
         self.directory = pathlib.Path(directory) if directory else new_directory("chaos")
         self.seed = seed
         self.settings = {"batch_duration": "100 ms", "checkpoint_interval": "2 s", "parallelism": 4,
@@ -138,7 +141,7 @@ class World:
             self.journal_disk = self._disk("journal", 256)
             self.snapshot_disk = self._disk("snapshots", 256)
             self._make_drivers(drivers if standby_supported() else 1)
-            self._make_executors(executors, proxied, slots)
+            self._make_executors(executors, proxied, slots, new_names)
             self.cli = Cli(bootstrap=self.broker.bootstrap, driver=",".join(self.driver_addresses))
             self.cli.env["CHAOS_KAFKA"] = self.broker.bootstrap
             self.start_all()
@@ -200,7 +203,7 @@ class World:
                        "env:CHAOS_KAFKA", *self._driver_arguments]
             self.drivers.append(Place(f"driver-{number + 1}", command, self.directory, env))
 
-    def _make_executors(self, count, proxied, slots):
+    def _make_executors(self, count, proxied, slots, new_names):
         self.executors = []
         ports = free_ports(count)
         for number in range(1, count + 1):
@@ -214,7 +217,7 @@ class World:
                 drivers, advertised = self.driver_addresses, listen
             kafka = self.proxies.get(f"{name}-kafka".replace("-", "", 1))
             command = [executor_binary(), "--driver", ",".join(drivers), "--shuffle-listen", listen, "--shuffle-advertise",
-                       advertised, "--name", name, "--slots", slots]
+                       advertised, "--name", f"{name}.{{start}}" if new_names else name, "--slots", slots]
             env = {"CHAOS_KAFKA": kafka.address if kafka else self.broker.bootstrap}
             self.executors.append(Place(name, command, self.directory, env))
 
