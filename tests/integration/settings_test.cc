@@ -173,16 +173,19 @@ const std::string& Place() {
 }
 
 std::string WhereSnapshotsAre(const std::string& setting, const std::string& value) {
-  CountingJob job(setting, value, "SET checkpoint_interval = '10 ms';\n", FreshDirectory());
-  const absl::Status taken = WaitUntil(
-      [&] {
-        job.Append({"tick"});
-        return job.Detail().summary().snapshot_batch() > 0;
-      },
-      kTimeout, "a snapshot");
-  EXPECT_TRUE(taken.ok()) << taken;
-  const bool here = std::filesystem::exists(Place()) && !std::filesystem::is_empty(Place());
-  std::filesystem::remove_all(Place());
+  bool here = false;
+  {
+    CountingJob job(setting, value, "SET checkpoint_interval = '10 ms';\n", FreshDirectory());
+    const absl::Status taken = WaitUntil(
+        [&] {
+          job.Append({"tick"});
+          return job.Detail().summary().snapshot_batch() > 0;
+        },
+        kTimeout, "a snapshot");
+    EXPECT_TRUE(taken.ok()) << taken;
+    here = std::filesystem::exists(Place()) && !std::filesystem::is_empty(Place());
+  }
+  std::filesystem::remove_all(Place());  // not before the job has ended: it makes and removes files
   return here ? "here" : "elsewhere";
 }
 
