@@ -4,11 +4,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
 #include "common/rpc/rpc.h"
 #include "common/rpc/stream_proof.h"
 
@@ -92,6 +96,34 @@ class Inbox : public ShuffleListener {
   std::vector<ShuffleBlock> blocks_ ABSL_GUARDED_BY(mutex_);
   std::vector<ShuffleEnd> ends_ ABSL_GUARDED_BY(mutex_);
   std::string lost_ ABSL_GUARDED_BY(mutex_);
+};
+
+// Does something before it takes what arrives.
+class InterruptedInbox : public Inbox {
+ public:
+  explicit InterruptedInbox(std::function<void()> before) : before_(std::move(before)) {}
+  void OnDelivery(ShuffleDelivery delivery) override {
+    before_();
+    Inbox::OnDelivery(std::move(delivery));
+  }
+
+ private:
+  const std::function<void()> before_;
+};
+
+// Tells that a thread has come here, and holds it up until it may go on.
+class Halt {
+ public:
+  void Pass() {
+    come_.Notify();
+    go_on_.WaitForNotificationWithTimeout(kPatience);
+  }
+  bool WaitForThread() { return come_.WaitForNotificationWithTimeout(kPatience); }
+  void LetGo() { go_on_.Notify(); }
+
+ private:
+  absl::Notification come_;
+  absl::Notification go_on_;
 };
 
 // One key for all, as far as these tests are not about keys.
@@ -265,6 +297,54 @@ TEST_F(ShuffleHubTest, LinksToExecutorsThatAreGoneAreFreed) {
     a->StopEpoch(job, Epoch(1));
   }
   EXPECT_EQ(a->remembered().links, 0u);
+}
+
+// The thread of a broken link may come to tell the hub of its end only when the hub has freed the
+// link and made another one to the same peer.
+TEST_F(ShuffleHubTest, LateEndOfALinkThatWasFreedIsNotThatOfItsSuccessor) {
+  constexpr int64_t kGateBytes = 1 << 20;
+  const JobId next_job("next");
+  Halt reading;
+  Halt writing;
+  auto reader = std::make_shared<InterruptedInbox>([&] { reading.Pass(); });
+  auto a = Start("a");
+  auto b = Start("b");
+  b->StartEpoch(kJob, Epoch(1), {Peer("a", a->address())}, reader);
+  auto back = b->StartEpoch(next_job, Epoch(1), {Peer("a", a->address())}, b_inbox_).at(0);
+  auto link = a->StartEpoch(kJob, Epoch(1), {Peer("b", b->address())}, a_inbox_).at(0);
+  // A frame of the next job waits at a, so that a's StartEpoch calls the listener.
+  back->SendBlock(next_job, Epoch(1), BatchId(1), Block("early"));
+  back->SendBlock(kJob, Epoch(1), BatchId(1), Block("behind it"));
+  ASSERT_TRUE(a_inbox_->WaitForBlocks(1));
+
+  // While b does not read, a's thread sends what will make b end the stream, and then stops where
+  // it makes room in the gate.
+  link->SendBlock(kJob, Epoch(1), BatchId(1), Block("read"));
+  ASSERT_TRUE(reading.WaitForThread());
+  link->Introduce(kJob, Epoch(1), "a second time");
+  gate_.Add(kGateBytes);
+  ASSERT_FALSE(gate_.Pass(this, [&] { writing.Pass(); }));
+  gate_.Add(-kGateBytes);
+  link->SendBlock(kJob, Epoch(1), BatchId(1), Block("stops"));
+  ASSERT_TRUE(writing.WaitForThread());
+  link->SendBlock(kJob, Epoch(1), BatchId(1), Block("is dropped at the thread's end"));
+  reading.LetGo();
+  const absl::Time deadline = absl::Now() + kPatience;
+  while (!link->broken()) {
+    ASSERT_LT(absl::Now(), deadline);
+  }
+
+  // The hub frees the link, which the listener keeps from being closed.
+  const std::weak_ptr<PeerLink> freed = std::exchange(link, nullptr);
+  auto later = std::make_shared<InterruptedInbox>([&] { link = freed.lock(); });
+  const auto successor = a->StartEpoch(next_job, Epoch(1), {Peer("b", b->address())}, later).at(0);
+  ASSERT_NE(link, nullptr);
+  ASSERT_NE(link, successor);
+  writing.LetGo();
+  while (gate_.pending_bytes() > 0) {
+    ASSERT_LT(absl::Now(), deadline);
+  }
+  EXPECT_EQ(later->Loss(), "");
 }
 
 // A process that speaks the protocol by hand.
