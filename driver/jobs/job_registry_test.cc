@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <xxhash.h>
 
+#include <algorithm>
 #include <deque>
 #include <future>
 #include <mutex>
@@ -224,6 +225,47 @@ class JobRegistryTest : public ::testing::Test {
   std::unique_ptr<JobRegistry> jobs_;
 };
 
+// Jobs on executors that do nothing but what the test says.
+class JobOnExecutorsTest : public JobRegistryTest {
+ protected:
+  ~JobOnExecutorsTest() override { loop_.Stop(); }  // sends nothing to sent_ any more
+
+  void Join(const std::vector<std::string>& names) {
+    loop_.Call([&] {
+      for (const std::string& name : names) {
+        proto::Register registration;
+        registration.set_executor_id(absl::StrCat("id of ", name));
+        registration.set_name(name);
+        registration.set_slots(1);
+        executors_.Connected(registration, std::make_shared<KeptLink>(&sent_));
+      }
+      return true;
+    });
+  }
+  static bool IsStart(const proto::DriverMessage& message) { return message.has_start_epoch(); }
+  // Waits until so many executors have been told to start an epoch, counted over all epochs.
+  void WaitForStarts(int64_t count) {
+    Until([&] {
+      return loop_.Call([&] { return std::count_if(sent_.begin(), sent_.end(), IsStart); }) >=
+             count;
+    });
+  }
+  // The executor reports the failure of the newest epoch.
+  void Fail(const std::string& name, proto::EpochFailed failed) {
+    loop_.Call([&] {
+      const auto start = std::find_if(sent_.rbegin(), sent_.rend(), IsStart);
+      failed.set_job_id(start->start_epoch().job_id());
+      failed.set_epoch(start->start_epoch().epoch());
+      proto::ExecutorMessage message;
+      *message.mutable_epoch_failed() = failed;
+      jobs_->OnExecutorMessage(ExecutorId(absl::StrCat("id of ", name)), std::move(message));
+      return true;
+    });
+  }
+
+  std::vector<proto::DriverMessage> sent_;  // to all executors; on the loop
+};
+
 TEST_F(JobRegistryTest, StateThatWasDroppedDoesNotKeepTheJobFromBeginningItAgain) {
   Replay({RecordOf(Submitted(kRunningScript, "a"))});
   Replay(OneBatch("a", /*snapshot=*/true));
@@ -403,6 +445,28 @@ TEST_F(JobRegistryTest, ExecutorThatComesAndGoesIsShownWithTheTimeAndTheReason) 
   EXPECT_EQ(left_out.job(), "");
   EXPECT_THAT(left_out.why(), HasSubstr("3 times"));
   EXPECT_GT(absl::FromUnixMicros(left_out.until_us()), absl::Now());
+}
+
+TEST_F(JobOnExecutorsTest, ExecutorThatAJobGoesOnWithoutIsShownWithTheTimeAndTheReason) {
+  Start();
+  Join({"a", "b"});
+  ASSERT_EQ(Submit(kRunningScript, "words"), absl::OkStatus());
+  WaitForStarts(2);
+  proto::EpochFailed unseen;
+  unseen.set_store_unseen(true);
+  unseen.set_message("not mounted");
+  Fail("b", unseen);
+  const auto executors = jobs_->Executors();
+  ASSERT_TRUE(executors.ok());
+  ASSERT_THAT(executors->executors(), SizeIs(2));
+  EXPECT_THAT(executors->executors(0).left_out(), IsEmpty());
+  EXPECT_EQ(executors->executors(1).name(), "b");
+  ASSERT_THAT(executors->executors(1).left_out(), SizeIs(1));
+  const auto& left_out = executors->executors(1).left_out(0);
+  EXPECT_EQ(left_out.job(), "words");
+  EXPECT_EQ(left_out.why(), "executor b: not mounted");
+  EXPECT_GT(absl::FromUnixMicros(left_out.until_us()), absl::Now());
+  EXPECT_LT(absl::FromUnixMicros(left_out.until_us()), absl::Now() + absl::Minutes(1));
 }
 
 TEST_F(JobRegistryTest, EpochThatNobodyNeedsIsEndedWhenItsExecutorIsBack) {
