@@ -511,6 +511,20 @@ TEST(ExecutorTest, UnansweredReportIsSentAgainAfterABreak) {
   EXPECT_THAT(job.ResultsOf(1), ElementsAre("a"));
 }
 
+// A driver that does not need the epoch any more can only end it if it hears of it.
+TEST(ExecutorTest, EpochOfAnExecutorThatReadsNothingIsAnnouncedAfterABreak) {
+  TestCluster cluster(2);
+  cluster.topic.Append("t/0", {"a"});
+  TestJob job(&cluster, WordCountPlan({}, /*per_batch=*/true), {"t/0"});
+  job.Start(1);
+  const auto announces = [](const proto::ExecutorMessage& m) {
+    return m.source_progress().job_id() == "job-1" && m.source_progress().epoch() == 1;
+  };
+  EXPECT_THAT(cluster.driver.Take(cluster.id(1), announces), IsEmpty());
+  cluster.driver.Drop(cluster.id(1));
+  EXPECT_TRUE(cluster.driver.Wait(cluster.id(1), announces).has_value());
+}
+
 TEST(ExecutorTest, AnotherDriverEndsTheEpochsOfTheFirst) {
   TestCluster cluster(1);
   cluster.topic.Append("t/0", {"a"});
