@@ -7,6 +7,7 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <atomic>
 #include <deque>
 #include <future>
 #include <mutex>
@@ -18,6 +19,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/time/clock.h"
+#include "common/base/clock.h"
 #include "common/base/failpoint.h"
 #include "common/base/status.h"
 #include "common/base/uuid.h"
@@ -83,6 +85,24 @@ class SlowJournal : public Journal {
   std::deque<std::pair<std::vector<proto::JournalRecord>, Done>> waiting_;
 };
 
+// The machine's clock, which can be set forward, and which counts how often it is asked for the
+// wall time: a job asks once for each event.
+class ForwardClock : public Clock {
+ public:
+  absl::Time Now() override {
+    ++wall_reads_;
+    return Clock::Real()->Now() + absl::Nanoseconds(forward_ns_.load());
+  }
+  int64_t MonotonicNs() override { return Clock::Real()->MonotonicNs() + forward_ns_.load(); }
+
+  void SetForward(absl::Duration by) { forward_ns_ += absl::ToInt64Nanoseconds(by); }
+  int wall_reads() const { return wall_reads_.load(); }
+
+ private:
+  std::atomic<int64_t> forward_ns_ = 0;
+  std::atomic<int> wall_reads_ = 0;
+};
+
 // Keeps what the driver sends to an executor.
 class KeptLink : public ExecutorLink {
  public:
@@ -109,7 +129,7 @@ class JobRegistryTest : public ::testing::Test {
     context_.connectors = connectors_.get();
     context_.functions = &FunctionRegistry::BuiltIn();
     context_.metrics = &metrics_;
-    context_.clock = Clock::Real();
+    context_.clock = &clock_;
   }
   ~JobRegistryTest() override {
     journal_.GoOn();
@@ -213,7 +233,8 @@ class JobRegistryTest : public ::testing::Test {
   FakeWorld world_;
   std::unique_ptr<ConnectorRegistry> connectors_;
   MetricsRegistry metrics_;
-  EventLoop loop_{Clock::Real()};
+  ForwardClock clock_;
+  EventLoop loop_{&clock_};
   EventLoop merging_{Clock::Real()};
   EventLoop closing_{Clock::Real()};
   EventLoop releasing_{Clock::Real()};
@@ -519,6 +540,27 @@ TEST_F(JobRegistryTest, EpochThatItsJobHasGivenUpIsEndedWhenItsExecutorIsBack) {
   ASSERT_THAT(sent, SizeIs(1));
   EXPECT_EQ(sent[0].stop_epoch().job_id(), "a");
   EXPECT_EQ(sent[0].stop_epoch().epoch(), 7);
+}
+
+// Timers of jobs with fast batches were left in the loop by the thousand.
+TEST_F(JobOnExecutorsTest, JobThatIsToBeWokenEarlierLeavesNoLaterTimerBehind) {
+  Replay({RecordOf(Submitted(StatelessScript(), "a"))});
+  world_.SetTrouble(absl::UnavailableError("away"));  // so the source brings the job no events
+  Join({"a"});
+  Start();
+  WaitForStarts(1);  // an epoch has a minute to become ready
+  proto::EpochFailed away;
+  away.set_retryable(true);
+  away.set_code(static_cast<int>(absl::StatusCode::kUnavailable));
+  Fail("a", away);  // the next epoch begins at once
+  WaitForStarts(2);
+  journal_.Hold();
+  const int before = clock_.wall_reads();
+  Fail("a", away);  // the next epoch begins after a pause, and ends at the journal
+  clock_.SetForward(absl::Hours(1));
+  loop_.Call([] { return true; });  // behind it, the loop runs the timers that are due
+  loop_.Call([] { return true; });
+  EXPECT_EQ(clock_.wall_reads() - before, 2) << "the failure and the end of the pause";
 }
 
 }  // namespace
