@@ -141,6 +141,16 @@ TEST_F(ResultBufferTest, SmallEntriesCountWithTheMemoryTheyTake) {
   EXPECT_LT(ReadNow(*ResultBuffer::NewReader(buffer, 0), &end_).size(), 10000u);
 }
 
+// The buffer of a job that has ended with so many entries.
+std::shared_ptr<ResultBuffer> EndedWith(int64_t entries, bool hold) {
+  auto buffer = std::make_shared<ResultBuffer>(1 << 20, /*rows=*/true, hold, [](bool) {});
+  for (int64_t batch = 1; batch <= entries; ++batch) {
+    buffer->Add(Results(batch));
+  }
+  buffer->Finish({});
+  return buffer;
+}
+
 TEST(EndedResultsTest, OnlyTheNewestAreKeptTogetherWithinTheBound) {
   EndedResults ended;
   std::vector<std::shared_ptr<ResultBuffer>> buffers;
@@ -186,23 +196,12 @@ TEST(EndedResultsTest, WhoReadsGetsTheRest) {
 
 // With `hold`, the rows were promised to a follower that may come after the job's end.
 TEST(EndedResultsTest, WhatIsHeldForTheFirstFollowerStaysUntilItHasTakenIt) {
-  const auto held =
-      std::make_shared<ResultBuffer>(1 << 20, /*rows=*/true, /*hold=*/true, [](bool) {});
-  held->Add(Results(1));
-  held->Add(Results(2));
-  held->Finish({});
-  const auto later = [] {
-    auto buffer =
-        std::make_shared<ResultBuffer>(1 << 20, /*rows=*/true, /*hold=*/false, [](bool) {});
-    buffer->Add(Results(1));
-    buffer->Finish({});
-    return buffer;
-  };
+  const auto held = EndedWith(2, /*hold=*/true);
   constexpr int64_t kMaxBytes = 35'000;  // of three entries
   EndedResults ended;
   ended.Add(held, kMaxBytes);
-  const auto second = later();
-  const auto third = later();
+  const auto second = EndedWith(1, /*hold=*/false);
+  const auto third = EndedWith(1, /*hold=*/false);
   ended.Add(second, kMaxBytes);
   EXPECT_GT(second->kept_bytes(), 0);
   ended.Add(third, kMaxBytes);
@@ -215,9 +214,24 @@ TEST(EndedResultsTest, WhatIsHeldForTheFirstFollowerStaysUntilItHasTakenIt) {
   EXPECT_TRUE(end);
   reader.reset();
   EXPECT_EQ(held->kept_bytes(), 0);
-  const auto fourth = later();
+  const auto fourth = EndedWith(1, /*hold=*/false);
   ended.Add(fourth, kMaxBytes);
   EXPECT_GT(third->kept_bytes(), 0) << "what was taken counts no more";
+}
+
+TEST(EndedResultsTest, WhatIsHeldForTheFirstFollowerCountsAlsoWhenLaterJobsEnd) {
+  constexpr int64_t kMaxBytes = 35'000;  // of three entries
+  EndedResults ended;
+  const auto held = EndedWith(2, /*hold=*/true);
+  ended.Add(held, kMaxBytes);
+  const auto second = EndedWith(2, /*hold=*/false);
+  ended.Add(second, kMaxBytes);
+  EXPECT_GT(second->kept_bytes(), 0) << "the newest stay";
+  const auto third = EndedWith(1, /*hold=*/false);
+  ended.Add(third, kMaxBytes);
+  EXPECT_EQ(second->kept_bytes(), 0) << "beside what was let go and is still held";
+  EXPECT_GT(third->kept_bytes(), 0);
+  EXPECT_GT(held->kept_bytes(), 0);
 }
 
 }  // namespace
