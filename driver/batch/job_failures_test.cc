@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "driver/batch/job_state.h"
+#include "driver/batch/plan_folding.h"
 #include "driver/batch/testing/job_play.h"
 
 namespace millrace {
@@ -306,15 +307,14 @@ TEST(JobFailuresTest, AChangedScriptWithdrawsWhatNobodyHasCommittedBehindWhatIsP
   EXPECT_EQ(play.state().history().planned_to()[0], 110) << "the next script plans from there";
 }
 
-// Folded batches have the work of all that they stand for.
-TEST(JobFailuresTest, AFoldedPlanHasTheTimeOfItsBatches) {
-  constexpr int64_t kFolded = 10;
+// A job with one plan, which was folded of so many committed batches.
+Play WithFoldedPlan(int64_t batches) {
   proto::JobCheckpoint checkpoint;
   *checkpoint.mutable_submitted() = Submitted(1, /*running_state=*/true);
   checkpoint.set_last_epoch(1);
   checkpoint.set_last_opened(1);
-  checkpoint.set_last_planned(kFolded);
-  checkpoint.set_last_committed(kFolded);
+  checkpoint.set_last_planned(batches);
+  checkpoint.set_last_committed(batches);
   checkpoint.set_last_batch_time_us(100);
   proto::CheckpointPartition* partition = checkpoint.add_partitions();
   *partition->mutable_start() = checkpoint.submitted().partitions(0);
@@ -323,17 +323,22 @@ TEST(JobFailuresTest, AFoldedPlanHasTheTimeOfItsBatches) {
   partition->set_kept_from(100);
   proto::CheckpointPlans plans;
   proto::CheckpointPlans::Plan* plan = plans.add_plans();
-  plan->set_batch(kFolded);
+  plan->set_batch(batches);
   plan->set_batch_time_us(100);
-  plan->set_stands_for(kFolded);
+  plan->set_stands_for(batches);
   plan->add_splits()->set_begin(100);
   plan->mutable_splits(0)->set_end(200);
   plan->add_committed()->set_records(100);
   JobHistory history(checkpoint);
-  ASSERT_TRUE(history.TakeCheckpointPlans(plans).ok());
-  ASSERT_TRUE(history.CheckCheckpoint().ok()) << history.CheckCheckpoint();
+  EXPECT_TRUE(history.TakeCheckpointPlans(plans).ok());
+  EXPECT_TRUE(history.CheckCheckpoint().ok()) << history.CheckCheckpoint();
+  return Play(std::move(history), Play::Settings(10), {});
+}
 
-  Play play(std::move(history), Play::Settings(10), {});
+// Folded batches have the work of all that they stand for.
+TEST(JobFailuresTest, AFoldedPlanHasTheTimeOfItsBatches) {
+  constexpr int64_t kFolded = 10;
+  Play play = WithFoldedPlan(kFolded);
   play.Start();
   ASSERT_THAT(play.RunBatches(), ElementsAre(kFolded));
   const int64_t timeout_us = kFolded * JobStateOptions().prepare_timeout_us;
@@ -342,6 +347,15 @@ TEST(JobFailuresTest, AFoldedPlanHasTheTimeOfItsBatches) {
   EXPECT_EQ(play.stops, 0);
   play.At(play.now_us + 1);
   EXPECT_EQ(play.stops, 1);
+}
+
+// Batches of few records are folded without that bound: an executor that hangs must not have days.
+TEST(JobFailuresTest, TheTimeOfAFoldedPlanIsBounded) {
+  Play play = WithFoldedPlan(10 * kMaxFold);
+  play.Start();
+  ASSERT_THAT(play.RunBatches(), ElementsAre(10 * kMaxFold));
+  EXPECT_EQ(play.state().next_wakeup_us(),
+            play.now_us + kMaxFold * JobStateOptions().prepare_timeout_us);
 }
 
 // ---- Executors that come ----
