@@ -20,11 +20,11 @@ using ::testing::HasSubstr;
 constexpr uint32_t kPartitions = 40;
 constexpr int64_t kOffsets = 3;  // of each batch
 
-proto::JobSubmitted Submitted() {
+proto::JobSubmitted Submitted(uint32_t partitions = kPartitions) {
   proto::JobSubmitted submitted;
   submitted.set_job_id("id");
   submitted.mutable_plan()->set_running_state(true);
-  for (uint32_t ordinal = 0; ordinal < kPartitions; ++ordinal) {
+  for (uint32_t ordinal = 0; ordinal < partitions; ++ordinal) {
     proto::PartitionStart* start = submitted.add_partitions();
     start->mutable_key()->set_partition(std::to_string(ordinal));
     start->set_ordinal(ordinal);
@@ -168,25 +168,24 @@ TEST(PlanFoldingTest, FoldsOfAFewRecordsAreNotTooLarge) {
   EXPECT_LE(plans.size(), 10u);
 }
 
-TEST(PlanFoldingTest, WhereFoldsWouldBeTooLargeTheOldestAreGivenUp) {
-  constexpr int64_t kRecords = 100'000;  // of each batch
-  proto::JobSubmitted submitted = Submitted();
-  for (uint32_t ordinal = kPartitions; ordinal < 1000; ++ordinal) {
-    proto::PartitionStart* start = submitted.add_partitions();
-    start->mutable_key()->set_partition(std::to_string(ordinal));
-    start->set_ordinal(ordinal);
+// A job with this many partitions begins to fold when it has more plans than kFoldedAbove.
+constexpr uint32_t kManyPartitions = 1000;
+constexpr size_t kFoldedAbove = 100;
+
+// Batches [from, to), ten at a time, of so many records that few of them fit into a fold.
+void RunLargeBatches(JobHistory* history, int64_t from, int64_t to) {
+  for (int64_t first = from; first < to; first += 10) {
+    RunBatches(history, first, first + 9, /*in_doubt=*/0, /*records=*/100'000);
   }
-  constexpr int64_t kMost = 100 * JobHistory::kUnfoldedFactor;
-  JobHistory history(submitted);
-  const auto run = [&](int64_t from, int64_t to) {
-    for (int64_t first = from; first < to; first += 10) {
-      RunBatches(&history, first, first + 9, /*in_doubt=*/0, kRecords);
-    }
-  };
-  run(1, 20'001);
+}
+
+TEST(PlanFoldingTest, WhereFoldsWouldBeTooLargeTheOldestAreGivenUp) {
+  constexpr int64_t kMost = kFoldedAbove * JobHistory::kUnfoldedFactor;
+  JobHistory history(Submitted(kManyPartitions));
+  RunLargeBatches(&history, 1, 20'001);
   EXPECT_TRUE(history.is_rebuildable());
   EXPECT_LT(history.PlanRecovery()->batches.size(), static_cast<size_t>(kMost));
-  run(20'001, kMost * kMaxFold + 10'001);
+  RunLargeBatches(&history, 20'001, kMost * kMaxFold + 10'001);
   EXPECT_FALSE(history.is_rebuildable());
   EXPECT_EQ(history.PlanRecovery().status().code(), absl::StatusCode::kDataLoss);
   int64_t kept = 0;
@@ -197,6 +196,23 @@ TEST(PlanFoldingTest, WhereFoldsWouldBeTooLargeTheOldestAreGivenUp) {
                   })
                   .ok());
   EXPECT_LE(kept, kMost + 100);
+}
+
+TEST(PlanFoldingTest, FoldingThatLeavesManyPlansIsNotTriedAgainWithEveryBatch) {
+  constexpr int64_t kBatches = 10'000;
+  JobHistory history(Submitted(kManyPartitions));
+  RunLargeBatches(&history, 1, kBatches + 1);
+  ASSERT_GT(history.PlanRecovery()->batches.size(), kFoldedAbove);
+  int64_t most_unfolded = 0;
+  for (int64_t first = kBatches + 1; first <= kBatches + 200; first += 10) {
+    RunLargeBatches(&history, first, first + 10);
+    const auto recovery = history.PlanRecovery();
+    const auto newest_fold =
+        std::find_if(recovery->batches.rbegin(), recovery->batches.rend(),
+                     [](const PlannedBatch& batch) { return batch.stands_for > 1; });
+    most_unfolded = std::max<int64_t>(most_unfolded, newest_fold - recovery->batches.rbegin());
+  }
+  EXPECT_GE(most_unfolded, 40);
 }
 
 // A submission that begins its state anew journals an empty snapshot, also where there is no place
