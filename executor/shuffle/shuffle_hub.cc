@@ -280,14 +280,14 @@ std::shared_ptr<PeerLink> ShuffleHub::LinkTo(const ShufflePeer& peer, uint64_t s
   options.stall_timeout = options_.stall_timeout;
   options.gate = options_.gate;
   options.on_broken = [this, peer, serial](const absl::Status& status) {
-    {
-      absl::MutexLock lock(&mutex_);
-      auto link = links_.find({peer.executor_id, peer.address});
-      if (link == links_.end() || link->second.serial != serial) {
-        return;  // a newer link has replaced this one, which no epoch uses
-      }
+    // The last references must not be dropped under the lock.
+    std::vector<std::shared_ptr<ShuffleListener>> told;
+    absl::MutexLock lock(&mutex_);
+    auto link = links_.find({peer.executor_id, peer.address});
+    if (link == links_.end() || link->second.serial != serial) {
+      return;  // a newer link has replaced this one, which no epoch uses
     }
-    PeerLost(peer.executor_id, status);
+    told = TellPeerLost(peer.executor_id, status);
   };
   return std::make_shared<PeerLink>(std::move(options));
 }
@@ -507,19 +507,19 @@ absl::Status ShuffleHub::Keep(const JobId& job, std::vector<Kept>* dropped) {
   return absl::OkStatus();
 }
 
-void ShuffleHub::PeerLost(const std::string& executor_id, const absl::Status& status) {
-  // The last references must not be dropped under the lock.
-  std::vector<std::shared_ptr<ShuffleListener>> targets;
-  absl::MutexLock lock(&mutex_);
+std::vector<std::shared_ptr<ShuffleListener>> ShuffleHub::TellPeerLost(
+    const std::string& executor_id, const absl::Status& status) {
+  std::vector<std::shared_ptr<ShuffleListener>> told;
   for (auto& [job, receiver] : receivers_) {
     if (!receiver.key_of.contains(executor_id)) {
       continue;
     }
     if (std::shared_ptr<ShuffleListener> listener = receiver.listener.lock()) {
       listener->OnPeerLost(executor_id, status);
-      targets.push_back(std::move(listener));
+      told.push_back(std::move(listener));
     }
   }
+  return told;
 }
 
 void ShuffleHub::Shutdown() {

@@ -152,7 +152,11 @@ class ShuffleHub {
   // Passes the frames kept for the epoch to `target`, and moves them and older ones to `dropped`.
   void DeliverKept(const JobId& job, const Receiver& receiver, ShuffleListener* target,
                    std::vector<Kept>* dropped) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void PeerLost(const std::string& executor_id, const absl::Status& status);
+  // Tells the epochs that have this member, and gives their listeners: the caller drops the
+  // references after it has released the lock, since they may be the last ones.
+  std::vector<std::shared_ptr<ShuffleListener>> TellPeerLost(const std::string& executor_id,
+                                                             const absl::Status& status)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   static bool IsOver(const Receiver& receiver, Epoch epoch);
   // Remembers that the job's epoch is over, and forgets the oldest entries of that kind.
   void NoteStopped(const JobId& job, Epoch epoch) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
