@@ -97,18 +97,23 @@ class GeneratorEnumerator : public SourceEnumerator {
     return out;
   }
 
-  // Moves the clock's origin for a job that goes on after a restart, so that it does not wait until
-  // the clock has caught up with it.
-  absl::Status PublishOffsets(const std::vector<PartitionOffset>& committed,
-                              absl::Duration) override {
+  // Moves the clock's origin for a job that goes on, so that it does not wait until the clock has
+  // caught up with what it has read.
+  void Remember(const std::vector<KnownPartition>& known) override {
+    for (const KnownPartition& one : known) {
+      read_[one.name] = one.next.value();
+    }
     int64_t rows = 0;
-    for (const PartitionOffset& one : committed) {
-      rows += one.offset.value();
+    for (const auto& [name, next] : read_) {
+      rows += next;
     }
     if (options_.rows_per_second > 0 && rows > Due()) {
       begin_ns_ = clock_->MonotonicNs() -
                   static_cast<int64_t>(static_cast<double>(rows) / options_.rows_per_second * 1e9);
     }
+  }
+
+  absl::Status PublishOffsets(const std::vector<PartitionOffset>&, absl::Duration) override {
     return absl::OkStatus();
   }
 
@@ -131,6 +136,7 @@ class GeneratorEnumerator : public SourceEnumerator {
   const GeneratorOptions options_;
   Clock* const clock_;
   int64_t begin_ns_;
+  std::map<PartitionName, int64_t> read_;  // how far the job had read when it was last told
 };
 
 class GeneratorReader : public SourceReader {
