@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "common/base/check.h"
+#include "common/base/utf8.h"
 
 namespace millrace {
 namespace {
@@ -25,30 +26,6 @@ nlohmann::ordered_json CellJson(const Cell& cell) {
   return std::visit([](const auto& value) { return nlohmann::ordered_json(value); }, cell);
 }
 
-// Length of the well-formed UTF-8 sequence at `text[i]`; 0 if there is none.
-size_t Utf8SequenceLength(std::string_view text, size_t i) {
-  const auto lead = static_cast<unsigned char>(text[i]);
-  size_t length = 0;
-  if (lead < 0x80) {
-    length = 1;
-  } else if (lead >= 0xC2 && lead <= 0xDF) {
-    length = 2;
-  } else if (lead >= 0xE0 && lead <= 0xEF) {
-    length = 3;
-  } else if (lead >= 0xF0 && lead <= 0xF4) {
-    length = 4;
-  }
-  if (length == 0 || i + length > text.size()) {
-    return 0;
-  }
-  for (size_t k = 1; k < length; ++k) {
-    if ((static_cast<unsigned char>(text[i + k]) & 0xC0) != 0x80) {
-      return 0;
-    }
-  }
-  return length;
-}
-
 }  // namespace
 
 size_t DisplayWidth(std::string_view text) {
@@ -62,7 +39,7 @@ std::string Printable(std::string_view text) {
   result.reserve(text.size());
   for (size_t i = 0; i < text.size();) {
     const char c = text[i];
-    const size_t length = Utf8SequenceLength(text, i);
+    const size_t length = Utf8CharacterBytes(text, i);
     if (c == '\n' || c == '\t' || c == '\r' || c == '\\') {
       result += '\\';
       result += c == '\n' ? 'n' : c == '\t' ? 't' : c == '\r' ? 'r' : '\\';

@@ -7,6 +7,7 @@
 #include "common/base/ids.h"
 #include "common/base/status.h"
 #include "common/base/units.h"
+#include "common/base/utf8.h"
 #include "common/base/uuid.h"
 #include "gtest/gtest.h"
 
@@ -43,6 +44,26 @@ TEST(ExcerptTest, CharactersAreNotCut) {
     EXPECT_EQ((head.size() - shift) % 3, 0u) << cut;
     const std::string tail = cut.substr(cut.rfind(" …") + 4);
     EXPECT_EQ(tail.size() % 3, 0u) << cut;
+  }
+}
+
+TEST(ExcerptTest, BytesThatAreNotUtf8AreEscaped) {
+  EXPECT_EQ(Excerpt("\xC3"), "\\xc3");
+  EXPECT_EQ(Excerpt("é\xC3\xA9\xFFz"), "éé\\xffz");
+  EXPECT_TRUE(IsUtf8(Excerpt(std::string(5000, '\xFF'))));
+  EXPECT_LE(Excerpt(std::string(5000, '\xFF')).size(), kMaxMessageBytes);
+  EXPECT_EQ(WithExcerpt(absl::AbortedError("\"\xC3\"")), absl::AbortedError("\"\\xc3\""));
+}
+
+TEST(Utf8Test, RefusesWhatProtocolBuffersRefuse) {
+  for (const char* const text :
+       {"", "a", "é", "漢", "😀", "\xED\x9F\xBF", "\xEE\x80\x80", "\xF4\x8F\xBF\xBF"}) {
+    EXPECT_TRUE(IsUtf8(text)) << EscapeInvalidUtf8(text);
+  }
+  for (const char* const text :
+       {"\x80", "\xC3", "\xC3z", "\xC0\xAF", "\xE0\x9F\xBF", "\xE6\xBC", "\xED\xA0\x80",
+        "\xF0\x8F\xBF\xBF", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80"}) {
+    EXPECT_FALSE(IsUtf8(text)) << EscapeInvalidUtf8(text);
   }
 }
 

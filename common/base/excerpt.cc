@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
+#include "common/base/utf8.h"
 
 namespace millrace {
 namespace {
@@ -14,6 +15,9 @@ bool ContinuesCharacter(char c) { return (static_cast<unsigned char>(c) & 0xC0) 
 
 std::string Excerpt(std::string_view text, size_t max_bytes) {
   constexpr size_t kRoomForCount = 40;
+  if (!IsUtf8(text)) {
+    return Excerpt(EscapeInvalidUtf8(text), max_bytes);
+  }
   if (text.size() <= max_bytes) {
     return std::string(text);
   }
@@ -36,7 +40,7 @@ std::string Excerpt(std::string_view text, size_t max_bytes) {
 absl::Status WithExcerpt(absl::Status status) {
   constexpr size_t kRoomForPlace = 512;
   constexpr size_t kMaxBytes = kMaxMessageBytes - kRoomForPlace;
-  if (status.message().size() <= kMaxBytes) {
+  if (status.message().size() <= kMaxBytes && IsUtf8(ToStd(status.message()))) {
     return status;
   }
   return absl::Status(status.code(), Excerpt(ToStd(status.message()), kMaxBytes));

@@ -8,6 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
+#include "common/base/utf8.h"
 #include "common/columnar/owned_values.h"
 #include "common/types/datetime_text.h"
 #include "common/types/interval_text.h"
@@ -190,7 +191,7 @@ absl::StatusOr<std::string> ParseHexBytea(std::string_view text) {
     int low = i + 1 < text.size() ? HexValue(text[i + 1]) : 0;
     if (high < 0 || low < 0) {
       return absl::InvalidArgumentError(absl::StrCat(
-          "invalid hexadecimal digit: \"", ToAbsl(text.substr(high < 0 ? i : i + 1, 1)), "\""));
+          "invalid hexadecimal digit: \"", ToAbsl(CharacterAt(text, high < 0 ? i : i + 1)), "\""));
     }
     if (i + 1 == text.size()) {
       return absl::InvalidArgumentError("invalid hexadecimal data: odd number of digits");

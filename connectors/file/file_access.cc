@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/status.h"
+#include "common/base/utf8.h"
 #include "connectors/options.h"
 
 namespace millrace {
@@ -114,6 +115,13 @@ absl::StatusOr<size_t> ReadAt(const FileHandle& file, const std::string& path, i
   return done;
 }
 
+absl::Status CheckIsText(const std::string& path) {
+  return IsUtf8(path) ? absl::OkStatus()
+                      : absl::InvalidArgumentError(absl::StrCat(
+                            "file ", EscapeInvalidUtf8(path),
+                            " has a name that is not UTF-8: rename it, or select others"));
+}
+
 absl::StatusOr<std::vector<std::string>> ListFiles(const std::string& path, bool may_come) {
   std::error_code error;
   std::vector<std::string> paths;
@@ -136,6 +144,9 @@ absl::StatusOr<std::vector<std::string>> ListFiles(const std::string& path, bool
     }
   } else if (!may_come) {
     return NoSuchPath(path);
+  }
+  for (const std::string& one : paths) {
+    RETURN_IF_ERROR(CheckIsText(one));
   }
   std::sort(paths.begin(), paths.end());
   return paths;

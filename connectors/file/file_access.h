@@ -40,9 +40,12 @@ absl::StatusOr<int64_t> FileSize(const FileHandle& file, const std::string& path
 absl::StatusOr<size_t> ReadAt(const FileHandle& file, const std::string& path, int64_t offset,
                               char* out, size_t size);
 
+// INVALID_ARGUMENT if the path is not UTF-8: names of files are journaled, sent and shown as text.
+absl::Status CheckIsText(const std::string& path);
+
 // The files that a source's path means now, sorted: the file itself, those in the directory
 // (without hidden ones and ones that begin with "_"), or those that match. NOT_FOUND for a path
-// that does not exist, unless `may_come`.
+// that does not exist, unless `may_come`; INVALID_ARGUMENT if a name is not UTF-8.
 absl::StatusOr<std::vector<std::string>> ListFiles(const std::string& path, bool may_come);
 
 // Where the record that begins at `begin` ends (behind its line end); npos if `bytes` do not have

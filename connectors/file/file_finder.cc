@@ -29,6 +29,7 @@ absl::StatusOr<FoundFile> OpenIfIt(const std::string& path, const FileIdentity& 
   if (!begins_like || found.stat.size < least_bytes) {
     return absl::NotFoundError(absl::StrCat(path, " is another file by now"));
   }
+  RETURN_IF_ERROR(CheckIsText(path));
   return found;
 }
 

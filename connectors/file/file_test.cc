@@ -1,6 +1,7 @@
 // Behaviour that only files have as a source: incomplete lines, headers, cut files.
 #include "connectors/file/file.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -185,6 +186,9 @@ TEST_F(FileTest, FindsDirectoriesGlobsAndNearNames) {
   EXPECT_EQ(*ListFiles(Path("b*"), false), Values{Path("b.csv")});
   EXPECT_EQ(*ListFiles(Path("z*"), true), Values{});
   EXPECT_EQ(ListFiles(Path("z*"), false).status().code(), absl::StatusCode::kNotFound);
+  Append("b\xE9.csv", "x\n");  // é in Latin-1: such a name cannot be journaled
+  EXPECT_THAT(ListFiles(directory_, true).status().message(),
+              testing::HasSubstr("b\\xe9.csv has a name that is not UTF-8"));
   absl::Status status = ListFiles(Path("c.csv"), false).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
   EXPECT_TRUE(absl::StrContains(status.message(), "did you mean a.csv")) << status;

@@ -3,6 +3,8 @@
 #include <utility>
 
 #include "absl/synchronization/blocking_counter.h"
+#include "common/base/excerpt.h"
+#include "common/base/status.h"
 
 namespace millrace {
 
@@ -80,7 +82,7 @@ void JobTable::Refuse(uint64_t session, const JobId& job, Epoch epoch, const abs
   failed->set_job_id(job.value());
   failed->set_epoch(epoch.value());
   failed->set_code(static_cast<int32_t>(status.code()));
-  failed->set_message(std::string(status.message()));
+  failed->set_message(Excerpt(ToStd(status.message())));
   driver_->Send(session, std::move(message));
 }
 

@@ -1,5 +1,6 @@
 // Driver, executors and a mock Kafka in one process: what the sanitizers can see of the whole path.
 // Results are compared with a plain loop over the same lines.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -23,6 +24,8 @@
 
 namespace millrace {
 namespace {
+
+using ::testing::HasSubstr;
 
 constexpr absl::Duration kTimeout = absl::Seconds(60);
 constexpr int kPartitions = 4;
@@ -222,6 +225,34 @@ TEST_F(InProcessTest, ExecutorsThatComeAndGoChangeNoResult) {
   Produce({lines.begin() + 2000, lines.end()});
   job.WaitForRecords(3000);
   EXPECT_EQ(LargestCounts(job.Stop()), CountWords(lines));
+}
+
+// A message that is not UTF-8 is refused by whoever receives it, so that its job stands still.
+TEST_F(InProcessTest, RowErrorsAboutNonAsciiTextEndTheirJobOrTheirRow) {
+  const auto engine = StartEngine({.slots = 2});
+  ASSERT_NE(engine, nullptr);
+  Produce({"c3a9", "é", "zz", "c3"});
+  for (const std::string& decode :
+       {std::string("decode(value, 'hex')"), std::string("('\\x' || value)::bytea")}) {
+    const auto script = [&](const std::string& on_error) {
+      return absl::StrCat(
+          "CREATE TABLE lines (value text) WITH (connector = 'kafka', \"bootstrap.servers\" = '",
+          kafka_->bootstrap_servers(), "', topic = 'lines', format = 'raw', on_error = '", on_error,
+          "');\nCREATE TABLE failed (error text) WITH (connector = 'print');\n"
+          "CREATE TABLE shown (bytes bytea) WITH (connector = 'print');\n"
+          "INSERT INTO shown SELECT ",
+          decode, " FROM lines;\n");
+    };
+    const auto failed = RunJob(*engine, script("fail"));
+    EXPECT_EQ(failed.status().code(), absl::StatusCode::kAborted) << failed.status();
+    EXPECT_THAT(failed.status().message(), HasSubstr("invalid hexadecimal digit"));
+    const auto skipped = RunJob(*engine, script("skip"));
+    ASSERT_TRUE(skipped.ok()) << skipped.status();
+    EXPECT_EQ(skipped->size(), 2u);
+    const auto kept = RunJob(*engine, script("table:failed"));
+    ASSERT_TRUE(kept.ok()) << kept.status();
+    EXPECT_EQ(kept->size(), 4u);
+  }
 }
 
 TEST_F(InProcessTest, TwoJobsAtOnceReadTheSameTopic) {

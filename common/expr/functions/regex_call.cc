@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
+#include "common/base/utf8.h"
 
 namespace millrace {
 namespace {
@@ -17,7 +18,8 @@ constexpr size_t kMostCompiled = 256;
 absl::StatusOr<RegexFlags> ParseRegexFlags(std::string_view text) {
   RegexFlags flags;
   RegexOptions& options = flags.options;
-  for (const char flag : text) {
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char flag = text[i];
     switch (flag) {
       case 'g':
         flags.global = true;
@@ -48,7 +50,7 @@ absl::StatusOr<RegexFlags> ParseRegexFlags(std::string_view text) {
         break;
       default:
         return absl::InvalidArgumentError(absl::StrCat("invalid regular expression option: \"",
-                                                       absl::string_view(&flag, 1), "\""));
+                                                       ToAbsl(CharacterAt(text, i)), "\""));
     }
   }
   return flags;
