@@ -1,5 +1,6 @@
 #include "cli/command.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -10,6 +11,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
+#include "common/base/utf8.h"
 #include "common/config/settings.h"
 
 namespace millrace {
@@ -87,11 +89,26 @@ absl::StatusOr<std::map<std::string, std::string>> ParseSettings(
   return map;
 }
 
+namespace {
+
+// A script that is not UTF-8 could not be sent to a driver.
+absl::StatusOr<std::string> CheckedScript(const std::string& path, std::string text) {
+  if (const size_t bad = FindInvalidUtf8(text); bad != std::string::npos) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the script ", path == "-" ? "on standard input" : path,
+                     " is not UTF-8: byte ", bad + 1, ", in line ",
+                     std::count(text.begin(), text.begin() + static_cast<int64_t>(bad), '\n') + 1));
+  }
+  return text;
+}
+
+}  // namespace
+
 absl::StatusOr<std::string> ReadScript(const std::string& path) {
   std::ostringstream text;
   if (path == "-") {
     text << std::cin.rdbuf();
-    return std::move(text).str();
+    return CheckedScript(path, std::move(text).str());
   }
   std::ifstream file(path);
   if (!file) {
@@ -103,7 +120,7 @@ absl::StatusOr<std::string> ReadScript(const std::string& path) {
     return absl::NotFoundError(
         absl::StrCat("cannot read the script ", path, ": it is empty or not a file"));
   }
-  return std::move(text).str();
+  return CheckedScript(path, std::move(text).str());
 }
 
 absl::Status InScript(const absl::Status& status, const std::string& path) {

@@ -38,16 +38,18 @@ std::string_view CharacterAt(std::string_view text, size_t i) {
   return text.substr(i, std::max<size_t>(Utf8CharacterBytes(text, i), 1));
 }
 
-bool IsUtf8(std::string_view text) {
+size_t FindInvalidUtf8(std::string_view text) {
   for (size_t i = 0; i < text.size();) {
     const size_t size = Utf8CharacterBytes(text, i);
     if (size == 0) {
-      return false;
+      return i;
     }
     i += size;
   }
-  return true;
+  return std::string_view::npos;
 }
+
+bool IsUtf8(std::string_view text) { return FindInvalidUtf8(text) == std::string_view::npos; }
 
 std::string EscapeInvalidUtf8(std::string_view text) {
   std::string out;

@@ -15,6 +15,8 @@ size_t Utf8CharacterBytes(std::string_view text, size_t i);
 // The character at `text[i]`, or the single byte if it belongs to none. REQUIRES: i < text.size().
 std::string_view CharacterAt(std::string_view text, size_t i);
 
+// Where the first byte is that belongs to no character; npos if there is none.
+size_t FindInvalidUtf8(std::string_view text);
 bool IsUtf8(std::string_view text);
 
 // The text, with each byte that belongs to no character written as \xNN.

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "common/base/status.h"
+#include "common/base/utf8.h"
 #include "driver/sql/logical/sql_error.h"
 #include "google/protobuf/io/coded_stream.h"
 
@@ -73,6 +74,9 @@ absl::Status CheckDepth(const SourceText& source) {
 absl::StatusOr<ParsedScript> ParseScript(const SourceText& source) {
   if (const size_t nul = source.text().find('\0'); nul != std::string::npos) {
     return ErrorAt(static_cast<int32_t>(nul), "the script contains a zero byte");
+  }
+  if (const size_t bad = FindInvalidUtf8(source.text()); bad != std::string_view::npos) {
+    return ErrorAt(static_cast<int32_t>(bad), "the script is not UTF-8");
   }
   RETURN_IF_ERROR(CheckDepth(source));
   const std::unique_ptr<PgQueryProtobufParseResult, FreeParseResult> result(

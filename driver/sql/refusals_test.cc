@@ -109,6 +109,7 @@ TEST(RefusalsTest, CountsCharactersNotBytes) {
 
 TEST(RefusalsTest, Syntax) {
   ExpectRefusals({
+      {"SELECT '\xFC'", 2, 9, "the script is not UTF-8"},
       {"INSERT INTO out SELEC value FROM lines", 2, 17, "syntax error at or near \"SELEC\""},
       {"INSERT INTO out SELECT 'é' value FROM )", 2, 39, "syntax error at or near \")\""},
       {"INSERT INTO out SELECT value FROM lines WHERE 'x", 2, 47, "unterminated quoted string"},
