@@ -89,8 +89,9 @@ absl::StatusOr<T> IntegerAbs(T value) {
 
 template <typename T>
 void AddInteger(FunctionList* list) {
-  constexpr int32_t kShiftMask = sizeof(T) * 8 - 1;
-  using Unsigned = std::make_unsigned_t<T>;
+  // A smallint is shifted as an integer, so that a shift by 16 leaves nothing of it.
+  using Shifted = decltype(T{} << 1);
+  constexpr int32_t kShiftMask = sizeof(Shifted) * 8 - 1;
   for (const char* name : {"%", "mod"}) {
     list->Add(name, [](T a, T b) { return IntegerModulo(a, b); });
   }
@@ -104,7 +105,7 @@ void AddInteger(FunctionList* list) {
   list->Add("#", [](T a, T b) { return static_cast<T>(a ^ b); });
   list->Add("~", [](T a) { return static_cast<T>(~a); });
   list->Add("<<", [](T a, int32_t b) {
-    return static_cast<T>(static_cast<Unsigned>(a) << (b & kShiftMask));
+    return static_cast<T>(static_cast<std::make_unsigned_t<Shifted>>(a) << (b & kShiftMask));
   });
   list->Add(">>", [](T a, int32_t b) { return static_cast<T>(a >> (b & kShiftMask)); });
 }
