@@ -22,6 +22,14 @@ absl::StatusOr<double> CheckOverflow(double result, bool infinite_input) {
   return result;
 }
 
+// For a function whose result is zero only where its argument is.
+absl::StatusOr<double> CheckRange(double result, double argument) {
+  if (result == 0 && argument != 0) {
+    return absl::OutOfRangeError("value out of range: underflow");
+  }
+  return CheckOverflow(result, std::isinf(argument));
+}
+
 absl::StatusOr<double> Power(double base, double exponent) {
   if (std::isnan(base) || std::isnan(exponent)) {
     return std::pow(base, exponent);  // 1 ^ NaN and NaN ^ 0 are 1
@@ -29,8 +37,7 @@ absl::StatusOr<double> Power(double base, double exponent) {
   if (base == 0 && exponent < 0) {
     return absl::InvalidArgumentError("zero raised to a negative power is undefined");
   }
-  if (base < 0 && std::isfinite(base) && std::isfinite(exponent) &&
-      std::floor(exponent) != exponent) {
+  if (base < 0 && std::floor(exponent) != exponent) {
     return absl::InvalidArgumentError(
         "a negative number raised to a non-integer power yields a complex result");
   }
@@ -72,7 +79,7 @@ void AddRounding(FunctionList* list) {
   list->Add("floor", [](double value) { return std::floor(value); });
   list->Add("round", [](double value) { return std::rint(value); });
   list->Add("trunc", [](double value) { return std::trunc(value); });
-  list->Add("sign", [](double value) { return value > 0 ? 1.0 : (value < 0 ? -1.0 : value); });
+  list->Add("sign", [](double value) { return value > 0 ? 1.0 : (value < 0 ? -1.0 : 0.0); });
 }
 
 void AddPowers(FunctionList* list) {
@@ -136,9 +143,8 @@ void AddTrigonometry(FunctionList* list) {
   list->Add("cosh", [](double value) { return std::cosh(value); });
   list->Add("tanh", [](double value) { return std::tanh(value); });
   list->Add("asinh", [](double value) { return std::asinh(value); });
-  list->Add("degrees",
-            [](double value) { return CheckOverflow(value / (kPi / 180), std::isinf(value)); });
-  list->Add("radians", [](double value) { return value * (kPi / 180); });
+  list->Add("degrees", [](double value) { return CheckRange(value / (kPi / 180), value); });
+  list->Add("radians", [](double value) { return CheckRange(value * (kPi / 180), value); });
   list->Add("pi", [] { return std::numbers::pi; });
 }
 
@@ -194,11 +200,18 @@ absl::StatusOr<int32_t> WidthBucket(double operand, double low, double high, int
   if (ascending ? operand < low : operand > low) {
     return 0;
   }
-  if (ascending ? operand >= high : operand <= high) {
-    return count + 1;
+  double bucket = count;
+  if (ascending ? operand < high : operand > high) {
+    // In this order, so that it is rounded as by PostgreSQL.
+    bucket = count * (operand - low) / (high - low);
+    if (!std::isfinite(bucket)) {  // the range is too wide for that
+      bucket = count * ((operand / 2 - low / 2) / (high / 2 - low / 2));
+    }
   }
-  double part = ascending ? (operand - low) / (high - low) : (low - operand) / (low - high);
-  return std::min(static_cast<int32_t>(part * count), count - 1) + 1;
+  if (bucket + 1 > std::numeric_limits<int32_t>::max()) {
+    return absl::OutOfRangeError("integer out of range");
+  }
+  return static_cast<int32_t>(bucket + 1);
 }
 
 }  // namespace
