@@ -1,10 +1,14 @@
 // Functions on numeric whose results are exact: rounding, signs, scales.
 #include <algorithm>
+#include <compare>
 #include <cstdint>
+#include <limits>
 #include <optional>
 
+#include "absl/status/status.h"
 #include "common/base/status.h"
 #include "common/expr/functions/families.h"
+#include "common/types/wide_numeric.h"
 
 namespace millrace {
 namespace {
@@ -22,12 +26,78 @@ absl::StatusOr<NumericValue> Ceil(const Numeric& value) {
   return NumericValue(negative->Negate());
 }
 
-// PostgreSQL takes any scale for one within these bounds (NUMERIC_MAX_RESULT_SCALE).
-int32_t ClampScale(int32_t scale) { return std::clamp(scale, -2000, 2000); }
+// PostgreSQL takes any scale for one within these bounds: beyond the lower one nothing is left of
+// any value (numeric_round).
+int32_t ClampScale(int32_t scale) {
+  return std::clamp(scale, -Numeric::kMaxWholeDigits - 1, Numeric::kMaxScale);
+}
 
 // trunc to a larger scale adds zeros, as round does; Numeric::Truncate does not.
 absl::StatusOr<NumericValue> TruncateTo(const Numeric& value, int32_t scale) {
   return scale > value.scale ? value.Rescale(scale) : value.Truncate(scale);
+}
+
+// With the larger scale of the two.
+absl::StatusOr<NumericValue> GreatestCommonDivisor(const Numeric& a, const Numeric& b) {
+  if (!a.IsFinite() || !b.IsFinite()) {
+    return NumericValue(Numeric::NaN());
+  }
+  const int32_t scale = std::max(a.scale, b.scale);
+  return WideNumeric{
+      .unscaled = gcd(WideNumeric::From(a).ScaledTo(scale), WideNumeric::From(b).ScaledTo(scale)),
+      .scale = scale}
+      .ToNumeric();
+}
+
+absl::StatusOr<NumericValue> LeastCommonMultiple(const Numeric& a, const Numeric& b) {
+  if (!a.IsFinite() || !b.IsFinite()) {
+    return NumericValue(Numeric::NaN());
+  }
+  const int32_t scale = std::max(a.scale, b.scale);
+  return WideNumeric{
+      .unscaled = lcm(WideNumeric::From(a).ScaledTo(scale), WideNumeric::From(b).ScaledTo(scale)),
+      .scale = scale}
+      .ToNumeric();
+}
+
+// Which of `count` buckets of equal width between the bounds; 0 and count + 1 lie outside.
+absl::StatusOr<int32_t> WidthBucket(const Numeric& operand, const Numeric& low, const Numeric& high,
+                                    int32_t count) {
+  if (count <= 0) {
+    return absl::InvalidArgumentError("count must be greater than zero");
+  }
+  if (operand.IsNaN() || low.IsNaN() || high.IsNaN()) {
+    return absl::InvalidArgumentError("operand, lower bound, and upper bound cannot be NaN");
+  }
+  if (!low.IsFinite() || !high.IsFinite()) {
+    return absl::InvalidArgumentError("lower and upper bounds must be finite");
+  }
+  const std::strong_ordering order = Numeric::Compare(low, high);
+  if (order == 0) {
+    return absl::InvalidArgumentError("lower bound cannot equal upper bound");
+  }
+  // In a range that descends, numbers are ordered the other way round.
+  const Numeric value = order < 0 ? operand : operand.Negate();
+  const Numeric first = order < 0 ? low : low.Negate();
+  const Numeric last = order < 0 ? high : high.Negate();
+  if (Numeric::Compare(value, first) < 0) {
+    return 0;
+  }
+  int64_t bucket = int64_t{count} + 1;
+  if (Numeric::Compare(value, last) < 0) {
+    ASSIGN_OR_RETURN(const NumericValue part, Numeric::Subtract(value, first));
+    ASSIGN_OR_RETURN(const NumericValue width, Numeric::Subtract(last, first));
+    ASSIGN_OR_RETURN(const NumericValue parts, Numeric::Multiply(part, Numeric::FromInt64(count)));
+    // Rounded as by PostgreSQL, where it may be `count` for the last numbers of the last bucket.
+    ASSIGN_OR_RETURN(const NumericValue quotient, Numeric::Divide(parts, width));
+    ASSIGN_OR_RETURN(const NumericValue whole, quotient->Truncate(0));
+    ASSIGN_OR_RETURN(bucket, whole->ToInt64());
+    ++bucket;
+  }
+  if (bucket > std::numeric_limits<int32_t>::max()) {
+    return absl::OutOfRangeError("integer out of range");
+  }
+  return static_cast<int32_t>(bucket);
 }
 
 }  // namespace
@@ -54,6 +124,10 @@ void AddNumericMath(FunctionList* list) {
     return value.IsFinite() ? std::optional<int32_t>(value.Canonical().scale) : std::nullopt;
   });
   list->Add("trim_scale", [](const Numeric& value) { return value.Canonical(); });
+  list->Add("gcd", [](const Numeric& a, const Numeric& b) { return GreatestCommonDivisor(a, b); });
+  list->Add("lcm", [](const Numeric& a, const Numeric& b) { return LeastCommonMultiple(a, b); });
+  list->Add("width_bucket", [](const Numeric& operand, const Numeric& low, const Numeric& high,
+                               int32_t count) { return WidthBucket(operand, low, high, count); });
 }
 
 }  // namespace millrace
