@@ -37,6 +37,11 @@ struct Range {
   size_t end;
 };
 
+Range RangeFrom(int32_t start) {
+  return Range{.begin = static_cast<size_t>(std::max<int64_t>(start, 1) - 1),
+               .end = std::numeric_limits<size_t>::max()};
+}
+
 absl::StatusOr<Range> SubstringRange(int32_t start, int64_t length) {
   if (length < 0) {
     return absl::InvalidArgumentError("negative substring length not allowed");
@@ -56,13 +61,15 @@ std::string_view SliceChars(std::string_view text, Range range) {
   return text.substr(0, BytesOfChars(text, range.end - range.begin));
 }
 
-constexpr int64_t kToTheEnd = std::numeric_limits<int32_t>::max();
+ByteaView SliceBytes(ByteaView bytea, Range range) {
+  const size_t begin = std::min(range.begin, bytea.bytes.size());
+  return ByteaView{bytea.bytes.substr(begin, range.end - range.begin)};
+}
 
 void AddSubstring(FunctionList* list) {
   for (const char* name : {"substring", "substr"}) {
-    list->Add(name, [](std::string_view text, int32_t start) -> absl::StatusOr<std::string_view> {
-      ASSIGN_OR_RETURN(Range range, SubstringRange(start, kToTheEnd));
-      return SliceChars(text, range);
+    list->Add(name, [](std::string_view text, int32_t start) {
+      return SliceChars(text, RangeFrom(start));
     });
     list->Add(name,
               [](std::string_view text, int32_t start,
@@ -70,16 +77,12 @@ void AddSubstring(FunctionList* list) {
                 ASSIGN_OR_RETURN(Range range, SubstringRange(start, length));
                 return SliceChars(text, range);
               });
-    list->Add(name, [](ByteaView bytea, int32_t start) -> absl::StatusOr<ByteaView> {
-      ASSIGN_OR_RETURN(Range range, SubstringRange(start, kToTheEnd));
-      size_t begin = std::min(range.begin, bytea.bytes.size());
-      return ByteaView{bytea.bytes.substr(begin)};
-    });
+    list->Add(name,
+              [](ByteaView bytea, int32_t start) { return SliceBytes(bytea, RangeFrom(start)); });
     list->Add(name,
               [](ByteaView bytea, int32_t start, int32_t length) -> absl::StatusOr<ByteaView> {
                 ASSIGN_OR_RETURN(Range range, SubstringRange(start, length));
-                size_t begin = std::min(range.begin, bytea.bytes.size());
-                return ByteaView{bytea.bytes.substr(begin, range.end - range.begin)};
+                return SliceBytes(bytea, range);
               });
   }
   // A negative count leaves out so many characters at the other end.
@@ -88,7 +91,11 @@ void AddSubstring(FunctionList* list) {
     return text.substr(0, BytesOfChars(text, static_cast<size_t>(std::max<int64_t>(chars, 0))));
   });
   list->Add("right", [](std::string_view text, int32_t count) {
-    int64_t skipped = count >= 0 ? static_cast<int64_t>(CountChars(text)) - count : -int64_t{count};
+    // Of the smallest integer there is no negative, and PostgreSQL skips nothing.
+    const bool none = count == std::numeric_limits<int32_t>::min();
+    int64_t skipped = count >= 0 ? static_cast<int64_t>(CountChars(text)) - count
+                      : none     ? 0
+                                 : -int64_t{count};
     text.remove_prefix(BytesOfChars(text, static_cast<size_t>(std::max<int64_t>(skipped, 0))));
     return text;
   });
@@ -178,6 +185,16 @@ std::string_view TrimRight(std::string_view text, std::string_view set) {
   return text;
 }
 
+ByteaView TrimBytesLeft(ByteaView bytea, ByteaView set) {
+  const size_t begin = bytea.bytes.find_first_not_of(set.bytes);
+  return ByteaView{bytea.bytes.substr(std::min(begin, bytea.bytes.size()))};
+}
+
+ByteaView TrimBytesRight(ByteaView bytea, ByteaView set) {
+  const size_t last = bytea.bytes.find_last_not_of(set.bytes);
+  return ByteaView{bytea.bytes.substr(0, last == std::string_view::npos ? 0 : last + 1)};
+}
+
 void AddTrim(FunctionList* list) {
   list->Add("btrim", [](std::string_view text) { return TrimLeft(TrimRight(text, " "), " "); });
   list->Add("ltrim", [](std::string_view text) { return TrimLeft(text, " "); });
@@ -189,6 +206,11 @@ void AddTrim(FunctionList* list) {
             [](std::string_view text, std::string_view set) { return TrimLeft(text, set); });
   list->Add("rtrim",
             [](std::string_view text, std::string_view set) { return TrimRight(text, set); });
+  list->Add("btrim", [](ByteaView bytea, ByteaView set) {
+    return TrimBytesLeft(TrimBytesRight(bytea, set), set);
+  });
+  list->Add("ltrim", [](ByteaView bytea, ByteaView set) { return TrimBytesLeft(bytea, set); });
+  list->Add("rtrim", [](ByteaView bytea, ByteaView set) { return TrimBytesRight(bytea, set); });
 }
 
 std::vector<std::string_view> SplitBy(std::string_view text, std::string_view delimiter) {
@@ -304,6 +326,10 @@ void AddText(FunctionList* list) {
     list->Add(name,
               [](std::string_view text, std::string_view part) { return Position(text, part); });
   }
+  list->Add("position", [](ByteaView bytea, ByteaView part) {
+    const size_t at = bytea.bytes.find(part.bytes);
+    return at == std::string_view::npos ? 0 : ToInt32(at) + 1;
+  });
   list->Add("replace", [](std::string_view text, std::string_view from, std::string_view to) {
     return Replace(text, from, to);
   });

@@ -1,4 +1,5 @@
-// Text functions that make text of a given shape: lpad, rpad, repeat, reverse, overlay.
+// Text functions that make text of a given shape: lpad, rpad, repeat, reverse, overlay (of bytea
+// too).
 #include <algorithm>
 #include <cstdint>
 #include <string>
@@ -68,15 +69,36 @@ std::string Reverse(std::string_view text) {
   return out;
 }
 
-absl::StatusOr<std::string> Overlay(std::string_view text, std::string_view with, int32_t start,
-                                    int32_t length) {
+// What overlay leaves: the units before `head` and those from `tail` on, which may be smaller.
+struct Kept {
+  size_t head;
+  size_t tail;
+};
+
+absl::StatusOr<Kept> KeptByOverlay(int32_t start, int32_t length) {
   if (start <= 0) {
     return absl::InvalidArgumentError("negative substring length not allowed");
   }
-  size_t head = BytesOfChars(text, static_cast<size_t>(start - 1));
-  int64_t tail_chars = std::max<int64_t>(int64_t{start} - 1 + length, 0);
-  size_t tail = BytesOfChars(text, static_cast<size_t>(tail_chars));
-  return absl::StrCat(ToAbsl(text.substr(0, head)), ToAbsl(with), ToAbsl(text.substr(tail)));
+  int32_t tail = 0;
+  if (__builtin_add_overflow(start, length, &tail)) {
+    return absl::OutOfRangeError("integer out of range");
+  }
+  return Kept{.head = static_cast<size_t>(start - 1),
+              .tail = static_cast<size_t>(std::max(tail, 1) - 1)};
+}
+
+absl::StatusOr<std::string> Overlay(std::string_view text, std::string_view with, int32_t start,
+                                    int32_t length) {
+  ASSIGN_OR_RETURN(const Kept kept, KeptByOverlay(start, length));
+  return absl::StrCat(ToAbsl(text.substr(0, BytesOfChars(text, kept.head))), ToAbsl(with),
+                      ToAbsl(text.substr(BytesOfChars(text, kept.tail))));
+}
+
+absl::StatusOr<ByteaString> OverlayBytes(std::string_view bytes, std::string_view with,
+                                         int32_t start, int32_t length) {
+  ASSIGN_OR_RETURN(const Kept kept, KeptByOverlay(start, length));
+  return ByteaString{absl::StrCat(ToAbsl(bytes.substr(0, kept.head)), ToAbsl(with),
+                                  ToAbsl(bytes.substr(std::min(kept.tail, bytes.size()))))};
 }
 
 }  // namespace
@@ -99,6 +121,12 @@ void AddTextPadding(FunctionList* list) {
   });
   list->Add("overlay", [](std::string_view text, std::string_view with, int32_t start,
                           int32_t length) { return Overlay(text, with, start, length); });
+  list->Add("overlay", [](ByteaView bytea, ByteaView with, int32_t start) {
+    return OverlayBytes(bytea.bytes, with.bytes, start, static_cast<int32_t>(with.bytes.size()));
+  });
+  list->Add("overlay", [](ByteaView bytea, ByteaView with, int32_t start, int32_t length) {
+    return OverlayBytes(bytea.bytes, with.bytes, start, length);
+  });
 }
 
 }  // namespace millrace
