@@ -238,6 +238,9 @@ absl::Status SubstrRow(const std::vector<FunctionArg>& args, const RegexCall& ca
         absl::StrCat("invalid value for parameter \"subexpr\": ", group));
   }
   out->SetNull(row);
+  if (call.regex->groups() == 0 && group == 1) {
+    group = 0;  // where there are none, the whole match counts as one
+  }
   if (group > call.regex->groups()) {
     return absl::OkStatus();
   }

@@ -66,6 +66,12 @@ int FlagsOf(const RegexOptions& options) {
   return flags;
 }
 
+// Where the characters are: of none too, as the engine takes no null pointer.
+const uint32_t* AddressOf(const std::vector<uint32_t>& characters) {
+  static constexpr uint32_t kNothing = 0;
+  return characters.empty() ? &kNothing : characters.data();
+}
+
 std::string Shown(std::string_view pattern) {
   return absl::StrCat("regular expression \"", Excerpt(pattern, kMostPatternShown), "\"");
 }
@@ -92,15 +98,14 @@ absl::StatusOr<std::unique_ptr<const PostgresRegex>> PostgresRegex::Compile(
   pgre_budget budget = kCompileBudget;
   pgre* compiled = nullptr;
   int result =
-      pgre_compile(characters.data(), characters.size(), FlagsOf(options), &budget, &compiled);
+      pgre_compile(AddressOf(characters), characters.size(), FlagsOf(options), &budget, &compiled);
   if (result != PGRE_OK) {
     return CompileError(pattern, result);
   }
   std::unique_ptr<const PostgresRegex> regex(new PostgresRegex(pattern, Compiled(compiled)));
   // A pattern whose automata exceed a value's budget would fail at every value.
   budget = {.steps = kStepsPerValue, .bytes = kBytesPerValue};
-  const uint32_t nothing = 0;
-  result = pgre_search(compiled, &nothing, 0, 0, nullptr, 0, &budget);
+  result = pgre_search(compiled, AddressOf({}), 0, 0, nullptr, 0, &budget);
   if (result != PGRE_OK && result != PGRE_NO_MATCH) {
     return CompileError(pattern, result);
   }
@@ -158,10 +163,8 @@ absl::StatusOr<bool> PostgresSearch::Find(size_t start, std::vector<RegexSpan>* 
     RETURN_IF_ERROR(Decode());
   }
   std::vector<pgre_span> found(spans->size());
-  const uint32_t nothing = 0;
-  const int result =
-      pgre_search(regex_.compiled_.get(), characters_.empty() ? &nothing : characters_.data(),
-                  characters_.size(), CharAt(start), found.data(), found.size(), &budget_);
+  const int result = pgre_search(regex_.compiled_.get(), AddressOf(characters_), characters_.size(),
+                                 CharAt(start), found.data(), found.size(), &budget_);
   if (result == PGRE_NO_MATCH) {
     return false;
   }
