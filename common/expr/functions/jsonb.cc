@@ -1,4 +1,5 @@
 // Operators and functions on jsonb. Values found inside are views into the argument.
+#include <algorithm>
 #include <charconv>
 #include <cstdint>
 #include <optional>
@@ -92,15 +93,23 @@ void AddMemberAccess(FunctionList* list, const char* name, bool as_text) {
                    }));
 }
 
+// The index that a step of a path means, as strtol reads it: blanks and a sign may be in front.
+std::optional<int32_t> IndexOf(std::string_view step) {
+  step.remove_prefix(std::min(step.find_first_not_of(" \t\n\v\f\r"), step.size()));
+  if (step.starts_with('+') && !step.starts_with("+-")) {
+    step.remove_prefix(1);
+  }
+  int32_t index = 0;
+  const char* const end = step.data() + step.size();
+  const auto [read, error] = std::from_chars(step.data(), end, index);
+  return error == std::errc() && read == end ? std::make_optional(index) : std::nullopt;
+}
+
 // One step of a path: a key of an object or, when it is a number, an index of an array.
 std::optional<std::string_view> Step(std::string_view json, std::string_view step) {
   if (KindOf(json) == JsonbKind::kArray) {
-    int64_t index = 0;
-    auto [end, error] = std::from_chars(step.data(), step.data() + step.size(), index);
-    if (error != std::errc() || end != step.data() + step.size()) {
-      return std::nullopt;
-    }
-    return FindElement(json, index);
+    const std::optional<int32_t> index = IndexOf(step);
+    return index.has_value() ? FindElement(json, *index) : std::nullopt;
   }
   return FindMember(json, QuotedKey(step));
 }
