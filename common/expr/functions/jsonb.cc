@@ -9,10 +9,12 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 #include "common/expr/functions/families.h"
 #include "common/types/datetime_text.h"
+#include "common/types/interval_text.h"
 #include "common/types/jsonb_scan.h"
 #include "common/types/jsonb_text.h"
 #include "common/types/number_text.h"
@@ -187,6 +189,16 @@ absl::StatusOr<JsonbString> Recanonicalize(const std::string& json) {
   return result;
 }
 
+// For what may be a level deeper than its parts. What is too deep is refused here, as an error of
+// the row: another process would refuse the whole batch.
+absl::StatusOr<JsonbString> CheckDepth(std::string json) {
+  if (NestsTooDeeply(json)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("JSON is nested deeper than ", kMaxJsonbDepth, " levels"));
+  }
+  return JsonbString{std::move(json)};
+}
+
 // Objects are merged, the right one winning; anything else is joined as arrays.
 absl::StatusOr<JsonbString> Join(std::string_view a, std::string_view b) {
   bool a_object = KindOf(a) == JsonbKind::kObject;
@@ -201,13 +213,7 @@ absl::StatusOr<JsonbString> Join(std::string_view a, std::string_view b) {
     return Recanonicalize(absl::StrCat("{", inside, "}"));
   }
   std::string joined = absl::StrCat("[", inside, "]");
-  // An argument that was no array is a level deeper now. What is too deep is refused here, as an
-  // error of the row: another process would refuse the whole batch.
-  if (NestsTooDeeply(joined)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("JSON is nested deeper than ", kMaxJsonbDepth, " levels"));
-  }
-  return JsonbString{std::move(joined)};
+  return CheckDepth(std::move(joined));  // an argument that was no array is a level deeper now
 }
 
 absl::StatusOr<JsonbString> DeleteKey(std::string_view json, std::string_view key) {
@@ -238,52 +244,105 @@ absl::StatusOr<JsonbString> DeleteKey(std::string_view json, std::string_view ke
   }
 }
 
+// A value in JSON, as to_jsonb shows it.
+std::string JsonOf(bool value) { return value ? "true" : "false"; }
+std::string JsonOf(int16_t value) { return absl::StrCat(value); }
+std::string JsonOf(int32_t value) { return absl::StrCat(value); }
+std::string JsonOf(int64_t value) { return absl::StrCat(value); }
+std::string JsonOf(const Numeric& value) {
+  return value.IsFinite() ? value.ToString() : QuotedKey(value.ToString());
+}
+std::string JsonOf(std::string_view value) { return QuotedKey(value); }
+std::string JsonOf(ByteaView value) {
+  return QuotedKey(absl::StrCat("\\x", absl::BytesToHexString(ToAbsl(value.bytes))));
+}
+std::string JsonOf(JsonbView value) { return std::string(value.text); }
+
+template <typename T>
+std::string JsonOfFloat(T value) {
+  std::string text;
+  AppendNumber(value, &text);
+  std::string json;
+  // NaN and infinities are strings.
+  return AppendCanonicalJsonb(text, &json).ok() ? json : QuotedKey(text);
+}
+std::string JsonOf(float value) { return JsonOfFloat(value); }
+std::string JsonOf(double value) { return JsonOfFloat(value); }
+
 // ISO 8601, as JSON has it.
-JsonbString QuotedTime(std::string text) {
+std::string QuotedTime(std::string text) {
   if (size_t space = text.find(' '); space != std::string::npos) {
     text[space] = 'T';
   }
-  return {QuotedKey(text)};
+  return QuotedKey(text);
+}
+std::string JsonOf(Date value) {
+  std::string text;
+  AppendDate(value.days, &text);
+  return QuotedTime(std::move(text));
+}
+std::string JsonOf(Timestamp value) {
+  std::string text;
+  AppendTimestamp(value.micros, &text);
+  return QuotedTime(std::move(text));
+}
+std::string JsonOf(TimestampTz value) {
+  std::string text;
+  AppendTimestampTz(value.micros, &text);
+  return QuotedTime(text.ends_with("+00") ? text + ":00" : std::move(text));
+}
+std::string JsonOf(const Interval& value) {
+  std::string text;
+  AppendInterval(value, &text);
+  return QuotedKey(text);
 }
 
 template <typename T>
-JsonbString FloatToJsonb(T value) {
-  std::string text;
-  AppendNumber(value, &text);
-  JsonbString result;
-  if (!AppendCanonicalJsonb(text, &result.text).ok()) {
-    result.text = QuotedKey(text);  // NaN and infinities are strings
+std::string JsonOfArray(const Column& elements, const ListView& list) {
+  std::string json = "[";
+  for (uint32_t i = list.begin; i < list.begin + list.size; ++i) {
+    absl::StrAppend(
+        &json, i == list.begin ? "" : ", ",
+        elements.IsNull(i)
+            ? "null"
+            : JsonOf(SqlValue<T>::Load(elements.value<typename SqlValue<T>::Physical>(i))));
   }
-  return result;
+  return json + "]";
+}
+
+template <typename T>
+void AddToJsonb(FunctionList* list) {
+  list->Add("to_jsonb", [](T value) { return JsonbString{JsonOf(value)}; });
+  ScalarFunction function;
+  function.name = "to_jsonb";
+  function.arg_types = {ArrayOf(SqlValue<T>::kTypeId)};
+  function.result = kJsonbType;
+  function.kernel = [](const std::vector<FunctionArg>& args, const FunctionCallContext& context,
+                       Column* out) {
+    context.rows.ForEach([&](uint32_t row) {
+      StoreResult(
+          CheckDepth(JsonOfArray<T>(*args[0].column->child(), args[0].value<ListView>(row))), row,
+          context.errors, out);
+    });
+  };
+  list->Add(std::move(function));
 }
 
 void AddToJsonb(FunctionList* list) {
-  list->Add("to_jsonb", [](bool value) { return JsonbView{value ? "true" : "false"}; });
-  list->Add("to_jsonb", [](int16_t value) { return JsonbString{absl::StrCat(value)}; });
-  list->Add("to_jsonb", [](int32_t value) { return JsonbString{absl::StrCat(value)}; });
-  list->Add("to_jsonb", [](int64_t value) { return JsonbString{absl::StrCat(value)}; });
-  list->Add("to_jsonb", [](float value) { return FloatToJsonb(value); });
-  list->Add("to_jsonb", [](double value) { return FloatToJsonb(value); });
-  list->Add("to_jsonb", [](const Numeric& value) {
-    return JsonbString{value.IsFinite() ? value.ToString() : QuotedKey(value.ToString())};
-  });
-  list->Add("to_jsonb", [](std::string_view value) { return JsonbString{QuotedKey(value)}; });
-  list->Add("to_jsonb", [](JsonbView value) { return value; });
-  list->Add("to_jsonb", [](Date value) {
-    std::string text;
-    AppendDate(value.days, &text);
-    return QuotedTime(std::move(text));
-  });
-  list->Add("to_jsonb", [](Timestamp value) {
-    std::string text;
-    AppendTimestamp(value.micros, &text);
-    return QuotedTime(std::move(text));
-  });
-  list->Add("to_jsonb", [](TimestampTz value) {
-    std::string text;
-    AppendTimestampTz(value.micros, &text);
-    return QuotedTime(text.ends_with("+00") ? text + ":00" : std::move(text));
-  });
+  AddToJsonb<bool>(list);
+  AddToJsonb<int16_t>(list);
+  AddToJsonb<int32_t>(list);
+  AddToJsonb<int64_t>(list);
+  AddToJsonb<float>(list);
+  AddToJsonb<double>(list);
+  AddToJsonb<Numeric>(list);
+  AddToJsonb<std::string_view>(list);
+  AddToJsonb<ByteaView>(list);
+  AddToJsonb<Date>(list);
+  AddToJsonb<Timestamp>(list);
+  AddToJsonb<TimestampTz>(list);
+  AddToJsonb<Interval>(list);
+  AddToJsonb<JsonbView>(list);
 }
 
 }  // namespace
