@@ -1,11 +1,15 @@
 // Arrays (of one dimension): length, subscript, search, joining, and as rows.
+#include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "common/expr/column_merge.h"
 #include "common/expr/functions/families.h"
 #include "common/types/text_format.h"
@@ -72,33 +76,52 @@ void AddGet(FunctionList* list, TypeId element) {
       }));
 }
 
+// The place of the row's value among the elements, from 1, looked for from `start` on.
+std::optional<int32_t> PlaceOf(const FunctionArg& value, uint32_t row, const Column& child,
+                               const ListView& elements, int32_t start) {
+  for (uint32_t i = static_cast<uint32_t>(std::max(start, 1)) - 1; i < elements.size; ++i) {
+    if (ValuesEqual(child, elements.begin + i, *value.column, value.index(row))) {
+      return static_cast<int32_t>(i) + 1;
+    }
+  }
+  return std::nullopt;
+}
+
+absl::StatusOr<std::optional<int32_t>> PositionInRow(const std::vector<FunctionArg>& args,
+                                                     uint32_t row) {
+  if (args[0].IsNull(row)) {
+    return std::nullopt;
+  }
+  const Column& child = *args[0].column->child();
+  const ListView& elements = args[0].value<ListView>(row);
+  if (args.size() < 3 || !args[2].IsNull(row)) {
+    return PlaceOf(args[1], row, child, elements,
+                   args.size() < 3 ? 1 : args[2].value<int32_t>(row));
+  }
+  // PostgreSQL looks at the start only where there is something to look for.
+  const bool none = elements.size == 0 ||
+                    (args[1].IsNull(row) && !PlaceOf(args[1], row, child, elements, 1).has_value());
+  return none ? absl::StatusOr<std::optional<int32_t>>(std::nullopt)
+              : absl::InvalidArgumentError("initial position must not be null");
+}
+
 // The place of the first element that is not distinct from the value; NULL when there is none.
 void AddPosition(FunctionList* list, TypeId element) {
-  ScalarFunction function = ArrayFunction(
-      "array_position", {ArrayOf(element), MakeType(element)}, kInt32Type,
-      [](const std::vector<FunctionArg>& args, const FunctionCallContext& context, Column* out) {
-        context.rows.ForEach([&](uint32_t row) {
-          out->SetNull(row);
-          if (args[0].IsNull(row)) {
-            return;
-          }
-          const Column& child = *args[0].column->child();
-          const ListView& elements = args[0].value<ListView>(row);
-          bool null = args[1].IsNull(row);
-          for (uint32_t i = elements.begin; i < elements.begin + elements.size; ++i) {
-            bool equal = null || child.IsNull(i)
-                             ? null && child.IsNull(i)
-                             : ValuesEqual(child, i, *args[1].column, args[1].index(row));
-            if (equal) {
-              out->SetValid(row);
-              out->mutable_values<int32_t>()[row] = static_cast<int32_t>(i - elements.begin) + 1;
-              return;
-            }
-          }
+  const SqlType array = ArrayOf(element);
+  const SqlType value = MakeType(element);
+  for (const std::vector<SqlType>& types :
+       {std::vector<SqlType>{array, value}, std::vector<SqlType>{array, value, kInt32Type}}) {
+    ScalarFunction function = ArrayFunction(
+        "array_position", types, kInt32Type,
+        [](const std::vector<FunctionArg>& args, const FunctionCallContext& context, Column* out) {
+          context.rows.ForEach([&](uint32_t row) {
+            StoreResult(PositionInRow(args, row), row, context.errors, out);
+          });
         });
-      });
-  function.strict = false;
-  list->Add(std::move(function));
+    function.strict = false;
+    function.infallible = types.size() == 2;
+    list->Add(std::move(function));
+  }
 }
 
 void JoinKernel(const std::vector<FunctionArg>& args, const FunctionCallContext& context,
