@@ -221,9 +221,10 @@ absl::StatusOr<NumericValue> FitNumeric(const Numeric& value, const SqlType& typ
 }
 
 absl::StatusOr<std::string> ParseBytea(std::string_view text) {
-  if (text.starts_with("\\x")) {
-    return ParseHexBytea(text.substr(2));
-  }
+  return text.starts_with("\\x") ? ParseHexBytea(text.substr(2)) : ParseEscapedBytea(text);
+}
+
+absl::StatusOr<std::string> ParseEscapedBytea(std::string_view text) {
   std::string bytes;
   for (size_t i = 0; i < text.size(); ++i) {
     if (text[i] != '\\') {

@@ -33,6 +33,8 @@ void AppendArray(const Column& child, const ListView& list, std::string* out);
 
 // bytea: '\x' and hexadecimal digits, or the older form with \ooo escapes.
 absl::StatusOr<std::string> ParseBytea(std::string_view text);
+// The older form alone.
+absl::StatusOr<std::string> ParseEscapedBytea(std::string_view text);
 
 // `value` as numeric(p, s) holds it: rounded to s digits behind the point, or before it where s is
 // negative. OUT_OF_RANGE, as PostgreSQL words it, when it has more than p − s digits before the

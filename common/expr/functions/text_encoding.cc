@@ -120,7 +120,7 @@ absl::StatusOr<ByteaString> Decode(std::string_view text, std::string_view forma
     return ByteaString{std::move(bytes)};
   }
   if (name == "escape") {
-    ASSIGN_OR_RETURN(std::string bytes, ParseBytea(text));
+    ASSIGN_OR_RETURN(std::string bytes, ParseEscapedBytea(text));
     return ByteaString{std::move(bytes)};
   }
   return UnknownEncoding(format);
