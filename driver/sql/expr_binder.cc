@@ -95,9 +95,13 @@ absl::StatusOr<proto::Expr> ExprBinder::BindConstant(const pg_query::A_Const& co
     case pg_query::A_Const::kIval:
       return MakeLiteral(absl::StrCat(constant.ival().ival()), MakeType(TypeId::kInt32), position);
     case pg_query::A_Const::kFval: {
-      int64_t integer = 0;
-      if (absl::SimpleAtoi(constant.fval().fval(), &integer)) {
-        return MakeLiteral(constant.fval().fval(), MakeType(TypeId::kInt64), position);
+      // An integer that is too long for ival, until the parser put a minus in front of it, is one
+      // of -2147483648.
+      if (int32_t integer = 0; absl::SimpleAtoi(constant.fval().fval(), &integer)) {
+        return MakeLiteral(absl::StrCat(integer), MakeType(TypeId::kInt32), position);
+      }
+      if (int64_t integer = 0; absl::SimpleAtoi(constant.fval().fval(), &integer)) {
+        return MakeLiteral(absl::StrCat(integer), MakeType(TypeId::kInt64), position);
       }
       absl::StatusOr<proto::Expr> literal =
           ParseLiteral(constant.fval().fval(), MakeType(TypeId::kNumeric), position);
