@@ -57,6 +57,13 @@ class ExprBinder {
                                                 const std::string& symbol) const;
   absl::StatusOr<proto::Expr> BindQuantified(const pg_query::A_Expr& expr,
                                              const std::string& symbol) const;
+  // The operator = as PostgreSQL finds it: a call. Its sides have one type, except for a date or
+  // timestamp beside a moment of another type, which may have no value for it.
+  absl::StatusOr<proto::Expr> BindEqual(proto::Expr left, proto::Expr right,
+                                        int32_t position) const;
+  // Whether the needle equals any of the values: a list for all values of one type.
+  absl::StatusOr<proto::Expr> BindAnyEqual(const proto::Expr& needle, Exprs values,
+                                           int32_t position) const;
   absl::StatusOr<proto::Expr> BindDistinct(const pg_query::A_Expr& expr) const;
   absl::StatusOr<proto::Expr> BindNullIf(const pg_query::A_Expr& expr) const;
   absl::StatusOr<proto::Expr> BindIn(const pg_query::Node& needle, const PgNodes& values,

@@ -1,8 +1,12 @@
+#include <algorithm>
+#include <iterator>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 #include "driver/sql/expr_binder.h"
+#include "driver/sql/logical/coercion.h"
 #include "driver/sql/logical/expr_tree.h"
 #include "driver/sql/logical/sql_error.h"
 
@@ -71,7 +75,7 @@ absl::StatusOr<proto::Expr> ExprBinder::BindPlainOperator(const pg_query::A_Expr
   return builder_.Operator(symbol, std::move(args), expr.location());
 }
 
-// x = ANY (ARRAY[…]) and x <> ALL (ARRAY[…]) are IN and NOT IN.
+// x = ANY (ARRAY[…]) and x <> ALL (ARRAY[…]). Other than of IN, the array has a type of its own.
 absl::StatusOr<proto::Expr> ExprBinder::BindQuantified(const pg_query::A_Expr& expr,
                                                        const std::string& symbol) const {
   const bool any = expr.kind() == pg_query::AEXPR_OP_ANY;
@@ -80,7 +84,57 @@ absl::StatusOr<proto::Expr> ExprBinder::BindQuantified(const pg_query::A_Expr& e
     return Unsupported("ANY and ALL other than = ANY (ARRAY[…]) and <> ALL (ARRAY[…])",
                        expr.location());
   }
-  return BindIn(expr.lexpr(), expr.rexpr().a_array_expr().elements(), !any, expr.location());
+  ASSIGN_OR_RETURN(proto::Expr needle, Bind(expr.lexpr()));
+  ASSIGN_OR_RETURN(Exprs elements, BindAll(expr.rexpr().a_array_expr().elements()));
+  ASSIGN_OR_RETURN(const SqlType type, builder_.Unify(&elements, "ARRAY"));
+  if (type.id == TypeId::kArray) {
+    return Unsupported("an array of arrays", expr.location());
+  }
+  ASSIGN_OR_RETURN(proto::Expr found, BindAnyEqual(needle, std::move(elements), expr.location()));
+  return any ? std::move(found) : Negate(std::move(found));
+}
+
+absl::StatusOr<proto::Expr> ExprBinder::BindEqual(proto::Expr left, proto::Expr right,
+                                                  int32_t position) const {
+  ASSIGN_OR_RETURN(proto::Expr equal,
+                   builder_.Operator("=", {std::move(left), std::move(right)}, position));
+  Exprs sides(equal.call().args().begin(), equal.call().args().end());
+  if (!TypeOf(sides[0]).IsNumber() || !TypeOf(sides[1]).IsNumber() ||
+      SameType(TypeOf(sides[0]), TypeOf(sides[1]))) {
+    return equal;
+  }
+  // Two sizes of integers, or real and double precision: the wider type holds both as they are.
+  RETURN_IF_ERROR(builder_.Unify(&sides, "=").status());
+  return MakeCall("=", std::move(sides), kBool, position);
+}
+
+absl::StatusOr<proto::Expr> ExprBinder::BindAnyEqual(const proto::Expr& needle, Exprs values,
+                                                     int32_t position) const {
+  Exprs tests;
+  SqlType last;  // the type of the value before this one
+  for (proto::Expr& value : values) {
+    const SqlType type = TypeOf(value);
+    const bool joins = !tests.empty() && IsForm(tests.back(), Form::IN_LIST) &&
+                       type.id != TypeId::kUnknown && SameType(type, last);
+    last = type;
+    if (joins) {
+      ExprList* const list = MutableArgsOf(&tests.back());
+      ASSIGN_OR_RETURN(*list->Add(),
+                       builder_.Coerce(std::move(value), WithoutModifiers(TypeOf((*list)[1])),
+                                       CastContext::kImplicit));
+      continue;
+    }
+    ASSIGN_OR_RETURN(proto::Expr equal, BindEqual(needle, std::move(value), position));
+    const proto::Expr left = equal.call().args(0);
+    const proto::Expr right = equal.call().args(1);
+    tests.push_back(SameType(TypeOf(left), TypeOf(right))
+                        ? MakeForm(Form::IN_LIST, {left, right}, kBool, position)
+                        : std::move(equal));
+  }
+  if (tests.size() == 1) {
+    return std::move(tests.front());
+  }
+  return CheckSize(MakeForm(Form::OR, std::move(tests), kBool, position));
 }
 
 absl::StatusOr<proto::Expr> ExprBinder::BindDistinct(const pg_query::A_Expr& expr) const {
@@ -92,9 +146,20 @@ absl::StatusOr<proto::Expr> ExprBinder::BindDistinct(const pg_query::A_Expr& exp
         builder_.ResolveUnknown(IsNullLiteral(left) ? std::move(right) : std::move(left)));
     return MakeForm(Form::IS_NOT_NULL, {std::move(other)}, kBool, expr.location());
   }
-  Exprs sides = {std::move(left), std::move(right)};
-  RETURN_IF_ERROR(builder_.Unify(&sides, "IS DISTINCT FROM").status());
-  return MakeForm(Form::IS_DISTINCT_FROM, std::move(sides), kBool, expr.location());
+  const int32_t position = expr.location();
+  ASSIGN_OR_RETURN(proto::Expr equal, BindEqual(std::move(left), std::move(right), position));
+  const proto::Expr first = equal.call().args(0);
+  const proto::Expr second = equal.call().args(1);
+  if (SameType(TypeOf(first), TypeOf(second))) {
+    return MakeForm(Form::IS_DISTINCT_FROM, {first, second}, kBool, position);
+  }
+  // The equality is NULL only where a side is.
+  const auto is_null = [&](const proto::Expr& side) {
+    return MakeForm(Form::IS_NULL, {side}, kBool, position);
+  };
+  proto::Expr both_null = MakeForm(Form::AND, {is_null(first), is_null(second)}, kBool, position);
+  return CheckSize(
+      Negate(MakeForm(Form::COALESCE, {std::move(equal), std::move(both_null)}, kBool, position)));
 }
 
 absl::StatusOr<proto::Expr> ExprBinder::BindNullIf(const pg_query::A_Expr& expr) const {
@@ -109,16 +174,22 @@ absl::StatusOr<proto::Expr> ExprBinder::BindNullIf(const pg_query::A_Expr& expr)
 
 absl::StatusOr<proto::Expr> ExprBinder::BindIn(const pg_query::Node& needle, const PgNodes& values,
                                                bool negated, int32_t position) const {
-  Exprs exprs;
-  ASSIGN_OR_RETURN(proto::Expr first, Bind(needle));
-  exprs.push_back(std::move(first));
-  for (const pg_query::Node& value : values) {
-    ASSIGN_OR_RETURN(proto::Expr expr, Bind(value));
-    exprs.push_back(std::move(expr));
+  ASSIGN_OR_RETURN(const proto::Expr first, Bind(needle));
+  ASSIGN_OR_RETURN(Exprs exprs, BindAll(values));
+  // Several values without columns are an array: they get a type in common, which the needle has a
+  // say in. All others are compared by themselves (transformAExprIn of PostgreSQL's parse_expr.c).
+  const auto columns = std::stable_partition(exprs.begin(), exprs.end(),
+                                             [](const auto& expr) { return !ReadsColumns(expr); });
+  std::vector<SqlType> types = {TypeOf(first)};
+  std::transform(exprs.begin(), columns, std::back_inserter(types), TypeOf);
+  const std::optional<SqlType> common = CommonType(types);
+  if (types.size() > 2 && common.has_value()) {
+    for (auto expr = exprs.begin(); expr != columns; ++expr) {
+      ASSIGN_OR_RETURN(*expr, builder_.Coerce(std::move(*expr), *common, CastContext::kImplicit));
+    }
   }
-  RETURN_IF_ERROR(builder_.Unify(&exprs, "IN").status());
-  proto::Expr in = MakeForm(Form::IN_LIST, std::move(exprs), kBool, position);
-  return negated ? Negate(std::move(in)) : in;
+  ASSIGN_OR_RETURN(proto::Expr in, BindAnyEqual(first, std::move(exprs), position));
+  return negated ? Negate(std::move(in)) : std::move(in);
 }
 
 absl::StatusOr<proto::Expr> ExprBinder::BindLike(const pg_query::A_Expr& expr,

@@ -403,8 +403,10 @@ TEST(PlannerTest, BindsExpressionsAsPostgresDoes) {
   EXPECT_EQ(bound("value IN ('a', 'b')"), "(value IN ('a', 'b'))::text");
   EXPECT_EQ(bound("n NOT IN (1, 2)"), "(NOT (n IN (1, 2)))::text");
   EXPECT_EQ(bound("n IN (1, 3000000000)"), "(n::bigint IN (1, 3000000000))::text");
+  EXPECT_EQ(bound("n IN (f, 1, 2)"), "((n IN (1, 2)) OR (n::double precision IN (f)))::text");
   EXPECT_EQ(bound("n = ANY (ARRAY[1, 2])"), "(n IN (1, 2))::text");
   EXPECT_EQ(bound("n IS DISTINCT FROM 3"), "(n IS DISTINCT FROM 3)::text");
+  EXPECT_EQ(bound("n IS DISTINCT FROM f"), "(n::double precision IS DISTINCT FROM f)::text");
   EXPECT_EQ(bound("n IS NOT DISTINCT FROM NULL"), "(NOT (n IS NOT NULL))::text");
   EXPECT_EQ(bound("(n > 1) IS NOT TRUE"), "(NOT ((n > 1) IS TRUE))::text");
   EXPECT_EQ(bound("(n > 1) IS UNKNOWN"), "((n > 1) IS NULL)::text");

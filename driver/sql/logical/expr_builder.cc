@@ -42,19 +42,6 @@ std::vector<Signature> SignaturesOf(const std::vector<const Function*>& function
   return signatures;
 }
 
-// PostgreSQL computes operators between real and another number type in double precision.
-void WidenReal(const std::vector<proto::Expr>& args, std::vector<SqlType>* types) {
-  if (args.size() != 2 || !(*types)[0].IsNumber() || !(*types)[1].IsNumber() ||
-      (*types)[0].id == (*types)[1].id) {
-    return;
-  }
-  for (SqlType& type : *types) {
-    if (type.id == TypeId::kFloat32) {
-      type = MakeType(TypeId::kFloat64);
-    }
-  }
-}
-
 // text || a value of another type, or the other way round, joins the text forms.
 bool JoinsTextForms(const std::string& symbol, const std::vector<SqlType>& types) {
   const auto joinable = [](const SqlType& type) {
@@ -227,10 +214,8 @@ absl::StatusOr<proto::Expr> ExprBuilder::Operator(const std::string& symbol,
     }
   }
   RETURN_IF_ERROR(JoinMoments(&args));
-  std::vector<SqlType> types = TypesOf(args);
-  WidenReal(args, &types);
   const std::vector<const ScalarFunction*> candidates = functions_.Scalars(symbol);
-  const OverloadResolution resolution = ResolveOperator(SignaturesOf(candidates), types);
+  const OverloadResolution resolution = ResolveOperator(SignaturesOf(candidates), TypesOf(args));
   const std::string shown = args.size() == 1 ? absl::StrCat(symbol, " ", TypeOf(args[0]).ToString())
                                              : absl::StrCat(TypeOf(args[0]).ToString(), " ", symbol,
                                                             " ", TypeOf(args[1]).ToString());
