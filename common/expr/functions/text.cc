@@ -293,6 +293,8 @@ void AddConcat(FunctionList* list) {
     });
   };
   list->Add(std::move(concat_ws));
+  // As concat shows a boolean; its cast to text is another.
+  list->Add("boolout", [](bool value) { return std::string_view(value ? "t" : "f"); });
   list->Add("||", [](std::string_view a, std::string_view b) {
     return absl::StrCat(ToAbsl(a), ToAbsl(b));
   });

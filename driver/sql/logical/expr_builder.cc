@@ -55,10 +55,16 @@ bool JoinsTextForms(const std::string& symbol, const std::vector<SqlType>& types
          ((textual(types[0]) && joinable(types[1])) || (joinable(types[0]) && textual(types[1])));
 }
 
-// Functions whose arguments are "any" in PostgreSQL and taken in their text form.
-bool TakesTextForms(const std::string& name) {
+// Functions whose arguments are "any" in PostgreSQL and taken as they are shown.
+bool TakesShownForms(const std::string& name) {
   return name == "concat" || name == "concat_ws" || name == "format";
 }
+
+// Functions that cast an argument of any type to text.
+bool TakesTextForms(const std::string& name) { return name == "quote_literal"; }
+
+// Functions whose argument is "anyelement" in PostgreSQL.
+bool IsPolymorphic(const std::string& name) { return name == "to_jsonb"; }
 
 absl::Status Ambiguous(const char* kind, const std::string& signature, int32_t position) {
   return ErrorAt(position,
@@ -236,10 +242,16 @@ absl::StatusOr<proto::Expr> ExprBuilder::Function(const std::string& name,
                                                   std::vector<proto::Expr> args,
                                                   int32_t position) const {
   const std::vector<const ScalarFunction*> candidates = functions_.Scalars(name);
-  if (TakesTextForms(name) && !candidates.empty()) {
+  if (!candidates.empty() && (TakesShownForms(name) || TakesTextForms(name))) {
     for (proto::Expr& arg : args) {
+      if (TypeOf(arg).id == TypeId::kBool && TakesShownForms(name)) {  // t, where the cast is true
+        ASSIGN_OR_RETURN(arg, Function("boolout", {std::move(arg)}, position));
+      }
       ASSIGN_OR_RETURN(arg, Coerce(std::move(arg), kText, CastContext::kExplicit));
     }
+  }
+  if (IsPolymorphic(name) && args.size() == 1 && TypeOf(args[0]).id == TypeId::kUnknown) {
+    return ErrorAt(position, "could not determine polymorphic type because input has type unknown");
   }
   const OverloadResolution resolution = ResolveOverload(SignaturesOf(candidates), TypesOf(args));
   if (resolution.outcome == OverloadResolution::Outcome::kAmbiguous) {
