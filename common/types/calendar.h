@@ -19,6 +19,10 @@ inline constexpr int32_t kDateMinusInfinity = std::numeric_limits<int32_t>::min(
 inline constexpr int64_t kTimestampInfinity = std::numeric_limits<int64_t>::max();
 inline constexpr int64_t kTimestampMinusInfinity = std::numeric_limits<int64_t>::min();
 
+// From 1970, where our timestamps begin, to 2000, where PostgreSQL's do: what it rounds, it rounds
+// as seen from there.
+inline constexpr int64_t kSecondsTo2000 = 946684800;
+
 // 4714-11-24 BC (Julian day 0), PostgreSQL's first day.
 inline constexpr int64_t kFirstDay = -2440588;
 // 5874897-12-31, PostgreSQL's last date.

@@ -350,11 +350,15 @@ absl::StatusOr<Date> MakeDate(int32_t year, int32_t month, int32_t day) {
 absl::StatusOr<Timestamp> MakeTimestamp(int32_t year, int32_t month, int32_t day, int32_t hour,
                                         int32_t minute, double second) {
   ASSIGN_OR_RETURN(Date date, MakeDate(year, month, day));
-  if (hour < 0 || hour > 24 || minute < 0 || minute > 59 || !(second >= 0 && second <= 60)) {
+  // 24:00:00 is the end of the day, and 60 the end of a minute; there is nothing behind the day's.
+  const double second_us = std::rint(second * 1e6);  // NaN too
+  const bool in_minute = second_us >= 0 && second_us <= static_cast<double>(kMicrosPerMinute);
+  const int64_t time = hour * kMicrosPerHour + minute * kMicrosPerMinute +
+                       (in_minute ? static_cast<int64_t>(second_us) : 0);
+  if (hour < 0 || hour > 24 || minute < 0 || minute > 59 || !in_minute || time > kMicrosPerDay) {
     return absl::OutOfRangeError(
         absl::StrFormat("time field value out of range: %d:%02d:%02g", hour, minute, second));
   }
-  int64_t time = hour * kMicrosPerHour + minute * kMicrosPerMinute + std::llrint(second * 1e6);
   int64_t micros = 0;
   if (__builtin_mul_overflow(int64_t{date.days}, kMicrosPerDay, &micros) ||
       __builtin_add_overflow(micros, time, &micros) || !IsValidTimestamp(micros)) {
@@ -370,12 +374,14 @@ absl::StatusOr<TimestampTz> FromEpoch(double seconds) {
   if (std::isinf(seconds)) {
     return TimestampTz{seconds < 0 ? kTimestampMinusInfinity : kTimestampInfinity};
   }
-  double micros = std::rint(seconds * 1e6);
-  if (!(micros >= static_cast<double>(kFirstTimestamp) &&
-        micros < static_cast<double>(kLastTimestamp))) {
+  // PostgreSQL counts from 2000: there it rounds, and has its exact binary fractions.
+  const double micros = std::rint((seconds - static_cast<double>(kSecondsTo2000)) * 1e6);
+  const auto from_1970 = static_cast<double>(kSecondsTo2000 * kMicrosPerSecond);
+  if (!(micros >= static_cast<double>(kFirstTimestamp) - from_1970 &&
+        micros < static_cast<double>(kLastTimestamp) - from_1970)) {
     return absl::OutOfRangeError(absl::StrFormat("timestamp out of range: \"%g\"", seconds));
   }
-  return TimestampTz{static_cast<int64_t>(micros)};
+  return TimestampTz{static_cast<int64_t>(micros) + kSecondsTo2000 * kMicrosPerSecond};
 }
 
 }  // namespace
