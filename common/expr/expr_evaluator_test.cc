@@ -307,6 +307,25 @@ TEST(ExprEvaluatorTest, ARowWhosePatternTakesTooLongLeavesNothing) {
   }
 }
 
+TEST(ExprEvaluatorTest, MessagesQuoteWholeCharacters) {
+  const ColumnPtr column = MakeColumn(kText, {"101,é"});
+  RowErrors errors;
+  Evaluate(CallExpr("to_timestamp", MakeType(TypeId::kTimestampTz), {Text(0u), Text("DSSSSID,é")}),
+           {column}, &errors);
+  ASSERT_EQ(errors.errors().size(), 1u);
+  EXPECT_EQ(errors.errors().front().status.message(), "invalid value \"01,é\" for \"SSSS\"");
+
+  // A time zone's name is cut at 255 bytes.
+  const std::string name(254, 'x');
+  RowErrors zone_errors;
+  Evaluate(CallExpr("timezone", MakeType(TypeId::kTimestamp),
+                    {Text(0u), LiteralExpr(MakeType(TypeId::kTimestampTz), "2024-01-01")}),
+           {MakeColumn(kText, {name + "é"})}, &zone_errors);
+  ASSERT_EQ(zone_errors.errors().size(), 1u);
+  EXPECT_EQ(zone_errors.errors().front().status.message(),
+            "time zone \"" + name + "\" not recognized");
+}
+
 TEST(ExprEvaluatorTest, BatchTimeComesFromTheContext) {
   SqlType type = MakeType(TypeId::kTimestampTz);
   auto evaluator = Compile(FormExpr(Form::BATCH_TIME, type, {}));

@@ -24,9 +24,14 @@ namespace {
 
 constexpr size_t kMostNameBytes = 255;
 
+// Quotes the whole characters among the bytes that a name may have.
 absl::Status NotRecognized(std::string_view name) {
+  size_t end = std::min(name.size(), kMostNameBytes);
+  while (end > 0 && end < name.size() && (static_cast<unsigned char>(name[end]) & 0xC0) == 0x80) {
+    --end;
+  }
   return absl::InvalidArgumentError(
-      absl::StrCat("time zone \"", ToAbsl(name.substr(0, kMostNameBytes)), "\" not recognized"));
+      absl::StrCat("time zone \"", ToAbsl(name.substr(0, end)), "\" not recognized"));
 }
 
 // Removes digits from the front of `text` and returns their number.

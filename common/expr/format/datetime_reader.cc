@@ -27,6 +27,7 @@ class Assembler {
     result.date = {.year = year_, .month = static_cast<int>(month_), .day = static_cast<int>(day_)};
     result.time_us = hour_ * kMicrosPerHour + minute_ * kMicrosPerMinute +
                      second_ * kMicrosPerSecond + fraction_us_;
+    result.fraction_digits = said_.fraction_digits;
     if (said_.zone_sign != 0) {
       RETURN_IF_ERROR(CheckZone());
       result.offset_s = said_.zone_sign * (said_.zone_hour * 3600 + said_.zone_minute * 60);

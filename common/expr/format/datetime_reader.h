@@ -18,6 +18,9 @@ struct ReadTime {
   CivilDate date;                   // missing parts: 1 BC, January, 1
   int64_t time_us = 0;              // since midnight
   std::optional<int64_t> offset_s;  // east of UTC, if the text says it
+  // To which the moment is to be rounded, if the pattern has a field for so many: FF3. The time
+  // above has all digits of the text.
+  std::optional<int> fraction_digits;
 };
 
 // Errors as PostgreSQL words them, with the way out behind.

@@ -158,11 +158,8 @@ class Scanner {
     if (size == first_digit) {
       size = 0;
     }
-    if (!greedy && size > 0 && size < most) {
-      return Invalid(start.substr(0, most), "");
-    }
-    if (size == 0) {
-      return Invalid(start.substr(0, most), "");
+    if (size == 0 || (!greedy && size < most)) {
+      return Invalid(WholeChars(start, most), "");
     }
     int32_t value = 0;
     std::string_view number = digits.substr(sign, size - sign);
@@ -241,7 +238,8 @@ class Scanner {
       case Part::kMicrosecond:
         return Fraction(6, &out_.microsecond);
       case Part::kFraction:
-        return Fraction(piece.field->name.back() - '0', &out_.microsecond, 6);
+        out_.fraction_digits = piece.field->name.back() - '0';
+        return Fraction(*out_.fraction_digits, &out_.microsecond, 6);
       case Part::kSecondOfDay:
         return Counted(size, &out_.second_of_day);
       case Part::kZoneHour:

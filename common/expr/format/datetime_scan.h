@@ -3,6 +3,7 @@
 #define MILLRACE_COMMON_EXPR_FORMAT_DATETIME_SCAN_H_
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -22,7 +23,8 @@ struct ScannedTime {
   int64_t second_of_day = 0;
   int64_t millisecond = 0;
   int64_t microsecond = 0;
-  int64_t weekday = 0;  // 1 = Sunday
+  std::optional<int> fraction_digits;  // of the last FF1 to FF6
+  int64_t weekday = 0;                 // 1 = Sunday
   int64_t day = 0;
   int64_t day_of_year = 0;
   int64_t month = 0;

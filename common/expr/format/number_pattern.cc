@@ -20,13 +20,13 @@ struct Keyword {
 
 // Longer ones before those that they begin with.
 constexpr std::array kKeywords = {
-    Keyword{",", Part::kComma},       Keyword{".", Part::kPoint},    Keyword{"0", Part::kZero},
-    Keyword{"9", Part::kDigit},       Keyword{"B", Part::kBlank},    Keyword{"D", Part::kPoint},
-    Keyword{"EEEE", Part::kExponent}, Keyword{"FM", Part::kFill},    Keyword{"G", Part::kGroup},
-    Keyword{"L", Part::kCurrency},    Keyword{"MI", Part::kMinus},   Keyword{"PL", Part::kPlus},
-    Keyword{"PR", Part::kBrackets},   Keyword{"RN", Part::kRoman},   Keyword{"SG", Part::kSign},
-    Keyword{"SP", Part::kText},       Keyword{"S", Part::kAnchored}, Keyword{"TH", Part::kOrdinal},
-    Keyword{"V", Part::kShift},
+    Keyword{",", Part::kComma},    Keyword{".", Part::kPoint},       Keyword{"0", Part::kZero},
+    Keyword{"9", Part::kDigit},    Keyword{"B", Part::kBlank},       Keyword{"C", Part::kNothing},
+    Keyword{"D", Part::kPoint},    Keyword{"EEEE", Part::kExponent}, Keyword{"FM", Part::kFill},
+    Keyword{"G", Part::kGroup},    Keyword{"L", Part::kCurrency},    Keyword{"MI", Part::kMinus},
+    Keyword{"PL", Part::kPlus},    Keyword{"PR", Part::kBrackets},   Keyword{"RN", Part::kRoman},
+    Keyword{"SG", Part::kSign},    Keyword{"SP", Part::kNothing},    Keyword{"S", Part::kAnchored},
+    Keyword{"TH", Part::kOrdinal}, Keyword{"V", Part::kShift},
 };
 
 const Keyword* FindKeyword(std::string_view rest) {
@@ -45,10 +45,8 @@ class PatternReader {
       if (const Keyword* keyword = FindKeyword(rest); keyword != nullptr) {
         const bool lower = absl::ascii_islower(static_cast<unsigned char>(rest[0]));
         rest.remove_prefix(keyword->name.size());
-        if (keyword->part != Part::kText) {
-          RETURN_IF_ERROR(Take(keyword->part));
-          out_.pieces.push_back({.part = keyword->part, .lower = lower, .text = {}});
-        }
+        RETURN_IF_ERROR(Take(keyword->part));
+        out_.pieces.push_back({.part = keyword->part, .lower = lower, .text = {}});
       } else if (rest[0] == '"') {
         rest.remove_prefix(1);
         while (NextQuoted(&rest)) {

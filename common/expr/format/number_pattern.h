@@ -30,6 +30,7 @@ enum class NumberPart {
   kAnchored,  // S: a sign beside the number
   kOrdinal,   // TH
   kShift,     // V
+  kNothing,   // C and SP, which PostgreSQL knows and does nothing for
 };
 
 struct NumberPiece {

@@ -28,7 +28,9 @@ class Reader {
     number.text = std::string(1, sign_) + digits;
     number.scale = behind_;
     number.precision = pattern_.before + pattern_.shift + behind_;
-    number.shift = pattern_.shifted ? pattern_.shift : 0;
+    if (pattern_.shifted) {
+      number.shift = pattern_.shift;
+    }
     return number;
   }
 

@@ -2,6 +2,7 @@
 #ifndef MILLRACE_COMMON_EXPR_FORMAT_NUMBER_READER_H_
 #define MILLRACE_COMMON_EXPR_FORMAT_NUMBER_READER_H_
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -13,7 +14,7 @@ struct ReadDecimal {
   std::string text;  // to be parsed as numeric, which finds what is no number
   int precision = 0;
   int scale = 0;
-  int shift = 0;  // to be divided by ten to this power
+  std::optional<int> shift;  // to be divided by ten to this power, if the pattern has a V
 };
 
 // REQUIRES: a pattern that can be read.

@@ -8,6 +8,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "common/base/status.h"
 #include "common/expr/format/datetime_pattern.h"
@@ -50,9 +51,13 @@ class Writer {
     last_place_ = digits_.behind + digits_.before - 1 + (!sign_written_ && blanks_ == 0 ? 1 : 0);
   }
 
-  std::string Write() {
+  absl::StatusOr<std::string> Write() {
     for (const NumberPiece& piece : pattern_.pieces) {
-      Piece(piece);
+      if (piece.part == Part::kOrdinal) {
+        RETURN_IF_ERROR(Ordinal(piece.lower));
+      } else {
+        Piece(piece);
+      }
       if (cut_) {
         break;
       }
@@ -127,11 +132,6 @@ class Writer {
         return;
       case Part::kRoman:
         return Roman(piece.lower);
-      case Part::kOrdinal:
-        if (!pattern_.roman && digits_.text[0] != '#' && !digits_.negative && !pattern_.point) {
-          out_.append(OrdinalSuffix(digits_.text, !piece.lower));
-        }
-        return;
       case Part::kMinus:
         return SignOf(digits_.negative ? '-' : ' ');
       case Part::kPlus:
@@ -141,6 +141,18 @@ class Writer {
       default:
         return;
     }
+  }
+
+  absl::Status Ordinal(bool lower) {
+    if (pattern_.roman || digits_.text[0] == '#' || digits_.negative || pattern_.point) {
+      return absl::OkStatus();
+    }
+    // A pattern without digits leaves the point alone of them; and there are NaN and infinity.
+    if (!absl::ascii_isdigit(static_cast<unsigned char>(digits_.text.back()))) {
+      return absl::InvalidArgumentError(absl::StrCat("\"", digits_.text, "\" is not a number"));
+    }
+    out_.append(OrdinalSuffix(digits_.text, !lower));
+    return absl::OkStatus();
   }
 
   void SignOf(char sign) {
@@ -273,13 +285,27 @@ std::string RomanNumeral(int64_t number) {
   return text;
 }
 
-std::string WithSign(std::string text, const NumberPattern& pattern, int before, int behind) {
+absl::StatusOr<std::string> WithSign(std::string text, const NumberPattern& pattern, int before,
+                                     int behind) {
   Digits digits;
   digits.before = before;
   digits.behind = behind;
   digits.negative = text.starts_with('-');
   digits.text = digits.negative ? text.substr(1) : std::move(text);
   return Writer(pattern, std::move(digits)).Write();
+}
+
+// The integer that roman numerals are made of.
+absl::StatusOr<int32_t> WholeNumber(std::string_view number) {
+  if (number.back() < '0' || number.back() > '9') {
+    return absl::OutOfRangeError(
+        absl::StrCat("cannot convert ", number == "NaN" ? "NaN" : "infinity", " to integer"));
+  }
+  int32_t whole = 0;
+  if (!absl::SimpleAtoi(RoundDecimal(number, 0), &whole)) {
+    return absl::OutOfRangeError("integer out of range");
+  }
+  return whole;
 }
 
 // The text for a value without digits (NaN, infinity).
@@ -296,16 +322,14 @@ std::string BlankForPlus(std::string text) { return text.starts_with('-') ? text
 
 }  // namespace
 
-std::string WriteDecimal(std::string_view number, const NumberPattern& pattern) {
+absl::StatusOr<std::string> WriteDecimal(std::string_view number, const NumberPattern& pattern) {
   if (pattern.pieces.empty()) {
     return "";
   }
   const bool finite = number.back() >= '0' && number.back() <= '9';
   if (pattern.roman) {
-    const std::string whole = finite ? RoundDecimal(number, 0) : "";
-    int64_t value = 0;
-    const bool fits = whole.size() <= 4 && absl::SimpleAtoi(whole, &value);
-    return WithSign(RomanNumeral(fits ? value : 0), pattern, 0, 0);
+    ASSIGN_OR_RETURN(const int32_t whole, WholeNumber(number));
+    return WithSign(RomanNumeral(whole), pattern, 0, 0);
   }
   if (pattern.exponent) {
     return finite ? BlankForPlus(ScientificDecimal(number, pattern.behind)) : NoDigits(pattern);
@@ -317,7 +341,7 @@ std::string WriteDecimal(std::string_view number, const NumberPattern& pattern) 
   return WithSign(std::move(text), pattern, pattern.before + pattern.shift, pattern.behind);
 }
 
-std::string WriteFloat(double value, int digits, const NumberPattern& pattern) {
+absl::StatusOr<std::string> WriteFloat(double value, int digits, const NumberPattern& pattern) {
   if (pattern.pieces.empty()) {
     return "";
   }

@@ -73,6 +73,23 @@ Written WriteInterval(const Interval& interval, std::string_view pattern) {
   return text;
 }
 
+// `micros` with so many digits of its seconds' fraction. Halves go away from the year 2000, where
+// PostgreSQL's time is zero.
+absl::StatusOr<int64_t> RoundFraction(int64_t micros, int digits) {
+  int64_t unit = kMicrosPerSecond;
+  for (int i = 0; i < digits; ++i) {
+    unit /= 10;
+  }
+  const int64_t rest = FloorMod(micros, unit);
+  const bool up = micros >= kSecondsTo2000 * kMicrosPerSecond ? rest * 2 >= unit : rest * 2 > unit;
+  int64_t rounded_us = 0;
+  if (__builtin_add_overflow(micros - rest, up ? unit : 0, &rounded_us) ||
+      !IsValidTimestamp(rounded_us)) {
+    return absl::OutOfRangeError("timestamp out of range");
+  }
+  return rounded_us;
+}
+
 absl::StatusOr<TimestampTz> ReadMoment(std::string_view text, std::string_view pattern,
                                        const TimeZone& zone) {
   ASSIGN_OR_RETURN(const ReadTime read, ReadDateTime(text, TimePatternOf(pattern)));
@@ -84,6 +101,9 @@ absl::StatusOr<TimestampTz> ReadMoment(std::string_view text, std::string_view p
           micros, read.offset_s.value_or(zone.OffsetAtLocal(micros)) * kMicrosPerSecond, &micros) ||
       !IsValidTimestamp(micros)) {
     return absl::OutOfRangeError("timestamp out of range");
+  }
+  if (read.fraction_digits.has_value()) {
+    ASSIGN_OR_RETURN(micros, RoundFraction(micros, *read.fraction_digits));
   }
   return TimestampTz{micros};
 }
@@ -113,6 +133,16 @@ void AddWriteFloat(FunctionList* list, int digits) {
   });
 }
 
+// power(10, -digits), which PostgreSQL rounds to 16 digits behind the point.
+absl::StatusOr<NumericValue> NegativePowerOfTen(int digits) {
+  constexpr int kScale = 16;
+  std::string behind(kScale, '0');
+  if (digits >= 1 && digits <= kScale) {
+    behind[static_cast<size_t>(digits) - 1] = '1';
+  }
+  return Numeric::Parse(absl::StrCat(digits == 0 ? "1." : "0.", behind));
+}
+
 absl::StatusOr<std::optional<NumericValue>> ReadNumeric(std::string_view text,
                                                         std::string_view pattern_text) {
   if (pattern_text.empty()) {
@@ -130,10 +160,9 @@ absl::StatusOr<std::optional<NumericValue>> ReadNumeric(std::string_view text,
                                                       .precision = read.precision,
                                                       .scale = read.scale}));
   }
-  if (read.shift > 0) {
-    ASSIGN_OR_RETURN(const NumericValue factor,
-                     Numeric::Parse(absl::StrCat("1", std::string(read.shift, '0'))));
-    ASSIGN_OR_RETURN(value, Numeric::Divide(value, factor));
+  if (read.shift.has_value()) {
+    ASSIGN_OR_RETURN(const NumericValue factor, NegativePowerOfTen(*read.shift));
+    ASSIGN_OR_RETURN(value, Numeric::Multiply(value, factor));
   }
   return value;
 }

@@ -1,5 +1,6 @@
 #include "common/expr/text/utf8.h"
 
+#include <algorithm>
 #include <clocale>
 #include <cwctype>
 
@@ -67,6 +68,14 @@ size_t BytesOfChars(std::string_view text, size_t chars) {
     bytes += FirstCharBytes(text.substr(bytes));
   }
   return bytes;
+}
+
+std::string_view WholeChars(std::string_view text, size_t bytes) {
+  size_t end = std::min(bytes, text.size());
+  while (end < text.size() && IsContinuationByte(text[end])) {
+    ++end;
+  }
+  return text.substr(0, end);
 }
 
 uint32_t DecodeChar(std::string_view text, size_t* bytes) {

@@ -17,6 +17,8 @@ bool IsAscii(std::string_view text);
 size_t CountChars(std::string_view text);
 // Bytes of the first `chars` characters; all of them when there are fewer.
 size_t BytesOfChars(std::string_view text, size_t chars);
+// The first `bytes` bytes, and the rest of the character that they end in.
+std::string_view WholeChars(std::string_view text, size_t bytes);
 // Bytes of the character at the front. REQUIRES: text is not empty.
 size_t FirstCharBytes(std::string_view text);
 
