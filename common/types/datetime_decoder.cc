@@ -17,6 +17,7 @@ using Kind = DateTimeToken::Kind;
 
 constexpr int64_t kNoonHour = 12;
 constexpr int64_t kMostHours = 24;
+constexpr size_t kMostBytes = 128;
 constexpr int64_t kJulianOfEpoch = 2440588;
 
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
@@ -67,7 +68,7 @@ absl::Status DateTimeDecoder::ErrorOf(Outcome outcome) const {
 }
 
 DateTimeDecoder::Outcome DateTimeDecoder::TakeTokens() {
-  std::optional<std::vector<DateTimeToken>> tokens = SplitDateTime(text_);
+  std::optional<std::vector<DateTimeToken>> tokens = SplitDateTime(text_, kMostBytes);
   if (!tokens.has_value()) {
     return Outcome::kMalformed;
   }

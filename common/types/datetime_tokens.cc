@@ -11,7 +11,6 @@ namespace {
 using Kind = DateTimeToken::Kind;
 
 constexpr size_t kMostTokens = 25;
-constexpr size_t kMostBytes = 128;  // of all tokens
 
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 bool IsAlpha(char c) { return absl::ascii_isalpha(static_cast<unsigned char>(c)); }
@@ -20,7 +19,7 @@ bool IsSpace(char c) { return absl::ascii_isspace(static_cast<unsigned char>(c))
 
 class Splitter {
  public:
-  explicit Splitter(std::string_view text) : rest_(text) {}
+  Splitter(std::string_view text, size_t most_bytes) : rest_(text), most_bytes_(most_bytes) {}
 
   std::optional<std::vector<DateTimeToken>> Split() {
     while (!rest_.empty()) {
@@ -49,7 +48,7 @@ class Splitter {
       }
       bytes_ += current_.text.size() + 1;
       tokens_.push_back(std::move(current_));
-      if (tokens_.size() > kMostTokens || bytes_ > kMostBytes) {
+      if (tokens_.size() > kMostTokens || bytes_ > most_bytes_) {
         return std::nullopt;
       }
     }
@@ -129,6 +128,7 @@ class Splitter {
   }
 
   std::string_view rest_;
+  const size_t most_bytes_;
   DateTimeToken current_;
   size_t bytes_ = 0;
   std::vector<DateTimeToken> tokens_;
@@ -136,8 +136,8 @@ class Splitter {
 
 }  // namespace
 
-std::optional<std::vector<DateTimeToken>> SplitDateTime(std::string_view text) {
-  return Splitter(text).Split();
+std::optional<std::vector<DateTimeToken>> SplitDateTime(std::string_view text, size_t most_bytes) {
+  return Splitter(text, most_bytes).Split();
 }
 
 }  // namespace millrace

@@ -3,6 +3,7 @@
 #ifndef MILLRACE_COMMON_TYPES_DATETIME_TOKENS_H_
 #define MILLRACE_COMMON_TYPES_DATETIME_TOKENS_H_
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -23,8 +24,9 @@ struct DateTimeToken {
   std::string text;  // letters in lower case
 };
 
-// Nothing if a character fits nowhere, or the text is longer than any date.
-std::optional<std::vector<DateTimeToken>> SplitDateTime(std::string_view text);
+// Nothing if a character fits nowhere, or the tokens have more bytes than `most_bytes`, a separator
+// behind each included: no date or time is longer.
+std::optional<std::vector<DateTimeToken>> SplitDateTime(std::string_view text, size_t most_bytes);
 
 }  // namespace millrace
 
