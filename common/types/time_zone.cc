@@ -166,6 +166,12 @@ absl::StatusOr<TimeZone> TimeZone::Find(std::string_view name) {
   return absl::IsNotFound(abbreviation.status()) ? FindRegion(name) : std::move(abbreviation);
 }
 
+TimeZone TimeZone::WholeRegion() const {
+  TimeZone zone = *this;
+  zone.kind_ = kind_ == Kind::kAbbreviation ? Kind::kRegion : kind_;
+  return zone;
+}
+
 int64_t TimeZone::OffsetAt(int64_t utc_us) const {
   switch (kind_) {
     case Kind::kFixed:
@@ -215,13 +221,21 @@ std::string TimeZone::AbbreviationAt(int64_t utc_us) const {
   return kind_ == Kind::kRegion ? zone_.At(absl::FromUnixMicros(utc_us)).zone_abbr : abbreviation_;
 }
 
-absl::StatusOr<int64_t> TimeZone::ToLocal(int64_t utc_us) const {
+absl::StatusOr<int64_t> TimeZone::ClockAt(int64_t utc_us) const {
   int64_t local_us = 0;
   if (!IsFiniteTimestamp(utc_us)) {
     return utc_us;
   }
   if (__builtin_add_overflow(utc_us, OffsetAt(utc_us) * kMicrosPerSecond, &local_us) ||
-      !IsValidTimestamp(local_us)) {
+      !IsFiniteTimestamp(local_us)) {
+    return absl::OutOfRangeError("timestamp out of range");
+  }
+  return local_us;
+}
+
+absl::StatusOr<int64_t> TimeZone::ToLocal(int64_t utc_us) const {
+  ASSIGN_OR_RETURN(const int64_t local_us, ClockAt(utc_us));
+  if (IsFiniteTimestamp(utc_us) && !IsValidTimestamp(local_us)) {
     return absl::OutOfRangeError("timestamp out of range");
   }
   return local_us;

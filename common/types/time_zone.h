@@ -42,6 +42,10 @@ class TimeZone {
   bool is_region() const { return kind_ == Kind::kRegion; }
   bool is_utc() const { return kind_ == Kind::kFixed && offset_s_ == 0; }
 
+  // The region that an abbreviation was found in, whose clock is the abbreviation's at some times
+  // only; any other zone itself.
+  TimeZone WholeRegion() const;
+
   // The seconds by which the zone's clock was ahead of UTC at a moment, in microseconds since 1970.
   int64_t OffsetAt(int64_t utc_us) const;
   // The same at the moment when the zone's clock showed `local_us`. A time that the clock skipped
@@ -51,6 +55,9 @@ class TimeZone {
   // What people called the zone's time then: 'CEST'.
   std::string AbbreviationAt(int64_t utc_us) const;
 
+  // What the clock shows at a moment, which may lie a little before the first timestamp.
+  // OUT_OF_RANGE if it lies behind the last; infinities stay.
+  absl::StatusOr<int64_t> ClockAt(int64_t utc_us) const;
   // Convert between moments and what the clock shows. OUT_OF_RANGE, as PostgreSQL words it, when
   // the result is no timestamp; infinities stay.
   absl::StatusOr<int64_t> ToLocal(int64_t utc_us) const;

@@ -69,6 +69,13 @@ absl::Status CheckExtractUnit(const ConstantArgument& argument) {
   return CheckExtract(argument.text(), argument.types[1]);
 }
 
+// A date counts as the timestamp at its beginning.
+absl::Status CheckDatePartUnit(const ConstantArgument& argument) {
+  const SqlType& type = argument.types[1];
+  return CheckExtract(argument.text(),
+                      type.id == TypeId::kDate ? MakeType(TypeId::kTimestamp) : type);
+}
+
 absl::Status CheckTruncateUnit(const ConstantArgument& argument) {
   return CheckTruncate(argument.text(), argument.types[1]);
 }
@@ -143,7 +150,7 @@ constexpr std::array kChecks = {
     Row{"mod", 1, CheckDivisor},
     Row{"div", 1, CheckDivisor},
     Row{"date_bin", 0, CheckBinStride},
-    Row{"date_part", 0, CheckExtractUnit},
+    Row{"date_part", 0, CheckDatePartUnit},
     Row{"date_part in zone", 0, CheckExtractUnit},
     Row{"date_trunc", 0, CheckTruncateUnit},
     Row{"date_trunc", 2, CheckZone},

@@ -121,12 +121,12 @@ absl::StatusOr<Interval> Divide(const Interval& interval, double divisor) {
 // The moment at which the zone's clock shows the same time on another day.
 template <typename MoveDay>
 absl::StatusOr<int64_t> MoveOnClock(int64_t micros, const TimeZone& zone, MoveDay move) {
-  ASSIGN_OR_RETURN(const int64_t local_us, zone.ToLocal(micros));
+  ASSIGN_OR_RETURN(const int64_t local_us, zone.ClockAt(micros));
   const int64_t days = move(FloorDiv(local_us, kMicrosPerDay));
   int64_t moved_us = 0;
   if (__builtin_mul_overflow(days, kMicrosPerDay, &moved_us) ||
       __builtin_add_overflow(moved_us, FloorMod(local_us, kMicrosPerDay), &moved_us) ||
-      !IsValidTimestamp(moved_us)) {
+      !IsFiniteTimestamp(moved_us)) {
     return TimestampOutOfRange();
   }
   return zone.ToUtc(moved_us);

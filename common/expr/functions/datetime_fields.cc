@@ -121,11 +121,11 @@ Extracted ExtractFrom(std::string_view name, Date date) {
 // What the zone's clock shows at the moment.
 template <typename T>
 Extracted ExtractFromMoment(std::string_view name, T moment, const TimeZone& zone) {
-  RETURN_IF_ERROR(CheckExtract(name, SqlTypeOf<T>()));
   ASSIGN_OR_RETURN(Field field, ParseDateTimeField(name, SqlTypeOf<T>()));
-  if (!IsFiniteTimestamp(moment.micros)) {
+  if (!IsFiniteTimestamp(moment.micros)) {  // of which even a timestamp has a zone
     return InfiniteField(field, moment.micros == kTimestampMinusInfinity);
   }
+  RETURN_IF_ERROR(CheckExtract(name, SqlTypeOf<T>()));
   if (field == Field::kEpoch) {
     return Decimal(moment.micros, 6);
   }
@@ -136,7 +136,7 @@ Extracted ExtractFromMoment(std::string_view name, T moment, const TimeZone& zon
                                                    : offset_s / 60 % 60,
                    0);
   }
-  ASSIGN_OR_RETURN(const int64_t local_us, zone.ToLocal(moment.micros));
+  ASSIGN_OR_RETURN(const int64_t local_us, zone.ClockAt(moment.micros));
   int64_t days = FloorDiv(local_us, kMicrosPerDay);
   int64_t time = FloorMod(local_us, kMicrosPerDay);
   if (field == Field::kJulian) {
@@ -193,18 +193,26 @@ Extracted ExtractFrom(std::string_view name, const Interval& interval) {
   return UnsupportedField(name, SqlTypeOf<Interval>());
 }
 
+using Part = absl::StatusOr<std::optional<double>>;
+
+template <typename T>
+Part PartOf(std::string_view name, const T& value) {
+  ASSIGN_OR_RETURN(const std::optional<NumericValue> part, ExtractFrom(name, value));
+  return part.has_value() ? std::optional<double>((*part)->ToDouble()) : std::nullopt;
+}
+
+// date_part, unlike extract, takes a date for the timestamp at its beginning.
+Part PartOf(std::string_view name, Date date) {
+  ASSIGN_OR_RETURN(const int64_t micros, StartOfDay(date));
+  return PartOf(name, Timestamp{micros});
+}
+
 template <typename T>
 void AddExtract(FunctionList* list) {
   list->Add("extract",
             [](std::string_view field, const T& value) { return ExtractFrom(field, value); });
   list->Add("date_part",
-            [](std::string_view field, const T& value) -> absl::StatusOr<std::optional<double>> {
-              ASSIGN_OR_RETURN(std::optional<NumericValue> part, ExtractFrom(field, value));
-              if (!part.has_value()) {
-                return std::optional<double>();
-              }
-              return std::optional<double>((*part)->ToDouble());
-            });
+            [](std::string_view field, const T& value) { return PartOf(field, value); });
 }
 
 // The first day of the field that `days` lies in.
@@ -253,22 +261,22 @@ int64_t MicrosOf(Field field) {
 
 template <typename T>
 absl::StatusOr<T> Truncate(std::string_view name, T moment, const TimeZone& zone) {
-  RETURN_IF_ERROR(CheckTruncate(name, SqlTypeOf<T>()));
-  ASSIGN_OR_RETURN(Field field, ParseDateTimeField(name, SqlTypeOf<T>()));
-  if (!IsFiniteTimestamp(moment.micros)) {
+  if (!IsFiniteTimestamp(moment.micros)) {  // whatever the unit is
     return moment;
   }
-  ASSIGN_OR_RETURN(const int64_t local_us, zone.ToLocal(moment.micros));
+  RETURN_IF_ERROR(CheckTruncate(name, SqlTypeOf<T>()));
+  ASSIGN_OR_RETURN(Field field, ParseDateTimeField(name, SqlTypeOf<T>()));
+  ASSIGN_OR_RETURN(const int64_t local_us, zone.ClockAt(moment.micros));
   if (int64_t unit = MicrosOf(field); unit != 0) {
     // Clocks are not changed within an hour, so for a local time that occurs twice, the same one of
     // the two stays.
-    return T{moment.micros - FloorMod(local_us, unit)};
+    const int64_t micros = moment.micros - FloorMod(local_us, unit);
+    return IsValidTimestamp(micros) ? absl::StatusOr<T>(T{micros})
+                                    : absl::OutOfRangeError("timestamp out of range");
   }
-  int64_t micros = TruncateDays(field, FloorDiv(local_us, kMicrosPerDay)) * kMicrosPerDay;
-  if (!IsValidTimestamp(micros)) {
-    return absl::OutOfRangeError("timestamp out of range");
-  }
-  ASSIGN_OR_RETURN(micros, zone.ToUtc(micros));
+  ASSIGN_OR_RETURN(
+      const int64_t micros,
+      zone.ToUtc(TruncateDays(field, FloorDiv(local_us, kMicrosPerDay)) * kMicrosPerDay));
   return T{micros};
 }
 

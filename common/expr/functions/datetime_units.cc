@@ -1,80 +1,44 @@
 #include "common/expr/functions/datetime_units.h"
 
 #include <array>
+#include <optional>
 #include <string>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
+#include "common/types/time_units.h"
 
 namespace millrace {
 namespace {
+
+// The fields in the order of TimeUnit.
+constexpr std::array kFieldOfUnit = {
+    DateTimeField::kMicroseconds,   DateTimeField::kMilliseconds, DateTimeField::kSecond,
+    DateTimeField::kMinute,         DateTimeField::kHour,         DateTimeField::kDay,
+    DateTimeField::kWeek,           DateTimeField::kMonth,        DateTimeField::kQuarter,
+    DateTimeField::kYear,           DateTimeField::kDecade,       DateTimeField::kCentury,
+    DateTimeField::kMillennium,     DateTimeField::kTimezone,     DateTimeField::kTimezoneHour,
+    DateTimeField::kTimezoneMinute,
+};
 
 struct FieldName {
   std::string_view name;
   DateTimeField field;
 };
 
-constexpr std::array<FieldName, 58> kFieldNames = {{
-    {"microseconds", DateTimeField::kMicroseconds},
-    {"microsecond", DateTimeField::kMicroseconds},
-    {"us", DateTimeField::kMicroseconds},
-    {"usec", DateTimeField::kMicroseconds},
-    {"usecs", DateTimeField::kMicroseconds},
-    {"milliseconds", DateTimeField::kMilliseconds},
-    {"millisecond", DateTimeField::kMilliseconds},
-    {"ms", DateTimeField::kMilliseconds},
-    {"msec", DateTimeField::kMilliseconds},
-    {"msecs", DateTimeField::kMilliseconds},
-    {"second", DateTimeField::kSecond},
-    {"seconds", DateTimeField::kSecond},
-    {"sec", DateTimeField::kSecond},
-    {"secs", DateTimeField::kSecond},
-    {"s", DateTimeField::kSecond},
-    {"minute", DateTimeField::kMinute},
-    {"minutes", DateTimeField::kMinute},
-    {"min", DateTimeField::kMinute},
-    {"mins", DateTimeField::kMinute},
-    {"m", DateTimeField::kMinute},
-    {"hour", DateTimeField::kHour},
-    {"hours", DateTimeField::kHour},
-    {"hr", DateTimeField::kHour},
-    {"hrs", DateTimeField::kHour},
-    {"h", DateTimeField::kHour},
-    {"day", DateTimeField::kDay},
-    {"days", DateTimeField::kDay},
-    {"d", DateTimeField::kDay},
-    {"week", DateTimeField::kWeek},
-    {"weeks", DateTimeField::kWeek},
-    {"w", DateTimeField::kWeek},
-    {"month", DateTimeField::kMonth},
-    {"months", DateTimeField::kMonth},
-    {"mon", DateTimeField::kMonth},
-    {"mons", DateTimeField::kMonth},
-    {"quarter", DateTimeField::kQuarter},
-    {"qtr", DateTimeField::kQuarter},
-    {"year", DateTimeField::kYear},
-    {"years", DateTimeField::kYear},
-    {"yr", DateTimeField::kYear},
-    {"yrs", DateTimeField::kYear},
-    {"y", DateTimeField::kYear},
-    {"decade", DateTimeField::kDecade},
-    {"decades", DateTimeField::kDecade},
-    {"century", DateTimeField::kCentury},
-    {"centuries", DateTimeField::kCentury},
-    {"millennium", DateTimeField::kMillennium},
-    {"millennia", DateTimeField::kMillennium},
-    {"dow", DateTimeField::kDow},
-    {"isodow", DateTimeField::kIsodow},
-    {"doy", DateTimeField::kDoy},
-    {"isoyear", DateTimeField::kIsoyear},
-    {"julian", DateTimeField::kJulian},
-    {"j", DateTimeField::kJulian},
-    {"epoch", DateTimeField::kEpoch},
-    {"timezone", DateTimeField::kTimezone},
-    {"timezone_hour", DateTimeField::kTimezoneHour},
-    {"timezone_minute", DateTimeField::kTimezoneMinute},
-}};
+// What is no unit but can be extracted, by the words that PostgreSQL has for dates.
+constexpr std::array kFieldNames = {
+    FieldName{"dow", DateTimeField::kDow},       FieldName{"isodow", DateTimeField::kIsodow},
+    FieldName{"doy", DateTimeField::kDoy},       FieldName{"isoyear", DateTimeField::kIsoyear},
+    FieldName{"julian", DateTimeField::kJulian}, FieldName{"jd", DateTimeField::kJulian},
+    FieldName{"j", DateTimeField::kJulian},      FieldName{"epoch", DateTimeField::kEpoch},
+    FieldName{"mm", DateTimeField::kMinute},
+};
+
+std::optional<TimeUnit> UnitOf(std::string_view text) {
+  return FindTimeUnit(absl::AsciiStrToLower(ToAbsl(text)));
+}
 
 absl::Status NotAUnit(std::string_view text, const char* what, const SqlType& type) {
   return absl::InvalidArgumentError(absl::StrCat("unit \"", absl::AsciiStrToLower(ToAbsl(text)),
@@ -91,6 +55,9 @@ absl::Status UnsupportedField(std::string_view text, const SqlType& type) {
 }
 
 absl::StatusOr<DateTimeField> ParseDateTimeField(std::string_view text, const SqlType& type) {
+  if (const std::optional<TimeUnit> unit = UnitOf(text); unit.has_value()) {
+    return kFieldOfUnit[static_cast<size_t>(*unit)];
+  }
   const std::string lower = absl::AsciiStrToLower(ToAbsl(text));
   for (const FieldName& candidate : kFieldNames) {
     if (candidate.name == lower) {
@@ -124,11 +91,14 @@ absl::Status CheckExtract(std::string_view text, const SqlType& type) {
 
 absl::Status CheckTruncate(std::string_view text, const SqlType& type) {
   ASSIGN_OR_RETURN(const DateTimeField field, ParseDateTimeField(text, type));
+  if (!UnitOf(text).has_value()) {
+    return UnrecognizedField(text, type);
+  }
   const bool interval = type.id == TypeId::kInterval;
   if (field >= DateTimeField::kTimezone || (interval && field == DateTimeField::kWeek)) {
     return UnsupportedField(text, type);
   }
-  return field >= DateTimeField::kDow ? UnrecognizedField(text, type) : absl::OkStatus();
+  return absl::OkStatus();
 }
 
 }  // namespace millrace

@@ -45,11 +45,18 @@ absl::StatusOr<Timestamp> AtZone(TimestampTz moment, const TimeZone& zone) {
 template <typename T>
 void AddAtTimeZone(FunctionList* list) {
   using Result = std::conditional_t<std::is_same_v<T, Timestamp>, TimestampTz, Timestamp>;
+  // An infinity is the same in any zone, and in what is none.
   list->Add("timezone", [](std::string_view name, T moment) -> absl::StatusOr<Result> {
+    if (!IsFiniteTimestamp(moment.micros)) {
+      return Result{moment.micros};
+    }
     ASSIGN_OR_RETURN(const TimeZone* zone, ZoneOf(name));
     return AtZone(moment, *zone);
   });
   list->Add("timezone", [](const Interval& interval, T moment) -> absl::StatusOr<Result> {
+    if (!IsFiniteTimestamp(moment.micros)) {
+      return Result{moment.micros};
+    }
     ASSIGN_OR_RETURN(const TimeZone zone, ZoneOfInterval(interval));
     return AtZone(moment, zone);
   });
@@ -177,8 +184,11 @@ void AddFieldsInZone(FunctionList* list) {
   list->Add("date_trunc",
             [](std::string_view field, TimestampTz moment,
                std::string_view name) -> absl::StatusOr<TimestampTz> {
+              if (!IsFiniteTimestamp(moment.micros)) {
+                return moment;
+              }
               ASSIGN_OR_RETURN(const TimeZone* zone, ZoneOf(name));
-              return TruncateInZone(field, moment, *zone);
+              return TruncateInZone(field, moment, zone->WholeRegion());
             });
 }
 

@@ -57,7 +57,7 @@ Written WriteMoment(int64_t utc_us, const TimeZone& zone, bool has_zone, std::st
     return std::nullopt;
   }
   ShownTime shown;
-  ASSIGN_OR_RETURN(shown.local_us, zone.ToLocal(utc_us));
+  ASSIGN_OR_RETURN(shown.local_us, zone.ClockAt(utc_us));
   if (has_zone) {
     shown.offset_s = zone.OffsetAt(utc_us);
     shown.zone = zone.AbbreviationAt(utc_us);
