@@ -49,28 +49,42 @@ bool AppendCivil(int64_t days, std::string* out) {
   return bc;
 }
 
-void AppendMoment(int64_t micros, std::string_view zone, std::string* out) {
+void AppendMoment(int64_t micros, char separator, std::string_view zone, std::string* out) {
   if (!IsFiniteTimestamp(micros)) {
     out->append(micros == kTimestampInfinity ? "infinity" : "-infinity");
     return;
   }
   bool bc = AppendCivil(FloorDiv(micros, kMicrosPerDay), out);
-  out->push_back(' ');
+  out->push_back(separator);
   AppendTime(FloorMod(micros, kMicrosPerDay), out);
   out->append(zone);
   out->append(bc ? " BC" : "");
 }
 
-// +hh, with minutes and seconds where there are some.
-void AppendOffset(int64_t offset_s, std::string* out) {
+// +hh, with minutes where there are some or they are always wanted, and seconds where there are
+// some.
+void AppendOffset(int64_t offset_s, bool minutes, std::string* out) {
   const int64_t size = std::abs(offset_s);
   absl::StrAppendFormat(out, "%c%02d", offset_s < 0 ? '-' : '+', size / 3600);
-  if (size % 3600 != 0) {
+  if (minutes || size % 3600 != 0) {
     absl::StrAppendFormat(out, ":%02d", size / 60 % 60);
   }
   if (size % 60 != 0) {
     absl::StrAppendFormat(out, ":%02d", size % 60);
   }
+}
+
+void AppendInZone(int64_t micros, const TimeZone& zone, bool iso, std::string* out) {
+  int64_t offset_s = IsFiniteTimestamp(micros) ? zone.OffsetAt(micros) : 0;
+  int64_t local_us = micros;
+  // Near the end of the range, the clock would show a time that no timestamp can hold.
+  if (__builtin_add_overflow(micros, offset_s * kMicrosPerSecond, &local_us)) {
+    offset_s = 0;
+    local_us = micros;
+  }
+  std::string offset;
+  AppendOffset(offset_s, iso, &offset);
+  AppendMoment(local_us, iso ? 'T' : ' ', offset, out);
 }
 
 }  // namespace
@@ -156,22 +170,17 @@ void AppendDate(int32_t days, std::string* out) {
   out->append(AppendCivil(days, out) ? " BC" : "");
 }
 
-void AppendTimestamp(int64_t micros, std::string* out) { AppendMoment(micros, "", out); }
-void AppendTimestampTz(int64_t micros, std::string* out) { AppendMoment(micros, "+00", out); }
+void AppendTimestamp(int64_t micros, std::string* out) { AppendMoment(micros, ' ', "", out); }
+void AppendTimestampTz(int64_t micros, std::string* out) { AppendMoment(micros, ' ', "+00", out); }
 
 void AppendTimestampTz(int64_t micros, const TimeZone& zone, std::string* out) {
-  if (!IsFiniteTimestamp(micros)) {
-    return AppendTimestampTz(micros, out);
-  }
-  const int64_t offset_s = zone.OffsetAt(micros);
-  std::string offset;
-  AppendOffset(offset_s, &offset);
-  int64_t local_us = 0;
-  // Near the ends of the range, the clock would show a time that no timestamp can hold.
-  if (__builtin_add_overflow(micros, offset_s * kMicrosPerSecond, &local_us)) {
-    return AppendTimestampTz(micros, out);
-  }
-  AppendMoment(local_us, offset, out);
+  AppendInZone(micros, zone, false, out);
+}
+
+void AppendIsoTimestamp(int64_t micros, std::string* out) { AppendMoment(micros, 'T', "", out); }
+
+void AppendIsoTimestampTz(int64_t micros, const TimeZone& zone, std::string* out) {
+  AppendInZone(micros, zone, true, out);
 }
 
 }  // namespace millrace

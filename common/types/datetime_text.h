@@ -25,6 +25,11 @@ void AppendTimestamp(int64_t micros, std::string* out);
 void AppendTimestampTz(int64_t micros, std::string* out);  // in UTC
 void AppendTimestampTz(int64_t micros, const TimeZone& zone, std::string* out);
 
+// ISO 8601, as PostgreSQL's to_json prints them: a T between date and time, the offset with its
+// minutes.
+void AppendIsoTimestamp(int64_t micros, std::string* out);
+void AppendIsoTimestampTz(int64_t micros, const TimeZone& zone, std::string* out);
+
 // hh:mm:ss[.ffffff] of a non-negative duration; hours may have more than two digits.
 void AppendTime(int64_t micros, std::string* out);
 

@@ -1,25 +1,12 @@
 #include "common/types/json_value_text.h"
 
 #include "absl/strings/str_cat.h"
+#include "common/types/datetime_text.h"
 #include "common/types/jsonb_text.h"
 #include "common/types/text_format.h"
 
 namespace millrace {
 namespace {
-
-// Appends a timestamp as PostgreSQL's to_json prints it: a T between date and time, the zone with
-// its minutes.
-void AppendIsoTimestamp(const Column& column, size_t row, std::string* out) {
-  size_t begin = out->size();
-  AppendValue(column, row, out);
-  if (size_t space = out->find(' ', begin); space != std::string::npos) {
-    (*out)[space] = 'T';
-  }
-  size_t zone = out->find('+', begin);
-  if (zone != std::string::npos && (out->size() == zone + 3 || (*out)[zone + 3] == ' ')) {
-    out->insert(zone + 3, ":00");  // " BC" may follow
-  }
-}
 
 // NaN and infinities are no JSON numbers: they become strings.
 void AppendJsonNumber(const Column& column, size_t row, std::string* out) {
@@ -59,8 +46,10 @@ void AppendJsonValue(const Column& column, size_t row, std::string* out) {
       if (column.type().id == TypeId::kBytea) {
         out->push_back('\\');  // escapes the backslash of the \x that follows
       }
-      if (column.type().id == TypeId::kTimestamp || column.type().id == TypeId::kTimestampTz) {
-        AppendIsoTimestamp(column, row, out);
+      if (column.type().id == TypeId::kTimestamp) {
+        AppendIsoTimestamp(column.value<int64_t>(row), out);
+      } else if (column.type().id == TypeId::kTimestampTz) {
+        AppendIsoTimestampTz(column.value<int64_t>(row), TimeZone(), out);
       } else {
         AppendValue(column, row, out);
       }

@@ -12,7 +12,9 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
+#include "common/expr/functions/datetime.h"
 #include "common/expr/functions/families.h"
+#include "common/expr/in_zone.h"
 #include "common/types/datetime_text.h"
 #include "common/types/interval_text.h"
 #include "common/types/jsonb_scan.h"
@@ -269,27 +271,20 @@ std::string JsonOfFloat(T value) {
 std::string JsonOf(float value) { return JsonOfFloat(value); }
 std::string JsonOf(double value) { return JsonOfFloat(value); }
 
-// ISO 8601, as JSON has it.
-std::string QuotedTime(std::string text) {
-  if (size_t space = text.find(' '); space != std::string::npos) {
-    text[space] = 'T';
-  }
-  return QuotedKey(text);
-}
 std::string JsonOf(Date value) {
   std::string text;
   AppendDate(value.days, &text);
-  return QuotedTime(std::move(text));
+  return QuotedKey(text);
 }
 std::string JsonOf(Timestamp value) {
   std::string text;
-  AppendTimestamp(value.micros, &text);
-  return QuotedTime(std::move(text));
+  AppendIsoTimestamp(value.micros, &text);
+  return QuotedKey(text);
 }
-std::string JsonOf(TimestampTz value) {
+std::string JsonOf(TimestampTz value, const TimeZone& zone = TimeZone()) {
   std::string text;
-  AppendTimestampTz(value.micros, &text);
-  return QuotedTime(text.ends_with("+00") ? text + ":00" : std::move(text));
+  AppendIsoTimestampTz(value.micros, zone, &text);
+  return QuotedKey(text);
 }
 std::string JsonOf(const Interval& value) {
   std::string text;
@@ -297,15 +292,15 @@ std::string JsonOf(const Interval& value) {
   return QuotedKey(text);
 }
 
-template <typename T>
-std::string JsonOfArray(const Column& elements, const ListView& list) {
+template <typename T, typename ToJson>
+std::string JsonOfArray(const Column& elements, const ListView& list, ToJson to_json) {
   std::string json = "[";
   for (uint32_t i = list.begin; i < list.begin + list.size; ++i) {
     absl::StrAppend(
         &json, i == list.begin ? "" : ", ",
         elements.IsNull(i)
             ? "null"
-            : JsonOf(SqlValue<T>::Load(elements.value<typename SqlValue<T>::Physical>(i))));
+            : to_json(SqlValue<T>::Load(elements.value<typename SqlValue<T>::Physical>(i))));
   }
   return json + "]";
 }
@@ -320,9 +315,38 @@ void AddToJsonb(FunctionList* list) {
   function.kernel = [](const std::vector<FunctionArg>& args, const FunctionCallContext& context,
                        Column* out) {
     context.rows.ForEach([&](uint32_t row) {
-      StoreResult(
-          CheckDepth(JsonOfArray<T>(*args[0].column->child(), args[0].value<ListView>(row))), row,
-          context.errors, out);
+      StoreResult(CheckDepth(JsonOfArray<T>(*args[0].column->child(), args[0].value<ListView>(row),
+                                            [](T value) { return JsonOf(value); })),
+                  row, context.errors, out);
+    });
+  };
+  list->Add(std::move(function));
+}
+
+absl::StatusOr<JsonbString> MomentsInZone(const Column& moments, const ListView& list,
+                                          std::string_view name) {
+  ASSIGN_OR_RETURN(const TimeZone* zone, SessionZoneOf(name));
+  return JsonbString{JsonOfArray<TimestampTz>(
+      moments, list, [zone](TimestampTz moment) { return JsonOf(moment, *zone); })};
+}
+
+// A timestamptz, and an array of them, on the clock of the script's zone.
+void AddToJsonbInZone(FunctionList* list) {
+  list->Add(absl::StrCat("to_jsonb", kInZone),
+            [](TimestampTz value, std::string_view name) -> absl::StatusOr<JsonbString> {
+              ASSIGN_OR_RETURN(const TimeZone* zone, SessionZoneOf(name));
+              return JsonbString{JsonOf(value, *zone)};
+            });
+  ScalarFunction function;
+  function.name = absl::StrCat("to_jsonb", kInZone);
+  function.arg_types = {ArrayOf(TypeId::kTimestampTz), kTextType};
+  function.result = kJsonbType;
+  function.kernel = [](const std::vector<FunctionArg>& args, const FunctionCallContext& context,
+                       Column* out) {
+    context.rows.ForEach([&](uint32_t row) {
+      StoreResult(MomentsInZone(*args[0].column->child(), args[0].value<ListView>(row),
+                                args[1].value<TextView>(row).view()),
+                  row, context.errors, out);
     });
   };
   list->Add(std::move(function));
@@ -343,6 +367,7 @@ void AddToJsonb(FunctionList* list) {
   AddToJsonb<TimestampTz>(list);
   AddToJsonb<Interval>(list);
   AddToJsonb<JsonbView>(list);
+  AddToJsonbInZone(list);
 }
 
 }  // namespace
