@@ -318,7 +318,7 @@ std::string NoDigits(const NumberPattern& pattern) {
   return text;
 }
 
-std::string BlankForPlus(std::string text) { return text.starts_with('-') ? text : " " + text; }
+std::string BlankForPlus(const std::string& text) { return text.starts_with('-') ? text : " " + text; }
 
 }  // namespace
 

@@ -2,11 +2,17 @@
 #include <cmath>
 #include <compare>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <type_traits>
 
+#include "absl/strings/str_cat.h"
+#include "common/base/status.h"
+#include "common/expr/functions/datetime.h"
 #include "common/expr/functions/families.h"
+#include "common/expr/in_zone.h"
 #include "common/types/calendar.h"
 
 namespace millrace {
@@ -65,21 +71,64 @@ struct Same {
   bool operator()(bool value) const { return value; }
 };
 
-// Dates and timestamps of all kinds as microseconds, the infinities at the ends. The session's time
-// zone is UTC.
+// Dates and timestamps of all kinds as microseconds. Dates go further than timestamps, and the
+// infinities lie beyond both. The session's time zone is UTC.
 struct ToMicros {
+  static constexpr __int128 kInfinity = __int128{1} << 100;
+
   __int128 operator()(Date value) const {
-    if (value.days == kDateInfinity) {
-      return kTimestampInfinity;
-    }
-    if (value.days == kDateMinusInfinity) {
-      return kTimestampMinusInfinity;
+    if (!IsFiniteDate(value.days)) {
+      return value.days == kDateInfinity ? kInfinity : -kInfinity;
     }
     return static_cast<__int128>(value.days) * kMicrosPerDay;
   }
-  __int128 operator()(Timestamp value) const { return value.micros; }
-  __int128 operator()(TimestampTz value) const { return value.micros; }
+  __int128 operator()(Timestamp value) const { return OfTimestamp(value.micros); }
+  __int128 operator()(TimestampTz value) const { return OfTimestamp(value.micros); }
+
+  static __int128 OfTimestamp(int64_t micros) {
+    if (!IsFiniteTimestamp(micros)) {
+      return micros == kTimestampInfinity ? kInfinity : -kInfinity;
+    }
+    return micros;
+  }
 };
+
+// The same where the session has another zone, on whose clock dates and timestamps are. A cast
+// would fail for those that no timestamptz reaches, which still lie before or after it.
+struct ToMicrosInZone {
+  const TimeZone& zone;
+
+  __int128 operator()(Date value) const { return ToUtc(ToMicros()(value)); }
+  __int128 operator()(Timestamp value) const { return ToUtc(ToMicros()(value)); }
+  __int128 operator()(TimestampTz value) const { return ToMicros()(value); }
+
+  __int128 ToUtc(__int128 local_us) const {
+    const bool far = local_us < kFirstTimestamp || local_us > kLastTimestamp;
+    return far ? local_us
+               : local_us - zone.OffsetAtLocal(static_cast<int64_t>(local_us)) * kMicrosPerSecond;
+  }
+};
+
+template <typename A, typename B, typename Compare>
+void AddComparisonInZone(const char* name, FunctionList* list, Compare compare) {
+  list->Add(absl::StrCat(name, kInZone),
+            [compare](A a, B b, std::string_view zone_name) -> absl::StatusOr<bool> {
+              ASSIGN_OR_RETURN(const TimeZone* zone, SessionZoneOf(zone_name));
+              const ToMicrosInZone convert{*zone};
+              return compare(convert(a), convert(b));
+            });
+}
+
+template <typename A, typename B>
+void AddOrderedInZone(FunctionList* list) {
+  AddComparisonInZone<A, B>("=", list, std::equal_to<>());
+  AddComparisonInZone<A, B>("<>", list, std::not_equal_to<>());
+  AddComparisonInZone<A, B>("<", list, std::less<>());
+  AddComparisonInZone<A, B>("<=", list, std::less_equal<>());
+  AddComparisonInZone<A, B>(">", list, std::greater<>());
+  AddComparisonInZone<A, B>(">=", list, std::greater_equal<>());
+}
+
 struct ToRaw {
   int64_t operator()(Date value) const { return value.days; }
   int64_t operator()(Timestamp value) const { return value.micros; }
@@ -176,6 +225,10 @@ void AddComparisons(FunctionList* list) {
   AddOrdered<TimestampTz, Date>(list, ToMicros());
   AddOrdered<Timestamp, TimestampTz>(list, ToMicros());
   AddOrdered<TimestampTz, Timestamp>(list, ToMicros());
+  AddOrderedInZone<Date, TimestampTz>(list);
+  AddOrderedInZone<TimestampTz, Date>(list);
+  AddOrderedInZone<Timestamp, TimestampTz>(list);
+  AddOrderedInZone<TimestampTz, Timestamp>(list);
   AddTextType(list, TypeId::kText);
   AddTextType(list, TypeId::kBytea);
   AddGenericOrder(list, MakeType(TypeId::kJsonb));

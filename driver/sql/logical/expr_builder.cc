@@ -115,17 +115,18 @@ proto::Expr ExprBuilder::ZoneLiteral(int32_t position) const {
 
 proto::Expr ExprBuilder::CallInZone(const std::string& name, std::vector<proto::Expr> args,
                                     const SqlType& result, int32_t position) const {
-  if (zone_.is_utc()) {
-    return MakeCall(name, std::move(args), result, position);
-  }
-  std::vector<SqlType> types = TypesOf(args);
-  types.push_back(kText);
-  const std::string in_zone = absl::StrCat(name, kInZone);
-  if (functions_.FindScalar(in_zone, types, result) == nullptr) {
+  if (zone_.is_utc() || !HasFormInZone(name, args, result)) {
     return MakeCall(name, std::move(args), result, position);
   }
   args.push_back(ZoneLiteral(position));
-  return MakeCall(in_zone, std::move(args), result, position);
+  return MakeCall(absl::StrCat(name, kInZone), std::move(args), result, position);
+}
+
+bool ExprBuilder::HasFormInZone(const std::string& name, const std::vector<proto::Expr>& args,
+                                const SqlType& result) const {
+  std::vector<SqlType> types = TypesOf(args);
+  types.push_back(kText);
+  return functions_.FindScalar(absl::StrCat(name, kInZone), types, result) != nullptr;
 }
 
 absl::StatusOr<proto::Expr> ExprBuilder::Literal(const std::string& text, const SqlType& target,
@@ -200,9 +201,14 @@ absl::StatusOr<std::vector<proto::Expr>> ExprBuilder::CoerceAll(
   return args;
 }
 
-absl::Status ExprBuilder::JoinMoments(std::vector<proto::Expr>* args) const {
+absl::Status ExprBuilder::JoinMoments(const std::string& symbol,
+                                      std::vector<proto::Expr>* args) const {
+  if (args->size() != 2 || zone_.is_utc() ||
+      HasFormInZone(symbol, *args, MakeType(TypeId::kBool))) {
+    return absl::OkStatus();
+  }
   const auto is = [&](size_t i, TypeId id) { return TypeOf((*args)[i]).id == id; };
-  for (size_t i = 0; i < args->size() && args->size() == 2 && !zone_.is_utc(); ++i) {
+  for (size_t i = 0; i < args->size(); ++i) {
     if (is(1 - i, TypeId::kTimestampTz) && (is(i, TypeId::kTimestamp) || is(i, TypeId::kDate))) {
       ASSIGN_OR_RETURN((*args)[i], Coerce(std::move((*args)[i]), MakeType(TypeId::kTimestampTz),
                                           CastContext::kImplicit));
@@ -219,7 +225,7 @@ absl::StatusOr<proto::Expr> ExprBuilder::Operator(const std::string& symbol,
       ASSIGN_OR_RETURN(arg, Coerce(std::move(arg), kText, CastContext::kExplicit));
     }
   }
-  RETURN_IF_ERROR(JoinMoments(&args));
+  RETURN_IF_ERROR(JoinMoments(symbol, &args));
   const std::vector<const ScalarFunction*> candidates = functions_.Scalars(symbol);
   const OverloadResolution resolution = ResolveOperator(SignaturesOf(candidates), TypesOf(args));
   const std::string shown = args.size() == 1 ? absl::StrCat(symbol, " ", TypeOf(args[0]).ToString())

@@ -74,10 +74,13 @@ class ExprBuilder {
   // The call; it takes the script's time zone as an argument if the result depends on it.
   proto::Expr CallInZone(const std::string& name, std::vector<proto::Expr> args,
                          const SqlType& result, int32_t position) const;
+  bool HasFormInZone(const std::string& name, const std::vector<proto::Expr>& args,
+                     const SqlType& result) const;
   proto::Expr ZoneLiteral(int32_t position) const;
   // If one argument is a timestamptz and the other a time without zone, makes the latter a
-  // timestamptz by the script's zone: the operators on two different types would take it for UTC.
-  absl::Status JoinMoments(std::vector<proto::Expr>* args) const;
+  // timestamptz by the script's zone, unless the operator does that by itself: those on two
+  // different types would take it for UTC.
+  absl::Status JoinMoments(const std::string& symbol, std::vector<proto::Expr>* args) const;
   absl::Status UnknownFunction(const std::string& name, const std::vector<proto::Expr>& args,
                                int32_t position) const;
 
