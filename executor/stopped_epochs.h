@@ -1,5 +1,6 @@
 // The epochs that were stopped last, so that what still arrives for one of them is recognized, and
-// an executor that lives long need not remember all jobs that it ever worked for. Thread-compatible.
+// an executor that lives long need not remember all jobs that it ever worked for.
+// Thread-compatible.
 #ifndef MILLRACE_EXECUTOR_STOPPED_EPOCHS_H_
 #define MILLRACE_EXECUTOR_STOPPED_EPOCHS_H_
 

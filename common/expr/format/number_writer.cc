@@ -318,7 +318,9 @@ std::string NoDigits(const NumberPattern& pattern) {
   return text;
 }
 
-std::string BlankForPlus(const std::string& text) { return text.starts_with('-') ? text : " " + text; }
+std::string BlankForPlus(const std::string& text) {
+  return text.starts_with('-') ? text : " " + text;
+}
 
 }  // namespace
 
