@@ -26,10 +26,11 @@ bool AllDigits(std::string_view text) { return std::all_of(text.begin(), text.en
 
 Outcome Within(bool in_range) { return in_range ? Outcome::kGood : Outcome::kOutOfRange; }
 
-constexpr uint32_t Bit(TimeUnit unit) { return uint32_t{1} << static_cast<uint32_t>(unit); }
-constexpr uint32_t kSecondUnits =
-    Bit(TimeUnit::kSecond) | Bit(TimeUnit::kMillisecond) | Bit(TimeUnit::kMicrosecond);
-constexpr uint32_t kClockUnits = Bit(TimeUnit::kHour) | Bit(TimeUnit::kMinute) | kSecondUnits;
+constexpr uint32_t Bit(DateTimeField unit) { return uint32_t{1} << static_cast<uint32_t>(unit); }
+constexpr uint32_t kSecondUnits = Bit(DateTimeField::kSecond) | Bit(DateTimeField::kMilliseconds) |
+                                  Bit(DateTimeField::kMicroseconds);
+constexpr uint32_t kClockUnits =
+    Bit(DateTimeField::kHour) | Bit(DateTimeField::kMinute) | kSecondUnits;
 
 // Takes a whole number with or without a sign off the front of `rest`; 0 if there is none, as
 // strtol does. Nothing if it does not fit.
@@ -137,7 +138,7 @@ class UnitReader {
       return Outcome::kOutOfRange;
     }
     sum_.set_time_us(sign * fraction_us);
-    unit_ = TimeUnit::kDay;
+    unit_ = DateTimeField::kDay;
     return Within(sum_.AddTime({.whole = sign * *hour}, kMicrosPerHour) &&
                   sum_.AddTime({.whole = sign * *minute}, kMicrosPerMinute) &&
                   sum_.AddTime({.whole = sign * *second}, kMicrosPerSecond));
@@ -186,7 +187,7 @@ class UnitReader {
         __builtin_add_overflow(amount.whole, negative ? -*months : *months, &amount.whole)) {
       return Outcome::kOutOfRange;
     }
-    unit_ = TimeUnit::kMonth;
+    unit_ = DateTimeField::kMonth;
     return Add(amount);
   }
 
@@ -195,32 +196,32 @@ class UnitReader {
     if (!unit_.has_value()) {
       return Outcome::kMalformed;
     }
-    said_ = *unit_ == TimeUnit::kSecond && amount.fraction != 0 ? kSecondUnits : Bit(*unit_);
+    said_ = *unit_ == DateTimeField::kSecond && amount.fraction != 0 ? kSecondUnits : Bit(*unit_);
     switch (*unit_) {
-      case TimeUnit::kMicrosecond:
+      case DateTimeField::kMicroseconds:
         return Within(sum_.AddTime(amount, 1));
-      case TimeUnit::kMillisecond:
+      case DateTimeField::kMilliseconds:
         return Within(sum_.AddTime(amount, kMicrosPerSecond / 1000));
-      case TimeUnit::kSecond:
+      case DateTimeField::kSecond:
         return Within(sum_.AddTime(amount, kMicrosPerSecond));
-      case TimeUnit::kMinute:
+      case DateTimeField::kMinute:
         return Within(sum_.AddTime(amount, kMicrosPerMinute));
-      case TimeUnit::kHour:
-        unit_ = TimeUnit::kDay;
+      case DateTimeField::kHour:
+        unit_ = DateTimeField::kDay;
         return Within(sum_.AddTime(amount, kMicrosPerHour));
-      case TimeUnit::kDay:
+      case DateTimeField::kDay:
         return Within(sum_.AddDays(amount, 1));
-      case TimeUnit::kWeek:
+      case DateTimeField::kWeek:
         return Within(sum_.AddDays(amount, 7));
-      case TimeUnit::kMonth:
+      case DateTimeField::kMonth:
         return Within(sum_.AddMonths(amount));
-      case TimeUnit::kYear:
+      case DateTimeField::kYear:
         return Within(sum_.AddYears(amount, 1));
-      case TimeUnit::kDecade:
+      case DateTimeField::kDecade:
         return Within(sum_.AddYears(amount, 10));
-      case TimeUnit::kCentury:
+      case DateTimeField::kCentury:
         return Within(sum_.AddYears(amount, 100));
-      case TimeUnit::kMillennium:
+      case DateTimeField::kMillennium:
         return Within(sum_.AddYears(amount, 1000));
       default:
         return Outcome::kMalformed;  // nobody counts in quarters or time zones
@@ -230,9 +231,10 @@ class UnitReader {
   static constexpr int32_t kMostSixtieths = 59;
 
   IntervalSum& sum_;
-  uint32_t known_ = 0;                                // units that have been read, by Bit
-  uint32_t said_ = 0;                                 // units of the current token
-  std::optional<TimeUnit> unit_ = TimeUnit::kSecond;  // of the next number; none behind "ago"
+  uint32_t known_ = 0;  // units that have been read, by Bit
+  uint32_t said_ = 0;   // units of the current token
+  std::optional<DateTimeField> unit_ =
+      DateTimeField::kSecond;  // of the next number; none behind "ago"
   bool ago_ = false;
 };
 

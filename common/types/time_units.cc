@@ -8,33 +8,35 @@ namespace {
 constexpr size_t kSignificantBytes = 10;
 
 struct UnitNames {
-  TimeUnit unit;
+  DateTimeField unit;
   std::array<std::string_view, 6> names;
 };
 
 // Names that are longer are cut like this.
 constexpr std::array kUnits = {
-    UnitNames{TimeUnit::kMicrosecond, {"us", "usec", "usecs", "usecond", "useconds", "microsecon"}},
-    UnitNames{TimeUnit::kMillisecond, {"ms", "msec", "msecs", "msecond", "mseconds", "millisecon"}},
-    UnitNames{TimeUnit::kSecond, {"s", "sec", "secs", "second", "seconds"}},
-    UnitNames{TimeUnit::kMinute, {"m", "min", "mins", "minute", "minutes"}},
-    UnitNames{TimeUnit::kHour, {"h", "hr", "hrs", "hour", "hours"}},
-    UnitNames{TimeUnit::kDay, {"d", "day", "days"}},
-    UnitNames{TimeUnit::kWeek, {"w", "week", "weeks"}},
-    UnitNames{TimeUnit::kMonth, {"mon", "mons", "month", "months"}},
-    UnitNames{TimeUnit::kQuarter, {"qtr", "quarter"}},
-    UnitNames{TimeUnit::kYear, {"y", "yr", "yrs", "year", "years"}},
-    UnitNames{TimeUnit::kDecade, {"dec", "decs", "decade", "decades"}},
-    UnitNames{TimeUnit::kCentury, {"c", "cent", "century", "centuries"}},
-    UnitNames{TimeUnit::kMillennium, {"mil", "mils", "millennia", "millennium"}},
-    UnitNames{TimeUnit::kTimezone, {"timezone"}},
-    UnitNames{TimeUnit::kTimezoneHour, {"timezone_h"}},
-    UnitNames{TimeUnit::kTimezoneMinute, {"timezone_m"}},
+    UnitNames{DateTimeField::kMicroseconds,
+              {"us", "usec", "usecs", "usecond", "useconds", "microsecon"}},
+    UnitNames{DateTimeField::kMilliseconds,
+              {"ms", "msec", "msecs", "msecond", "mseconds", "millisecon"}},
+    UnitNames{DateTimeField::kSecond, {"s", "sec", "secs", "second", "seconds"}},
+    UnitNames{DateTimeField::kMinute, {"m", "min", "mins", "minute", "minutes"}},
+    UnitNames{DateTimeField::kHour, {"h", "hr", "hrs", "hour", "hours"}},
+    UnitNames{DateTimeField::kDay, {"d", "day", "days"}},
+    UnitNames{DateTimeField::kWeek, {"w", "week", "weeks"}},
+    UnitNames{DateTimeField::kMonth, {"mon", "mons", "month", "months"}},
+    UnitNames{DateTimeField::kQuarter, {"qtr", "quarter"}},
+    UnitNames{DateTimeField::kYear, {"y", "yr", "yrs", "year", "years"}},
+    UnitNames{DateTimeField::kDecade, {"dec", "decs", "decade", "decades"}},
+    UnitNames{DateTimeField::kCentury, {"c", "cent", "century", "centuries"}},
+    UnitNames{DateTimeField::kMillennium, {"mil", "mils", "millennia", "millennium"}},
+    UnitNames{DateTimeField::kTimezone, {"timezone"}},
+    UnitNames{DateTimeField::kTimezoneHour, {"timezone_h"}},
+    UnitNames{DateTimeField::kTimezoneMinute, {"timezone_m"}},
 };
 
 }  // namespace
 
-std::optional<TimeUnit> FindTimeUnit(std::string_view lower_case) {
+std::optional<DateTimeField> FindTimeUnit(std::string_view lower_case) {
   const std::string_view name = lower_case.substr(0, kSignificantBytes);
   for (const UnitNames& candidate : kUnits) {
     for (const std::string_view known : candidate.names) {

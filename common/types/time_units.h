@@ -1,5 +1,5 @@
-// Units of time by the names that people give them, in texts of intervals ('2 hrs') and in extract
-// and date_trunc. Pure functions.
+// Units of time and other parts of a time or zone, and the names that people give to units, in
+// texts of intervals ('2 hrs') and in extract and date_trunc. Pure functions.
 #ifndef MILLRACE_COMMON_TYPES_TIME_UNITS_H_
 #define MILLRACE_COMMON_TYPES_TIME_UNITS_H_
 
@@ -8,9 +8,11 @@
 
 namespace millrace {
 
-enum class TimeUnit {
-  kMicrosecond,
-  kMillisecond,
+// In this order: parts of a time; parts of a date down to days, to which it can be cut; parts that
+// can only be read; parts of a zone.
+enum class DateTimeField {
+  kMicroseconds,
+  kMilliseconds,
   kSecond,
   kMinute,
   kHour,
@@ -22,14 +24,20 @@ enum class TimeUnit {
   kDecade,
   kCentury,
   kMillennium,
+  kDow,
+  kIsodow,
+  kDoy,
+  kIsoyear,
+  kJulian,
+  kEpoch,
   kTimezone,
   kTimezoneHour,
   kTimezoneMinute,
 };
 
 // As PostgreSQL's table deltatktbl has them, of which ten characters count: "microsecondly" is a
-// microsecond.
-std::optional<TimeUnit> FindTimeUnit(std::string_view lower_case);
+// microsecond. Nothing for what is no unit, such as "dow".
+std::optional<DateTimeField> FindTimeUnit(std::string_view lower_case);
 
 }  // namespace millrace
 

@@ -7,20 +7,9 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
-#include "common/types/time_units.h"
 
 namespace millrace {
 namespace {
-
-// The fields in the order of TimeUnit.
-constexpr std::array kFieldOfUnit = {
-    DateTimeField::kMicroseconds,   DateTimeField::kMilliseconds, DateTimeField::kSecond,
-    DateTimeField::kMinute,         DateTimeField::kHour,         DateTimeField::kDay,
-    DateTimeField::kWeek,           DateTimeField::kMonth,        DateTimeField::kQuarter,
-    DateTimeField::kYear,           DateTimeField::kDecade,       DateTimeField::kCentury,
-    DateTimeField::kMillennium,     DateTimeField::kTimezone,     DateTimeField::kTimezoneHour,
-    DateTimeField::kTimezoneMinute,
-};
 
 struct FieldName {
   std::string_view name;
@@ -36,7 +25,7 @@ constexpr std::array kFieldNames = {
     FieldName{"mm", DateTimeField::kMinute},
 };
 
-std::optional<TimeUnit> UnitOf(std::string_view text) {
+std::optional<DateTimeField> UnitOf(std::string_view text) {
   return FindTimeUnit(absl::AsciiStrToLower(ToAbsl(text)));
 }
 
@@ -55,8 +44,8 @@ absl::Status UnsupportedField(std::string_view text, const SqlType& type) {
 }
 
 absl::StatusOr<DateTimeField> ParseDateTimeField(std::string_view text, const SqlType& type) {
-  if (const std::optional<TimeUnit> unit = UnitOf(text); unit.has_value()) {
-    return kFieldOfUnit[static_cast<size_t>(*unit)];
+  if (const std::optional<DateTimeField> unit = UnitOf(text); unit.has_value()) {
+    return *unit;
   }
   const std::string lower = absl::AsciiStrToLower(ToAbsl(text));
   for (const FieldName& candidate : kFieldNames) {

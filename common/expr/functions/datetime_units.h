@@ -7,35 +7,9 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "common/types/sql_type.h"
+#include "common/types/time_units.h"
 
 namespace millrace {
-
-// In this order: parts of a time; parts of a date down to days, to which it can be cut; parts that
-// can only be read; parts of a zone.
-enum class DateTimeField {
-  kMicroseconds,
-  kMilliseconds,
-  kSecond,
-  kMinute,
-  kHour,
-  kDay,
-  kWeek,
-  kMonth,
-  kQuarter,
-  kYear,
-  kDecade,
-  kCentury,
-  kMillennium,
-  kDow,
-  kIsodow,
-  kDoy,
-  kIsoyear,
-  kJulian,
-  kEpoch,
-  kTimezone,
-  kTimezoneHour,
-  kTimezoneMinute,
-};
 
 // The unit, in any case and of any spelling. INVALID_ARGUMENT: unit "x" not recognized for type t.
 absl::StatusOr<DateTimeField> ParseDateTimeField(std::string_view text, const SqlType& type);
