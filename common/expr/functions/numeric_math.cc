@@ -37,26 +37,16 @@ absl::StatusOr<NumericValue> TruncateTo(const Numeric& value, int32_t scale) {
   return scale > value.scale ? value.Rescale(scale) : value.Truncate(scale);
 }
 
-// With the larger scale of the two.
-absl::StatusOr<NumericValue> GreatestCommonDivisor(const Numeric& a, const Numeric& b) {
+// Whole numbers combined, in units of the larger scale of the two.
+template <typename Combine>
+absl::StatusOr<NumericValue> CombineWhole(const Numeric& a, const Numeric& b, Combine combine) {
   if (!a.IsFinite() || !b.IsFinite()) {
     return NumericValue(Numeric::NaN());
   }
   const int32_t scale = std::max(a.scale, b.scale);
-  return WideNumeric{
-      .unscaled = gcd(WideNumeric::From(a).ScaledTo(scale), WideNumeric::From(b).ScaledTo(scale)),
-      .scale = scale}
-      .ToNumeric();
-}
-
-absl::StatusOr<NumericValue> LeastCommonMultiple(const Numeric& a, const Numeric& b) {
-  if (!a.IsFinite() || !b.IsFinite()) {
-    return NumericValue(Numeric::NaN());
-  }
-  const int32_t scale = std::max(a.scale, b.scale);
-  return WideNumeric{
-      .unscaled = lcm(WideNumeric::From(a).ScaledTo(scale), WideNumeric::From(b).ScaledTo(scale)),
-      .scale = scale}
+  return WideNumeric{.unscaled = combine(WideNumeric::From(a).ScaledTo(scale),
+                                         WideNumeric::From(b).ScaledTo(scale)),
+                     .scale = scale}
       .ToNumeric();
 }
 
@@ -124,8 +114,14 @@ void AddNumericMath(FunctionList* list) {
     return value.IsFinite() ? std::optional<int32_t>(value.Canonical().scale) : std::nullopt;
   });
   list->Add("trim_scale", [](const Numeric& value) { return value.Canonical(); });
-  list->Add("gcd", [](const Numeric& a, const Numeric& b) { return GreatestCommonDivisor(a, b); });
-  list->Add("lcm", [](const Numeric& a, const Numeric& b) { return LeastCommonMultiple(a, b); });
+  list->Add("gcd", [](const Numeric& a, const Numeric& b) {
+    return CombineWhole(
+        a, b, [](const mpz_class& x, const mpz_class& y) -> mpz_class { return gcd(x, y); });
+  });
+  list->Add("lcm", [](const Numeric& a, const Numeric& b) {
+    return CombineWhole(
+        a, b, [](const mpz_class& x, const mpz_class& y) -> mpz_class { return lcm(x, y); });
+  });
   list->Add("width_bucket", [](const Numeric& operand, const Numeric& low, const Numeric& high,
                                int32_t count) { return WidthBucket(operand, low, high, count); });
 }
