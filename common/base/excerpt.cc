@@ -7,12 +7,6 @@
 #include "common/base/utf8.h"
 
 namespace millrace {
-namespace {
-
-bool ContinuesCharacter(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
-
-}  // namespace
-
 std::string Excerpt(std::string_view text, size_t max_bytes) {
   constexpr size_t kRoomForCount = 40;
   if (!IsUtf8(text)) {
@@ -25,10 +19,10 @@ std::string Excerpt(std::string_view text, size_t max_bytes) {
   const size_t shown = max_bytes - kRoomForCount;
   size_t head = shown - shown / 3;
   size_t tail = text.size() - shown / 3;
-  while (head > 0 && ContinuesCharacter(text[head])) {
+  while (head > 0 && IsContinuationByte(text[head])) {
     --head;
   }
-  while (tail < text.size() && ContinuesCharacter(text[tail])) {
+  while (tail < text.size() && IsContinuationByte(text[tail])) {
     ++tail;
   }
   return absl::StrCat(ToAbsl(text.substr(0, head)), "… (", tail - head, " bytes left out) …",

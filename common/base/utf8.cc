@@ -23,7 +23,7 @@ size_t Utf8CharacterBytes(std::string_view text, size_t i) {
     return 0;
   }
   for (size_t k = 1; k < size; ++k) {
-    if ((byte(i + k) & 0xC0) != 0x80) {
+    if (!IsContinuationByte(text[i + k])) {
       return 0;
     }
   }

@@ -9,6 +9,8 @@
 
 namespace millrace {
 
+inline bool IsContinuationByte(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
+
 // Bytes of the well-formed character at `text[i]`; 0 if there is none. REQUIRES: i < text.size().
 size_t Utf8CharacterBytes(std::string_view text, size_t i);
 

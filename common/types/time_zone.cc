@@ -15,6 +15,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/civil_time.h"
 #include "common/base/status.h"
+#include "common/base/utf8.h"
 #include "common/types/calendar.h"
 #include "common/types/zone_abbreviations.h"
 #include "common/types/zone_names.h"
@@ -27,7 +28,7 @@ constexpr size_t kMostNameBytes = 255;
 // Quotes the whole characters among the bytes that a name may have.
 absl::Status NotRecognized(std::string_view name) {
   size_t end = std::min(name.size(), kMostNameBytes);
-  while (end > 0 && end < name.size() && (static_cast<unsigned char>(name[end]) & 0xC0) == 0x80) {
+  while (end > 0 && end < name.size() && IsContinuationByte(name[end])) {
     --end;
   }
   return absl::InvalidArgumentError(

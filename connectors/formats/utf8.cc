@@ -6,11 +6,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
+#include "common/base/utf8.h"
 
 namespace millrace {
 namespace {
 
-bool IsUtf8(std::string_view bytes) {
+bool ValidatesAsUtf8(std::string_view bytes) {
   bool ascii = bytes.size() == 1 && static_cast<unsigned char>(bytes[0]) < 0x80;
   return ascii || simdjson::validate_utf8(bytes.data(), bytes.size());
 }
@@ -30,36 +31,19 @@ bool LooksLikeUtf16(std::string_view bytes) {
          std::max(nuls[0], nuls[1]) * 4 >= begin.size();
 }
 
-// The length of the longest beginning of `bytes` that is UTF-8.
-size_t Utf8Prefix(std::string_view bytes) {
-  constexpr size_t kLongestCharacter = 4;
-  size_t at = 0;
-  while (at < bytes.size()) {
-    size_t size = 1;
-    while (size <= kLongestCharacter && !IsUtf8(bytes.substr(at, size))) {
-      ++size;
-    }
-    if (size > kLongestCharacter) {
-      break;
-    }
-    at += size;
-  }
-  return at;
-}
-
 }  // namespace
 
 bool IsTextNonAscii(std::string_view bytes) {
-  return bytes.find('\0') == std::string_view::npos && IsUtf8(bytes);
+  return bytes.find('\0') == std::string_view::npos && ValidatesAsUtf8(bytes);
 }
 
 absl::Status NotText(std::string_view what, std::string_view bytes) {
   if (LooksLikeUtf16(bytes)) {
     return absl::InvalidArgumentError(absl::StrCat(ToAbsl(what), " is UTF-16; it must be UTF-8"));
   }
-  if (!IsUtf8(bytes)) {
+  if (!ValidatesAsUtf8(bytes)) {
     return absl::InvalidArgumentError(
-        absl::StrCat(ToAbsl(what), " is not valid UTF-8, at byte ", Utf8Prefix(bytes) + 1));
+        absl::StrCat(ToAbsl(what), " is not valid UTF-8, at byte ", FindInvalidUtf8(bytes) + 1));
   }
   return absl::InvalidArgumentError(absl::StrCat(ToAbsl(what), " holds a NUL, at byte ",
                                                  bytes.find('\0') + 1, ", which text cannot"));

@@ -6,12 +6,11 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
+#include "common/base/utf8.h"
 #include "driver/sql/logical/sql_error.h"
 
 namespace millrace {
 namespace {
-
-bool IsContinuation(char byte) { return (static_cast<unsigned char>(byte) & 0xC0) == 0x80; }
 
 bool IsWordCharacter(char c) {
   return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_' ||
@@ -31,10 +30,10 @@ Excerpt CutExcerpt(const std::string& text, size_t begin, size_t at, size_t end)
   constexpr char kMore[] = "...";
   size_t from = at - begin > kBefore ? at - kBefore : begin;
   size_t to = end - at > kAfter ? at + kAfter : end;
-  while (from > begin && IsContinuation(text[from])) {
+  while (from > begin && IsContinuationByte(text[from])) {
     --from;
   }
-  while (to < end && IsContinuation(text[to])) {
+  while (to < end && IsContinuationByte(text[to])) {
     ++to;
   }
   Excerpt excerpt{.text = from > begin ? kMore : "", .caret = 0};
@@ -52,7 +51,7 @@ LineColumn SourceText::Locate(int32_t position) const {
     if (text_[i] == '\n') {
       ++place.line;
       place.column = 1;
-    } else if (!IsContinuation(text_[i])) {
+    } else if (!IsContinuationByte(text_[i])) {
       ++place.column;
     }
   }
@@ -62,7 +61,7 @@ LineColumn SourceText::Locate(int32_t position) const {
 int32_t SourceText::ByteOfCharacter(int32_t n) const {
   size_t byte = 0;
   for (; byte < text_.size(); ++byte) {
-    if (!IsContinuation(text_[byte]) && n-- == 0) {
+    if (!IsContinuationByte(text_[byte]) && n-- == 0) {
       break;
     }
   }
@@ -124,7 +123,7 @@ std::string SourceText::Render(int32_t position, std::string_view message) const
                                      std::min(text_.find('\n', at), text_.size()));
   std::string caret;
   for (size_t i = 0; i < excerpt.caret; ++i) {
-    if (!IsContinuation(excerpt.text[i])) {
+    if (!IsContinuationByte(excerpt.text[i])) {
       caret += excerpt.text[i] == '\t' ? '\t' : ' ';
     }
   }

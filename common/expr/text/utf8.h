@@ -9,9 +9,9 @@
 #include <string>
 #include <string_view>
 
-namespace millrace {
+#include "common/base/utf8.h"
 
-inline bool IsContinuationByte(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
+namespace millrace {
 
 bool IsAscii(std::string_view text);
 size_t CountChars(std::string_view text);
