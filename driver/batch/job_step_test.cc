@@ -20,9 +20,10 @@ TEST_P(JobStepTest, LosesNothing) {
   PlannedInterruption planned = std::get<1>(GetParam()).second;
   planned.step = static_cast<SimulatedStep>(std::get<0>(GetParam()));
   constexpr uint64_t kPatience = 100;  // few histories come to a rare step several times
+  constexpr int kInterruptions = kFewHistories ? 1 : 8;
   int interrupted = 0;
   uint64_t last_seed = 0;
-  for (uint64_t seed = 1; seed <= 10000 && interrupted < 8; ++seed) {
+  for (uint64_t seed = 1; seed <= 10000 && interrupted < kInterruptions; ++seed) {
     SCOPED_TRACE(absl::StrCat("seed ", seed));
     JobSimulation simulation(seed, /*running_state=*/seed % 4 != 0);
     planned.skip = seed - last_seed > kPatience ? 0 : interrupted % 4;
