@@ -48,11 +48,13 @@ class Server:
     """PostgreSQL for the life of a with block. As root it runs as user postgres, since it refuses root."""
 
     def __enter__(self):
+        if not (BIN / "initdb").exists():
+            sys.exit(f"there is no {BIN / 'initdb'}; as root, run: apt-get install postgresql-15")
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="millrace-pg"))
         if os.geteuid() == 0:
             shutil.chown(self.directory, "postgres", "postgres")
-        self._as_postgres(BIN / "initdb", "-D", self.directory / "data", "-E", "UTF8", "--locale=C.UTF-8", "-A", "trust",
-                          "-U", "postgres", "--no-sync")
+        self._as_postgres(BIN / "initdb", "-D", self.directory / "data", "-E", "UTF8", "--locale=C.UTF-8", "-A",
+                          "trust", "-U", "postgres", "--no-sync")
         self._as_postgres(BIN / "pg_ctl", "-D", self.directory / "data", "-l", self.directory / "log", "-w", "start",
                           "-o", f"-c listen_addresses='' -c unix_socket_directories={self.directory} -c fsync=off")
         return self
@@ -86,7 +88,8 @@ class Server:
             lines += [f"\\echo {separator}", select(expression) + " \\g"]
         lines.append(f"\\echo {separator}")
         done = subprocess.run(
-            ["psql", "-h", self.directory, "-U", "postgres", "-d", "postgres", "-X", "-q", "-A", "-t", "-P", "null=NULL"],
+            ["psql", "-h", self.directory, "-U", "postgres", "-d", "postgres", "-X", "-q", "-A", "-t",
+             "-P", "null=NULL"],
             input="\n".join(lines), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True)
         answers = done.stdout.split(separator + "\n")[1:-1]
         if len(answers) != len(expressions):
