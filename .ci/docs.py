@@ -6,7 +6,9 @@ Every *.md file of the repository is read. Checked are links and their anchors, 
 blocks): paths, names of source files and tests, Bazel labels, job settings, failpoints, commands and options of our
 programs, metrics, environment variables, and names of classes and messages. Capital letters stand for anything:
 `NAME_test.cc` is right if some file is called like that. The table of settings in docs/sql.md must have exactly those
-that there are. Nothing is built: sources and BUILD files are read. Lines of text must end before column 120.
+that there are. Lines of text must end before column 120. Of sources, it checks which documents and sections their
+comments name, and of .bazelrc, that the files which the fuzzers' build instruments are there. Nothing is built: sources
+and BUILD files are read.
 """
 
 import ast
@@ -220,6 +222,9 @@ class Checker:
         for path in sorted(self._tree.documents):
             self._document(path, self._tree.documents[path])
         self._table_of_settings("docs/sql.md")
+        for path in sorted(set(self._tree.files) - {".ci/docs_test.py"}):  # which names what is not there
+            self._source(path, self._tree.files[path])
+        self._instrumented(".bazelrc")
         return self._complaints
 
     def _say(self, path, line, message):
@@ -344,6 +349,24 @@ class Checker:
         for name in sorted(self._tree.settings ^ named):
             what = "lacks the setting" if name in self._tree.settings else "has a setting that there is not:"
             self._say(path, text.count("\n", 0, table.start()) + 1 if table else 1, f"the table {what} {name}")
+
+
+    def _source(self, path, text):
+        """What a comment says of a document: (docs/exactly-once.md §3)."""
+        for match in re.finditer(r"\b(docs/[\w-]+\.md)(?:[\s/#]*§(\d+))?", text):
+            line = text.count("\n", 0, match.start()) + 1
+            document = self._tree.documents.get(match[1])
+            if document is None:
+                self._say(path, line, f"there is no {match[1]}")
+            elif match[2] and not re.search(rf"(?m)^## {match[2]}\. ", document):
+                self._say(path, line, f"{match[1]} has no section {match[2]}")
+
+    def _instrumented(self, path):
+        """The files that the fuzzers' build instruments; of a pattern that fits none, nobody else would hear."""
+        for patterns in re.findall(r"--per_file_copt=([^@\s]*)", self._tree.files.get(path, "")):
+            for pattern in patterns.split(","):
+                if not any(re.search(pattern, one) for one in self._tree.files):
+                    self._say(path, 1, f"no file is like {pattern}")
 
 
 def read_tree():

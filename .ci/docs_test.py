@@ -20,8 +20,9 @@ _FILES = {
 _SETTINGS = "| setting |\n|---|\n| `parallelism` |\n| `timezone` |\n"
 
 
-def _complaints(text, settings=_SETTINGS):
-    tree = docs.Tree(_FILES, {"docs/sql.md": settings, "docs/a.md": f"# One `two`: three\n\n{text}\n"})
+def _complaints(text, settings=_SETTINGS, files=None):
+    documents = {"docs/sql.md": settings, "docs/a.md": f"# One `two`: three\n\n{text}\n"}
+    tree = docs.Tree({**_FILES, **(files or {})}, documents)
     return [complaint.split(": ", 1)[1] for complaint in docs.Checker(tree).check()]
 
 
@@ -77,6 +78,16 @@ class DocsTest(unittest.TestCase):
     def test_metrics_and_variables(self):
         self.expect("`millrace_job_batches_total` `MILLRACE_DRIVER=a:1 millrace jobs`",
                     {"`millrace_job_batches`": "millrace_job_batches", "`MILLRACE_DRIVERS`": "MILLRACE_DRIVERS"})
+
+    def test_what_sources_say_of_documents(self):
+        text = "## 3. Claims"
+        self.assertEqual(_complaints(text, files={"a.h": "// docs/sql.md; docs/a.md §3, docs/a.md\n// §3\n"}), [])
+        self.assertEqual(_complaints(text, files={"a.h": "// docs/a.md §4"}), ["docs/a.md has no section 4"])
+        self.assertEqual(_complaints("", files={"a.h": "// docs/b.md"}), ["there is no docs/b.md"])
+
+    def test_what_the_fuzzers_instrument(self):
+        rc = "build:asan\nbuild:fuzz --per_file_copt=^cli/.*,^plan/.*@-fsanitize-coverage=trace-pc\n"
+        self.assertEqual(_complaints("", files={".bazelrc": rc}), ["no file is like ^plan/.*"])
 
     def test_lines_of_text_are_short_and_those_of_tables_need_not_be(self):
         long = "word " * 30
