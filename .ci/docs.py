@@ -85,7 +85,7 @@ class Tree:
         self.repositories = strings_of(r'name = "(\w+)"', files.get("WORKSPACE", ""))
         self.failpoints = strings_of(r'MILLRACE_FAILPOINT\("([a-z_.]+)"\)', sources)
         self.components = {name.split(".")[0] for name in self.failpoints}
-        self.settings = strings_of(r'(?m)^      \{"([a-z_]+)", ', files.get("common/config/settings.cc", ""))
+        self.settings = strings_of(r'(?m)^ +\{"([a-z_]+)", ', files.get("common/config/settings.cc", ""))
         self.metrics = strings_of(r'"(millrace_[a-z_]+)"', sources)
         self.variables = strings_of(r"\bMILLRACE_[A-Z_]+", sources)
         self.configs = strings_of(r"(?m)^(?:build|test):(\w+)", files.get(".bazelrc", ""))
