@@ -83,7 +83,7 @@ class Tree:
         self.macros = strings_of(r"(?m)^def (\w+)", sources)
         self.targets = self._targets()
         self.repositories = strings_of(r'name = "(\w+)"', files.get("WORKSPACE", ""))
-        self.failpoints = strings_of(r'MILLRACE_FAILPOINT\("([a-z_.]+)"\)', sources)
+        self.failpoints = strings_of(r'(?m)^(?!\s*//).*MILLRACE_FAILPOINT\("([a-z_.]+)"\)', sources)
         self.components = {name.split(".")[0] for name in self.failpoints}
         self.settings = strings_of(r'(?m)^ +\{"([a-z_]+)", ', files.get("common/config/settings.cc", ""))
         self.metrics = strings_of(r'"(millrace_[a-z_]+)"', sources)

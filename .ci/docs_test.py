@@ -7,6 +7,7 @@ import docs
 _FILES = {
     ".bazelrc": "build:asan --copt=-g\n",
     "WORKSPACE": 'kafka_repository(name = "kafka")\n',
+    "common/failpoint.h": '//   MILLRACE_FAILPOINT("journal.gone");\n',
     "check": "  case $1 in\n    --full) ;;\n",
     "cli/main.cc": 'AddSubcommand(app, "jobs", "x"); AddJobAction(*jobs, context, "list"); add_option("--set", s);\n',
     "cli/BUILD.bazel": 'load("//b:c.bzl", "mr_cc_binary")\nmr_cc_binary(name = "millrace", srcs = ["main.cc"])\n',
