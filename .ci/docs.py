@@ -363,7 +363,7 @@ class Checker:
 
     def _instrumented(self, path):
         """The files that the fuzzers' build instruments; of a pattern that fits none, nobody else would hear."""
-        for patterns in re.findall(r"--per_file_copt=([^@\s]*)", self._tree.files.get(path, "")):
+        for patterns in re.findall(r"(?m)^build:fuzz --per_file_copt=([^@\s]*)", self._tree.files.get(path, "")):
             for pattern in patterns.split(","):
                 if not any(re.search(pattern, one) for one in self._tree.files):
                     self._say(path, 1, f"no file is like {pattern}")
