@@ -42,7 +42,7 @@ class Unknown(list):
         return Unknown()
 
 
-def targets_of_build(text, lists=None):
+def targets_of_build(path, text, lists=None):
     """The names of the targets that a BUILD file makes. Starlark is close enough to Python to be run.
 
     `lists`: the values of lists that it loads and makes targets of; others are taken for empty."""
@@ -54,14 +54,14 @@ def targets_of_build(text, lists=None):
             names.update([name, name + "_grpc"] if kwargs.get("grpc") else [name])
         return Unknown()
 
-    tree = ast.parse(text)
+    tree = ast.parse(text, path)
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
     scope = {call.func.id: record for call in calls}
     loads = [call for call in calls if call.func.id == "load"]
     scope.update({argument.value: Unknown() for call in loads for argument in call.args[1:]
                   if argument.value not in scope})
     scope.update({name: Unknown() for name in ("load", "glob", "select", "package", "exports_files")}, **(lists or {}))
-    exec(compile(tree, "BUILD", "exec"), scope)  # pylint: disable=exec-used
+    exec(compile(tree, path, "exec"), scope)  # pylint: disable=exec-used
     return names
 
 
@@ -101,7 +101,7 @@ class Tree:
     def _targets(self):
         mutations = re.search(r"MUTATIONS = \[.*?\]", self.files.get("third_party/copts.bzl", ""))
         lists = {"MUTATIONS": re.findall(r'"(\w+)"', mutations[0])} if mutations else {}
-        return {path.rpartition("/")[0]: targets_of_build(text, lists) for path, text in self.files.items()
+        return {path.rpartition("/")[0]: targets_of_build(path, text, lists) for path, text in self.files.items()
                 if path.rsplit("/", 1)[-1] in ("BUILD.bazel", "BUILD")}
 
     def _options(self, paths):
