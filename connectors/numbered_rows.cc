@@ -98,17 +98,17 @@ absl::Status NumberedRowsEnumerator::PublishOffsets(const std::vector<PartitionO
 }
 
 void ReadPositions::Assign(const KnownPartition& partition) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   next_[partition.name] = partition.next;
 }
 
 void ReadPositions::Unassign(const PartitionName& partition) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   next_.erase(partition);
 }
 
 absl::StatusOr<int64_t> ReadPositions::Get(const PartitionName& partition) const {
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   const auto found = next_.find(partition);
   if (found == next_.end()) {
     return absl::FailedPreconditionError(absl::StrCat("partition ", partition, " is not assigned"));
@@ -117,7 +117,7 @@ absl::StatusOr<int64_t> ReadPositions::Get(const PartitionName& partition) const
 }
 
 void ReadPositions::Set(const PartitionName& partition, Offset next) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   const auto found = next_.find(partition);
   if (found != next_.end()) {
     found->second = next;
@@ -125,7 +125,7 @@ void ReadPositions::Set(const PartitionName& partition, Offset next) {
 }
 
 std::vector<PartitionOffset> ReadPositions::All() const {
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   std::vector<PartitionOffset> all;
   all.reserve(next_.size());
   for (const auto& [partition, next] : next_) {

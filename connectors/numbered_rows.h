@@ -6,14 +6,15 @@
 
 #include <cstdint>
 #include <map>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "connectors/options.h"
 #include "connectors/source.h"
@@ -67,8 +68,8 @@ class ReadPositions {
   std::vector<PartitionOffset> All() const;
 
  private:
-  mutable std::mutex mutex_;
-  std::map<PartitionName, Offset> next_;  // guarded by mutex_
+  mutable absl::Mutex mutex_;
+  std::map<PartitionName, Offset> next_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace millrace
