@@ -1,4 +1,4 @@
-// What connectors share: options, secrets, the input hash.
+// What connectors share: options, secrets, the input hash, numbered partitions.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "connectors/numbered_rows.h"
 #include "connectors/options.h"
 #include "connectors/record_hash.h"
 #include "connectors/secrets.h"
@@ -105,6 +106,27 @@ TEST(RecordHash, SeesEveryPartOfARecord) {
   ba.Add(1, none, "b");
   ba.Add(1, none, "a");
   EXPECT_NE(ab.value(), ba.value());
+}
+
+TEST(NumberedRows, APartitionIsKnownByItsNumber) {
+  EXPECT_EQ(*PartitionNumber("memory/12", "memory"), 12u);
+  EXPECT_EQ(*PartitionNumber("memory/1", "memory", 2), 1u);
+  EXPECT_EQ(PartitionNumber("memory/2", "memory", 2).status().message(),
+            "there is no partition \"memory/2\"; there are 2; the first is memory/0");
+  for (const char* name : {"memory", "memory/", "memory/-1", "memory/x", "topic/1", "memory/1#2"}) {
+    EXPECT_EQ(PartitionNumber(name, "memory").status().code(), absl::StatusCode::kNotFound) << name;
+  }
+}
+
+TEST(ReadPositions, AnUnassignedPartitionHasNone) {
+  ReadPositions positions;
+  EXPECT_EQ(positions.Get("memory/0").status().message(), "partition memory/0 is not assigned");
+  positions.Assign({"memory/0", Offset(7)});
+  positions.Set("memory/0", Offset(9));
+  EXPECT_EQ(*positions.Get("memory/0"), 9);
+  positions.Unassign("memory/0");
+  positions.Set("memory/0", Offset(11));
+  EXPECT_TRUE(positions.All().empty());
 }
 
 }  // namespace

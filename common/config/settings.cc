@@ -1,10 +1,10 @@
 #include "common/config/settings.h"
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <limits>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
@@ -75,8 +75,8 @@ std::string FormatText(const JobSettings& settings) {
 
 constexpr std::string_view kDurationForm = "a duration such as '2 s' or '10 ms'";
 
-const std::array<Setting, 13>& Settings() {
-  static const std::array<Setting, 13> kSettings = {{
+const std::vector<Setting>& Settings() {
+  static const auto& all = *new std::vector<Setting>{
       {"job_name", "a name", "name of the job in lists and metrics; made up when empty",
        TakeText<&JobSettings::job_name>, FormatText<&JobSettings::job_name>},
       {"batch_duration", kDurationForm,
@@ -139,8 +139,8 @@ const std::array<Setting, 13>& Settings() {
        "time zone of the script: of times whose text names none, of days and hours of a "
        "timestamptz",
        ParseTimeZone, [](const JobSettings& settings) { return settings.timezone; }},
-  }};
-  return kSettings;
+  };
+  return all;
 }
 
 // Settings of event time. Plans of versions up to 0.1 have them, but there are no watermarks yet

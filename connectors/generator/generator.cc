@@ -3,16 +3,15 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <mutex>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 #include "connectors/generator/column_generator.h"
+#include "connectors/numbered_rows.h"
 #include "connectors/options.h"
 #include "connectors/record_hash.h"
 
@@ -21,7 +20,7 @@ namespace {
 
 // More rows than anyone reads; the difference of two such numbers still fits an int64.
 constexpr int64_t kUnlimited = int64_t{1} << 60;
-constexpr char kPrefix[] = "generator/";
+constexpr char kConnector[] = "generator";
 
 struct GeneratorOptions {
   double rows_per_second = 0;
@@ -40,62 +39,18 @@ absl::StatusOr<GeneratorOptions> ParseOptions(const OptionMap& options) {
   return out;
 }
 
-absl::StatusOr<int64_t> PartitionNumber(const PartitionName& name, int64_t partitions) {
-  int64_t number = -1;
-  if (!absl::StartsWith(name, kPrefix) ||
-      !absl::SimpleAtoi(name.substr(sizeof(kPrefix) - 1), &number) || number < 0 ||
-      number >= partitions) {
-    return absl::NotFoundError(absl::StrCat("there is no partition \"", name, "\"; there are ",
-                                            kPrefix, "0 to ", kPrefix, partitions - 1));
-  }
-  return number;
-}
-
 // How many of `rows` partition `number` gets, when partitions take turns.
 int64_t ShareOf(int64_t rows, int64_t number, int64_t partitions) {
   return (rows + partitions - 1 - number) / partitions;
 }
 
-class GeneratorEnumerator : public SourceEnumerator {
+class GeneratorEnumerator : public NumberedRowsEnumerator {
  public:
   GeneratorEnumerator(GeneratorOptions options, Clock* clock)
-      : options_(options), clock_(clock), begin_ns_(clock->MonotonicNs()) {}
-
-  absl::StatusOr<std::vector<PartitionName>> Discover(absl::Duration) override {
-    std::vector<PartitionName> names;
-    names.reserve(static_cast<size_t>(options_.partitions));
-    for (int64_t i = 0; i < options_.partitions; ++i) {
-      names.push_back(absl::StrCat(kPrefix, i));
-    }
-    return names;
-  }
-
-  absl::StatusOr<std::vector<PartitionOffset>> ResolveStart(
-      const std::vector<PartitionName>& partitions, absl::Duration timeout) override {
-    return ResolveEarliest(partitions, timeout);
-  }
-
-  absl::StatusOr<std::vector<PartitionOffset>> ResolveEarliest(
-      const std::vector<PartitionName>& partitions, absl::Duration) override {
-    std::vector<PartitionOffset> out;
-    for (const PartitionName& partition : partitions) {
-      RETURN_IF_ERROR(PartitionNumber(partition, options_.partitions).status());
-      out.push_back({partition, Offset(0)});
-    }
-    return out;
-  }
-
-  absl::StatusOr<std::vector<PartitionEnd>> Ends(const std::vector<PartitionName>& partitions,
-                                                 absl::Duration) override {
-    int64_t due = Due();
-    std::vector<PartitionEnd> out;
-    for (const PartitionName& partition : partitions) {
-      ASSIGN_OR_RETURN(int64_t number, PartitionNumber(partition, options_.partitions));
-      Offset end(ShareOf(due, number, options_.partitions));
-      out.push_back({partition, end, end});
-    }
-    return out;
-  }
+      : NumberedRowsEnumerator(kConnector),
+        options_(options),
+        clock_(clock),
+        begin_ns_(clock->MonotonicNs()) {}
 
   // Moves the clock's origin for a job that goes on, so that it does not wait until the clock has
   // caught up with what it has read.
@@ -113,14 +68,21 @@ class GeneratorEnumerator : public SourceEnumerator {
     }
   }
 
-  absl::Status PublishOffsets(const std::vector<PartitionOffset>&, absl::Duration) override {
-    return absl::OkStatus();
-  }
-
   // False, since ends follow the clock from when this object was made: after a restart, the first
   // ends lie before what was read.
   bool keeps_records() const override { return false; }
   bool bounded() const override { return options_.rows > 0 && options_.rows_per_second == 0; }
+
+ protected:
+  absl::StatusOr<std::vector<int64_t>> RowCounts() override {
+    const int64_t due = Due();
+    std::vector<int64_t> counts;
+    counts.reserve(static_cast<size_t>(options_.partitions));
+    for (int64_t i = 0; i < options_.partitions; ++i) {
+      counts.push_back(ShareOf(due, i, options_.partitions));
+    }
+    return counts;
+  }
 
  private:
   // The number of rows, over all partitions, that exist by now.
@@ -146,52 +108,38 @@ class GeneratorReader : public SourceReader {
       : source_(source), options_(options), generators_(std::move(generators)) {}
 
   absl::Status Assign(const KnownPartition& partition) override {
-    RETURN_IF_ERROR(PartitionNumber(partition.name, options_.partitions).status());
-    std::lock_guard<std::mutex> lock(mutex_);
-    positions_[partition.name] = partition.next.value();
+    RETURN_IF_ERROR(Number(partition.name).status());
+    positions_.Assign(partition);
     return absl::OkStatus();
   }
 
-  void Unassign(const PartitionName& partition) override {
-    std::lock_guard<std::mutex> lock(mutex_);
-    positions_.erase(partition);
-  }
+  void Unassign(const PartitionName& partition) override { positions_.Unassign(partition); }
 
   absl::StatusOr<SourceChunk> Read(const PartitionName& partition, Offset end, size_t max_rows,
                                    uint64_t hash_seed, absl::Time) override {
-    ASSIGN_OR_RETURN(int64_t number, PartitionNumber(partition, options_.partitions));
-    GeneratedRange range{.partition = number, .partitions = options_.partitions};
-    {
-      std::lock_guard<std::mutex> lock(mutex_);
-      auto found = positions_.find(partition);
-      if (found == positions_.end()) {
-        return absl::FailedPreconditionError(
-            absl::StrCat("partition ", partition, " is not assigned"));
-      }
-      range.begin = found->second;
-      int64_t last =
-          options_.rows > 0 ? ShareOf(options_.rows, number, options_.partitions) : kUnlimited;
-      int64_t left = std::max<int64_t>(0, std::min(end.value(), last) - range.begin);
-      range.count = std::min<size_t>(static_cast<size_t>(left), std::max<size_t>(max_rows, 1));
-      found->second += static_cast<int64_t>(range.count);
-      if (found->second >= last) {  // no rows lie behind
-        found->second = std::max(found->second, end.value());
-      }
+    GeneratedRange range{.partitions = options_.partitions};
+    ASSIGN_OR_RETURN(range.partition, Number(partition));
+    ASSIGN_OR_RETURN(range.begin, positions_.Get(partition));
+    const int64_t last = options_.rows > 0
+                             ? ShareOf(options_.rows, range.partition, options_.partitions)
+                             : kUnlimited;
+    const int64_t left = std::max<int64_t>(0, std::min(end.value(), last) - range.begin);
+    range.count = std::min<size_t>(static_cast<size_t>(left), std::max<size_t>(max_rows, 1));
+    Offset next(range.begin + static_cast<int64_t>(range.count));
+    if (next.value() >= last) {  // no rows lie behind
+      next = std::max(next, end);
     }
+    positions_.Set(partition, next);
     return Build(range, end, hash_seed);
   }
 
-  std::vector<PartitionOffset> FetchedTo() override {
-    std::lock_guard<std::mutex> lock(mutex_);
-    std::vector<PartitionOffset> out;
-    out.reserve(positions_.size());
-    for (const auto& [name, position] : positions_) {
-      out.push_back({name, Offset(position)});
-    }
-    return out;
-  }
+  std::vector<PartitionOffset> FetchedTo() override { return positions_.All(); }
 
  private:
+  absl::StatusOr<uint32_t> Number(const PartitionName& partition) const {
+    return PartitionNumber(partition, kConnector, static_cast<size_t>(options_.partitions));
+  }
+
   SourceChunk Build(const GeneratedRange& range, Offset end, uint64_t hash_seed) const {
     SourceChunk chunk;
     int64_t next = range.begin + static_cast<int64_t>(range.count);
@@ -205,33 +153,21 @@ class GeneratorReader : public SourceReader {
     std::vector<ColumnPtr> columns;
     size_t generator = 0;
     for (const proto::SourceColumn& column : source_.columns()) {
-      columns.push_back(column.declared() >= 0 ? generators_[generator++].Generate(range)
-                                               : Metadata(column.name(), range));
+      columns.push_back(column.declared() >= 0
+                            ? generators_[generator++].Generate(range)
+                            : NumberedRowsColumn(column.name(),
+                                                 static_cast<uint32_t>(range.partition),
+                                                 range.begin, range.count));
       chunk.bytes += static_cast<int64_t>(columns.back()->ByteSize());
     }
     chunk.batch = Batch(std::move(columns), range.count);
     return chunk;
   }
 
-  static ColumnPtr Metadata(const std::string& name, const GeneratedRange& range) {
-    bool is_offset = name == "_offset";
-    auto column = std::make_shared<Column>(MakeType(is_offset ? TypeId::kInt64 : TypeId::kInt32),
-                                           range.count);
-    for (size_t i = 0; i < range.count; ++i) {
-      if (is_offset) {
-        column->mutable_values<int64_t>()[i] = range.begin + static_cast<int64_t>(i);
-      } else {
-        column->mutable_values<int32_t>()[i] = static_cast<int32_t>(range.partition);
-      }
-    }
-    return column;
-  }
-
   const proto::Source source_;
   const GeneratorOptions options_;
   const std::vector<ColumnGenerator> generators_;  // for the declared columns among source_.columns
-  std::mutex mutex_;
-  std::map<PartitionName, int64_t> positions_;  // guarded by mutex_
+  ReadPositions positions_;
 };
 
 class GeneratorSourceConnector : public SourceConnector {
@@ -240,7 +176,7 @@ class GeneratorSourceConnector : public SourceConnector {
 
   absl::Status Validate(const proto::Source& source) const override {
     RETURN_IF_ERROR(CheckOptionNames(
-        source.options(), "generator",
+        source.options(), kConnector,
         {"rows_per_second", "rows", "partitions", "seed", "kind.<column>", "min.<column>",
          "max.<column>", "step.<column>", "cardinality.<column>", "length.<column>"}));
     if (!source.format().empty()) {
@@ -257,7 +193,7 @@ class GeneratorSourceConnector : public SourceConnector {
   }
 
   std::vector<std::pair<std::string, SqlType>> MetadataColumns() const override {
-    return {{"_partition", MakeType(TypeId::kInt32)}, {"_offset", MakeType(TypeId::kInt64)}};
+    return NumberedRowsMetadata();
   }
 
   absl::StatusOr<std::unique_ptr<SourceEnumerator>> CreateEnumerator(

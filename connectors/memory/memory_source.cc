@@ -1,86 +1,42 @@
 #include <algorithm>
-#include <map>
-#include <mutex>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 #include "common/columnar/row_hash.h"
 #include "connectors/memory/memory.h"
 #include "connectors/memory/memory_tables.h"
+#include "connectors/numbered_rows.h"
 #include "connectors/options.h"
 #include "connectors/record_hash.h"
 
 namespace millrace {
 namespace {
 
-constexpr char kPrefix[] = "memory/";
-
-absl::StatusOr<uint32_t> PartitionNumber(const PartitionName& name) {
-  uint32_t number = 0;
-  if (name.rfind(kPrefix, 0) != 0 || !absl::SimpleAtoi(name.substr(sizeof(kPrefix) - 1), &number)) {
-    return absl::NotFoundError(
-        absl::StrCat("there is no partition \"", name, "\"; one looks like ", kPrefix, "0"));
-  }
-  return number;
-}
+constexpr char kConnector[] = "memory";
 
 std::string TableName(const proto::Source& source) {
   return OptionOr(source.options(), "table", source.table());
 }
 
-class MemoryEnumerator : public SourceEnumerator {
+class MemoryEnumerator : public NumberedRowsEnumerator {
  public:
   MemoryEnumerator(std::shared_ptr<MemoryTable> table, bool bounded)
-      : table_(std::move(table)), bounded_(bounded) {}
+      : NumberedRowsEnumerator(kConnector), table_(std::move(table)), bounded_(bounded) {}
 
-  absl::StatusOr<std::vector<PartitionName>> Discover(absl::Duration) override {
-    std::vector<PartitionName> names;
-    uint32_t count = table_->partitions();
-    names.reserve(count);
-    for (uint32_t i = 0; i < count; ++i) {
-      names.push_back(absl::StrCat(kPrefix, i));
-    }
-    return names;
-  }
-
-  absl::StatusOr<std::vector<PartitionOffset>> ResolveStart(
-      const std::vector<PartitionName>& partitions, absl::Duration timeout) override {
-    return ResolveEarliest(partitions, timeout);
-  }
-
-  absl::StatusOr<std::vector<PartitionOffset>> ResolveEarliest(
-      const std::vector<PartitionName>& partitions, absl::Duration) override {
-    std::vector<PartitionOffset> out;
-    out.reserve(partitions.size());
-    for (const PartitionName& partition : partitions) {
-      out.push_back({partition, Offset(0)});
-    }
-    return out;
-  }
-
-  absl::StatusOr<std::vector<PartitionEnd>> Ends(const std::vector<PartitionName>& partitions,
-                                                 absl::Duration) override {
-    std::vector<PartitionEnd> out;
-    for (const PartitionName& partition : partitions) {
-      ASSIGN_OR_RETURN(uint32_t number, PartitionNumber(partition));
-      if (number >= table_->partitions()) {
-        return absl::NotFoundError(
-            absl::StrCat("partition ", partition, " is gone: the table was dropped"));
-      }
-      Offset end(table_->RowCount(number));
-      out.push_back({partition, end, end});
-    }
-    return out;
-  }
-
-  absl::Status PublishOffsets(const std::vector<PartitionOffset>&, absl::Duration) override {
-    return absl::OkStatus();
-  }
   bool bounded() const override { return bounded_; }
+
+ protected:
+  absl::StatusOr<std::vector<int64_t>> RowCounts() override {
+    std::vector<int64_t> counts(table_->partitions());
+    for (uint32_t i = 0; i < counts.size(); ++i) {
+      counts[i] = table_->RowCount(i);
+    }
+    return counts;
+  }
 
  private:
   std::shared_ptr<MemoryTable> table_;
@@ -98,21 +54,17 @@ class MemoryReader : public SourceReader {
   ~MemoryReader() override { listener_.reset(); }  // destroyed before the table
 
   absl::Status Assign(const KnownPartition& partition) override {
-    RETURN_IF_ERROR(PartitionNumber(partition.name).status());
-    std::lock_guard<std::mutex> lock(mutex_);
-    positions_[partition.name] = partition.next.value();
+    RETURN_IF_ERROR(PartitionNumber(partition.name, kConnector).status());
+    positions_.Assign(partition);
     return absl::OkStatus();
   }
 
-  void Unassign(const PartitionName& partition) override {
-    std::lock_guard<std::mutex> lock(mutex_);
-    positions_.erase(partition);
-  }
+  void Unassign(const PartitionName& partition) override { positions_.Unassign(partition); }
 
   absl::StatusOr<SourceChunk> Read(const PartitionName& partition, Offset end, size_t max_rows,
                                    uint64_t hash_seed, absl::Time deadline) override {
-    ASSIGN_OR_RETURN(uint32_t number, PartitionNumber(partition));
-    ASSIGN_OR_RETURN(int64_t position, Position(partition));
+    ASSIGN_OR_RETURN(const uint32_t number, PartitionNumber(partition, kConnector));
+    ASSIGN_OR_RETURN(const int64_t position, positions_.Get(partition));
     SourceChunk chunk;
     chunk.next = Offset(std::max(position, end.value()));
     chunk.input_hash = hash_seed;
@@ -128,32 +80,20 @@ class MemoryReader : public SourceReader {
       chunk.next = Offset(position + static_cast<int64_t>(rows.physical_rows()));
     }
     RETURN_IF_ERROR(Fill(rows, number, position, hash_seed, &chunk));
-    std::lock_guard<std::mutex> lock(mutex_);
-    positions_[partition] = chunk.next.value();
+    positions_.Set(partition, chunk.next);
     return chunk;
   }
 
   std::vector<PartitionOffset> FetchedTo() override {
-    std::lock_guard<std::mutex> lock(mutex_);
-    std::vector<PartitionOffset> out;
-    out.reserve(positions_.size());
-    for (const auto& [name, position] : positions_) {
-      out.push_back({name, Offset(std::max(position, table_->RowCount(*PartitionNumber(name))))});
+    std::vector<PartitionOffset> fetched = positions_.All();
+    for (PartitionOffset& one : fetched) {
+      const uint32_t number = *PartitionNumber(one.partition, kConnector);
+      one.offset = std::max(one.offset, Offset(table_->RowCount(number)));
     }
-    return out;
+    return fetched;
   }
 
  private:
-  absl::StatusOr<int64_t> Position(const PartitionName& partition) {
-    std::lock_guard<std::mutex> lock(mutex_);
-    auto found = positions_.find(partition);
-    if (found == positions_.end()) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("partition ", partition, " is not assigned"));
-    }
-    return found->second;
-  }
-
   absl::Status Fill(const Batch& rows, uint32_t partition, int64_t begin, uint64_t hash_seed,
                     SourceChunk* chunk) {
     size_t count = rows.physical_rows();
@@ -161,7 +101,7 @@ class MemoryReader : public SourceReader {
     for (const proto::SourceColumn& column : source_.columns()) {
       SqlType type = TypeFromProto(column.type());
       if (column.declared() < 0) {
-        columns.push_back(Metadata(column.name(), partition, begin, count));
+        columns.push_back(NumberedRowsColumn(column.name(), partition, begin, count));
         continue;
       }
       auto declared = static_cast<size_t>(column.declared());
@@ -192,40 +132,24 @@ class MemoryReader : public SourceReader {
     return absl::OkStatus();
   }
 
-  static ColumnPtr Metadata(const std::string& name, uint32_t partition, int64_t begin,
-                            size_t count) {
-    bool is_offset = name == "_offset";
-    auto column =
-        std::make_shared<Column>(MakeType(is_offset ? TypeId::kInt64 : TypeId::kInt32), count);
-    for (size_t i = 0; i < count; ++i) {
-      if (is_offset) {
-        column->mutable_values<int64_t>()[i] = begin + static_cast<int64_t>(i);
-      } else {
-        column->mutable_values<int32_t>()[i] = static_cast<int32_t>(partition);
-      }
-    }
-    return column;
-  }
-
   const proto::Source source_;
   std::shared_ptr<MemoryTable> table_;
   std::shared_ptr<void> listener_;
-  std::mutex mutex_;
-  std::map<PartitionName, int64_t> positions_;  // guarded by mutex_
+  ReadPositions positions_;
 };
 
 class MemorySourceConnector : public SourceConnector {
  public:
   absl::Status Validate(const proto::Source& source) const override {
     RETURN_IF_ERROR(
-        CheckOptionNames(source.options(), "memory", {"table", "partitions", "bounded"}));
+        CheckOptionNames(source.options(), kConnector, {"table", "partitions", "bounded"}));
     RETURN_IF_ERROR(IntOption(source.options(), "partitions", 1, 1, 10000).status());
     RETURN_IF_ERROR(BoolOption(source.options(), "bounded", false).status());
     return CheckSourceColumns(source, MetadataColumns());
   }
 
   std::vector<std::pair<std::string, SqlType>> MetadataColumns() const override {
-    return {{"_partition", MakeType(TypeId::kInt32)}, {"_offset", MakeType(TypeId::kInt64)}};
+    return NumberedRowsMetadata();
   }
 
   absl::StatusOr<std::unique_ptr<SourceEnumerator>> CreateEnumerator(

@@ -111,7 +111,13 @@ absl::Status JobHistory::Apply(const proto::JournalRecord& record) {
       return ApplyAbandoned(record.batches_abandoned());
     case proto::JournalRecord::kPartitionsChanged:
       return ApplyChanged(record.partitions_changed());
-    default:
+    case proto::JournalRecord::kHeader:
+    case proto::JournalRecord::kJobCheckpoint:
+    case proto::JournalRecord::kCheckpointPlans:
+    case proto::JournalRecord::kCheckpointEnd:
+    case proto::JournalRecord::kJobForgotten:
+      return Broken("a record that does not stand among those of a job");
+    case proto::JournalRecord::RECORD_NOT_SET:
       break;
   }
   return Broken("a record of a kind that this version does not know");

@@ -1,11 +1,17 @@
 #!/usr/bin/env python3
-"""Writes the expected rows of the .slt files beside it, as PostgreSQL 15 gives them.
+"""Writes what PostgreSQL 15 answers into the tests' files: all, or those that are named.
 
-  tests/logic/refresh_from_postgres.py [--check] [FILE.slt...]
+  tests/logic/refresh_from_postgres.py [--check] [FILE.slt | FILE.txt ...]
 
-Starts a server of its own in a temporary directory (socket only, no port), runs every query of the files there and
-puts the sorted rows, in the text form of COPY, under its ---- line. With --check nothing is written: the exit code
-says whether the files are as PostgreSQL would have them. A query that is to fail must fail there too.
+Starts a server of its own in a temporary directory (socket only, no port; Debian's package postgresql-15). With --check
+nothing is written: the exit code says whether the files are as PostgreSQL would have them.
+
+FILE.slt (tests/logic/cases): runs every query, and puts the sorted rows, in the text form of COPY, under its ---- line.
+A query that is to fail must fail there too.
+
+FILE.txt (common/expr/testdata): a line is `expression => answer`; only what stands left of ` => ` is read, and a line
+without it is a new expression. `rows of f(...)` asks for the rows of a table function, joined as an array. Answers are
+text as psql prints it, NULL, or `ERROR: message`. Lines that begin with # and empty ones stay.
 """
 
 import argparse
@@ -13,11 +19,13 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
+EXPRESSIONS = HERE.parent.parent / "common" / "expr" / "testdata"
 BIN = pathlib.Path("/usr/lib/postgresql/15/bin")
 # What PostgreSQL lacks: with one batch, its time is as good as any.
 PRELUDE = """
@@ -28,6 +36,11 @@ CREATE FUNCTION kafka_header(headers jsonb, name text) RETURNS text LANGUAGE sql
     FROM jsonb_array_elements(CASE jsonb_typeof(headers) WHEN 'array' THEN headers ELSE '[]' END) WITH ORDINALITY t (one, i)
     WHERE one ->> 'key' = name ORDER BY i DESC LIMIT 1$$;
 """
+EXPRESSION_PRELUDE = (
+    "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, MDY'; SET IntervalStyle = 'postgres'; "
+    "SET extra_float_digits = 1; SET bytea_output = 'hex'; SET standard_conforming_strings = on;"
+)
+ROWS = "rows of "
 QUERY = re.compile(r"query (?P<columns>\(.*\))(?: error (?P<error>.+))?$")
 
 
@@ -35,11 +48,13 @@ class Server:
     """PostgreSQL for the life of a with block. As root it runs as user postgres, since it refuses root."""
 
     def __enter__(self):
+        if not (BIN / "initdb").exists():
+            sys.exit(f"there is no {BIN / 'initdb'}; as root, run: apt-get install postgresql-15")
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="millrace-pg"))
         if os.geteuid() == 0:
             shutil.chown(self.directory, "postgres", "postgres")
-        self._as_postgres(BIN / "initdb", "-D", self.directory / "data", "-E", "UTF8", "--locale=C", "-A", "trust",
-                          "-U", "postgres", "--no-sync")
+        self._as_postgres(BIN / "initdb", "-D", self.directory / "data", "-E", "UTF8", "--locale=C.UTF-8", "-A",
+                          "trust", "-U", "postgres", "--no-sync")
         self._as_postgres(BIN / "pg_ctl", "-D", self.directory / "data", "-l", self.directory / "log", "-w", "start",
                           "-o", f"-c listen_addresses='' -c unix_socket_directories={self.directory} -c fsync=off")
         return self
@@ -65,6 +80,22 @@ class Server:
                        capture_output=True, check=True)
         return (done.stdout, None) if done.returncode == 0 else (None, done.stderr)
 
+    def ask(self, expressions):
+        """The answers in one session; an error is the answer of its expression."""
+        separator = "@@millrace@@"
+        lines = [EXPRESSION_PRELUDE, "\\set VERBOSITY terse"]
+        for expression in expressions:
+            lines += [f"\\echo {separator}", select(expression) + " \\g"]
+        lines.append(f"\\echo {separator}")
+        done = subprocess.run(
+            ["psql", "-h", self.directory, "-U", "postgres", "-d", "postgres", "-X", "-q", "-A", "-t",
+             "-P", "null=NULL"],
+            input="\n".join(lines), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True)
+        answers = done.stdout.split(separator + "\n")[1:-1]
+        if len(answers) != len(expressions):
+            sys.exit(f"{len(expressions)} expressions, but {len(answers)} answers")
+        return [clean(answer.removesuffix("\n")) for answer in answers]
+
 
 def blocks(text):
     """The paragraphs of a file as lists of lines."""
@@ -86,8 +117,31 @@ def split_query(block):
     return head, "\n".join(block[head + 1:end])
 
 
-def refresh(server, text):
-    """(the file's new text, complaints)."""
+def select(expression):
+    if expression.startswith(ROWS):
+        return f"SELECT coalesce(array_agg(t::text)::text, '{{}}') FROM {expression[len(ROWS):]} AS t"
+    return f"SELECT {expression}"
+
+
+def clean(answer):
+    first = answer.split("\n")[0]
+    if "ERROR:  " in first:
+        return "ERROR: " + first.split("ERROR:  ", 1)[1].split(" at character ")[0]
+    return answer.replace("\\", "\\\\").replace("\n", "\\n")
+
+
+def refresh_expressions(server, text):
+    """(the new text of a file of expressions, no complaints)."""
+    lines = text.splitlines()
+    asked = [i for i, line in enumerate(lines) if line and not line.startswith("#")]
+    expressions = [lines[i].split(" => ")[0] for i in asked]
+    for i, expression, answer in zip(asked, expressions, server.ask(expressions)):
+        lines[i] = f"{expression} => {answer}"
+    return "\n".join(lines) + "\n", []
+
+
+def refresh_cases(server, text):
+    """(the new text of a file of queries, complaints)."""
     setup, result, complaints = "", [], []
     for block in blocks(text):
         code = [line for line in block if not line.startswith("#")]
@@ -123,11 +177,12 @@ def main():
     parser.add_argument("--check", action="store_true", help="write nothing, only compare")
     parser.add_argument("files", nargs="*", type=pathlib.Path, help="by default all")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # or the server would outlive this process
     failed = False
     with Server() as server:
-        for path in arguments.files or sorted((HERE / "cases").glob("*.slt")):
+        for path in arguments.files or [*sorted((HERE / "cases").glob("*.slt")), *sorted(EXPRESSIONS.glob("*.txt"))]:
             old = path.read_text()
-            new, complaints = refresh(server, old)
+            new, complaints = (refresh_expressions if path.suffix == ".txt" else refresh_cases)(server, old)
             for complaint in complaints:
                 print(f"{path.name}: {complaint}")
             if arguments.check and new != old:

@@ -2,11 +2,16 @@
 // writes the answers). A file is paragraphs, separated by blank lines; lines that begin with # in
 // front of one are comments.
 //
-//   table NAME (COLUMNS)        the lines that follow are its rows, as CSV
-//   statement ok                a statement that later queries build on (CREATE VIEW)
-//   statement error REGEX       a query that must be refused, its position counted from the query's
-//   own first line query (COLUMNS)             a query, ----, and its rows in the text form of
-//   COPY, sorted query (COLUMNS) error REGEX a query that is accepted and must fail on its rows
+//   table NAME (COLUMNS)
+//       the lines that follow are its rows, as CSV
+//   statement ok
+//       a statement that later queries build on (CREATE VIEW)
+//   statement error REGEX
+//       a query that must be refused, its position counted from the query's own first line
+//   query (COLUMNS)
+//       a query, ----, and its rows in the text form of COPY, sorted
+//   query (COLUMNS) error REGEX
+//       a query that is accepted and must fail on its rows
 //
 // Plain values, pure functions.
 #ifndef MILLRACE_TESTS_LOGIC_SLT_FILE_H_

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -58,28 +59,21 @@ class PhysicalPlanner {
   }
 
  private:
+  // Each kind of node has a BuildNode or an AppendNode: one that has neither does not compile.
   Stream Build(const LogicalNode& node) {
     scope_ = node.scope;
-    if (const auto* scan = std::get_if<ScanNode>(&node.op); scan != nullptr) {
-      return BuildScan(node, *scan);
-    }
+    return std::visit([&](const auto& op) { return BuildNode(node, op); }, node.op);
+  }
+
+  template <typename Node>
+  Stream BuildNode(const LogicalNode& node, const Node& op) {
     Stream stream = Build(node.input());
     scope_ = node.scope;
-    if (const auto* filter = std::get_if<FilterNode>(&node.op); filter != nullptr) {
-      proto::Operator* op = Append(&stream, "filter", stream.fields);
-      *op->mutable_filter()->mutable_predicate() = filter->predicate;
-    } else if (const auto* project = std::get_if<ProjectNode>(&node.op); project != nullptr) {
-      AppendProject(&stream, node, *project);
-    } else if (const auto* function = std::get_if<TableFunctionNode>(&node.op);
-               function != nullptr) {
-      AppendTableFunction(&stream, node, *function);
-    } else {
-      AppendAggregate(&stream, node, std::get<AggregateNode>(node.op));
-    }
+    AppendNode(&stream, node, op);
     return stream;
   }
 
-  Stream BuildScan(const LogicalNode& node, const ScanNode& scan) {
+  Stream BuildNode(const LogicalNode& node, const ScanNode& scan) {
     auto [it, inserted] = stage_of_table_.try_emplace(scan.table->table(), plan_.stages_size());
     if (inserted) {
       proto::Source* source = plan_.add_sources();
@@ -95,7 +89,12 @@ class PhysicalPlanner {
             .shard_by = std::nullopt};
   }
 
-  void AppendProject(Stream* stream, const LogicalNode& node, const ProjectNode& project) {
+  void AppendNode(Stream* stream, const LogicalNode&, const FilterNode& filter) {
+    proto::Operator* op = Append(stream, "filter", stream->fields);
+    *op->mutable_filter()->mutable_predicate() = filter.predicate;
+  }
+
+  void AppendNode(Stream* stream, const LogicalNode& node, const ProjectNode& project) {
     if (IsIdentity(project, *stream)) {
       Rename(stream, node.output);
       return;
@@ -161,8 +160,7 @@ class PhysicalPlanner {
     }
   }
 
-  void AppendTableFunction(Stream* stream, const LogicalNode& node,
-                           const TableFunctionNode& function) {
+  void AppendNode(Stream* stream, const LogicalNode& node, const TableFunctionNode& function) {
     const int inputs = stream->fields.size();
     proto::Operator* op = Append(stream, "table-function", ToFields(node.output));
     proto::TableFunction* out = op->mutable_table_function();
@@ -184,7 +182,7 @@ class PhysicalPlanner {
     MoveShardColumns(stream, moved);
   }
 
-  void AppendAggregate(Stream* stream, const LogicalNode& node, const AggregateNode& aggregate) {
+  void AppendNode(Stream* stream, const LogicalNode& node, const AggregateNode& aggregate) {
     const bool input_retracts = stream->retracts;
     const auto key_count = static_cast<uint32_t>(aggregate.keys.size());
     const bool ordered = AppendPartial(stream, node, aggregate);
