@@ -12,7 +12,6 @@
 #include "connectors/file/file_sink_marker.h"
 #include "connectors/file/rolling_files.h"
 #include "connectors/flow_out.h"
-#include "connectors/formats/csv_format.h"
 #include "connectors/options.h"
 #include "connectors/record_hash.h"
 
@@ -43,12 +42,13 @@ absl::Status ForPeople(const absl::Status& status) {
 // of it. Write may run beside Commit and Settle of earlier batches.
 class FileWriter : public SinkWriter {
  public:
-  FileWriter(std::string directory, const SinkContext& context, int64_t max_held_bytes, bool is_raw,
-             std::unique_ptr<FormatEncoder> encoder, RollingFiles files)
+  FileWriter(std::string directory, const SinkContext& context, int64_t max_held_bytes,
+             const Format& format, std::unique_ptr<FormatEncoder> encoder, RollingFiles files)
       : directory_(std::move(directory)),
         memory_(context.memory),
         flow_out_(context, max_held_bytes),
-        is_raw_(is_raw),
+        format_(format.name()),
+        check_lines_(format.traits().line_ends == LineEnds::kAnywhere),
         encoder_(std::move(encoder)),
         files_(std::move(files)) {
     std::lock_guard<std::mutex> lock(mutex_);
@@ -170,7 +170,7 @@ class FileWriter : public SinkWriter {
   absl::Status CheckLines(const Batch& rows, const EncodedRecords& encoded) {
     refused_.Clear();
     const RowSet selected = rows.rows();
-    for (size_t i = 0; is_raw_ && i < selected.count; ++i) {
+    for (size_t i = 0; check_lines_ && i < selected.count; ++i) {
       if (absl::Status status = CheckLine(encoded.records[i].value); !status.ok()) {
         refused_.Add(selected[i], std::move(status));
       }
@@ -186,8 +186,8 @@ class FileWriter : public SinkWriter {
                                                                     : nullptr;
     return what == nullptr ? absl::OkStatus()
                            : absl::InvalidArgumentError(absl::StrCat(
-                                 "writing to ", directory_, ": a value ", what,
-                                 ", which format raw cannot write to a file; use json or csv"));
+                                 "writing to ", directory_, ": a value ", what, ", which format ",
+                                 format_, " cannot write to a file; use json or csv"));
   }
 
   struct Held {
@@ -265,7 +265,8 @@ class FileWriter : public SinkWriter {
   const std::string directory_;
   const std::shared_ptr<HeldMemory> memory_;
   const FlowOut flow_out_;
-  const bool is_raw_;
+  const std::string format_;
+  const bool check_lines_;  // records may hold line ends, which a file of lines cannot
   const std::unique_ptr<FormatEncoder> encoder_;
   RowErrors refused_;  // by the last Write
 
@@ -298,9 +299,11 @@ class FileSinkConnector : public SinkConnector {
     RETURN_IF_ERROR(RollBytes(sink).status());
     RETURN_IF_ERROR(RollInterval(sink).status());
     RETURN_IF_ERROR(MaxHeldBytes(sink.options()).status());
-    RETURN_IF_ERROR(CheckSinkMode(sink, "file", accepts_upsert(), accepts_changes()));
+    RETURN_IF_ERROR(CheckSinkMode(sink, "file", traits()));
     return format->ValidateSink(sink);
   }
+
+  SinkTraits traits() const override { return {.path_option = "path", .holds_back = true}; }
 
   // Writes a file, which also finds what the directory's permissions do not tell: quotas, read-only
   // file systems.
@@ -318,9 +321,6 @@ class FileSinkConnector : public SinkConnector {
   }
 
   std::vector<std::pair<std::string, SqlType>> MetadataColumns() const override { return {}; }
-  bool accepts_changes() const override { return false; }
-  bool accepts_upsert() const override { return false; }
-  bool holds_back() const override { return true; }
 
   absl::StatusOr<std::unique_ptr<SinkWriter>> CreateWriter(
       const proto::Sink& sink, const SinkContext& context) const override {
@@ -330,7 +330,7 @@ class FileSinkConnector : public SinkConnector {
     }
     ASSIGN_OR_RETURN(const Format* format, FormatOf(sink));
     ASSIGN_OR_RETURN(std::unique_ptr<FormatEncoder> encoder, format->CreateEncoder(sink));
-    ASSIGN_OR_RETURN(RollingFiles::Options options, FilesOf(sink, context));
+    ASSIGN_OR_RETURN(RollingFiles::Options options, FilesOf(sink, context, *format));
     RETURN_IF_ERROR(formats_->access().CheckFile(options.directory));
     RETURN_IF_ERROR(MakeDirectory(options.directory));
     const std::string directory = options.directory;
@@ -339,7 +339,7 @@ class FileSinkConnector : public SinkConnector {
       return ForPeople(claimed);
     }
     ASSIGN_OR_RETURN(const int64_t max_held_bytes, MaxHeldBytes(sink.options()));
-    return std::make_unique<FileWriter>(directory, context, max_held_bytes, sink.format() == "raw",
+    return std::make_unique<FileWriter>(directory, context, max_held_bytes, *format,
                                         std::move(encoder), std::move(files));
   }
 
@@ -381,19 +381,19 @@ class FileSinkConnector : public SinkConnector {
   }
 
   static absl::StatusOr<RollingFiles::Options> FilesOf(const proto::Sink& sink,
-                                                       const SinkContext& context) {
+                                                       const SinkContext& context,
+                                                       const Format& format) {
     ASSIGN_OR_RETURN(const int64_t roll_bytes, RollBytes(sink));
     ASSIGN_OR_RETURN(const absl::Duration roll_interval, RollInterval(sink));
     ASSIGN_OR_RETURN(const bool with_header, BoolOption(sink.options(), "header", false));
     std::string header;
-    if (with_header && sink.format() == "csv") {
-      ASSIGN_OR_RETURN(header, CsvHeader(sink));
-      header.push_back('\n');
+    if (with_header) {
+      ASSIGN_OR_RETURN(header, format.FileHeader(sink));
     }
     return RollingFiles::Options{
         .directory = OptionOr(sink.options(), "path", ""),
         .names = FileSinkNames(context.sink, context.shard, context.incarnation,
-                               sink.format() == "raw" ? "txt" : sink.format()),
+                               format.traits().file_extension),
         .epoch = context.epoch,
         .header = std::move(header),
         .shape = ShapeOf(sink),

@@ -34,7 +34,7 @@ struct FileOptions {
   bool skip_lost = false;
 };
 
-absl::StatusOr<FileOptions> ParseOptions(const proto::Source& source) {
+absl::StatusOr<FileOptions> ParseOptions(const proto::Source& source, const Format& format) {
   const OptionMap& options = source.options();
   FileOptions out;
   ASSIGN_OR_RETURN(out.files.path,
@@ -47,13 +47,14 @@ absl::StatusOr<FileOptions> ParseOptions(const proto::Source& source) {
     return absl::InvalidArgumentError(
         "option start = 'latest' needs follow = true: otherwise there is nothing to read");
   }
-  out.files.csv = source.format() == "csv";
+  out.files.may_quote = format.traits().line_ends == LineEnds::kQuoted;
   ASSIGN_OR_RETURN(std::string loss,
                    ChoiceOption(options, "on_data_loss", "fail", {"fail", "skip"}));
   out.skip_lost = loss == "skip";
   ASSIGN_OR_RETURN(out.header, BoolOption(options, "header", false));
-  // In CSV of one column, an empty line is a record with NULL.
-  out.skip_blank = source.format() == "json" || (out.files.csv && source.declared_size() > 1);
+  const EmptyLine empty_line = format.traits().empty_line;
+  out.skip_blank = empty_line == EmptyLine::kSkipped ||
+                   (empty_line == EmptyLine::kRecordOfOneColumn && source.declared_size() > 1);
   return out;
 }
 
@@ -133,7 +134,8 @@ class FilePartition {
       RETURN_IF_ERROR(Find(end));
     }
     if (record_ < 0) {
-      ASSIGN_OR_RETURN(record_, NextRecord(file_, opened_path_, position_, options_.files.csv));
+      ASSIGN_OR_RETURN(record_,
+                       NextRecord(file_, opened_path_, position_, options_.files.may_quote));
     }
     return absl::OkStatus();
   }
@@ -186,7 +188,7 @@ class FilePartition {
       bool at_end_of_file = block_begin_ + static_cast<int64_t>(block.size()) >= size_;
       while (records_.size() < max_rows && record_ < end) {
         auto from = static_cast<size_t>(record_ - block_begin_);
-        size_t stop = FindRecordEnd(block, from, options_.files.csv);
+        size_t stop = FindRecordEnd(block, from, options_.files.may_quote);
         if (stop == std::string_view::npos && !at_end_of_file) {
           break;
         }
@@ -207,7 +209,7 @@ class FilePartition {
       std::string_view block(block_->data(), block_->size());
       auto begin = static_cast<size_t>(record_ - block_begin_);
       if (begin < block.size() &&
-          FindRecordEnd(block, begin, options_.files.csv) != std::string_view::npos) {
+          FindRecordEnd(block, begin, options_.files.may_quote) != std::string_view::npos) {
         return absl::OkStatus();
       }
     }
@@ -239,7 +241,7 @@ class FilePartition {
     if (!line.empty() && line.back() == '\r') {
       line.remove_suffix(1);
     }
-    bool is_header = options_.files.csv && options_.header && offset == 0;
+    bool is_header = options_.header && offset == 0;
     if (is_header || (options_.skip_blank && line.empty())) {
       return;
     }
@@ -393,9 +395,15 @@ class FileSourceConnector : public SourceConnector {
     std::vector<std::string> allowed = format->Options({.in_files = true});
     allowed.insert(allowed.end(), {"path", "follow", "start", "on_data_loss"});
     RETURN_IF_ERROR(CheckOptionNames(source.options(), "file", allowed));
-    RETURN_IF_ERROR(ParseOptions(source).status());
+    RETURN_IF_ERROR(ParseOptions(source, *format).status());
     RETURN_IF_ERROR(CheckSourceColumns(source, MetadataColumns()));
     return format->ValidateSource(source);
+  }
+
+  SourceTraits Traits(const proto::Source& source) const override {
+    return {.path_option = "path",
+            .may_lose_partitions = true,
+            .bounded = !BoolOption(source.options(), "follow", false).value_or(true)};
   }
 
   std::vector<std::pair<std::string, SqlType>> MetadataColumns() const override {
@@ -404,14 +412,15 @@ class FileSourceConnector : public SourceConnector {
 
   absl::StatusOr<std::unique_ptr<SourceEnumerator>> CreateEnumerator(
       const proto::Source& source, const SourceContext&) const override {
-    ASSIGN_OR_RETURN(FileOptions options, ParseOptions(source));
+    ASSIGN_OR_RETURN(const Format* format, FormatOf(source));
+    ASSIGN_OR_RETURN(FileOptions options, ParseOptions(source, *format));
     return std::make_unique<FileEnumerator>(std::move(options.files), clock_, &formats_->access());
   }
 
   absl::StatusOr<std::unique_ptr<SourceReader>> CreateReader(const proto::Source& source,
                                                              const SourceContext&) const override {
     ASSIGN_OR_RETURN(const Format* format, FormatOf(source));
-    ASSIGN_OR_RETURN(FileOptions options, ParseOptions(source));
+    ASSIGN_OR_RETURN(FileOptions options, ParseOptions(source, *format));
     return std::make_unique<FileReader>(source, std::move(options), format, &formats_->access());
   }
 

@@ -88,12 +88,11 @@ class MemorySinkConnector : public SinkConnector {
  public:
   absl::Status Validate(const proto::Sink& sink) const override {
     RETURN_IF_ERROR(CheckOptionNames(sink.options(), "memory", {"table"}));
-    return CheckSinkMode(sink, "memory", accepts_upsert(), accepts_changes());
+    return CheckSinkMode(sink, "memory", traits());
   }
+  SinkTraits traits() const override { return {.accepts_changes = true, .accepts_upsert = true}; }
   absl::Status Probe(const proto::Sink&, absl::Duration) const override { return absl::OkStatus(); }
   std::vector<std::pair<std::string, SqlType>> MetadataColumns() const override { return {}; }
-  bool accepts_changes() const override { return true; }
-  bool accepts_upsert() const override { return true; }
 
   absl::StatusOr<std::unique_ptr<SinkWriter>> CreateWriter(
       const proto::Sink& sink, const SinkContext& context) const override {

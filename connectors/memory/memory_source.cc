@@ -34,8 +34,7 @@ std::string TableName(const proto::Source& source) {
 
 class MemoryEnumerator : public SourceEnumerator {
  public:
-  MemoryEnumerator(std::shared_ptr<MemoryTable> table, bool bounded)
-      : table_(std::move(table)), bounded_(bounded) {}
+  explicit MemoryEnumerator(std::shared_ptr<MemoryTable> table) : table_(std::move(table)) {}
 
   absl::StatusOr<std::vector<PartitionName>> Discover(absl::Duration) override {
     std::vector<PartitionName> names;
@@ -80,11 +79,9 @@ class MemoryEnumerator : public SourceEnumerator {
   absl::Status PublishOffsets(const std::vector<PartitionOffset>&, absl::Duration) override {
     return absl::OkStatus();
   }
-  bool bounded() const override { return bounded_; }
 
  private:
   std::shared_ptr<MemoryTable> table_;
-  bool bounded_;
 };
 
 class MemoryReader : public SourceReader {
@@ -224,6 +221,10 @@ class MemorySourceConnector : public SourceConnector {
     return CheckSourceColumns(source, MetadataColumns());
   }
 
+  SourceTraits Traits(const proto::Source& source) const override {
+    return {.bounded = BoolOption(source.options(), "bounded", false).value_or(false)};
+  }
+
   std::vector<std::pair<std::string, SqlType>> MetadataColumns() const override {
     return {{"_partition", MakeType(TypeId::kInt32)}, {"_offset", MakeType(TypeId::kInt64)}};
   }
@@ -231,10 +232,9 @@ class MemorySourceConnector : public SourceConnector {
   absl::StatusOr<std::unique_ptr<SourceEnumerator>> CreateEnumerator(
       const proto::Source& source, const SourceContext&) const override {
     ASSIGN_OR_RETURN(int64_t partitions, IntOption(source.options(), "partitions", 1, 1, 10000));
-    ASSIGN_OR_RETURN(bool bounded, BoolOption(source.options(), "bounded", false));
     std::shared_ptr<MemoryTable> table = MemoryTables::Global().Table(TableName(source));
     table->SetPartitions(static_cast<uint32_t>(partitions));
-    return std::make_unique<MemoryEnumerator>(std::move(table), bounded);
+    return std::make_unique<MemoryEnumerator>(std::move(table));
   }
 
   absl::StatusOr<std::unique_ptr<SourceReader>> CreateReader(

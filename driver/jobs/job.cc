@@ -21,21 +21,13 @@ constexpr size_t kRecentBatches = 20;
 constexpr int64_t kRateWindowUs = 10'000'000;
 constexpr int kRetiredListed = 20;
 
-// Whether some sink's rows go to a person.
-bool ShowsRows(const proto::JobPlan& plan, const ConnectorRegistry& connectors) {
-  return std::any_of(plan.sinks().begin(), plan.sinks().end(), [&](const proto::Sink& sink) {
-    const auto connector = connectors.Sink(sink.connector());
-    return connector.ok() && (*connector)->gathered();
-  });
-}
-
 }  // namespace
 
 std::shared_ptr<Job> Job::Create(const JobContext* context, JobHistory history,
                                  const JobSettings& settings) {
   std::shared_ptr<Job> job(new Job(context, std::move(history), settings));
   job->results_ = std::make_shared<ResultBuffer>(
-      context->results_buffer_bytes, ShowsRows(job->history().plan(), *context->connectors),
+      context->results_buffer_bytes, context->connectors->ShowsRows(job->history().plan()),
       context->hold_for_followers, [context, weak = std::weak_ptr<Job>(job)](bool held) {
         context->loop->Post([weak, held] {
           if (const std::shared_ptr<Job> self = weak.lock()) {

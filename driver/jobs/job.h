@@ -131,7 +131,8 @@ class Job : public std::enable_shared_from_this<Job> {
   Job(const JobContext* context, JobHistory history, const JobSettings& settings);
 
   absl::Status OpenSources(std::vector<std::unique_ptr<SourceEnumerator>> enumerators);
-  void WatchSource(uint32_t source, std::unique_ptr<SourceEnumerator> enumerator);
+  void WatchSource(uint32_t source, const SourceTraits& traits,
+                   std::unique_ptr<SourceEnumerator> enumerator);
   SourceWatcherOptions WatcherOptions(uint32_t source);
   void PostToSelf(std::function<void(Job&)> work);
   void ScheduleWakeup();

@@ -163,7 +163,7 @@ void SourceWatcher::AskEnds() {
       known_[(*ends)[i].partition].identity = (*ends)[i].identity;
     }
   }
-  if (ends.ok() && (!gone.ok() || gone_reports_ > 0 || absl::Now() >= next_topic_ids_)) {
+  if (ends.ok() && (!gone.ok() || gone_reports_ > 0 || absl::Now() >= next_identities_)) {
     const absl::Status recreated = FindRecreated(&*ends);
     gone = recreated.ok() ? gone : recreated;
   }
@@ -221,17 +221,16 @@ void SourceWatcher::TakeRetired() {
 
 absl::Status SourceWatcher::FindCut(const std::vector<PartitionEnd>& ends,
                                     const std::map<PartitionName, Offset>& read) const {
-  if (!enumerator_->keeps_records()) {
+  if (!options_.traits.keeps_records) {
     return absl::OkStatus();
   }
   for (const PartitionEnd& end : ends) {
     const auto found = read.find(end.partition);
-    if (end.phase != PartitionPhase::kGone && found != read.end() &&
-        end.high_watermark < found->second) {
+    if (end.phase != PartitionPhase::kGone && found != read.end() && end.end < found->second) {
       return absl::OutOfRangeError(absl::StrCat(
           "partition ", end.partition, " has been read up to offset ", found->second.value(),
-          ", but now ends at ", end.high_watermark.value(), ": offsets [",
-          end.high_watermark.value(), ", ", found->second.value(),
+          ", but now ends at ", end.end.value(), ": offsets [", end.end.value(), ", ",
+          found->second.value(),
           ") were cut off, and new records will take their place; cancel the job, or submit it "
           "under another name"));
     }
@@ -241,10 +240,10 @@ absl::Status SourceWatcher::FindCut(const std::vector<PartitionEnd>& ends,
 
 absl::Status SourceWatcher::FindRecreated(std::vector<PartitionEnd>* ends) {
   const absl::StatusOr<std::vector<std::string>> ids =
-      enumerator_->TopicIds(partitions_, options_.call_timeout);
-  // An error here is not reported: Ends decides whether the source exists. If only the ids cannot
-  // be had, they are asked for less often, so that they do not delay the ends each time.
-  next_topic_ids_ = absl::Now() + (ids.ok() ? 1 : kPauseFactor) * options_.topic_ids_interval;
+      enumerator_->Identities(partitions_, options_.call_timeout);
+  // An error here is not reported: Ends decides whether the source exists. If only the identities
+  // cannot be had, they are asked for less often, so that they do not delay the ends each time.
+  next_identities_ = absl::Now() + (ids.ok() ? 1 : kPauseFactor) * options_.identities_interval;
   if (!ids.ok()) {
     return absl::OkStatus();
   }
@@ -253,14 +252,14 @@ absl::Status SourceWatcher::FindRecreated(std::vector<PartitionEnd>* ends) {
     if (known.empty()) {
       known = (*ids)[i];
     }
-    const absl::Status same = CheckTopicId(partitions_[i], known, (*ids)[i]);
-    if (!same.ok() && !enumerator_->may_lose_partitions()) {
+    const absl::Status same = CheckIdentity(partitions_[i], known, (*ids)[i]);
+    if (!same.ok() && !options_.traits.may_lose_partitions) {
       return same;
     }
     if (!same.ok()) {
       (*ends)[i].phase = PartitionPhase::kGone;
       (*ends)[i].stable_end = Offset(0);  // the ends that were told are of another topic
-      (*ends)[i].high_watermark = Offset(0);
+      (*ends)[i].end = Offset(0);
       (*ends)[i].why = "its topic was deleted and created again";
     }
   }
@@ -297,7 +296,7 @@ void SourceWatcher::Discover() {
   std::vector<KnownPartition> known;
   for (const NewPartition& one : found) {
     partitions_.push_back(one.name);
-    known.push_back({.name = one.name, .next = one.earliest, .identity = one.topic_id});
+    known.push_back({.name = one.name, .next = one.earliest, .identity = one.identity});
     known_[one.name] = known.back();
   }
   enumerator_->Remember(known);
@@ -307,10 +306,10 @@ void SourceWatcher::Discover() {
 
 absl::Status SourceWatcher::DescribeFound(const std::vector<PartitionName>& names,
                                           std::vector<NewPartition>* found) {
-  // The ids are asked for before the offsets: if the topic is created anew in between, the older id
-  // shows that later.
+  // The identities are asked for before the offsets: if a partition is made anew in between, its
+  // older identity shows that later.
   ASSIGN_OR_RETURN(const std::vector<std::string> ids,
-                   enumerator_->TopicIds(names, options_.call_timeout));
+                   enumerator_->Identities(names, options_.call_timeout));
   ASSIGN_OR_RETURN(const std::vector<PartitionOffset> earliest,
                    enumerator_->ResolveEarliest(names, options_.call_timeout));
   for (size_t i = 0; i < names.size(); ++i) {

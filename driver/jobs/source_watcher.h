@@ -3,7 +3,7 @@
 // one of these calls may take seconds when the broker is away.
 //
 // It also notices what makes the job's offsets meaningless: a partition that is gone, that ends
-// before what has been read of it, or whose topic has another id than before. If the source's
+// before what has been read of it, or that has another identity than before. If the source's
 // partitions may come and go, a gone partition is reported with the ends; otherwise it is an error.
 // The watcher does not ask about retired partitions.
 #ifndef MILLRACE_DRIVER_JOBS_SOURCE_WATCHER_H_
@@ -29,14 +29,15 @@ namespace millrace {
 struct NewPartition {
   PartitionName name;
   Offset earliest;  // of a retired partition: where it was left
-  std::string topic_id;
+  std::string identity;
 };
 
 struct SourceWatcherOptions {
   std::string table;  // for messages
+  SourceTraits traits;
   absl::Duration ends_interval = absl::Seconds(1);
   absl::Duration discovery_interval = absl::Seconds(5);  // infinite: never
-  absl::Duration topic_ids_interval = absl::Seconds(1);
+  absl::Duration identities_interval = absl::Seconds(1);
   absl::Duration publish_interval = absl::Milliseconds(200);
   absl::Duration call_timeout = absl::Seconds(5);
 
@@ -77,7 +78,7 @@ class SourceWatcher {
   // NOT_FOUND or OUT_OF_RANGE when records that were read are known to be gone.
   absl::Status FindCut(const std::vector<PartitionEnd>& ends,
                        const std::map<PartitionName, Offset>& read) const;
-  // Finds partitions whose topic has another id than before. They are an error, unless the source's
+  // Finds partitions that have another identity than before. They are an error, unless the source's
   // partitions may come and go: then they become gone ones among `ends`.
   absl::Status FindRecreated(std::vector<PartitionEnd>* ends);
   // Drops from `ends` the gone partitions that have not been missing several times in a row yet.
@@ -98,7 +99,7 @@ class SourceWatcher {
   std::unordered_map<PartitionName, KnownPartition> known_;
   std::map<PartitionName, int> missing_;  // how often in a row each partition was missing
   bool saw_change_ = false;               // a partition was closed or gone: discovery is due
-  absl::Time next_topic_ids_ = absl::InfinitePast();
+  absl::Time next_identities_ = absl::InfinitePast();
   absl::Status trouble_;
   int gone_reports_ = 0;
 

@@ -21,8 +21,7 @@ struct Source {
   std::vector<PartitionName> partitions = {"t/0"};
   absl::Status trouble;
   int64_t end = 9;
-  bool keeps_records = true;
-  bool may_lose = false;
+  SourceTraits traits;
   std::set<PartitionName> gone;
   std::vector<std::string> told_gone;
   std::vector<PartitionName> asked;  // by the last Ends
@@ -90,15 +89,13 @@ class FakeEnumerator : public SourceEnumerator {
     }
     return ends;
   }
-  absl::StatusOr<std::vector<std::string>> TopicIds(const std::vector<PartitionName>& partitions,
-                                                    absl::Duration) override {
+  absl::StatusOr<std::vector<std::string>> Identities(const std::vector<PartitionName>& partitions,
+                                                      absl::Duration) override {
     std::lock_guard<std::mutex> lock(source_->mutex);
     ++source_->topic_id_calls;
     source_->changed.notify_all();
     return std::vector<std::string>(partitions.size(), source_->topic_id);
   }
-  bool may_lose_partitions() const override { return source_->may_lose; }
-  bool keeps_records() const override { return source_->keeps_records; }
   absl::Status PublishOffsets(const std::vector<PartitionOffset>& committed,
                               absl::Duration) override {
     std::lock_guard<std::mutex> lock(source_->mutex);
@@ -126,7 +123,8 @@ class SourceWatcherTest : public ::testing::Test {
     options.ends_interval = absl::Milliseconds(1);
     options.discovery_interval = absl::Milliseconds(1);
     options.publish_interval = absl::Milliseconds(1);
-    options.topic_ids_interval = absl::Milliseconds(1);
+    options.traits = source_.traits;
+    options.identities_interval = absl::Milliseconds(1);
     options.on_ends = [this](const std::vector<PartitionEnd>& ends) {
       Told([&] {
         ++source_.ends_calls;
@@ -142,7 +140,7 @@ class SourceWatcherTest : public ::testing::Test {
       Told([&] {
         for (const NewPartition& one : found) {
           source_.found.push_back(
-              absl::StrCat(one.name, "@", one.earliest.value(), " of ", one.topic_id));
+              absl::StrCat(one.name, "@", one.earliest.value(), " of ", one.identity));
         }
       });
     };
@@ -207,7 +205,7 @@ TEST_F(SourceWatcherTest, ATopicWithAnotherIdThanTheJournalSaysIsLost) {
 }
 
 TEST_F(SourceWatcherTest, APartitionThatMayGoIsToldWithTheEndsWhenItStaysAway) {
-  source_.may_lose = true;
+  source_.traits.may_lose_partitions = true;
   Told([this] { source_.partitions = {"t/0", "t/1"}; });
   const auto watcher = Watch();
   source_.Until([this] { return source_.last_ends == 2; });
@@ -227,7 +225,7 @@ TEST_F(SourceWatcherTest, APartitionThatMayGoIsToldWithTheEndsWhenItStaysAway) {
 }
 
 TEST_F(SourceWatcherTest, ARetiredPartitionThatIsThereAgainIsFoundWhereItWasLeft) {
-  source_.may_lose = true;
+  source_.traits.may_lose_partitions = true;
   const auto watcher = Watch({"t/0", Offset(9), "A", /*retired=*/true});
   source_.Until([this] { return !source_.found.empty(); });
   std::lock_guard<std::mutex> lock(source_.mutex);
@@ -235,7 +233,7 @@ TEST_F(SourceWatcherTest, ARetiredPartitionThatIsThereAgainIsFoundWhereItWasLeft
 }
 
 TEST_F(SourceWatcherTest, ATopicMadeAnewThatMayGoIsGone) {
-  source_.may_lose = true;
+  source_.traits.may_lose_partitions = true;
   const auto watcher = Watch();
   source_.Until([this] { return source_.ends_calls > 0; });
   Told([this] { source_.topic_id = "B"; });
@@ -271,7 +269,7 @@ TEST_F(SourceWatcherTest, ALogThatEndsBeforeWhatWasReadIsLost) {
 }
 
 TEST_F(SourceWatcherTest, EndsOfASourceThatMakesItsRowsAgainMayFall) {
-  source_.keeps_records = false;
+  source_.traits.keeps_records = false;
   const auto watcher = Watch({"t/0", Offset(20), ""});  // the partition ends at 9
   source_.Until([this] { return source_.ends_calls > 5; });
   std::lock_guard<std::mutex> lock(source_.mutex);

@@ -33,7 +33,6 @@ class FakeEnumerator : public SourceEnumerator {
   bool Selects(const KnownPartition& partition) const override {
     return absl::StartsWith(partition.name, prefix_);
   }
-  bool may_lose_partitions() const override { return world_->may_lose(); }
   absl::StatusOr<std::vector<PartitionOffset>> ResolveStart(
       const std::vector<PartitionName>& partitions, absl::Duration timeout) override {
     return ResolveEarliest(partitions, timeout);
@@ -71,7 +70,6 @@ class FakeEnumerator : public SourceEnumerator {
     }
     return absl::OkStatus();
   }
-  bool bounded() const override { return world_->bounded(); }
 
  private:
   FakeWorld* world_;
@@ -82,6 +80,9 @@ class FakeSource : public SourceConnector {
  public:
   explicit FakeSource(FakeWorld* world) : world_(world) {}
   absl::Status Validate(const proto::Source&) const override { return absl::OkStatus(); }
+  SourceTraits Traits(const proto::Source&) const override {
+    return {.may_lose_partitions = world_->may_lose(), .bounded = world_->bounded()};
+  }
   std::vector<std::pair<std::string, SqlType>> MetadataColumns() const override { return {}; }
   absl::StatusOr<std::unique_ptr<SourceEnumerator>> CreateEnumerator(
       const proto::Source& source, const SourceContext&) const override {
@@ -102,11 +103,11 @@ class FakeSink : public SinkConnector {
  public:
   explicit FakeSink(bool gathered) : gathered_(gathered) {}
   absl::Status Validate(const proto::Sink&) const override { return absl::OkStatus(); }
+  SinkTraits traits() const override {
+    return {.accepts_changes = true, .accepts_upsert = true, .gathered = gathered_};
+  }
   absl::Status Probe(const proto::Sink&, absl::Duration) const override { return absl::OkStatus(); }
   std::vector<std::pair<std::string, SqlType>> MetadataColumns() const override { return {}; }
-  bool accepts_changes() const override { return true; }
-  bool accepts_upsert() const override { return true; }
-  bool gathered() const override { return gathered_; }
   absl::StatusOr<std::unique_ptr<SinkWriter>> CreateWriter(const proto::Sink&,
                                                            const SinkContext&) const override {
     return absl::UnimplementedError("fake executors write nothing");
