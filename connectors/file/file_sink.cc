@@ -1,11 +1,12 @@
 #include <algorithm>
 #include <map>
-#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "common/base/status.h"
 #include "common/base/units.h"
 #include "connectors/file/file.h"
@@ -51,7 +52,7 @@ class FileWriter : public SinkWriter {
         check_lines_(format.traits().line_ends == LineEnds::kAnywhere),
         encoder_(std::move(encoder)),
         files_(std::move(files)) {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     Remember();
   }
 
@@ -86,14 +87,14 @@ class FileWriter : public SinkWriter {
   std::vector<RowError> TakeRefused() override { return refused_.Take(); }
 
   void NoteBatch(BatchId batch, int64_t batch_time_us) override {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     if (batch > committed_) {
       uncommitted_[batch].time_us = batch_time_us;
     }
   }
 
   void Finish() override {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     finish_ = true;
   }
 
@@ -101,9 +102,9 @@ class FileWriter : public SinkWriter {
 
   absl::StatusOr<std::string> Commit(BatchId through, absl::Time) override {
     RollingFiles::Addition addition{.batch = through};
-    std::lock_guard<std::mutex> files_lock(files_mutex_);
+    absl::MutexLock files_lock(&files_mutex_);
     {
-      std::lock_guard<std::mutex> lock(mutex_);
+      absl::MutexLock lock(&mutex_);
       if (through <= committed_) {
         return marker_;
       }
@@ -123,7 +124,7 @@ class FileWriter : public SinkWriter {
     if (const absl::Status status = files_.Commit(addition); !status.ok()) {
       return ForPeople(status);
     }
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     for (auto held = uncommitted_.begin(); held != uncommitted_.end() && held->first <= through;) {
       held_bytes_ -= held->second.memory.bytes();
       held = uncommitted_.erase(held);
@@ -133,35 +134,35 @@ class FileWriter : public SinkWriter {
   }
 
   absl::Status Settle(BatchId batch, absl::Time) override {
-    std::lock_guard<std::mutex> files_lock(files_mutex_);
+    absl::MutexLock files_lock(&files_mutex_);
     RETURN_IF_ERROR(ForPeople(files_.Settle(batch)));
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     wake_at_us_ = files_.wake_at_us();
     return absl::OkStatus();
   }
 
   BatchId committed() const override {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     return committed_;
   }
   std::string marker() const override {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     return marker_;
   }
   int64_t wake_at_us() const override {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     return wake_at_us_;
   }
   bool hides_rows() const override {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     return hides_rows_;
   }
   int64_t held_bytes() const override {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     return held_bytes_;
   }
   int64_t held_bytes_of(BatchId batch) const override {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     const auto held = uncommitted_.find(batch);
     return held == uncommitted_.end() ? 0 : held->second.memory.bytes() + held->second.left_bytes;
   }
@@ -198,7 +199,7 @@ class FileWriter : public SinkWriter {
   };
 
   void Hold(BatchId batch, int64_t time_us, const EncodedRecords& encoded, HeldBytes memory) {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     Held& held = uncommitted_[batch];
     held.time_us = time_us;
     held_bytes_ += memory.bytes();
@@ -226,7 +227,7 @@ class FileWriter : public SinkWriter {
   // Whether every commit that can come covers `batch`, which is being written now: no batch before
   // it has lines, or is to close an old file.
   bool IsFirst(BatchId batch) const {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     return uncommitted_.empty() || uncommitted_.begin()->first >= batch;
   }
 
@@ -234,9 +235,9 @@ class FileWriter : public SinkWriter {
   // there was no memory.
   absl::Status WriteAhead(BatchId batch, int64_t time_us, const std::string& more) {
     RollingFiles::Addition addition{.batch = batch, .begin_us = time_us};
-    std::lock_guard<std::mutex> files_lock(files_mutex_);
+    absl::MutexLock files_lock(&files_mutex_);
     {
-      std::lock_guard<std::mutex> lock(mutex_);
+      absl::MutexLock lock(&mutex_);
       Held& held = uncommitted_[batch];
       held.time_us = time_us;
       addition.lines.assign(held.pieces.begin(), held.pieces.end());
@@ -245,7 +246,7 @@ class FileWriter : public SinkWriter {
     if (const absl::Status status = files_.AppendAhead(addition); !status.ok()) {
       return ForPeople(status);
     }
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     Held& held = uncommitted_[batch];
     held_bytes_ -= held.memory.bytes();
     held.left_bytes += held.memory.bytes() + static_cast<int64_t>(more.size());
@@ -254,8 +255,8 @@ class FileWriter : public SinkWriter {
     return absl::OkStatus();
   }
 
-  // Copies what other threads may ask for while files_ is in use. REQUIRES: mutex_ held.
-  void Remember() {
+  // Copies what other threads may ask for while files_ is in use.
+  void Remember() ABSL_EXCLUSIVE_LOCKS_REQUIRED(files_mutex_, mutex_) {
     committed_ = files_.marker().batch;
     marker_ = files_.marker().ToString();
     wake_at_us_ = files_.wake_at_us();
@@ -270,19 +271,18 @@ class FileWriter : public SinkWriter {
   const std::unique_ptr<FormatEncoder> encoder_;
   RowErrors refused_;  // by the last Write
 
-  // Locked by Commit and Settle, and by a Write whose lines go to the file, while they work. Locked
-  // before mutex_.
-  std::mutex files_mutex_;
-  RollingFiles files_;
+  // Locked by Commit and Settle, and by a Write whose lines go to the file, while they work.
+  absl::Mutex files_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);
+  RollingFiles files_ ABSL_GUARDED_BY(files_mutex_);
 
-  mutable std::mutex mutex_;  // guards what follows
-  std::map<BatchId, Held> uncommitted_;
-  int64_t held_bytes_ = 0;
-  bool finish_ = false;
-  BatchId committed_;
-  std::string marker_;  // as of the claim or the last Commit
-  int64_t wake_at_us_ = 0;
-  bool hides_rows_ = false;
+  mutable absl::Mutex mutex_;
+  std::map<BatchId, Held> uncommitted_ ABSL_GUARDED_BY(mutex_);
+  int64_t held_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool finish_ ABSL_GUARDED_BY(mutex_) = false;
+  BatchId committed_ ABSL_GUARDED_BY(mutex_);
+  std::string marker_ ABSL_GUARDED_BY(mutex_);  // as of the claim or the last Commit
+  int64_t wake_at_us_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool hides_rows_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 class FileSinkConnector : public SinkConnector {

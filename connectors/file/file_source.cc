@@ -3,14 +3,15 @@
 #include <algorithm>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/synchronization/mutex.h"
 #include "common/base/status.h"
 #include "connectors/file/file.h"
 #include "connectors/file/file_access.h"
@@ -330,13 +331,13 @@ class FileReader : public SourceReader {
         Assigned{FilePartition(known.name, std::move(identity), known.next.value(), options_,
                                std::move(decoder), &access_),
                  known.next.value()});
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     partitions_[known.name] = std::move(opened);
     return absl::OkStatus();
   }
 
   void Unassign(const PartitionName& partition) override {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     partitions_.erase(partition);
   }
 
@@ -344,7 +345,7 @@ class FileReader : public SourceReader {
                                    uint64_t hash_seed, absl::Time) override {
     std::shared_ptr<Assigned> assigned;
     {
-      std::lock_guard<std::mutex> lock(mutex_);
+      absl::MutexLock lock(&mutex_);
       auto found = partitions_.find(partition);
       if (found == partitions_.end()) {
         return absl::FailedPreconditionError(
@@ -354,7 +355,7 @@ class FileReader : public SourceReader {
     }
     ASSIGN_OR_RETURN(SourceChunk chunk,
                      assigned->file.Read(source_, end.value(), max_rows, hash_seed));
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     assigned->read_to = std::max(assigned->read_to, chunk.next.value());
     return chunk;
   }
@@ -363,7 +364,7 @@ class FileReader : public SourceReader {
 
   // Files are not fetched ahead: the driver itself looks how far they go.
   std::vector<PartitionOffset> FetchedTo() override {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     std::vector<PartitionOffset> out;
     for (const auto& [path, assigned] : partitions_) {
       out.push_back({path, Offset(assigned->read_to)});
@@ -374,15 +375,15 @@ class FileReader : public SourceReader {
  private:
   struct Assigned {
     FilePartition file;  // used by the one thread that reads the partition
-    int64_t read_to;     // guarded by mutex_
+    int64_t read_to;     // under mutex_ of the reader
   };
 
   const proto::Source source_;
   const FileOptions options_;
   const Format* const format_;
   const AccessPolicy& access_;
-  std::mutex mutex_;
-  std::map<PartitionName, std::shared_ptr<Assigned>> partitions_;  // guarded by mutex_
+  absl::Mutex mutex_;
+  std::map<PartitionName, std::shared_ptr<Assigned>> partitions_ ABSL_GUARDED_BY(mutex_);
 };
 
 class FileSourceConnector : public SourceConnector {

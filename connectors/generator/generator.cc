@@ -3,14 +3,15 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "common/base/status.h"
 #include "connectors/generator/column_generator.h"
 #include "connectors/options.h"
@@ -142,13 +143,13 @@ class GeneratorReader : public SourceReader {
 
   absl::Status Assign(const KnownPartition& partition) override {
     RETURN_IF_ERROR(PartitionNumber(partition.name, options_.partitions).status());
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     positions_[partition.name] = partition.next.value();
     return absl::OkStatus();
   }
 
   void Unassign(const PartitionName& partition) override {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     positions_.erase(partition);
   }
 
@@ -157,7 +158,7 @@ class GeneratorReader : public SourceReader {
     ASSIGN_OR_RETURN(int64_t number, PartitionNumber(partition, options_.partitions));
     GeneratedRange range{.partition = number, .partitions = options_.partitions};
     {
-      std::lock_guard<std::mutex> lock(mutex_);
+      absl::MutexLock lock(&mutex_);
       auto found = positions_.find(partition);
       if (found == positions_.end()) {
         return absl::FailedPreconditionError(
@@ -177,7 +178,7 @@ class GeneratorReader : public SourceReader {
   }
 
   std::vector<PartitionOffset> FetchedTo() override {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     std::vector<PartitionOffset> out;
     out.reserve(positions_.size());
     for (const auto& [name, position] : positions_) {
@@ -225,8 +226,8 @@ class GeneratorReader : public SourceReader {
   const proto::Source source_;
   const GeneratorOptions options_;
   const std::vector<ColumnGenerator> generators_;  // for the declared columns among source_.columns
-  std::mutex mutex_;
-  std::map<PartitionName, int64_t> positions_;  // guarded by mutex_
+  absl::Mutex mutex_;
+  std::map<PartitionName, int64_t> positions_ ABSL_GUARDED_BY(mutex_);
 };
 
 class GeneratorSourceConnector : public SourceConnector {

@@ -10,13 +10,14 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "connectors/kafka/properties.h"
 
@@ -67,8 +68,8 @@ class KafkaClient {
   rd_kafka_t* client_ = nullptr;
   std::string bootstrap_servers_;
   DeliveryCallback on_delivery_;
-  std::mutex mutex_;
-  std::string last_error_;  // guarded by mutex_
+  absl::Mutex mutex_;
+  std::string last_error_ ABSL_GUARDED_BY(mutex_);
   std::atomic<bool> all_brokers_down_{false};
 };
 

@@ -1,12 +1,13 @@
 #include <algorithm>
 #include <map>
-#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "common/base/status.h"
 #include "common/columnar/row_hash.h"
 #include "connectors/memory/memory.h"
@@ -96,13 +97,13 @@ class MemoryReader : public SourceReader {
 
   absl::Status Assign(const KnownPartition& partition) override {
     RETURN_IF_ERROR(PartitionNumber(partition.name).status());
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     positions_[partition.name] = partition.next.value();
     return absl::OkStatus();
   }
 
   void Unassign(const PartitionName& partition) override {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     positions_.erase(partition);
   }
 
@@ -125,13 +126,13 @@ class MemoryReader : public SourceReader {
       chunk.next = Offset(position + static_cast<int64_t>(rows.physical_rows()));
     }
     RETURN_IF_ERROR(Fill(rows, number, position, hash_seed, &chunk));
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     positions_[partition] = chunk.next.value();
     return chunk;
   }
 
   std::vector<PartitionOffset> FetchedTo() override {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     std::vector<PartitionOffset> out;
     out.reserve(positions_.size());
     for (const auto& [name, position] : positions_) {
@@ -142,7 +143,7 @@ class MemoryReader : public SourceReader {
 
  private:
   absl::StatusOr<int64_t> Position(const PartitionName& partition) {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     auto found = positions_.find(partition);
     if (found == positions_.end()) {
       return absl::FailedPreconditionError(
@@ -207,8 +208,8 @@ class MemoryReader : public SourceReader {
   const proto::Source source_;
   std::shared_ptr<MemoryTable> table_;
   std::shared_ptr<void> listener_;
-  std::mutex mutex_;
-  std::map<PartitionName, int64_t> positions_;  // guarded by mutex_
+  absl::Mutex mutex_;
+  std::map<PartitionName, int64_t> positions_ ABSL_GUARDED_BY(mutex_);
 };
 
 class MemorySourceConnector : public SourceConnector {

@@ -7,9 +7,10 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
-#include <mutex>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "driver/jobs/result_buffer.h"
 
 namespace millrace {
@@ -24,13 +25,13 @@ class EndedResults {
 
  private:
   // Forgets the members of owing_ that owe nothing any more; what the others take.
-  int64_t OwedBytes();  // REQUIRES: mutex_ held
+  int64_t OwedBytes() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  std::mutex mutex_;
-  std::deque<std::shared_ptr<ResultBuffer>> kept_;  // oldest first
+  absl::Mutex mutex_;
+  std::deque<std::shared_ptr<ResultBuffer>> kept_ ABSL_GUARDED_BY(mutex_);  // oldest first
   // Those that were let go while followers had not taken everything. They count with what they
   // still take, until they are empty or their jobs are forgotten.
-  std::vector<std::weak_ptr<ResultBuffer>> owing_;
+  std::vector<std::weak_ptr<ResultBuffer>> owing_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace millrace

@@ -343,7 +343,7 @@ void JobRegistry::AppendCancellation(const JobPtr& job, std::shared_ptr<Completi
 std::optional<absl::Status> JobRegistry::Await(const std::shared_ptr<Completion>& completion,
                                                absl::Duration timeout) {
   {
-    const std::lock_guard<std::mutex> lock(waits_mutex_);
+    absl::MutexLock lock(&waits_mutex_);
     if (going_down_) {
       return DriverGoingDown();
     }
@@ -356,7 +356,7 @@ std::optional<absl::Status> JobRegistry::Await(const std::shared_ptr<Completion>
 void JobRegistry::GoDown() {
   std::vector<std::weak_ptr<Completion>> waits;
   {
-    const std::lock_guard<std::mutex> lock(waits_mutex_);
+    absl::MutexLock lock(&waits_mutex_);
     going_down_ = true;
     waits.swap(waits_);
   }

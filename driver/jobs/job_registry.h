@@ -6,14 +6,15 @@
 
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "common/base/ids.h"
 #include "common/expr/function_registry.h"
@@ -159,9 +160,9 @@ class JobRegistry {
   std::set<std::string> held_names_;
   bool draining_ = false;
 
-  std::mutex waits_mutex_;
-  bool going_down_ = false;                       // guarded by waits_mutex_
-  std::vector<std::weak_ptr<Completion>> waits_;  // guarded by waits_mutex_
+  absl::Mutex waits_mutex_;
+  bool going_down_ ABSL_GUARDED_BY(waits_mutex_) = false;
+  std::vector<std::weak_ptr<Completion>> waits_ ABSL_GUARDED_BY(waits_mutex_);
 };
 
 }  // namespace millrace

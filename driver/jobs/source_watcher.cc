@@ -18,10 +18,6 @@ constexpr int kGoneReports = 3;
 constexpr absl::Duration kGoneRetry = absl::Milliseconds(300);
 constexpr int kPauseFactor = 30;
 
-std::chrono::microseconds Chrono(absl::Duration duration) {
-  return absl::ToChronoMicroseconds(std::clamp(duration, absl::ZeroDuration(), absl::Hours(1)));
-}
-
 }  // namespace
 
 SourceWatcher::SourceWatcher(std::unique_ptr<SourceEnumerator> enumerator,
@@ -45,42 +41,42 @@ SourceWatcher::~SourceWatcher() { Stop(); }
 
 void SourceWatcher::set_ends_interval(absl::Duration interval) {
   {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     if (ends_interval_ == interval) {
       return;
     }
     ends_interval_ = interval;
   }
-  wake_.notify_one();
+  wake_.Signal();
 }
 
 void SourceWatcher::Publish(const std::vector<PartitionOffset>& committed) {
   // The thread takes the list at its next round; there is no hurry.
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   const bool first = to_publish_.empty();
   for (const PartitionOffset& offset : committed) {
     to_publish_.insert_or_assign(offset.partition, offset.offset);
     read_.insert_or_assign(offset.partition, offset.offset);
   }
   if (first) {
-    wake_.notify_one();
+    wake_.Signal();
   }
 }
 
 void SourceWatcher::Retire(const std::vector<PartitionName>& partitions) {
   {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     to_retire_.insert(to_retire_.end(), partitions.begin(), partitions.end());
   }
-  wake_.notify_one();
+  wake_.Signal();
 }
 
 void SourceWatcher::RequestStop() {
   {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     stopping_ = true;
   }
-  wake_.notify_one();
+  wake_.Signal();
 }
 
 void SourceWatcher::Stop() {
@@ -91,10 +87,17 @@ void SourceWatcher::Stop() {
 }
 
 void SourceWatcher::Run() {
+  WatchUntilStopped();
+  if (trouble_.ok()) {
+    PublishWaiting();
+  }
+}
+
+void SourceWatcher::WatchUntilStopped() {
   absl::Time next_ends = absl::Now();
   absl::Time next_discovery = absl::Now() + options_.discovery_interval;
   absl::Time next_publish = absl::Now();
-  std::unique_lock<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   while (!stopping_) {
     const absl::Time now = absl::Now();
     const bool publish = !to_publish_.empty() && now >= next_publish;
@@ -104,7 +107,7 @@ void SourceWatcher::Run() {
     // The interval may have been shortened since.
     next_ends = std::min(next_ends, now + ends_interval());
     if (publish || !to_retire_.empty() || now >= next_ends || now >= next_discovery) {
-      lock.unlock();
+      mutex_.Unlock();
       TakeRetired();
       if (publish) {
         PublishWaiting();
@@ -123,18 +126,14 @@ void SourceWatcher::Run() {
         Discover();
         next_discovery = absl::Now() + options_.discovery_interval;
       }
-      lock.lock();
+      mutex_.Lock();
       continue;
     }
     absl::Time wakeup = std::min(next_ends, next_discovery);
     if (!to_publish_.empty()) {
       wakeup = std::min(wakeup, next_publish);
     }
-    wake_.wait_for(lock, Chrono(wakeup - now));
-  }
-  lock.unlock();
-  if (trouble_.ok()) {
-    PublishWaiting();
+    wake_.WaitWithTimeout(&mutex_, std::min(wakeup - now, absl::Hours(1)));
   }
 }
 
@@ -146,7 +145,7 @@ void SourceWatcher::AskEnds() {
   {
     // Copied before asking: while the source answers, more may be read, and that must not be
     // compared with an older answer.
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     read = read_;
   }
   absl::StatusOr<std::vector<PartitionEnd>> ends =
@@ -198,7 +197,7 @@ void SourceWatcher::DropUnconfirmedGone(std::vector<PartitionEnd>* ends) {
 void SourceWatcher::TakeRetired() {
   std::vector<PartitionName> names;
   {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     names.swap(to_retire_);
     for (const PartitionName& name : names) {
       const auto read = read_.find(name);
@@ -323,7 +322,7 @@ absl::Status SourceWatcher::DescribeFound(const std::vector<PartitionName>& name
 void SourceWatcher::PublishWaiting() {
   std::vector<PartitionOffset> offsets;
   {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     for (const auto& [partition, offset] : to_publish_) {
       offsets.push_back({partition, offset});
     }
@@ -337,7 +336,7 @@ void SourceWatcher::PublishWaiting() {
     // The job may have no further batch for long, so these offsets wait for another try; newer ones
     // replace them.
     {
-      std::lock_guard<std::mutex> lock(mutex_);
+      absl::MutexLock lock(&mutex_);
       for (const PartitionOffset& offset : offsets) {
         to_publish_.insert({offset.partition, offset.offset});
       }

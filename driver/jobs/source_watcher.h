@@ -9,18 +9,19 @@
 #ifndef MILLRACE_DRIVER_JOBS_SOURCE_WATCHER_H_
 #define MILLRACE_DRIVER_JOBS_SOURCE_WATCHER_H_
 
-#include <condition_variable>
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <thread>
 #include <unordered_map>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "common/base/monotonic_cond_var.h"
 #include "connectors/source.h"
 
 namespace millrace {
@@ -74,6 +75,7 @@ class SourceWatcher {
 
  private:
   void Run();
+  void WatchUntilStopped();
   void AskEnds();
   // NOT_FOUND or OUT_OF_RANGE when records that were read are known to be gone.
   absl::Status FindCut(const std::vector<PartitionEnd>& ends,
@@ -103,13 +105,13 @@ class SourceWatcher {
   absl::Status trouble_;
   int gone_reports_ = 0;
 
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  std::map<PartitionName, Offset> read_;  // next offsets to read
-  std::map<PartitionName, Offset> to_publish_;
-  std::vector<PartitionName> to_retire_;
-  absl::Duration ends_interval_;
-  bool stopping_ = false;
+  absl::Mutex mutex_;
+  MonotonicCondVar wake_;
+  std::map<PartitionName, Offset> read_ ABSL_GUARDED_BY(mutex_);  // next offsets to read
+  std::map<PartitionName, Offset> to_publish_ ABSL_GUARDED_BY(mutex_);
+  std::vector<PartitionName> to_retire_ ABSL_GUARDED_BY(mutex_);
+  absl::Duration ends_interval_ ABSL_GUARDED_BY(mutex_);
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };
 

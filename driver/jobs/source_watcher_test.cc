@@ -16,8 +16,8 @@ using ::testing::HasSubstr;
 
 // Shared between the test and the watcher's thread.
 struct Source {
-  std::mutex mutex;
-  std::condition_variable changed;
+  absl::Mutex mutex;
+  absl::CondVar changed;
   std::vector<PartitionName> partitions = {"t/0"};
   absl::Status trouble;
   int64_t end = 9;
@@ -39,11 +39,14 @@ struct Source {
 
   template <typename Condition>
   void Until(Condition condition) {
-    std::unique_lock<std::mutex> lock(mutex);
-    ASSERT_TRUE(changed.wait_for(lock, std::chrono::seconds(30), condition));
+    absl::MutexLock lock(&mutex);
+    const absl::Time deadline = absl::Now() + absl::Seconds(30);
+    while (!condition()) {
+      ASSERT_FALSE(changed.WaitWithDeadline(&mutex, deadline) && !condition());
+    }
   }
   void SetTrouble(absl::Status status) {
-    std::lock_guard<std::mutex> lock(mutex);
+    absl::MutexLock lock(&mutex);
     trouble = std::move(status);
   }
 };
@@ -52,7 +55,7 @@ class FakeEnumerator : public SourceEnumerator {
  public:
   explicit FakeEnumerator(Source* source) : source_(source) {}
   absl::StatusOr<std::vector<PartitionName>> Discover(absl::Duration) override {
-    std::lock_guard<std::mutex> lock(source_->mutex);
+    absl::MutexLock lock(&source_->mutex);
     if (!source_->trouble.ok()) {
       return source_->trouble;
     }
@@ -73,7 +76,7 @@ class FakeEnumerator : public SourceEnumerator {
   }
   absl::StatusOr<std::vector<PartitionEnd>> Ends(const std::vector<PartitionName>& partitions,
                                                  absl::Duration) override {
-    std::lock_guard<std::mutex> lock(source_->mutex);
+    absl::MutexLock lock(&source_->mutex);
     if (!source_->trouble.ok()) {
       return source_->trouble;
     }
@@ -91,14 +94,14 @@ class FakeEnumerator : public SourceEnumerator {
   }
   absl::StatusOr<std::vector<std::string>> Identities(const std::vector<PartitionName>& partitions,
                                                       absl::Duration) override {
-    std::lock_guard<std::mutex> lock(source_->mutex);
+    absl::MutexLock lock(&source_->mutex);
     ++source_->topic_id_calls;
-    source_->changed.notify_all();
+    source_->changed.SignalAll();
     return std::vector<std::string>(partitions.size(), source_->topic_id);
   }
   absl::Status PublishOffsets(const std::vector<PartitionOffset>& committed,
                               absl::Duration) override {
-    std::lock_guard<std::mutex> lock(source_->mutex);
+    absl::MutexLock lock(&source_->mutex);
     ++source_->publish_calls;
     if (source_->failing_publishes > 0) {
       --source_->failing_publishes;
@@ -107,7 +110,7 @@ class FakeEnumerator : public SourceEnumerator {
     for (const PartitionOffset& offset : committed) {
       source_->published[offset.partition] = offset.offset.value();
     }
-    source_->changed.notify_all();
+    source_->changed.SignalAll();
     return absl::OkStatus();
   }
 
@@ -155,9 +158,9 @@ class SourceWatcherTest : public ::testing::Test {
   }
   template <typename Note>
   void Told(Note note) {
-    std::lock_guard<std::mutex> lock(source_.mutex);
+    absl::MutexLock lock(&source_.mutex);
     note();
-    source_.changed.notify_all();
+    source_.changed.SignalAll();
   }
 
   Source source_;
@@ -168,7 +171,7 @@ TEST_F(SourceWatcherTest, AsksForEndsAndFindsNewPartitions) {
   source_.Until([this] { return source_.ends_calls >= 2 && source_.last_ends == 1; });
   Told([this] { source_.partitions = {"t/0", "t/1"}; });
   source_.Until([this] { return source_.last_ends == 2; });
-  std::lock_guard<std::mutex> lock(source_.mutex);
+  absl::MutexLock lock(&source_.mutex);
   EXPECT_THAT(source_.found, ElementsAre("t/1@7 of A"));
 }
 
@@ -178,7 +181,7 @@ TEST_F(SourceWatcherTest, TroubleIsToldOnceAndWhenItIsOver) {
   source_.Until([this] { return source_.troubles.size() == 1; });
   source_.SetTrouble(absl::OkStatus());
   source_.Until([this] { return source_.troubles.size() == 2; });
-  std::lock_guard<std::mutex> lock(source_.mutex);
+  absl::MutexLock lock(&source_.mutex);
   EXPECT_FALSE(source_.troubles[0].ok());
   EXPECT_TRUE(source_.troubles[1].ok());
   EXPECT_TRUE(source_.lost.empty());
@@ -188,7 +191,7 @@ TEST_F(SourceWatcherTest, MissingTopicIsLostOnlyWhenItStaysAway) {
   const auto watcher = Watch();
   source_.SetTrouble(absl::NotFoundError("topic 't' does not exist"));
   source_.Until([this] { return !source_.lost.empty(); });
-  std::lock_guard<std::mutex> lock(source_.mutex);
+  absl::MutexLock lock(&source_.mutex);
   ASSERT_FALSE(source_.lost.empty());
   EXPECT_THAT(std::string(source_.lost[0].message()),
               HasSubstr("source table \"lines\": topic 't' does not exist"));
@@ -197,7 +200,7 @@ TEST_F(SourceWatcherTest, MissingTopicIsLostOnlyWhenItStaysAway) {
 TEST_F(SourceWatcherTest, ATopicWithAnotherIdThanTheJournalSaysIsLost) {
   const auto watcher = Watch({"t/0", Offset(0), "Z"});
   source_.Until([this] { return !source_.lost.empty(); });
-  std::lock_guard<std::mutex> lock(source_.mutex);
+  absl::MutexLock lock(&source_.mutex);
   ASSERT_FALSE(source_.lost.empty());
   EXPECT_THAT(std::string(source_.lost[0].message()),
               HasSubstr("the topic of partition t/0 was deleted and created again (id Z → A)"));
@@ -215,7 +218,7 @@ TEST_F(SourceWatcherTest, APartitionThatMayGoIsToldWithTheEndsWhenItStaysAway) {
   });  // the missing partition is doubted, the other is reported
   source_.Until([this] { return !source_.told_gone.empty(); });
   {
-    std::lock_guard<std::mutex> lock(source_.mutex);
+    absl::MutexLock lock(&source_.mutex);
     EXPECT_EQ(source_.told_gone.front(), "t/0 deleted");
     EXPECT_TRUE(source_.lost.empty());
   }
@@ -228,7 +231,7 @@ TEST_F(SourceWatcherTest, ARetiredPartitionThatIsThereAgainIsFoundWhereItWasLeft
   source_.traits.may_lose_partitions = true;
   const auto watcher = Watch({"t/0", Offset(9), "A", /*retired=*/true});
   source_.Until([this] { return !source_.found.empty(); });
-  std::lock_guard<std::mutex> lock(source_.mutex);
+  absl::MutexLock lock(&source_.mutex);
   EXPECT_THAT(source_.found, ElementsAre("t/0@9 of A"));
 }
 
@@ -238,7 +241,7 @@ TEST_F(SourceWatcherTest, ATopicMadeAnewThatMayGoIsGone) {
   source_.Until([this] { return source_.ends_calls > 0; });
   Told([this] { source_.topic_id = "B"; });
   source_.Until([this] { return !source_.told_gone.empty(); });
-  std::lock_guard<std::mutex> lock(source_.mutex);
+  absl::MutexLock lock(&source_.mutex);
   EXPECT_EQ(source_.told_gone.front(), "t/0 its topic was deleted and created again");
 }
 
@@ -247,7 +250,7 @@ TEST_F(SourceWatcherTest, ATopicMadeAnewUnderTheJobIsLost) {
   source_.Until([this] { return source_.ends_calls > 0; });
   Told([this] { source_.topic_id = "B"; });
   source_.Until([this] { return !source_.lost.empty(); });
-  std::lock_guard<std::mutex> lock(source_.mutex);
+  absl::MutexLock lock(&source_.mutex);
   ASSERT_FALSE(source_.lost.empty());
   EXPECT_THAT(std::string(source_.lost[0].message()), HasSubstr("(id A → B)"));
 }
@@ -261,7 +264,7 @@ TEST_F(SourceWatcherTest, ALogThatEndsBeforeWhatWasReadIsLost) {
   source_.Until([this] { return source_.published["t/0"] == 20; });
   Told([this] { source_.end = 15; });
   source_.Until([this] { return !source_.lost.empty(); });
-  std::lock_guard<std::mutex> lock(source_.mutex);
+  absl::MutexLock lock(&source_.mutex);
   ASSERT_FALSE(source_.lost.empty());
   EXPECT_THAT(std::string(source_.lost[0].message()),
               HasSubstr("partition t/0 has been read up to offset 20, but now ends at 15: offsets "
@@ -272,7 +275,7 @@ TEST_F(SourceWatcherTest, EndsOfASourceThatMakesItsRowsAgainMayFall) {
   source_.traits.keeps_records = false;
   const auto watcher = Watch({"t/0", Offset(20), ""});  // the partition ends at 9
   source_.Until([this] { return source_.ends_calls > 5; });
-  std::lock_guard<std::mutex> lock(source_.mutex);
+  absl::MutexLock lock(&source_.mutex);
   EXPECT_TRUE(source_.lost.empty());
 }
 
@@ -283,7 +286,7 @@ TEST_F(SourceWatcherTest, AnEndThatIsBehindForAMomentIsNoLoss) {
   source_.Until([this] { return source_.topic_id_calls > 0; });
   Told([this] { source_.end = 9; });
   source_.Until([this] { return source_.ends_calls > 5; });
-  std::lock_guard<std::mutex> lock(source_.mutex);
+  absl::MutexLock lock(&source_.mutex);
   EXPECT_TRUE(source_.lost.empty());
 }
 
@@ -294,7 +297,7 @@ TEST_F(SourceWatcherTest, PublishesTheLatestAndAllOfItByTheEnd) {
   }
   watcher->Publish({{"t/1", Offset(5)}});
   watcher->Stop();
-  std::lock_guard<std::mutex> lock(source_.mutex);
+  absl::MutexLock lock(&source_.mutex);
   EXPECT_EQ(source_.published["t/0"], 1000);
   EXPECT_EQ(source_.published["t/1"], 5);
   EXPECT_LT(source_.publish_calls, 1000);
@@ -306,7 +309,7 @@ TEST_F(SourceWatcherTest, PublishesAgainWhatCouldNotBePublished) {
   const auto watcher = Watch();
   watcher->Publish({{"t/0", Offset(3)}, {"t/1", Offset(5)}});
   source_.Until([this] { return source_.published.size() == 2; });
-  std::lock_guard<std::mutex> lock(source_.mutex);
+  absl::MutexLock lock(&source_.mutex);
   EXPECT_EQ(source_.published["t/0"], 3);
   EXPECT_EQ(source_.published["t/1"], 5);
   EXPECT_EQ(source_.publish_calls, 3);
