@@ -35,8 +35,9 @@ class MemoryFileSystem : public FileSystem {
   // Called before every operation. If it returns an error, that becomes the result of the
   // operation, which does nothing, with two exceptions, as on a real disk: a failed Append has
   // written the first half of its bytes, and after a failed Sync nothing of that file becomes
-  // durable any more, although later Syncs return OK. A test that fails the k-th operation and all
-  // after it, for every k, has ended the process at every point. Called without locks held.
+  // durable any more, although later Syncs return OK. So a test
+  // can end the process at every point: for each k, it lets the k-th operation fail and all later
+  // ones. Called without locks held.
   using Fault = std::function<absl::Status(Operation operation, const std::string& path)>;
 
   MemoryFileSystem();

@@ -26,8 +26,8 @@ constexpr char kRollInterval[] = "roll_interval";
 // piece is never copied when more lines come.
 constexpr size_t kPieceBytes = 256 << 10;
 
-// An error that a disk may not repeat, in another file, becomes UNAVAILABLE; an error that a person
-// must mend says how.
+// INTERNAL, which is an error of the disk, becomes UNAVAILABLE: the next try writes to another
+// file, where the disk may not repeat it. An error that a person must mend says how.
 absl::Status ForPeople(const absl::Status& status) {
   if (absl::IsInternal(status)) {
     return absl::UnavailableError(status.message());
@@ -109,8 +109,8 @@ class FileWriter : public SinkWriter {
         return marker_;
       }
       addition.close = finish_;
-      // The addition only refers to the lines: nobody writes to committed batches, so these stay
-      // in place until the file has them.
+      // The addition only refers to the lines, which stay in place until the file has them: no
+      // Write adds to a batch that is being committed.
       for (auto held = uncommitted_.begin(); held != uncommitted_.end() && held->first <= through;
            ++held) {
         if (addition.lines.empty()) {

@@ -53,8 +53,8 @@ class KafkaClient {
   // connection.
   absl::Status ErrorOf(rd_kafka_resp_err_t error, std::string_view what, absl::Duration waited);
 
-  // Whether no broker could be reached at the last news of them. NoteAlive says that one has
-  // answered since.
+  // Whether librdkafka has reported that no broker can be reached, and no NoteAlive has come since.
+  // NoteAlive is called when a broker has answered.
   bool AllBrokersDown() const { return all_brokers_down_.load(std::memory_order_relaxed); }
   void NoteAlive() { all_brokers_down_.store(false, std::memory_order_relaxed); }
 

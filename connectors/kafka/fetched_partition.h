@@ -84,7 +84,7 @@ class FetchedPartition : public std::enable_shared_from_this<FetchedPartition> {
   const KafkaPartitionId& id() const { return id_; }
   const std::string& name() const { return name_; }
 
-  // Whether the partition is in the pump's list; lets wake-ups be counted once.
+  // Whether the partition is in the pump's list, so that it is not put there a second time.
   std::atomic<bool> signalled{false};
 
  private:

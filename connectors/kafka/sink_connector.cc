@@ -43,7 +43,7 @@ class KafkaSinkConnector : public SinkConnector {
 
   absl::Status Probe(const proto::Sink& sink, absl::Duration timeout) const override {
     ASSIGN_OR_RETURN(KafkaSinkSettings settings, ParseKafkaSinkSettings(sink));
-    // Asks as a consumer: unlike a producer, it never makes the broker create the topic.
+    // Asks as a consumer, for which the broker never creates the topic, as it may for a producer.
     ASSIGN_OR_RETURN(std::shared_ptr<KafkaClient> client,
                      KafkaClient::Create(KafkaRole::kConsumer, sink.options(),
                                          {{"group.id", "millrace-probe"}}));

@@ -109,8 +109,10 @@ void Job::Handle(const JobEvent& event) {
   ChooseEndsIntervals();
 }
 
-// Keeps at most one timer: many that were due later would wait for minutes each, for nothing. One
-// that comes too early finds nothing to do.
+// Keeps one timer, for the earliest time that the state machine has asked for. Each event may ask
+// for another time; if every one got a timer, most would wait for minutes and then find nothing to
+// do. If the state machine no longer needs the time that is set, the timer comes early and does
+// nothing.
 void Job::ScheduleWakeup() {
   const int64_t wanted_us = state_->next_wakeup_us();
   if (wanted_us >= wakeup_us_) {
@@ -296,8 +298,7 @@ void Job::Close() {
   }
 }
 
-// Drops what a job that is over no longer needs: all but what people ask about and what it can go
-// on from.
+// Keeps of a job that is over only what people ask about and what it needs to be resumed.
 void Job::LetGo() {
   Outcome outcome{.phase = state_->phase(),
                   .message = state_->message(),

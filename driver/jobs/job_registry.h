@@ -77,8 +77,9 @@ class JobRegistry {
  private:
   using JobPtr = std::shared_ptr<Job>;
 
-  // Reserves a job name as long as it lives: until the journal has decided on what the holder has
-  // begun, whether or not the caller still waits for that.
+  // Reserves a job name until it is destroyed. The callback of the journal holds it, so that the
+  // name stays reserved until the journal has decided about the submission, even if the client that
+  // submitted no longer waits.
   class NameHold {
    public:
     NameHold(JobRegistry* registry, std::string name);
@@ -157,7 +158,7 @@ class JobRegistry {
 
   // On the loop.
   std::map<std::string, JobPtr> jobs_;  // by id
-  std::set<std::string> held_names_;
+  std::set<std::string> reserved_names_;
   bool draining_ = false;
 
   absl::Mutex waits_mutex_;
