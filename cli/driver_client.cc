@@ -60,13 +60,13 @@ std::unique_ptr<DriverClient> DriverClient::ForAddress(const std::string& addres
 
 absl::StatusOr<DriverClient::Driver> DriverClient::FindDriver() {
   {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     if (found_.has_value()) {
       return *found_;
     }
   }
   ASSIGN_OR_RETURN(Driver driver, Connect());
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   found_ = driver;
   return driver;
 }

@@ -8,14 +8,15 @@
 
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "proto/jobs.grpc.pb.h"
 
@@ -63,8 +64,8 @@ class DriverClient {
                                 absl::Duration timeout);
 
   const std::vector<Driver> drivers_;
-  std::mutex mutex_;
-  std::optional<Driver> found_;
+  absl::Mutex mutex_;
+  std::optional<Driver> found_ ABSL_GUARDED_BY(mutex_);
 };
 
 // Names of phases as people see them: "running", "waiting", …

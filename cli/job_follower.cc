@@ -128,19 +128,19 @@ class Follower {
 DrainOnInterrupt::Scope::Scope(DrainOnInterrupt& drain, DriverClient& client,
                                const std::string& job)
     : drain_(drain) {
-  const std::lock_guard<std::mutex> lock(drain_.mutex_);
+  absl::MutexLock lock(&drain_.mutex_);
   drain_.client_ = &client;
   drain_.job_ = job;
   drain_.had_job_ = true;
 }
 
 DrainOnInterrupt::Scope::~Scope() {
-  const std::lock_guard<std::mutex> lock(drain_.mutex_);
+  absl::MutexLock lock(&drain_.mutex_);
   drain_.client_ = nullptr;
 }
 
 void DrainOnInterrupt::OnInterrupt() {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   if (client_ == nullptr) {
     if (!had_job_) {
       _exit(kExitFailed);  // nothing has begun that would have to be finished

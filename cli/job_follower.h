@@ -4,9 +4,10 @@
 #define MILLRACE_CLI_JOB_FOLLOWER_H_
 
 #include <cstdint>
-#include <mutex>
 #include <string>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "cli/console.h"
 #include "cli/driver_client.h"
 
@@ -44,10 +45,10 @@ class DrainOnInterrupt {
 
  private:
   const Console& console_;
-  std::mutex mutex_;                // held while the driver is asked
-  DriverClient* client_ = nullptr;  // null: no job yet, or no more
-  std::string job_;
-  bool had_job_ = false;
+  absl::Mutex mutex_;                                       // held while the driver is asked
+  DriverClient* client_ ABSL_GUARDED_BY(mutex_) = nullptr;  // null: no job yet, or no more
+  std::string job_ ABSL_GUARDED_BY(mutex_);
+  bool had_job_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 // Returns when the job has ended; the exit code, after a message on stderr if it is not kExitOk.

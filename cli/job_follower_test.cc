@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include <memory>
-#include <mutex>
 #include <sstream>
 #include <string>
 #include <utility>
@@ -43,7 +42,7 @@ class FakeJobs : public proto::Jobs::Service {
   }
   grpc::Status Stop(grpc::ServerContext*, const proto::StopRequest* request,
                     proto::StopResponse* response) override {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     stopped_.push_back(request->name() + (request->cancel() ? " cancelled" : " drained"));
     response->set_phase(proto::PHASE_DRAINING);
     return grpc::Status::OK;
@@ -54,7 +53,7 @@ class FakeJobs : public proto::Jobs::Service {
     return grpc::Status::OK;
   }
   std::vector<std::string> stopped() {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     return stopped_;
   }
 
@@ -62,8 +61,8 @@ class FakeJobs : public proto::Jobs::Service {
   proto::JobDetail shown;
 
  private:
-  std::mutex mutex_;
-  std::vector<std::string> stopped_;
+  absl::Mutex mutex_;
+  std::vector<std::string> stopped_ ABSL_GUARDED_BY(mutex_);
 };
 
 proto::BatchResults BatchOf(int64_t number, const std::string& word) {

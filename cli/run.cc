@@ -8,6 +8,7 @@
 #include "cli/job_follower.h"
 #include "cli/local_engine.h"
 #include "common/base/status.h"
+#include "connectors/registry.h"
 #include "driver/sql/planner.h"
 
 namespace millrace {
@@ -39,15 +40,6 @@ std::string DefaultName(const proto::JobPlan& plan, const std::string& script) {
   return script == "-" || stem.empty() ? "job" : stem;
 }
 
-bool Prints(const proto::JobPlan& plan) {
-  for (const proto::Sink& sink : plan.sinks()) {
-    if (sink.connector() == "print") {
-      return true;
-    }
-  }
-  return false;
-}
-
 int RunPlanned(const RunOptions& options, const proto::SubmitRequest& request,
                const proto::JobPlan& plan, const Console& console) {
   BlockInterrupts();
@@ -73,7 +65,7 @@ int RunPlanned(const RunOptions& options, const proto::SubmitRequest& request,
   if (!options.metrics.empty()) {
     console.Note(absl::StrCat("metrics: http://", (*engine)->metrics_address(), "/metrics"));
   }
-  const bool prints = Prints(plan);
+  const bool prints = AllConnectors().ShowsRows(plan);
   if (!options.once && !prints) {
     console.Note(absl::StrCat("job ", job->name(), " runs; Ctrl-C drains it"));
   }

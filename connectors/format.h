@@ -64,11 +64,34 @@ struct FormatRole {
   bool in_files = false;  // records stand in files: they have no keys
 };
 
+// Where line ends may be in an encoded record.
+enum class LineEnds {
+  kNowhere,  // they are escaped, so a line end is the end of a record
+  kQuoted,   // between double quotes
+  kAnywhere,
+};
+
+// What an empty line of a file is.
+enum class EmptyLine {
+  kRecord,
+  kRecordOfOneColumn,  // a record if the table has one column; otherwise it is skipped
+  kSkipped,
+};
+
+// What a connector must know of a format to keep its records in files, one a line, so that it need
+// not ask which format it is.
+struct FormatTraits {
+  std::string_view file_extension;  // without the dot
+  LineEnds line_ends = LineEnds::kAnywhere;
+  EmptyLine empty_line = EmptyLine::kRecord;
+};
+
 // Immutable, thread-safe.
 class Format {
  public:
   virtual ~Format() = default;
   virtual const std::string& name() const = 0;
+  virtual FormatTraits traits() const = 0;
   // The names of the options that mean something in the role, for the connectors' lists of allowed
   // ones.
   virtual std::vector<std::string> Options(FormatRole role) const = 0;
@@ -78,6 +101,12 @@ class Format {
       const proto::Source& source) const = 0;
   virtual absl::StatusOr<std::unique_ptr<FormatEncoder>> CreateEncoder(
       const proto::Sink& sink) const = 0;
+  // The line, with its end, that stands before the records in each file of a sink with
+  // header = true; empty if the format knows no such line.
+  virtual absl::StatusOr<std::string> FileHeader(const proto::Sink& sink) const {
+    (void)sink;
+    return "";
+  }
 };
 
 }  // namespace millrace

@@ -203,9 +203,9 @@ absl::Status CheckSourceColumns(const proto::Source& source, const MetadataColum
   return absl::OkStatus();
 }
 
-absl::Status CheckSinkMode(const proto::Sink& sink, std::string_view connector, bool accepts_upsert,
-                           bool accepts_changes) {
-  if (sink.mode() == proto::SINK_UPSERT && !accepts_upsert) {
+absl::Status CheckSinkMode(const proto::Sink& sink, std::string_view connector,
+                           const SinkTraits& traits) {
+  if (sink.mode() == proto::SINK_UPSERT && !traits.accepts_upsert) {
     return absl::InvalidArgumentError(
         absl::StrCat("connector ", ToAbsl(connector), " of table ", sink.table(),
                      " cannot update rows by key: leave the PRIMARY KEY out"));
@@ -214,7 +214,7 @@ absl::Status CheckSinkMode(const proto::Sink& sink, std::string_view connector, 
     return absl::InvalidArgumentError(
         absl::StrCat("table ", sink.table(), " has no PRIMARY KEY to update rows by"));
   }
-  if (sink.mode() == proto::SINK_CHANGES && !accepts_changes) {
+  if (sink.mode() == proto::SINK_CHANGES && !traits.accepts_changes) {
     return absl::InvalidArgumentError(absl::StrCat(
         "connector ", ToAbsl(connector), " of table ", sink.table(),
         " takes inserts only, and the query also removes rows: give the table a PRIMARY KEY"));

@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "common/types/sql_type.h"
+#include "connectors/sink.h"
 #include "proto/plan.pb.h"
 
 namespace millrace {
@@ -49,9 +50,9 @@ using MetadataColumnList = std::vector<std::pair<std::string, SqlType>>;
 // `metadata`.
 absl::Status CheckSourceColumns(const proto::Source& source, const MetadataColumnList& metadata);
 
-// INVALID_ARGUMENT unless the connector accepts the sink's `mode` and key columns.
-absl::Status CheckSinkMode(const proto::Sink& sink, std::string_view connector, bool accepts_upsert,
-                           bool accepts_changes);
+// INVALID_ARGUMENT unless a connector with these traits accepts the sink's `mode` and key columns.
+absl::Status CheckSinkMode(const proto::Sink& sink, std::string_view connector,
+                           const SinkTraits& traits);
 
 }  // namespace millrace
 

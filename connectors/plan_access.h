@@ -4,14 +4,15 @@
 #define MILLRACE_CONNECTORS_PLAN_ACCESS_H_
 
 #include "absl/status/status.h"
-#include "connectors/access_policy.h"
+#include "connectors/registry.h"
 #include "proto/plan.pb.h"
 
 namespace millrace {
 
-// PERMISSION_DENIED names the table whose path or secret the policy does not allow. What is found
-// only later, such as files that match a pattern, connectors check when they open it.
-absl::Status CheckPlanAccess(const AccessPolicy& access, const proto::JobPlan& plan);
+// PERMISSION_DENIED names the table whose path or secret the policy of the registry does not allow.
+// What is found only later, such as files that match a pattern, connectors check when they open it.
+// A table without a connector here reaches nothing; only its secrets are checked.
+absl::Status CheckPlanAccess(const ConnectorRegistry& connectors, const proto::JobPlan& plan);
 
 }  // namespace millrace
 

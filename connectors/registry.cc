@@ -1,5 +1,6 @@
 #include "connectors/registry.h"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -62,6 +63,13 @@ absl::StatusOr<const Format*> ConnectorRegistry::FindFormat(std::string_view nam
     return NoSuch("format", name, formats_);
   }
   return found->second.get();
+}
+
+bool ConnectorRegistry::ShowsRows(const proto::JobPlan& plan) const {
+  return std::any_of(plan.sinks().begin(), plan.sinks().end(), [this](const proto::Sink& sink) {
+    const auto connector = Sink(sink.connector());
+    return connector.ok() && (*connector)->traits().gathered;
+  });
 }
 
 }  // namespace millrace

@@ -14,6 +14,7 @@
 #include "connectors/format.h"
 #include "connectors/sink.h"
 #include "connectors/source.h"
+#include "proto/plan.pb.h"
 
 namespace millrace {
 
@@ -32,6 +33,10 @@ class ConnectorRegistry {
   absl::StatusOr<const SourceConnector*> Source(std::string_view name) const;
   absl::StatusOr<const SinkConnector*> Sink(std::string_view name) const;
   absl::StatusOr<const Format*> FindFormat(std::string_view name) const;
+
+  // Whether rows of some sink of the plan go to a person (SinkTraits::gathered). A sink without a
+  // connector here has none that do.
+  bool ShowsRows(const proto::JobPlan& plan) const;
 
  private:
   const AccessPolicy access_;

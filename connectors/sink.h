@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -126,29 +127,40 @@ struct SinkContext {
   std::function<bool()> ended = [] { return false; };
 };
 
+// What the engine must know of a sink to plan and run a job that writes to it, so that it need not
+// ask which connector the sink has.
+struct SinkTraits {
+  // The option whose value is a path on the machine that writes it, so that the access policy must
+  // allow it; empty if there is none.
+  std::string_view path_option = {};
+  // Whether the sink takes rows with negative weights without a PRIMARY KEY (print, memory,
+  // blackhole).
+  bool accepts_changes = false;
+  // Whether the sink takes rows by PRIMARY KEY: the last row of a key replaces those before it.
+  bool accepts_upsert = false;
+  // Whether committed rows may stay invisible to readers until more come or Finish is called (files
+  // that have not rolled). Such a job is brought to its end before its plan changes.
+  bool holds_back = false;
+  // Whether rows go to the driver, as results for a person, and not to a Writer (print).
+  bool gathered = false;
+};
+
 class SinkConnector {
  public:
   virtual ~SinkConnector() = default;
 
   // Checks options, columns and mode at submission, without I/O; messages list what is allowed.
   virtual absl::Status Validate(const proto::Sink& sink) const = 0;
+  // The same for every table of the connector.
+  virtual SinkTraits traits() const = 0;
   // Checks at submission, within `timeout`, what needs the outside world: that the topic exists,
   // that the directory is writable.
   virtual absl::Status Probe(const proto::Sink& sink, absl::Duration timeout) const = 0;
 
   // Extra columns an INSERT may name ("_key", "_headers", "_partition").
   virtual std::vector<std::pair<std::string, SqlType>> MetadataColumns() const = 0;
-  // Whether the sink accepts rows with negative weights without a PRIMARY KEY (print, memory,
-  // blackhole).
-  virtual bool accepts_changes() const = 0;
-  virtual bool accepts_upsert() const = 0;
-  // Whether committed rows may stay invisible to readers until more come or Finish is called (files
-  // that have not rolled). Such a job is brought to its end before its plan changes.
-  virtual bool holds_back() const { return false; }
-  // Whether rows go to the driver, as results for a person, and not to a Writer (print).
-  virtual bool gathered() const { return false; }
 
-  // May do I/O (recovering from the marker). REQUIRES: not gathered().
+  // May do I/O (recovering from the marker). REQUIRES: not traits().gathered.
   virtual absl::StatusOr<std::unique_ptr<SinkWriter>> CreateWriter(
       const proto::Sink& sink, const SinkContext& context) const = 0;
 };

@@ -31,8 +31,8 @@ PartitionName NextLife(const PartitionName& name) {
   return absl::StrCat(name.substr(0, mark), "#", number + 1);
 }
 
-absl::Status CheckTopicId(const PartitionName& partition, const std::string& before,
-                          const std::string& now) {
+absl::Status CheckIdentity(const PartitionName& partition, const std::string& before,
+                           const std::string& now) {
   if (before.empty() || now.empty() || before == now) {
     return absl::OkStatus();
   }

@@ -45,7 +45,7 @@ struct PartitionOffset {
 struct KnownPartition {
   PartitionName name;
   Offset next;  // records below were read, or will be read again; the log ends here or later
-  std::string identity = {};  // as TopicIds returned it; empty = not known yet, any will do
+  std::string identity = {};  // as Identities returned it; empty = not known yet, any will do
   bool retired = false;       // not read any more
 };
 
@@ -58,8 +58,9 @@ enum class PartitionPhase {
 // The ends of a partition at one moment.
 struct PartitionEnd {
   PartitionName partition;
-  Offset stable_end;      // LSO: every offset below may be planned
-  Offset high_watermark;  // ≥ stable_end; records between them belong to open transactions
+  Offset stable_end;  // every offset below may be planned
+  Offset end;         // ≥ stable_end; what lies between them is not whole yet: records of open
+                      // transactions, a line that is still being written
   // Average size below the end, where the source can tell; 0 = not known.
   double bytes_per_offset = 0;
   PartitionPhase phase = PartitionPhase::kOpen;
@@ -67,10 +68,27 @@ struct PartitionEnd {
   std::string identity = {};  // a better identity than the known one; empty = as before
 };
 
-// FAILED_PRECONDITION unless `now` may be the same topic as `before`. Both are ids as
-// SourceEnumerator::TopicIds returns them, empty if there is none.
-absl::Status CheckTopicId(const PartitionName& partition, const std::string& before,
-                          const std::string& now);
+// FAILED_PRECONDITION unless the partition that now has the identity `now` may be the one that had
+// the identity `before`. Both are as SourceEnumerator::Identities returns them, empty if there is
+// none.
+absl::Status CheckIdentity(const PartitionName& partition, const std::string& before,
+                           const std::string& now);
+
+// What the engine must know of a source table to plan and watch it, so that it need not ask which
+// connector the table has.
+struct SourceTraits {
+  // The option whose value is a path on the machine that reads it, so that the access policy must
+  // allow it; empty if there is none.
+  std::string_view path_option = {};
+  // Whether records stay where they are once they can be read, so that an end before what has been
+  // read means that records were cut off. False: the source makes the same records again.
+  bool keeps_records = true;
+  // Whether partitions may come and go (topics by a pattern, files): then SourceEnumerator::Ends
+  // tells which are gone. Otherwise a partition that is gone is an error.
+  bool may_lose_partitions = false;
+  // Whether the source has all its data now: nothing will be appended beyond its present ends.
+  bool bounded = false;
+};
 
 // The driver's view of a table. Used by one thread at a time; every call returns within `timeout`
 // (DEADLINE_EXCEEDED or UNAVAILABLE name the server that did not answer).
@@ -93,10 +111,6 @@ class SourceEnumerator {
     return true;
   }
 
-  // Whether partitions may come and go (topics by a pattern, files): then Ends tells which are
-  // gone. Otherwise a partition that is gone is an error.
-  virtual bool may_lose_partitions() const { return false; }
-
   // The offsets at which a new job starts in these partitions, by the table's `start` option.
   virtual absl::StatusOr<std::vector<PartitionOffset>> ResolveStart(
       const std::vector<PartitionName>& partitions, absl::Duration timeout) = 0;
@@ -106,14 +120,14 @@ class SourceEnumerator {
       const std::vector<PartitionName>& partitions, absl::Duration timeout) = 0;
 
   // The partitions' ends, in the same order. OUT_OF_RANGE or NOT_FOUND when a partition is gone
-  // (topic deleted) that may not go.
+  // and the table's partitions may not go (SourceTraits).
   virtual absl::StatusOr<std::vector<PartitionEnd>> Ends(
       const std::vector<PartitionName>& partitions, absl::Duration timeout) = 0;
 
   // The identities of existing partitions. An identity tells a partition from a later one of the
   // same name, whose offsets mean other records (Kafka: the id of the topic, which changes when the
   // topic is deleted and created again). Empty if the source has no identities.
-  virtual absl::StatusOr<std::vector<std::string>> TopicIds(
+  virtual absl::StatusOr<std::vector<std::string>> Identities(
       const std::vector<PartitionName>& partitions, absl::Duration timeout) {
     (void)timeout;
     return std::vector<std::string>(partitions.size());
@@ -123,13 +137,6 @@ class SourceEnumerator {
   // information only: a job never reads it back.
   virtual absl::Status PublishOffsets(const std::vector<PartitionOffset>& committed,
                                       absl::Duration timeout) = 0;
-
-  // Whether an end before what has been read means that records were cut off. False: the source
-  // will produce them again.
-  virtual bool keeps_records() const { return true; }
-
-  // Whether the source has all its data now: nothing will be appended beyond Ends().
-  virtual bool bounded() const { return false; }
 };
 
 // A record in its external form, for the few that could not be used. What the connector does not
@@ -211,6 +218,10 @@ class SourceConnector {
   // Checks options and columns at submission, without I/O; messages list what is allowed. Secrets
   // are unresolved.
   virtual absl::Status Validate(const proto::Source& source) const = 0;
+
+  // What the table's options make of the source. Without I/O. `path_option` is the same for every
+  // table; the rest has a meaning only for options that Validate accepts.
+  virtual SourceTraits Traits(const proto::Source& source) const = 0;
 
   // Hidden columns that the connector offers besides the table's own ("_offset" bigint, …), for the
   // binder.

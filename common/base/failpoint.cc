@@ -6,13 +6,14 @@
 #include <algorithm>
 #include <cstdlib>
 #include <memory>
-#include <mutex>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "absl/synchronization/mutex.h"
 #include "common/base/status.h"
 
 // The linker's bounds of the section; weak, since a binary may have no failpoint.
@@ -39,8 +40,8 @@ Armed& TheArmed() {
 }
 
 struct Handler {
-  std::mutex mutex;
-  std::shared_ptr<const std::function<void(const char*)>> call;  // guarded by mutex
+  absl::Mutex mutex;
+  std::shared_ptr<const std::function<void(const char*)>> call ABSL_GUARDED_BY(mutex);
 };
 
 Handler& TheHandler() {
@@ -95,7 +96,7 @@ void SetFailpointHandler(std::function<void(const char* name)> handler) {
   const bool armed = handler != nullptr;
   auto shared = armed ? std::make_shared<const std::function<void(const char*)>>(std::move(handler))
                       : nullptr;
-  std::lock_guard<std::mutex> lock(TheHandler().mutex);
+  absl::MutexLock lock(&TheHandler().mutex);
   TheHandler().call = std::move(shared);
   internal::failpoints_armed = armed || !TheArmed().name.empty();
 }
@@ -105,7 +106,7 @@ namespace internal {
 void HitFailpoint(const char* name) {
   std::shared_ptr<const std::function<void(const char*)>> call;
   {
-    std::lock_guard<std::mutex> lock(TheHandler().mutex);
+    absl::MutexLock lock(&TheHandler().mutex);
     call = TheHandler().call;
   }
   if (call != nullptr) {

@@ -28,7 +28,7 @@ class MetricsRegistry::Page : public prometheus::Collectable {
 
   std::vector<prometheus::MetricFamily> Collect() const override {
     {
-      std::lock_guard<std::mutex> lock(owner_->mutex_);
+      absl::MutexLock lock(&owner_->mutex_);
       owner_->RemoveReleased();
     }
     return owner_->registry_->Collect();
@@ -67,14 +67,14 @@ Metric& MetricsRegistry::FindOrAdd(Family& family, const MetricLabels& labels, A
 
 prometheus::Counter& MetricsRegistry::Counter(const std::string& name, const std::string& help,
                                               const MetricLabels& labels) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   auto& family = prometheus::BuildCounter().Name(name).Help(help).Register(*registry_);
   return FindOrAdd<prometheus::Counter>(family, labels);
 }
 
 prometheus::Gauge& MetricsRegistry::Gauge(const std::string& name, const std::string& help,
                                           const MetricLabels& labels) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   auto& family = prometheus::BuildGauge().Name(name).Help(help).Register(*registry_);
   return FindOrAdd<prometheus::Gauge>(family, labels);
 }
@@ -82,13 +82,13 @@ prometheus::Gauge& MetricsRegistry::Gauge(const std::string& name, const std::st
 prometheus::Histogram& MetricsRegistry::Histogram(const std::string& name, const std::string& help,
                                                   const MetricLabels& labels,
                                                   const std::vector<double>& buckets) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   auto& family = prometheus::BuildHistogram().Name(name).Help(help).Register(*registry_);
   return FindOrAdd<prometheus::Histogram>(family, labels, buckets);
 }
 
 void MetricsRegistry::RemoveLabelled(const MetricLabels& labels) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   RemoveWithLock(labels);
 }
 
@@ -105,14 +105,14 @@ void MetricsRegistry::RemoveWithLock(const MetricLabels& labels) {
 }
 
 void MetricsRegistry::Hold(const MetricLabels& labels) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   if (++leases_[labels] == 1) {
     std::erase_if(afterglows_, [&](const Afterglow& one) { return one.labels == labels; });
   }
 }
 
 void MetricsRegistry::Release(const MetricLabels& labels) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   const auto lease = leases_.find(labels);
   if (--lease->second == 0) {
     leases_.erase(lease);

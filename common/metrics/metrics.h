@@ -14,13 +14,14 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "common/base/clock.h"
 
 namespace prometheus {
@@ -78,11 +79,12 @@ class MetricsRegistry {
     std::function<void()> remove;
   };
   template <typename Metric, typename Family, typename... Args>
-  Metric& FindOrAdd(Family& family, const MetricLabels& labels, Args&&... args);
+  Metric& FindOrAdd(Family& family, const MetricLabels& labels, Args&&... args)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Hold(const MetricLabels& labels);
   void Release(const MetricLabels& labels);
-  void RemoveReleased();                            // REQUIRES: mutex_ held
-  void RemoveWithLock(const MetricLabels& labels);  // REQUIRES: mutex_ held
+  void RemoveReleased() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void RemoveWithLock(const MetricLabels& labels) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   struct Afterglow {
     MetricLabels labels;
@@ -92,10 +94,10 @@ class MetricsRegistry {
   Clock* const clock_;
   const std::shared_ptr<prometheus::Registry> registry_;
   const std::shared_ptr<prometheus::Collectable> page_;
-  mutable std::mutex mutex_;
-  std::vector<Entry> entries_;
-  std::map<MetricLabels, int> leases_;
-  std::deque<Afterglow> afterglows_;  // oldest first
+  mutable absl::Mutex mutex_;
+  std::vector<Entry> entries_ ABSL_GUARDED_BY(mutex_);
+  std::map<MetricLabels, int> leases_ ABSL_GUARDED_BY(mutex_);
+  std::deque<Afterglow> afterglows_ ABSL_GUARDED_BY(mutex_);  // oldest first
 };
 
 // Keeps the metrics that have these labels, and possibly others. Whoever counts for a job has a

@@ -38,9 +38,9 @@ class CheckpointStore {
   virtual ~CheckpointStore() = default;
 
   // OK: the file is durable under its name. ALREADY_EXISTS: there is a file of that name, which is
-  // left unchanged. NOT_FOUND: its directory is missing, and may not be made. After another error
-  // the name may exist, with all of `contents`, but may be gone after a crash: use another name for
-  // another try.
+  // left unchanged. NOT_FOUND: its directory is missing, and may not be made. After any other error
+  // there may be a file of that name with all of `contents`, which a crash may remove: a caller
+  // that tries again uses another name.
   virtual absl::Status Write(const std::string& name, std::string_view contents) = 0;
 
   virtual absl::StatusOr<std::string> Read(const std::string& name) = 0;

@@ -33,7 +33,7 @@ class MemoryFileSystem::OpenFile : public AppendFile {
 
   absl::Status Append(std::string_view bytes) override {
     const absl::Status fault = owner_->Check(Operation::kAppend, path_);
-    std::lock_guard<std::mutex> lock(owner_->mutex_);
+    absl::MutexLock lock(&owner_->mutex_);
     if (file_->dead) {
       return absl::InternalError(absl::StrCat("crashed writing ", path_));
     }
@@ -54,7 +54,7 @@ class MemoryFileSystem::OpenFile : public AppendFile {
 
   absl::Status Sync() override {
     const absl::Status fault = owner_->Check(Operation::kSync, path_);
-    std::lock_guard<std::mutex> lock(owner_->mutex_);
+    absl::MutexLock lock(&owner_->mutex_);
     if (file_->dead) {
       return absl::InternalError(absl::StrCat("crashed syncing ", path_));
     }
@@ -83,7 +83,7 @@ MemoryFileSystem::~MemoryFileSystem() = default;
 absl::Status MemoryFileSystem::Check(Operation operation, const std::string& path) {
   Fault fault;
   {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     fault = fault_;
   }
   return fault == nullptr ? absl::OkStatus() : fault(operation, path);
@@ -108,7 +108,7 @@ int64_t MemoryFileSystem::BytesUsed() const {
 
 absl::StatusOr<std::unique_ptr<AppendFile>> MemoryFileSystem::Create(const std::string& path) {
   RETURN_IF_ERROR(Check(Operation::kCreate, path));
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   if (names_.contains(path)) {
     return absl::AlreadyExistsError(absl::StrCat("file exists creating ", path));
   }
@@ -122,7 +122,7 @@ absl::StatusOr<std::unique_ptr<AppendFile>> MemoryFileSystem::Create(const std::
 
 absl::StatusOr<std::string> MemoryFileSystem::Read(const std::string& path) {
   RETURN_IF_ERROR(Check(Operation::kRead, path));
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   ASSIGN_OR_RETURN(const std::shared_ptr<File> file, Find(path));
   return file->contents;
 }
@@ -130,7 +130,7 @@ absl::StatusOr<std::string> MemoryFileSystem::Read(const std::string& path) {
 absl::StatusOr<std::string> MemoryFileSystem::ReadRange(const std::string& path, int64_t offset,
                                                         int64_t length) {
   RETURN_IF_ERROR(Check(Operation::kRead, path));
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   ASSIGN_OR_RETURN(const std::shared_ptr<File> file, Find(path));
   const size_t begin = std::min(static_cast<size_t>(offset), file->contents.size());
   return file->contents.substr(begin, static_cast<size_t>(length));
@@ -138,14 +138,14 @@ absl::StatusOr<std::string> MemoryFileSystem::ReadRange(const std::string& path,
 
 absl::StatusOr<int64_t> MemoryFileSystem::Size(const std::string& path) {
   RETURN_IF_ERROR(Check(Operation::kSize, path));
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   ASSIGN_OR_RETURN(const std::shared_ptr<File> file, Find(path));
   return static_cast<int64_t>(file->contents.size());
 }
 
 absl::Status MemoryFileSystem::Rename(const std::string& from, const std::string& to) {
   RETURN_IF_ERROR(Check(Operation::kRename, from));
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   ASSIGN_OR_RETURN(std::shared_ptr<File> file, Find(from));
   names_.erase(from);
   names_[to] = std::move(file);
@@ -154,7 +154,7 @@ absl::Status MemoryFileSystem::Rename(const std::string& from, const std::string
 
 absl::Status MemoryFileSystem::RenameNoReplace(const std::string& from, const std::string& to) {
   RETURN_IF_ERROR(Check(Operation::kRename, from));
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   ASSIGN_OR_RETURN(std::shared_ptr<File> file, Find(from));
   if (names_.contains(to)) {
     return absl::AlreadyExistsError(absl::StrCat("file exists renaming ", from, " to ", to));
@@ -166,13 +166,13 @@ absl::Status MemoryFileSystem::RenameNoReplace(const std::string& from, const st
 
 absl::Status MemoryFileSystem::Remove(const std::string& path) {
   RETURN_IF_ERROR(Check(Operation::kRemove, path));
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   return names_.erase(path) == 1 ? absl::OkStatus() : Missing(path);
 }
 
 absl::StatusOr<std::vector<std::string>> MemoryFileSystem::List(const std::string& directory) {
   RETURN_IF_ERROR(Check(Operation::kList, directory));
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   if (!directories_.contains(directory)) {
     return Missing(directory);
   }
@@ -187,7 +187,7 @@ absl::StatusOr<std::vector<std::string>> MemoryFileSystem::List(const std::strin
 
 absl::Status MemoryFileSystem::MakeDirectory(const std::string& directory) {
   RETURN_IF_ERROR(Check(Operation::kMakeDirectory, directory));
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   for (std::string prefix = directory; !prefix.empty(); prefix = DirectoryOf(prefix)) {
     directories_.insert(prefix);
   }
@@ -196,7 +196,7 @@ absl::Status MemoryFileSystem::MakeDirectory(const std::string& directory) {
 
 absl::Status MemoryFileSystem::SyncDirectory(const std::string& directory) {
   RETURN_IF_ERROR(Check(Operation::kSyncDirectory, directory));
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   for (auto it = durable_names_.begin(); it != durable_names_.end();) {
     it = DirectoryOf(it->first) == directory ? durable_names_.erase(it) : std::next(it);
   }
@@ -209,17 +209,17 @@ absl::Status MemoryFileSystem::SyncDirectory(const std::string& directory) {
 }
 
 void MemoryFileSystem::SetFault(Fault fault) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   fault_ = std::move(fault);
 }
 
 void MemoryFileSystem::SetCapacity(int64_t bytes) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   capacity_ = bytes;
 }
 
 void MemoryFileSystem::Crash(size_t torn_bytes, bool keep_names) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   Names survivors;
   for (const auto& [path, file] : keep_names ? names_ : durable_names_) {
     auto survivor = std::make_shared<File>();
@@ -237,7 +237,7 @@ void MemoryFileSystem::Crash(size_t torn_bytes, bool keep_names) {
 }
 
 void MemoryFileSystem::Overwrite(const std::string& path, std::string contents) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   auto file = std::make_shared<File>();
   file->durable_bytes = contents.size();
   file->contents = std::move(contents);
@@ -246,7 +246,7 @@ void MemoryFileSystem::Overwrite(const std::string& path, std::string contents) 
 }
 
 int64_t MemoryFileSystem::sync_count() const {
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   return sync_count_;
 }
 

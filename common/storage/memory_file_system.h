@@ -7,11 +7,12 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "common/storage/file_system.h"
 
 namespace millrace {
@@ -34,8 +35,9 @@ class MemoryFileSystem : public FileSystem {
   // Called before every operation. If it returns an error, that becomes the result of the
   // operation, which does nothing, with two exceptions, as on a real disk: a failed Append has
   // written the first half of its bytes, and after a failed Sync nothing of that file becomes
-  // durable any more, although later Syncs return OK. A test that fails the k-th operation and all
-  // after it, for every k, has ended the process at every point. Called without locks held.
+  // durable any more, although later Syncs return OK. So a test
+  // can end the process at every point: for each k, it lets the k-th operation fail and all later
+  // ones. Called without locks held.
   using Fault = std::function<absl::Status(Operation operation, const std::string& path)>;
 
   MemoryFileSystem();
@@ -81,16 +83,17 @@ class MemoryFileSystem : public FileSystem {
   using Names = std::map<std::string, std::shared_ptr<File>>;
 
   absl::Status Check(Operation operation, const std::string& path);
-  absl::StatusOr<std::shared_ptr<File>> Find(const std::string& path);  // REQUIRES: mutex_ held
-  int64_t BytesUsed() const;                                            // REQUIRES: mutex_ held
+  absl::StatusOr<std::shared_ptr<File>> Find(const std::string& path)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  int64_t BytesUsed() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  mutable std::mutex mutex_;
-  Fault fault_;
-  int64_t capacity_ = INT64_MAX;
-  int64_t sync_count_ = 0;
-  Names names_;          // as a running program sees them
-  Names durable_names_;  // as they are after a crash
-  std::set<std::string> directories_;
+  mutable absl::Mutex mutex_;
+  Fault fault_ ABSL_GUARDED_BY(mutex_);
+  int64_t capacity_ ABSL_GUARDED_BY(mutex_) = INT64_MAX;
+  int64_t sync_count_ ABSL_GUARDED_BY(mutex_) = 0;
+  Names names_ ABSL_GUARDED_BY(mutex_);          // as a running program sees them
+  Names durable_names_ ABSL_GUARDED_BY(mutex_);  // as they are after a crash
+  std::set<std::string> directories_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace millrace

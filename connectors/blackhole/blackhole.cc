@@ -2,11 +2,12 @@
 
 #include <atomic>
 #include <map>
-#include <mutex>
 #include <string>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "common/base/status.h"
 #include "connectors/options.h"
 
@@ -21,14 +22,14 @@ class BlackholeWriter : public SinkWriter {
   explicit BlackholeWriter(BatchId committed) : committed_(committed) {}
 
   absl::Status Write(BatchId batch, int64_t, const Batch& rows) override {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     held_rows_[batch] += static_cast<int64_t>(rows.row_count());
     return absl::OkStatus();
   }
   absl::Status Prepare(BatchId, absl::Time) override { return absl::OkStatus(); }
 
   absl::StatusOr<std::string> Commit(BatchId through, absl::Time) override {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     while (!held_rows_.empty() && held_rows_.begin()->first <= through) {
       if (held_rows_.begin()->first > committed_) {
         rows_committed += held_rows_.begin()->second;
@@ -40,27 +41,26 @@ class BlackholeWriter : public SinkWriter {
   }
 
   BatchId committed() const override {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     return committed_;
   }
   std::string marker() const override { return absl::StrCat(committed().value()); }
 
  private:
-  mutable std::mutex mutex_;
-  std::map<BatchId, int64_t> held_rows_;
-  BatchId committed_;
+  mutable absl::Mutex mutex_;
+  std::map<BatchId, int64_t> held_rows_ ABSL_GUARDED_BY(mutex_);
+  BatchId committed_ ABSL_GUARDED_BY(mutex_);
 };
 
 class BlackholeSinkConnector : public SinkConnector {
  public:
   absl::Status Validate(const proto::Sink& sink) const override {
     RETURN_IF_ERROR(CheckOptionNames(sink.options(), "blackhole", {}));
-    return CheckSinkMode(sink, "blackhole", accepts_upsert(), accepts_changes());
+    return CheckSinkMode(sink, "blackhole", traits());
   }
+  SinkTraits traits() const override { return {.accepts_changes = true, .accepts_upsert = true}; }
   absl::Status Probe(const proto::Sink&, absl::Duration) const override { return absl::OkStatus(); }
   std::vector<std::pair<std::string, SqlType>> MetadataColumns() const override { return {}; }
-  bool accepts_changes() const override { return true; }
-  bool accepts_upsert() const override { return true; }
 
   absl::StatusOr<std::unique_ptr<SinkWriter>> CreateWriter(
       const proto::Sink&, const SinkContext& context) const override {

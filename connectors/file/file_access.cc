@@ -152,8 +152,8 @@ absl::StatusOr<std::vector<std::string>> ListFiles(const std::string& path, bool
   return paths;
 }
 
-size_t FindRecordEnd(std::string_view bytes, size_t begin, bool csv) {
-  if (!csv) {
+size_t FindRecordEnd(std::string_view bytes, size_t begin, bool may_quote) {
+  if (!may_quote) {
     size_t end = bytes.find('\n', begin);
     return end == std::string_view::npos ? end : end + 1;
   }
@@ -169,18 +169,18 @@ size_t FindRecordEnd(std::string_view bytes, size_t begin, bool csv) {
 }
 
 absl::StatusOr<int64_t> NextRecord(const FileHandle& file, const std::string& path, int64_t offset,
-                                   bool csv) {
+                                   bool may_quote) {
   if (offset == 0) {
     return 0;
   }
   // Whether a line end is between quotes depends on all quotes before it.
-  int64_t at = csv ? 0 : offset - 1;
+  int64_t at = may_quote ? 0 : offset - 1;
   bool quoted = false;
   std::string block(kScanBytes, '\0');
   while (true) {
     ASSIGN_OR_RETURN(size_t count, ReadAt(file, path, at, block.data(), block.size()));
     for (size_t i = 0; i < count; ++i) {
-      quoted = quoted != (csv && block[i] == '"');
+      quoted = quoted != (may_quote && block[i] == '"');
       if (block[i] == '\n' && !quoted && at + static_cast<int64_t>(i) + 1 >= offset) {
         return at + static_cast<int64_t>(i) + 1;
       }
@@ -195,7 +195,8 @@ absl::StatusOr<int64_t> NextRecord(const FileHandle& file, const std::string& pa
 absl::StatusOr<int64_t> CompleteRecords::End(const FileHandle& file, const std::string& path,
                                              int64_t size) {
   if (size != size_) {
-    ASSIGN_OR_RETURN(end_, csv_ ? ScanForward(file, path, size) : LastLineEnd(file, path, size));
+    ASSIGN_OR_RETURN(end_,
+                     may_quote_ ? ScanForward(file, path, size) : LastLineEnd(file, path, size));
     size_ = size;
   }
   return end_;

@@ -48,19 +48,21 @@ absl::Status CheckIsText(const std::string& path);
 // that does not exist, unless `may_come`; INVALID_ARGUMENT if a name is not UTF-8.
 absl::StatusOr<std::vector<std::string>> ListFiles(const std::string& path, bool may_come);
 
+// Here and below, `may_quote`: a line end between double quotes is part of a record.
+//
 // Where the record that begins at `begin` ends (behind its line end); npos if `bytes` do not have
-// its end. In CSV, a line end between quotes is part of a field.
-size_t FindRecordEnd(std::string_view bytes, size_t begin, bool csv);
+// its end.
+size_t FindRecordEnd(std::string_view bytes, size_t begin, bool may_quote);
 
 // The first offset, at or behind `offset`, where a record begins; the file's size if there is none.
 absl::StatusOr<int64_t> NextRecord(const FileHandle& file, const std::string& path, int64_t offset,
-                                   bool csv);
+                                   bool may_quote);
 
 // Finds how far a growing file has complete records. Thread-compatible; remembers how far it has
 // looked.
 class CompleteRecords {
  public:
-  explicit CompleteRecords(bool csv) : csv_(csv) {}
+  explicit CompleteRecords(bool may_quote) : may_quote_(may_quote) {}
   // The end of the last complete record. REQUIRES: the file still begins with the bytes of earlier
   // calls, and has `size` bytes now.
   absl::StatusOr<int64_t> End(const FileHandle& file, const std::string& path, int64_t size);
@@ -71,7 +73,7 @@ class CompleteRecords {
   absl::StatusOr<int64_t> ScanForward(const FileHandle& file, const std::string& path,
                                       int64_t size) const;
 
-  bool csv_;
+  bool may_quote_;
   int64_t size_ = 0;  // size of the file when end_ was found
   int64_t end_ = 0;
 };

@@ -53,8 +53,9 @@ FileEnumerator::Watched* FileEnumerator::Add(const PartitionName& name, FileIden
   if (place != nullptr) {
     Unindex(place.get());
   }
-  place = std::make_unique<Watched>(Watched{
-      .name = name, .identity = std::move(identity), .records = CompleteRecords(options_.csv)});
+  place = std::make_unique<Watched>(Watched{.name = name,
+                                            .identity = std::move(identity),
+                                            .records = CompleteRecords(options_.may_quote)});
   Index(place.get());
   const std::string path = PathOfPartition(name);
   PartitionName& latest = latest_[path];
@@ -306,10 +307,10 @@ PartitionEnd FileEnumerator::EndOf(const Watched& watched) const {
   PartitionEnd end;
   end.partition = watched.name;
   end.stable_end = Offset(watched.end);
-  end.high_watermark = Offset(std::max(watched.stat.size, watched.end));
+  end.end = Offset(std::max(watched.stat.size, watched.end));
   if (!watched.gone.empty()) {
     end.phase = PartitionPhase::kGone;
-    end.stable_end = end.high_watermark;
+    end.stable_end = end.end;
     end.why = watched.gone;
     return end;
   }
@@ -319,7 +320,7 @@ PartitionEnd FileEnumerator::EndOf(const Watched& watched) const {
   const absl::Duration age = clock_->Now() - absl::FromUnixMicros(watched.stat.changed_us);
   if (watched.moved && age >= kRotatedIsWhole) {
     end.phase = PartitionPhase::kClosed;
-    end.stable_end = end.high_watermark;  // its last line no longer needs a line end
+    end.stable_end = end.end;  // its last line no longer needs a line end
     end.why = absl::StrCat("it was rotated to ", watched.identity.path);
   } else if (!watched.moved && age >= kUnchangedIsWhole && watched.end == watched.stat.size) {
     end.phase = PartitionPhase::kClosed;
@@ -328,7 +329,7 @@ PartitionEnd FileEnumerator::EndOf(const Watched& watched) const {
   return end;
 }
 
-absl::StatusOr<std::vector<std::string>> FileEnumerator::TopicIds(
+absl::StatusOr<std::vector<std::string>> FileEnumerator::Identities(
     const std::vector<PartitionName>& partitions, absl::Duration) {
   std::vector<std::string> out;
   out.reserve(partitions.size());

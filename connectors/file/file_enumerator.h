@@ -41,7 +41,7 @@ class FileEnumerator : public SourceEnumerator {
     std::string path;
     bool follow = false;
     bool latest = false;
-    bool csv = false;
+    bool may_quote = false;  // as in file_access.h
   };
 
   // `access` says which files may be read; it and `clock` outlive this object.
@@ -51,19 +51,17 @@ class FileEnumerator : public SourceEnumerator {
   void Remember(const std::vector<KnownPartition>& known) override;
   absl::StatusOr<std::vector<PartitionName>> Discover(absl::Duration timeout) override;
   bool Selects(const KnownPartition& partition) const override;
-  bool may_lose_partitions() const override { return true; }
   absl::StatusOr<std::vector<PartitionOffset>> ResolveStart(
       const std::vector<PartitionName>& partitions, absl::Duration timeout) override;
   absl::StatusOr<std::vector<PartitionOffset>> ResolveEarliest(
       const std::vector<PartitionName>& partitions, absl::Duration timeout) override;
   absl::StatusOr<std::vector<PartitionEnd>> Ends(const std::vector<PartitionName>& partitions,
                                                  absl::Duration timeout) override;
-  absl::StatusOr<std::vector<std::string>> TopicIds(const std::vector<PartitionName>& partitions,
-                                                    absl::Duration timeout) override;
+  absl::StatusOr<std::vector<std::string>> Identities(const std::vector<PartitionName>& partitions,
+                                                      absl::Duration timeout) override;
   absl::Status PublishOffsets(const std::vector<PartitionOffset>&, absl::Duration) override {
     return absl::OkStatus();
   }
-  bool bounded() const override { return !options_.follow; }
 
  private:
   struct Watched {

@@ -142,7 +142,7 @@ class RotationTest : public testing::Test {
       }
       KnownPartition partition{.name = name,
                                .next = found == known_.end() ? Offset(0) : found->second.next,
-                               .identity = (*enumerator_->TopicIds({name}, absl::Seconds(1)))[0]};
+                               .identity = (*enumerator_->Identities({name}, absl::Seconds(1)))[0]};
       known_[name] = partition;
       EXPECT_TRUE(reader_->Assign(partition).ok());
       enumerator_->Remember({partition});

@@ -1,18 +1,18 @@
 #include <algorithm>
 #include <map>
-#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "common/base/status.h"
 #include "common/base/units.h"
 #include "connectors/file/file.h"
 #include "connectors/file/file_sink_marker.h"
 #include "connectors/file/rolling_files.h"
 #include "connectors/flow_out.h"
-#include "connectors/formats/csv_format.h"
 #include "connectors/options.h"
 #include "connectors/record_hash.h"
 
@@ -26,8 +26,8 @@ constexpr char kRollInterval[] = "roll_interval";
 // piece is never copied when more lines come.
 constexpr size_t kPieceBytes = 256 << 10;
 
-// An error that a disk may not repeat, in another file, becomes UNAVAILABLE; an error that a person
-// must mend says how.
+// INTERNAL, which is an error of the disk, becomes UNAVAILABLE: the next try writes to another
+// file, where the disk may not repeat it. An error that a person must mend says how.
 absl::Status ForPeople(const absl::Status& status) {
   if (absl::IsInternal(status)) {
     return absl::UnavailableError(status.message());
@@ -43,15 +43,16 @@ absl::Status ForPeople(const absl::Status& status) {
 // of it. Write may run beside Commit and Settle of earlier batches.
 class FileWriter : public SinkWriter {
  public:
-  FileWriter(std::string directory, const SinkContext& context, int64_t max_held_bytes, bool is_raw,
-             std::unique_ptr<FormatEncoder> encoder, RollingFiles files)
+  FileWriter(std::string directory, const SinkContext& context, int64_t max_held_bytes,
+             const Format& format, std::unique_ptr<FormatEncoder> encoder, RollingFiles files)
       : directory_(std::move(directory)),
         memory_(context.memory),
         flow_out_(context, max_held_bytes),
-        is_raw_(is_raw),
+        format_(format.name()),
+        check_lines_(format.traits().line_ends == LineEnds::kAnywhere),
         encoder_(std::move(encoder)),
         files_(std::move(files)) {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     Remember();
   }
 
@@ -86,14 +87,14 @@ class FileWriter : public SinkWriter {
   std::vector<RowError> TakeRefused() override { return refused_.Take(); }
 
   void NoteBatch(BatchId batch, int64_t batch_time_us) override {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     if (batch > committed_) {
       uncommitted_[batch].time_us = batch_time_us;
     }
   }
 
   void Finish() override {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     finish_ = true;
   }
 
@@ -101,15 +102,15 @@ class FileWriter : public SinkWriter {
 
   absl::StatusOr<std::string> Commit(BatchId through, absl::Time) override {
     RollingFiles::Addition addition{.batch = through};
-    std::lock_guard<std::mutex> files_lock(files_mutex_);
+    absl::MutexLock files_lock(&files_mutex_);
     {
-      std::lock_guard<std::mutex> lock(mutex_);
+      absl::MutexLock lock(&mutex_);
       if (through <= committed_) {
         return marker_;
       }
       addition.close = finish_;
-      // The addition only refers to the lines: nobody writes to committed batches, so these stay
-      // in place until the file has them.
+      // The addition only refers to the lines, which stay in place until the file has them: no
+      // Write adds to a batch that is being committed.
       for (auto held = uncommitted_.begin(); held != uncommitted_.end() && held->first <= through;
            ++held) {
         if (addition.lines.empty()) {
@@ -123,7 +124,7 @@ class FileWriter : public SinkWriter {
     if (const absl::Status status = files_.Commit(addition); !status.ok()) {
       return ForPeople(status);
     }
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     for (auto held = uncommitted_.begin(); held != uncommitted_.end() && held->first <= through;) {
       held_bytes_ -= held->second.memory.bytes();
       held = uncommitted_.erase(held);
@@ -133,35 +134,35 @@ class FileWriter : public SinkWriter {
   }
 
   absl::Status Settle(BatchId batch, absl::Time) override {
-    std::lock_guard<std::mutex> files_lock(files_mutex_);
+    absl::MutexLock files_lock(&files_mutex_);
     RETURN_IF_ERROR(ForPeople(files_.Settle(batch)));
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     wake_at_us_ = files_.wake_at_us();
     return absl::OkStatus();
   }
 
   BatchId committed() const override {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     return committed_;
   }
   std::string marker() const override {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     return marker_;
   }
   int64_t wake_at_us() const override {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     return wake_at_us_;
   }
   bool hides_rows() const override {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     return hides_rows_;
   }
   int64_t held_bytes() const override {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     return held_bytes_;
   }
   int64_t held_bytes_of(BatchId batch) const override {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     const auto held = uncommitted_.find(batch);
     return held == uncommitted_.end() ? 0 : held->second.memory.bytes() + held->second.left_bytes;
   }
@@ -170,7 +171,7 @@ class FileWriter : public SinkWriter {
   absl::Status CheckLines(const Batch& rows, const EncodedRecords& encoded) {
     refused_.Clear();
     const RowSet selected = rows.rows();
-    for (size_t i = 0; is_raw_ && i < selected.count; ++i) {
+    for (size_t i = 0; check_lines_ && i < selected.count; ++i) {
       if (absl::Status status = CheckLine(encoded.records[i].value); !status.ok()) {
         refused_.Add(selected[i], std::move(status));
       }
@@ -186,8 +187,8 @@ class FileWriter : public SinkWriter {
                                                                     : nullptr;
     return what == nullptr ? absl::OkStatus()
                            : absl::InvalidArgumentError(absl::StrCat(
-                                 "writing to ", directory_, ": a value ", what,
-                                 ", which format raw cannot write to a file; use json or csv"));
+                                 "writing to ", directory_, ": a value ", what, ", which format ",
+                                 format_, " cannot write to a file; use json or csv"));
   }
 
   struct Held {
@@ -198,7 +199,7 @@ class FileWriter : public SinkWriter {
   };
 
   void Hold(BatchId batch, int64_t time_us, const EncodedRecords& encoded, HeldBytes memory) {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     Held& held = uncommitted_[batch];
     held.time_us = time_us;
     held_bytes_ += memory.bytes();
@@ -226,7 +227,7 @@ class FileWriter : public SinkWriter {
   // Whether every commit that can come covers `batch`, which is being written now: no batch before
   // it has lines, or is to close an old file.
   bool IsFirst(BatchId batch) const {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     return uncommitted_.empty() || uncommitted_.begin()->first >= batch;
   }
 
@@ -234,9 +235,9 @@ class FileWriter : public SinkWriter {
   // there was no memory.
   absl::Status WriteAhead(BatchId batch, int64_t time_us, const std::string& more) {
     RollingFiles::Addition addition{.batch = batch, .begin_us = time_us};
-    std::lock_guard<std::mutex> files_lock(files_mutex_);
+    absl::MutexLock files_lock(&files_mutex_);
     {
-      std::lock_guard<std::mutex> lock(mutex_);
+      absl::MutexLock lock(&mutex_);
       Held& held = uncommitted_[batch];
       held.time_us = time_us;
       addition.lines.assign(held.pieces.begin(), held.pieces.end());
@@ -245,7 +246,7 @@ class FileWriter : public SinkWriter {
     if (const absl::Status status = files_.AppendAhead(addition); !status.ok()) {
       return ForPeople(status);
     }
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     Held& held = uncommitted_[batch];
     held_bytes_ -= held.memory.bytes();
     held.left_bytes += held.memory.bytes() + static_cast<int64_t>(more.size());
@@ -254,8 +255,8 @@ class FileWriter : public SinkWriter {
     return absl::OkStatus();
   }
 
-  // Copies what other threads may ask for while files_ is in use. REQUIRES: mutex_ held.
-  void Remember() {
+  // Copies what other threads may ask for while files_ is in use.
+  void Remember() ABSL_EXCLUSIVE_LOCKS_REQUIRED(files_mutex_, mutex_) {
     committed_ = files_.marker().batch;
     marker_ = files_.marker().ToString();
     wake_at_us_ = files_.wake_at_us();
@@ -265,23 +266,23 @@ class FileWriter : public SinkWriter {
   const std::string directory_;
   const std::shared_ptr<HeldMemory> memory_;
   const FlowOut flow_out_;
-  const bool is_raw_;
+  const std::string format_;
+  const bool check_lines_;  // records may hold line ends, which a file of lines cannot
   const std::unique_ptr<FormatEncoder> encoder_;
   RowErrors refused_;  // by the last Write
 
-  // Locked by Commit and Settle, and by a Write whose lines go to the file, while they work. Locked
-  // before mutex_.
-  std::mutex files_mutex_;
-  RollingFiles files_;
+  // Locked by Commit and Settle, and by a Write whose lines go to the file, while they work.
+  absl::Mutex files_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);
+  RollingFiles files_ ABSL_GUARDED_BY(files_mutex_);
 
-  mutable std::mutex mutex_;  // guards what follows
-  std::map<BatchId, Held> uncommitted_;
-  int64_t held_bytes_ = 0;
-  bool finish_ = false;
-  BatchId committed_;
-  std::string marker_;  // as of the claim or the last Commit
-  int64_t wake_at_us_ = 0;
-  bool hides_rows_ = false;
+  mutable absl::Mutex mutex_;
+  std::map<BatchId, Held> uncommitted_ ABSL_GUARDED_BY(mutex_);
+  int64_t held_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool finish_ ABSL_GUARDED_BY(mutex_) = false;
+  BatchId committed_ ABSL_GUARDED_BY(mutex_);
+  std::string marker_ ABSL_GUARDED_BY(mutex_);  // as of the claim or the last Commit
+  int64_t wake_at_us_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool hides_rows_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 class FileSinkConnector : public SinkConnector {
@@ -298,9 +299,11 @@ class FileSinkConnector : public SinkConnector {
     RETURN_IF_ERROR(RollBytes(sink).status());
     RETURN_IF_ERROR(RollInterval(sink).status());
     RETURN_IF_ERROR(MaxHeldBytes(sink.options()).status());
-    RETURN_IF_ERROR(CheckSinkMode(sink, "file", accepts_upsert(), accepts_changes()));
+    RETURN_IF_ERROR(CheckSinkMode(sink, "file", traits()));
     return format->ValidateSink(sink);
   }
+
+  SinkTraits traits() const override { return {.path_option = "path", .holds_back = true}; }
 
   // Writes a file, which also finds what the directory's permissions do not tell: quotas, read-only
   // file systems.
@@ -318,9 +321,6 @@ class FileSinkConnector : public SinkConnector {
   }
 
   std::vector<std::pair<std::string, SqlType>> MetadataColumns() const override { return {}; }
-  bool accepts_changes() const override { return false; }
-  bool accepts_upsert() const override { return false; }
-  bool holds_back() const override { return true; }
 
   absl::StatusOr<std::unique_ptr<SinkWriter>> CreateWriter(
       const proto::Sink& sink, const SinkContext& context) const override {
@@ -330,7 +330,7 @@ class FileSinkConnector : public SinkConnector {
     }
     ASSIGN_OR_RETURN(const Format* format, FormatOf(sink));
     ASSIGN_OR_RETURN(std::unique_ptr<FormatEncoder> encoder, format->CreateEncoder(sink));
-    ASSIGN_OR_RETURN(RollingFiles::Options options, FilesOf(sink, context));
+    ASSIGN_OR_RETURN(RollingFiles::Options options, FilesOf(sink, context, *format));
     RETURN_IF_ERROR(formats_->access().CheckFile(options.directory));
     RETURN_IF_ERROR(MakeDirectory(options.directory));
     const std::string directory = options.directory;
@@ -339,7 +339,7 @@ class FileSinkConnector : public SinkConnector {
       return ForPeople(claimed);
     }
     ASSIGN_OR_RETURN(const int64_t max_held_bytes, MaxHeldBytes(sink.options()));
-    return std::make_unique<FileWriter>(directory, context, max_held_bytes, sink.format() == "raw",
+    return std::make_unique<FileWriter>(directory, context, max_held_bytes, *format,
                                         std::move(encoder), std::move(files));
   }
 
@@ -381,19 +381,19 @@ class FileSinkConnector : public SinkConnector {
   }
 
   static absl::StatusOr<RollingFiles::Options> FilesOf(const proto::Sink& sink,
-                                                       const SinkContext& context) {
+                                                       const SinkContext& context,
+                                                       const Format& format) {
     ASSIGN_OR_RETURN(const int64_t roll_bytes, RollBytes(sink));
     ASSIGN_OR_RETURN(const absl::Duration roll_interval, RollInterval(sink));
     ASSIGN_OR_RETURN(const bool with_header, BoolOption(sink.options(), "header", false));
     std::string header;
-    if (with_header && sink.format() == "csv") {
-      ASSIGN_OR_RETURN(header, CsvHeader(sink));
-      header.push_back('\n');
+    if (with_header) {
+      ASSIGN_OR_RETURN(header, format.FileHeader(sink));
     }
     return RollingFiles::Options{
         .directory = OptionOr(sink.options(), "path", ""),
         .names = FileSinkNames(context.sink, context.shard, context.incarnation,
-                               sink.format() == "raw" ? "txt" : sink.format()),
+                               format.traits().file_extension),
         .epoch = context.epoch,
         .header = std::move(header),
         .shape = ShapeOf(sink),

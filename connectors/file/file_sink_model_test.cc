@@ -2,14 +2,14 @@
 // processes that die, hang and wake up at any step. A step is an operation of the file system, a
 // failpoint, or an entry of the journal; every one is tried in turn.
 #include <algorithm>
-#include <condition_variable>
 #include <functional>
-#include <mutex>
 #include <set>
 #include <thread>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "common/base/failpoint.h"
 #include "common/storage/memory_file_system.h"
 #include "connectors/file/file_sink_testing.h"
@@ -72,7 +72,7 @@ class Process {
   // Called at every step on the process's own thread. Not OK: the process is dead, or the disk
   // failed.
   absl::Status Step(bool disk) {
-    std::unique_lock<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     if (dead_) {
       return absl::InternalError("dead");
     }
@@ -87,41 +87,45 @@ class Process {
       return absl::InternalError("killed");
     }
     hung_ = true;
-    changed_.notify_all();
-    changed_.wait(lock, [&] { return released_; });
+    changed_.SignalAll();
+    while (!released_) {
+      changed_.Wait(&mutex_);
+    }
     return absl::OkStatus();
   }
   void End() {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     ended_ = true;
-    changed_.notify_all();
+    changed_.SignalAll();
   }
   // True if it hangs, false if it has ended.
   bool WaitUntilHungOrEnded() {
-    std::unique_lock<std::mutex> lock(mutex_);
-    changed_.wait(lock, [&] { return hung_ || ended_; });
+    absl::MutexLock lock(&mutex_);
+    while (!hung_ && !ended_) {
+      changed_.Wait(&mutex_);
+    }
     return hung_;
   }
   void Release() {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     released_ = true;
-    changed_.notify_all();
+    changed_.SignalAll();
   }
   bool met_its_fate() {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     return steps_ > fatal_step_;
   }
 
  private:
   const int64_t fatal_step_;
   const Fate fate_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  int64_t steps_ = 0;
-  bool dead_ = false;
-  bool hung_ = false;
-  bool released_ = false;
-  bool ended_ = false;
+  absl::Mutex mutex_;
+  absl::CondVar changed_;
+  int64_t steps_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool dead_ ABSL_GUARDED_BY(mutex_) = false;
+  bool hung_ ABSL_GUARDED_BY(mutex_) = false;
+  bool released_ ABSL_GUARDED_BY(mutex_) = false;
+  bool ended_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 thread_local Process* this_process = nullptr;
@@ -131,7 +135,7 @@ thread_local Process* this_process = nullptr;
 class Journal {
  public:
   int64_t StartEpoch() {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     return ++epoch_;
   }
   bool RecordClaim(int64_t epoch, const std::string& marker) {
@@ -146,12 +150,12 @@ class Journal {
     return true;
   }
   std::string marker() const {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     return marker_;
   }
   // The last batch whose commit is known. Later batches are run again.
   int64_t batch() const {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     return batch_;
   }
 
@@ -160,7 +164,7 @@ class Journal {
     if (!this_process->Step(/*disk=*/false).ok()) {
       return false;
     }
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     if (epoch != epoch_) {
       return false;
     }
@@ -169,10 +173,10 @@ class Journal {
     return true;
   }
 
-  mutable std::mutex mutex_;
-  int64_t epoch_ = 0;
-  std::string marker_;
-  int64_t batch_ = 0;
+  mutable absl::Mutex mutex_;
+  int64_t epoch_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::string marker_ ABSL_GUARDED_BY(mutex_);
+  int64_t batch_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 class FileSinkModelTest : public FileSinkFixture {
@@ -194,7 +198,7 @@ class FileSinkModelTest : public FileSinkFixture {
     SetFailpointHandler([this](const char* name) {
       if (this_process != nullptr) {
         (void)this_process->Step(/*disk=*/false);
-        std::lock_guard<std::mutex> lock(mutex_);
+        absl::MutexLock lock(&mutex_);
         failpoints_hit_.insert(name);
       }
     });
@@ -397,13 +401,13 @@ class FileSinkModelTest : public FileSinkFixture {
   }
 
   std::set<std::string> failpoints_hit() {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     return failpoints_hit_;
   }
 
  private:
-  std::mutex mutex_;
-  std::set<std::string> failpoints_hit_;
+  absl::Mutex mutex_;
+  std::set<std::string> failpoints_hit_ ABSL_GUARDED_BY(mutex_);
 };
 
 TEST_F(FileSinkModelTest, Killed) { TryEveryStep(Fate::kKilled); }

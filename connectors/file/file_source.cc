@@ -3,14 +3,15 @@
 #include <algorithm>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/synchronization/mutex.h"
 #include "common/base/status.h"
 #include "connectors/file/file.h"
 #include "connectors/file/file_access.h"
@@ -34,7 +35,7 @@ struct FileOptions {
   bool skip_lost = false;
 };
 
-absl::StatusOr<FileOptions> ParseOptions(const proto::Source& source) {
+absl::StatusOr<FileOptions> ParseOptions(const proto::Source& source, const Format& format) {
   const OptionMap& options = source.options();
   FileOptions out;
   ASSIGN_OR_RETURN(out.files.path,
@@ -47,13 +48,14 @@ absl::StatusOr<FileOptions> ParseOptions(const proto::Source& source) {
     return absl::InvalidArgumentError(
         "option start = 'latest' needs follow = true: otherwise there is nothing to read");
   }
-  out.files.csv = source.format() == "csv";
+  out.files.may_quote = format.traits().line_ends == LineEnds::kQuoted;
   ASSIGN_OR_RETURN(std::string loss,
                    ChoiceOption(options, "on_data_loss", "fail", {"fail", "skip"}));
   out.skip_lost = loss == "skip";
   ASSIGN_OR_RETURN(out.header, BoolOption(options, "header", false));
-  // In CSV of one column, an empty line is a record with NULL.
-  out.skip_blank = source.format() == "json" || (out.files.csv && source.declared_size() > 1);
+  const EmptyLine empty_line = format.traits().empty_line;
+  out.skip_blank = empty_line == EmptyLine::kSkipped ||
+                   (empty_line == EmptyLine::kRecordOfOneColumn && source.declared_size() > 1);
   return out;
 }
 
@@ -133,7 +135,8 @@ class FilePartition {
       RETURN_IF_ERROR(Find(end));
     }
     if (record_ < 0) {
-      ASSIGN_OR_RETURN(record_, NextRecord(file_, opened_path_, position_, options_.files.csv));
+      ASSIGN_OR_RETURN(record_,
+                       NextRecord(file_, opened_path_, position_, options_.files.may_quote));
     }
     return absl::OkStatus();
   }
@@ -186,7 +189,7 @@ class FilePartition {
       bool at_end_of_file = block_begin_ + static_cast<int64_t>(block.size()) >= size_;
       while (records_.size() < max_rows && record_ < end) {
         auto from = static_cast<size_t>(record_ - block_begin_);
-        size_t stop = FindRecordEnd(block, from, options_.files.csv);
+        size_t stop = FindRecordEnd(block, from, options_.files.may_quote);
         if (stop == std::string_view::npos && !at_end_of_file) {
           break;
         }
@@ -207,7 +210,7 @@ class FilePartition {
       std::string_view block(block_->data(), block_->size());
       auto begin = static_cast<size_t>(record_ - block_begin_);
       if (begin < block.size() &&
-          FindRecordEnd(block, begin, options_.files.csv) != std::string_view::npos) {
+          FindRecordEnd(block, begin, options_.files.may_quote) != std::string_view::npos) {
         return absl::OkStatus();
       }
     }
@@ -239,7 +242,7 @@ class FilePartition {
     if (!line.empty() && line.back() == '\r') {
       line.remove_suffix(1);
     }
-    bool is_header = options_.files.csv && options_.header && offset == 0;
+    bool is_header = options_.header && offset == 0;
     if (is_header || (options_.skip_blank && line.empty())) {
       return;
     }
@@ -328,13 +331,13 @@ class FileReader : public SourceReader {
         Assigned{FilePartition(known.name, std::move(identity), known.next.value(), options_,
                                std::move(decoder), &access_),
                  known.next.value()});
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     partitions_[known.name] = std::move(opened);
     return absl::OkStatus();
   }
 
   void Unassign(const PartitionName& partition) override {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     partitions_.erase(partition);
   }
 
@@ -342,7 +345,7 @@ class FileReader : public SourceReader {
                                    uint64_t hash_seed, absl::Time) override {
     std::shared_ptr<Assigned> assigned;
     {
-      std::lock_guard<std::mutex> lock(mutex_);
+      absl::MutexLock lock(&mutex_);
       auto found = partitions_.find(partition);
       if (found == partitions_.end()) {
         return absl::FailedPreconditionError(
@@ -352,7 +355,7 @@ class FileReader : public SourceReader {
     }
     ASSIGN_OR_RETURN(SourceChunk chunk,
                      assigned->file.Read(source_, end.value(), max_rows, hash_seed));
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     assigned->read_to = std::max(assigned->read_to, chunk.next.value());
     return chunk;
   }
@@ -361,7 +364,7 @@ class FileReader : public SourceReader {
 
   // Files are not fetched ahead: the driver itself looks how far they go.
   std::vector<PartitionOffset> FetchedTo() override {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     std::vector<PartitionOffset> out;
     for (const auto& [path, assigned] : partitions_) {
       out.push_back({path, Offset(assigned->read_to)});
@@ -372,15 +375,15 @@ class FileReader : public SourceReader {
  private:
   struct Assigned {
     FilePartition file;  // used by the one thread that reads the partition
-    int64_t read_to;     // guarded by mutex_
+    int64_t read_to;     // under mutex_ of the reader
   };
 
   const proto::Source source_;
   const FileOptions options_;
   const Format* const format_;
   const AccessPolicy& access_;
-  std::mutex mutex_;
-  std::map<PartitionName, std::shared_ptr<Assigned>> partitions_;  // guarded by mutex_
+  absl::Mutex mutex_;
+  std::map<PartitionName, std::shared_ptr<Assigned>> partitions_ ABSL_GUARDED_BY(mutex_);
 };
 
 class FileSourceConnector : public SourceConnector {
@@ -393,9 +396,15 @@ class FileSourceConnector : public SourceConnector {
     std::vector<std::string> allowed = format->Options({.in_files = true});
     allowed.insert(allowed.end(), {"path", "follow", "start", "on_data_loss"});
     RETURN_IF_ERROR(CheckOptionNames(source.options(), "file", allowed));
-    RETURN_IF_ERROR(ParseOptions(source).status());
+    RETURN_IF_ERROR(ParseOptions(source, *format).status());
     RETURN_IF_ERROR(CheckSourceColumns(source, MetadataColumns()));
     return format->ValidateSource(source);
+  }
+
+  SourceTraits Traits(const proto::Source& source) const override {
+    return {.path_option = "path",
+            .may_lose_partitions = true,
+            .bounded = !BoolOption(source.options(), "follow", false).value_or(true)};
   }
 
   std::vector<std::pair<std::string, SqlType>> MetadataColumns() const override {
@@ -404,14 +413,15 @@ class FileSourceConnector : public SourceConnector {
 
   absl::StatusOr<std::unique_ptr<SourceEnumerator>> CreateEnumerator(
       const proto::Source& source, const SourceContext&) const override {
-    ASSIGN_OR_RETURN(FileOptions options, ParseOptions(source));
+    ASSIGN_OR_RETURN(const Format* format, FormatOf(source));
+    ASSIGN_OR_RETURN(FileOptions options, ParseOptions(source, *format));
     return std::make_unique<FileEnumerator>(std::move(options.files), clock_, &formats_->access());
   }
 
   absl::StatusOr<std::unique_ptr<SourceReader>> CreateReader(const proto::Source& source,
                                                              const SourceContext&) const override {
     ASSIGN_OR_RETURN(const Format* format, FormatOf(source));
-    ASSIGN_OR_RETURN(FileOptions options, ParseOptions(source));
+    ASSIGN_OR_RETURN(FileOptions options, ParseOptions(source, *format));
     return std::make_unique<FileReader>(source, std::move(options), format, &formats_->access());
   }
 

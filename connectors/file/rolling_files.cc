@@ -61,8 +61,8 @@ absl::Status RollingFiles::LookAround(const FileSinkMarker& journaled) {
                        journaled.batch.value(), "): is it an old copy?"));
     }
   }
-  // No journal will name these files any more: the journal refuses all later commits of their
-  // writers.
+  // No marker can name these files later: their writers belong to lower epochs, whose commits the
+  // journal refuses from now on.
   for (const std::string& name : unneeded) {
     RETURN_IF_ERROR(RemoveIfThere(name));
   }
@@ -106,7 +106,8 @@ absl::Status RollingFiles::AppendAhead(const Addition& addition) {
 absl::Status RollingFiles::Commit(const Addition& addition) {
   RETURN_IF_ERROR(lost_);
   if (ahead_.has_value() && addition.batch < ahead_->batch) {
-    // No lines wait before those that are in the file ahead, and the file cannot be closed now.
+    // The commit ends before the batch whose lines are in the file already. So it has no lines to
+    // add. It does not close the file, which holds uncommitted lines.
     marker_.batch = addition.batch;
     return absl::OkStatus();
   }
@@ -312,7 +313,7 @@ absl::StatusOr<bool> RollingFiles::Publish(const FileSinkMarker::Closed& file) {
 
 int64_t RollingFiles::wake_at_us() const {
   if (!marker_.closed.empty()) {
-    return unsettled_us_ + 1;  // wake at the next batches: one of them brings the commit to settle
+    return unsettled_us_ + 1;  // wake at the next batches: one of them settles the commit
   }
   if (marker_.open.empty()) {
     return 0;

@@ -53,8 +53,8 @@ class RollingFiles {
   absl::Status Claim(const FileSinkMarker& journaled);
 
   // Appends lines of the batch that the next Commit covers, behind the committed bytes of the file.
-  // The caller may drop these lines. So after an error, also of that Commit, they are lost, and
-  // nothing can be committed any more.
+  // The caller may then drop these lines, so that they are nowhere else. If this call or that
+  // Commit fails, the lines are lost, and all later calls fail.
   absl::Status AppendAhead(const Addition& addition);
 
   // Appends durably, closes the file if it is then large or old enough, and advances the marker.
@@ -103,7 +103,8 @@ class RollingFiles {
     std::string open;  // name of the file
     int64_t bytes = 0;
     int64_t begin_us = 0;
-    bool is_only_copy = false;  // true of lines of AppendAhead
+    // Whether the lines are nowhere else: AppendAhead's caller has dropped them.
+    bool is_only_copy = false;
   };
 
   FileSystem* const files_;
@@ -116,7 +117,7 @@ class RollingFiles {
   std::optional<Ahead> ahead_;
   absl::Status lost_;         // not OK: lines of AppendAhead are lost
   int64_t copies_ = 0;        // copies of the open file that this writer has begun
-  int64_t unsettled_us_ = 0;  // the last batch time at which a closed file had no final name yet
+  int64_t unsettled_us_ = 0;  // the last batch time at which a closed file lacked its final name
   // Files that a journaled marker may name until the commit of that batch is in the journal.
   std::vector<std::pair<std::string, BatchId>> unneeded_;
   std::string claimed_;  // the open file of the epoch before, until this epoch's first commit

@@ -193,6 +193,11 @@ class CsvEncoder : public FormatEncoder {
 class CsvFormat : public Format {
  public:
   const std::string& name() const override { return name_; }
+  FormatTraits traits() const override {
+    return {.file_extension = "csv",
+            .line_ends = LineEnds::kQuoted,
+            .empty_line = EmptyLine::kRecordOfOneColumn};  // with NULL in it
+  }
   std::vector<std::string> Options(FormatRole role) const override {
     std::vector<std::string> options = {"delimiter", "null_string"};
     if (role.in_files) {
@@ -222,6 +227,20 @@ class CsvFormat : public Format {
     return std::make_unique<CsvEncoder>(sink, std::move(options));
   }
 
+  // The sink's column names as a record.
+  absl::StatusOr<std::string> FileHeader(const proto::Sink& sink) const override {
+    ASSIGN_OR_RETURN(CsvOptions options, OptionsOf(sink.options()));
+    std::string line;
+    for (const proto::Field& column : sink.columns()) {
+      if (&column != &sink.columns(0)) {
+        line.push_back(options.delimiter);
+      }
+      AppendCsvField(column.name(), options.delimiter, false, &line);
+    }
+    line.push_back('\n');
+    return line;
+  }
+
  private:
   std::string name_ = "csv";
 };
@@ -229,17 +248,5 @@ class CsvFormat : public Format {
 }  // namespace
 
 std::unique_ptr<Format> NewCsvFormat() { return std::make_unique<CsvFormat>(); }
-
-absl::StatusOr<std::string> CsvHeader(const proto::Sink& sink) {
-  ASSIGN_OR_RETURN(CsvOptions options, OptionsOf(sink.options()));
-  std::string line;
-  for (const proto::Field& column : sink.columns()) {
-    if (&column != &sink.columns(0)) {
-      line.push_back(options.delimiter);
-    }
-    AppendCsvField(column.name(), options.delimiter, false, &line);
-  }
-  return line;
-}
 
 }  // namespace millrace

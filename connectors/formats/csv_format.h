@@ -5,17 +5,12 @@
 #define MILLRACE_CONNECTORS_FORMATS_CSV_FORMAT_H_
 
 #include <memory>
-#include <string>
 
-#include "absl/status/statusor.h"
 #include "connectors/format.h"
 
 namespace millrace {
 
 std::unique_ptr<Format> NewCsvFormat();
-
-// The header line of a sink's files: its column names as a record, without a line end.
-absl::StatusOr<std::string> CsvHeader(const proto::Sink& sink);
 
 }  // namespace millrace
 

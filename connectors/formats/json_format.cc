@@ -49,6 +49,11 @@ std::vector<std::string> NamesOf(const Fields& fields) {
 class JsonFormat : public Format {
  public:
   const std::string& name() const override { return name_; }
+  FormatTraits traits() const override {
+    return {.file_extension = "json",
+            .line_ends = LineEnds::kNowhere,
+            .empty_line = EmptyLine::kSkipped};
+  }
   std::vector<std::string> Options(FormatRole role) const override {
     std::vector<std::string> options = {"path.<column>"};
     if (!role.in_files) {

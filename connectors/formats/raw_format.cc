@@ -155,6 +155,11 @@ class RawEncoder : public FormatEncoder {
 class RawFormat : public Format {
  public:
   const std::string& name() const override { return name_; }
+  FormatTraits traits() const override {
+    return {.file_extension = "txt",
+            .line_ends = LineEnds::kAnywhere,
+            .empty_line = EmptyLine::kRecord};
+  }
   std::vector<std::string> Options(FormatRole) const override { return {}; }
 
   absl::Status ValidateSource(const proto::Source& source) const override {

@@ -68,11 +68,6 @@ class GeneratorEnumerator : public NumberedRowsEnumerator {
     }
   }
 
-  // False, since ends follow the clock from when this object was made: after a restart, the first
-  // ends lie before what was read.
-  bool keeps_records() const override { return false; }
-  bool bounded() const override { return options_.rows > 0 && options_.rows_per_second == 0; }
-
  protected:
   absl::StatusOr<std::vector<int64_t>> RowCounts() override {
     const int64_t due = Due();
@@ -190,6 +185,16 @@ class GeneratorSourceConnector : public SourceConnector {
       RETURN_IF_ERROR(GeneratorOf(source, i).status());
     }
     return absl::OkStatus();
+  }
+
+  SourceTraits Traits(const proto::Source& source) const override {
+    const absl::StatusOr<GeneratorOptions> options = ParseOptions(source.options());
+    return {
+        // Ends follow the clock from when the enumerator was made: after a restart, the first ends
+        // lie before what was read.
+        .keeps_records = false,
+        .bounded = options.ok() && options->rows > 0 && options->rows_per_second == 0,
+    };
   }
 
   std::vector<std::pair<std::string, SqlType>> MetadataColumns() const override {

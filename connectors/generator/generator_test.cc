@@ -137,7 +137,7 @@ TEST(Generator, EndsGrowWithTheClock) {
   EXPECT_EQ(ends(), (std::vector<int64_t>{3, 2}));
   clock.now_ns += 950000000;
   EXPECT_EQ(ends(), (std::vector<int64_t>{50, 50}));
-  EXPECT_FALSE((*enumerator)->bounded());
+  EXPECT_FALSE(connector->Traits(source).bounded);
   // A job that was already further goes on from there at once instead of waiting.
   (*enumerator)
       ->Remember({{.name = partitions[0], .next = Offset(500)},

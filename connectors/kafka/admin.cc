@@ -33,7 +33,7 @@ absl::StatusOr<std::unique_ptr<KafkaAdmin>> KafkaAdmin::Create(const KafkaProper
   RETURN_IF_ERROR(CheckKafkaOptionNames(options, KafkaRole::kAdmin, {}));
   RETURN_IF_ERROR(
       RequiredOption(options, "kafka", "bootstrap.servers", "'localhost:9092'").status());
-  // A consumer, since the broker may create a topic that a producer asks for.
+  // A consumer: the broker may create a topic when a producer asks for it.
   ASSIGN_OR_RETURN(
       std::shared_ptr<KafkaClient> client,
       KafkaClient::Create(KafkaRole::kConsumer, options, {{"group.id", "millrace-admin"}}));

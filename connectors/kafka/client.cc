@@ -221,7 +221,7 @@ KafkaClient::~KafkaClient() {
 absl::Status KafkaClient::Unreachable(absl::Duration waited) {
   for (int i = 0; i < 16 && rd_kafka_poll(client_, 0) > 0; ++i) {
   }
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   return absl::UnavailableError(
       absl::StrCat("no Kafka broker answered at bootstrap.servers = '", bootstrap_servers_,
                    "' within ", DurationToString(absl::Trunc(waited, absl::Milliseconds(1))),
@@ -252,7 +252,7 @@ void KafkaClient::OnError(rd_kafka_t*, int error, const char* reason, void* opaq
                                   std::memory_order_relaxed);  // its text says no more than that
     return;
   }
-  std::lock_guard<std::mutex> lock(self->mutex_);
+  absl::MutexLock lock(&self->mutex_);
   self->last_error_ = reason;
 }
 

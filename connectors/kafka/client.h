@@ -10,13 +10,14 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "connectors/kafka/properties.h"
 
@@ -52,8 +53,8 @@ class KafkaClient {
   // connection.
   absl::Status ErrorOf(rd_kafka_resp_err_t error, std::string_view what, absl::Duration waited);
 
-  // Whether no broker could be reached at the last news of them. NoteAlive says that one has
-  // answered since.
+  // Whether librdkafka has reported that no broker can be reached, and no NoteAlive has come since.
+  // NoteAlive is called when a broker has answered.
   bool AllBrokersDown() const { return all_brokers_down_.load(std::memory_order_relaxed); }
   void NoteAlive() { all_brokers_down_.store(false, std::memory_order_relaxed); }
 
@@ -67,8 +68,8 @@ class KafkaClient {
   rd_kafka_t* client_ = nullptr;
   std::string bootstrap_servers_;
   DeliveryCallback on_delivery_;
-  std::mutex mutex_;
-  std::string last_error_;  // guarded by mutex_
+  absl::Mutex mutex_;
+  std::string last_error_ ABSL_GUARDED_BY(mutex_);
   std::atomic<bool> all_brokers_down_{false};
 };
 

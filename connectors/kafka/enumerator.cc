@@ -90,8 +90,6 @@ class KafkaEnumerator : public SourceEnumerator {
     return parsed.ok() && SelectsTopic(parsed->first);
   }
 
-  bool may_lose_partitions() const override { return !topics_.pattern.empty(); }
-
   absl::StatusOr<std::vector<PartitionOffset>> ResolveStart(const std::vector<PartitionName>& names,
                                                             absl::Duration timeout) override {
     ASSIGN_OR_RETURN(std::vector<KafkaPartitionId> partitions, ParseAll(names));
@@ -137,7 +135,7 @@ class KafkaEnumerator : public SourceEnumerator {
     std::copy_if(names.begin(), names.end(), std::back_inserter(left),
                  [this](const PartitionName& name) { return !HasSuccessor(name); });
     absl::StatusOr<std::vector<PartitionEnd>> ends = EndsOf(left, timeout);
-    if (absl::IsNotFound(ends.status()) && may_lose_partitions()) {
+    if (absl::IsNotFound(ends.status()) && !topics_.pattern.empty()) {
       RETURN_IF_ERROR(LeaveMissingOut(deadline - absl::Now(), &left));
       ends = EndsOf(left, deadline - absl::Now());
     }
@@ -158,8 +156,8 @@ class KafkaEnumerator : public SourceEnumerator {
     return out;
   }
 
-  absl::StatusOr<std::vector<std::string>> TopicIds(const std::vector<PartitionName>& names,
-                                                    absl::Duration timeout) override {
+  absl::StatusOr<std::vector<std::string>> Identities(const std::vector<PartitionName>& names,
+                                                      absl::Duration timeout) override {
     ASSIGN_OR_RETURN(std::vector<KafkaPartitionId> partitions, ParseAll(names));
     std::vector<std::string> topics;
     for (const KafkaPartitionId& partition : partitions) {
@@ -217,7 +215,7 @@ class KafkaEnumerator : public SourceEnumerator {
     if (known.empty()) {
       return absl::OkStatus();
     }
-    ASSIGN_OR_RETURN(const std::vector<std::string> ids, TopicIds(known, timeout));
+    ASSIGN_OR_RETURN(const std::vector<std::string> ids, Identities(known, timeout));
     std::map<PartitionName, PartitionName> named;
     for (size_t i = 0; i < known.size(); ++i) {
       const Life& life = lives_.at(known[i]);

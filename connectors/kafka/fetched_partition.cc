@@ -3,7 +3,6 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -57,7 +56,7 @@ FetchedPartition::~FetchedPartition() {
 }
 
 absl::Status FetchedPartition::Start() {
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   return StartLocked();
 }
 
@@ -82,12 +81,12 @@ void FetchedPartition::Stop() {
   // This takes the queue's lock, so no callback runs afterwards.
   rd_kafka_queue_cb_event_enable(queue_.get(), nullptr, nullptr);
   KafkaPtr<rd_kafka_error_t> ignored(rd_kafka_incremental_unassign(client_->get(), list_.get()));
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   queue_.reset();
   if (error_.ok()) {
     error_ = absl::CancelledError(absl::StrCat(name_, " was unassigned"));
   }
-  arrived_.notify_all();
+  arrived_.SignalAll();
 }
 
 void FetchedPartition::OnQueueEvent(rd_kafka_t*, void* opaque) {
@@ -100,10 +99,10 @@ void FetchedPartition::OnQueueEvent(rd_kafka_t*, void* opaque) {
 }
 
 bool FetchedPartition::Drain(int64_t limit_bytes) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   bool advanced = DrainLocked(limit_bytes);
   if (advanced || !error_.ok()) {
-    arrived_.notify_one();
+    arrived_.Signal();
   }
   return advanced;
 }
@@ -141,7 +140,7 @@ bool FetchedPartition::DrainLocked(int64_t limit_bytes) {
 }
 
 double FetchedPartition::BytesPerOffset() {
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   if (head_ == staged_.size()) {
     return 0;
   }
@@ -245,7 +244,7 @@ absl::StatusOr<FetchedPartition::Taken> FetchedPartition::Take(int64_t end, size
                                                                int64_t limit_bytes,
                                                                absl::Time deadline) {
   Taken taken{.block = std::make_shared<MessageBlock>(client_)};
-  std::unique_lock<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   while (true) {
     if (staged_.size() - head_ < max_messages) {
       taken.fetched_more |= DrainLocked(limit_bytes);
@@ -257,10 +256,10 @@ absl::StatusOr<FetchedPartition::Taken> FetchedPartition::Take(int64_t end, size
     if (absl::IsOutOfRange(error_)) {
       const int64_t next = fetched_to_.load(std::memory_order_relaxed);
       const std::string reason(ToStd(error_.message()));
-      lock.unlock();
-      ASSIGN_OR_RETURN(const int64_t offset, WhereToGoOn(next, reason));
-      RETURN_IF_ERROR(GoOnAt(offset));
-      lock.lock();
+      mutex_.Unlock();
+      absl::Status went_on = GoOnBehindLoss(next, reason);
+      mutex_.Lock();
+      RETURN_IF_ERROR(went_on);
       if (position_ < lost_end_) {
         continue;
       }
@@ -271,12 +270,12 @@ absl::StatusOr<FetchedPartition::Taken> FetchedPartition::Take(int64_t end, size
     if (left <= absl::ZeroDuration()) {
       return TimeoutError(end);
     }
-    arrived_.wait_for(lock, absl::ToChronoNanoseconds(std::min(left, absl::Minutes(1))));
+    arrived_.WaitWithTimeout(&mutex_, std::min(left, absl::Minutes(1)));
   }
 }
 
 FetchedPartition::Taken FetchedPartition::GiveUp(int64_t end) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   Taken taken{.block = std::make_shared<MessageBlock>(client_),
               .next = end,
               .lost_begin = position_,
@@ -329,8 +328,13 @@ absl::StatusOr<int64_t> FetchedPartition::WhereToGoOn(int64_t next, const std::s
   return earliest[0];
 }
 
+absl::Status FetchedPartition::GoOnBehindLoss(int64_t next, const std::string& reason) {
+  ASSIGN_OR_RETURN(const int64_t offset, WhereToGoOn(next, reason));
+  return GoOnAt(offset);
+}
+
 absl::Status FetchedPartition::GoOnAt(int64_t offset) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   if (queue_ == nullptr) {
     return error_;
   }

@@ -9,15 +9,15 @@
 #include <librdkafka/rdkafka.h>
 
 #include <atomic>
-#include <condition_variable>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "connectors/kafka/client.h"
 #include "connectors/kafka/offsets.h"
@@ -84,7 +84,7 @@ class FetchedPartition : public std::enable_shared_from_this<FetchedPartition> {
   const KafkaPartitionId& id() const { return id_; }
   const std::string& name() const { return name_; }
 
-  // Whether the partition is in the pump's list; lets wake-ups be counted once.
+  // Whether the partition is in the pump's list, so that it is not put there a second time.
   std::atomic<bool> signalled{false};
 
  private:
@@ -94,23 +94,28 @@ class FetchedPartition : public std::enable_shared_from_this<FetchedPartition> {
   };
 
   static void OnQueueEvent(rd_kafka_t* client, void* opaque);
-  bool DrainLocked(int64_t limit_bytes);
+  bool DrainLocked(int64_t limit_bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The offset behind the last message or control record that librdkafka has passed on.
-  int64_t LibraryPosition();
-  void Stage(rd_kafka_message_t* message);
-  void NoteError(rd_kafka_resp_err_t error, const std::string& text);
+  int64_t LibraryPosition() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Stage(rd_kafka_message_t* message) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void NoteError(rd_kafka_resp_err_t error, const std::string& text)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AdvanceTo(int64_t offset);
-  absl::Status StartLocked();
+  absl::Status StartLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Whether Take has an answer for `end`; `taken` then holds it.
-  bool TakeLocked(int64_t end, size_t max_messages, Taken* taken);
+  bool TakeLocked(int64_t end, size_t max_messages, Taken* taken)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The same, for lost offsets.
-  bool TakeLostLocked(int64_t end, Taken* taken);
-  absl::Status TimeoutError(int64_t end);
+  bool TakeLostLocked(int64_t end, Taken* taken) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status TimeoutError(int64_t end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Called when the log does not have offset `next`. Returns the offset where to go on, or the
-  // error that says which offsets are lost. Asks the cluster; mutex_ is not held.
-  absl::StatusOr<int64_t> WhereToGoOn(int64_t next, const std::string& reason);
+  // error that says which offsets are lost. Asks the cluster.
+  absl::StatusOr<int64_t> WhereToGoOn(int64_t next, const std::string& reason)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  // Goes on fetching where WhereToGoOn says.
+  absl::Status GoOnBehindLoss(int64_t next, const std::string& reason) ABSL_LOCKS_EXCLUDED(mutex_);
   // Goes on fetching at `offset`. Offsets below that have not been fetched are lost.
-  absl::Status GoOnAt(int64_t offset);
+  absl::Status GoOnAt(int64_t offset) ABSL_LOCKS_EXCLUDED(mutex_);
 
   std::shared_ptr<KafkaClient> client_;
   KafkaPartitionId id_;
@@ -121,22 +126,22 @@ class FetchedPartition : public std::enable_shared_from_this<FetchedPartition> {
   KafkaPtr<rd_kafka_topic_partition_list_t> list_;  // this partition alone, for librdkafka's calls
 
   std::atomic<int64_t> fetched_to_;
-  std::mutex mutex_;
-  std::condition_variable arrived_;
-  // All below are guarded by mutex_.
-  KafkaPtr<rd_kafka_topic_partition_list_t> position_list_;
-  std::vector<Staged> staged_;
-  size_t head_ = 0;  // staged_ from here on is still to be taken
-  int64_t staged_bytes_ = 0;
-  int64_t position_;
+  absl::Mutex mutex_;
+  absl::CondVar arrived_;
+  KafkaPtr<rd_kafka_topic_partition_list_t> position_list_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Staged> staged_ ABSL_GUARDED_BY(mutex_);
+  size_t head_ ABSL_GUARDED_BY(mutex_) = 0;  // staged_ from here on is still to be taken
+  int64_t staged_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t position_ ABSL_GUARDED_BY(mutex_);
   // The position of an earlier assignment of the partition, which librdkafka forgets only a little
   // later.
-  int64_t stale_position_ = RD_KAFKA_OFFSET_INVALID;
-  int64_t lost_begin_ = 0;  // offsets in here are gone; nothing is staged below lost_end_
-  int64_t lost_end_ = 0;
-  bool more_ = false;  // the last Drain stopped for lack of room
-  absl::Status error_;
-  std::vector<rd_kafka_message_t*> scratch_;
+  int64_t stale_position_ ABSL_GUARDED_BY(mutex_) = RD_KAFKA_OFFSET_INVALID;
+  int64_t lost_begin_ ABSL_GUARDED_BY(mutex_) =
+      0;  // offsets in here are gone; nothing is staged below lost_end_
+  int64_t lost_end_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool more_ ABSL_GUARDED_BY(mutex_) = false;  // the last Drain stopped for lack of room
+  absl::Status error_ ABSL_GUARDED_BY(mutex_);
+  std::vector<rd_kafka_message_t*> scratch_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace millrace

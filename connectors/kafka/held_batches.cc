@@ -7,7 +7,7 @@ namespace millrace {
 
 void HeldBatches::Add(BatchId batch, int64_t time_us, KafkaRecordEncoder::Encoded encoded,
                       HeldBytes memory) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   HeldBatch& held = batches_[batch];
   held.batch = batch;
   held.time_us = time_us;
@@ -23,12 +23,12 @@ void HeldBatches::Add(BatchId batch, int64_t time_us, KafkaRecordEncoder::Encode
 }
 
 BatchId HeldBatches::first() const {
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   return batches_.empty() ? BatchId() : batches_.begin()->first;
 }
 
 HeldBatch HeldBatches::TakeRows(BatchId batch) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   const auto held = batches_.find(batch);
   if (held == batches_.end()) {
     return {};
@@ -42,14 +42,14 @@ HeldBatch HeldBatches::TakeRows(BatchId batch) {
 }
 
 void HeldBatches::NoteLeft(BatchId batch, int64_t bytes) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   HeldBatch& held = batches_[batch];
   held.batch = batch;
   held.left_bytes += bytes;
 }
 
 std::vector<const HeldBatch*> HeldBatches::Upto(BatchId through) const {
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   std::vector<const HeldBatch*> out;
   for (auto it = batches_.begin(); it != batches_.end() && it->first <= through; ++it) {
     if (!it->second.records.empty()) {
@@ -61,7 +61,7 @@ std::vector<const HeldBatch*> HeldBatches::Upto(BatchId through) const {
 
 void HeldBatches::DropUpto(BatchId through) {
   std::vector<HeldBatch> dropped;  // freed after the lock is released
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   while (!batches_.empty() && batches_.begin()->first <= through) {
     bytes_ -= batches_.begin()->second.memory.bytes();
     dropped.push_back(std::move(batches_.begin()->second));
@@ -70,12 +70,12 @@ void HeldBatches::DropUpto(BatchId through) {
 }
 
 int64_t HeldBatches::bytes() const {
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   return bytes_;
 }
 
 int64_t HeldBatches::bytes_of(BatchId batch) const {
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   const auto held = batches_.find(batch);
   return held == batches_.end() ? 0 : held->second.memory.bytes() + held->second.left_bytes;
 }

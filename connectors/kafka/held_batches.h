@@ -6,10 +6,11 @@
 
 #include <cstdint>
 #include <map>
-#include <mutex>
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "common/base/ids.h"
 #include "connectors/held_memory.h"
 #include "connectors/kafka/record_encoder.h"
@@ -47,9 +48,9 @@ class HeldBatches {
   int64_t bytes_of(BatchId batch) const;
 
  private:
-  mutable std::mutex mutex_;
-  std::map<BatchId, HeldBatch> batches_;
-  int64_t bytes_ = 0;
+  mutable absl::Mutex mutex_;
+  std::map<BatchId, HeldBatch> batches_ ABSL_GUARDED_BY(mutex_);
+  int64_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace millrace

@@ -5,13 +5,13 @@
 
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
-#include <mutex>
 #include <optional>
 #include <thread>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "common/base/status.h"
 #include "connectors/kafka/admin.h"
 #include "connectors/kafka/client.h"
@@ -69,28 +69,30 @@ class Producer : public SteadyProducer {
 
   absl::Status Stop(absl::Duration timeout) override {
     {
-      std::lock_guard<std::mutex> lock(mutex_);
+      absl::MutexLock lock(&mutex_);
       stop_ = true;
     }
-    wake_.notify_all();
+    wake_.SignalAll();
     if (thread_.joinable()) {
       thread_.join();
-      absl::Status flushed = producer_->Flush(timeout);
-      status_ = status_.ok() ? flushed : status_;
+      const absl::Status flushed = producer_->Flush(timeout);
+      absl::MutexLock lock(&mutex_);
+      status_.Update(flushed);
     }
+    absl::MutexLock lock(&mutex_);
     return status_;
   }
 
   int64_t produced() const override { return produced_.load(); }
 
  private:
-  static constexpr auto kTick = std::chrono::milliseconds(10);
+  static constexpr absl::Duration kTick = absl::Milliseconds(10);
 
   void Run() {
     auto begin = std::chrono::steady_clock::now();
-    std::unique_lock<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     while (!stop_ && status_.ok()) {
-      lock.unlock();
+      mutex_.Unlock();
       double elapsed =
           std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
       auto due = static_cast<int64_t>(elapsed * rate_);
@@ -99,9 +101,11 @@ class Producer : public SteadyProducer {
         status = producer_->Send(std::nullopt, line_(produced_.load()));
         ++produced_;
       }
-      lock.lock();
+      mutex_.Lock();
       status_ = status;
-      wake_.wait_for(lock, kTick, [this] { return stop_; });
+      if (!stop_) {
+        wake_.WaitWithTimeout(&mutex_, kTick);
+      }
     }
   }
 
@@ -109,10 +113,10 @@ class Producer : public SteadyProducer {
   const double rate_;
   std::function<std::string(int64_t)> line_;
   std::atomic<int64_t> produced_{0};
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  bool stop_ = false;
-  absl::Status status_;
+  absl::Mutex mutex_;
+  absl::CondVar wake_;
+  bool stop_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::Status status_ ABSL_GUARDED_BY(mutex_);
   std::thread thread_;  // last: it uses all of the above
 };
 

@@ -1,6 +1,7 @@
-// librdkafka's properties as table options: the list of those that may be passed to the client. It
-// lists allowed ones and not forbidden ones, since a property can load code, run a command, read a
-// file or open a connection. Pure functions.
+// librdkafka's properties as table options: the list of those that may be passed to the client. The
+// list names the allowed properties and not the forbidden ones, since a property can load code, run
+// a command, read a file or open a connection, and one that nobody has judged must not pass. Pure
+// functions.
 #ifndef MILLRACE_CONNECTORS_KAFKA_PROPERTIES_H_
 #define MILLRACE_CONNECTORS_KAFKA_PROPERTIES_H_
 

@@ -2,14 +2,15 @@
 
 #include <algorithm>
 #include <atomic>
-#include <condition_variable>
 #include <map>
-#include <mutex>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "common/base/monotonic_cond_var.h"
 #include "common/base/status.h"
 #include "connectors/kafka/chunk_builder.h"
 #include "connectors/kafka/client.h"
@@ -42,10 +43,10 @@ class KafkaReader : public SourceReader {
 
   ~KafkaReader() override {
     {
-      std::lock_guard<std::mutex> lock(pump_mutex_);
+      absl::MutexLock lock(&pump_mutex_);
       stop_ = true;
     }
-    pump_wake_.notify_one();
+    pump_wake_.Signal();
     pump_.join();
     for (auto& [name, assigned] : partitions_) {
       assigned->fetched->Stop();
@@ -65,7 +66,7 @@ class KafkaReader : public SourceReader {
                      [this](std::shared_ptr<FetchedPartition> one) { Wake(std::move(one)); }),
                  KafkaChunkBuilder(source_, id, std::move(decoder))});
     {
-      std::lock_guard<std::mutex> lock(mutex_);
+      absl::MutexLock lock(&mutex_);
       partitions_[partition] = assigned;
       DivideBytes();
     }
@@ -75,7 +76,7 @@ class KafkaReader : public SourceReader {
   void Unassign(const PartitionName& partition) override {
     std::shared_ptr<Assigned> assigned;
     {
-      std::lock_guard<std::mutex> lock(mutex_);
+      absl::MutexLock lock(&mutex_);
       auto found = partitions_.find(partition);
       if (found == partitions_.end()) {
         return;
@@ -120,7 +121,7 @@ class KafkaReader : public SourceReader {
   }
 
   std::vector<PartitionOffset> FetchedTo() override {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     std::vector<PartitionOffset> out;
     out.reserve(partitions_.size());
     for (const auto& [name, assigned] : partitions_) {
@@ -152,13 +153,12 @@ class KafkaReader : public SourceReader {
   };
 
   std::shared_ptr<Assigned> Find(const PartitionName& partition) {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     auto found = partitions_.find(partition);
     return found == partitions_.end() ? nullptr : found->second;
   }
 
-  // REQUIRES: mutex_ is held.
-  void DivideBytes() {
+  void DivideBytes() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     auto count = static_cast<int64_t>(std::max<size_t>(partitions_.size(), 1));
     int64_t stages = std::max(context_.prefetch_bytes / 2,
                               context_.prefetch_bytes - count * kLibraryBytesPerPartition);
@@ -168,10 +168,10 @@ class KafkaReader : public SourceReader {
   // Called under a lock of librdkafka, so it only notes the partition and notifies.
   void Wake(std::shared_ptr<FetchedPartition> partition) {
     {
-      std::lock_guard<std::mutex> lock(pump_mutex_);
+      absl::MutexLock lock(&pump_mutex_);
       woken_.push_back(std::move(partition));
     }
-    pump_wake_.notify_one();
+    pump_wake_.Signal();
   }
 
   // Moves arriving messages to the stage even if no thread reads, so that FetchedTo is right within
@@ -181,8 +181,11 @@ class KafkaReader : public SourceReader {
     auto next_poll = std::chrono::steady_clock::now();
     while (true) {
       {
-        std::unique_lock<std::mutex> lock(pump_mutex_);
-        pump_wake_.wait_until(lock, next_poll, [this] { return stop_ || !woken_.empty(); });
+        absl::MutexLock lock(&pump_mutex_);
+        if (!stop_ && woken_.empty()) {
+          pump_wake_.WaitWithTimeout(
+              &pump_mutex_, absl::FromChrono(next_poll - std::chrono::steady_clock::now()));
+        }
         if (stop_) {
           return;
         }
@@ -211,14 +214,14 @@ class KafkaReader : public SourceReader {
   std::shared_ptr<KafkaClient> client_;
   std::atomic<int64_t> stage_limit_;  // bytes per partition
 
-  std::mutex mutex_;
-  std::map<PartitionName, std::shared_ptr<Assigned>> partitions_;  // guarded by mutex_
+  absl::Mutex mutex_;
+  std::map<PartitionName, std::shared_ptr<Assigned>> partitions_ ABSL_GUARDED_BY(mutex_);
 
-  std::mutex pump_mutex_;
-  std::condition_variable pump_wake_;
-  std::vector<std::shared_ptr<FetchedPartition>> woken_;  // guarded by pump_mutex_
-  bool stop_ = false;                                     // guarded by pump_mutex_
-  std::thread pump_;                                      // last: it uses all of the above
+  absl::Mutex pump_mutex_;
+  MonotonicCondVar pump_wake_;
+  std::vector<std::shared_ptr<FetchedPartition>> woken_ ABSL_GUARDED_BY(pump_mutex_);
+  bool stop_ ABSL_GUARDED_BY(pump_mutex_) = false;
+  std::thread pump_;  // last: it uses all of the above
 };
 
 }  // namespace

@@ -19,8 +19,8 @@ namespace millrace {
 struct KafkaRecordLimits {
   std::string topic;
   int64_t producer_bytes = 0;  // message.max.bytes of the table
-  // The producer compresses: what the broker compares with its limit is smaller than what is known
-  // here.
+  // Whether the producer compresses. Then the broker compares a smaller size with its limit than
+  // the size that is known here.
   bool compressed = false;
   KafkaTopicLimits of_topic = {};
 };

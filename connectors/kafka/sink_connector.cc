@@ -34,14 +34,16 @@ class KafkaSinkConnector : public SinkConnector {
         RequiredOption(options, "kafka", "bootstrap.servers", "'localhost:9092'").status());
     RETURN_IF_ERROR(ParseKafkaSinkSettings(sink).status());
     RETURN_IF_ERROR(CheckKafkaPropertyValues(KafkaRole::kProducer, options));
-    RETURN_IF_ERROR(CheckSinkMode(sink, "kafka", accepts_upsert(), accepts_changes()));
+    RETURN_IF_ERROR(CheckSinkMode(sink, "kafka", traits()));
     ASSIGN_OR_RETURN(KafkaSinkColumns columns, SplitKafkaSinkColumns(sink));
     return format->ValidateSink(columns.payload);
   }
 
+  SinkTraits traits() const override { return {.accepts_upsert = true}; }
+
   absl::Status Probe(const proto::Sink& sink, absl::Duration timeout) const override {
     ASSIGN_OR_RETURN(KafkaSinkSettings settings, ParseKafkaSinkSettings(sink));
-    // Asks as a consumer: unlike a producer, it never makes the broker create the topic.
+    // Asks as a consumer, for which the broker never creates the topic, as it may for a producer.
     ASSIGN_OR_RETURN(std::shared_ptr<KafkaClient> client,
                      KafkaClient::Create(KafkaRole::kConsumer, sink.options(),
                                          {{"group.id", "millrace-probe"}}));
@@ -62,8 +64,6 @@ class KafkaSinkConnector : public SinkConnector {
   std::vector<std::pair<std::string, SqlType>> MetadataColumns() const override {
     return KafkaSinkMetadataColumns();
   }
-  bool accepts_changes() const override { return false; }
-  bool accepts_upsert() const override { return true; }
 
   absl::StatusOr<std::unique_ptr<SinkWriter>> CreateWriter(
       const proto::Sink& sink, const SinkContext& context) const override {

@@ -68,10 +68,10 @@ std::string KafkaSinkShardName(const SinkContext& context);
 absl::StatusOr<BatchId> ClaimedBatch(const std::optional<KafkaSinkMarker>& found,
                                      const SinkContext& context, const KafkaSinkSettings& settings);
 
-// The limits by which an epoch that begins after `claimed` must judge records. They are those of
-// the epoch before, if a batch will run again of which this shard's part is committed already: if
-// other rows were refused now, the failed records that are set aside would not be those that were
-// left out. None: the limits that the topic has now.
+// The limits by which an epoch that begins after `claimed` must judge records; none: the limits
+// that the topic has now. They are those of the epoch before if a batch will run again whose part
+// of this shard is committed already. Otherwise that batch might refuse other rows now than it did
+// then, and the failed records that are set aside would not be the rows that were left out.
 std::optional<KafkaTopicLimits> LimitsInDoubt(const SinkContext& context, BatchId claimed);
 
 // The ABORTED error that says which epoch has claimed the shard.

@@ -3,12 +3,13 @@
 #include <algorithm>
 #include <atomic>
 #include <map>
-#include <mutex>
 #include <optional>
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "common/base/failpoint.h"
 #include "common/base/failure_kind.h"
@@ -90,6 +91,7 @@ class KafkaSinkWriter : public SinkWriter {
   // Claims the shard, for CreateWriter: afterwards no writer of a lower epoch can make anything
   // visible.
   absl::Status Claim(absl::Time deadline) {
+    absl::MutexLock lock(&transaction_mutex_);
     RETURN_IF_ERROR(OpenProducer(deadline));
     std::optional<KafkaSinkMarker> found;
     if (settings_.exactly_once) {
@@ -109,7 +111,7 @@ class KafkaSinkWriter : public SinkWriter {
   }
 
   void NoteBatch(BatchId batch, int64_t batch_time_us) override {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     if (batch > committed_) {
       noted_[batch].time_us = batch_time_us;
     }
@@ -157,7 +159,7 @@ class KafkaSinkWriter : public SinkWriter {
   absl::Status Prepare(BatchId, absl::Time) override { return absl::OkStatus(); }
 
   absl::StatusOr<std::string> Commit(BatchId through, absl::Time deadline) override {
-    std::lock_guard<std::mutex> lock(transaction_mutex_);
+    absl::MutexLock lock(&transaction_mutex_);
     for (int attempt = 1;; ++attempt) {
       absl::Status status = CommitOnce(through, deadline);
       if (status.ok()) {
@@ -177,12 +179,12 @@ class KafkaSinkWriter : public SinkWriter {
   }
 
   BatchId committed() const override {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     return committed_;
   }
 
   std::string marker() const override {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     return FormatJournaledKafkaMarker(
         {.epoch = settings_.exactly_once ? std::make_optional(context_.epoch) : std::nullopt,
          .batch = marked_,
@@ -190,7 +192,7 @@ class KafkaSinkWriter : public SinkWriter {
   }
 
   int64_t wake_at_us() const override {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     return settings_.exactly_once ? marked_at_us_ + absl::ToInt64Microseconds(kRenewal) : 0;
   }
 
@@ -204,7 +206,8 @@ class KafkaSinkWriter : public SinkWriter {
 
   // Sets the limits by which Write judges records. Also makes sure that the producer packs no more
   // bytes of records into one batch than the topic takes.
-  absl::Status SetLimits(BatchId claimed, absl::Time deadline) {
+  absl::Status SetLimits(BatchId claimed, absl::Time deadline)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(transaction_mutex_) {
     ASSIGN_OR_RETURN(const KafkaTopicLimits now, producer_->ReadTopicLimits(deadline));
     limits_.of_topic = LimitsInDoubt(context_, claimed).value_or(now);
     if (now.max_message_bytes.value_or(settings_.batch_bytes) >= settings_.batch_bytes) {
@@ -215,7 +218,7 @@ class KafkaSinkWriter : public SinkWriter {
   }
 
   void NoteRefusal(BatchId batch, int64_t batch_time_us) {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     if (batch > committed_) {
       noted_[batch] = {.time_us = batch_time_us, .refused = true};
     }
@@ -224,7 +227,8 @@ class KafkaSinkWriter : public SinkWriter {
   // The error of a commit after the broker has refused a record. If the topic takes less than it
   // did when the epoch began, the batch is run again in a new epoch, which knows that and lets the
   // row follow on_error.
-  absl::Status AfterRefusal(const absl::Status& refusal) {
+  absl::Status AfterRefusal(const absl::Status& refusal)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(transaction_mutex_) {
     const absl::StatusOr<KafkaTopicLimits> now =
         producer_->ReadTopicLimits(absl::Now() + kAbortTimeout);
     if (!now.ok() || !now->TighterThan(limits_.of_topic)) {
@@ -239,7 +243,7 @@ class KafkaSinkWriter : public SinkWriter {
 
   // A producer that makes no progress, as may happen to a client that was made while the broker
   // started, is replaced by another.
-  absl::Status OpenProducer(absl::Time deadline) {
+  absl::Status OpenProducer(absl::Time deadline) ABSL_EXCLUSIVE_LOCKS_REQUIRED(transaction_mutex_) {
     while (true) {
       ASSIGN_OR_RETURN(
           producer_, KafkaSinkProducer::Create(options_, settings_, KafkaSinkShardName(context_)));
@@ -253,7 +257,7 @@ class KafkaSinkWriter : public SinkWriter {
 
   // Notes that all batches up to `batch` are committed, with a marker that says so.
   void SetCommitted(BatchId batch, int64_t time_us) {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     committed_ = std::max(committed_, batch);
     marked_ = batch;
     marked_at_us_ = time_us;
@@ -273,14 +277,14 @@ class KafkaSinkWriter : public SinkWriter {
     if (const BatchId first = uncommitted_.first(); first != BatchId() && first < batch) {
       return false;
     }
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     return noted_.empty() || noted_.begin()->first >= batch;
   }
 
   // Moves the rows of the first batch into the open transaction: those that are held, and `more`,
   // for which there was no memory. When it returns, the broker has them, and they are nowhere else.
   absl::Status FlowRows(HeldBatch more) {
-    std::lock_guard<std::mutex> lock(transaction_mutex_);
+    absl::MutexLock lock(&transaction_mutex_);
     RETURN_IF_ERROR(superseded_);
     if (producer_ == nullptr || round_.has_value()) {
       return absl::InternalError(absl::StrCat("topic ", settings_.topic, ": rows of batch ",
@@ -301,7 +305,8 @@ class KafkaSinkWriter : public SinkWriter {
     return absl::OkStatus();
   }
 
-  absl::Status HandOverFlowing(BatchId batch, int64_t time_us) {
+  absl::Status HandOverFlowing(BatchId batch, int64_t time_us)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(transaction_mutex_) {
     if (!flow_.has_value()) {
       flow_ = {.batch = batch, .time_us = time_us, .begun = absl::Now()};
       MILLRACE_FAILPOINT("kafka_sink.before_begin");
@@ -330,7 +335,8 @@ class KafkaSinkWriter : public SinkWriter {
   // rows of their batch must not be committed without them: this writer commits no more, and the
   // batch is run again in another epoch. A batch that takes longer than the broker keeps a
   // transaction open would do so each time, and is made smaller.
-  absl::Status LoseFlow(const absl::Status& cause) {
+  absl::Status LoseFlow(const absl::Status& cause)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(transaction_mutex_) {
     const bool expired = absl::Now() - flow_->begun >= settings_.transaction_timeout;
     std::string words = absl::StrCat(cause.message(), "; rows of batch ", flow_->batch.value(),
                                      " were in that transaction, so the batch is run again");
@@ -349,7 +355,8 @@ class KafkaSinkWriter : public SinkWriter {
     return superseded_;
   }
 
-  absl::Status CommitOnce(BatchId through, absl::Time deadline) {
+  absl::Status CommitOnce(BatchId through, absl::Time deadline)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(transaction_mutex_) {
     RETURN_IF_ERROR(superseded_);
     if (producer_ == nullptr) {
       RETURN_IF_ERROR(Reopen(deadline));
@@ -361,14 +368,14 @@ class KafkaSinkWriter : public SinkWriter {
     if (round_.has_value()) {
       return RunRound(deadline);
     }
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     committed_ = std::max(committed_, through);
     noted_.erase(noted_.begin(), noted_.upper_bound(through));
     return absl::OkStatus();
   }
 
   // Makes no round if there are no rows and no batch wants a marker.
-  void StartRound(BatchId through) {
+  void StartRound(BatchId through) ABSL_EXCLUSIVE_LOCKS_REQUIRED(transaction_mutex_) {
     const BatchId out = committed();
     uncommitted_.DropUpto(out);  // written by a call that ended before its answer came
     if (through <= out || (flow_.has_value() && through < flow_->batch)) {
@@ -393,7 +400,7 @@ class KafkaSinkWriter : public SinkWriter {
   // rows of any of them were refused.
   NotedBatch NotedUpto(BatchId through) const {
     NotedBatch all;
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     for (const auto& [batch, noted] : noted_) {
       if (batch > through) {
         break;
@@ -403,7 +410,7 @@ class KafkaSinkWriter : public SinkWriter {
     return all;
   }
 
-  absl::Status RunRound(absl::Time deadline) {
+  absl::Status RunRound(absl::Time deadline) ABSL_EXCLUSIVE_LOCKS_REQUIRED(transaction_mutex_) {
     if (!round_->begun) {
       MILLRACE_FAILPOINT("kafka_sink.before_begin");
       RETURN_IF_ERROR(producer_->Begin());
@@ -437,7 +444,7 @@ class KafkaSinkWriter : public SinkWriter {
   // aborted, the marker would be that of the transaction before, and the batches in between would
   // be written twice. A stable read waits until no offset is pending. If the marker is lost
   // nevertheless, the one that is sent now replaces it.
-  absl::Status AwaitMarker(absl::Time deadline) {
+  absl::Status AwaitMarker(absl::Time deadline) ABSL_EXCLUSIVE_LOCKS_REQUIRED(transaction_mutex_) {
     if (!settings_.exactly_once) {
       return absl::OkStatus();
     }
@@ -448,7 +455,7 @@ class KafkaSinkWriter : public SinkWriter {
     return superseded_;
   }
 
-  absl::Status HandOver(absl::Time deadline) {
+  absl::Status HandOver(absl::Time deadline) ABSL_EXCLUSIVE_LOCKS_REQUIRED(transaction_mutex_) {
     for (; round_->batch < round_->batches.size(); ++round_->batch, round_->record = 0) {
       const HeldBatch& held = *round_->batches[round_->batch];
       RETURN_IF_ERROR(HandOverBatch(held, held.records.size(), &round_->record, deadline));
@@ -457,8 +464,8 @@ class KafkaSinkWriter : public SinkWriter {
   }
 
   // Produces the batch's records from `*record` up to `end`, and advances `*record` with each.
-  absl::Status HandOverBatch(const HeldBatch& held, size_t end, size_t* record,
-                             absl::Time deadline) {
+  absl::Status HandOverBatch(const HeldBatch& held, size_t end, size_t* record, absl::Time deadline)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(transaction_mutex_) {
     int32_t of_batch = -1;  // the partition of records without a key
     for (; *record < end; ++*record) {
       const KafkaRecord& next = held.records[*record];
@@ -475,7 +482,8 @@ class KafkaSinkWriter : public SinkWriter {
   }
 
   // Not random: a batch that is written again goes to the same partition.
-  absl::StatusOr<int32_t> PartitionOf(BatchId batch, absl::Time deadline) {
+  absl::StatusOr<int32_t> PartitionOf(BatchId batch, absl::Time deadline)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(transaction_mutex_) {
     ASSIGN_OR_RETURN(int32_t count, producer_->PartitionCount(deadline));
     return static_cast<int32_t>((context_.shard + static_cast<uint64_t>(batch.value())) %
                                 static_cast<uint64_t>(count));
@@ -485,7 +493,8 @@ class KafkaSinkWriter : public SinkWriter {
   // producer finds it out. A producer that was fenced gets no successor in this epoch: to take the
   // shard back would stop its rightful owner. Nor does a producer whose transaction had rows that
   // are nowhere else, unless that transaction may have been committed.
-  absl::Status GiveUpRound(absl::Status status, absl::Time deadline) {
+  absl::Status GiveUpRound(absl::Status status, absl::Time deadline)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(transaction_mutex_) {
     round_.reset();
     if (producer_ == nullptr) {
       return status;
@@ -513,7 +522,8 @@ class KafkaSinkWriter : public SinkWriter {
   }
 
   // Says why a producer was fenced: by a higher epoch, if that has left its marker already.
-  absl::Status FencedBy(const absl::Status& status) {
+  absl::Status FencedBy(const absl::Status& status)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(transaction_mutex_) {
     absl::StatusOr<std::optional<KafkaSinkMarker>> found =
         producer_->ReadMarker(absl::Now() + kAbortTimeout);
     return found.ok() && found->has_value() && (*found)->epoch > context_.epoch
@@ -523,7 +533,7 @@ class KafkaSinkWriter : public SinkWriter {
 
   // Makes a new producer after one that failed. If the marker has the old one's batches, they are
   // committed; if not, they never will be, since the new producer has fenced the old one.
-  absl::Status Reopen(absl::Time deadline) {
+  absl::Status Reopen(absl::Time deadline) ABSL_EXCLUSIVE_LOCKS_REQUIRED(transaction_mutex_) {
     absl::Status opened = OpenProducer(deadline);
     if (opened.ok() && settings_.exactly_once) {
       opened = ResolveDoubt(deadline);
@@ -544,21 +554,28 @@ class KafkaSinkWriter : public SinkWriter {
     return opened;
   }
 
-  absl::Status ResolveDoubt(absl::Time deadline) {
+  absl::Status ResolveDoubt(absl::Time deadline) ABSL_EXCLUSIVE_LOCKS_REQUIRED(transaction_mutex_) {
     ASSIGN_OR_RETURN(std::optional<KafkaSinkMarker> found, producer_->ReadMarker(deadline));
     if (found.has_value() && found->epoch > context_.epoch) {
       superseded_ = ClaimedByHigherEpoch(*found, context_, settings_);
       return superseded_;
     }
-    if (!found.has_value() || found->epoch != context_.epoch || found->batch < marked_) {
+    BatchId marked;
+    int64_t marked_at_us = 0;
+    {
+      absl::MutexLock lock(&mutex_);
+      marked = marked_;
+      marked_at_us = marked_at_us_;
+    }
+    if (!found.has_value() || found->epoch != context_.epoch || found->batch < marked) {
       superseded_ = absl::AbortedError(
           absl::StrCat("topic ", settings_.topic, ", shard ", context_.shard,
                        ": the marker of this epoch is gone; the shard must be claimed again"));
       return superseded_;
     }
     MILLRACE_FAILPOINT("kafka_sink.doubt_resolved");
-    if (found->batch > marked_) {
-      SetCommitted(found->batch, marked_at_us_);  // or later; then it is renewed too early
+    if (found->batch > marked) {
+      SetCommitted(found->batch, marked_at_us);  // or later; then it is renewed too early
     }
     return absl::OkStatus();
   }
@@ -570,23 +587,27 @@ class KafkaSinkWriter : public SinkWriter {
   KafkaRecordLimits limits_;                     // the claim sets them
   RowErrors refused_;
 
-  mutable std::mutex mutex_;  // guards the next members; only Commit changes the first three
-  BatchId committed_;
-  BatchId marked_;            // the batch in the marker, without later batches that had no rows
-  int64_t marked_at_us_ = 0;  // in batch time, like all times of markers
-  std::map<BatchId, NotedBatch> noted_;  // added by NoteBatch and refusals
+  mutable absl::Mutex mutex_ ABSL_ACQUIRED_AFTER(transaction_mutex_);
+  // Only Commit changes these three.
+  BatchId committed_ ABSL_GUARDED_BY(mutex_);
+  // The batch in the marker, without later batches that had no rows.
+  BatchId marked_ ABSL_GUARDED_BY(mutex_);
+  int64_t marked_at_us_ ABSL_GUARDED_BY(mutex_) = 0;  // in batch time, like all times of markers
+  std::map<BatchId, NotedBatch> noted_ ABSL_GUARDED_BY(mutex_);  // by NoteBatch and refusals
 
   const FlowOut flow_out_;
   HeldBatches uncommitted_;
 
   // Locked by Commit, and by a Write whose rows flow, while they use the members below. The
   // producer is destroyed before the batches, since librdkafka points into their records.
-  std::mutex transaction_mutex_;
-  absl::Status superseded_;  // not OK: this epoch writes no more
-  std::optional<Flow> flow_;
-  std::vector<HeldBatch> flowing_;  // rows that are on their way into the open transaction
-  std::optional<Round> round_;
-  std::unique_ptr<KafkaSinkProducer> producer_;
+  absl::Mutex transaction_mutex_;
+  absl::Status superseded_
+      ABSL_GUARDED_BY(transaction_mutex_);  // not OK: this epoch writes no more
+  std::optional<Flow> flow_ ABSL_GUARDED_BY(transaction_mutex_);
+  // Rows that are on their way into the open transaction.
+  std::vector<HeldBatch> flowing_ ABSL_GUARDED_BY(transaction_mutex_);
+  std::optional<Round> round_ ABSL_GUARDED_BY(transaction_mutex_);
+  std::unique_ptr<KafkaSinkProducer> producer_ ABSL_GUARDED_BY(transaction_mutex_);
 };
 
 }  // namespace

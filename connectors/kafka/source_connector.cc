@@ -48,6 +48,12 @@ class KafkaSourceConnector : public SourceConnector {
     return format->ValidateSource(source);
   }
 
+  SourceTraits Traits(const proto::Source& source) const override {
+    const absl::StatusOr<KafkaTopicSelection> topics =
+        ParseKafkaTopics(OptionOr(source.options(), "topic", ""));
+    return {.may_lose_partitions = topics.ok() && !topics->pattern.empty()};
+  }
+
   std::vector<std::pair<std::string, SqlType>> MetadataColumns() const override {
     return KafkaMetadataColumns();
   }

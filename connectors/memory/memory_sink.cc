@@ -1,10 +1,11 @@
 #include <map>
-#include <mutex>
 #include <string>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "common/base/status.h"
 #include "common/base/units.h"
 #include "common/columnar/batch_codec.h"
@@ -26,7 +27,7 @@ class MemoryWriter : public SinkWriter {
     std::string encoded;
     EncodeBatch(rows, &encoded);
     const auto bytes = static_cast<int64_t>(encoded.size());
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     UncommittedRows& held = uncommitted_[batch];
     held.time_us = batch_time_us;
     RETURN_IF_ERROR(held.memory.Add(context_.memory, bytes, "a writer of connector memory"));
@@ -38,7 +39,7 @@ class MemoryWriter : public SinkWriter {
   absl::Status Prepare(BatchId, absl::Time) override { return absl::OkStatus(); }
 
   absl::StatusOr<std::string> Commit(BatchId through, absl::Time) override {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     while (!uncommitted_.empty() && uncommitted_.begin()->first <= through) {
       const auto& [batch, held] = *uncommitted_.begin();
       for (const std::string& bytes : held.bytes) {
@@ -55,16 +56,16 @@ class MemoryWriter : public SinkWriter {
   }
 
   BatchId committed() const override {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     return committed_;
   }
   std::string marker() const override { return absl::StrCat(committed().value()); }
   int64_t held_bytes() const override {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     return held_bytes_;
   }
   int64_t held_bytes_of(BatchId batch) const override {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     const auto held = uncommitted_.find(batch);
     return held == uncommitted_.end() ? 0 : held->second.memory.bytes();
   }
@@ -78,22 +79,21 @@ class MemoryWriter : public SinkWriter {
 
   std::shared_ptr<MemoryTable> table_;
   const SinkContext context_;
-  mutable std::mutex mutex_;  // Write of a batch may run beside Commit of the one before
-  std::map<BatchId, UncommittedRows> uncommitted_;
-  int64_t held_bytes_ = 0;
-  BatchId committed_;
+  mutable absl::Mutex mutex_;  // Write of a batch may run beside Commit of the one before
+  std::map<BatchId, UncommittedRows> uncommitted_ ABSL_GUARDED_BY(mutex_);
+  int64_t held_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  BatchId committed_ ABSL_GUARDED_BY(mutex_);
 };
 
 class MemorySinkConnector : public SinkConnector {
  public:
   absl::Status Validate(const proto::Sink& sink) const override {
     RETURN_IF_ERROR(CheckOptionNames(sink.options(), "memory", {"table"}));
-    return CheckSinkMode(sink, "memory", accepts_upsert(), accepts_changes());
+    return CheckSinkMode(sink, "memory", traits());
   }
+  SinkTraits traits() const override { return {.accepts_changes = true, .accepts_upsert = true}; }
   absl::Status Probe(const proto::Sink&, absl::Duration) const override { return absl::OkStatus(); }
   std::vector<std::pair<std::string, SqlType>> MetadataColumns() const override { return {}; }
-  bool accepts_changes() const override { return true; }
-  bool accepts_upsert() const override { return true; }
 
   absl::StatusOr<std::unique_ptr<SinkWriter>> CreateWriter(
       const proto::Sink& sink, const SinkContext& context) const override {

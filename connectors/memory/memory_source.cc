@@ -24,10 +24,8 @@ std::string TableName(const proto::Source& source) {
 
 class MemoryEnumerator : public NumberedRowsEnumerator {
  public:
-  MemoryEnumerator(std::shared_ptr<MemoryTable> table, bool bounded)
-      : NumberedRowsEnumerator(kConnector), table_(std::move(table)), bounded_(bounded) {}
-
-  bool bounded() const override { return bounded_; }
+  explicit MemoryEnumerator(std::shared_ptr<MemoryTable> table)
+      : NumberedRowsEnumerator(kConnector), table_(std::move(table)) {}
 
  protected:
   absl::StatusOr<std::vector<int64_t>> RowCounts() override {
@@ -40,7 +38,6 @@ class MemoryEnumerator : public NumberedRowsEnumerator {
 
  private:
   std::shared_ptr<MemoryTable> table_;
-  bool bounded_;
 };
 
 class MemoryReader : public SourceReader {
@@ -148,6 +145,10 @@ class MemorySourceConnector : public SourceConnector {
     return CheckSourceColumns(source, MetadataColumns());
   }
 
+  SourceTraits Traits(const proto::Source& source) const override {
+    return {.bounded = BoolOption(source.options(), "bounded", false).value_or(false)};
+  }
+
   std::vector<std::pair<std::string, SqlType>> MetadataColumns() const override {
     return NumberedRowsMetadata();
   }
@@ -155,10 +156,9 @@ class MemorySourceConnector : public SourceConnector {
   absl::StatusOr<std::unique_ptr<SourceEnumerator>> CreateEnumerator(
       const proto::Source& source, const SourceContext&) const override {
     ASSIGN_OR_RETURN(int64_t partitions, IntOption(source.options(), "partitions", 1, 1, 10000));
-    ASSIGN_OR_RETURN(bool bounded, BoolOption(source.options(), "bounded", false));
     std::shared_ptr<MemoryTable> table = MemoryTables::Global().Table(TableName(source));
     table->SetPartitions(static_cast<uint32_t>(partitions));
-    return std::make_unique<MemoryEnumerator>(std::move(table), bounded);
+    return std::make_unique<MemoryEnumerator>(std::move(table));
   }
 
   absl::StatusOr<std::unique_ptr<SourceReader>> CreateReader(

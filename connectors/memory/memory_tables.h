@@ -4,16 +4,16 @@
 #ifndef MILLRACE_CONNECTORS_MEMORY_MEMORY_TABLES_H_
 #define MILLRACE_CONNECTORS_MEMORY_MEMORY_TABLES_H_
 
-#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "common/base/ids.h"
 #include "common/columnar/batch.h"
@@ -65,14 +65,14 @@ class MemoryTable {
     int64_t end = 0;
   };
 
-  bool HasRow(uint32_t partition, int64_t row) const;
+  bool HasRow(uint32_t partition, int64_t row) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  mutable std::mutex mutex_;  // guards all below
-  mutable std::condition_variable changed_;
-  std::vector<Partition> partitions_;
-  std::vector<Committed> committed_;
-  std::map<int64_t, std::function<void()>> listeners_;
-  int64_t next_listener_ = 0;
+  mutable absl::Mutex mutex_;
+  mutable absl::CondVar changed_;
+  std::vector<Partition> partitions_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Committed> committed_ ABSL_GUARDED_BY(mutex_);
+  std::map<int64_t, std::function<void()>> listeners_ ABSL_GUARDED_BY(mutex_);
+  int64_t next_listener_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 class MemoryTables {
@@ -85,8 +85,8 @@ class MemoryTables {
   void Drop(std::string_view name);
 
  private:
-  std::mutex mutex_;
-  std::map<std::string, std::shared_ptr<MemoryTable>, std::less<>> tables_;  // guarded by mutex_
+  absl::Mutex mutex_;
+  std::map<std::string, std::shared_ptr<MemoryTable>, std::less<>> tables_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace millrace

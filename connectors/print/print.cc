@@ -14,13 +14,13 @@ class PrintSinkConnector : public SinkConnector {
  public:
   absl::Status Validate(const proto::Sink& sink) const override {
     RETURN_IF_ERROR(CheckOptionNames(sink.options(), "print", {}));
-    return CheckSinkMode(sink, "print", accepts_upsert(), accepts_changes());
+    return CheckSinkMode(sink, "print", traits());
+  }
+  SinkTraits traits() const override {
+    return {.accepts_changes = true, .accepts_upsert = true, .gathered = true};
   }
   absl::Status Probe(const proto::Sink&, absl::Duration) const override { return absl::OkStatus(); }
   std::vector<std::pair<std::string, SqlType>> MetadataColumns() const override { return {}; }
-  bool accepts_changes() const override { return true; }
-  bool accepts_upsert() const override { return true; }
-  bool gathered() const override { return true; }
 
   absl::StatusOr<std::unique_ptr<SinkWriter>> CreateWriter(const proto::Sink&,
                                                            const SinkContext&) const override {

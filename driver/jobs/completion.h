@@ -2,12 +2,12 @@
 #ifndef MILLRACE_DRIVER_JOBS_COMPLETION_H_
 #define MILLRACE_DRIVER_JOBS_COMPLETION_H_
 
-#include <condition_variable>
-#include <mutex>
 #include <optional>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 
 namespace millrace {
@@ -17,26 +17,27 @@ class Completion {
   // Sets the result and wakes every waiter. Only the first call counts.
   void Complete(absl::Status status) {
     {
-      std::lock_guard<std::mutex> lock(mutex_);
+      absl::MutexLock lock(&mutex_);
       if (!status_.has_value()) {
         status_ = std::move(status);
       }
     }
-    completed_.notify_all();
+    completed_.SignalAll();
   }
 
   // The result; nothing if it has not completed by `deadline`.
   std::optional<absl::Status> WaitUntil(absl::Time deadline) {
-    std::unique_lock<std::mutex> lock(mutex_);
-    completed_.wait_until(lock, absl::ToChronoTime(deadline),
-                          [this] { return status_.has_value(); });
+    absl::MutexLock lock(&mutex_);
+    while (!status_.has_value() && !completed_.WaitWithDeadline(&mutex_, deadline)) {
+      // woken for no reason, or by the result
+    }
     return status_;
   }
 
  private:
-  std::mutex mutex_;
-  std::condition_variable completed_;
-  std::optional<absl::Status> status_;
+  absl::Mutex mutex_;
+  absl::CondVar completed_;
+  std::optional<absl::Status> status_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace millrace

@@ -5,7 +5,7 @@
 namespace millrace {
 
 void EndedResults::Add(std::shared_ptr<ResultBuffer> results, int64_t max_bytes) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   kept_.push_back(std::move(results));
   int64_t bytes = OwedBytes();
   for (const std::shared_ptr<ResultBuffer>& kept : kept_) {

@@ -7,9 +7,10 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
-#include <mutex>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "driver/jobs/result_buffer.h"
 
 namespace millrace {
@@ -18,19 +19,21 @@ class EndedResults {
  public:
   static constexpr size_t kMaxJobs = 20;
 
-  // Adds the results of a job that has ended. Drops the oldest results that are then too much, but
-  // never these, nor what a buffer still owes to its followers.
+  // Adds the results of a job that has ended. If all results are then too many, or take more than
+  // `max_bytes`, drops those of the jobs that ended first. Never drops what it has just added, nor
+  // entries for which a follower still waits.
   void Add(std::shared_ptr<ResultBuffer> results, int64_t max_bytes);
 
  private:
-  // Forgets the members of owing_ that owe nothing any more; what the others take.
-  int64_t OwedBytes();  // REQUIRES: mutex_ held
+  // Forgets the buffers in owing_ from which no follower waits for entries any more. Returns the
+  // memory that the others take.
+  int64_t OwedBytes() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  std::mutex mutex_;
-  std::deque<std::shared_ptr<ResultBuffer>> kept_;  // oldest first
-  // Those that were let go while followers had not taken everything. They count with what they
-  // still take, until they are empty or their jobs are forgotten.
-  std::vector<std::weak_ptr<ResultBuffer>> owing_;
+  absl::Mutex mutex_;
+  std::deque<std::shared_ptr<ResultBuffer>> kept_ ABSL_GUARDED_BY(mutex_);  // oldest first
+  // Results that were dropped from kept_ while followers had not yet taken all entries. The memory
+  // of these entries counts until the followers have taken them, or have gone.
+  std::vector<std::weak_ptr<ResultBuffer>> owing_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace millrace

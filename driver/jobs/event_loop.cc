@@ -1,7 +1,5 @@
 #include "driver/jobs/event_loop.h"
 
-#include <chrono>
-
 namespace millrace {
 namespace {
 
@@ -15,33 +13,33 @@ EventLoop::~EventLoop() { Stop(); }
 
 bool EventLoop::Post(std::function<void()> work) {
   {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     if (stopping_) {
       return false;
     }
     queue_.push_back(std::move(work));
   }
-  wake_.notify_one();
+  wake_.Signal();
   return true;
 }
 
 EventLoop::TimerId EventLoop::PostAt(int64_t mono_us, std::function<void()> work) {
   TimerId timer;
   {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     timer = {mono_us, ++last_timer_};
     if (stopping_) {
       return timer;
     }
     timers_.emplace(timer, std::move(work));
   }
-  wake_.notify_one();
+  wake_.Signal();
   return timer;
 }
 
 void EventLoop::Cancel(const TimerId& timer) {
   std::function<void()> work;  // destroyed after the lock is released, with all that it holds
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   if (const auto found = timers_.find(timer); found != timers_.end()) {
     work = std::move(found->second);
     timers_.erase(found);
@@ -49,24 +47,26 @@ void EventLoop::Cancel(const TimerId& timer) {
 }
 
 void EventLoop::WaitForRoom() {
-  std::unique_lock<std::mutex> lock(mutex_);
-  room_.wait(lock, [this] { return stopping_ || queue_.size() < kMuchBehind; });
+  absl::MutexLock lock(&mutex_);
+  while (!stopping_ && queue_.size() >= kMuchBehind) {
+    room_.Wait(&mutex_);
+  }
 }
 
 void EventLoop::Stop() {
   {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     stopping_ = true;
   }
-  wake_.notify_one();
-  room_.notify_all();
+  wake_.Signal();
+  room_.SignalAll();
   if (thread_.joinable()) {
     thread_.join();
   }
 }
 
 void EventLoop::Run() {
-  std::unique_lock<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   while (true) {
     const int64_t now_us = NowUs();
     // Timers that are due go behind the queued work, so that neither starves the other.
@@ -78,19 +78,19 @@ void EventLoop::Run() {
       std::function<void()> work = std::move(queue_.front());
       queue_.pop_front();
       if (queue_.size() + 1 == kMuchBehind) {
-        room_.notify_all();
+        room_.SignalAll();
       }
-      lock.unlock();
+      mutex_.Unlock();
       work();
       work = nullptr;  // without the lock: destructors of what it captured may call Post
-      lock.lock();
+      mutex_.Lock();
     } else if (stopping_) {
       timers_.clear();
       return;
     } else if (timers_.empty()) {
-      wake_.wait(lock);
+      wake_.Wait(&mutex_);
     } else {
-      wake_.wait_for(lock, std::chrono::microseconds(timers_.begin()->first.first - now_us));
+      wake_.WaitWithTimeout(&mutex_, absl::Microseconds(timers_.begin()->first.first - now_us));
     }
   }
 }

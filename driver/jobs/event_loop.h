@@ -4,17 +4,18 @@
 #ifndef MILLRACE_DRIVER_JOBS_EVENT_LOOP_H_
 #define MILLRACE_DRIVER_JOBS_EVENT_LOOP_H_
 
-#include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <map>
-#include <mutex>
 #include <optional>
 #include <thread>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "common/base/clock.h"
+#include "common/base/monotonic_cond_var.h"
 
 namespace millrace {
 
@@ -51,17 +52,19 @@ class EventLoop {
   template <typename Work>
   auto Call(Work work) -> std::optional<decltype(work())> {
     std::optional<decltype(work())> result;
-    std::mutex mutex;
-    std::condition_variable done;
+    absl::Mutex mutex;
+    absl::CondVar done;
     const bool posted = Post([&] {
       auto value = work();
-      std::lock_guard<std::mutex> lock(mutex);
+      absl::MutexLock lock(&mutex);
       result = std::move(value);
-      done.notify_one();
+      done.Signal();
     });
     if (posted) {
-      std::unique_lock<std::mutex> lock(mutex);
-      done.wait(lock, [&] { return result.has_value(); });
+      absl::MutexLock lock(&mutex);
+      while (!result.has_value()) {
+        done.Wait(&mutex);
+      }
     }
     return result;
   }
@@ -76,13 +79,13 @@ class EventLoop {
   void Run();
 
   Clock* const clock_;
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  std::condition_variable room_;
-  std::deque<std::function<void()>> queue_;
-  std::map<TimerId, std::function<void()>> timers_;
-  uint64_t last_timer_ = 0;
-  bool stopping_ = false;
+  absl::Mutex mutex_;
+  MonotonicCondVar wake_;
+  absl::CondVar room_;
+  std::deque<std::function<void()>> queue_ ABSL_GUARDED_BY(mutex_);
+  std::map<TimerId, std::function<void()>> timers_ ABSL_GUARDED_BY(mutex_);
+  uint64_t last_timer_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };
 

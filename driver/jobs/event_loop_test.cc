@@ -28,19 +28,21 @@ TEST(EventLoopTest, TimersRunInTheOrderOfTheirTimes) {
   EventLoop loop(Clock::Real());
   const int64_t now_us = loop.NowUs();
   std::vector<int> order;
-  std::mutex mutex;
-  std::condition_variable done;
+  absl::Mutex mutex;
+  absl::CondVar done;
   loop.PostAt(now_us + 3000, [&] {
-    std::lock_guard<std::mutex> lock(mutex);
+    absl::MutexLock lock(&mutex);
     order.push_back(2);
-    done.notify_one();
+    done.Signal();
   });
   loop.PostAt(now_us + 1000, [&] {
-    std::lock_guard<std::mutex> lock(mutex);
+    absl::MutexLock lock(&mutex);
     order.push_back(1);
   });
-  std::unique_lock<std::mutex> lock(mutex);
-  done.wait(lock, [&] { return order.size() == 2; });
+  absl::MutexLock lock(&mutex);
+  while (order.size() < 2) {
+    done.Wait(&mutex);
+  }
   EXPECT_THAT(order, ElementsAre(1, 2));
   EXPECT_GE(loop.NowUs(), now_us + 3000);
 }

@@ -47,7 +47,8 @@ class FlapRecord {
   };
 
   void Forget(int64_t now_us);
-  // Whether another executor fell silent just before; takes back what had been counted for it.
+  // Whether another executor fell silent just before this one. If so, takes back the loss that was
+  // counted for that other one.
   bool FellSilentTogether(const std::string& name, int64_t now_us);
 
   std::map<std::string, Losses> losses_;  // by name without process id

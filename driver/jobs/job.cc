@@ -21,21 +21,13 @@ constexpr size_t kRecentBatches = 20;
 constexpr int64_t kRateWindowUs = 10'000'000;
 constexpr int kRetiredListed = 20;
 
-// Whether some sink's rows go to a person.
-bool ShowsRows(const proto::JobPlan& plan, const ConnectorRegistry& connectors) {
-  return std::any_of(plan.sinks().begin(), plan.sinks().end(), [&](const proto::Sink& sink) {
-    const auto connector = connectors.Sink(sink.connector());
-    return connector.ok() && (*connector)->gathered();
-  });
-}
-
 }  // namespace
 
 std::shared_ptr<Job> Job::Create(const JobContext* context, JobHistory history,
                                  const JobSettings& settings) {
   std::shared_ptr<Job> job(new Job(context, std::move(history), settings));
   job->results_ = std::make_shared<ResultBuffer>(
-      context->results_buffer_bytes, ShowsRows(job->history().plan(), *context->connectors),
+      context->results_buffer_bytes, context->connectors->ShowsRows(job->history().plan()),
       context->hold_for_followers, [context, weak = std::weak_ptr<Job>(job)](bool held) {
         context->loop->Post([weak, held] {
           if (const std::shared_ptr<Job> self = weak.lock()) {
@@ -117,8 +109,10 @@ void Job::Handle(const JobEvent& event) {
   ChooseEndsIntervals();
 }
 
-// Keeps at most one timer: many that were due later would wait for minutes each, for nothing. One
-// that comes too early finds nothing to do.
+// Keeps one timer, for the earliest time that the state machine has asked for. Each event may ask
+// for another time; if every one got a timer, most would wait for minutes and then find nothing to
+// do. If the state machine no longer needs the time that is set, the timer comes early and does
+// nothing.
 void Job::ScheduleWakeup() {
   const int64_t wanted_us = state_->next_wakeup_us();
   if (wanted_us >= wakeup_us_) {
@@ -304,8 +298,7 @@ void Job::Close() {
   }
 }
 
-// Drops what a job that is over no longer needs: all but what people ask about and what it can go
-// on from.
+// Keeps of a job that is over only what people ask about and what it needs to be resumed.
 void Job::LetGo() {
   Outcome outcome{.phase = state_->phase(),
                   .message = state_->message(),

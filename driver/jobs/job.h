@@ -109,9 +109,8 @@ class Job : public std::enable_shared_from_this<Job> {
   // The executors that this job excludes for a while.
   std::vector<JobState::LeftOut> LeftOut() const;
 
-  // Whether this job still needs executors that work for this epoch. Between epochs it needs none
-  // that work for the last one: it may have been stopped when such an executor could not be
-  // reached.
+  // Whether an executor that works for this epoch of the job does so rightly. Otherwise it is to be
+  // told to stop: the epoch was ended while that executor could not be reached.
   bool Follows(Epoch epoch) const {
     return running() &&
            (epoch > state_->epoch() || (epoch == state_->epoch() && state_->InEpoch()));
@@ -131,7 +130,8 @@ class Job : public std::enable_shared_from_this<Job> {
   Job(const JobContext* context, JobHistory history, const JobSettings& settings);
 
   absl::Status OpenSources(std::vector<std::unique_ptr<SourceEnumerator>> enumerators);
-  void WatchSource(uint32_t source, std::unique_ptr<SourceEnumerator> enumerator);
+  void WatchSource(uint32_t source, const SourceTraits& traits,
+                   std::unique_ptr<SourceEnumerator> enumerator);
   SourceWatcherOptions WatcherOptions(uint32_t source);
   void PostToSelf(std::function<void(Job&)> work);
   void ScheduleWakeup();

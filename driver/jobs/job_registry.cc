@@ -88,7 +88,8 @@ JobRegistry::NameHold::NameHold(JobRegistry* registry, std::string name)
 
 // The registry lives as long as its loop runs.
 JobRegistry::NameHold::~NameHold() {
-  context_->loop->Post([registry = registry_, name = name_] { registry->held_names_.erase(name); });
+  context_->loop->Post(
+      [registry = registry_, name = name_] { registry->reserved_names_.erase(name); });
 }
 
 void JobRegistry::Start(const JournaledJobs& journaled) {
@@ -317,7 +318,7 @@ absl::Status JobRegistry::CancelIdle(const std::string& name) {
 // Journals the cancellation. The job is cancelled once the record is durable; until then nobody may
 // submit it again.
 void JobRegistry::AppendCancellation(const JobPtr& job, std::shared_ptr<Completion> cancelled) {
-  held_names_.insert(job->name());
+  reserved_names_.insert(job->name());
   proto::JournalRecord record;
   *record.mutable_job_ended() = job->Cancellation();
   HitBeforeAppend(record.record_case());
@@ -325,7 +326,7 @@ void JobRegistry::AppendCancellation(const JobPtr& job, std::shared_ptr<Completi
     if (written.ok() && !job->MarkCancelled()) {
       jobs_.erase(job->id());
     }
-    held_names_.erase(job->name());
+    reserved_names_.erase(job->name());
     ForgetOldJobs();
     cancelled->Complete(written);
   };
@@ -343,7 +344,7 @@ void JobRegistry::AppendCancellation(const JobPtr& job, std::shared_ptr<Completi
 std::optional<absl::Status> JobRegistry::Await(const std::shared_ptr<Completion>& completion,
                                                absl::Duration timeout) {
   {
-    const std::lock_guard<std::mutex> lock(waits_mutex_);
+    absl::MutexLock lock(&waits_mutex_);
     if (going_down_) {
       return DriverGoingDown();
     }
@@ -356,7 +357,7 @@ std::optional<absl::Status> JobRegistry::Await(const std::shared_ptr<Completion>
 void JobRegistry::GoDown() {
   std::vector<std::weak_ptr<Completion>> waits;
   {
-    const std::lock_guard<std::mutex> lock(waits_mutex_);
+    absl::MutexLock lock(&waits_mutex_);
     going_down_ = true;
     waits.swap(waits_);
   }
@@ -552,7 +553,7 @@ absl::StatusOr<JobRegistry::JobPtr> JobRegistry::FindOrExplain(const std::string
 }
 
 absl::Status JobRegistry::CheckNotHeld(const std::string& name) const {
-  return !held_names_.contains(name)
+  return !reserved_names_.contains(name)
              ? absl::OkStatus()
              : absl::AlreadyExistsError(absl::StrCat(
                    "job '", name, "' is being submitted or cancelled, which the journal has not ",
@@ -565,7 +566,7 @@ void JobRegistry::ForgetOldJobs() {
   for (const auto& [id, job] : jobs_) {
     const bool ended =
         job->phase() == proto::PHASE_CANCELLED || job->phase() == proto::PHASE_FINISHED;
-    if (ended && !held_names_.contains(job->name())) {
+    if (ended && !reserved_names_.contains(job->name())) {
       over.push_back(job);
     }
   }

@@ -6,14 +6,15 @@
 
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "common/base/ids.h"
 #include "common/expr/function_registry.h"
@@ -76,8 +77,9 @@ class JobRegistry {
  private:
   using JobPtr = std::shared_ptr<Job>;
 
-  // Reserves a job name as long as it lives: until the journal has decided on what the holder has
-  // begun, whether or not the caller still waits for that.
+  // Reserves a job name until it is destroyed. The callback of the journal holds it, so that the
+  // name stays reserved until the journal has decided about the submission, even if the client that
+  // submitted no longer waits.
   class NameHold {
    public:
     NameHold(JobRegistry* registry, std::string name);
@@ -156,12 +158,12 @@ class JobRegistry {
 
   // On the loop.
   std::map<std::string, JobPtr> jobs_;  // by id
-  std::set<std::string> held_names_;
+  std::set<std::string> reserved_names_;
   bool draining_ = false;
 
-  std::mutex waits_mutex_;
-  bool going_down_ = false;                       // guarded by waits_mutex_
-  std::vector<std::weak_ptr<Completion>> waits_;  // guarded by waits_mutex_
+  absl::Mutex waits_mutex_;
+  bool going_down_ ABSL_GUARDED_BY(waits_mutex_) = false;
+  std::vector<std::weak_ptr<Completion>> waits_ ABSL_GUARDED_BY(waits_mutex_);
 };
 
 }  // namespace millrace

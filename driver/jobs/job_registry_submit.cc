@@ -50,7 +50,7 @@ absl::StatusOr<JobRegistry::Reservation> JobRegistry::Reserve(const PlannedSubmi
   reservation.name = submission.name.empty() ? MakeUpName(submission) : submission.name;
   RETURN_IF_ERROR(CheckName(submission, &reservation));
   reservation.total_slots = context_->executors->TotalSlots();
-  held_names_.insert(reservation.name);
+  reserved_names_.insert(reservation.name);
   reservation.hold = std::make_shared<NameHold>(this, reservation.name);
   return reservation;
 }
@@ -84,7 +84,7 @@ std::string JobRegistry::MakeUpName(const PlannedSubmission& submission) const {
   std::string name = submission.name_stem;
   for (int number = 2;; ++number) {
     const JobPtr job = Find(name);
-    if (job == nullptr && !held_names_.contains(name)) {
+    if (job == nullptr && !reserved_names_.contains(name)) {
       return name;
     }
     const bool resumes = job != nullptr && !options_.resume_jobs && !options_.directory.empty() &&

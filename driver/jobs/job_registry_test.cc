@@ -10,7 +10,6 @@
 #include <atomic>
 #include <deque>
 #include <future>
-#include <mutex>
 #include <optional>
 #include <set>
 #include <string>
@@ -49,7 +48,7 @@ class SlowJournal : public Journal {
   explicit SlowJournal(JournalState* state) : taken_(NewMemoryJournal(state)) {}
 
   void Append(std::vector<proto::JournalRecord> records, Done done) override {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     records_.insert(records_.end(), records.begin(), records.end());
     waiting_.emplace_back(std::move(records), std::move(done));
     PassOn();
@@ -57,21 +56,21 @@ class SlowJournal : public Journal {
   absl::Status Reopen() override { return absl::OkStatus(); }
 
   void Hold() {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     appends_held_ = true;
   }
   void GoOn() {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     appends_held_ = false;
     PassOn();
   }
   std::vector<proto::JournalRecord> records() const {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     return records_;
   }
 
  private:
-  void PassOn() {
+  void PassOn() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     while (!appends_held_ && !waiting_.empty()) {
       taken_->Append(std::move(waiting_.front().first), std::move(waiting_.front().second));
       waiting_.pop_front();
@@ -79,10 +78,10 @@ class SlowJournal : public Journal {
   }
 
   std::unique_ptr<Journal> taken_;
-  mutable std::mutex mutex_;
-  bool appends_held_ = false;
-  std::vector<proto::JournalRecord> records_;
-  std::deque<std::pair<std::vector<proto::JournalRecord>, Done>> waiting_;
+  mutable absl::Mutex mutex_;
+  bool appends_held_ ABSL_GUARDED_BY(mutex_) = false;
+  std::vector<proto::JournalRecord> records_ ABSL_GUARDED_BY(mutex_);
+  std::deque<std::pair<std::vector<proto::JournalRecord>, Done>> waiting_ ABSL_GUARDED_BY(mutex_);
 };
 
 // The machine's clock, which can be set forward, and which counts how often it is asked for the

@@ -29,20 +29,22 @@ absl::Status Job::OpenSources(std::vector<std::unique_ptr<SourceEnumerator>> enu
                                      .read_uncommitted = settings_.ReadsUncommitted()};
   for (int i = 0; i < plan.sources_size(); ++i) {
     const auto index = static_cast<size_t>(i);
+    ASSIGN_OR_RETURN(const SourceConnector* connector,
+                     context_->connectors->Source(plan.sources(i).connector()));
     std::unique_ptr<SourceEnumerator> enumerator;
     if (index < enumerators.size()) {
       enumerator = std::move(enumerators[index]);
     } else {
-      ASSIGN_OR_RETURN(const SourceConnector* connector,
-                       context_->connectors->Source(plan.sources(i).connector()));
       ASSIGN_OR_RETURN(enumerator, connector->CreateEnumerator(plan.sources(i), source_context));
     }
-    WatchSource(static_cast<uint32_t>(i), std::move(enumerator));
+    WatchSource(static_cast<uint32_t>(i), connector->Traits(plan.sources(i)),
+                std::move(enumerator));
   }
   return absl::OkStatus();
 }
 
-void Job::WatchSource(uint32_t source, std::unique_ptr<SourceEnumerator> enumerator) {
+void Job::WatchSource(uint32_t source, const SourceTraits& traits,
+                      std::unique_ptr<SourceEnumerator> enumerator) {
   std::vector<KnownPartition> partitions;
   for (size_t i = 0; i < history().partitions().size(); ++i) {
     const JobPartition& partition = history().partitions()[i];
@@ -51,8 +53,10 @@ void Job::WatchSource(uint32_t source, std::unique_ptr<SourceEnumerator> enumera
                             partition.retired});
     }
   }
+  SourceWatcherOptions options = WatcherOptions(source);
+  options.traits = traits;
   watchers_.push_back(
-      std::make_unique<SourceWatcher>(std::move(enumerator), partitions, WatcherOptions(source)));
+      std::make_unique<SourceWatcher>(std::move(enumerator), partitions, std::move(options)));
 }
 
 SourceWatcherOptions Job::WatcherOptions(uint32_t source) {
@@ -76,7 +80,7 @@ SourceWatcherOptions Job::WatcherOptions(uint32_t source) {
     for (const PartitionEnd& end : ends) {
       event.ends.push_back({.partition = end.partition,
                             .stable_end = end.stable_end.value(),
-                            .high_watermark = end.high_watermark.value(),
+                            .high_watermark = end.end.value(),
                             .bytes_per_offset = end.bytes_per_offset,
                             .closed = end.phase != PartitionPhase::kOpen,
                             .gone = end.phase == PartitionPhase::kGone,
@@ -98,7 +102,7 @@ SourceWatcherOptions Job::WatcherOptions(uint32_t source) {
   options.on_found = [post, source](const std::vector<NewPartition>& found) {
     PartitionsDiscovered event{.source = source};
     for (const NewPartition& one : found) {
-      event.found.push_back({one.name, one.earliest.value(), one.topic_id});
+      event.found.push_back({one.name, one.earliest.value(), one.identity});
     }
     post([event = std::move(event)](Job& self) { self.Handle(event); });
   };

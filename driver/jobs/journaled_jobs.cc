@@ -19,7 +19,8 @@ bool IsCancellation(const proto::JournalRecord& record) {
   return record.has_job_ended() && record.job_ended().how() == proto::JobEnded::CANCELLED;
 }
 
-// Whether the record makes up for a refused one: it submits the job again, or cancels it.
+// Whether the job's records count again after one was refused: this one submits the job again, or
+// cancels it.
 bool LiftsRefusal(const proto::JournalRecord& record) {
   return record.has_job_submitted() || IsCancellation(record);
 }

@@ -4,10 +4,12 @@
 #define MILLRACE_DRIVER_JOBS_PINNED_FILES_H_
 
 #include <memory>
-#include <mutex>
 #include <set>
 #include <string>
 #include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 
 namespace millrace {
 
@@ -17,11 +19,11 @@ class PinnedFiles : public std::enable_shared_from_this<PinnedFiles> {
   // differ: they begin with the job's incarnation. REQUIRES: the pins are held by a shared_ptr.
   std::shared_ptr<void> Pin(std::set<std::string> names) {
     {
-      std::lock_guard<std::mutex> lock(mutex_);
+      absl::MutexLock lock(&mutex_);
       pinned_.insert(names.begin(), names.end());
     }
     const auto unpin = [pins = shared_from_this(), names = std::move(names)](void*) {
-      std::lock_guard<std::mutex> lock(pins->mutex_);
+      absl::MutexLock lock(&pins->mutex_);
       for (const std::string& name : names) {
         pins->pinned_.erase(pins->pinned_.find(name));
       }
@@ -30,13 +32,13 @@ class PinnedFiles : public std::enable_shared_from_this<PinnedFiles> {
   }
 
   std::set<std::string> names() const {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     return {pinned_.begin(), pinned_.end()};
   }
 
  private:
-  mutable std::mutex mutex_;
-  std::multiset<std::string> pinned_;
+  mutable absl::Mutex mutex_;
+  std::multiset<std::string> pinned_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace millrace

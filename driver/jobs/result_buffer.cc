@@ -20,7 +20,7 @@ ResultBuffer::ResultBuffer(int64_t max_bytes, bool rows, bool hold,
 void ResultBuffer::Add(proto::BatchResults results) {
   const auto bytes = static_cast<int64_t>(results.SpaceUsedLong()) + kEntryOverheadBytes;
   {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     while (!rows_ && !kept_.empty()) {
       DropFirst();
     }
@@ -28,28 +28,28 @@ void ResultBuffer::Add(proto::BatchResults results) {
     bytes_ += bytes;
     Trim();
   }
-  changed_.notify_all();
+  changed_.SignalAll();
   TellHeld();
 }
 
 void ResultBuffer::Finish(proto::BatchResults last) {
   {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     if (last_ == nullptr) {
       last_ = std::make_shared<const proto::BatchResults>(std::move(last));
     }
   }
-  changed_.notify_all();
+  changed_.SignalAll();
 }
 
 void ResultBuffer::LetGo() {
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   let_go_ = true;
   Trim();
 }
 
 int64_t ResultBuffer::kept_bytes() const {
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   return bytes_;
 }
 
@@ -59,6 +59,10 @@ int64_t ResultBuffer::Untaken() const {
     return all;
   }
   return readers_.empty() ? first_ : *readers_.begin();
+}
+
+bool ResultBuffer::HasFor(int64_t next) const {
+  return next < first_ + static_cast<int64_t>(kept_.size()) || last_ != nullptr;
 }
 
 void ResultBuffer::DropFirst() {
@@ -87,10 +91,10 @@ void ResultBuffer::TellHeld() {
   if (!hold_) {
     return;
   }
-  std::lock_guard<std::mutex> telling(tell_mutex_);
+  absl::MutexLock telling(&tell_mutex_);
   bool held;
   {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     held = over_limit_;
   }
   if (held != told_over_limit_) {
@@ -101,7 +105,7 @@ void ResultBuffer::TellHeld() {
 
 std::unique_ptr<ResultBuffer::Reader> ResultBuffer::NewReader(
     const std::shared_ptr<ResultBuffer>& buffer, int64_t from_batch) {
-  std::lock_guard<std::mutex> lock(buffer->mutex_);
+  absl::MutexLock lock(&buffer->mutex_);
   int64_t next = buffer->first_;
   for (const Kept& kept : buffer->kept_) {
     if (kept.entry->batch() >= from_batch) {
@@ -116,7 +120,7 @@ std::unique_ptr<ResultBuffer::Reader> ResultBuffer::NewReader(
 
 ResultBuffer::Reader::~Reader() {
   {
-    std::lock_guard<std::mutex> lock(buffer_->mutex_);
+    absl::MutexLock lock(&buffer_->mutex_);
     buffer_->readers_.erase(buffer_->readers_.find(next_));
     buffer_->Trim();
   }
@@ -127,14 +131,12 @@ ResultBuffer::Entry ResultBuffer::Reader::Next(absl::Time deadline, bool* end) {
   ResultBuffer& buffer = *buffer_;
   Entry entry;
   {
-    std::unique_lock<std::mutex> lock(buffer.mutex_);
-    const auto ready = [&] {
-      return next_ < buffer.first_ + static_cast<int64_t>(buffer.kept_.size()) ||
-             buffer.last_ != nullptr;
-    };
-    if (!buffer.changed_.wait_until(lock, absl::ToChronoTime(deadline), ready)) {
-      *end = false;
-      return nullptr;
+    absl::MutexLock lock(&buffer.mutex_);
+    while (!buffer.HasFor(next_)) {
+      if (buffer.changed_.WaitWithDeadline(&buffer.mutex_, deadline) && !buffer.HasFor(next_)) {
+        *end = false;
+        return nullptr;
+      }
     }
     const int64_t at = std::max(next_, buffer.first_);
     if (at >= buffer.first_ + static_cast<int64_t>(buffer.kept_.size())) {

@@ -4,15 +4,15 @@
 #ifndef MILLRACE_DRIVER_JOBS_RESULT_BUFFER_H_
 #define MILLRACE_DRIVER_JOBS_RESULT_BUFFER_H_
 
-#include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <set>
 #include <string>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "proto/jobs.pb.h"
 
@@ -69,28 +69,33 @@ class ResultBuffer {
     int64_t bytes;
   };
 
-  void DropFirst();         // REQUIRES: mutex_ held
-  void Trim();              // REQUIRES: mutex_ held
-  int64_t Untaken() const;  // REQUIRES: mutex_ held; number of the first entry that must stay
-  void TellHeld();          // REQUIRES: mutex_ not held
+  void DropFirst() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Trim() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The number of the first entry that must stay.
+  int64_t Untaken() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether a reader whose next entry is `next` need not wait: there is an entry, or there will be
+  // no more.
+  bool HasFor(int64_t next) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Tells on_held_ if it has changed whether entries take too much.
+  void TellHeld() ABSL_LOCKS_EXCLUDED(mutex_, tell_mutex_);
 
   const int64_t max_bytes_;
   const bool rows_;
   const bool hold_;
   const std::function<void(bool)> on_held_;
 
-  mutable std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<Kept> kept_;
-  int64_t first_ = 0;  // number of kept_.front()
-  int64_t bytes_ = 0;  // memory that kept_ takes
-  Entry last_;
-  std::multiset<int64_t> readers_;  // the next entry of each
-  bool ever_read_ = false;
-  bool let_go_ = false;
-  bool over_limit_ = false;       // untaken entries take more than max_bytes_
-  std::mutex tell_mutex_;         // makes calls of on_held_ come in order
-  bool told_over_limit_ = false;  // what on_held_ was last told; under tell_mutex_
+  mutable absl::Mutex mutex_;
+  absl::CondVar changed_;
+  std::deque<Kept> kept_ ABSL_GUARDED_BY(mutex_);
+  int64_t first_ ABSL_GUARDED_BY(mutex_) = 0;  // number of kept_.front()
+  int64_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // memory that kept_ takes
+  Entry last_ ABSL_GUARDED_BY(mutex_);
+  std::multiset<int64_t> readers_ ABSL_GUARDED_BY(mutex_);  // the next entry of each
+  bool ever_read_ ABSL_GUARDED_BY(mutex_) = false;
+  bool let_go_ ABSL_GUARDED_BY(mutex_) = false;
+  bool over_limit_ ABSL_GUARDED_BY(mutex_) = false;  // untaken entries take more than max_bytes_
+  absl::Mutex tell_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);  // makes calls of on_held_ come in order
+  bool told_over_limit_ ABSL_GUARDED_BY(tell_mutex_) = false;  // what on_held_ was last told
 };
 
 }  // namespace millrace

@@ -18,10 +18,6 @@ constexpr int kGoneReports = 3;
 constexpr absl::Duration kGoneRetry = absl::Milliseconds(300);
 constexpr int kPauseFactor = 30;
 
-std::chrono::microseconds Chrono(absl::Duration duration) {
-  return absl::ToChronoMicroseconds(std::clamp(duration, absl::ZeroDuration(), absl::Hours(1)));
-}
-
 }  // namespace
 
 SourceWatcher::SourceWatcher(std::unique_ptr<SourceEnumerator> enumerator,
@@ -45,42 +41,42 @@ SourceWatcher::~SourceWatcher() { Stop(); }
 
 void SourceWatcher::set_ends_interval(absl::Duration interval) {
   {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     if (ends_interval_ == interval) {
       return;
     }
     ends_interval_ = interval;
   }
-  wake_.notify_one();
+  wake_.Signal();
 }
 
 void SourceWatcher::Publish(const std::vector<PartitionOffset>& committed) {
   // The thread takes the list at its next round; there is no hurry.
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   const bool first = to_publish_.empty();
   for (const PartitionOffset& offset : committed) {
     to_publish_.insert_or_assign(offset.partition, offset.offset);
     read_.insert_or_assign(offset.partition, offset.offset);
   }
   if (first) {
-    wake_.notify_one();
+    wake_.Signal();
   }
 }
 
 void SourceWatcher::Retire(const std::vector<PartitionName>& partitions) {
   {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     to_retire_.insert(to_retire_.end(), partitions.begin(), partitions.end());
   }
-  wake_.notify_one();
+  wake_.Signal();
 }
 
 void SourceWatcher::RequestStop() {
   {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     stopping_ = true;
   }
-  wake_.notify_one();
+  wake_.Signal();
 }
 
 void SourceWatcher::Stop() {
@@ -91,10 +87,17 @@ void SourceWatcher::Stop() {
 }
 
 void SourceWatcher::Run() {
+  WatchUntilStopped();
+  if (trouble_.ok()) {
+    PublishWaiting();
+  }
+}
+
+void SourceWatcher::WatchUntilStopped() {
   absl::Time next_ends = absl::Now();
   absl::Time next_discovery = absl::Now() + options_.discovery_interval;
   absl::Time next_publish = absl::Now();
-  std::unique_lock<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   while (!stopping_) {
     const absl::Time now = absl::Now();
     const bool publish = !to_publish_.empty() && now >= next_publish;
@@ -104,7 +107,7 @@ void SourceWatcher::Run() {
     // The interval may have been shortened since.
     next_ends = std::min(next_ends, now + ends_interval());
     if (publish || !to_retire_.empty() || now >= next_ends || now >= next_discovery) {
-      lock.unlock();
+      mutex_.Unlock();
       TakeRetired();
       if (publish) {
         PublishWaiting();
@@ -123,18 +126,14 @@ void SourceWatcher::Run() {
         Discover();
         next_discovery = absl::Now() + options_.discovery_interval;
       }
-      lock.lock();
+      mutex_.Lock();
       continue;
     }
     absl::Time wakeup = std::min(next_ends, next_discovery);
     if (!to_publish_.empty()) {
       wakeup = std::min(wakeup, next_publish);
     }
-    wake_.wait_for(lock, Chrono(wakeup - now));
-  }
-  lock.unlock();
-  if (trouble_.ok()) {
-    PublishWaiting();
+    wake_.WaitWithTimeout(&mutex_, std::min(wakeup - now, absl::Hours(1)));
   }
 }
 
@@ -146,7 +145,7 @@ void SourceWatcher::AskEnds() {
   {
     // Copied before asking: while the source answers, more may be read, and that must not be
     // compared with an older answer.
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     read = read_;
   }
   absl::StatusOr<std::vector<PartitionEnd>> ends =
@@ -163,7 +162,7 @@ void SourceWatcher::AskEnds() {
       known_[(*ends)[i].partition].identity = (*ends)[i].identity;
     }
   }
-  if (ends.ok() && (!gone.ok() || gone_reports_ > 0 || absl::Now() >= next_topic_ids_)) {
+  if (ends.ok() && (!gone.ok() || gone_reports_ > 0 || absl::Now() >= next_identities_)) {
     const absl::Status recreated = FindRecreated(&*ends);
     gone = recreated.ok() ? gone : recreated;
   }
@@ -198,7 +197,7 @@ void SourceWatcher::DropUnconfirmedGone(std::vector<PartitionEnd>* ends) {
 void SourceWatcher::TakeRetired() {
   std::vector<PartitionName> names;
   {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     names.swap(to_retire_);
     for (const PartitionName& name : names) {
       const auto read = read_.find(name);
@@ -221,17 +220,16 @@ void SourceWatcher::TakeRetired() {
 
 absl::Status SourceWatcher::FindCut(const std::vector<PartitionEnd>& ends,
                                     const std::map<PartitionName, Offset>& read) const {
-  if (!enumerator_->keeps_records()) {
+  if (!options_.traits.keeps_records) {
     return absl::OkStatus();
   }
   for (const PartitionEnd& end : ends) {
     const auto found = read.find(end.partition);
-    if (end.phase != PartitionPhase::kGone && found != read.end() &&
-        end.high_watermark < found->second) {
+    if (end.phase != PartitionPhase::kGone && found != read.end() && end.end < found->second) {
       return absl::OutOfRangeError(absl::StrCat(
           "partition ", end.partition, " has been read up to offset ", found->second.value(),
-          ", but now ends at ", end.high_watermark.value(), ": offsets [",
-          end.high_watermark.value(), ", ", found->second.value(),
+          ", but now ends at ", end.end.value(), ": offsets [", end.end.value(), ", ",
+          found->second.value(),
           ") were cut off, and new records will take their place; cancel the job, or submit it "
           "under another name"));
     }
@@ -241,10 +239,10 @@ absl::Status SourceWatcher::FindCut(const std::vector<PartitionEnd>& ends,
 
 absl::Status SourceWatcher::FindRecreated(std::vector<PartitionEnd>* ends) {
   const absl::StatusOr<std::vector<std::string>> ids =
-      enumerator_->TopicIds(partitions_, options_.call_timeout);
-  // An error here is not reported: Ends decides whether the source exists. If only the ids cannot
-  // be had, they are asked for less often, so that they do not delay the ends each time.
-  next_topic_ids_ = absl::Now() + (ids.ok() ? 1 : kPauseFactor) * options_.topic_ids_interval;
+      enumerator_->Identities(partitions_, options_.call_timeout);
+  // An error here is not reported: Ends decides whether the source exists. If only the identities
+  // cannot be had, they are asked for less often, so that they do not delay the ends each time.
+  next_identities_ = absl::Now() + (ids.ok() ? 1 : kPauseFactor) * options_.identities_interval;
   if (!ids.ok()) {
     return absl::OkStatus();
   }
@@ -253,14 +251,14 @@ absl::Status SourceWatcher::FindRecreated(std::vector<PartitionEnd>* ends) {
     if (known.empty()) {
       known = (*ids)[i];
     }
-    const absl::Status same = CheckTopicId(partitions_[i], known, (*ids)[i]);
-    if (!same.ok() && !enumerator_->may_lose_partitions()) {
+    const absl::Status same = CheckIdentity(partitions_[i], known, (*ids)[i]);
+    if (!same.ok() && !options_.traits.may_lose_partitions) {
       return same;
     }
     if (!same.ok()) {
       (*ends)[i].phase = PartitionPhase::kGone;
       (*ends)[i].stable_end = Offset(0);  // the ends that were told are of another topic
-      (*ends)[i].high_watermark = Offset(0);
+      (*ends)[i].end = Offset(0);
       (*ends)[i].why = "its topic was deleted and created again";
     }
   }
@@ -297,7 +295,7 @@ void SourceWatcher::Discover() {
   std::vector<KnownPartition> known;
   for (const NewPartition& one : found) {
     partitions_.push_back(one.name);
-    known.push_back({.name = one.name, .next = one.earliest, .identity = one.topic_id});
+    known.push_back({.name = one.name, .next = one.earliest, .identity = one.identity});
     known_[one.name] = known.back();
   }
   enumerator_->Remember(known);
@@ -307,10 +305,10 @@ void SourceWatcher::Discover() {
 
 absl::Status SourceWatcher::DescribeFound(const std::vector<PartitionName>& names,
                                           std::vector<NewPartition>* found) {
-  // The ids are asked for before the offsets: if the topic is created anew in between, the older id
-  // shows that later.
+  // The identities are asked for before the offsets: if a partition is made anew in between, its
+  // older identity shows that later.
   ASSIGN_OR_RETURN(const std::vector<std::string> ids,
-                   enumerator_->TopicIds(names, options_.call_timeout));
+                   enumerator_->Identities(names, options_.call_timeout));
   ASSIGN_OR_RETURN(const std::vector<PartitionOffset> earliest,
                    enumerator_->ResolveEarliest(names, options_.call_timeout));
   for (size_t i = 0; i < names.size(); ++i) {
@@ -324,7 +322,7 @@ absl::Status SourceWatcher::DescribeFound(const std::vector<PartitionName>& name
 void SourceWatcher::PublishWaiting() {
   std::vector<PartitionOffset> offsets;
   {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     for (const auto& [partition, offset] : to_publish_) {
       offsets.push_back({partition, offset});
     }
@@ -338,7 +336,7 @@ void SourceWatcher::PublishWaiting() {
     // The job may have no further batch for long, so these offsets wait for another try; newer ones
     // replace them.
     {
-      std::lock_guard<std::mutex> lock(mutex_);
+      absl::MutexLock lock(&mutex_);
       for (const PartitionOffset& offset : offsets) {
         to_publish_.insert({offset.partition, offset.offset});
       }

@@ -3,24 +3,25 @@
 // one of these calls may take seconds when the broker is away.
 //
 // It also notices what makes the job's offsets meaningless: a partition that is gone, that ends
-// before what has been read of it, or whose topic has another id than before. If the source's
+// before what has been read of it, or that has another identity than before. If the source's
 // partitions may come and go, a gone partition is reported with the ends; otherwise it is an error.
 // The watcher does not ask about retired partitions.
 #ifndef MILLRACE_DRIVER_JOBS_SOURCE_WATCHER_H_
 #define MILLRACE_DRIVER_JOBS_SOURCE_WATCHER_H_
 
-#include <condition_variable>
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <thread>
 #include <unordered_map>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "common/base/monotonic_cond_var.h"
 #include "connectors/source.h"
 
 namespace millrace {
@@ -29,14 +30,15 @@ namespace millrace {
 struct NewPartition {
   PartitionName name;
   Offset earliest;  // of a retired partition: where it was left
-  std::string topic_id;
+  std::string identity;
 };
 
 struct SourceWatcherOptions {
   std::string table;  // for messages
+  SourceTraits traits;
   absl::Duration ends_interval = absl::Seconds(1);
   absl::Duration discovery_interval = absl::Seconds(5);  // infinite: never
-  absl::Duration topic_ids_interval = absl::Seconds(1);
+  absl::Duration identities_interval = absl::Seconds(1);
   absl::Duration publish_interval = absl::Milliseconds(200);
   absl::Duration call_timeout = absl::Seconds(5);
 
@@ -73,11 +75,12 @@ class SourceWatcher {
 
  private:
   void Run();
+  void WatchUntilStopped();
   void AskEnds();
   // NOT_FOUND or OUT_OF_RANGE when records that were read are known to be gone.
   absl::Status FindCut(const std::vector<PartitionEnd>& ends,
                        const std::map<PartitionName, Offset>& read) const;
-  // Finds partitions whose topic has another id than before. They are an error, unless the source's
+  // Finds partitions that have another identity than before. They are an error, unless the source's
   // partitions may come and go: then they become gone ones among `ends`.
   absl::Status FindRecreated(std::vector<PartitionEnd>* ends);
   // Drops from `ends` the gone partitions that have not been missing several times in a row yet.
@@ -98,17 +101,17 @@ class SourceWatcher {
   std::unordered_map<PartitionName, KnownPartition> known_;
   std::map<PartitionName, int> missing_;  // how often in a row each partition was missing
   bool saw_change_ = false;               // a partition was closed or gone: discovery is due
-  absl::Time next_topic_ids_ = absl::InfinitePast();
+  absl::Time next_identities_ = absl::InfinitePast();
   absl::Status trouble_;
   int gone_reports_ = 0;
 
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  std::map<PartitionName, Offset> read_;  // next offsets to read
-  std::map<PartitionName, Offset> to_publish_;
-  std::vector<PartitionName> to_retire_;
-  absl::Duration ends_interval_;
-  bool stopping_ = false;
+  absl::Mutex mutex_;
+  MonotonicCondVar wake_;
+  std::map<PartitionName, Offset> read_ ABSL_GUARDED_BY(mutex_);  // next offsets to read
+  std::map<PartitionName, Offset> to_publish_ ABSL_GUARDED_BY(mutex_);
+  std::vector<PartitionName> to_retire_ ABSL_GUARDED_BY(mutex_);
+  absl::Duration ends_interval_ ABSL_GUARDED_BY(mutex_);
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };
 

@@ -16,13 +16,12 @@ using ::testing::HasSubstr;
 
 // Shared between the test and the watcher's thread.
 struct Source {
-  std::mutex mutex;
-  std::condition_variable changed;
+  absl::Mutex mutex;
+  absl::CondVar changed;
   std::vector<PartitionName> partitions = {"t/0"};
   absl::Status trouble;
   int64_t end = 9;
-  bool keeps_records = true;
-  bool may_lose = false;
+  SourceTraits traits;
   std::set<PartitionName> gone;
   std::vector<std::string> told_gone;
   std::vector<PartitionName> asked;  // by the last Ends
@@ -40,11 +39,14 @@ struct Source {
 
   template <typename Condition>
   void Until(Condition condition) {
-    std::unique_lock<std::mutex> lock(mutex);
-    ASSERT_TRUE(changed.wait_for(lock, std::chrono::seconds(30), condition));
+    absl::MutexLock lock(&mutex);
+    const absl::Time deadline = absl::Now() + absl::Seconds(30);
+    while (!condition()) {
+      ASSERT_FALSE(changed.WaitWithDeadline(&mutex, deadline) && !condition());
+    }
   }
   void SetTrouble(absl::Status status) {
-    std::lock_guard<std::mutex> lock(mutex);
+    absl::MutexLock lock(&mutex);
     trouble = std::move(status);
   }
 };
@@ -53,7 +55,7 @@ class FakeEnumerator : public SourceEnumerator {
  public:
   explicit FakeEnumerator(Source* source) : source_(source) {}
   absl::StatusOr<std::vector<PartitionName>> Discover(absl::Duration) override {
-    std::lock_guard<std::mutex> lock(source_->mutex);
+    absl::MutexLock lock(&source_->mutex);
     if (!source_->trouble.ok()) {
       return source_->trouble;
     }
@@ -74,7 +76,7 @@ class FakeEnumerator : public SourceEnumerator {
   }
   absl::StatusOr<std::vector<PartitionEnd>> Ends(const std::vector<PartitionName>& partitions,
                                                  absl::Duration) override {
-    std::lock_guard<std::mutex> lock(source_->mutex);
+    absl::MutexLock lock(&source_->mutex);
     if (!source_->trouble.ok()) {
       return source_->trouble;
     }
@@ -90,18 +92,16 @@ class FakeEnumerator : public SourceEnumerator {
     }
     return ends;
   }
-  absl::StatusOr<std::vector<std::string>> TopicIds(const std::vector<PartitionName>& partitions,
-                                                    absl::Duration) override {
-    std::lock_guard<std::mutex> lock(source_->mutex);
+  absl::StatusOr<std::vector<std::string>> Identities(const std::vector<PartitionName>& partitions,
+                                                      absl::Duration) override {
+    absl::MutexLock lock(&source_->mutex);
     ++source_->topic_id_calls;
-    source_->changed.notify_all();
+    source_->changed.SignalAll();
     return std::vector<std::string>(partitions.size(), source_->topic_id);
   }
-  bool may_lose_partitions() const override { return source_->may_lose; }
-  bool keeps_records() const override { return source_->keeps_records; }
   absl::Status PublishOffsets(const std::vector<PartitionOffset>& committed,
                               absl::Duration) override {
-    std::lock_guard<std::mutex> lock(source_->mutex);
+    absl::MutexLock lock(&source_->mutex);
     ++source_->publish_calls;
     if (source_->failing_publishes > 0) {
       --source_->failing_publishes;
@@ -110,7 +110,7 @@ class FakeEnumerator : public SourceEnumerator {
     for (const PartitionOffset& offset : committed) {
       source_->published[offset.partition] = offset.offset.value();
     }
-    source_->changed.notify_all();
+    source_->changed.SignalAll();
     return absl::OkStatus();
   }
 
@@ -126,7 +126,8 @@ class SourceWatcherTest : public ::testing::Test {
     options.ends_interval = absl::Milliseconds(1);
     options.discovery_interval = absl::Milliseconds(1);
     options.publish_interval = absl::Milliseconds(1);
-    options.topic_ids_interval = absl::Milliseconds(1);
+    options.traits = source_.traits;
+    options.identities_interval = absl::Milliseconds(1);
     options.on_ends = [this](const std::vector<PartitionEnd>& ends) {
       Told([&] {
         ++source_.ends_calls;
@@ -142,7 +143,7 @@ class SourceWatcherTest : public ::testing::Test {
       Told([&] {
         for (const NewPartition& one : found) {
           source_.found.push_back(
-              absl::StrCat(one.name, "@", one.earliest.value(), " of ", one.topic_id));
+              absl::StrCat(one.name, "@", one.earliest.value(), " of ", one.identity));
         }
       });
     };
@@ -157,9 +158,9 @@ class SourceWatcherTest : public ::testing::Test {
   }
   template <typename Note>
   void Told(Note note) {
-    std::lock_guard<std::mutex> lock(source_.mutex);
+    absl::MutexLock lock(&source_.mutex);
     note();
-    source_.changed.notify_all();
+    source_.changed.SignalAll();
   }
 
   Source source_;
@@ -170,7 +171,7 @@ TEST_F(SourceWatcherTest, AsksForEndsAndFindsNewPartitions) {
   source_.Until([this] { return source_.ends_calls >= 2 && source_.last_ends == 1; });
   Told([this] { source_.partitions = {"t/0", "t/1"}; });
   source_.Until([this] { return source_.last_ends == 2; });
-  std::lock_guard<std::mutex> lock(source_.mutex);
+  absl::MutexLock lock(&source_.mutex);
   EXPECT_THAT(source_.found, ElementsAre("t/1@7 of A"));
 }
 
@@ -180,7 +181,7 @@ TEST_F(SourceWatcherTest, TroubleIsToldOnceAndWhenItIsOver) {
   source_.Until([this] { return source_.troubles.size() == 1; });
   source_.SetTrouble(absl::OkStatus());
   source_.Until([this] { return source_.troubles.size() == 2; });
-  std::lock_guard<std::mutex> lock(source_.mutex);
+  absl::MutexLock lock(&source_.mutex);
   EXPECT_FALSE(source_.troubles[0].ok());
   EXPECT_TRUE(source_.troubles[1].ok());
   EXPECT_TRUE(source_.lost.empty());
@@ -190,7 +191,7 @@ TEST_F(SourceWatcherTest, MissingTopicIsLostOnlyWhenItStaysAway) {
   const auto watcher = Watch();
   source_.SetTrouble(absl::NotFoundError("topic 't' does not exist"));
   source_.Until([this] { return !source_.lost.empty(); });
-  std::lock_guard<std::mutex> lock(source_.mutex);
+  absl::MutexLock lock(&source_.mutex);
   ASSERT_FALSE(source_.lost.empty());
   EXPECT_THAT(std::string(source_.lost[0].message()),
               HasSubstr("source table \"lines\": topic 't' does not exist"));
@@ -199,7 +200,7 @@ TEST_F(SourceWatcherTest, MissingTopicIsLostOnlyWhenItStaysAway) {
 TEST_F(SourceWatcherTest, ATopicWithAnotherIdThanTheJournalSaysIsLost) {
   const auto watcher = Watch({"t/0", Offset(0), "Z"});
   source_.Until([this] { return !source_.lost.empty(); });
-  std::lock_guard<std::mutex> lock(source_.mutex);
+  absl::MutexLock lock(&source_.mutex);
   ASSERT_FALSE(source_.lost.empty());
   EXPECT_THAT(std::string(source_.lost[0].message()),
               HasSubstr("the topic of partition t/0 was deleted and created again (id Z → A)"));
@@ -207,7 +208,7 @@ TEST_F(SourceWatcherTest, ATopicWithAnotherIdThanTheJournalSaysIsLost) {
 }
 
 TEST_F(SourceWatcherTest, APartitionThatMayGoIsToldWithTheEndsWhenItStaysAway) {
-  source_.may_lose = true;
+  source_.traits.may_lose_partitions = true;
   Told([this] { source_.partitions = {"t/0", "t/1"}; });
   const auto watcher = Watch();
   source_.Until([this] { return source_.last_ends == 2; });
@@ -217,7 +218,7 @@ TEST_F(SourceWatcherTest, APartitionThatMayGoIsToldWithTheEndsWhenItStaysAway) {
   });  // the missing partition is doubted, the other is reported
   source_.Until([this] { return !source_.told_gone.empty(); });
   {
-    std::lock_guard<std::mutex> lock(source_.mutex);
+    absl::MutexLock lock(&source_.mutex);
     EXPECT_EQ(source_.told_gone.front(), "t/0 deleted");
     EXPECT_TRUE(source_.lost.empty());
   }
@@ -227,20 +228,20 @@ TEST_F(SourceWatcherTest, APartitionThatMayGoIsToldWithTheEndsWhenItStaysAway) {
 }
 
 TEST_F(SourceWatcherTest, ARetiredPartitionThatIsThereAgainIsFoundWhereItWasLeft) {
-  source_.may_lose = true;
+  source_.traits.may_lose_partitions = true;
   const auto watcher = Watch({"t/0", Offset(9), "A", /*retired=*/true});
   source_.Until([this] { return !source_.found.empty(); });
-  std::lock_guard<std::mutex> lock(source_.mutex);
+  absl::MutexLock lock(&source_.mutex);
   EXPECT_THAT(source_.found, ElementsAre("t/0@9 of A"));
 }
 
 TEST_F(SourceWatcherTest, ATopicMadeAnewThatMayGoIsGone) {
-  source_.may_lose = true;
+  source_.traits.may_lose_partitions = true;
   const auto watcher = Watch();
   source_.Until([this] { return source_.ends_calls > 0; });
   Told([this] { source_.topic_id = "B"; });
   source_.Until([this] { return !source_.told_gone.empty(); });
-  std::lock_guard<std::mutex> lock(source_.mutex);
+  absl::MutexLock lock(&source_.mutex);
   EXPECT_EQ(source_.told_gone.front(), "t/0 its topic was deleted and created again");
 }
 
@@ -249,7 +250,7 @@ TEST_F(SourceWatcherTest, ATopicMadeAnewUnderTheJobIsLost) {
   source_.Until([this] { return source_.ends_calls > 0; });
   Told([this] { source_.topic_id = "B"; });
   source_.Until([this] { return !source_.lost.empty(); });
-  std::lock_guard<std::mutex> lock(source_.mutex);
+  absl::MutexLock lock(&source_.mutex);
   ASSERT_FALSE(source_.lost.empty());
   EXPECT_THAT(std::string(source_.lost[0].message()), HasSubstr("(id A → B)"));
 }
@@ -263,7 +264,7 @@ TEST_F(SourceWatcherTest, ALogThatEndsBeforeWhatWasReadIsLost) {
   source_.Until([this] { return source_.published["t/0"] == 20; });
   Told([this] { source_.end = 15; });
   source_.Until([this] { return !source_.lost.empty(); });
-  std::lock_guard<std::mutex> lock(source_.mutex);
+  absl::MutexLock lock(&source_.mutex);
   ASSERT_FALSE(source_.lost.empty());
   EXPECT_THAT(std::string(source_.lost[0].message()),
               HasSubstr("partition t/0 has been read up to offset 20, but now ends at 15: offsets "
@@ -271,10 +272,10 @@ TEST_F(SourceWatcherTest, ALogThatEndsBeforeWhatWasReadIsLost) {
 }
 
 TEST_F(SourceWatcherTest, EndsOfASourceThatMakesItsRowsAgainMayFall) {
-  source_.keeps_records = false;
+  source_.traits.keeps_records = false;
   const auto watcher = Watch({"t/0", Offset(20), ""});  // the partition ends at 9
   source_.Until([this] { return source_.ends_calls > 5; });
-  std::lock_guard<std::mutex> lock(source_.mutex);
+  absl::MutexLock lock(&source_.mutex);
   EXPECT_TRUE(source_.lost.empty());
 }
 
@@ -285,7 +286,7 @@ TEST_F(SourceWatcherTest, AnEndThatIsBehindForAMomentIsNoLoss) {
   source_.Until([this] { return source_.topic_id_calls > 0; });
   Told([this] { source_.end = 9; });
   source_.Until([this] { return source_.ends_calls > 5; });
-  std::lock_guard<std::mutex> lock(source_.mutex);
+  absl::MutexLock lock(&source_.mutex);
   EXPECT_TRUE(source_.lost.empty());
 }
 
@@ -296,7 +297,7 @@ TEST_F(SourceWatcherTest, PublishesTheLatestAndAllOfItByTheEnd) {
   }
   watcher->Publish({{"t/1", Offset(5)}});
   watcher->Stop();
-  std::lock_guard<std::mutex> lock(source_.mutex);
+  absl::MutexLock lock(&source_.mutex);
   EXPECT_EQ(source_.published["t/0"], 1000);
   EXPECT_EQ(source_.published["t/1"], 5);
   EXPECT_LT(source_.publish_calls, 1000);
@@ -308,7 +309,7 @@ TEST_F(SourceWatcherTest, PublishesAgainWhatCouldNotBePublished) {
   const auto watcher = Watch();
   watcher->Publish({{"t/0", Offset(3)}, {"t/1", Offset(5)}});
   source_.Until([this] { return source_.published.size() == 2; });
-  std::lock_guard<std::mutex> lock(source_.mutex);
+  absl::MutexLock lock(&source_.mutex);
   EXPECT_EQ(source_.published["t/0"], 3);
   EXPECT_EQ(source_.published["t/1"], 5);
   EXPECT_EQ(source_.publish_calls, 3);

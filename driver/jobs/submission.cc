@@ -37,9 +37,10 @@ absl::Status InTable(const absl::Status& status, const char* kind, const std::st
   return Annotate(status, absl::StrCat(kind, " table \"", table, "\""));
 }
 
-absl::Status CheckAccess(const AccessPolicy& access, const proto::SubmitRequest& request,
+absl::Status CheckAccess(const ConnectorRegistry& connectors, const proto::SubmitRequest& request,
                          const proto::JobPlan& plan, const JobSettings& settings) {
-  RETURN_IF_ERROR(CheckPlanAccess(access, plan));
+  RETURN_IF_ERROR(CheckPlanAccess(connectors, plan));
+  const AccessPolicy& access = connectors.access();
   if (!settings.checkpoint_location.empty()) {
     RETURN_IF_ERROR(
         Annotate(access.CheckPath(settings.checkpoint_location), "setting checkpoint_location"));
@@ -125,9 +126,9 @@ absl::StatusOr<bool> AddFromSavepoint(uint32_t source, const std::string& table,
     }
   }
   ASSIGN_OR_RETURN(const std::vector<std::string> now,
-                   resolved->enumerators[source]->TopicIds(taken_names, timeout));
+                   resolved->enumerators[source]->Identities(taken_names, timeout));
   for (size_t i = 0; i < taken.size(); ++i) {
-    RETURN_IF_ERROR(CheckTopicId(taken_names[i], taken[i]->topic_id(), now[i]));
+    RETURN_IF_ERROR(CheckIdentity(taken_names[i], taken[i]->topic_id(), now[i]));
     AddPartition(source, taken_names[i], taken[i]->offset(), taken[i]->topic_id(),
                  &resolved->partitions);
   }
@@ -209,12 +210,13 @@ absl::StatusOr<bool> ResolveKnown(uint32_t source, const proto::Source& table,
       open_names.push_back(partition.name);
     }
   }
-  if (enumerator->may_lose_partitions()) {
+  if (resolved->traits[source].may_lose_partitions) {
     RETURN_IF_ERROR(RetireGone(open, table, known, timeout, enumerator, resolved));
   } else {
-    ASSIGN_OR_RETURN(const std::vector<std::string> now, enumerator->TopicIds(open_names, timeout));
+    ASSIGN_OR_RETURN(const std::vector<std::string> now,
+                     enumerator->Identities(open_names, timeout));
     for (size_t i = 0; i < open.size(); ++i) {
-      RETURN_IF_ERROR(CheckTopicId(open_names[i], known.partitions()[open[i]].topic_id, now[i]));
+      RETURN_IF_ERROR(CheckIdentity(open_names[i], known.partitions()[open[i]].topic_id, now[i]));
     }
   }
   return !open.empty() || !resolved->reopened.empty();
@@ -241,9 +243,9 @@ absl::Status ResolveStarts(uint32_t source, const proto::Source& table, const Jo
   if (names.empty()) {
     return absl::OkStatus();
   }
-  // The ids are asked for before the offsets: if the topic is created anew in between, the older id
-  // shows that later.
-  ASSIGN_OR_RETURN(const std::vector<std::string> ids, enumerator.TopicIds(names, timeout));
+  // The identities are asked for before the offsets: if a partition is made anew in between, its
+  // older identity shows that later.
+  ASSIGN_OR_RETURN(const std::vector<std::string> ids, enumerator.Identities(names, timeout));
   ASSIGN_OR_RETURN(const std::vector<PartitionOffset> starts,
                    was_read ? enumerator.ResolveEarliest(names, timeout)
                             : enumerator.ResolveStart(names, timeout));
@@ -337,7 +339,7 @@ absl::StatusOr<PlannedSubmission> PlanSubmission(const proto::SubmitRequest& req
   if (!submission.name.empty()) {
     RETURN_IF_ERROR(CheckJobName(submission.name));
   }
-  RETURN_IF_ERROR(CheckAccess(connectors.access(), request, submission.plan, submission.settings));
+  RETURN_IF_ERROR(CheckAccess(connectors, request, submission.plan, submission.settings));
   return submission;
 }
 
@@ -406,7 +408,7 @@ bool NeedsSettling(const JobHistory& history, PlanChange change,
   const auto& sinks = history.plan().sinks();
   const bool held_back = std::any_of(sinks.begin(), sinks.end(), [&](const proto::Sink& sink) {
     const absl::StatusOr<const SinkConnector*> connector = connectors.Sink(sink.connector());
-    return connector.ok() && (*connector)->holds_back();
+    return connector.ok() && (*connector)->traits().holds_back;
   });
   const bool unsaved =
       history.plan().running_state() && history.last_snapshot() != history.last_committed();
@@ -499,7 +501,8 @@ absl::StatusOr<ResolvedSources> ResolveSources(const proto::JobPlan& plan, const
     absl::StatusOr<std::unique_ptr<SourceEnumerator>> enumerator =
         connector->CreateEnumerator(source, context);
     RETURN_IF_ERROR(InTable(enumerator.status(), "source", source.table()));
-    all_bounded = all_bounded && (*enumerator)->bounded();
+    resolved.traits.push_back(connector->Traits(source));
+    all_bounded = all_bounded && resolved.traits.back().bounded;
     resolved.enumerators.push_back(*std::move(enumerator));
     RETURN_IF_ERROR(InTable(
         ResolveStarts(static_cast<uint32_t>(i), source, known, savepoint, timeout, &resolved),

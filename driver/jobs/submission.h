@@ -82,6 +82,7 @@ absl::Status ProbeSinks(const proto::JobPlan& plan, const ConnectorRegistry& con
 
 struct ResolvedSources {
   std::vector<std::unique_ptr<SourceEnumerator>> enumerators;  // one per source
+  std::vector<SourceTraits> traits;                            // one per source
   std::vector<proto::PartitionStart> partitions;  // known partitions first, in their order
   std::vector<proto::RetiredPartition> retired;   // known partitions that are not read from now on
   std::vector<uint32_t> reopened;                 // retired partitions that are read again

@@ -5,6 +5,8 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <condition_variable>
+#include <mutex>
 #include <utility>
 #include <vector>
 
@@ -25,6 +27,7 @@ constexpr int kLooks = 15;
 
 // Waits in real time; false once `stop` is requested.
 bool Wait(const std::stop_token& stop, absl::Duration time) {
+  // Not an absl::Mutex: the standard library alone can wait for a stop token. Nobody else has it.
   std::mutex mutex;
   std::condition_variable_any changed;
   std::unique_lock<std::mutex> lock(mutex);
@@ -138,7 +141,11 @@ absl::StatusOr<std::unique_ptr<DirectoryLease>> DirectoryLease::Acquire(
 // the segment that ends the old driver is created only when nothing else can fail.
 absl::StatusOr<bool> DirectoryLease::TryTakeOver(uint64_t last_segment) {
   const int64_t now_ns = options_.clock->MonotonicNs();
-  last_segment_ = last_segment + 1;
+  const uint64_t number = last_segment + 1;
+  {
+    absl::MutexLock lock(&mutex_);
+    last_segment_ = number;
+  }
   if (const absl::Status drafted = DraftLease(/*released=*/false); !drafted.ok()) {
     if (!options_.wait) {
       return drafted;
@@ -150,16 +157,19 @@ absl::StatusOr<bool> DirectoryLease::TryTakeOver(uint64_t last_segment) {
     return false;
   }
   MILLRACE_FAILPOINT("lease.before_taken");
-  absl::StatusOr<std::unique_ptr<AppendFile>> file = CreateSegment(last_segment_);
+  absl::StatusOr<std::unique_ptr<AppendFile>> file = CreateSegment(number);
   if (absl::IsAlreadyExists(file.status()) || absl::IsAborted(file.status())) {
     options_.files->Remove(draft_path_).IgnoreError();
     return false;  // another driver was faster
   }
   RETURN_IF_ERROR(file.status());
   RETURN_IF_ERROR(options_.files->SyncDirectory(options_.directory));
-  first_segment_ = last_segment_;
+  first_segment_ = number;
   first_file_ = *std::move(file);
-  confirmed_at_ns_ = now_ns;
+  {
+    absl::MutexLock lock(&mutex_);
+    confirmed_at_ns_ = now_ns;
+  }
   PublishLease().IgnoreError();  // if it fails, the renewals write it again
   MILLRACE_FAILPOINT("lease.taken");
   RemoveLeftovers();
@@ -189,14 +199,14 @@ absl::StatusOr<std::unique_ptr<AppendFile>> DirectoryLease::CreateSegment(uint64
 absl::StatusOr<DirectoryLease::Segment> DirectoryLease::CreateNext() {
   Segment next;
   {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     RETURN_IF_ERROR(lost_);
     next.number = last_segment_ + 1;
     creating_ = next.number;
   }
   absl::StatusOr<std::unique_ptr<AppendFile>> file = CreateSegment(next.number);
   {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     creating_ = 0;
     if (file.ok()) {
       last_segment_ = next.number;
@@ -216,7 +226,7 @@ absl::StatusOr<DirectoryLease::Segment> DirectoryLease::CreateNext() {
 absl::Status DirectoryLease::Confirm() {
   uint64_t successor = 0;
   {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     successor = last_segment_ + 1;
   }
   ASSIGN_OR_RETURN(const bool replaced,
@@ -226,13 +236,13 @@ absl::Status DirectoryLease::Confirm() {
 
 bool DirectoryLease::Fresh() const {
   const int64_t now_ns = options_.clock->MonotonicNs();
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   return lost_.ok() && absl::Nanoseconds(now_ns - confirmed_at_ns_) < options_.lease_time;
 }
 
 absl::Status DirectoryLease::Renew() {
   RETURN_IF_ERROR(CheckDirectory());
-  std::lock_guard<std::mutex> writing(lease_file_mutex_);
+  absl::MutexLock writing(&lease_file_mutex_);
   RETURN_IF_ERROR(DraftLease(/*released=*/false));
   MILLRACE_FAILPOINT("lease.before_renewed");
   RETURN_IF_ERROR(PublishLease());
@@ -245,7 +255,7 @@ void DirectoryLease::Release() {
   if (!CheckDirectory().ok()) {
     return;
   }
-  std::lock_guard<std::mutex> writing(lease_file_mutex_);
+  absl::MutexLock writing(&lease_file_mutex_);
   absl::Status written = DraftLease(/*released=*/true);
   if (written.ok()) {
     MILLRACE_FAILPOINT("lease.before_released");
@@ -262,7 +272,7 @@ absl::Status DirectoryLease::CheckDirectory() {
   const int64_t now_ns = options_.clock->MonotonicNs();
   ASSIGN_OR_RETURN(const uint64_t last, LastSegment(options_.files, options_.directory));
   {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     RETURN_IF_ERROR(lost_);
     // A driver whose own segment is gone has been replaced.
     if (last >= last_segment_ && last <= std::max(last_segment_, creating_)) {
@@ -283,7 +293,7 @@ absl::Status DirectoryLease::DraftLease(bool released) {
   lease.set_lease_ms(absl::ToInt64Milliseconds(options_.lease_time));
   lease.set_released(released);
   {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     lease.set_segment(last_segment_);
     lease.set_counter(++counter_);
   }
@@ -322,7 +332,7 @@ absl::Status DirectoryLease::Lose() {
       absl::StrCat(NameOf(*lease), " has taken over directory ", options_.directory,
                    "; this one acknowledges nothing any more"));
   {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     if (!lost_.ok()) {
       return lost_;
     }

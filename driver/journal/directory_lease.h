@@ -7,18 +7,18 @@
 #ifndef MILLRACE_DRIVER_JOURNAL_DIRECTORY_LEASE_H_
 #define MILLRACE_DRIVER_JOURNAL_DIRECTORY_LEASE_H_
 
-#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <stop_token>
 #include <string>
 #include <thread>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "common/base/clock.h"
 #include "common/storage/file_system.h"
@@ -133,7 +133,7 @@ class DirectoryLease {
   absl::StatusOr<bool> TryTakeOver(uint64_t last_segment);
   absl::StatusOr<std::unique_ptr<AppendFile>> CreateSegment(uint64_t number);
   absl::Status CheckDirectory();
-  // LEASE is written in two steps, under lease_file_mutex_.
+  // LEASE is written in two steps, under lease_file_mutex_ once the renewals run.
   absl::Status DraftLease(bool released);
   absl::Status PublishLease();
   void RemoveLeftovers();
@@ -148,13 +148,16 @@ class DirectoryLease {
   std::unique_ptr<AppendFile> first_file_;
   bool told_of_draft_ = false;  // whether the log says it already
 
-  std::mutex lease_file_mutex_;  // one writer of LEASE at a time
-  mutable std::mutex mutex_;
-  uint64_t last_segment_ = 0;    // the highest segment that is known to be this driver's
-  uint64_t creating_ = 0;        // the segment that CreateNext is creating; 0 = none
-  int64_t confirmed_at_ns_ = 0;  // when the last look that found no successor began
-  int64_t counter_ = 0;
-  absl::Status lost_;  // OK until lost
+  absl::Mutex lease_file_mutex_;  // one writer of LEASE at a time
+  mutable absl::Mutex mutex_;
+  // The highest segment that is known to be this driver's.
+  uint64_t last_segment_ ABSL_GUARDED_BY(mutex_) = 0;
+  // The segment that CreateNext is creating; 0 = none.
+  uint64_t creating_ ABSL_GUARDED_BY(mutex_) = 0;
+  // When the last look that found no successor began.
+  int64_t confirmed_at_ns_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t counter_ ABSL_GUARDED_BY(mutex_) = 0;
+  absl::Status lost_ ABSL_GUARDED_BY(mutex_);  // OK until lost
   std::jthread renewing_;
 };
 

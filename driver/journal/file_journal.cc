@@ -4,16 +4,16 @@
 
 #include <algorithm>
 #include <chrono>
-#include <condition_variable>
 #include <deque>
 #include <iterator>
-#include <mutex>
 #include <optional>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "common/base/failpoint.h"
 #include "common/base/mutation.h"
 #include "common/base/status.h"
@@ -42,10 +42,10 @@ class FileJournal : public Journal {
 
   ~FileJournal() override {
     {
-      std::lock_guard<std::mutex> lock(mutex_);
+      absl::MutexLock lock(&mutex_);
       stopping_ = true;
     }
-    wake_.notify_all();
+    wake_.SignalAll();
     if (writer_.joinable()) {
       writer_.join();
     }
@@ -58,23 +58,26 @@ class FileJournal : public Journal {
   }
 
   void Append(std::vector<proto::JournalRecord> records, Done done) override {
-    std::unique_lock<std::mutex> lock(mutex_);
-    if (!failure_.ok()) {
-      const absl::Status failure = failure_;
-      lock.unlock();
+    absl::Status failure;
+    {
+      absl::MutexLock lock(&mutex_);
+      failure = failure_;
+      if (failure.ok()) {
+        appended_.push_back({std::move(records), std::move(done)});
+      }
+    }
+    if (!failure.ok()) {
       done(failure);
       return;
     }
-    appended_.push_back({std::move(records), std::move(done)});
-    lock.unlock();
-    wake_.notify_one();
+    wake_.Signal();
   }
 
   absl::Status Reopen() override {
     // One Reopen at a time; the writer thread does not touch the file after a failure.
-    std::lock_guard<std::mutex> reopening(reopen_mutex_);
+    absl::MutexLock reopening(&reopen_mutex_);
     {
-      std::lock_guard<std::mutex> lock(mutex_);
+      absl::MutexLock lock(&mutex_);
       if (failure_.ok()) {
         return absl::OkStatus();
       }
@@ -83,7 +86,7 @@ class FileJournal : public Journal {
       return absl::IsAborted(opened) ? opened
                                      : Annotate(opened, "the journal still cannot be written");
     }
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     failure_ = absl::OkStatus();
     return absl::OkStatus();
   }
@@ -183,14 +186,16 @@ class FileJournal : public Journal {
   }
 
   void WriteGroups() {
-    std::unique_lock<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     while (true) {
-      wake_.wait(lock, [this] { return stopping_ || !appended_.empty(); });
+      while (!stopping_ && appended_.empty()) {
+        wake_.Wait(&mutex_);
+      }
       if (appended_.empty()) {
         return;
       }
       group_ = std::exchange(appended_, {});
-      lock.unlock();
+      mutex_.Unlock();
       absl::Status written;
       while (!group_.empty() && written.ok()) {
         written = WriteFirst();
@@ -204,7 +209,7 @@ class FileJournal : public Journal {
       for (const Appended& failed : std::exchange(group_, {})) {
         failed.done(written);
       }
-      lock.lock();
+      mutex_.Lock();
     }
   }
 
@@ -270,7 +275,7 @@ class FileJournal : public Journal {
     spdlog::error("journal: {}; {} is given up at {} bytes", ToStd(failure.message()),
                   SegmentName(end_.segment), end_.length);
     file_.reset();
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     failure_ = failure;
     std::move(appended_.begin(), appended_.end(), std::back_inserter(group_));
     appended_.clear();
@@ -304,12 +309,12 @@ class FileJournal : public Journal {
   RunningHash hash_;
   bool state_ahead_ = false;  // the state has records that are not durable
 
-  std::mutex reopen_mutex_;
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  std::deque<Appended> appended_;
-  absl::Status failure_;
-  bool stopping_ = false;
+  absl::Mutex reopen_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);
+  absl::Mutex mutex_;
+  absl::CondVar wake_;
+  std::deque<Appended> appended_ ABSL_GUARDED_BY(mutex_);
+  absl::Status failure_ ABSL_GUARDED_BY(mutex_);
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread writer_;
 };
 

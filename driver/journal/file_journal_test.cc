@@ -4,12 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <condition_variable>
-#include <mutex>
 #include <numeric>
 #include <optional>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "common/storage/memory_file_system.h"
 #include "driver/journal/journal_frame.h"
 #include "driver/journal/journal_reader.h"
@@ -426,13 +425,15 @@ TEST_F(FileJournalTest, CrashWhileANewSegmentIsMadeLosesNothing) {
 
 TEST_F(FileJournalTest, RecordsThatGatherShareASync) {
   ASSERT_TRUE(Open().ok());
-  std::mutex mutex;
-  std::condition_variable changed;
+  absl::Mutex mutex;
+  absl::CondVar changed;
   bool open = false;
   files_.SetFault([&](Operation operation, const std::string&) {
     if (operation == Operation::kSync) {
-      std::unique_lock<std::mutex> lock(mutex);
-      changed.wait(lock, [&] { return open; });
+      absl::MutexLock lock(&mutex);
+      while (!open) {
+        changed.Wait(&mutex);
+      }
     }
     return absl::OkStatus();
   });
@@ -441,17 +442,20 @@ TEST_F(FileJournalTest, RecordsThatGatherShareASync) {
   for (int i = 0; i < 100; ++i) {
     driver_.journal().Append({NumberedRecord(i + 1)}, [&, i](const absl::Status& status) {
       EXPECT_TRUE(status.ok());
-      std::lock_guard<std::mutex> lock(mutex);
+      absl::MutexLock lock(&mutex);
       order.push_back(i);
-      changed.notify_all();
+      changed.SignalAll();
     });
   }
-  std::unique_lock<std::mutex> lock(mutex);
-  open = true;
-  changed.notify_all();
-  changed.wait(lock, [&] { return order.size() == 100; });
-  EXPECT_TRUE(std::is_sorted(order.begin(), order.end()));
-  lock.unlock();
+  {
+    absl::MutexLock lock(&mutex);
+    open = true;
+    changed.SignalAll();
+    while (order.size() < 100) {
+      changed.Wait(&mutex);
+    }
+    EXPECT_TRUE(std::is_sorted(order.begin(), order.end()));
+  }
   EXPECT_LE(files_.sync_count() - syncs, 2) << "the first, and one for all that came meanwhile";
 }
 

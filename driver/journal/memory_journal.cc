@@ -1,5 +1,6 @@
-#include <mutex>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "driver/journal/journal.h"
 
 namespace millrace {
@@ -12,7 +13,7 @@ class MemoryJournal : public Journal {
   void Append(std::vector<proto::JournalRecord> records, Done done) override {
     absl::Status applied;
     {
-      std::lock_guard<std::mutex> lock(mutex_);
+      absl::MutexLock lock(&mutex_);
       applied = state_->Apply(records);
     }
     done(applied);
@@ -21,8 +22,8 @@ class MemoryJournal : public Journal {
   absl::Status Reopen() override { return absl::OkStatus(); }
 
  private:
-  std::mutex mutex_;
-  JournalState* const state_;  // under mutex_
+  absl::Mutex mutex_;
+  JournalState* const state_ ABSL_PT_GUARDED_BY(mutex_);
 };
 
 }  // namespace

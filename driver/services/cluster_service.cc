@@ -4,12 +4,14 @@
 
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <deque>
 #include <memory>
-#include <mutex>
 #include <thread>
 #include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "common/base/monotonic_cond_var.h"
 
 namespace millrace {
 namespace {
@@ -33,10 +35,10 @@ class StreamLink : public ExecutorLink {
   // REQUIRES: the handler's thread, before it returns.
   void End() {
     {
-      std::lock_guard<std::mutex> lock(mutex_);
+      absl::MutexLock lock(&mutex_);
       ended_ = true;
     }
-    wake_.notify_all();
+    wake_.SignalAll();
     writer_.join();
   }
 
@@ -44,7 +46,7 @@ class StreamLink : public ExecutorLink {
 
   void Send(proto::DriverMessage message) override {
     {
-      std::lock_guard<std::mutex> lock(mutex_);
+      absl::MutexLock lock(&mutex_);
       if (ended_ || closing_) {
         return;
       }
@@ -56,30 +58,32 @@ class StreamLink : public ExecutorLink {
         queue_.push_back(std::move(message));
       }
     }
-    wake_.notify_all();
+    wake_.SignalAll();
   }
 
   void Close() override {
     {
-      std::lock_guard<std::mutex> lock(mutex_);
+      absl::MutexLock lock(&mutex_);
       closing_ = true;
     }
-    wake_.notify_all();
+    wake_.SignalAll();
   }
 
   int64_t last_heard_us() const override { return heard_us_.load(std::memory_order_relaxed); }
 
  private:
   void Write() {
-    std::unique_lock<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     while (true) {
-      wake_.wait(lock, [this] { return ended_ || closing_ || !queue_.empty(); });
+      while (!ended_ && !closing_ && queue_.empty()) {
+        wake_.Wait(&mutex_);
+      }
       while (!queue_.empty() && !ended_) {
         const proto::DriverMessage message = std::move(queue_.front());
         queue_.pop_front();
-        lock.unlock();
+        mutex_.Unlock();
         const bool written = stream_->Write(message);
-        lock.lock();
+        mutex_.Lock();
         if (!written) {
           queue_.clear();  // the reader notices, too
         }
@@ -87,10 +91,16 @@ class StreamLink : public ExecutorLink {
       if (closing_ && !ended_) {
         // The executor ends the stream when it has read the last message. Cancelling the stream at
         // once could overtake that message.
-        wake_.wait_for(lock, kCloseGrace, [this] { return ended_; });
+        const auto cancel_at = std::chrono::steady_clock::now() + kCloseGrace;
+        for (auto now = cancel_at - kCloseGrace; !ended_ && now < cancel_at;
+             now = std::chrono::steady_clock::now()) {
+          wake_.WaitWithTimeout(&mutex_, absl::FromChrono(cancel_at - now));
+        }
         if (!ended_) {
           context_->TryCancel();
-          wake_.wait(lock, [this] { return ended_; });
+        }
+        while (!ended_) {
+          wake_.Wait(&mutex_);
         }
       }
       if (ended_) {
@@ -103,11 +113,11 @@ class StreamLink : public ExecutorLink {
   Stream* const stream_;
   Clock* const clock_;
   std::atomic<int64_t> heard_us_;
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  std::deque<proto::DriverMessage> queue_;
-  bool closing_ = false;
-  bool ended_ = false;
+  absl::Mutex mutex_;
+  MonotonicCondVar wake_;
+  std::deque<proto::DriverMessage> queue_ ABSL_GUARDED_BY(mutex_);
+  bool closing_ ABSL_GUARDED_BY(mutex_) = false;
+  bool ended_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread writer_;
 };
 

@@ -78,7 +78,7 @@ class InsertBinder {
           position,
           absl::StrCat("table \"", name, "\" cannot be written: ", connector.status().message()));
     }
-    if (!entry.table->primary_key.empty() && !(*connector)->accepts_upsert()) {
+    if (!entry.table->primary_key.empty() && !(*connector)->traits().accepts_upsert) {
       return ErrorAt(entry.table->primary_key_position,
                      absl::StrCat("connector ", entry.table->connector,
                                   " does not take rows by PRIMARY KEY (upsert)"));
@@ -86,7 +86,7 @@ class InsertBinder {
     metadata_ = (*connector)->MetadataColumns();
     result_.sink = MakeSink(*entry.table);
     result_.name = name;
-    result_.accepts_changes = (*connector)->accepts_changes();
+    result_.accepts_changes = (*connector)->traits().accepts_changes;
     result_.position = position;
     return absl::OkStatus();
   }

@@ -1,6 +1,5 @@
 #include "driver/testing/fake_cluster.h"
 
-#include <chrono>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -33,7 +32,6 @@ class FakeEnumerator : public SourceEnumerator {
   bool Selects(const KnownPartition& partition) const override {
     return absl::StartsWith(partition.name, prefix_);
   }
-  bool may_lose_partitions() const override { return world_->may_lose(); }
   absl::StatusOr<std::vector<PartitionOffset>> ResolveStart(
       const std::vector<PartitionName>& partitions, absl::Duration timeout) override {
     return ResolveEarliest(partitions, timeout);
@@ -71,7 +69,6 @@ class FakeEnumerator : public SourceEnumerator {
     }
     return absl::OkStatus();
   }
-  bool bounded() const override { return world_->bounded(); }
 
  private:
   FakeWorld* world_;
@@ -82,6 +79,9 @@ class FakeSource : public SourceConnector {
  public:
   explicit FakeSource(FakeWorld* world) : world_(world) {}
   absl::Status Validate(const proto::Source&) const override { return absl::OkStatus(); }
+  SourceTraits Traits(const proto::Source&) const override {
+    return {.may_lose_partitions = world_->may_lose(), .bounded = world_->bounded()};
+  }
   std::vector<std::pair<std::string, SqlType>> MetadataColumns() const override { return {}; }
   absl::StatusOr<std::unique_ptr<SourceEnumerator>> CreateEnumerator(
       const proto::Source& source, const SourceContext&) const override {
@@ -102,11 +102,11 @@ class FakeSink : public SinkConnector {
  public:
   explicit FakeSink(bool gathered) : gathered_(gathered) {}
   absl::Status Validate(const proto::Sink&) const override { return absl::OkStatus(); }
+  SinkTraits traits() const override {
+    return {.accepts_changes = true, .accepts_upsert = true, .gathered = gathered_};
+  }
   absl::Status Probe(const proto::Sink&, absl::Duration) const override { return absl::OkStatus(); }
   std::vector<std::pair<std::string, SqlType>> MetadataColumns() const override { return {}; }
-  bool accepts_changes() const override { return true; }
-  bool accepts_upsert() const override { return true; }
-  bool gathered() const override { return gathered_; }
   absl::StatusOr<std::unique_ptr<SinkWriter>> CreateWriter(const proto::Sink&,
                                                            const SinkContext&) const override {
     return absl::UnimplementedError("fake executors write nothing");
@@ -119,44 +119,44 @@ class FakeSink : public SinkConnector {
 }  // namespace
 
 void FakeWorld::SetEnd(const std::string& partition, int64_t end) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   ends_[partition] = end;
 }
 void FakeWorld::Remove(const std::string& partition) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   may_lose_ = true;
   ends_.erase(partition);
 }
 bool FakeWorld::may_lose() const {
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   return may_lose_;
 }
 void FakeWorld::SetBounded(bool bounded) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   bounded_ = bounded;
 }
 void FakeWorld::SetTrouble(absl::Status trouble) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   trouble_ = std::move(trouble);
 }
 std::map<std::string, int64_t> FakeWorld::ends() const {
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   return ends_;
 }
 std::map<std::string, int64_t> FakeWorld::published() const {
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   return published_;
 }
 absl::Status FakeWorld::trouble() const {
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   return trouble_;
 }
 bool FakeWorld::bounded() const {
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   return bounded_;
 }
 void FakeWorld::Publish(const std::string& partition, int64_t offset) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   published_[partition] = offset;
 }
 
@@ -190,10 +190,9 @@ FakeExecutor::~FakeExecutor() {
 
 void FakeExecutor::Kill() {
   {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     ended_ = true;
   }
-  changed_.notify_all();
   context_.TryCancel();
 }
 
@@ -204,42 +203,42 @@ void FakeExecutor::Leave() {
 }
 
 void FakeExecutor::FailBatches(absl::Status status, bool retryable) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   failure_ = std::move(status);
   retryable_ = retryable;
 }
 
 void FakeExecutor::IgnoreBatches() {
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   ignores_batches_ = true;
 }
 
 std::vector<proto::RunBatch> FakeExecutor::runs() const {
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   return runs_;
 }
 std::vector<int64_t> FakeExecutor::commits() const {
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   return commits_;
 }
 std::vector<proto::StartEpoch> FakeExecutor::starts() const {
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   return starts_;
 }
 
 void FakeExecutor::Beat() {
-  std::unique_lock<std::mutex> lock(mutex_);
-  while (!changed_.wait_for(lock, std::chrono::milliseconds(50), [this] { return ended_; })) {
-    lock.unlock();
+  absl::MutexLock lock(&mutex_);
+  while (!mutex_.AwaitWithTimeout(absl::Condition(&ended_), absl::Milliseconds(50))) {
+    mutex_.Unlock();
     proto::ExecutorMessage message;
     message.mutable_heartbeat()->set_resident_bytes(1234);
     Send(message);
-    lock.lock();
+    mutex_.Lock();
   }
 }
 
 void FakeExecutor::Send(const proto::ExecutorMessage& message) {
-  std::lock_guard<std::mutex> lock(write_mutex_);
+  absl::MutexLock lock(&write_mutex_);
   stream_->Write(message);
 }
 
@@ -254,7 +253,7 @@ void FakeExecutor::Answer(const proto::DriverMessage& message) {
   proto::ExecutorMessage answer;
   if (message.has_start_epoch()) {
     {
-      std::lock_guard<std::mutex> lock(mutex_);
+      absl::MutexLock lock(&mutex_);
       starts_.push_back(message.start_epoch());
     }
     answer.mutable_epoch_ready()->set_job_id(message.start_epoch().job_id());
@@ -274,7 +273,7 @@ void FakeExecutor::Answer(const proto::DriverMessage& message) {
   } else if (message.has_commit_batch()) {
     const proto::CommitBatch& commit = message.commit_batch();
     {
-      std::lock_guard<std::mutex> lock(mutex_);
+      absl::MutexLock lock(&mutex_);
       commits_.push_back(commit.batch());
     }
     answer.mutable_batch_committed()->set_job_id(commit.job_id());
@@ -301,7 +300,7 @@ absl::Status FakeExecutor::ProveStore(const proto::StartEpoch& start, proto::Epo
   }
   std::string directory;
   {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     directory = store_directory_.empty() ? start.snapshot_location() : store_directory_;
   }
   ASSIGN_OR_RETURN(const auto store, CheckpointStore::Open(directory, FileSystem::Real(),
@@ -316,7 +315,7 @@ absl::Status FakeExecutor::ProveStore(const proto::StartEpoch& start, proto::Epo
 }
 
 void FakeExecutor::SeeStoreAt(std::string directory) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  absl::MutexLock lock(&mutex_);
   store_directory_ = std::move(directory);
 }
 
@@ -324,7 +323,7 @@ void FakeExecutor::AnswerRun(const proto::RunBatch& run) {
   absl::Status failure;
   bool retryable;
   {
-    std::lock_guard<std::mutex> lock(mutex_);
+    absl::MutexLock lock(&mutex_);
     runs_.push_back(run);
     if (ignores_batches_) {
       return;

@@ -5,17 +5,17 @@
 
 #include <grpcpp/channel.h>
 
-#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
 #include "connectors/registry.h"
 #include "proto/cluster.grpc.pb.h"
 
@@ -38,12 +38,12 @@ class FakeWorld {
   void Publish(const std::string& partition, int64_t offset);
 
  private:
-  mutable std::mutex mutex_;
-  std::map<std::string, int64_t> ends_;
-  std::map<std::string, int64_t> published_;
-  absl::Status trouble_;
-  bool bounded_ = false;
-  bool may_lose_ = false;
+  mutable absl::Mutex mutex_;
+  std::map<std::string, int64_t> ends_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, int64_t> published_ ABSL_GUARDED_BY(mutex_);
+  absl::Status trouble_ ABSL_GUARDED_BY(mutex_);
+  bool bounded_ ABSL_GUARDED_BY(mutex_) = false;
+  bool may_lose_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 // Source "fake" (option prefix: only partitions whose names begin so); sinks "shown" (gathered,
@@ -86,19 +86,17 @@ class FakeExecutor {
   std::unique_ptr<proto::Cluster::Stub> stub_;
   grpc::ClientContext context_;
   std::unique_ptr<Stream> stream_;
-  std::mutex write_mutex_;
+  absl::Mutex write_mutex_;
 
-  mutable std::mutex mutex_;
-  bool ended_ = false;
-  absl::Status failure_;
-  bool retryable_ = false;
-  bool ignores_batches_ = false;
-  std::string store_directory_;
-  std::map<std::string, int64_t> first_batch_;  // by job
-  std::vector<proto::RunBatch> runs_;
-  std::vector<int64_t> commits_;
-  std::vector<proto::StartEpoch> starts_;
-  std::condition_variable changed_;
+  mutable absl::Mutex mutex_;
+  bool ended_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::Status failure_ ABSL_GUARDED_BY(mutex_);
+  bool retryable_ ABSL_GUARDED_BY(mutex_) = false;
+  bool ignores_batches_ ABSL_GUARDED_BY(mutex_) = false;
+  std::string store_directory_ ABSL_GUARDED_BY(mutex_);
+  std::vector<proto::RunBatch> runs_ ABSL_GUARDED_BY(mutex_);
+  std::vector<int64_t> commits_ ABSL_GUARDED_BY(mutex_);
+  std::vector<proto::StartEpoch> starts_ ABSL_GUARDED_BY(mutex_);
   std::thread reader_;
   std::thread beater_;
 };

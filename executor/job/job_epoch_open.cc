@@ -112,7 +112,7 @@ void JobEpoch::FailOpening(const absl::Status& status) {
 
 absl::Status JobEpoch::CheckAccess() const {
   const AccessPolicy& access = runtime_.connectors->access();
-  RETURN_IF_ERROR(CheckPlanAccess(access, layout_.plan));
+  RETURN_IF_ERROR(CheckPlanAccess(*runtime_.connectors, layout_.plan));
   return layout_.snapshot_location.empty() ? absl::OkStatus()
                                            : access.CheckPath(layout_.snapshot_location);
 }

@@ -102,7 +102,7 @@ class SinkSet {
   // Resolves connectors. NOT_FOUND lists those there are.
   absl::Status Init();
 
-  bool gathered(uint32_t sink) const { return connectors_of_sink_[sink]->gathered(); }
+  bool gathered(uint32_t sink) const { return connectors_of_sink_[sink]->traits().gathered; }
 
   // The (sink, shard) pairs to open for this executor at the start, and for a partition that
   // appears later.

@@ -24,8 +24,9 @@ bool FlowGate::Pass(const void* owner, std::function<void()> resume) {
     return true;
   }
   absl::MutexLock lock(&mutex_);
-  // This thread announces that it waits before it looks at the count again. A Release that does not
-  // see the announcement came before that look, which then sees the Release.
+  // First this thread announces that it waits, then it looks at the count again. So no wake-up is
+  // missed: a Release that comes before the announcement, and wakes nobody, has lowered the count
+  // that this thread then sees.
   someone_waits_.store(true);
   if (pending_.load() <= limit_bytes_ / 2) {
     someone_waits_.store(!waiting_.empty());

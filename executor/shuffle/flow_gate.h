@@ -1,7 +1,8 @@
-// Holds sources back while rows that they have produced wait to be applied, here or at a peer: it
-// turns back pressure into slower reading. Only source tasks stop at the gate, and only between
-// chunks, so that no task ever blocks a thread, and keyed shards, which make room, always run.
-// Waiting rows are limited to the gate's limit plus one chunk's or split's output per running task.
+// Makes sources read more slowly while too many of the rows that they have produced wait to be
+// applied, here or at a peer. Only source tasks stop at the gate, and only between chunks. So no
+// task ever blocks a thread, and keyed shards, which make room by applying rows, always run. The
+// rows that wait take at most the gate's limit, and the output of one chunk or split more for each
+// running task.
 //
 // Thread-safe. Callbacks run on the thread whose call makes room, without locks held.
 #ifndef MILLRACE_EXECUTOR_SHUFFLE_FLOW_GATE_H_

@@ -60,7 +60,7 @@ void PeerLink::Enqueue(Outgoing outgoing) {
 }
 
 void PeerLink::Forget(const JobId& job, Epoch epoch) {
-  std::deque<Outgoing> dropped;  // outlives the lock: letting go of bytes calls the gate
+  std::deque<Outgoing> dropped;  // outlives the lock: its destruction calls the gate
   absl::MutexLock lock(&mutex_);
   std::deque<Outgoing> kept;
   for (Outgoing& outgoing : queue_) {
@@ -161,7 +161,7 @@ absl::Status PeerLink::WriteFrames() {
 }
 
 absl::Status PeerLink::NextFrame(proto::ShuffleFrame* frame) {
-  std::deque<Outgoing> taken;  // outlives the lock: letting go of bytes calls the gate
+  std::deque<Outgoing> taken;  // outlives the lock: its destruction calls the gate
   absl::MutexLock lock(&mutex_);
   absl::Time stalled_at = absl::Now() + options_.stall_timeout;
   while (!closing_ && !broken_ && !FrontMayGo()) {

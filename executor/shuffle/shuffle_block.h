@@ -16,7 +16,7 @@
 
 namespace millrace {
 
-// Gives a sender its credit back when the rows that it was spent on have been applied or dropped.
+// When rows have been applied or dropped, gives the sender back the credit that it spent on them.
 class CreditHold {
  public:
   CreditHold() = default;

@@ -153,7 +153,8 @@ void ShuffleHub::InboundCredit::Grant(int64_t bytes) {
   MaybeWrite();
 }
 
-// The rule is the sender's: a block may go while any credit is left, and may overdraw it.
+// The sender goes by the same rule: it may send a block while any credit is left, even if the block
+// costs more than that.
 bool ShuffleHub::InboundCredit::Spend(int64_t bytes) {
   absl::MutexLock lock(&mutex_);
   if (left_ <= 0) {
@@ -285,7 +286,7 @@ std::shared_ptr<PeerLink> ShuffleHub::LinkTo(const ShufflePeer& peer, uint64_t s
     absl::MutexLock lock(&mutex_);
     auto link = links_.find({peer.executor_id, peer.address});
     if (link == links_.end() || link->second.serial != serial) {
-      return;  // a newer link has replaced this one, which no epoch uses
+      return;  // no epoch uses this link any more: a newer one has taken its place
     }
     told = TellPeerLost(peer.executor_id, status);
   };
@@ -310,7 +311,8 @@ void ShuffleHub::StopEpoch(const JobId& job, Epoch epoch) {
   }
 }
 
-// Also forgets the claims of the epoch's members: an executor that lives long works for many jobs.
+// Also forgets the claims of the epoch's members. A long-lived executor works for many jobs, and
+// would otherwise keep the claims of all of them.
 void ShuffleHub::NoteStopped(const JobId& job, Epoch epoch) {
   Receiver& receiver = receivers_[job];
   if (receiver.epoch > epoch) {
@@ -333,7 +335,8 @@ bool ShuffleHub::IsOver(const Receiver& receiver, Epoch epoch) {
 void ShuffleHub::TakeUnusedLinks(std::vector<std::shared_ptr<PeerLink>>* unused) {
   for (auto link = links_.begin(); link != links_.end();) {
     const std::shared_ptr<PeerLink>& held = link->second.link;
-    // Epochs get their links under the lock, so a link that only the hub has stays unused.
+    // An epoch gets its links under the lock, which is held here. So if only the hub refers to a
+    // link, no epoch can begin to use it.
     if (held.use_count() == 1 && held->broken()) {
       unused->push_back(std::move(link->second.link));
       link = links_.erase(link);
@@ -446,7 +449,7 @@ absl::Status ShuffleHub::Introduce(uint64_t serial, const JobId& job, Epoch epoc
 absl::Status ShuffleHub::Deliver(uint64_t serial, const JobId& job, Epoch epoch,
                                  ShuffleDelivery delivery) {
   std::shared_ptr<ShuffleListener> target;  // the last reference must not be dropped under the lock
-  std::vector<Kept> dropped;                // nor may credit be given back under it
+  std::vector<Kept> dropped;                // outlives the lock: its destruction gives credit back
   absl::MutexLock lock(&mutex_);
   Inbound& stream = streams_.at(serial);
   const auto claim = stream.claims.find(job);

@@ -9,8 +9,8 @@
 // that epoch (common/rpc/stream_proof.h). A stream that breaks the rules of proto/shuffle.proto is
 // ended.
 //
-// Of epochs that are over the hub remembers the last ones, so that it knows what still comes of
-// them; a link that has broken goes once no epoch uses it.
+// The hub remembers the epochs that ended last, so that it recognises and drops frames that peers
+// still send for them. It removes a broken link once no epoch uses the link.
 //
 // Thread-safe. Listeners are called under the hub's lock: see ShuffleListener.
 #ifndef MILLRACE_EXECUTOR_SHUFFLE_SHUFFLE_HUB_H_
@@ -145,20 +145,21 @@ class ShuffleHub {
   // Whether the stream belongs to a member of the receiver's epoch; checks its proof once.
   bool IsMember(const JobId& job, const Receiver& receiver, Inbound* stream)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Moves the last one of `dropped`, which is destroyed after the lock is released, to the kept
-  // frames.
+  // Keeps the frame that is the last element of `dropped`, and takes it out of there, unless the
+  // limit is exceeded. The caller destroys `dropped` after it has released the lock.
   absl::Status Keep(const JobId& job, std::vector<Kept>* dropped)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Passes the frames kept for the epoch to `target`, and moves them and older ones to `dropped`.
   void DeliverKept(const JobId& job, const Receiver& receiver, ShuffleListener* target,
                    std::vector<Kept>* dropped) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Tells the epochs that have this member, and gives their listeners: the caller drops the
-  // references after it has released the lock, since they may be the last ones.
+  // Tells every epoch that has this member that the member is lost, and returns the listeners of
+  // these epochs. The caller drops the references after it has released the lock, since they may be
+  // the last ones.
   std::vector<std::shared_ptr<ShuffleListener>> TellPeerLost(const std::string& executor_id,
                                                              const absl::Status& status)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   static bool IsOver(const Receiver& receiver, Epoch epoch);
-  // Remembers that the job's epoch is over, and forgets the oldest entries of that kind.
+  // Remembers that the job's epoch is over, and forgets the epochs that ended longest ago.
   void NoteStopped(const JobId& job, Epoch epoch) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Moves links that are broken and that no epoch has any more to `unused`. The caller destroys
   // them after it has released the lock, since they wait for their threads.
@@ -175,7 +176,7 @@ class ShuffleHub {
 
   absl::Mutex mutex_;
   std::map<JobId, Receiver> receivers_ ABSL_GUARDED_BY(mutex_);
-  // Fewer than JobTable remembers, which begins none of them anew.
+  // Fewer than JobTable remembers, so that JobTable starts no epoch that counts as over here.
   StoppedEpochs stopped_ ABSL_GUARDED_BY(mutex_){512};
   std::map<JobId, std::deque<Kept>> kept_ ABSL_GUARDED_BY(mutex_);
   std::map<std::pair<std::string, std::string>, Link> links_ ABSL_GUARDED_BY(mutex_);

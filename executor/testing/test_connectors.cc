@@ -149,6 +149,7 @@ class TestSourceConnector : public SourceConnector {
  public:
   explicit TestSourceConnector(TestTopic* topic) : topic_(topic) {}
   absl::Status Validate(const proto::Source&) const override { return absl::OkStatus(); }
+  SourceTraits Traits(const proto::Source&) const override { return {}; }
   std::vector<std::pair<std::string, SqlType>> MetadataColumns() const override { return {}; }
   absl::StatusOr<std::unique_ptr<SourceEnumerator>> CreateEnumerator(
       const proto::Source&, const SourceContext&) const override {
@@ -306,11 +307,11 @@ class TestSinkConnector : public SinkConnector {
  public:
   TestSinkConnector(TestOutput* output, bool gathered) : output_(output), gathered_(gathered) {}
   absl::Status Validate(const proto::Sink&) const override { return absl::OkStatus(); }
+  SinkTraits traits() const override {
+    return {.accepts_changes = true, .accepts_upsert = true, .gathered = gathered_};
+  }
   absl::Status Probe(const proto::Sink&, absl::Duration) const override { return absl::OkStatus(); }
   std::vector<std::pair<std::string, SqlType>> MetadataColumns() const override { return {}; }
-  bool accepts_changes() const override { return true; }
-  bool accepts_upsert() const override { return true; }
-  bool gathered() const override { return gathered_; }
   absl::StatusOr<std::unique_ptr<SinkWriter>> CreateWriter(
       const proto::Sink&, const SinkContext& context) const override {
     {

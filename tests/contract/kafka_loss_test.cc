@@ -169,18 +169,18 @@ TEST_F(KafkaLoss, AnOffsetBehindTheEndIsATruncatedLog) {
 TEST_F(KafkaLoss, ATopicThatIsMadeAnewHasAnotherId) {
   auto enumerator = KafkaSource().CreateEnumerator(Table(topic_, "fail"), SourceContext());
   ASSERT_OK(enumerator);
-  const auto before = (*enumerator)->TopicIds({partition_}, kTimeout);
+  const auto before = (*enumerator)->Identities({partition_}, kTimeout);
   ASSERT_OK(before);
   EXPECT_FALSE((*before)[0].empty());
-  const auto again = (*enumerator)->TopicIds({partition_}, kTimeout);
+  const auto again = (*enumerator)->Identities({partition_}, kTimeout);
   ASSERT_OK(again);
   EXPECT_EQ(*again, *before);
   ASSERT_OK(Admin().DeleteTopic(topic_, kTimeout));
   ASSERT_OK(Admin().CreateTopic({.name = topic_, .partitions = 1}, kTimeout));
-  const auto after = (*enumerator)->TopicIds({partition_}, kTimeout);
+  const auto after = (*enumerator)->Identities({partition_}, kTimeout);
   ASSERT_OK(after);
   EXPECT_NE(*after, *before);
-  const absl::Status status = CheckTopicId(partition_, (*before)[0], (*after)[0]);
+  const absl::Status status = CheckIdentity(partition_, (*before)[0], (*after)[0]);
   EXPECT_TRUE(absl::StrContains(
       status.message(), absl::StrCat("deleted and created again (id ", (*before)[0], " → ")))
       << status;

@@ -158,11 +158,11 @@ TEST(KafkaTopics, ADeletedTopicOfAPatternIsGoneAndItsSuccessorIsAnotherPartition
   create(name + "a");
   create(name + "b");
   auto enumerator = Enumerate(Table("/gone-" + first + ".*/"));
-  EXPECT_TRUE(enumerator->may_lose_partitions());
+  EXPECT_TRUE(KafkaSource().Traits(Table("/gone-" + first + ".*/")).may_lose_partitions);
   auto names = enumerator->Discover(kTimeout);
   ASSERT_OK(names);
   ASSERT_EQ(names->size(), 2u);
-  auto ids = enumerator->TopicIds(*names, kTimeout);
+  auto ids = enumerator->Identities(*names, kTimeout);
   ASSERT_OK(ids);
   enumerator->Remember({{(*names)[0], Offset(0), (*ids)[0]}, {(*names)[1], Offset(0), (*ids)[1]}});
 
@@ -212,7 +212,7 @@ TEST(KafkaEnds, StopAtAnOpenTransaction) {
   auto ends = enumerator->Ends({topic + "/0"}, kTimeout);
   ASSERT_OK(ends);
   EXPECT_EQ((*ends)[0].stable_end.value(), 2);
-  EXPECT_EQ((*ends)[0].high_watermark.value(), 3);
+  EXPECT_EQ((*ends)[0].end.value(), 3);
   proto::Source uncommitted = Table(topic);
   (*uncommitted.mutable_options())["isolation.level"] = "read_uncommitted";
   auto all = Enumerate(uncommitted)->Ends({topic + "/0"}, kTimeout);

@@ -234,7 +234,7 @@ TEST(BlackholeSink, CountsCommittedRowsOnce) {
 
 TEST(PrintSink, IsGatheredAndTakesEverything) {
   const SinkConnector* connector = *Connectors().Sink("print");
-  EXPECT_TRUE(connector->gathered());
+  EXPECT_TRUE(connector->traits().gathered);
   proto::Sink sink = TextSink("print", "", {});
   sink.set_mode(proto::SINK_CHANGES);
   EXPECT_OK(connector->Validate(sink));

@@ -58,7 +58,7 @@ void SourceContract::RefreshEnds() {
   ends_.clear();
   for (size_t i = 0; i < partitions_.size(); ++i) {
     EXPECT_EQ((*ends)[i].partition, partitions_[i]);
-    EXPECT_LE((*ends)[i].stable_end, (*ends)[i].high_watermark);
+    EXPECT_LE((*ends)[i].stable_end, (*ends)[i].end);
     EXPECT_LE(begins_[i], (*ends)[i].stable_end.value());
     ends_.push_back((*ends)[i].stable_end.value());
   }

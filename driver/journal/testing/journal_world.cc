@@ -1,11 +1,10 @@
 #include "driver/journal/testing/journal_world.h"
 
-#include <condition_variable>
-#include <mutex>
 #include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "common/base/status.h"
 #include "driver/journal/file_journal.h"
 #include "driver/journal/journal_follower.h"
@@ -84,16 +83,18 @@ absl::Status JournalDriver::AppendTogether(const std::vector<int64_t>& numbers) 
   for (const int64_t number : numbers) {
     records.push_back(NumberedRecord(number));
   }
-  std::mutex mutex;
-  std::condition_variable answered;
+  absl::Mutex mutex;
+  absl::CondVar answered;
   std::optional<absl::Status> result;
   journal_->Append(std::move(records), [&](const absl::Status& status) {
-    std::lock_guard<std::mutex> lock(mutex);
+    absl::MutexLock lock(&mutex);
     result = status;
-    answered.notify_one();
+    answered.Signal();
   });
-  std::unique_lock<std::mutex> lock(mutex);
-  answered.wait(lock, [&] { return result.has_value(); });
+  absl::MutexLock lock(&mutex);
+  while (!result.has_value()) {
+    answered.Wait(&mutex);
+  }
   return *result;
 }
 

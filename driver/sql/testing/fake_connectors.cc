@@ -29,6 +29,7 @@ class FakeSource : public SourceConnector {
   explicit FakeSource(MetadataColumnList metadata) : metadata_(std::move(metadata)) {}
 
   absl::Status Validate(const proto::Source& source) const override { return CheckOptions(source); }
+  SourceTraits Traits(const proto::Source&) const override { return {}; }
   MetadataColumnList MetadataColumns() const override { return metadata_; }
   absl::StatusOr<std::unique_ptr<SourceEnumerator>> CreateEnumerator(
       const proto::Source&, const SourceContext&) const override {
@@ -45,14 +46,13 @@ class FakeSource : public SourceConnector {
 
 class FakeSink : public SinkConnector {
  public:
-  FakeSink(MetadataColumnList metadata, bool changes, bool upsert)
-      : metadata_(std::move(metadata)), changes_(changes), upsert_(upsert) {}
+  FakeSink(MetadataColumnList metadata, SinkTraits traits)
+      : metadata_(std::move(metadata)), traits_(traits) {}
 
   absl::Status Validate(const proto::Sink& sink) const override { return CheckOptions(sink); }
+  SinkTraits traits() const override { return traits_; }
   absl::Status Probe(const proto::Sink&, absl::Duration) const override { return absl::OkStatus(); }
   MetadataColumnList MetadataColumns() const override { return metadata_; }
-  bool accepts_changes() const override { return changes_; }
-  bool accepts_upsert() const override { return upsert_; }
   absl::StatusOr<std::unique_ptr<SinkWriter>> CreateWriter(const proto::Sink&,
                                                            const SinkContext&) const override {
     return absl::UnimplementedError("fake");
@@ -60,8 +60,7 @@ class FakeSink : public SinkConnector {
 
  private:
   const MetadataColumnList metadata_;
-  const bool changes_;
-  const bool upsert_;
+  const SinkTraits traits_;
 };
 
 class FakeFormat : public Format {
@@ -69,6 +68,7 @@ class FakeFormat : public Format {
   explicit FakeFormat(std::string name) : name_(std::move(name)) {}
 
   const std::string& name() const override { return name_; }
+  FormatTraits traits() const override { return {.file_extension = name_}; }
   std::vector<std::string> Options(FormatRole) const override { return {}; }
   absl::Status ValidateSource(const proto::Source&) const override { return absl::OkStatus(); }
   absl::Status ValidateSink(const proto::Sink&) const override { return absl::OkStatus(); }
@@ -97,9 +97,11 @@ std::unique_ptr<ConnectorRegistry> MakeFakeConnectors() {
                                          {"_partition", MakeType(TypeId::kInt32)}};
   registry->AddSource("kafka", std::make_unique<FakeSource>(kafka_source));
   registry->AddSource("file", std::make_unique<FakeSource>(MetadataColumnList{}));
-  registry->AddSink("kafka", std::make_unique<FakeSink>(kafka_sink, false, true));
-  registry->AddSink("file", std::make_unique<FakeSink>(MetadataColumnList{}, false, false));
-  registry->AddSink("print", std::make_unique<FakeSink>(MetadataColumnList{}, true, false));
+  registry->AddSink("kafka",
+                    std::make_unique<FakeSink>(kafka_sink, SinkTraits{.accepts_upsert = true}));
+  registry->AddSink("file", std::make_unique<FakeSink>(MetadataColumnList{}, SinkTraits{}));
+  registry->AddSink("print", std::make_unique<FakeSink>(MetadataColumnList{},
+                                                        SinkTraits{.accepts_changes = true}));
   registry->AddFormat(std::make_unique<FakeFormat>("raw"));
   registry->AddFormat(std::make_unique<FakeFormat>("json"));
   return registry;
