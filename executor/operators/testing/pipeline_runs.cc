@@ -6,6 +6,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "gtest/gtest.h"
+#include "plan/builder/testing/must_build.h"
 
 namespace millrace {
 namespace {
@@ -112,6 +113,33 @@ std::vector<std::string> AllRows(const Sinks& sinks) {
 std::vector<std::string> Sorted(std::vector<std::string> rows) {
   std::sort(rows.begin(), rows.end());
   return rows;
+}
+
+proto::JobPlan RowsPlan(absl::FunctionRef<void(const plan::Stream& rows)> use,
+                        proto::OnError on_error) {
+  plan::PlanBuilder job(TestRegistry(), {.parallelism = 2, .key_groups = 64});
+  use(job.Read({.table = "rows",
+                .columns = {{"k", plan::kNumeric}, {"v", plan::kInt64}, {"t", plan::kText}},
+                .on_error = on_error}));
+  return plan::MustBuild(job);
+}
+
+void WriteChecked(const plan::Stream& rows) {
+  rows.Project({plan::Call("checked", {plan::Col("v")})}).WriteTo({.table = "checked"});
+}
+
+proto::JobPlan GroupedPlan(const std::vector<plan::AggregateExpression>& aggregates,
+                           const GroupedOptions& options) {
+  std::vector<plan::Expression> keys;
+  if (options.keyed) {
+    keys.push_back(plan::Col("k"));
+  }
+  return RowsPlan(
+      [&](const plan::Stream& rows) {
+        rows.GroupBy(keys, aggregates, {.per_batch = options.per_batch})
+            .WriteTo({.table = "groups"});
+      },
+      options.on_error);
 }
 
 proto::JobPlan RowsPlan(const std::string& stages, bool skip) {

@@ -8,7 +8,9 @@
 #include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "executor/operators/testing/local_job.h"
+#include "plan/builder/plan_builder.h"
 #include "proto/plan.pb.h"
 
 namespace millrace {
@@ -26,6 +28,22 @@ std::vector<Sinks> RunEveryWay(const proto::JobPlan& plan, const std::vector<Spl
 // The rows of all sinks and shards, in their order.
 std::vector<std::string> AllRows(const Sinks& sinks);
 std::vector<std::string> Sorted(std::vector<std::string> rows);
+
+// What becomes of the table "rows" (k numeric, v bigint, t text), with 64 key groups in two shards.
+proto::JobPlan RowsPlan(absl::FunctionRef<void(const plan::Stream& rows)> use,
+                        proto::OnError on_error = proto::ON_ERROR_FAIL);
+
+// Writes checked(v), which fails for 13.
+void WriteChecked(const plan::Stream& rows);
+
+struct GroupedOptions {
+  bool keyed = true;  // GROUP BY k; else one group
+  bool per_batch = false;
+  proto::OnError on_error = proto::ON_ERROR_FAIL;
+};
+// The aggregates over the rows of RowsPlan.
+proto::JobPlan GroupedPlan(const std::vector<plan::AggregateExpression>& aggregates,
+                           const GroupedOptions& options = {});
 
 // A plan of `stages` over rows (k numeric, v bigint, t text), with 64 key groups in two shards.
 // `skip`: on_error = 'skip' instead of 'fail'.
