@@ -45,20 +45,6 @@ struct GroupedOptions {
 proto::JobPlan GroupedPlan(const std::vector<plan::AggregateExpression>& aggregates,
                            const GroupedOptions& options = {});
 
-// A plan of `stages` over rows (k numeric, v bigint, t text), with 64 key groups in two shards.
-// `skip`: on_error = 'skip' instead of 'fail'.
-proto::JobPlan RowsPlan(const std::string& stages, bool skip = false);
-
-// Stages that write checked(v), which fails for 13.
-extern const char kCheckedRows[];
-
-// GROUP BY k if `keyed`, else one group; `flags` are the final aggregate's.
-proto::JobPlan GroupedPlan(const std::string& aggregates, const std::string& flags, bool keyed,
-                           bool skip = false);
-
-// count(*), for GroupedPlan.
-extern const char kCount[];
-
 }  // namespace millrace
 
 #endif  // MILLRACE_EXECUTOR_OPERATORS_TESTING_PIPELINE_RUNS_H_
