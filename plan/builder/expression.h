@@ -108,12 +108,12 @@ class AggregateExpression {
   const std::string& function() const { return function_; }
   const std::string& name() const { return name_; }
 
-  // The call with its function; `retracts`: its input may hold rows of negative weight, which
-  // functions that cannot take back refuse.
   struct Bound {
     proto::AggregateCall call;
-    const AggregateFunction* function = nullptr;
+    const AggregateFunction* function = nullptr;  // of the scope's registry
   };
+  // If the input `retracts`, it may hold rows of negative weight: a function that cannot take rows
+  // back is an error.
   absl::StatusOr<Bound> Bind(const Scope& scope, bool retracts) const;
 
  private:

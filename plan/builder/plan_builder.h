@@ -9,10 +9,11 @@
 //       .WriteTo({.table = "counts", .connector = "kafka", .primary_key = {"word"}});
 //   absl::StatusOr<proto::JobPlan> plan = job.Build();
 //
-// It builds the physical plan that is asked for: each call adds one operator, but GroupBy, which
-// adds both phases of an aggregation and the exchange between them. What follows from the operators
-// is filled in: ids, stages, output columns, what retracts, what must keep its order. The rest is
-// the caller's: nothing is converted, pruned, reordered or shared.
+// It builds the physical plan that is asked for. Each call adds one operator, except Exchange,
+// which also begins a stage, and GroupBy, which adds both phases of an aggregation with an exchange
+// between them. What follows from the operators is filled in: ids, stages, output columns, what
+// retracts, which exchange must keep its order. The rest is the caller's: nothing is converted,
+// pruned, reordered or shared.
 //
 // The first error is kept, names the operator, and is Build's result; after it nothing is added.
 // Thread-compatible. A Stream is used only while its builder lives.
