@@ -1,4 +1,6 @@
-"""The dependency rule: proto <- common <- connectors <- {driver, executor} <- cli <- tests.
+"""The dependency rule: proto <- common <- {connectors, plan} <- {driver, executor} <- cli <- tests.
+
+The executor may not use plan/: it knows the plan's message only.
 
 The macros in cc.bzl and proto.bzl give every target the visibility of its top directory, so that an
 include in the wrong direction is a build error and a BUILD file has nothing to write about it.
@@ -8,6 +10,7 @@ _LAYERS = [
     "proto",
     "common",
     "connectors",
+    "plan",
     "driver",
     "executor",
     "cli",

@@ -29,9 +29,6 @@
 
 namespace millrace {
 
-// A plan with a higher number is from a newer version, and is refused.
-inline constexpr uint32_t kPlanFormatVersion = 1;
-
 // Whether the table's option on_data_loss lets the job go on without records that are lost; by
 // default it does not.
 bool SkipsLostData(const proto::Source& table);

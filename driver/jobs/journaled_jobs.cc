@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
+#include "plan/format_version.h"
 
 namespace millrace {
 namespace {
@@ -35,6 +36,7 @@ absl::Status StrayCheckpoint(const std::string& id) {
       absl::StrCat("the journal has a checkpoint of job ", id, " where there is none"));
 }
 
+// A plan of a higher number is from a newer version, and is refused.
 absl::Status CheckPlanFormat(const proto::JobSubmitted& submitted) {
   if (submitted.plan().format_version() <= kPlanFormatVersion) {
     return absl::OkStatus();

@@ -10,6 +10,7 @@
 #include "common/base/status.h"
 #include "common/storage/file_system.h"
 #include "driver/journal/journal_follower.h"
+#include "plan/format_version.h"
 
 namespace millrace {
 namespace {

@@ -1,65 +1,60 @@
 #include "driver/jobs/result_keys.h"
 
 #include <gmock/gmock.h>
-#include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
+
+#include <vector>
+
+#include "common/expr/function_registry.h"
+#include "plan/builder/plan_builder.h"
+#include "plan/builder/testing/must_build.h"
 
 namespace millrace {
 namespace {
 
+using plan::Col;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-proto::JobPlan Plan(const std::string& text) {
-  proto::JobPlan plan;
-  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &plan));
-  return plan;
-}
-
-// GROUP BY a, b with the select list's projection as given, behind HAVING.
-proto::JobPlan Grouped(const std::string& project) {
-  return Plan(
-      "sinks { columns { name: 'x' } columns { name: 'y' } columns { name: 'z' } } stages { "
-      "exchange: 0 "
-      "operators { id: 1 final_aggregate { key_count: 2 } } operators { id: 2 inputs: 1 filter {} "
-      "} "
-      "operators { id: 3 inputs: 2 project { " +
-      project + " } } operators { id: 4 inputs: 3 sink_write { sink: 0 } } }");
+// SELECT … FROM rows GROUP BY a, b HAVING …, with the select list as given.
+proto::JobPlan Grouped(const std::vector<plan::Expression>& select) {
+  plan::PlanBuilder job(FunctionRegistry::BuiltIn());
+  job.Read({.table = "rows", .columns = {{"a", plan::kText}, {"b", plan::kText}}})
+      .GroupBy({Col("a"), Col("b")}, {plan::Count()})
+      .Filter(plan::IsNotNull(Col("count")))
+      .Project(select)
+      .WriteTo({.table = "out"});
+  return MustBuild(job);
 }
 
 TEST(ChangeKeysTest, PrimaryKeyComesFirst) {
-  proto::JobPlan plan = Grouped("exprs { column: 0 } exprs { column: 1 } exprs { column: 2 }");
+  proto::JobPlan plan = Grouped({Col("a"), Col("b"), Col("count")});
   plan.mutable_sinks(0)->add_key_columns(2);
   EXPECT_THAT(ChangeKeys(plan, 0), ElementsAre(2));
 }
 
 TEST(ChangeKeysTest, FindsTheGroupsKeysBehindProjectionAndFilter) {
-  EXPECT_THAT(ChangeKeys(Grouped("exprs { column: 2 } exprs { column: 1 } exprs { column: 0 }"), 0),
-              ElementsAre(1, 2));
+  EXPECT_THAT(ChangeKeys(Grouped({Col("count"), Col("b"), Col("a")}), 0), ElementsAre(1, 2));
 }
 
 TEST(ChangeKeysTest, IncompleteOrComputedKeysAreNone) {
-  EXPECT_THAT(ChangeKeys(Grouped("exprs { column: 0 } exprs { column: 2 } exprs { column: 2 }"), 0),
-              IsEmpty());
-  EXPECT_THAT(ChangeKeys(Grouped("exprs { column: 0 } exprs { call { function: 'upper' args { "
-                                 "column: 1 } } } exprs { column: 2 }"),
-                         0),
+  EXPECT_THAT(ChangeKeys(Grouped({Col("a"), Col("count"), Col("count")}), 0), IsEmpty());
+  EXPECT_THAT(ChangeKeys(Grouped({Col("a"), plan::Call("upper", {Col("b")}), Col("count")}), 0),
               IsEmpty());
 }
 
 TEST(ChangeKeysTest, TwoInsertsIntoOneTableHaveNoneInCommon) {
-  proto::JobPlan plan = Grouped("exprs { column: 0 } exprs { column: 1 } exprs { column: 2 }");
-  *plan.add_stages() = plan.stages(0);
+  proto::JobPlan plan = Grouped({Col("a"), Col("b"), Col("count")});
+  *plan.add_stages() = plan.stages(1);
   EXPECT_THAT(ChangeKeys(plan, 0), IsEmpty());
 }
 
 TEST(ChangeKeysTest, WithoutAggregationThereAreNone) {
-  EXPECT_THAT(
-      ChangeKeys(
-          Plan("sinks { columns { name: 'x' } } stages { source: 0 operators { id: 1 filter {} } "
-               "operators { id: 2 inputs: 1 sink_write { sink: 0 } } }"),
-          0),
-      IsEmpty());
+  plan::PlanBuilder job(FunctionRegistry::BuiltIn());
+  job.Read({.table = "rows", .columns = {{"a", plan::kText}}})
+      .Filter(plan::IsNotNull(Col("a")))
+      .WriteTo({.table = "out"});
+  EXPECT_THAT(ChangeKeys(MustBuild(job), 0), IsEmpty());
 }
 
 }  // namespace

@@ -25,11 +25,10 @@
 #include "driver/sql/physical/physical_planner.h"
 #include "driver/sql/select_binder.h"
 #include "driver/sql/source_text.h"
+#include "plan/format_version.h"
 
 namespace millrace {
 namespace {
-
-constexpr uint32_t kPlanFormatVersion = 1;
 
 // Takes a script statement by statement and then makes the plan. Statuses carry positions, not yet
 // rendered.

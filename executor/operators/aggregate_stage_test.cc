@@ -3,27 +3,26 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_replace.h"
 #include "executor/operators/testing/local_job.h"
 #include "executor/operators/testing/pipeline_runs.h"
 #include "gtest/gtest.h"
+#include "plan/builder/plan_builder.h"
 
 namespace millrace {
 namespace {
 
-constexpr char kSumOfK[] =
-    "aggregates { function: \"sum\" args { type { kind: TYPE_NUMERIC } column: 0 } result { kind: "
-    "TYPE_NUMERIC } }";
-constexpr char kStringAgg[] =
-    "aggregates { function: \"string_agg\" args { type { kind: TYPE_TEXT } column: 2 } "
-    "args { type { kind: TYPE_TEXT } literal { text: \",\" } } result { kind: TYPE_TEXT } }";
+using plan::Col;
+using plan::Count;
+using plan::StringAgg;
+using plan::Sum;
+using plan::Text;
 
 TEST(AggregateStageTest, EqualKeysShowAsTheFirstRowHasThem) {
   std::vector<Splits> batches = {{{0, 0, {"2.0|1|a", "NULL|1|a"}},
                                   {0, 1, {"1.00|1|a", "2|1|a"}},
                                   {0, 2, {"1.0|1|a", "2.000|1|a", "NULL|1|b"}}},
                                  {{0, 0, {"1|1|a"}}}};
-  std::vector<Sinks> results = RunEveryWay(GroupedPlan(kCount, "", true), batches);
+  std::vector<Sinks> results = RunEveryWay(GroupedPlan({Count()}), batches);
   EXPECT_EQ(Sorted(AllRows(results[0])),
             (std::vector<std::string>{"+1 1.00|2", "+1 2.0|3", "+1 NULL|2"}));
   EXPECT_EQ(AllRows(results[1]), (std::vector<std::string>{"-1 1.00|2", "+1 1.00|3"}));
@@ -32,7 +31,7 @@ TEST(AggregateStageTest, EqualKeysShowAsTheFirstRowHasThem) {
 TEST(AggregateStageTest, DistinctIsGroupingWithoutAggregates) {
   std::vector<Splits> batches = {{{0, 0, {"1|1|a", "2|1|a", "1|1|a"}}},
                                  {{0, 1, {"2|1|a", "3|1|a"}}}};
-  std::vector<Sinks> results = RunEveryWay(GroupedPlan("", "", true), batches);
+  std::vector<Sinks> results = RunEveryWay(GroupedPlan({}), batches);
   EXPECT_EQ(Sorted(AllRows(results[0])), (std::vector<std::string>{"+1 1", "+1 2"}));
   EXPECT_EQ(AllRows(results[1]), std::vector<std::string>{"+1 3"});
 }
@@ -41,16 +40,16 @@ TEST(AggregateStageTest, OrderSensitiveAggregatesSeeSplitOrder) {
   std::vector<Splits> batches = {
       {{0, 0, {"1|1|a", "1|1|b", "2|1|x"}}, {0, 1, {"1|1|c"}}, {0, 2, {"2|1|y", "1|1|d"}}},
       {{0, 2, {"1|1|f"}}, {0, 1, {"1|1|e"}}}};
-  std::vector<Sinks> results = RunEveryWay(GroupedPlan(kStringAgg, "", true), batches);
+  std::vector<Sinks> results = RunEveryWay(GroupedPlan({StringAgg(Col("t"), Text(","))}), batches);
   EXPECT_EQ(Sorted(AllRows(results[0])), (std::vector<std::string>{"+1 1|a,b,c,d", "+1 2|x,y"}));
   EXPECT_EQ(AllRows(results[1]), (std::vector<std::string>{"-1 1|a,b,c,d", "+1 1|a,b,c,d,e,f"}));
 }
 
 TEST(AggregateStageTest, GlobalAggregateHasARowEvenOverNothing) {
-  std::string aggregates = absl::StrCat(kCount, kSumOfK);
   std::vector<Splits> batches = {
       {}, {{0, 0, {"1.5|1|a"}}, {0, 1, {"2|1|a"}}}, {}, {{0, 1, {"NULL|1|a"}}}};
-  std::vector<Sinks> results = RunEveryWay(GroupedPlan(aggregates, "global: true", false), batches);
+  std::vector<Sinks> results =
+      RunEveryWay(GroupedPlan({Count(), Sum(Col("k"))}, {.keyed = false}), batches);
   EXPECT_EQ(AllRows(results[0]), std::vector<std::string>{"+1 0|NULL"});
   EXPECT_EQ(AllRows(results[1]), (std::vector<std::string>{"-1 0|NULL", "+1 2|3.5"}));
   EXPECT_EQ(AllRows(results[2]), std::vector<std::string>());
@@ -59,7 +58,8 @@ TEST(AggregateStageTest, GlobalAggregateHasARowEvenOverNothing) {
 
 TEST(AggregateStageTest, PerBatchWithoutKeysHasARowPerBatchWithInput) {
   std::vector<Splits> batches = {{}, {{0, 0, {"1.5|1|a"}}}, {}, {{0, 1, {"2|1|a", "3|1|a"}}}};
-  std::vector<Sinks> results = RunEveryWay(GroupedPlan(kCount, "per_batch: true", false), batches);
+  std::vector<Sinks> results =
+      RunEveryWay(GroupedPlan({Count()}, {.keyed = false, .per_batch = true}), batches);
   EXPECT_EQ(AllRows(results[0]), std::vector<std::string>());
   EXPECT_EQ(AllRows(results[1]), std::vector<std::string>{"+1 1"});
   EXPECT_EQ(AllRows(results[2]), std::vector<std::string>());
@@ -70,66 +70,38 @@ TEST(AggregateStageTest, AResultThatOverflowsNamesItsKeyOrIsSkipped) {
   std::string large = absl::StrCat("5", std::string(131071, '0'));
   Splits splits = {{0, 0, {absl::StrCat(large, "|1|a"), "7|1|a"}},
                    {0, 1, {absl::StrCat(large, "|1|a")}}};
-  LocalJob failing(GroupedPlan(kSumOfK, "", true), {});
+  LocalJob failing(GroupedPlan({Sum(Col("k"))}), {});
   absl::Status status = failing.RunBatch(splits).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kOutOfRange);
   EXPECT_NE(status.message().find(absl::StrCat("key (k = ", large.substr(0, 40))),
             absl::string_view::npos)
       << status.message().substr(0, 200);
 
-  LocalJob skipping(GroupedPlan(kSumOfK, "", true, true), {});
+  LocalJob skipping(GroupedPlan({Sum(Col("k"))}, {.on_error = proto::ON_ERROR_SKIP}), {});
   EXPECT_EQ(AllRows(MustRun(&skipping, splits)), std::vector<std::string>{"+1 7|7"});
   EXPECT_EQ(skipping.skipped().records, 1);
   // The earlier, valid row of a key is taken back when its new one fails.
-  LocalJob later(GroupedPlan(kSumOfK, "", true, true), {});
+  LocalJob later(GroupedPlan({Sum(Col("k"))}, {.on_error = proto::ON_ERROR_SKIP}), {});
   EXPECT_EQ(AllRows(MustRun(&later, {splits[0]})).size(), 2u);
   EXPECT_EQ(AllRows(MustRun(&later, {splits[1]})),
             std::vector<std::string>{absl::StrCat("-1 ", large, "|", large)});
 }
 
 TEST(AggregateStageTest, StateIsCountedWhileItOutlivesTheBatch) {
-  LocalJob running(GroupedPlan(kCount, "", true), {});
+  LocalJob running(GroupedPlan({Count()}), {});
   MustRun(&running, {{0, 0, {"1|1|a", "2|1|a", "NULL|1|a"}}});
   EXPECT_EQ(running.state_rows(), 3);
-  LocalJob per_batch(GroupedPlan(kCount, "per_batch: true", true), {});
+  LocalJob per_batch(GroupedPlan({Count()}, {.per_batch = true}), {});
   MustRun(&per_batch, {{0, 0, {"1|1|a", "2|1|a"}}});
   EXPECT_EQ(per_batch.state_rows(), 0);
 }
 
 // ---- a keyed stage without an aggregate ----
 
-constexpr char kUpsertRows[] = R"pb(
-  stages {
-    id: 0
-    source: 0
-    operators {
-      id: 1
-      exchange_write { exchange: 0 keys: 2 }
-    }
-  }
-  exchanges {
-    id: 0
-    columns {
-      name: "k"
-      type { kind: TYPE_NUMERIC }
-    }
-    columns {
-      name: "v"
-      type { kind: TYPE_INT64 }
-    }
-    columns {
-      name: "t"
-      type { kind: TYPE_TEXT }
-    }
-  }
-  stages { id: 1 exchange: 0 OPERATORS }
-)pb";
-
 TEST(ConsolidateTest, TwoLiveRowsOfAKeyAreAnErrorThatNamesIt) {
-  proto::JobPlan plan = RowsPlan(
-      absl::StrReplaceAll(kUpsertRows, {{"OPERATORS",
-                                         "operators { id: 2 consolidate { keys: 2 upsert: true } } "
-                                         "operators { id: 3 inputs: 2 sink_write { sink: 0 } }"}}));
+  const proto::JobPlan plan = RowsPlan([](const plan::Stream& rows) {
+    rows.Exchange({"t"}).Consolidate({"t"}).WriteTo({.table = "latest"});
+  });
   LocalJob job(plan, {});
   EXPECT_EQ(Sorted(AllRows(MustRun(&job, {{0, 0, {"1|1|a", "1|2|b"}}}))),
             (std::vector<std::string>{"+1 1|1|a", "+1 1|2|b"}));
@@ -142,8 +114,8 @@ TEST(ConsolidateTest, TwoLiveRowsOfAKeyAreAnErrorThatNamesIt) {
 }
 
 TEST(KeyedStageTest, OperatorsWithoutStateSeeRowsInOrderOfOriginWithinAKeyGroup) {
-  proto::JobPlan plan = RowsPlan(absl::StrReplaceAll(
-      kUpsertRows, {{"OPERATORS", "operators { id: 2 sink_write { sink: 0 } }"}}));
+  const proto::JobPlan plan =
+      RowsPlan([](const plan::Stream& rows) { rows.Exchange({"t"}).WriteTo({.table = "all"}); });
   std::vector<Splits> batches = {{{0, 0, {"1|1|a", "1|2|b", "1|3|a"}},
                                   {0, 1, {"1|4|a", "1|5|c"}},
                                   {0, 2, {"1|6|b", "1|7|a"}}}};

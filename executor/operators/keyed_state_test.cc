@@ -1,7 +1,5 @@
 // State that is cut, copied while batches run, restored and expired. Compared byte for byte with
 // runs of the same batches that were never interrupted.
-#include <google/protobuf/text_format.h>
-
 #include <algorithm>
 #include <map>
 #include <memory>
@@ -11,13 +9,13 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_replace.h"
 #include "common/columnar/row_hash.h"
 #include "executor/operators/testing/backends.h"
 #include "executor/operators/testing/keyed_jobs.h"
 #include "executor/operators/testing/local_job.h"
-#include "executor/operators/testing/pipeline_runs.h"
 #include "gtest/gtest.h"
+#include "plan/builder/plan_builder.h"
+#include "plan/builder/testing/must_build.h"
 
 namespace millrace {
 namespace {
@@ -294,11 +292,12 @@ TEST_P(KeyedStateTest, EntriesThatDoNotFitNameTheOperator) {
 
 // Over rows (k jsonb, …): count by k.
 proto::JobPlan JsonbKeyPlan() {
-  proto::JobPlan plan;
-  const std::string text = absl::StrReplaceAll(GroupedPlan(kCount, "", true).DebugString(),
-                                               {{"TYPE_NUMERIC", "TYPE_JSONB"}});
-  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &plan));
-  return plan;
+  plan::PlanBuilder job(TestRegistry(), {.parallelism = 2, .key_groups = 64});
+  job.Read({.table = "rows",
+            .columns = {{"k", plan::kJsonb}, {"v", plan::kInt64}, {"t", plan::kText}}})
+      .GroupBy({plan::Col("k")}, {plan::Count()})
+      .WriteTo({.table = "groups"});
+  return MustBuild(job);
 }
 
 TEST_P(KeyedStateTest, JsonbKeysOfAnOldSnapshotThatAreOneNowAreRefused) {

@@ -9,130 +9,24 @@
 #include "executor/operators/exchange_write.h"
 #include "executor/operators/stage_context.h"
 #include "executor/operators/testing/local_job.h"
-#include "google/protobuf/text_format.h"
 #include "gtest/gtest.h"
+#include "plan/builder/plan_builder.h"
+#include "plan/builder/testing/must_build.h"
 
 namespace millrace {
 namespace {
 
-constexpr char kPartial[] = R"pb(
-  id: 1
-  output {
-    name: "t"
-    type { kind: TYPE_TEXT }
-  }
-  partial_aggregate {
-    keys {
-      type { kind: TYPE_TEXT }
-      column: 0
-    }
-    aggregates {
-      function: "sum"
-      args {
-        type { kind: TYPE_FLOAT64 }
-        column: 1
-      }
-      result { kind: TYPE_FLOAT64 }
-    }
-    aggregates {
-      function: "string_agg"
-      args {
-        type { kind: TYPE_TEXT }
-        column: 0
-      }
-      args {
-        type { kind: TYPE_TEXT }
-        column: 0
-      }
-      result { kind: TYPE_TEXT }
-    }
-  }
-)pb";
+using plan::Col;
 
-constexpr char kPlan[] = R"pb(
-  stages {
-    id: 0
-    source: 0
-    operators {
-      id: 1
-      output {
-        name: "t"
-        type { kind: TYPE_TEXT }
-      }
-      partial_aggregate {
-        keys {
-          type { kind: TYPE_TEXT }
-          column: 0
-        }
-        aggregates {
-          function: "sum"
-          args {
-            type { kind: TYPE_FLOAT64 }
-            column: 1
-          }
-          result { kind: TYPE_FLOAT64 }
-        }
-        aggregates {
-          function: "string_agg"
-          args {
-            type { kind: TYPE_TEXT }
-            column: 0
-          }
-          args {
-            type { kind: TYPE_TEXT }
-            column: 0
-          }
-          result { kind: TYPE_TEXT }
-        }
-      }
-    }
-    operators {
-      id: 2
-      inputs: 1
-      exchange_write { exchange: 0 keys: 0 }
-    }
-  }
-  exchanges {
-    id: 0
-    columns {
-      name: "t"
-      type { kind: TYPE_TEXT }
-    }
-  }
-  stages {
-    id: 1
-    exchange: 0
-    operators {
-      id: 3
-      final_aggregate {
-        key_count: 1
-        keys {
-          name: "t"
-          type { kind: TYPE_TEXT }
-        }
-        aggregates {
-          function: "sum"
-          args { type { kind: TYPE_FLOAT64 } }
-          result { kind: TYPE_FLOAT64 }
-        }
-        aggregates {
-          function: "string_agg"
-          args { type { kind: TYPE_TEXT } }
-          args { type { kind: TYPE_TEXT } }
-          result { kind: TYPE_TEXT }
-        }
-      }
-    }
-    operators {
-      id: 4
-      inputs: 3
-      sink_write { sink: 0 }
-    }
-  }
-  sources { table: "rows" }
-  key_groups: 16
-  parallelism: 1
-)pb";
+// Aggregates of (t text, x double precision) by t: a partial aggregate and the exchange's write are
+// the operators of stage 0, the final aggregate is in stage 1.
+proto::JobPlan GroupedByText(const std::vector<plan::AggregateExpression>& aggregates) {
+  plan::PlanBuilder job(TestRegistry(), {.parallelism = 1, .key_groups = 16});
+  job.Read({.table = "rows", .columns = {{"t", plan::kText}, {"x", plan::kFloat64}}})
+      .GroupBy({Col("t")}, aggregates)
+      .WriteTo({.table = "groups"});
+  return MustBuild(job);
+}
 
 std::vector<std::string> RandomRows() {
   std::mt19937 random(4);
@@ -147,14 +41,12 @@ std::vector<std::string> RandomRows() {
 // The output of a source stage with these limits and the keyed stage behind it.
 std::vector<std::string> RunWith(PartialAggregate::Limits limits, size_t* blocks) {
   StageContext context({.key_groups = 16});
-  proto::Operator op;
-  proto::Operator write;
-  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(kPartial, &op));
-  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(
-      "id: 2 exchange_write { exchange: 0 keys: 0 }", &write));
-  auto partial = PartialAggregate::Create(op, &context, TestRegistry(), limits);
+  const proto::JobPlan plan =
+      GroupedByText({plan::Sum(Col("x")), plan::StringAgg(Col("t"), Col("t"))});
+  const proto::Stage& source = plan.stages(0);
+  auto partial = PartialAggregate::Create(source.operators(0), &context, TestRegistry(), limits);
   EXPECT_TRUE(partial.ok()) << partial.status();
-  ExchangeWrite exchange(write, &context, (*partial)->HashedColumns());
+  ExchangeWrite exchange(source.operators(1), &context, (*partial)->HashedColumns());
   (*partial)->AddConsumer(&exchange);
   RecordedOutputs outputs;
   context.Begin(BatchId(1), 0, 0, &outputs);
@@ -172,7 +64,7 @@ std::vector<std::string> RunWith(PartialAggregate::Limits limits, size_t* blocks
   EXPECT_TRUE((*partial)->Flush().ok());
   *blocks = outputs.blocks.size();
 
-  auto keyed = KeyedPipeline::Create(ParsePlan(kPlan), 1, 0, TestRegistry());
+  auto keyed = KeyedPipeline::Create(plan, 1, 0, TestRegistry());
   EXPECT_TRUE(keyed.ok()) << keyed.status();
   (*keyed)->BeginBatch(BatchId(1), 0, &outputs);
   uint64_t position = 0;
@@ -199,28 +91,13 @@ TEST(PartialAggregateTest, ResultDoesNotDependOnWhenTheTableIsEmptied) {
 
 TEST(PartialAggregateTest, WeightsOfRowsAddUpInTheLastColumn) {
   StageContext context({.key_groups = 16});
-  proto::Operator op;
-  ASSERT_TRUE(google::protobuf::TextFormat::ParseFromString(R"pb(
-                                                              id: 1
-                                                              partial_aggregate {
-                                                                keys {
-                                                                  type { kind: TYPE_TEXT }
-                                                                  column: 0
-                                                                }
-                                                                aggregates {
-                                                                  function: "count"
-                                                                  result { kind: TYPE_INT64 }
-                                                                }
-                                                                input_retracts: true
-                                                              }
-                                                            )pb",
-                                                            &op));
-  proto::Operator write;
-  ASSERT_TRUE(google::protobuf::TextFormat::ParseFromString(
-      "id: 2 exchange_write { exchange: 0 keys: 0 }", &write));
-  auto partial = PartialAggregate::Create(op, &context, TestRegistry(), {});
+  proto::JobPlan plan = GroupedByText({plan::Count()});
+  proto::Stage* source = plan.mutable_stages(0);
+  // As behind an aggregate that changes its rows.
+  source->mutable_operators(0)->mutable_partial_aggregate()->set_input_retracts(true);
+  auto partial = PartialAggregate::Create(source->operators(0), &context, TestRegistry(), {});
   ASSERT_TRUE(partial.ok());
-  ExchangeWrite exchange(write, &context, (*partial)->HashedColumns());
+  ExchangeWrite exchange(source->operators(1), &context, (*partial)->HashedColumns());
   (*partial)->AddConsumer(&exchange);
   RecordedOutputs outputs;
   context.Begin(BatchId(1), 0, 7, &outputs);

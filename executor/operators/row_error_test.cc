@@ -4,16 +4,21 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_replace.h"
 #include "executor/operators/testing/local_job.h"
 #include "executor/operators/testing/pipeline_runs.h"
 #include "gtest/gtest.h"
+#include "plan/builder/plan_builder.h"
 
 namespace millrace {
 namespace {
 
+using plan::Call;
+using plan::Col;
+using plan::Count;
+using plan::Int64;
+
 TEST(RowErrorTest, FailNamesTableAndRecord) {
-  LocalJob job(RowsPlan(kCheckedRows), {});
+  LocalJob job(RowsPlan(WriteChecked), {});
   absl::Status status = job.RunBatch({{0, 4, {"1|1|a", "1|13|a", "1|13|a"}}}).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(status.message(), "table \"rows\", record p4@1: unlucky");
@@ -22,7 +27,7 @@ TEST(RowErrorTest, FailNamesTableAndRecord) {
 }
 
 TEST(RowErrorTest, SkipDropsAndCounts) {
-  LocalJob job(RowsPlan(kCheckedRows, true), {});
+  LocalJob job(RowsPlan(WriteChecked, proto::ON_ERROR_SKIP), {});
   EXPECT_EQ(AllRows(MustRun(&job, {{0, 0, {"1|1|a", "1|13|a", "1|3|a"}}, {0, 1, {"1|13|b"}}})),
             (std::vector<std::string>{"+1 1", "+1 3"}));
   EXPECT_EQ(job.skipped().records, 2);
@@ -31,17 +36,14 @@ TEST(RowErrorTest, SkipDropsAndCounts) {
 
 TEST(RowErrorTest, TableLeavesOutAndTellsEachRecordOnce) {
   // Two branches that fail on the same record, and a record that could not be decoded.
-  proto::JobPlan plan = RowsPlan(kCheckedRows);
-  plan.mutable_sources(0)->set_on_error(proto::ON_ERROR_TABLE);
-  proto::Stage* stage = plan.mutable_stages(0);
-  for (int i = 0; i < 2; ++i) {
-    proto::Operator* copy = stage->add_operators();
-    *copy = stage->operators(i);
-    copy->set_id(copy->id() + 2);
-    if (copy->inputs_size() > 0) {
-      copy->set_inputs(0, copy->inputs(0) + 2);
-    }
-  }
+  proto::JobPlan plan = RowsPlan(
+      [](const plan::Stream& rows) {
+        WriteChecked(rows);
+        WriteChecked(rows);
+      },
+      proto::ON_ERROR_TABLE);
+  // Both write the same table, so that the order between them shows.
+  plan.mutable_stages(0)->mutable_operators(3)->mutable_sink_write()->set_sink(0);
   auto pipeline = SourcePipeline::Create(plan, 0, TestRegistry());
   ASSERT_TRUE(pipeline.ok()) << pipeline.status();
   RecordedOutputs outputs;
@@ -70,19 +72,17 @@ TEST(RowErrorTest, TableLeavesOutAndTellsEachRecordOnce) {
 TEST(RowErrorTest, RecordsThatCouldNotBeDecodedFollowOnError) {
   LocalJob::Split split{
       0, 0, {"1|1|a", "1|2|a", "1|3|a"}, {{1, absl::InvalidArgumentError("no JSON")}}};
-  LocalJob skipping(RowsPlan(kCheckedRows, true), {});
+  LocalJob skipping(RowsPlan(WriteChecked, proto::ON_ERROR_SKIP), {});
   EXPECT_EQ(AllRows(MustRun(&skipping, {split})), (std::vector<std::string>{"+1 1", "+1 3"}));
   EXPECT_EQ(skipping.skipped().records, 1);
-  LocalJob failing(RowsPlan(kCheckedRows), {});
+  LocalJob failing(RowsPlan(WriteChecked), {});
   EXPECT_EQ(failing.RunBatch({split}).status().message(), "table \"rows\", record p0@1: no JSON");
 }
 
 TEST(RowErrorTest, ARowThatTheSinkRefusesFollowsOnError) {
   for (const proto::OnError on_error :
        {proto::ON_ERROR_FAIL, proto::ON_ERROR_SKIP, proto::ON_ERROR_TABLE}) {
-    proto::JobPlan plan = RowsPlan(kCheckedRows);
-    plan.mutable_sources(0)->set_on_error(on_error);
-    auto pipeline = SourcePipeline::Create(plan, 0, TestRegistry());
+    auto pipeline = SourcePipeline::Create(RowsPlan(WriteChecked, on_error), 0, TestRegistry());
     ASSERT_TRUE(pipeline.ok()) << pipeline.status();
     RecordedOutputs outputs;
     outputs.refuses = {"+1 2", "+1 4"};
@@ -114,11 +114,11 @@ TEST(RowErrorTest, ARowThatTheSinkRefusesFollowsOnError) {
 
 // A row of an aggregate is not a record: only SKIP leaves it out.
 TEST(RowErrorTest, ARowOfAGroupThatTheSinkRefusesIsNamedByItsKey) {
-  for (const bool skip : {false, true}) {
-    LocalJob job(GroupedPlan(kCount, "", true, skip), {});
+  for (const proto::OnError on_error : {proto::ON_ERROR_FAIL, proto::ON_ERROR_SKIP}) {
+    LocalJob job(GroupedPlan({Count()}, {.on_error = on_error}), {});
     job.Refuse({"+1 2|1"});
     const auto sinks = job.RunBatch({{0, 0, {"1|1|a", "2|2|a"}}});
-    if (!skip) {
+    if (on_error == proto::ON_ERROR_FAIL) {
       EXPECT_TRUE(absl::StrContains(sinks.status().message(), "(k = 2)")) << sinks.status();
       EXPECT_TRUE(absl::StrContains(sinks.status().message(), "takes no such row"));
       continue;
@@ -130,97 +130,39 @@ TEST(RowErrorTest, ARowOfAGroupThatTheSinkRefusesIsNamedByItsKey) {
 }
 
 // A table whose PRIMARY KEY is t takes the rows.
-constexpr char kKeyed[] = R"pb(
-  stages {
-    id: 0
-    source: 0
-    operators {
-      id: 1
-      output { name: "k" }
-      output { name: "v" }
-      output { name: "t" }
-      not_null { columns: 2 table: "latest" }
-    }
-    operators {
-      id: 2
-      inputs: 1
-      sink_write { sink: 0 }
-    }
-  }
-  sinks { table: "latest" }
-)pb";
+void WriteKeyed(const plan::Stream& rows) {
+  rows.NotNull({"t"}, "latest").WriteTo({.table = "latest", .primary_key = {"t"}});
+}
 
 TEST(RowErrorTest, NullInAPrimaryKeyIsAnErrorOfTheRecord) {
-  LocalJob failing(RowsPlan(kKeyed), {});
+  LocalJob failing(RowsPlan(WriteKeyed), {});
   const absl::Status status = failing.RunBatch({{0, 0, {"1|1|a", "1|2|NULL"}}}).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_TRUE(absl::StartsWith(status.message(),
                                "table \"rows\", record p0@1: null value in column \"t\" of "
                                "table \"latest\""))
       << status;
-  LocalJob skipping(RowsPlan(kKeyed, true), {});
+  LocalJob skipping(RowsPlan(WriteKeyed, proto::ON_ERROR_SKIP), {});
   EXPECT_EQ(AllRows(MustRun(&skipping, {{0, 0, {"1|1|a", "1|2|NULL", "NULL|NULL|b"}}})),
             (std::vector<std::string>{"+1 1|1|a", "+1 NULL|NULL|b"}));
   EXPECT_EQ(skipping.skipped().records, 1);
 }
 
 // repeat(v) in FROM, then an error in one of the rows of a record.
-constexpr char kExpanded[] = R"pb(
-  stages {
-    id: 0
-    source: 0
-    operators {
-      id: 1
-      table_function {
-        function: "repeat"
-        args {
-          type { kind: TYPE_INT64 }
-          column: 1
-        }
-        kept: 2
-        columns {
-          name: "n"
-          type { kind: TYPE_INT64 }
-        }
-        with_ordinality: true
-        left: LEFT
-      }
-    }
-    operators {
-      id: 2
-      inputs: 1
-      project {
-        exprs {
-          type { kind: TYPE_TEXT }
-          column: 0
-        }
-        exprs {
-          type { kind: TYPE_INT64 }
-          call {
-            function: "checked"
-            args {
-              type { kind: TYPE_INT64 }
-              column: 1
-            }
-          }
-        }
-        exprs {
-          type { kind: TYPE_INT64 }
-          column: 2
-        }
-      }
-    }
-    operators {
-      id: 3
-      inputs: 2
-      sink_write { sink: 0 }
-    }
-  }
-)pb";
+proto::JobPlan ExpandedPlan(bool left, proto::OnError on_error = proto::ON_ERROR_FAIL) {
+  return RowsPlan(
+      [&](const plan::Stream& rows) {
+        rows.TableFunction("repeat", {Col("v")},
+                           {.keep = {"t"}, .with_ordinality = true, .left = left})
+            .Project({Col("t"), Call("checked", {Col("n")}), Col("ordinality")})
+            .WriteTo({.table = "expanded"});
+      },
+      on_error);
+}
 
 TEST(TableFunctionTest, JoinsRowsWithWhatTheFunctionReturns) {
   for (bool left : {false, true}) {
-    LocalJob job(RowsPlan(absl::StrReplaceAll(kExpanded, {{"LEFT", left ? "true" : "false"}})), {});
+    LocalJob job(ExpandedPlan(left), {});
     std::vector<std::string> expected = {"+1 a|1|1", "+1 a|2|2", "+1 c|1|1"};
     if (left) {
       expected = {"+1 a|1|1", "+1 a|2|2", "+1 z|NULL|NULL", "+1 n|NULL|NULL", "+1 c|1|1"};
@@ -234,17 +176,17 @@ TEST(TableFunctionTest, JoinsRowsWithWhatTheFunctionReturns) {
 }
 
 TEST(TableFunctionTest, AnErrorInOneOfItsRowsDropsTheWholeRecord) {
-  LocalJob job(RowsPlan(absl::StrReplaceAll(kExpanded, {{"LEFT", "false"}}), true), {});
+  LocalJob job(ExpandedPlan(/*left=*/false, proto::ON_ERROR_SKIP), {});
   Sinks sinks = MustRun(&job, {{0, 0, {"1|1|a", "1|20|b", "1|-1|c", "1|2|d"}}});
   EXPECT_EQ(AllRows(sinks), (std::vector<std::string>{"+1 a|1|1", "+1 d|1|1", "+1 d|2|2"}));
   EXPECT_EQ(job.skipped().records, 2);
-  LocalJob failing(RowsPlan(absl::StrReplaceAll(kExpanded, {{"LEFT", "false"}})), {});
+  LocalJob failing(ExpandedPlan(/*left=*/false), {});
   EXPECT_EQ(failing.RunBatch({{0, 0, {"1|1|a", "1|-1|c"}}}).status().message(),
             "table \"rows\", record p0@1: negative");
 }
 
 TEST(TableFunctionTest, ARowThatTheSinkRefusesDropsTheWholeRecord) {
-  LocalJob job(RowsPlan(absl::StrReplaceAll(kExpanded, {{"LEFT", "false"}}), true), {});
+  LocalJob job(ExpandedPlan(/*left=*/false, proto::ON_ERROR_SKIP), {});
   job.Refuse({"+1 b|2|2"});
   EXPECT_EQ(AllRows(MustRun(&job, {{0, 0, {"1|1|a", "1|3|b", "1|2|d"}}})),
             (std::vector<std::string>{"+1 a|1|1", "+1 d|1|1", "+1 d|2|2"}));
@@ -252,72 +194,15 @@ TEST(TableFunctionTest, ARowThatTheSinkRefusesDropsTheWholeRecord) {
 }
 
 // repeat(v), repeat(1) in FROM, then an error in one of the rows of a record.
-constexpr char kExpandedTwice[] = R"pb(
-  stages {
-    id: 0
-    source: 0
-    operators {
-      id: 1
-      table_function {
-        function: "repeat"
-        args {
-          type { kind: TYPE_INT64 }
-          column: 1
-        }
-        kept: 2
-        columns {
-          name: "n"
-          type { kind: TYPE_INT64 }
-        }
-      }
-    }
-    operators {
-      id: 2
-      inputs: 1
-      table_function {
-        function: "repeat"
-        args {
-          type { kind: TYPE_INT64 }
-          literal { text: "1" }
-        }
-        kept: 0
-        kept: 1
-        columns {
-          name: "m"
-          type { kind: TYPE_INT64 }
-        }
-      }
-    }
-    operators {
-      id: 3
-      inputs: 2
-      project {
-        exprs {
-          type { kind: TYPE_TEXT }
-          column: 0
-        }
-        exprs {
-          type { kind: TYPE_INT64 }
-          call {
-            function: "checked"
-            args {
-              type { kind: TYPE_INT64 }
-              column: 1
-            }
-          }
-        }
-      }
-    }
-    operators {
-      id: 4
-      inputs: 3
-      sink_write { sink: 0 }
-    }
-  }
-)pb";
+void WriteExpandedTwice(const plan::Stream& rows) {
+  rows.TableFunction("repeat", {Col("v")}, {.keep = {"t"}})
+      .TableFunction("repeat", {Int64(1)}, {.keep = {"t", "n"}, .names = {"m"}})
+      .Project({Col("t"), Call("checked", {Col("n")})})
+      .WriteTo({.table = "expanded"});
+}
 
 TEST(TableFunctionTest, AnErrorDropsARecordOfMoreRowsThanASlice) {
-  LocalJob job(RowsPlan(kExpandedTwice, true), {});
+  LocalJob job(RowsPlan(WriteExpandedTwice, proto::ON_ERROR_SKIP), {});
   EXPECT_EQ(AllRows(MustRun(&job, {{0, 0, {"1|1|a", "1|100000|b", "1|2|d"}}})),
             (std::vector<std::string>{"+1 a|1", "+1 d|1", "+1 d|2"}));
   EXPECT_EQ(job.skipped().records, 1);

@@ -9,124 +9,36 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "executor/operators/testing/local_job.h"
 #include "executor/operators/testing/pipeline_runs.h"
 #include "gtest/gtest.h"
+#include "plan/builder/plan_builder.h"
+#include "plan/builder/testing/must_build.h"
 
 namespace millrace {
 namespace {
 
-constexpr char kWords[] = R"pb(
-  sources {
-    table: "lines"
-    columns {
-      name: "value"
-      type { kind: TYPE_TEXT }
-    }
-  }
-  stages {
-    id: 0
-    source: 0
-    operators {
-      id: 1
-      output {
-        name: "word"
-        type { kind: TYPE_TEXT }
-      }
-      table_function {
-        function: "split_words"
-        args {
-          type { kind: TYPE_TEXT }
-          column: 0
-        }
-        columns {
-          name: "word"
-          type { kind: TYPE_TEXT }
-        }
-      }
-    }
-    operators {
-      id: 2
-      inputs: 1
-      output {
-        name: "word"
-        type { kind: TYPE_TEXT }
-      }
-      partial_aggregate {
-        keys {
-          type { kind: TYPE_TEXT }
-          column: 0
-        }
-        aggregates {
-          function: "count"
-          result { kind: TYPE_INT64 }
-        }
-      }
-    }
-    operators {
-      id: 3
-      inputs: 2
-      exchange_write { exchange: 0 keys: 0 }
-    }
-  }
-  exchanges {
-    id: 0
-    columns {
-      name: "word"
-      type { kind: TYPE_TEXT }
-    }
-    columns {
-      name: "count$0"
-      type { kind: TYPE_INT64 }
-    }
-    columns {
-      name: "weight$"
-      type { kind: TYPE_INT64 }
-    }
-  }
-  key_groups: 64
-  parallelism: 3
-)pb";
+using plan::Call;
+using plan::Col;
+using plan::Count;
+using plan::Max;
+using plan::Min;
+using plan::Sum;
 
-// `rest` follows the word count's final aggregate, operator 4 of stage 1; `per_batch` as in
-// FinalAggregate.
-proto::JobPlan WordCountPlan(const std::string& rest, bool per_batch) {
-  std::string stage =
-      absl::StrReplaceAll(R"pb(
-                            stages { id: 1 exchange: 0
-                                     operators {
-                                       id: 4
-                                       retracts: true
-                                       output {
-                                         name: "word"
-                                         type { kind: TYPE_TEXT }
-                                       }
-                                       output {
-                                         name: "count"
-                                         type { kind: TYPE_INT64 }
-                                       }
-                                       final_aggregate {
-                                         key_count: 1
-                                         keys {
-                                           name: "word"
-                                           type { kind: TYPE_TEXT }
-                                         }
-                                         aggregates {
-                                           function: "count"
-                                           result { kind: TYPE_INT64 }
-                                         }
-                                         per_batch: PER_BATCH
-                                       }
-                                     } REST
-                          )pb",
-                          {{"PER_BATCH", per_batch ? "true" : "false"}, {"REST", rest}});
-  return ParsePlan(absl::StrCat(kWords, stage));
+// Counts words of lines; `use` says what becomes of the counts (word text, count bigint).
+proto::JobPlan WordCountPlan(absl::FunctionRef<void(const plan::Stream& counts)> use,
+                             const plan::GroupByOptions& options = {}) {
+  plan::PlanBuilder job(TestRegistry(), {.parallelism = 3, .key_groups = 64});
+  use(job.Read({.table = "lines", .columns = {{"value", plan::kText}}})
+          .TableFunction("split_words", {Col("value")})
+          .GroupBy({Col("word")}, {Count()}, options));
+  return MustBuild(job);
 }
 
-constexpr char kToSink[] = "operators { id: 5 inputs: 4 sink_write { sink: 0 } } }";
+void Write(const plan::Stream& rows) { rows.WriteTo({.table = "out"}); }
 
 // Lines of up to six words, short ones and one longer than a text view holds inside.
 std::vector<Splits> RandomLines(int batches, uint32_t seed) {
@@ -164,7 +76,7 @@ void CountWords(const Splits& splits, std::map<std::string, int64_t>* counts) {
 
 TEST(StagePipelineTest, RunningWordCountEmitsWhatChanged) {
   std::vector<Splits> batches = RandomLines(6, 5);
-  std::vector<Sinks> results = RunEveryWay(WordCountPlan(kToSink, false), batches);
+  std::vector<Sinks> results = RunEveryWay(WordCountPlan(Write), batches);
   ChangedTable table;
   std::map<std::string, int64_t> counts;
   for (size_t i = 0; i < batches.size(); ++i) {
@@ -182,7 +94,7 @@ TEST(StagePipelineTest, RunningWordCountEmitsWhatChanged) {
 TEST(StagePipelineTest, PerBatchWordCountStartsAnew) {
   std::vector<Splits> batches = RandomLines(4, 6);
   batches.push_back({});
-  std::vector<Sinks> results = RunEveryWay(WordCountPlan(kToSink, true), batches);
+  std::vector<Sinks> results = RunEveryWay(WordCountPlan(Write, {.per_batch = true}), batches);
   for (size_t i = 0; i < batches.size(); ++i) {
     std::map<std::string, int64_t> counts;
     CountWords(batches[i], &counts);
@@ -199,7 +111,7 @@ TEST(StagePipelineTest, PlacementDoesNotChangeRows) {
   std::vector<Splits> batches = RandomLines(3, 8);
   std::vector<std::string> expected;
   for (uint32_t shards : {1u, 2u, 5u}) {
-    proto::JobPlan plan = WordCountPlan(kToSink, false);
+    proto::JobPlan plan = WordCountPlan(Write);
     plan.set_parallelism(shards);
     std::vector<std::string> rows;
     LocalJob job(plan, {});
@@ -216,57 +128,14 @@ TEST(StagePipelineTest, PlacementDoesNotChangeRows) {
 
 // How many words have each count, with least and greatest word: an aggregate over one that
 // retracts.
-constexpr char kHistogram[] = R"pb(
-  operators {
-    id: 5
-    inputs: 4
-    output { name: "count" type { kind: TYPE_INT64 } }
-    partial_aggregate {
-      keys { type { kind: TYPE_INT64 } column: 1 }
-      aggregates { function: "count" result { kind: TYPE_INT64 } }
-      aggregates { function: "min" args { type { kind: TYPE_TEXT } column: 0 } result { kind: TYPE_TEXT } }
-      aggregates { function: "max" args { type { kind: TYPE_TEXT } column: 0 } result { kind: TYPE_TEXT } }
-      aggregates {
-        function: "sum"
-        args { type { kind: TYPE_INT64 } column: 1 }
-        filter {
-          type { kind: TYPE_BOOL }
-          call { function: "is_even" args { type { kind: TYPE_INT64 } column: 1 } }
-        }
-        result { kind: TYPE_NUMERIC }
-      }
-      input_retracts: true
-    }
-  }
-  operators { id: 6 inputs: 5 exchange_write { exchange: 1 keys: 0 } }
-  }
-    exchanges {
-    id: 1
-    columns { name: "count" type { kind: TYPE_INT64 } }
-    retracts: true
-  }
-  stages {
-    id: 2
-    exchange: 1
-    operators {
-      id: 7
-      final_aggregate {
-        key_count: 1
-        keys { name: "count" type { kind: TYPE_INT64 } }
-        aggregates { function: "count" result { kind: TYPE_INT64 } }
-        aggregates { function: "min" args { type { kind: TYPE_TEXT } } result { kind: TYPE_TEXT } }
-        aggregates { function: "max" args { type { kind: TYPE_TEXT } } result { kind: TYPE_TEXT } }
-        aggregates { function: "sum" args { type { kind: TYPE_INT64 } } result { kind: TYPE_NUMERIC } }
-        input_retracts: true
-      }
-    }
-    operators { id: 8 inputs: 7 sink_write { sink: 0 } }
-  }
-)pb";
+void WriteHistogram(const plan::Stream& counts) {
+  Write(counts.GroupBy({Col("count")}, {Count().As("words"), Min(Col("word")), Max(Col("word")),
+                                        Sum(Col("count")).Where(Call("is_even", {Col("count")}))}));
+}
 
 TEST(StagePipelineTest, AggregateOverAggregateFollowsRetractions) {
   std::vector<Splits> batches = RandomLines(8, 9);
-  proto::JobPlan plan = WordCountPlan(kHistogram, false);
+  proto::JobPlan plan = WordCountPlan(WriteHistogram);
   std::vector<Sinks> results = RunEveryWay(plan, batches);
   ChangedTable table;
   std::map<std::string, int64_t> counts;
@@ -298,63 +167,16 @@ TEST(StagePipelineTest, AggregateOverAggregateFollowsRetractions) {
 
 // HAVING is_even(count), then an upsert of count by word: in the same stage, or behind an exchange
 // of its own.
-constexpr char kUpsertInPlace[] = R"pb(
-  operators {
-    id: 5
-    inputs: 4
-    output { name: "word" type { kind: TYPE_TEXT } }
-    output { name: "count" type { kind: TYPE_INT64 } }
-    filter {
-      predicate {
-        type { kind: TYPE_BOOL }
-        call { function: "is_even" args { type { kind: TYPE_INT64 } column: 1 } }
-      }
-    }
-  }
-  operators {
-    id: 6
-    inputs: 5
-    consolidate { keys: 0 upsert: true }
-  }
-  operators { id: 7 inputs: 6 sink_write { sink: 0 } }
-  }
-)pb";
+void UpsertInPlace(const plan::Stream& counts) {
+  Write(counts.Filter(Call("is_even", {Col("count")})).Consolidate({"word"}));
+}
 
-constexpr char kUpsertBehindExchange[] = R"pb(
-  operators {
-    id: 5
-    inputs: 4
-    filter {
-      predicate {
-        type { kind: TYPE_BOOL }
-        call { function: "is_even" args { type { kind: TYPE_INT64 } column: 1 } }
-      }
-    }
-  }
-  operators {
-    id: 6
-    inputs: 5
-    output { name: "count" type { kind: TYPE_INT64 } }
-    output { name: "word" type { kind: TYPE_TEXT } }
-    project {
-      exprs { type { kind: TYPE_INT64 } column: 1 }
-      exprs { type { kind: TYPE_TEXT } column: 0 }
-    }
-  }
-  operators { id: 7 inputs: 6 exchange_write { exchange: 1 keys: 1 } }
-  }
-    exchanges {
-    id: 1
-    columns { name: "count" type { kind: TYPE_INT64 } }
-    columns { name: "word" type { kind: TYPE_TEXT } }
-  }
-  stages {
-    id: 2
-    exchange: 1
-    operators { id: 8 consolidate { keys: 1 upsert: UPSERT } }
-    operators { id: 9 inputs: 8 sink_write { sink: 0 } }
-  }
-)pb";
+void UpsertBehindExchange(const plan::Stream& counts, bool upsert) {
+  Write(counts.Filter(Call("is_even", {Col("count")}))
+            .Project({Col("count"), Col("word")})
+            .Exchange({"word"})
+            .Consolidate({"word"}, upsert));
+}
 
 // Applies changes as an upsert sink does: it holds the last row per word.
 void ApplyUpserts(const Sinks& sinks, bool word_first, std::map<std::string, std::string>* table) {
@@ -375,10 +197,11 @@ void ApplyUpserts(const Sinks& sinks, bool word_first, std::map<std::string, std
 
 TEST(StagePipelineTest, UpsertSinkGetsAtMostOneRecordPerKeyAndBatch) {
   std::vector<Splits> batches = RandomLines(8, 10);
-  std::string behind = absl::StrReplaceAll(kUpsertBehindExchange, {{"UPSERT", "true"}});
   for (bool in_place : {true, false}) {
-    std::vector<Sinks> results =
-        RunEveryWay(WordCountPlan(in_place ? kUpsertInPlace : behind, false), batches);
+    const proto::JobPlan plan = WordCountPlan([&](const plan::Stream& counts) {
+      in_place ? UpsertInPlace(counts) : UpsertBehindExchange(counts, /*upsert=*/true);
+    });
+    std::vector<Sinks> results = RunEveryWay(plan, batches);
     std::map<std::string, std::string> table;
     std::map<std::string, int64_t> counts;
     for (size_t i = 0; i < batches.size(); ++i) {
@@ -396,8 +219,9 @@ TEST(StagePipelineTest, UpsertSinkGetsAtMostOneRecordPerKeyAndBatch) {
 }
 
 TEST(StagePipelineTest, ConsolidationWithoutUpsertKeepsTheDelete) {
-  std::string behind = absl::StrReplaceAll(kUpsertBehindExchange, {{"UPSERT", "false"}});
-  LocalJob job(WordCountPlan(behind, false), {});
+  const proto::JobPlan plan = WordCountPlan(
+      [](const plan::Stream& counts) { UpsertBehindExchange(counts, /*upsert=*/false); });
+  LocalJob job(plan, {});
   EXPECT_EQ(AllRows(MustRun(&job, {{0, 0, {"a a"}}})), std::vector<std::string>{"+1 2|a"});
   EXPECT_EQ(AllRows(MustRun(&job, {{0, 0, {"a a"}}})),
             (std::vector<std::string>{"-1 2|a", "+1 4|a"}));
@@ -407,26 +231,30 @@ TEST(StagePipelineTest, ConsolidationWithoutUpsertKeepsTheDelete) {
 // ---- plans that cannot be built ----
 
 TEST(StagePipelineTest, PlansItCannotRunAreRefusedByOperator) {
-  proto::JobPlan unknown = RowsPlan(absl::StrReplaceAll(kCheckedRows, {{"checked", "unheard_of"}}));
+  proto::JobPlan unknown = RowsPlan(WriteChecked);
+  proto::Project* project = unknown.mutable_stages(0)->mutable_operators(0)->mutable_project();
+  project->mutable_exprs(0)->mutable_call()->set_function("unheard_of");
   EXPECT_NE(SourcePipeline::Create(unknown, 0, TestRegistry())
                 .status()
                 .message()
                 .find("operator 1 of stage 0"),
             absl::string_view::npos);
-  proto::JobPlan empty_kind = RowsPlan("stages { id: 0 source: 0 operators { id: 9 } }");
+  proto::JobPlan empty_kind = RowsPlan(WriteChecked);
+  empty_kind.mutable_stages(0)->mutable_operators(0)->clear_kind();
   EXPECT_EQ(SourcePipeline::Create(empty_kind, 0, TestRegistry()).status().code(),
             absl::StatusCode::kUnimplemented);
   EXPECT_FALSE(SourcePipeline::Create(empty_kind, 1, TestRegistry()).ok());
   EXPECT_FALSE(KeyedPipeline::Create(empty_kind, 0, 0, TestRegistry()).ok());
   // A final aggregate whose exchange is on other columns would find its groups on several shards.
-  proto::JobPlan other_keys = GroupedPlan(kCount, "", true);
+  proto::JobPlan other_keys = GroupedPlan({Count()});
   other_keys.mutable_stages(0)->mutable_operators(1)->mutable_exchange_write()->clear_keys();
   EXPECT_EQ(KeyedPipeline::Create(other_keys, 1, 0, TestRegistry()).status().code(),
             absl::StatusCode::kInternal);
 }
 
 TEST(StagePipelineTest, CountsRowsPerOperator) {
-  auto pipeline = SourcePipeline::Create(RowsPlan(kCheckedRows, true), 0, TestRegistry());
+  auto pipeline =
+      SourcePipeline::Create(RowsPlan(WriteChecked, proto::ON_ERROR_SKIP), 0, TestRegistry());
   ASSERT_TRUE(pipeline.ok());
   RecordedOutputs outputs;
   (*pipeline)->BeginSplit(0, BatchId(1), 0, &outputs);

@@ -8,16 +8,9 @@
 #include "common/columnar/batch_codec.h"
 #include "common/columnar/row_hash.h"
 #include "common/types/text_format.h"
-#include "google/protobuf/text_format.h"
 #include "gtest/gtest.h"
 
 namespace millrace {
-
-proto::JobPlan ParsePlan(const std::string& text) {
-  proto::JobPlan plan;
-  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &plan)) << text;
-  return plan;
-}
 
 Batch MakeRows(const std::vector<SqlType>& types, const std::vector<std::string>& rows) {
   std::vector<std::shared_ptr<Column>> columns;

@@ -24,8 +24,6 @@ namespace millrace {
 // split_words(text), repeat(bigint) (1…n; fails for n < 0: "negative").
 const FunctionRegistry& TestRegistry();
 
-proto::JobPlan ParsePlan(const std::string& text);
-
 // Rows as text: values in their SQL text form between '|', NULL as "NULL".
 Batch MakeRows(const std::vector<SqlType>& types, const std::vector<std::string>& rows);
 // The selected rows, each with its weight in front: "+1 a|1".

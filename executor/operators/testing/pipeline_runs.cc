@@ -4,8 +4,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_replace.h"
 #include "gtest/gtest.h"
+#include "plan/builder/testing/must_build.h"
 
 namespace millrace {
 namespace {
@@ -25,58 +25,6 @@ std::string Print(const Sinks& sinks) {
   }
   return out;
 }
-
-constexpr char kRowsSource[] = R"pb(
-  sources {
-    table: "rows"
-    columns {
-      name: "k"
-      type { kind: TYPE_NUMERIC }
-    }
-    columns {
-      name: "v"
-      type { kind: TYPE_INT64 }
-    }
-    columns {
-      name: "t"
-      type { kind: TYPE_TEXT }
-    }
-    on_error: ON_ERROR
-  }
-  key_groups: 64
-  parallelism: 2
-)pb";
-
-// GROUP BY k, with what stands for AGGREGATES and FLAGS.
-constexpr char kGrouped[] = R"pb(
-  stages {
-    id: 0
-    source: 0
-    operators { id: 1 partial_aggregate { KEYS AGGREGATES } }
-    operators {
-      id: 2
-      inputs: 1
-      exchange_write { exchange: 0 WRITE_KEYS }
-    }
-  }
-  exchanges {
-    id: 0
-    columns {
-      name: "k"
-      type { kind: TYPE_NUMERIC }
-    }
-  }
-  stages {
-    id: 1
-    exchange: 0
-    operators { id: 3 final_aggregate { FINAL_KEYS AGGREGATES FLAGS } }
-    operators {
-      id: 4
-      inputs: 3
-      sink_write { sink: 0 }
-    }
-  }
-)pb";
 
 }  // namespace
 
@@ -114,52 +62,31 @@ std::vector<std::string> Sorted(std::vector<std::string> rows) {
   return rows;
 }
 
-proto::JobPlan RowsPlan(const std::string& stages, bool skip) {
-  return ParsePlan(
-      absl::StrCat(absl::StrReplaceAll(
-                       kRowsSource, {{": ON_ERROR", skip ? ": ON_ERROR_SKIP" : ": ON_ERROR_FAIL"}}),
-                   stages));
+proto::JobPlan RowsPlan(absl::FunctionRef<void(const plan::Stream& rows)> use,
+                        proto::OnError on_error) {
+  plan::PlanBuilder job(TestRegistry(), {.parallelism = 2, .key_groups = 64});
+  use(job.Read({.table = "rows",
+                .columns = {{"k", plan::kNumeric}, {"v", plan::kInt64}, {"t", plan::kText}},
+                .on_error = on_error}));
+  return plan::MustBuild(job);
 }
 
-const char kCheckedRows[] = R"pb(
-  stages {
-    id: 0
-    source: 0
-    operators {
-      id: 1
-      project {
-        exprs {
-          type { kind: TYPE_INT64 }
-          call {
-            function: "checked"
-            args {
-              type { kind: TYPE_INT64 }
-              column: 1
-            }
-          }
-        }
-      }
-    }
-    operators {
-      id: 2
-      inputs: 1
-      sink_write { sink: 0 }
-    }
+void WriteChecked(const plan::Stream& rows) {
+  rows.Project({plan::Call("checked", {plan::Col("v")})}).WriteTo({.table = "checked"});
+}
+
+proto::JobPlan GroupedPlan(const std::vector<plan::AggregateExpression>& aggregates,
+                           const GroupedOptions& options) {
+  std::vector<plan::Expression> keys;
+  if (options.keyed) {
+    keys.push_back(plan::Col("k"));
   }
-)pb";
-
-proto::JobPlan GroupedPlan(const std::string& aggregates, const std::string& flags, bool keyed,
-                           bool skip) {
-  std::string text = absl::StrReplaceAll(
-      kGrouped,
-      {{"WRITE_KEYS", keyed ? "keys: 0" : ""},
-       {"FINAL_KEYS", keyed ? "key_count: 1 keys { name: \"k\" type { kind: TYPE_NUMERIC } }" : ""},
-       {"KEYS", keyed ? "keys { type { kind: TYPE_NUMERIC } column: 0 }" : ""},
-       {"AGGREGATES", aggregates},
-       {"FLAGS", flags}});
-  return RowsPlan(text, skip);
+  return RowsPlan(
+      [&](const plan::Stream& rows) {
+        rows.GroupBy(keys, aggregates, {.per_batch = options.per_batch})
+            .WriteTo({.table = "groups"});
+      },
+      options.on_error);
 }
-
-const char kCount[] = "aggregates { function: \"count\" result { kind: TYPE_INT64 } }";
 
 }  // namespace millrace

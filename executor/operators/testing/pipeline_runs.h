@@ -8,7 +8,9 @@
 #include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "executor/operators/testing/local_job.h"
+#include "plan/builder/plan_builder.h"
 #include "proto/plan.pb.h"
 
 namespace millrace {
@@ -27,19 +29,21 @@ std::vector<Sinks> RunEveryWay(const proto::JobPlan& plan, const std::vector<Spl
 std::vector<std::string> AllRows(const Sinks& sinks);
 std::vector<std::string> Sorted(std::vector<std::string> rows);
 
-// A plan of `stages` over rows (k numeric, v bigint, t text), with 64 key groups in two shards.
-// `skip`: on_error = 'skip' instead of 'fail'.
-proto::JobPlan RowsPlan(const std::string& stages, bool skip = false);
+// What becomes of the table "rows" (k numeric, v bigint, t text), with 64 key groups in two shards.
+proto::JobPlan RowsPlan(absl::FunctionRef<void(const plan::Stream& rows)> use,
+                        proto::OnError on_error = proto::ON_ERROR_FAIL);
 
-// Stages that write checked(v), which fails for 13.
-extern const char kCheckedRows[];
+// Writes checked(v), which fails for 13.
+void WriteChecked(const plan::Stream& rows);
 
-// GROUP BY k if `keyed`, else one group; `flags` are the final aggregate's.
-proto::JobPlan GroupedPlan(const std::string& aggregates, const std::string& flags, bool keyed,
-                           bool skip = false);
-
-// count(*), for GroupedPlan.
-extern const char kCount[];
+struct GroupedOptions {
+  bool keyed = true;  // GROUP BY k; else one group
+  bool per_batch = false;
+  proto::OnError on_error = proto::ON_ERROR_FAIL;
+};
+// The aggregates over the rows of RowsPlan.
+proto::JobPlan GroupedPlan(const std::vector<plan::AggregateExpression>& aggregates,
+                           const GroupedOptions& options = {});
 
 }  // namespace millrace
 

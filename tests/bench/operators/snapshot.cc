@@ -1,8 +1,6 @@
 // What a snapshot of a million keys costs: how long the cut and each step of copying hold a keyed
 // shard up, what the file takes to encode, and how soon its state is back in new shards.
 //   bazel run -c opt //tests/bench/operators:snapshot -- [keys]
-#include <google/protobuf/text_format.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -20,6 +18,7 @@
 #include "common/expr/aggregates/all.h"
 #include "executor/operators/stage_pipeline.h"
 #include "executor/state/snapshot_file.h"
+#include "plan/builder/plan_builder.h"
 
 namespace millrace {
 namespace {
@@ -28,64 +27,16 @@ constexpr uint32_t kShards = 2;
 constexpr size_t kStepEntries = 4096;  // as KeyedShard
 constexpr size_t kBlockRows = 8 << 10;
 
-constexpr char kPlan[] = R"pb(
-  sources { table: "words" }
-  stages {
-    source: 0
-    operators {
-      id: 3
-      exchange_write { exchange: 0 keys: 0 }
-    }
-  }
-  stages {
-    exchange: 0
-    operators {
-      id: 1
-      name: "counts"
-      output {
-        name: "word"
-        type { kind: TYPE_TEXT }
-      }
-      output {
-        name: "count"
-        type { kind: TYPE_INT64 }
-      }
-      final_aggregate {
-        key_count: 1
-        keys {
-          name: "word"
-          type { kind: TYPE_TEXT }
-        }
-        aggregates {
-          function: "count"
-          result { kind: TYPE_INT64 }
-        }
-      }
-    }
-    operators {
-      id: 2
-      inputs: 1
-      sink_write { sink: 0 }
-    }
-  }
-  exchanges {
-    columns {
-      name: "word"
-      type { kind: TYPE_TEXT }
-    }
-    columns {
-      name: "count"
-      type { kind: TYPE_INT64 }
-    }
-    columns {
-      name: "weight"
-      type { kind: TYPE_INT64 }
-    }
-  }
-  sinks { table: "out" }
-  key_groups: 4096
-  parallelism: 2
-)pb";
+// Counts words: stage 1 holds the state, which has the name "counts".
+proto::JobPlan WordCountPlan(const FunctionRegistry& registry) {
+  plan::PlanBuilder job(registry, {.parallelism = kShards, .key_groups = 4096});
+  job.Read({.table = "words", .columns = {{"word", plan::kText}}})
+      .GroupBy({plan::Col("word")}, {plan::Count()}, {.name = "counts"})
+      .WriteTo({.table = "out"});
+  absl::StatusOr<proto::JobPlan> plan = job.Build();
+  MILLRACE_CHECK(plan.ok()) << plan.status();
+  return *std::move(plan);
+}
 
 class NoOutputs : public PipelineOutputs {
  public:
@@ -173,10 +124,8 @@ std::vector<StateBlock> Copy(KeyedPipeline* pipeline, uint32_t shard) {
 
 void Run(size_t keys) {
   FunctionRegistry registry;
-  proto::JobPlan plan;
-  MILLRACE_CHECK(RegisterAllAggregates(&registry).ok() &&
-                 google::protobuf::TextFormat::ParseFromString(kPlan, &plan))
-      << "the plan is broken";
+  MILLRACE_CHECK(RegisterAllAggregates(&registry).ok()) << "two aggregates have one signature";
+  const proto::JobPlan plan = WordCountPlan(registry);
   proto::SnapshotHeader header;
   header.set_key_groups(plan.key_groups());
   header.set_key_hash_version(kRowHashVersion);

@@ -1,7 +1,6 @@
 // The hot loop of a word count, in nanoseconds per word (items_per_second⁻¹): hashing, finding the
 // group, counting; alone and as the operators of a source stage.
 #include <benchmark/benchmark.h>
-#include <google/protobuf/text_format.h>
 
 #include <memory>
 #include <random>
@@ -12,6 +11,7 @@
 #include "common/expr/aggregates/all.h"
 #include "executor/operators/stage_pipeline.h"
 #include "executor/state/group_table.h"
+#include "plan/builder/plan_builder.h"
 
 namespace millrace {
 namespace {
@@ -83,42 +83,24 @@ class NoOutputs : public PipelineOutputs {
   }
 };
 
-constexpr char kPlan[] = R"pb(
-  sources { table: "words" }
-  stages {
-    source: 0
-    operators {
-      id: 1
-      partial_aggregate {
-        keys {
-          type { kind: TYPE_TEXT }
-          column: 0
-        }
-        aggregates {
-          function: "count"
-          result { kind: TYPE_INT64 }
-        }
-      }
-    }
-    operators {
-      id: 2
-      inputs: 1
-      exchange_write { exchange: 0 keys: 0 }
-    }
-  }
-  key_groups: 4096
-  parallelism: 8
-)pb";
+// Counts words: stage 0 is the first phase and the write to the exchange.
+absl::StatusOr<proto::JobPlan> WordCountPlan(const FunctionRegistry& registry) {
+  plan::PlanBuilder job(registry, {.parallelism = 8, .key_groups = 4096});
+  job.Read({.table = "words", .columns = {{"word", plan::kText}}})
+      .GroupBy({plan::Col("word")}, {plan::Count()})
+      .WriteTo({.table = "out"});
+  return job.Build();
+}
 
 void BM_SourceStage(benchmark::State& state) {
   FunctionRegistry registry;
-  proto::JobPlan plan;
-  if (!RegisterAllAggregates(&registry).ok() ||
-      !google::protobuf::TextFormat::ParseFromString(kPlan, &plan)) {
+  const absl::Status registered = RegisterAllAggregates(&registry);
+  const absl::StatusOr<proto::JobPlan> plan = WordCountPlan(registry);
+  if (!registered.ok() || !plan.ok()) {
     state.SkipWithError("the plan is broken");
     return;
   }
-  std::unique_ptr<SourcePipeline> pipeline = *SourcePipeline::Create(plan, 0, registry);
+  std::unique_ptr<SourcePipeline> pipeline = *SourcePipeline::Create(*plan, 0, registry);
   std::vector<ColumnPtr> chunks = MakeChunks(static_cast<size_t>(state.range(0)), 64);
   NoOutputs outputs;
   for (auto _ : state) {
