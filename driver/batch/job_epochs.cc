@@ -67,7 +67,7 @@ void JobState::StartEpochOnMembers() {
   replays_ = std::move(recovery->batches);
   read_from_ = std::move(recovery->read_from);
   AssignPartitionsAndShards();
-  StartChain(recovery->snapshot);
+  snapshots_.Restore(recovery->snapshot);
   stage_ = Stage::kStartingEpoch;
   stage_since_us_ = now_.mono_us;
   const proto::StartEpoch start = StartEpochMessage();
@@ -145,8 +145,8 @@ proto::StartEpoch JobState::StartEpochMessage() const {
   start.set_batch_time_us(clock_.Read(now_));
   start.set_first_batch(replays_.empty() ? history_.last_planned().Next().value()
                                          : replays_.front().batch.value());
-  if (!chain_.layers().empty() && chain_.operators_size() > 0) {
-    *start.mutable_restore() = chain_;
+  if (const proto::Snapshot* restored = snapshots_.restored()) {
+    *start.mutable_restore() = *restored;
   }
   start.set_snapshot_location(history_.submitted().snapshot_location());
   if (store_mark_.has_value()) {
@@ -287,7 +287,7 @@ void JobState::EnterRunning() {
   if (replays_.empty()) {
     message_.clear();  // nothing that the last failure interrupted is left to be run again
   }
-  last_snapshot_us_ = now_.mono_us;
+  snapshots_.StartInterval(now_.mono_us);
   stage_since_us_ = now_.mono_us;
   grid_us_ = now_.mono_us;
   next_tick_us_ = now_.mono_us;

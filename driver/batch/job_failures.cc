@@ -41,7 +41,7 @@ void JobState::OnEpochFailed(size_t member, const proto::EpochFailed& failed) {
   const bool starting = stage_ == Stage::kStartingEpoch;
   if (failed.store_unseen() && starting) {
     ExcludeExecutor(members_[member].id, members_[member].name, failed.message());
-  } else if (failed.restore_failed() && starting && !chain_.layers().empty()) {
+  } else if (failed.restore_failed() && starting && snapshots_.HasLayers()) {
     SuspectSnapshot(member, failed);
   } else {
     Fail(absl::Status(code, failed.message()), KindOf(failed, code), "", BatchId(failed.batch()));

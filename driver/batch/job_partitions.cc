@@ -189,7 +189,9 @@ void JobState::RetireOrEnd(uint32_t ordinal, proto::PartitionsChanged* changed) 
   retired_untold_.push_back(ordinal);
   // Batches that read a gone partition cannot be run again, so a snapshot behind them is wanted
   // soon.
-  snapshot_requested_ = snapshot_requested_ || (partition.gone && KeepsSnapshots());
+  if (partition.gone && KeepsSnapshots()) {
+    snapshots_.Request();
+  }
 }
 
 void JobState::DropGoneUnplanned() {

@@ -35,7 +35,12 @@ JobState::JobState(JobHistory history, const JobSettings& settings, JobStateOpti
       controller_(
           std::max<int64_t>(absl::ToInt64Microseconds(settings.EffectiveTargetBatchTime()), 1)),
       clock_(absl::ToInt64Microseconds(settings.max_clock_step),
-             settings.state_ttl > absl::ZeroDuration()) {
+             settings.state_ttl > absl::ZeroDuration()),
+      snapshots_(StateOfPlan{.engine_version = history_.plan().engine_version(),
+                             .key_groups = history_.plan().key_groups(),
+                             .operators = options_.operators},
+                 absl::ToInt64Microseconds(settings.checkpoint_interval),
+                 options_.snapshot_timeout_us) {
   if (epoch_ > Epoch(0)) {
     epoch_reason_ = "resumed";
   }
@@ -146,7 +151,7 @@ void JobState::On(const MemberReconnected& event) {
     Send(*member, std::move(message));
   }
   // The snapshot goes before the batch, as it did the first time: it is cut before the batch runs.
-  if (pending_snapshot_.has_value() && !pending_snapshot_->answered[*member]) {
+  if (snapshots_.IsOwedBy(*member)) {
     SendTakeSnapshot(*member);
   }
   if (stage_ == Stage::kFinishing && !members_[*member].stopped) {
@@ -253,7 +258,7 @@ void JobState::On(const StopRequested& event) {
 }
 
 void JobState::On(const ResultsHeld& event) { results_held_ = event.held; }
-void JobState::On(const SnapshotRequested&) { snapshot_requested_ = true; }
+void JobState::On(const SnapshotRequested&) { snapshots_.Request(); }
 
 void JobState::Advance() {
   ChangePartitions();
@@ -351,7 +356,7 @@ void JobState::AbandonEpoch() {
   members_.clear();
   claimed_.clear();
   wave_.reset();
-  pending_snapshot_.reset();
+  snapshots_.Abandon();
   retired_untold_.clear();
   finish_batch_ = BatchId(0);
   finish_committed_ = false;

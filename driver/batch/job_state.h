@@ -68,6 +68,7 @@
 #include "driver/batch/job_history.h"
 #include "driver/batch/rate_controller.h"
 #include "driver/batch/record_pace.h"
+#include "driver/batch/snapshot_chain.h"
 #include "driver/batch/split_planner.h"
 #include "proto/jobs.pb.h"
 
@@ -98,7 +99,7 @@ struct JobStateOptions {
 
 class JobState {
  public:
-  static constexpr int64_t kNever = INT64_MAX;
+  static constexpr int64_t kNever = kNeverUs;
 
   // `settings`: of the history's plan.
   JobState(JobHistory history, const JobSettings& settings, JobStateOptions options);
@@ -260,20 +261,6 @@ class JobState {
     std::string why;
   };
 
-  // A snapshot that is being written.
-  struct PendingSnapshot {
-    proto::SnapshotLayer layer;
-    std::vector<bool> answered;  // by member
-    size_t answers = 0;
-    std::vector<std::string> writers;  // names of the members that wrote layer.files
-    std::string trouble;               // of the first member that could not write its part
-    int64_t since_us = 0;
-    // Of the present step: members write their parts, then the driver checks them.
-    int64_t deadline_us = 0;
-    bool checked = false;  // the driver has found all files as they were written
-    bool journaled = false;
-  };
-
   // The member that could not restore the snapshot, and what it said.
   struct RestoreFailure {
     ExecutorId by;
@@ -429,7 +416,6 @@ class JobState {
 
   // job_snapshots.cc
   bool KeepsSnapshots() const;
-  void StartChain(const proto::Snapshot* restored);
   // Whether there is state that no snapshot has, and one can be cut now.
   bool CanCut() const;
   void SnapshotIfDue();
@@ -438,16 +424,11 @@ class JobState {
   // a snapshot if only that is missing.
   bool SecureState();
   void TakeSnapshot();
-  bool WantsFullSnapshot() const;
   void SendTakeSnapshot(size_t member);
   void OnSnapshotWritten(size_t member, const proto::SnapshotWritten& written);
-  // Journals a snapshot that is written, once its batch is committed; forgets it once that record
-  // is durable.
+  // Journals a snapshot that is written, once its batch is committed; reports it once that record
+  // is durable. Called whenever one of these may have happened; does nothing otherwise.
   void FinishSnapshot();
-  void GiveSnapshotUp(const std::string& why);
-  void CheckTaken();
-  void NoteSnapshotChecked(const SnapshotFilesChecked& checked);
-  std::string LateForSnapshot() const;
 
   // job_store_proof.cc
   std::string StoreName() const;
@@ -534,15 +515,7 @@ class JobState {
   BatchId finish_batch_;
   bool finish_committed_ = false;  // in this epoch: the sinks know that no rows follow
 
-  // The snapshot whose layers the next increment adds to: the last one that executors have restored
-  // or written. Without layers, the next snapshot is full.
-  proto::Snapshot chain_;
-  bool chain_of_other_plan_ = false;
-  std::optional<PendingSnapshot> pending_snapshot_;
-  BatchId last_cut_;              // of this epoch
-  std::string snapshot_trouble_;  // why the last snapshot failed; empty if it did not
-  int64_t last_snapshot_us_ = 0;
-  bool snapshot_requested_ = false;
+  SnapshotChain snapshots_;
 
   std::optional<proto::StoreMark> store_mark_;  // of this epoch, once it is written
   RestoreFailure restore_failure_;              // while a snapshot is being checked

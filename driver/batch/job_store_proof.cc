@@ -73,12 +73,8 @@ void JobState::On(const StoreAnswerChecked& event) {
 void JobState::SuspectSnapshot(size_t member, const proto::EpochFailed& failed) {
   restore_failure_ = {
       .by = members_[member].id, .name = members_[member].name, .words = failed.message()};
-  CheckSnapshotFiles check{.epoch = epoch_, .batch = BatchId(chain_.batch()), .files = {}};
-  for (const proto::SnapshotLayer& layer : chain_.layers()) {
-    check.files.insert(check.files.end(), layer.files().begin(), layer.files().end());
-  }
   AbandonEpoch();
-  actions_.push_back(std::move(check));
+  actions_.push_back(snapshots_.CheckOf(epoch_));
   stage_ = Stage::kCheckingSnapshot;
   stage_since_us_ = now_.mono_us;
   message_ = absl::StrCat("looks at its snapshot: executor ", restore_failure_.name, ": ",
@@ -89,11 +85,12 @@ void JobState::On(const SnapshotFilesChecked& event) {
   if (event.epoch != epoch_) {
     return;
   }
-  if (stage_ == Stage::kCheckingSnapshot && event.batch == BatchId(chain_.batch())) {
+  if (stage_ == Stage::kCheckingSnapshot && event.batch == snapshots_.batch()) {
     JudgeSnapshot(event);
-  } else if (pending_snapshot_.has_value() &&
-             event.batch == BatchId(pending_snapshot_->layer.batch())) {
-    NoteSnapshotChecked(event);
+  } else if (std::optional<SnapshotFailed> failed = snapshots_.OnChecked(event)) {
+    actions_.push_back(std::move(*failed));
+  } else {
+    FinishSnapshot();
   }
 }
 
@@ -173,7 +170,7 @@ std::string JobState::snapshot_trouble() const {
     return "the job is too old for its state to be rebuilt if an executor is lost, and there is no "
            "place for snapshots: a driver with --directory, or checkpoint_location, is one";
   }
-  return snapshot_trouble_;
+  return snapshots_.trouble();
 }
 
 }  // namespace millrace
