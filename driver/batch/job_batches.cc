@@ -15,10 +15,6 @@ namespace {
 
 constexpr int64_t kSecondUs = 1'000'000;
 
-// With batch_duration = 0 and a rate limit, plans are at least this far apart, so that each batch
-// has a few records.
-constexpr int64_t kLeastRatedIntervalUs = 10'000;
-
 // How many batches may be uncommitted: one runs while another one commits. More batches may wait,
 // and then commit together, while the sinks hold little for them.
 constexpr size_t kUncommitted = 2;
@@ -147,7 +143,7 @@ void JobState::SendCommits() {
     wave.through = batch.plan.batch;
   }
   wave.finish = wave.through == finish_batch_ ||
-                (bounded_ && wave.through == last_planned_ && PlannedToStop());
+                (bounded_ && wave.through == last_planned_ && partitions_.IsPlannedToStop());
   if (wave.through == BatchId(0)) {
     return;
   }
@@ -197,13 +193,7 @@ bool JobState::RunNextReplay() {
 }
 
 bool JobState::HasInput() const {
-  if (runs_empty_first_ && last_planned_ == BatchId(0)) {
-    return true;
-  }
-  return std::any_of(partitions_.begin(), partitions_.end(),
-                     [](const Partition& p) { return PlannableEnd(p) > p.planned_to; }) ||
-         std::any_of(unplanned_.begin(), unplanned_.end(),
-                     [](const UnplannedPartition& p) { return p.stable_end > p.start; });
+  return (runs_empty_first_ && last_planned_ == BatchId(0)) || partitions_.HasInput();
 }
 
 void JobState::NoteInput() {
@@ -260,42 +250,12 @@ int64_t JobState::TickDueUs() const {
   return std::max(next_tick_us_, grid_us_ + ticks * batch_duration_us_);
 }
 
-// How many positions max_rate_per_partition lets a batch that is planned now read from the
-// partition.
-int64_t JobState::AllowedPositions(Partition* partition) {
-  const int64_t rate = settings_.max_rate_per_partition;
-  if (rate == 0) {
-    return INT64_MAX;
-  }
-  return batch_duration_us_ > 0
-             ? partition->pace.Allowed(rate, batch_duration_us_, batch_duration_us_, now_.mono_us)
-             : partition->pace.Allowed(rate, kLeastRatedIntervalUs, kSecondUs, now_.mono_us);
-}
-
-// Whether there is input, but the rate limit lets a batch that is planned now read none of it.
-bool JobState::IsHeldByRate() {
-  if (settings_.max_rate_per_partition == 0 || WakeDueUs() <= now_.mono_us) {
-    return false;
-  }
-  bool held = false;
-  for (Partition& partition : partitions_) {
-    if (PlannableEnd(partition) > partition.planned_to) {
-      if (AllowedPositions(&partition) > 0) {
-        return false;
-      }
-      held = true;
-    }
-  }
-  return held && std::none_of(unplanned_.begin(), unplanned_.end(),
-                              [](const auto& p) { return p.stable_end > p.start; });
-}
-
 bool JobState::PlanNext() {
   const int64_t due_us = TickDueUs();
   if (due_us == kNever || now_.mono_us < due_us || !clock_.MayPlan(now_)) {
     return false;
   }
-  if (IsHeldByRate()) {
+  if (WakeDueUs() > now_.mono_us && partitions_.IsHeldByRate(now_.mono_us)) {
     ScheduleNextTick(due_us, /*backlog=*/false);
     NoteInput();
     return false;
@@ -325,13 +285,13 @@ void JobState::PlanBatch(int64_t due_us) {
   planned->set_batch_time_us(batch.plan.batch_time_us);
   planned->set_parallelism(history_.plan().parallelism());
   for (const PlannedSplit& split : batch.plan.splits) {
-    const Partition& partition = partitions_[split.ordinal];
+    const PartitionTable::Partition& partition = partitions_[split.ordinal];
     FillSplit(split, partition.source, partition.name, planned->add_splits());
     if (partition.stable_end > split.end) {
       planned->mutable_splits()->rbegin()->set_seen_end(partition.stable_end);
     }
   }
-  batch.retired = std::exchange(retired_untold_, {});
+  batch.retired = partitions_.TakeRetiredUntold();
   planned->mutable_new_partitions()->Add(batch.new_partitions.begin(), batch.new_partitions.end());
   Append(std::move(record));
   Launch(std::move(batch));
@@ -339,30 +299,16 @@ void JobState::PlanBatch(int64_t due_us) {
 }
 
 void JobState::AddSplits(InFlight* batch, bool* backlog) {
-  batch->budget = controller_.Budget(ReadPartitions());
+  batch->budget = controller_.Budget(partitions_.CountRead());
   const SplitShares shares = ShareInput(batch->budget);
-  for (uint32_t ordinal = 0; ordinal < partitions_.size(); ++ordinal) {
-    if (shares.offsets[ordinal] > 0) {
-      Partition& partition = partitions_[ordinal];
-      const int64_t begin = partition.planned_to;
-      partition.planned_to += shares.offsets[ordinal];
-      batch->plan.splits.push_back({ordinal, begin, partition.planned_to});
-    }
-  }
+  batch->plan.splits = partitions_.Plan(shares.offsets);
   *backlog = shares.cut_by_budget;
 }
 
 // Shares the input by time over all partitions, then cuts it by bytes for each executor: one
 // partition may hold the whole backlog, and then its owner reads the whole batch.
 SplitShares JobState::ShareInput(int64_t budget) {
-  std::vector<SplitDemand> demands(partitions_.size());
-  for (size_t i = 0; i < partitions_.size(); ++i) {
-    Partition& partition = partitions_[i];
-    demands[i].lag = PlannableEnd(partition) - partition.planned_to;
-    demands[i].limit = AllowedPositions(&partition);
-    demands[i].owner = partition.owner == kNoOwner ? 0 : partition.owner;
-    demands[i].bytes_per_offset = sizer_.CostPerOffset(partition.size);
-  }
+  const std::vector<SplitDemand> demands = partitions_.Demands(sizer_, now_.mono_us);
   std::vector<int64_t> bytes_of_owner;
   bytes_of_owner.reserve(members_.size());
   for (const Member& member : members_) {
@@ -410,7 +356,7 @@ proto::RunBatch JobState::RunBatchMessage(const InFlight& batch, size_t member) 
   run.set_batch_time_us(batch.plan.batch_time_us);
   run.set_durable_batch(history_.last_committed().value());
   for (const PlannedSplit& split : batch.plan.splits) {
-    const Partition& partition = partitions_[split.ordinal];
+    const PartitionTable::Partition& partition = partitions_[split.ordinal];
     if (partition.owner == member) {
       FillSplit(split, partition.source, partition.name, run.add_splits());
     }
@@ -429,19 +375,6 @@ proto::RunBatch JobState::RunBatchMessage(const InFlight& batch, size_t member) 
   return run;
 }
 
-void JobState::OnProgress(const proto::SourceProgress& progress) {
-  for (const proto::SourceProgress::Partition& reported : progress.partitions()) {
-    if (Partition* partition = FindPartition(reported.key().source(), reported.key().partition())) {
-      if (reported.fetched_to() > partition->stable_end) {
-        partition->stable_end = reported.fetched_to();
-        progress_leads_[partition->source] = true;
-      }
-      partition->high_watermark = std::max(partition->high_watermark, partition->stable_end);
-      partition->size.Fetched(reported.bytes_per_offset());
-    }
-  }
-}
-
 void JobState::OnPrepared(size_t member, const proto::BatchPrepared& prepared) {
   InFlight* const batch = FindBatch(BatchId(prepared.batch()));
   if (batch == nullptr || batch->step != InFlight::Step::kRunning || batch->answered[member]) {
@@ -453,19 +386,16 @@ void JobState::OnPrepared(size_t member, const proto::BatchPrepared& prepared) {
   members_[member].wake_at_us = prepared.wake_at_us();
   BatchDone& done = batch->done;
   for (const proto::SplitReport& report : prepared.splits()) {
-    const auto ordinal = ordinals_.find({report.key().source(), report.key().partition()});
-    if (ordinal == ordinals_.end()) {
+    const std::optional<uint32_t> ordinal =
+        partitions_.OrdinalOf(report.key().source(), report.key().partition());
+    if (!ordinal.has_value()) {
       Fail(absl::InternalError(absl::StrCat("an executor reported ", report.key().partition(),
                                             ", which is not the job's")),
            FailureKind::kCertain, absl::StrCat("batch ", prepared.batch()));
       return;
     }
-    batch->reports[ordinal->second] = report;
-    if (batch->budget > 0) {
-      partitions_[ordinal->second].pace.OnRead(report.end() - report.begin(), report.records());
-    }
-    partitions_[ordinal->second].size.Read(report.records(), report.bytes(),
-                                           report.end() - report.begin());
+    batch->reports[*ordinal] = report;
+    partitions_.OnRead(*ordinal, report, /*is_new=*/batch->budget > 0);
     done.records += report.records();
     done.bytes += report.bytes();
     done.skipped += report.skipped();
@@ -581,27 +511,9 @@ bool JobState::HasOutput() const {
   return history_.last_committed().value() > history_.submitted().base_batch();
 }
 
-bool JobState::PlannedToStop() const {
-  return std::all_of(partitions_.begin(), partitions_.end(),
-                     [](const Partition& p) { return p.retired || p.planned_to >= p.stop_at; });
-}
-
 bool JobState::ReachedStop() const {
-  if (runs_empty_first_ && history_.last_committed() == BatchId(0)) {
-    return false;
-  }
-  for (uint32_t ordinal = 0; ordinal < partitions_.size(); ++ordinal) {
-    if (!partitions_[ordinal].retired &&
-        history_.committed_to()[ordinal] < partitions_[ordinal].stop_at) {
-      return false;
-    }
-  }
-  return true;
-}
-
-JobState::Partition* JobState::FindPartition(uint32_t source, const std::string& name) {
-  const auto found = ordinals_.find({source, name});
-  return found == ordinals_.end() ? nullptr : &partitions_[found->second];
+  return !(runs_empty_first_ && history_.last_committed() == BatchId(0)) &&
+         partitions_.IsCommittedToStop(history_);
 }
 
 }  // namespace millrace

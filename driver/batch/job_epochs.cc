@@ -87,20 +87,6 @@ std::vector<uint32_t> JobState::MemberSlots() const {
   return slots;
 }
 
-// The partitions that need an owner in this epoch: those that are read, for the first time or
-// again, and those whose rows a sink has not shown yet.
-std::vector<uint32_t> JobState::PartitionsToPlace() const {
-  const std::set<uint32_t> hiding = ShardsWithHiddenRows();
-  std::vector<uint32_t> placed;
-  for (uint32_t ordinal = 0; ordinal < partitions_.size(); ++ordinal) {
-    const bool read_again = read_from_[ordinal] < partitions_[ordinal].planned_to;
-    if (!partitions_[ordinal].retired || read_again || hiding.contains(ordinal)) {
-      placed.push_back(ordinal);
-    }
-  }
-  return placed;
-}
-
 void JobState::AssignPartitionsAndShards() {
   const std::vector<uint32_t> slots = MemberSlots();
   // Assigns a member to each of `items`, which are numbers of shards or of partitions.
@@ -121,15 +107,8 @@ void JobState::AssignPartitionsAndShards() {
   std::vector<uint32_t> shards(history_.plan().parallelism());
   std::iota(shards.begin(), shards.end(), 0);
   shard_owners_ = assign(shards, shards.size(), &previous_shard_owners_);
-  for (Partition& partition : partitions_) {
-    partition.owner = kNoOwner;
-  }
-  const std::vector<uint32_t> placed = PartitionsToPlace();
-  const std::vector<uint32_t> owners =
-      assign(placed, partitions_.size(), &previous_partition_owners_);
-  for (size_t i = 0; i < placed.size(); ++i) {
-    partitions_[placed[i]].owner = owners[i];
-  }
+  const std::vector<uint32_t> placed = partitions_.ToPlace(read_from_, ShardsWithHiddenRows());
+  partitions_.Place(placed, assign(placed, partitions_.size(), &previous_partition_owners_));
 }
 
 proto::StartEpoch JobState::StartEpochMessage() const {
@@ -161,7 +140,7 @@ proto::StartEpoch JobState::StartEpochMessage() const {
                                                          shard_owners_.end());
   // Readers start at the offsets at which the first batch of the epoch begins.
   for (uint32_t ordinal = 0; ordinal < read_from_.size(); ++ordinal) {
-    if (partitions_[ordinal].owner == kNoOwner) {
+    if (partitions_[ordinal].owner == PartitionTable::kNoOwner) {
       continue;
     }
     proto::Assignment::PartitionOwner* out = start.mutable_assignment()->add_partitions();
@@ -271,12 +250,8 @@ void JobState::AbandonBatches(BatchId first) {
   abandoned_record_ = Append(std::move(record));
 }
 
-// Takes the planned ends from the history, which has dropped the withdrawn batches. The owners of
-// partitions stay the same in this epoch.
 void JobState::TakeBackPlans() {
-  for (size_t ordinal = 0; ordinal < partitions_.size(); ++ordinal) {
-    partitions_[ordinal].planned_to = history_.planned_to()[ordinal];
-  }
+  partitions_.TakeBackPlans(history_);
   last_planned_ = history_.last_planned();
 }
 

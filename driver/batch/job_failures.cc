@@ -99,7 +99,7 @@ bool JobState::PlanSmaller(BatchId batch, std::string* words) {
   if (offsets <= 1 && was_alone) {
     if (offsets == 1) {
       const PlannedSplit& split = failed->plan.splits.front();
-      const Partition& partition = partitions_[split.ordinal];
+      const PartitionTable::Partition& partition = partitions_[split.ordinal];
       *words = absl::StrCat(
           "table \"", history_.plan().sources(static_cast<int>(partition.source)).table(),
           "\": what the record at offset ", split.begin, " of partition ", partition.name,

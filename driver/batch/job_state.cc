@@ -22,6 +22,14 @@ bool HasGlobalAggregate(const proto::JobPlan& plan) {
   return false;
 }
 
+// With batch_duration = 0, a limited partition may save up what it did not read for a second.
+PartitionRate RateOf(const JobSettings& settings) {
+  const int64_t batch_us = absl::ToInt64Microseconds(settings.batch_duration);
+  return {.records_per_second = settings.max_rate_per_partition,
+          .first_us = batch_us > 0 ? batch_us : kLeastRatedIntervalUs,
+          .most_us = batch_us > 0 ? batch_us : 1'000'000};
+}
+
 }  // namespace
 
 JobState::JobState(JobHistory history, const JobSettings& settings, JobStateOptions options)
@@ -32,6 +40,7 @@ JobState::JobState(JobHistory history, const JobSettings& settings, JobStateOpti
       bounded_(history_.submitted().stop_at_size() > 0 || history_.submitted().once()),
       runs_empty_first_(HasGlobalAggregate(history_.plan())),
       epoch_(history_.last_epoch()),
+      partitions_(bounded_, RateOf(settings)),
       controller_(
           std::max<int64_t>(absl::ToInt64Microseconds(settings.EffectiveTargetBatchTime()), 1)),
       clock_(absl::ToInt64Microseconds(settings.max_clock_step),
@@ -50,43 +59,10 @@ JobState::JobState(JobHistory history, const JobSettings& settings, JobStateOpti
   LoadPartitions();
 }
 
-// Sets the partitions to where the history ends, and planning goes on there. Plans of an abandoned
-// epoch that did not become durable are dropped by that.
+// Sets everything that is planned to where the history ends, and planning goes on there. Plans of
+// an abandoned epoch that did not become durable are dropped by that.
 void JobState::LoadPartitions() {
-  const std::vector<JobPartition>& known = history_.partitions();
-  std::vector<Partition> before = std::move(partitions_);
-  partitions_.clear();
-  ordinals_.clear();
-  std::map<std::pair<uint32_t, std::string>, int64_t> stop_at;
-  for (const auto& bound : history_.submitted().stop_at()) {
-    stop_at[{bound.key().source(), bound.key().partition()}] = bound.offset();
-  }
-  for (uint32_t ordinal = 0; ordinal < known.size(); ++ordinal) {
-    Partition partition;
-    if (ordinal < before.size()) {
-      partition = before[ordinal];  // keeps the end that is known already
-    }
-    partition.source = known[ordinal].source;
-    partition.name = known[ordinal].name;
-    partition.planned_to = history_.planned_to()[ordinal];
-    partition.retired = known[ordinal].retired;
-    partition.journaled_identity = known[ordinal].topic_id;
-    if (partition.identity.empty()) {
-      partition.identity = partition.journaled_identity;
-    }
-    const auto bound = stop_at.find({partition.source, partition.name});
-    if (bound != stop_at.end()) {
-      partition.stop_at = bound->second;
-      partition.stable_end = std::max(partition.stable_end, bound->second);
-    } else if (bounded_) {
-      partition.stop_at = partition.planned_to;
-    }
-    partition.stable_end = std::max(partition.stable_end, history_.seen_to()[ordinal]);
-    partition.high_watermark = std::max(partition.high_watermark, partition.stable_end);
-    ordinals_[{partition.source, partition.name}] = ordinal;
-    partitions_.push_back(std::move(partition));
-  }
-  partitions_change_ = true;
+  partitions_.Load(history_);
   last_planned_ = history_.last_planned();
   clock_.Restore(history_.last_batch_time_us());
 }
@@ -180,7 +156,7 @@ void JobState::On(const ExecutorReported& event) {
   if (message.has_epoch_ready() && message.epoch_ready().epoch() == epoch) {
     OnEpochReady(*member, message.epoch_ready());
   } else if (message.has_source_progress() && message.source_progress().epoch() == epoch) {
-    OnProgress(message.source_progress());
+    partitions_.On(message.source_progress());
   } else if (message.has_batch_prepared() && message.batch_prepared().epoch() == epoch) {
     OnPrepared(*member, message.batch_prepared());
   } else if (message.has_batch_committed() && message.batch_committed().epoch() == epoch) {
@@ -349,7 +325,6 @@ void JobState::OnEpochStopped(size_t member) {
 // Everything in flight is void. The plans are in the journal, or will be before the next epoch's
 // record is.
 void JobState::AbandonEpoch() {
-  progress_leads_.clear();
   StopEpochOnMembers();
   in_flight_.clear();
   replays_.clear();
@@ -357,7 +332,7 @@ void JobState::AbandonEpoch() {
   claimed_.clear();
   wave_.reset();
   snapshots_.Abandon();
-  retired_untold_.clear();
+  partitions_.EndEpoch();
   finish_batch_ = BatchId(0);
   finish_committed_ = false;
   rebalance_at_us_ = kNever;

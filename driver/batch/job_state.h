@@ -28,11 +28,12 @@
 // two batches; SnapshotCompleted is journaled when all members have written their part and the
 // batch is durably committed.
 //
-// Partitions. When the source says that a partition is closed (nothing more will come) or gone, the
-// journal records it as retired once everything that can be read of it is committed. A retired
-// partition is no longer read, asked about or assigned. If a gone partition had records that were
-// not read, the job ends, or notes them as lost (on_data_loss = 'skip'). A retired partition that
-// has something to read again enters like a new one, at the offset where it was left.
+// Partitions (partition_table.h). When the source says that a partition is closed (nothing more
+// will come) or gone, the journal records it as retired once everything that can be read of it is
+// committed. A retired partition is no longer read, asked about or assigned. If a gone partition
+// had records that were not read, the job ends, or notes them as lost (on_data_loss = 'skip'). A
+// retired partition that has something to read again enters like a new one, at the offset where it
+// was left.
 //
 // Failures (common/base/failure_kind.h). A failure caused by the environment is retried for as long
 // as it takes, with pauses. A failure that may be deterministic is retried until the same one has
@@ -66,8 +67,8 @@
 #include "driver/batch/batch_sizer.h"
 #include "driver/batch/job_event.h"
 #include "driver/batch/job_history.h"
+#include "driver/batch/partition_table.h"
 #include "driver/batch/rate_controller.h"
-#include "driver/batch/record_pace.h"
 #include "driver/batch/snapshot_chain.h"
 #include "driver/batch/split_planner.h"
 #include "proto/jobs.pb.h"
@@ -144,7 +145,7 @@ class JobState {
   bool HasBatchesUnderWay() const { return !in_flight_.empty(); }
   // Whether the last news of this source's ends came in executors' reports: then asking the source
   // itself can wait.
-  bool ProgressLeads(uint32_t source) const;
+  bool ProgressLeads(uint32_t source) const { return partitions_.ProgressLeads(source); }
   // An executor that did not see the snapshots, and so is excluded from epochs for a while.
   struct LeftOut {
     ExecutorId executor;
@@ -169,40 +170,6 @@ class JobState {
     kFinishing,  // a bounded job is all committed; members settle their sinks
     kEnding,     // JobEnded is on its way to the journal
     kOver,
-  };
-
-  static constexpr uint32_t kNoOwner = UINT32_MAX;
-
-  // A partition as planning sees it, by ordinal. It is open, then closed (nothing more will come),
-  // and retired once all of it that can be read is committed.
-  struct Partition {
-    uint32_t source = 0;
-    std::string name;
-    std::string identity;
-    std::string journaled_identity;
-    bool closed = false;
-    bool gone = false;     // closed, and the rest of it cannot be read any more
-    std::string why;       // why it is closed
-    bool retired = false;  // its retirement is journaled, durably or not
-    int64_t planned_to = 0;
-    int64_t stable_end = 0;  // the source's stable end or fetched_to, whichever is further
-    int64_t high_watermark = 0;
-    int64_t stop_at = kNever;
-    RecordPace pace = {};
-    uint32_t owner = kNoOwner;  // member index in this epoch
-    RecordSize size = {};
-  };
-  struct UnplannedPartition {
-    uint32_t source = 0;
-    std::string name;
-    int64_t start = 0;
-    int64_t stable_end = 0;
-    int64_t high_watermark = 0;
-    std::string topic_id;
-    std::optional<uint32_t> ordinal = {};  // of a retired partition that is read again
-    bool gone = false;
-    std::string why = {};
-    double bytes_per_offset = 0;
   };
 
   struct Member {
@@ -302,29 +269,16 @@ class JobState {
   // job_partitions.cc: what becomes of partitions
   void AdmitNewPartitions(InFlight* batch);
   void ChangePartitions();
-  // Whether no batch that reads the partition is still to be committed.
-  bool IsAtRest(uint32_t ordinal) const;
-  // The end of what the partition has and no batch has planned: [planned_to, this).
-  static int64_t ReadableEnd(const Partition& partition);
-  // The same, but only what can still be read.
-  static int64_t PlannableEnd(const Partition& partition) {
-    return partition.retired || partition.gone ? partition.planned_to : ReadableEnd(partition);
-  }
-  bool SkipsLostDataOf(uint32_t source) const;
-  void RetireOrEnd(uint32_t ordinal, proto::PartitionsChanged* changed);
-  void DropGoneUnplanned();
-  void EndForLostData(uint32_t source, const std::string& name, const std::string& why,
-                      int64_t begin, int64_t end);
+  void DropGonePartitions();
+  void EndForLostData(const PartitionTable::LostRecords& lost);
   void ReportRetired(const proto::PartitionsChanged& changed);
   // Shards that have rows yet to be shown. A shard behind no exchange has its partition's ordinal.
   std::set<uint32_t> ShardsWithHiddenRows() const;
-  size_t ReadPartitions() const;
 
   // job_epochs.cc: from the decision to begin an epoch to its first batch
   void BeginEpoch();
   void StartEpochOnMembers();
   std::vector<uint32_t> MemberSlots() const;
-  std::vector<uint32_t> PartitionsToPlace() const;
   void AssignPartitionsAndShards();
   proto::StartEpoch StartEpochMessage() const;
   void OnEpochReady(size_t member, const proto::EpochReady& ready);
@@ -391,8 +345,6 @@ class JobState {
   int64_t WakeDueUs() const;
   int64_t TickDueUs() const;
   bool HasInput() const;
-  int64_t AllowedPositions(Partition* partition);
-  bool IsHeldByRate();
   SplitShares ShareInput(int64_t budget);
   void AddSplits(InFlight* batch, bool* backlog);
   void NoteInput();
@@ -400,7 +352,6 @@ class JobState {
   void Launch(InFlight batch);
   void ScheduleNextTick(int64_t tick_us, bool backlog);
   proto::RunBatch RunBatchMessage(const InFlight& batch, size_t member) const;
-  void OnProgress(const proto::SourceProgress& progress);
   void OnPrepared(size_t member, const proto::BatchPrepared& prepared);
   void OnCommitted(size_t member, const proto::BatchCommitted& committed);
   void JournalCommitted(InFlight* batch, std::vector<proto::SinkMarker> markers);
@@ -409,10 +360,8 @@ class JobState {
   bool ReachedStop() const;
   // Takes a bounded job from its last commit to FINISHED, step by step.
   void FinishIfDone();
-  bool PlannedToStop() const;
   bool HasOutput() const;
   void CheckStepDeadlines();
-  Partition* FindPartition(uint32_t source, const std::string& name);
 
   // job_snapshots.cc
   bool KeepsSnapshots() const;
@@ -488,15 +437,10 @@ class JobState {
   proto::JobEnded ending_;
   int64_t ended_record_ = 0;
 
-  std::vector<Partition> partitions_;
-  std::vector<UnplannedPartition> unplanned_;
-  bool partitions_change_ = true;         // whether ChangePartitions has something to look at
-  std::vector<uint32_t> retired_untold_;  // ordinals that this epoch's executors may still read
-  std::map<std::pair<uint32_t, std::string>, uint32_t> ordinals_;
+  PartitionTable partitions_;
   RateController controller_;
   BatchSizer sizer_;
   bool results_held_ = false;
-  std::map<uint32_t, bool> progress_leads_;  // by source
 
   std::vector<int64_t> read_from_;          // by ordinal, where this epoch begins to read
   std::vector<proto::SinkMarker> claimed_;  // claimed by the members that are ready

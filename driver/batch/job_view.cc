@@ -82,7 +82,7 @@ proto::JobPhase JobState::phase() const {
 std::vector<JobState::PartitionView> JobState::Partitions() const {
   std::vector<PartitionView> views;
   for (uint32_t ordinal = 0; ordinal < partitions_.size(); ++ordinal) {
-    const Partition& p = partitions_[ordinal];
+    const PartitionTable::Partition& p = partitions_[ordinal];
     if (p.retired) {
       continue;
     }
@@ -92,7 +92,7 @@ std::vector<JobState::PartitionView> JobState::Partitions() const {
     views.push_back({p.source, p.name, durable ? history_.committed_to()[ordinal] : p.planned_to,
                      p.stable_end, p.high_watermark, placed ? members_[p.owner].id : ExecutorId()});
   }
-  for (const UnplannedPartition& p : unplanned_) {
+  for (const PartitionTable::Found& p : partitions_.found()) {
     views.push_back({p.source, p.name, p.start, p.stable_end, p.high_watermark, ExecutorId()});
   }
   return views;
@@ -101,7 +101,7 @@ std::vector<JobState::PartitionView> JobState::Partitions() const {
 std::vector<std::pair<int64_t, int64_t>> JobState::Ends() const {
   std::vector<std::pair<int64_t, int64_t>> ends;
   ends.reserve(partitions_.size());
-  for (const Partition& partition : partitions_) {
+  for (const PartitionTable::Partition& partition : partitions_.all()) {
     ends.emplace_back(partition.stable_end, partition.high_watermark);
   }
   return ends;
@@ -125,18 +125,13 @@ std::vector<JobState::LeftOut> JobState::LeftOutUntil(int64_t now_us) const {
   return left_out;
 }
 
-bool JobState::ProgressLeads(uint32_t source) const {
-  const auto found = progress_leads_.find(source);
-  return found != progress_leads_.end() && found->second;
-}
-
 std::map<ExecutorId, std::pair<uint32_t, uint32_t>> JobState::Load() const {
   std::map<ExecutorId, std::pair<uint32_t, uint32_t>> load;
   if (stage_ != Stage::kRunning && stage_ != Stage::kStartingEpoch) {
     return load;
   }
-  for (const Partition& partition : partitions_) {
-    if (partition.owner != kNoOwner && !partition.retired) {
+  for (const PartitionTable::Partition& partition : partitions_.all()) {
+    if (partition.owner != PartitionTable::kNoOwner && !partition.retired) {
       ++load[members_[partition.owner].id].first;
     }
   }
