@@ -63,8 +63,8 @@ void JobState::StartEpochOnMembers() {
     return;
   }
   LoadPartitions();
-  suppress_until_ = history_.last_committed();
-  replays_ = std::move(recovery->batches);
+  pipeline_.BeginEpoch(epoch_, members_.size(), std::move(recovery->batches),
+                       history_.last_committed());
   read_from_ = std::move(recovery->read_from);
   AssignPartitionsAndShards();
   snapshots_.Restore(recovery->snapshot);
@@ -118,12 +118,13 @@ proto::StartEpoch JobState::StartEpochMessage() const {
   start.set_incarnation(history_.submitted().incarnation());
   start.set_epoch(epoch_.value());
   *start.mutable_plan() = history_.plan();
-  start.set_suppress_until(suppress_until_.value());
+  start.set_suppress_until(pipeline_.suppress_until().value());
   start.set_committed_batch(history_.last_committed().value());
   start.set_planned_batch(history_.last_planned().value());
   start.set_batch_time_us(clock_.Read(now_));
-  start.set_first_batch(replays_.empty() ? history_.last_planned().Next().value()
-                                         : replays_.front().batch.value());
+  const PlannedBatch* const replay = pipeline_.next_replay();
+  start.set_first_batch(
+      (replay == nullptr ? history_.last_planned().Next() : replay->batch).value());
   if (const proto::Snapshot* restored = snapshots_.restored()) {
     *start.mutable_restore() = *restored;
   }
@@ -238,7 +239,7 @@ BatchId JobState::FirstToWithdraw(BatchId furthest) {
 // failure would find the old plans under these numbers in the journal, and new batches must not
 // reuse the numbers.
 void JobState::AbandonBatches(BatchId first) {
-  std::erase_if(replays_, [first](const PlannedBatch& batch) { return batch.batch >= first; });
+  pipeline_.Withdraw(first);
   proto::JournalRecord record;
   record.mutable_batches_abandoned()->set_job_id(history_.job_id());
   record.mutable_batches_abandoned()->set_epoch(epoch_.value());
@@ -252,14 +253,14 @@ void JobState::AbandonBatches(BatchId first) {
 
 void JobState::TakeBackPlans() {
   partitions_.TakeBackPlans(history_);
-  last_planned_ = history_.last_planned();
+  pipeline_.PlanAfter(history_.last_planned());
 }
 
 void JobState::EnterRunning() {
   stage_ = Stage::kRunning;
   store_failures_ = 0;
   store_trouble_.clear();
-  if (replays_.empty()) {
+  if (!pipeline_.IsReplaying()) {
     message_.clear();  // nothing that the last failure interrupted is left to be run again
   }
   snapshots_.StartInterval(now_.mono_us);

@@ -84,7 +84,7 @@ void JobState::Retry(const std::string& words, int times, int64_t backoff_us) {
 }
 
 bool JobState::PlanSmaller(BatchId batch, std::string* words) {
-  const InFlight* const failed = FindBatch(batch);
+  const BatchPipeline::Batch* const failed = pipeline_.Find(batch);
   if (failed == nullptr || failed->suppressed || options_.settle) {
     return false;  // a committed batch must run again exactly as it was planned
   }
@@ -95,7 +95,7 @@ bool JobState::PlanSmaller(BatchId batch, std::string* words) {
     return false;
   }
   const int64_t offsets = OffsetsOf(failed->plan);
-  const bool was_alone = in_flight_.size() == 1;
+  const bool was_alone = pipeline_.in_flight().size() == 1;
   if (offsets <= 1 && was_alone) {
     if (offsets == 1) {
       const PlannedSplit& split = failed->plan.splits.front();

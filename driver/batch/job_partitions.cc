@@ -10,7 +10,7 @@ namespace millrace {
 void JobState::On(const EndsKnown& event) { partitions_.On(event); }
 void JobState::On(const PartitionsDiscovered& event) { partitions_.On(event); }
 
-void JobState::AdmitNewPartitions(InFlight* batch) {
+void JobState::AdmitNewPartitions(BatchPipeline::Batch* batch) {
   batch->new_partitions = partitions_.Admit(MemberSlots());
   previous_partition_owners_.resize(partitions_.size());
   for (const proto::PartitionStart& start : batch->new_partitions) {

@@ -1,6 +1,5 @@
 // Snapshots: at which point of the pipeline one is cut, and what the journal and the driver are
 // told of it.
-#include <algorithm>
 #include <utility>
 
 #include "driver/batch/job_state.h"
@@ -14,8 +13,8 @@ bool JobState::KeepsSnapshots() const {
 
 bool JobState::CanCut() const {
   return KeepsSnapshots() && stage_ == Stage::kRunning && !snapshots_.IsTaking() &&
-         replays_.empty() && snapshots_.IsUncut(last_planned_) &&
-         (in_flight_.empty() || in_flight_.back().step != InFlight::Step::kRunning);
+         !pipeline_.IsReplaying() && snapshots_.IsUncut(pipeline_.last_planned()) &&
+         !pipeline_.IsRunning();
 }
 
 void JobState::SnapshotIfDue() {
@@ -48,7 +47,7 @@ void JobState::TakeSnapshot() {
   for (const Member& member : members_) {
     names.push_back(member.name);
   }
-  snapshots_.Cut(last_planned_, epoch_, std::move(names), now_.mono_us);
+  snapshots_.Cut(pipeline_.last_planned(), epoch_, std::move(names), now_.mono_us);
   for (size_t m = 0; m < members_.size(); ++m) {
     SendTakeSnapshot(m);
   }

@@ -43,6 +43,8 @@ JobState::JobState(JobHistory history, const JobSettings& settings, JobStateOpti
       partitions_(bounded_, RateOf(settings)),
       controller_(
           std::max<int64_t>(absl::ToInt64Microseconds(settings.EffectiveTargetBatchTime()), 1)),
+      pipeline_(
+          {.prepare_us = options_.prepare_timeout_us, .commit_us = options_.commit_timeout_us}),
       clock_(absl::ToInt64Microseconds(settings.max_clock_step),
              settings.state_ttl > absl::ZeroDuration()),
       snapshots_(StateOfPlan{.engine_version = history_.plan().engine_version(),
@@ -63,7 +65,7 @@ JobState::JobState(JobHistory history, const JobSettings& settings, JobStateOpti
 // an abandoned epoch that did not become durable are dropped by that.
 void JobState::LoadPartitions() {
   partitions_.Load(history_);
-  last_planned_ = history_.last_planned();
+  pipeline_.PlanAfter(history_.last_planned());
   clock_.Restore(history_.last_batch_time_us());
 }
 
@@ -133,14 +135,12 @@ void JobState::On(const MemberReconnected& event) {
   if (stage_ == Stage::kFinishing && !members_[*member].stopped) {
     SendStop(*member);
   }
-  for (const InFlight& batch : in_flight_) {
+  if (pipeline_.IsRunning() && !pipeline_.in_flight().back().prepared.Has(*member)) {
     proto::DriverMessage message;
-    if (batch.step == InFlight::Step::kRunning && !batch.answered[*member]) {
-      *message.mutable_run_batch() = RunBatchMessage(batch, *member);
-      Send(*member, std::move(message));
-    }
+    *message.mutable_run_batch() = RunBatchMessage(pipeline_.in_flight().back(), *member);
+    Send(*member, std::move(message));
   }
-  if (wave_.has_value() && !wave_->answered[*member]) {
+  if (pipeline_.wave() != nullptr && !pipeline_.wave()->committed.Has(*member)) {
     SendCommit(*member);
   }
 }
@@ -205,8 +205,7 @@ void JobState::On(const RecordDurable& event) {
 // The history stays at the last durable record. The end is not journaled: nothing can be.
 void JobState::On(const JournalFailed& event) {
   StopEpochOnMembers();
-  in_flight_.clear();
-  journaling_.clear();
+  pipeline_.Discard();
   undurable_.clear();
   stage_ = Stage::kOver;
   const bool refused = absl::IsDataLoss(event.cause) || absl::IsFailedPrecondition(event.cause);
@@ -249,8 +248,7 @@ void JobState::Advance() {
   }
   // The epoch has reached the batch boundary that a joining executor waits for. A snapshot comes
   // first, so that no batch need be run again.
-  if (stage_ == Stage::kRunning && RebalanceDue() && in_flight_.empty() && journaling_.empty() &&
-      SecureState()) {
+  if (stage_ == Stage::kRunning && RebalanceDue() && pipeline_.IsEmpty() && SecureState()) {
     rebalance_at_us_ = kNever;
     epoch_reason_ = "executors joined or left";
     epoch_is_restart_ = false;
@@ -326,15 +324,11 @@ void JobState::OnEpochStopped(size_t member) {
 // record is.
 void JobState::AbandonEpoch() {
   StopEpochOnMembers();
-  in_flight_.clear();
-  replays_.clear();
+  pipeline_.EndEpoch();
   members_.clear();
   claimed_.clear();
-  wave_.reset();
   snapshots_.Abandon();
   partitions_.EndEpoch();
-  finish_batch_ = BatchId(0);
-  finish_committed_ = false;
   rebalance_at_us_ = kNever;
   stage_ = Stage::kWaitingForMembers;
 }
@@ -355,11 +349,11 @@ void JobState::CheckStop() {
   }
   // A stop need not wait for replays that only rebuild state, for a stage in which no executor
   // works, nor for settling: the next start does all of that again.
-  const bool working =
-      stage_ == Stage::kRunning && std::any_of(in_flight_.begin(), in_flight_.end(),
-                                               [](const InFlight& b) { return !b.suppressed; });
-  if (working || (stage_ == Stage::kRunning && in_flight_.empty() &&
-                  !(journaling_.empty() && (options_.settle || SecureState())))) {
+  if (stage_ == Stage::kRunning && pipeline_.HasUnsuppressed()) {
+    return;
+  }
+  if (stage_ == Stage::kRunning && pipeline_.in_flight().empty() &&
+      !(pipeline_.IsEmpty() && (options_.settle || SecureState()))) {
     return;
   }
   if (*stop_ == StopRequested::How::kDrain) {

@@ -7,8 +7,8 @@
 // loss of a member ends the epoch at once; an executor that joins ends it at the next batch
 // boundary.
 //
-// Batches. At most one batch runs. Batches before it may be waiting for their commit, or their
-// commit may be on its way to the journal:
+// Batches (batch_pipeline.h). At most one batch runs. Batches before it may be waiting for their
+// commit, or their commit may be on its way to the journal:
 //   RunBatch(n+1)    is sent after BatchPrepared(n) from every member
 //   CommitBatch(n)   commits all batches up to n that are prepared everywhere, as one wave: once
 //                    their plans and the claims of their shards are durable, and the wave before
@@ -64,6 +64,7 @@
 #include "common/base/ids.h"
 #include "common/config/settings.h"
 #include "driver/batch/batch_clock.h"
+#include "driver/batch/batch_pipeline.h"
 #include "driver/batch/batch_sizer.h"
 #include "driver/batch/job_event.h"
 #include "driver/batch/job_history.h"
@@ -142,7 +143,7 @@ class JobState {
   std::vector<std::pair<int64_t, int64_t>> Ends() const;
   int64_t LagRecords() const;
   // Whether a batch is planned that is neither committed nor given up.
-  bool HasBatchesUnderWay() const { return !in_flight_.empty(); }
+  bool HasBatchesUnderWay() const { return !pipeline_.in_flight().empty(); }
   // Whether the last news of this source's ends came in executors' reports: then asking the source
   // itself can wait.
   bool ProgressLeads(uint32_t source) const { return partitions_.ProgressLeads(source); }
@@ -157,7 +158,7 @@ class JobState {
   std::map<ExecutorId, std::pair<uint32_t, uint32_t>> Load() const;
   bool over() const { return stage_ == Stage::kOver; }
   // Whether the state after the last batch planned is in a complete snapshot.
-  bool is_secured() const { return history_.last_snapshot() == last_planned_; }
+  bool is_secured() const { return history_.last_snapshot() == pipeline_.last_planned(); }
 
  private:
   enum class Stage {
@@ -183,34 +184,6 @@ class JobState {
     bool stopped = false;
     int64_t held_bytes = 0;  // rows that its sinks hold until their commit
     int64_t wake_at_us = 0;  // batch time at which it wants a batch without input; 0 = never
-  };
-
-  struct InFlight {
-    enum class Step { kRunning, kPrepared, kCommitting };
-
-    PlannedBatch plan;
-    std::vector<proto::PartitionStart> new_partitions;  // entered with this batch
-    std::vector<uint32_t> retired;  // ordinals that executors hear of with this batch
-    bool suppressed = false;
-    Step step = Step::kRunning;
-    std::vector<bool> answered;  // by member, in this step
-    size_t answers = 0;
-    std::map<uint32_t, proto::SplitReport> reports;  // by ordinal
-    std::vector<proto::SinkMarker> claimed;          // for partitions that came with this batch
-    // The record that journals `claimed`, durable before the commit; 0 = none.
-    int64_t claims_record = 0;
-    int64_t budget = 0;
-    int64_t step_since_us = 0;
-    BatchDone done;
-  };
-
-  // The batches that commit together.
-  struct Wave {
-    BatchId through;
-    std::vector<bool> answered;  // by member
-    size_t answers = 0;
-    bool finish = false;  // nothing comes after it
-    std::vector<proto::SinkMarker> markers;
   };
 
   // The failures since the last batch was committed.
@@ -267,7 +240,7 @@ class JobState {
   bool Settling() const { return options_.settle && stop_ == StopRequested::How::kDrain; }
 
   // job_partitions.cc: what becomes of partitions
-  void AdmitNewPartitions(InFlight* batch);
+  void AdmitNewPartitions(BatchPipeline::Batch* batch);
   void ChangePartitions();
   void DropGonePartitions();
   void EndForLostData(const PartitionTable::LostRecords& lost);
@@ -320,8 +293,9 @@ class JobState {
   void LoadPartitions();
   std::optional<size_t> MemberIndex(const ExecutorId& id) const;
   int64_t Append(proto::JournalRecord record);
-  bool IsDurable(int64_t record) const {
-    return undurable_.empty() || undurable_.front().first > record;
+  // The last record that is durable; records become so in the order of their ids.
+  int64_t DurableRecord() const {
+    return (undurable_.empty() ? next_record_id_ : undurable_.front().first) - 1;
   }
   void Send(size_t member, proto::DriverMessage message);
   void StopEpochOnMembers();
@@ -329,7 +303,6 @@ class JobState {
 
   // job_batches.cc: the pipeline of batches; job_view.cc: the const members above
   void AdvanceBatches();
-  int64_t PrepareTimeoutUs(const PlannedBatch& plan) const;
   void FinishSuppressed();
   void SendCommits();
   void SendCommit(size_t member);
@@ -346,17 +319,15 @@ class JobState {
   int64_t TickDueUs() const;
   bool HasInput() const;
   SplitShares ShareInput(int64_t budget);
-  void AddSplits(InFlight* batch, bool* backlog);
+  void AddSplits(BatchPipeline::Batch* batch, bool* backlog);
   void NoteInput();
   void TellClockTrouble();
-  void Launch(InFlight batch);
+  void Launch(BatchPipeline::Batch batch);
   void ScheduleNextTick(int64_t tick_us, bool backlog);
-  proto::RunBatch RunBatchMessage(const InFlight& batch, size_t member) const;
+  proto::RunBatch RunBatchMessage(const BatchPipeline::Batch& batch, size_t member) const;
   void OnPrepared(size_t member, const proto::BatchPrepared& prepared);
+  void FinishPreparing(BatchPipeline::Batch* batch);
   void OnCommitted(size_t member, const proto::BatchCommitted& committed);
-  void JournalCommitted(InFlight* batch, std::vector<proto::SinkMarker> markers);
-  absl::Status CompareWithCommitted(const InFlight& batch) const;
-  InFlight* FindBatch(BatchId batch);
   bool ReachedStop() const;
   // Takes a bounded job from its last commit to FINISHED, step by step.
   void FinishIfDone();
@@ -416,7 +387,6 @@ class JobState {
   std::vector<ExecutorId> previous_partition_owners_;
 
   Epoch epoch_;
-  BatchId suppress_until_;
   int64_t epoch_record_ = 0;
   bool epoch_durable_ = false;
   int64_t abandoned_record_ = 0;
@@ -444,21 +414,12 @@ class JobState {
 
   std::vector<int64_t> read_from_;          // by ordinal, where this epoch begins to read
   std::vector<proto::SinkMarker> claimed_;  // claimed by the members that are ready
-  std::deque<PlannedBatch> replays_;
-  std::deque<InFlight> in_flight_;  // ascending
-  std::optional<Wave> wave_;        // of the first batch in flight
-  // Committed everywhere, not yet durably so; outlive their epoch.
-  std::deque<BatchDone> journaling_;
-  BatchId last_planned_;
+  BatchPipeline pipeline_;
   BatchClock clock_;
   bool clock_trouble_told_ = false;
   int64_t grid_us_ = 0;              // origin of the ticks
   int64_t next_tick_us_ = 0;         // grid_us_ plus a multiple of batch_duration
   int64_t input_since_us_ = kNever;  // since when there has been something to plan
-  // Empty batch, planned only to tell the sinks that no rows follow; 0 = none.
-  BatchId finish_batch_;
-  bool finish_committed_ = false;  // in this epoch: the sinks know that no rows follow
-
   SnapshotChain snapshots_;
 
   std::optional<proto::StoreMark> store_mark_;  // of this epoch, once it is written

@@ -20,16 +20,7 @@ int64_t JobState::next_wakeup_us() const {
     case Stage::kRunning: {
       int64_t wakeup = rebalance_at_us_ > now_.mono_us ? rebalance_at_us_ : kNever;
       wakeup = std::min(wakeup, ReadmissionUs());
-      if (!in_flight_.empty()) {
-        // The deadlines of batches' steps. Records on their way to the journal need none: the
-        // journal always answers.
-        const InFlight& batch = in_flight_.front();
-        if (batch.step == InFlight::Step::kRunning) {
-          wakeup = std::min(wakeup, batch.step_since_us + PrepareTimeoutUs(batch.plan));
-        } else if (batch.step == InFlight::Step::kCommitting) {
-          wakeup = std::min(wakeup, batch.step_since_us + options_.commit_timeout_us);
-        }
-      }
+      wakeup = std::min(wakeup, pipeline_.DeadlineUs());
       wakeup = std::min(wakeup, SnapshotDueUs());
       return HasRoom() && !Quiescing() ? std::min(wakeup, NextLaunchUs()) : wakeup;
     }
@@ -56,9 +47,7 @@ proto::JobPhase JobState::phase() const {
       if (stop_.has_value()) {
         return proto::PHASE_DRAINING;
       }
-      const bool rebuilding = (!in_flight_.empty() && in_flight_.back().suppressed) ||
-                              (!replays_.empty() && replays_.front().batch <= suppress_until_);
-      return rebuilding ? proto::PHASE_RECOVERING : proto::PHASE_RUNNING;
+      return pipeline_.IsRebuilding() ? proto::PHASE_RECOVERING : proto::PHASE_RUNNING;
     }
     case Stage::kFinishing:
       return proto::PHASE_DRAINING;
