@@ -164,8 +164,8 @@ bool JobState::HasInput() const {
 }
 
 void JobState::NoteInput() {
-  if (input_since_us_ == kNever && HasInput()) {
-    input_since_us_ = now_.mono_us;
+  if (!ticks_.HasInput() && HasInput()) {
+    ticks_.NoteInput(now_.mono_us);
   }
 }
 
@@ -182,7 +182,7 @@ int64_t JobState::NextLaunchUs() const {
   if (pipeline_.IsReplaying()) {
     return now_.mono_us;
   }
-  const int64_t due_us = TickDueUs();
+  const int64_t due_us = ticks_.DueUs(WakeDueUs());
   // While the clock forbids planning, look again after a while: no event tells when somebody sets
   // it right.
   return due_us == kNever || clock_.MayPlan(now_) ? due_us
@@ -203,27 +203,13 @@ int64_t JobState::WakeDueUs() const {
   return due_us;
 }
 
-// The first tick, from next_tick_us_ on, that finds something to do; kNever when there is nothing
-// to do, so that an idle job costs nothing.
-int64_t JobState::TickDueUs() const {
-  const int64_t wanted_us = std::min(input_since_us_, WakeDueUs());
-  if (wanted_us == kNever) {
-    return kNever;
-  }
-  if (wanted_us <= next_tick_us_ || batch_duration_us_ == 0) {
-    return std::max(next_tick_us_, wanted_us);
-  }
-  const int64_t ticks = (wanted_us - grid_us_ + batch_duration_us_ - 1) / batch_duration_us_;
-  return std::max(next_tick_us_, grid_us_ + ticks * batch_duration_us_);
-}
-
 bool JobState::PlanNext() {
-  const int64_t due_us = TickDueUs();
+  const int64_t due_us = ticks_.DueUs(WakeDueUs());
   if (due_us == kNever || now_.mono_us < due_us || !clock_.MayPlan(now_)) {
     return false;
   }
   if (WakeDueUs() > now_.mono_us && partitions_.IsHeldByRate(now_.mono_us)) {
-    ScheduleNextTick(due_us, /*backlog=*/false);
+    ticks_.Planned(due_us, /*backlog=*/false, now_.mono_us);
     NoteInput();
     return false;
   }
@@ -261,7 +247,7 @@ void JobState::PlanBatch(int64_t due_us) {
   planned->mutable_new_partitions()->Add(batch.new_partitions.begin(), batch.new_partitions.end());
   Append(std::move(record));
   Launch(std::move(batch));
-  ScheduleNextTick(due_us, backlog);
+  ticks_.Planned(due_us, backlog, now_.mono_us);
 }
 
 void JobState::AddSplits(BatchPipeline::Batch* batch, bool* backlog) {
@@ -281,22 +267,6 @@ SplitShares JobState::ShareInput(int64_t budget) {
     bytes_of_owner.push_back(BatchSizer::BatchBytes(member.memory_bytes));
   }
   return CutToBytes(demands, bytes_of_owner, ShareBudget(demands, budget));
-}
-
-void JobState::ScheduleNextTick(int64_t tick_us, bool backlog) {
-  input_since_us_ = kNever;
-  if (backlog) {
-    // The job is catching up: plan the next batch as soon as there is room.
-    next_tick_us_ = now_.mono_us;
-    input_since_us_ = now_.mono_us;
-  } else if (batch_duration_us_ == 0) {
-    next_tick_us_ =
-        settings_.max_rate_per_partition == 0 ? now_.mono_us : now_.mono_us + kLeastRatedIntervalUs;
-  } else {
-    // Ticks that were missed are not made up for one by one: this batch has all their input.
-    const int64_t passed = (std::max(now_.mono_us, tick_us) - grid_us_) / batch_duration_us_;
-    next_tick_us_ = grid_us_ + (passed + 1) * batch_duration_us_;
-  }
 }
 
 void JobState::Launch(BatchPipeline::Batch batch) {

@@ -265,9 +265,7 @@ void JobState::EnterRunning() {
   }
   snapshots_.StartInterval(now_.mono_us);
   stage_since_us_ = now_.mono_us;
-  grid_us_ = now_.mono_us;
-  next_tick_us_ = now_.mono_us;
-  input_since_us_ = kNever;
+  ticks_.Start(now_.mono_us);
   // An executor may have joined while the epoch was starting.
   if (MembershipWantsNewEpoch() && rebalance_at_us_ == kNever) {
     rebalance_at_us_ = now_.mono_us + options_.join_delay_us;

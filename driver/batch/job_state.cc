@@ -34,9 +34,7 @@ PartitionRate RateOf(const JobSettings& settings) {
 
 JobState::JobState(JobHistory history, const JobSettings& settings, JobStateOptions options)
     : history_(std::move(history)),
-      settings_(settings),
       options_(std::move(options)),
-      batch_duration_us_(absl::ToInt64Microseconds(settings.batch_duration)),
       bounded_(history_.submitted().stop_at_size() > 0 || history_.submitted().once()),
       runs_empty_first_(HasGlobalAggregate(history_.plan())),
       epoch_(history_.last_epoch()),
@@ -47,6 +45,8 @@ JobState::JobState(JobHistory history, const JobSettings& settings, JobStateOpti
           {.prepare_us = options_.prepare_timeout_us, .commit_us = options_.commit_timeout_us}),
       clock_(absl::ToInt64Microseconds(settings.max_clock_step),
              settings.state_ttl > absl::ZeroDuration()),
+      ticks_(absl::ToInt64Microseconds(settings.batch_duration),
+             settings.max_rate_per_partition == 0 ? 0 : kLeastRatedIntervalUs),
       snapshots_(StateOfPlan{.engine_version = history_.plan().engine_version(),
                              .key_groups = history_.plan().key_groups(),
                              .operators = options_.operators},

@@ -15,9 +15,9 @@
 //                    is committed
 //   Committed(k)     is journaled for each batch k of a wave that is committed everywhere;
 //                    BatchDone(k) follows once that is durable
-// A batch is planned when its tick (a multiple of batch_duration since the epoch's first) has come
-// and there is input. While a backlog exceeds what one batch may have, the next one is planned as
-// soon as there is room.
+// A batch is planned when its tick (tick_grid.h: a multiple of batch_duration since the epoch's
+// first) has come and there is input. While a backlog exceeds what one batch may have, the next one
+// is planned as soon as there is room.
 //
 // Recovery. A new epoch restores the newest snapshot and first runs again the batches planned
 // behind it, exactly as they were planned. Batches up to the last committed one only rebuild state
@@ -72,6 +72,7 @@
 #include "driver/batch/rate_controller.h"
 #include "driver/batch/snapshot_chain.h"
 #include "driver/batch/split_planner.h"
+#include "driver/batch/tick_grid.h"
 #include "proto/jobs.pb.h"
 
 namespace millrace {
@@ -316,14 +317,12 @@ class JobState {
   bool RebalanceDue() const;
   int64_t NextLaunchUs() const;
   int64_t WakeDueUs() const;
-  int64_t TickDueUs() const;
   bool HasInput() const;
   SplitShares ShareInput(int64_t budget);
   void AddSplits(BatchPipeline::Batch* batch, bool* backlog);
   void NoteInput();
   void TellClockTrouble();
   void Launch(BatchPipeline::Batch batch);
-  void ScheduleNextTick(int64_t tick_us, bool backlog);
   proto::RunBatch RunBatchMessage(const BatchPipeline::Batch& batch, size_t member) const;
   void OnPrepared(size_t member, const proto::BatchPrepared& prepared);
   void FinishPreparing(BatchPipeline::Batch* batch);
@@ -367,9 +366,7 @@ class JobState {
   int64_t ReadmissionUs() const;
 
   JobHistory history_;
-  const JobSettings settings_;
   const JobStateOptions options_;
-  const int64_t batch_duration_us_;
   const bool bounded_;           // the job ends when every partition has reached its stop_at
   const bool runs_empty_first_;  // a global aggregate has a row even over no input
 
@@ -417,9 +414,7 @@ class JobState {
   BatchPipeline pipeline_;
   BatchClock clock_;
   bool clock_trouble_told_ = false;
-  int64_t grid_us_ = 0;              // origin of the ticks
-  int64_t next_tick_us_ = 0;         // grid_us_ plus a multiple of batch_duration
-  int64_t input_since_us_ = kNever;  // since when there has been something to plan
+  TickGrid ticks_;
   SnapshotChain snapshots_;
 
   std::optional<proto::StoreMark> store_mark_;  // of this epoch, once it is written
