@@ -17,15 +17,6 @@ constexpr int64_t kSecondUs = 1'000'000;
 constexpr size_t kUncommitted = 2;
 constexpr size_t kMaxUncommitted = 32;
 
-void FillSplit(const PlannedSplit& split, uint32_t source, const std::string& partition,
-               proto::Split* out) {
-  out->mutable_key()->set_source(source);
-  out->mutable_key()->set_partition(partition);
-  out->set_begin(split.begin);
-  out->set_end(split.end);
-  out->set_ordinal(split.ordinal);
-}
-
 // Whether a batch that ran again has read what it had read when it was committed.
 absl::Status CompareWithCommitted(const BatchPipeline::Batch& batch,
                                   const PartitionTable& partitions) {
@@ -229,23 +220,17 @@ void JobState::PlanBatch(int64_t due_us) {
   }
   clock_.NotePlanned(now_, batch.plan.batch_time_us);
 
-  proto::JournalRecord record;
-  proto::BatchPlanned* planned = record.mutable_batch_planned();
-  planned->set_job_id(history_.job_id());
-  planned->set_epoch(epoch_.value());
-  planned->set_batch(batch.plan.batch.value());
-  planned->set_batch_time_us(batch.plan.batch_time_us);
-  planned->set_parallelism(history_.plan().parallelism());
+  std::vector<proto::Split> splits;
+  splits.reserve(batch.plan.splits.size());
   for (const PlannedSplit& split : batch.plan.splits) {
-    const PartitionTable::Partition& partition = partitions_[split.ordinal];
-    FillSplit(split, partition.source, partition.name, planned->add_splits());
-    if (partition.stable_end > split.end) {
-      planned->mutable_splits()->rbegin()->set_seen_end(partition.stable_end);
+    splits.push_back(partitions_.Describe(split));
+    if (const int64_t seen_end = partitions_[split.ordinal].stable_end; seen_end > split.end) {
+      splits.back().set_seen_end(seen_end);
     }
   }
   batch.retired = partitions_.TakeRetiredUntold();
-  planned->mutable_new_partitions()->Add(batch.new_partitions.begin(), batch.new_partitions.end());
-  Append(std::move(record));
+  Append(BuildBatchPlanned(Origin(), batch.plan.batch, batch.plan.batch_time_us,
+                           history_.plan().parallelism(), splits, batch.new_partitions));
   Launch(std::move(batch));
   ticks_.Planned(due_us, backlog, now_.mono_us);
 }
@@ -286,9 +271,8 @@ proto::RunBatch JobState::RunBatchMessage(const BatchPipeline::Batch& batch, siz
   run.set_batch_time_us(batch.plan.batch_time_us);
   run.set_durable_batch(history_.last_committed().value());
   for (const PlannedSplit& split : batch.plan.splits) {
-    const PartitionTable::Partition& partition = partitions_[split.ordinal];
-    if (partition.owner == member) {
-      FillSplit(split, partition.source, partition.name, run.add_splits());
+    if (partitions_[split.ordinal].owner == member) {
+      *run.add_splits() = partitions_.Describe(split);
     }
   }
   for (const proto::PartitionStart& start : batch.new_partitions) {
@@ -334,7 +318,7 @@ void JobState::OnPrepared(size_t member, const proto::BatchPrepared& prepared) {
 void JobState::FinishPreparing(BatchPipeline::Batch* batch) {
   pipeline_.FinishPreparing(batch, now_.mono_us);
   if (!batch->claimed.empty()) {
-    batch->claims_record = JournalClaims(std::exchange(batch->claimed, {}));
+    batch->claims_record = Append(BuildEpochOpened(Origin(), std::exchange(batch->claimed, {})));
   }
   const BatchDone& done = batch->done;
   if (!batch->suppressed) {
@@ -360,15 +344,7 @@ void JobState::OnCommitted(size_t member, const proto::BatchCommitted& committed
   // wave run again, and shards suppress the rows that their markers cover.
   std::vector<proto::SinkMarker> markers = std::move(wave->markers);
   while (const BatchDone* done = pipeline_.MoveToJournal(wave->through, now_.mono_us)) {
-    proto::JournalRecord record;
-    proto::BatchCommittedRecord* out = record.mutable_batch_committed();
-    out->set_job_id(history_.job_id());
-    out->set_epoch(epoch_.value());
-    out->set_batch(done->batch.value());
-    out->mutable_splits()->Add(done->splits.begin(), done->splits.end());
-    out->mutable_markers()->Add(markers.begin(), markers.end());
-    markers.clear();
-    Append(std::move(record));
+    Append(BuildBatchCommitted(Origin(), done->batch, done->splits, std::exchange(markers, {})));
   }
 }
 

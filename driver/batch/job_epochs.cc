@@ -41,11 +41,7 @@ void JobState::BeginEpoch() {
     message_.clear();  // after a failure the message stays, with the cause, until a batch has been
                        // committed
   }
-  proto::JournalRecord record;
-  record.mutable_epoch_started()->set_job_id(history_.job_id());
-  record.mutable_epoch_started()->set_epoch(epoch_.value());
-  record.mutable_epoch_started()->set_reason(epoch_reason_);
-  epoch_record_ = Append(std::move(record));
+  epoch_record_ = Append(BuildEpochStarted(Origin(), epoch_reason_));
   epoch_durable_ = false;
   store_mark_.reset();
   actions_.push_back(EpochBegan{epoch_, epoch_reason_, epoch_is_restart_});
@@ -200,21 +196,13 @@ void JobState::OpenEpoch() {
       return;
     }
   }
-  JournalClaims(std::exchange(claimed_, {}));
+  Append(BuildEpochOpened(Origin(), std::exchange(claimed_, {})));
   const BatchId withdrawn = FirstToWithdraw(std::max(furthest, history_.last_committed()));
   if (withdrawn != BatchId(0)) {
     AbandonBatches(withdrawn);
   } else {
     EnterRunning();
   }
-}
-
-int64_t JobState::JournalClaims(const std::vector<proto::SinkMarker>& claimed) {
-  proto::JournalRecord record;
-  record.mutable_epoch_opened()->set_job_id(history_.job_id());
-  record.mutable_epoch_opened()->set_epoch(epoch_.value());
-  record.mutable_epoch_opened()->mutable_markers()->Add(claimed.begin(), claimed.end());
-  return Append(std::move(record));
 }
 
 // The first batch to withdraw. Batches before it may be committed in part, and run again as
@@ -240,15 +228,11 @@ BatchId JobState::FirstToWithdraw(BatchId furthest) {
 // reuse the numbers.
 void JobState::AbandonBatches(BatchId first) {
   pipeline_.Withdraw(first);
-  proto::JournalRecord record;
-  record.mutable_batches_abandoned()->set_job_id(history_.job_id());
-  record.mutable_batches_abandoned()->set_epoch(epoch_.value());
-  record.mutable_batches_abandoned()->set_batch(first.value());
-  record.mutable_batches_abandoned()->set_reason(too_large_.has_value() && !options_.settle
-                                                     ? too_large_->why
-                                                     : "the job is submitted again with changes");
+  const std::string reason = too_large_.has_value() && !options_.settle
+                                 ? too_large_->why
+                                 : "the job is submitted again with changes";
   too_large_.reset();
-  abandoned_record_ = Append(std::move(record));
+  abandoned_record_ = Append(BuildBatchesAbandoned(Origin(), first, reason));
 }
 
 void JobState::TakeBackPlans() {

@@ -34,14 +34,7 @@ void JobState::ChangePartitions() {
   }
   DropGonePartitions();
   if (stage_ < Stage::kEnding && !(changes.retired.empty() && changes.identified.empty())) {
-    proto::JournalRecord record;
-    record.set_about_job(history_.job_id());
-    proto::PartitionsChanged* changed = record.mutable_partitions_changed();
-    changed->set_job_id(history_.job_id());
-    changed->set_epoch(epoch_.value());
-    changed->mutable_retired()->Add(changes.retired.begin(), changes.retired.end());
-    changed->mutable_identified()->Add(changes.identified.begin(), changes.identified.end());
-    Append(std::move(record));
+    Append(BuildPartitionsChanged(Origin(), changes.retired, changes.identified));
   }
 }
 

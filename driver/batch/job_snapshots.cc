@@ -75,11 +75,7 @@ void JobState::FinishSnapshot() {
           snapshots_.TakeDone(history_.last_snapshot(), now_.mono_us)) {
     actions_.push_back(*done);
   } else if (const proto::Snapshot* complete = snapshots_.Complete(history_.last_committed())) {
-    proto::JournalRecord record;
-    record.mutable_snapshot_completed()->set_job_id(history_.job_id());
-    record.mutable_snapshot_completed()->set_epoch(epoch_.value());
-    *record.mutable_snapshot_completed()->mutable_snapshot() = *complete;
-    Append(std::move(record));
+    Append(BuildSnapshotCompleted(Origin(), *complete));
   }
 }
 

@@ -370,12 +370,8 @@ void JobState::End(proto::JobEnded::How how, const std::string& message) {
   AbandonEpoch();
   stage_ = Stage::kEnding;
   message_ = Excerpt(message);
-  ending_.set_job_id(history_.job_id());
-  ending_.set_how(how);
-  ending_.set_message(message_);
-  ending_.set_at_us(now_.wall_us);
-  proto::JournalRecord record;
-  *record.mutable_job_ended() = ending_;
+  proto::JournalRecord record = BuildJobEnded(Origin(), how, message_, now_.wall_us);
+  ending_ = record.job_ended();
   ended_record_ = Append(std::move(record));
 }
 

@@ -68,6 +68,7 @@
 #include "driver/batch/batch_sizer.h"
 #include "driver/batch/job_event.h"
 #include "driver/batch/job_history.h"
+#include "driver/batch/job_records.h"
 #include "driver/batch/partition_table.h"
 #include "driver/batch/rate_controller.h"
 #include "driver/batch/snapshot_chain.h"
@@ -258,9 +259,6 @@ class JobState {
   void OnEpochReady(size_t member, const proto::EpochReady& ready);
   void TakeForReady(size_t member);
   void OpenEpoch();
-  // Journals that these shards were claimed, and returns the record's id. Whoever later finds a
-  // shard without a marker knows from the record that the marker was lost.
-  int64_t JournalClaims(const std::vector<proto::SinkMarker>& claimed);
   // The first planned batch to withdraw; 0 = none. `furthest`: the last batch that a claimed shard
   // has committed.
   BatchId FirstToWithdraw(BatchId furthest);
@@ -293,6 +291,8 @@ class JobState {
   bool AnyoneCanJoin() const;
   void LoadPartitions();
   std::optional<size_t> MemberIndex(const ExecutorId& id) const;
+  // For the records that this epoch journals.
+  RecordOrigin Origin() const { return {history_.job_id(), epoch_}; }
   int64_t Append(proto::JournalRecord record);
   // The last record that is durable; records become so in the order of their ids.
   int64_t DurableRecord() const {

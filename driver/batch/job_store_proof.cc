@@ -105,11 +105,7 @@ void JobState::JudgeSnapshot(const SnapshotFilesChecked& checked) {
   if (absl::IsDataLoss(checked.status)) {
     // The next epoch restores the older snapshot, or runs everything again from the beginning, or
     // the job ends with the reason that PlanRecovery gives.
-    proto::JournalRecord record;
-    record.mutable_snapshot_dropped()->set_job_id(history_.job_id());
-    record.mutable_snapshot_dropped()->set_batch(checked.batch.value());
-    record.mutable_snapshot_dropped()->set_reason(CauseOf(checked.status));
-    Append(std::move(record));
+    Append(BuildSnapshotDropped(Origin(), checked.batch, CauseOf(checked.status)));
   }
   RetryForStore(words);
 }

@@ -373,6 +373,16 @@ std::optional<uint32_t> PartitionTable::OrdinalOf(uint32_t source, const std::st
   return found == ordinals_.end() ? std::nullopt : std::optional<uint32_t>(found->second);
 }
 
+proto::Split PartitionTable::Describe(const PlannedSplit& split) const {
+  proto::Split described;
+  described.mutable_key()->set_source(partitions_[split.ordinal].source);
+  described.mutable_key()->set_partition(partitions_[split.ordinal].name);
+  described.set_begin(split.begin);
+  described.set_end(split.end);
+  described.set_ordinal(split.ordinal);
+  return described;
+}
+
 PartitionTable::Partition* PartitionTable::Find(uint32_t source, const std::string& name) {
   const std::optional<uint32_t> ordinal = OrdinalOf(source, name);
   return ordinal.has_value() ? &partitions_[*ordinal] : nullptr;

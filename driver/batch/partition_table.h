@@ -179,6 +179,8 @@ class PartitionTable {
   // REQUIRES: ordinal < size().
   const Partition& operator[](uint32_t ordinal) const { return partitions_[ordinal]; }
   std::optional<uint32_t> OrdinalOf(uint32_t source, const std::string& name) const;
+  // The split as messages and records name it.
+  proto::Split Describe(const PlannedSplit& split) const;
   // Those that are not retired.
   size_t CountRead() const;
   // Whether the last news of this source's ends came in executors' reports.
