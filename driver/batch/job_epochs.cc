@@ -173,7 +173,7 @@ void JobState::OnEpochReady(size_t member, const proto::EpochReady& ready) {
 
 void JobState::TakeForReady(size_t member) {
   members_[member].ready = true;
-  excluded_.erase(members_[member].id);
+  excluded_.Forgive(members_[member].id);
   if (std::all_of(members_.begin(), members_.end(), [](const Member& m) { return m.ready; })) {
     OpenEpoch();
   }

@@ -51,7 +51,8 @@ JobState::JobState(JobHistory history, const JobSettings& settings, JobStateOpti
                              .key_groups = history_.plan().key_groups(),
                              .operators = options_.operators},
                  absl::ToInt64Microseconds(settings.checkpoint_interval),
-                 options_.snapshot_timeout_us) {
+                 options_.snapshot_timeout_us),
+      excluded_(options_.first_exclusion_us, options_.max_exclusion_us) {
   if (epoch_ > Epoch(0)) {
     epoch_reason_ = "resumed";
   }
@@ -83,7 +84,7 @@ void JobState::On(const TimerFired&) {}
 void JobState::On(const MembersChanged& event) {
   live_ = event.members;
   std::sort(live_.begin(), live_.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
-  ForgetGoneExclusions();
+  excluded_.KeepLive(live_);
   if (!InEpoch()) {
     return;
   }
@@ -112,7 +113,7 @@ bool JobState::MembershipWantsNewEpoch() const {
 bool JobState::CanJoin(const MembersChanged::Member& live) { return !live.away && !live.leaving; }
 
 bool JobState::MayJoin(const MembersChanged::Member& live) const {
-  return CanJoin(live) && !IsExcluded(live.id);
+  return CanJoin(live) && !excluded_.IsExcluded(live.id, now_.mono_us);
 }
 
 bool JobState::AnyoneCanJoin() const { return std::any_of(live_.begin(), live_.end(), CanJoin); }

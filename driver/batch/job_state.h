@@ -66,6 +66,7 @@
 #include "driver/batch/batch_clock.h"
 #include "driver/batch/batch_pipeline.h"
 #include "driver/batch/batch_sizer.h"
+#include "driver/batch/excluded_executors.h"
 #include "driver/batch/job_event.h"
 #include "driver/batch/job_history.h"
 #include "driver/batch/job_records.h"
@@ -207,14 +208,6 @@ class JobState {
   struct RestoreFailure {
     ExecutorId by;
     std::string name;
-    std::string words;
-  };
-
-  // An executor that did not see the snapshots. Epochs do without it for a while, as long as there
-  // are other executors.
-  struct ExcludedExecutor {
-    int times = 0;
-    int64_t until_us = 0;
     std::string words;
   };
 
@@ -361,8 +354,6 @@ class JobState {
   // Begins another epoch later, without limit: a directory that is missing now may be mounted
   // again.
   void RetryForStore(const std::string& words);
-  bool IsExcluded(const ExecutorId& id) const;
-  void ForgetGoneExclusions();
   int64_t ReadmissionUs() const;
 
   JobHistory history_;
@@ -419,7 +410,7 @@ class JobState {
 
   std::optional<proto::StoreMark> store_mark_;  // of this epoch, once it is written
   RestoreFailure restore_failure_;              // while a snapshot is being checked
-  std::map<ExecutorId, ExcludedExecutor> excluded_;
+  ExcludedExecutors excluded_;
   int store_failures_ = 0;  // since an epoch last opened
   std::string store_trouble_;
 };

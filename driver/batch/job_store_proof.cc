@@ -5,7 +5,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
-#include "driver/batch/doubling_pause.h"
 #include "driver/batch/job_state.h"
 
 namespace millrace {
@@ -113,11 +112,7 @@ void JobState::JudgeSnapshot(const SnapshotFilesChecked& checked) {
 // The other executors go on without this one. If there is no other, it is tried again soon.
 void JobState::ExcludeExecutor(const ExecutorId& id, const std::string& name,
                                const std::string& words) {
-  ExcludedExecutor& excluded = excluded_[id];
-  excluded.until_us = now_.mono_us + DoublingPauseUs(options_.first_exclusion_us, excluded.times++,
-                                                     options_.max_exclusion_us);
-  excluded.words = absl::StrCat("executor ", name, ": ", words);
-  RetryForStore(excluded.words);
+  RetryForStore(excluded_.Exclude(id, name, words, now_.mono_us));
 }
 
 void JobState::RetryForStore(const std::string& words) {
@@ -130,22 +125,10 @@ void JobState::RetryForStore(const std::string& words) {
   Retry(words, 1, BackoffUs(store_failures_));
 }
 
-bool JobState::IsExcluded(const ExecutorId& id) const {
-  const auto found = excluded_.find(id);
-  return found != excluded_.end() && found->second.until_us > now_.mono_us;
-}
-
-void JobState::ForgetGoneExclusions() {
-  std::erase_if(excluded_, [this](const auto& entry) {
-    return std::none_of(live_.begin(), live_.end(),
-                        [&](const auto& live) { return live.id == entry.first; });
-  });
-}
-
 // When an excluded executor may be tried again; kNever = none is excluded.
 int64_t JobState::ReadmissionUs() const {
   int64_t earliest_us = kNever;
-  for (const auto& [id, excluded] : excluded_) {
+  for (const auto& [id, excluded] : excluded_.all()) {
     if (excluded.until_us > now_.mono_us && !MemberIndex(id).has_value()) {
       earliest_us = std::min(earliest_us, excluded.until_us);
     }
@@ -157,9 +140,9 @@ std::string JobState::snapshot_trouble() const {
   if (stage_ != Stage::kRunning && !store_trouble_.empty()) {
     return store_trouble_;
   }
-  for (const auto& [id, excluded] : excluded_) {
+  for (const auto& [id, excluded] : excluded_.all()) {
     if (!MemberIndex(id).has_value()) {
-      return absl::StrCat("goes on without ", excluded.words);
+      return absl::StrCat("goes on without ", excluded.why);
     }
   }
   if (history_.submitted().snapshot_location().empty() && !history_.is_rebuildable()) {

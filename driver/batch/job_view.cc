@@ -106,9 +106,9 @@ int64_t JobState::LagRecords() const {
 
 std::vector<JobState::LeftOut> JobState::LeftOutUntil(int64_t now_us) const {
   std::vector<LeftOut> left_out;
-  for (const auto& [id, excluded] : excluded_) {
+  for (const auto& [id, excluded] : excluded_.all()) {
     if (excluded.until_us > now_us) {
-      left_out.push_back({.executor = id, .until_us = excluded.until_us, .why = excluded.words});
+      left_out.push_back({.executor = id, .until_us = excluded.until_us, .why = excluded.why});
     }
   }
   return left_out;
