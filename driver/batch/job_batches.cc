@@ -367,8 +367,7 @@ void JobState::FinishIfDone() {
     return;
   }
   StopEpochOnMembers();
-  stage_ = Stage::kFinishing;
-  stage_since_us_ = now_.mono_us;
+  Enter(Stage::kFinishing);
 }
 
 bool JobState::HasOutput() const {

@@ -35,8 +35,7 @@ void JobState::BeginEpoch() {
     member.memory_bytes = live.memory_bytes;
   }
   epoch_ = epoch_.Next();
-  stage_ = Stage::kJournalingEpoch;
-  stage_since_us_ = now_.mono_us;
+  Enter(Stage::kJournalingEpoch);
   if (failures_.in_a_row == 0) {
     message_.clear();  // after a failure the message stays, with the cause, until a batch has been
                        // committed
@@ -64,8 +63,7 @@ void JobState::StartEpochOnMembers() {
   read_from_ = std::move(recovery->read_from);
   AssignPartitionsAndShards();
   snapshots_.Restore(recovery->snapshot);
-  stage_ = Stage::kStartingEpoch;
-  stage_since_us_ = now_.mono_us;
+  Enter(Stage::kStartingEpoch);
   const proto::StartEpoch start = StartEpochMessage();
   for (size_t m = 0; m < members_.size(); ++m) {
     proto::DriverMessage message;
@@ -241,7 +239,7 @@ void JobState::TakeBackPlans() {
 }
 
 void JobState::EnterRunning() {
-  stage_ = Stage::kRunning;
+  Enter(Stage::kRunning);
   store_failures_ = 0;
   store_trouble_.clear();
   if (!pipeline_.IsReplaying()) {

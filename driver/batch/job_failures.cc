@@ -79,7 +79,7 @@ void JobState::Retry(const std::string& words, int times, int64_t backoff_us) {
   message_ = times > 1
                  ? absl::StrCat("restarts, ", times, " times by now without progress: ", words)
                  : absl::StrCat("restarts: ", words);
-  stage_ = Stage::kWaitingToRetry;
+  Enter(Stage::kWaitingToRetry);
   retry_at_us_ = now_.mono_us + backoff_us;
 }
 

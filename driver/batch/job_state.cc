@@ -198,7 +198,7 @@ void JobState::On(const RecordDurable& event) {
     return;
   }
   if (stage_ == Stage::kEnding && event.id == ended_record_) {
-    stage_ = Stage::kOver;
+    Enter(Stage::kOver);
     actions_.push_back(JobOver{ending_.how(), ending_.message()});
   }
 }
@@ -208,7 +208,7 @@ void JobState::On(const JournalFailed& event) {
   StopEpochOnMembers();
   pipeline_.Discard();
   undurable_.clear();
-  stage_ = Stage::kOver;
+  Enter(Stage::kOver);
   const bool refused = absl::IsDataLoss(event.cause) || absl::IsFailedPrecondition(event.cause);
   const std::string_view way_out = absl::IsAborted(event.cause) ? "; there"
                                    : refused                    ? "; submit the job again: it"
@@ -235,6 +235,11 @@ void JobState::On(const StopRequested& event) {
 
 void JobState::On(const ResultsHeld& event) { results_held_ = event.held; }
 void JobState::On(const SnapshotRequested&) { snapshots_.Request(); }
+
+void JobState::Enter(Stage stage) {
+  stage_ = stage;
+  stage_since_us_ = now_.mono_us;
+}
 
 void JobState::Advance() {
   ChangePartitions();
@@ -265,7 +270,7 @@ void JobState::AdvanceStage() {
       if (now_.mono_us < retry_at_us_) {
         return;
       }
-      stage_ = Stage::kWaitingForMembers;
+      Enter(Stage::kWaitingForMembers);
       [[fallthrough]];
     case Stage::kWaitingForMembers:
       if (bounded_ && ReachedStop() && !HasOutput() && !Settling()) {
@@ -331,7 +336,7 @@ void JobState::AbandonEpoch() {
   snapshots_.Abandon();
   partitions_.EndEpoch();
   rebalance_at_us_ = kNever;
-  stage_ = Stage::kWaitingForMembers;
+  Enter(Stage::kWaitingForMembers);
 }
 
 void JobState::CheckStop() {
@@ -361,7 +366,7 @@ void JobState::CheckStop() {
     End(proto::JobEnded::STOPPED, "");
   } else if (undurable_.empty()) {
     StopEpochOnMembers();
-    stage_ = Stage::kOver;
+    Enter(Stage::kOver);
     message_.clear();
     actions_.push_back(JobOver{proto::JobEnded::UNKNOWN, ""});
   }
@@ -369,7 +374,7 @@ void JobState::CheckStop() {
 
 void JobState::End(proto::JobEnded::How how, const std::string& message) {
   AbandonEpoch();
-  stage_ = Stage::kEnding;
+  Enter(Stage::kEnding);
   message_ = Excerpt(message);
   proto::JournalRecord record = BuildJobEnded(Origin(), how, message_, now_.wall_us);
   ending_ = record.job_ended();

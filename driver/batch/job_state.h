@@ -164,6 +164,24 @@ class JobState {
   bool is_secured() const { return history_.last_snapshot() == pipeline_.last_planned(); }
 
  private:
+  // What a job goes through. Enter() is the only place that sets the stage.
+  //
+  //   kWaitingForMembers ─BeginEpoch─> kJournalingEpoch ─StartEpochOnMembers─> kStartingEpoch
+  //      ^           ^                                                              │
+  //      │           └──AbandonEpoch: executors join or leave──┐               EnterRunning
+  //      │                                                     │                    v
+  //   kWaitingToRetry <─Retry: a failure, from any stage    kRunning <──────────────┘
+  //      ^              with an epoch                          │
+  //      │                                                FinishIfDone
+  //   kCheckingSnapshot <─SuspectSnapshot, from                v
+  //                       kStartingEpoch                   kFinishing
+  //
+  //   any stage before kEnding ─End─> kEnding ─its record is durable─> kOver
+  //   any stage before kOver ─the journal fails─> kOver
+  //   any stage before kEnding ─an interrupt that has nothing to wait for─> kOver
+  //
+  // A job that is asked to stop does not leave kWaitingForMembers again: Fail and RetryForStore
+  // leave it there, and it ends. The order of the stages counts: comparisons with kEnding use it.
   enum class Stage {
     kWaitingForMembers,
     kWaitingToRetry,
@@ -228,6 +246,7 @@ class JobState {
   void On(const StoreAnswerChecked& event);
   void On(const SnapshotFilesChecked& event);
 
+  void Enter(Stage stage);
   void Advance();
   void AdvanceStage();
   void OnEpochStopped(size_t member);
@@ -365,6 +384,7 @@ class JobState {
   std::vector<JobAction> actions_;
 
   Stage stage_ = Stage::kWaitingForMembers;
+  int64_t stage_since_us_ = 0;
   std::string message_;
   std::optional<StopRequested::How> stop_;
   std::vector<MembersChanged::Member> live_;
@@ -378,7 +398,6 @@ class JobState {
   int64_t epoch_record_ = 0;
   bool epoch_durable_ = false;
   int64_t abandoned_record_ = 0;
-  int64_t stage_since_us_ = 0;
   int64_t retry_at_us_ = kNever;
   int64_t rebalance_at_us_ = kNever;
   Failures failures_;

@@ -74,8 +74,7 @@ void JobState::SuspectSnapshot(size_t member, const proto::EpochFailed& failed) 
       .by = members_[member].id, .name = members_[member].name, .words = failed.message()};
   AbandonEpoch();
   actions_.push_back(snapshots_.CheckOf(epoch_));
-  stage_ = Stage::kCheckingSnapshot;
-  stage_since_us_ = now_.mono_us;
+  Enter(Stage::kCheckingSnapshot);
   message_ = absl::StrCat("looks at its snapshot: executor ", restore_failure_.name, ": ",
                           restore_failure_.words);
 }
