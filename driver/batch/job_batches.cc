@@ -90,7 +90,7 @@ void JobState::FinishSuppressed() {
 void JobState::FinishDurable() {
   while (std::optional<BatchDone> done =
              pipeline_.TakeDone(history_.last_committed(), now_.mono_us)) {
-    if (std::exchange(failures_, {}).in_a_row > 0) {
+    if (failures_.Clear()) {
       message_.clear();
     }
     one_batch_at_a_time_ = false;

@@ -36,7 +36,7 @@ void JobState::BeginEpoch() {
   }
   epoch_ = epoch_.Next();
   Enter(Stage::kJournalingEpoch);
-  if (failures_.in_a_row == 0) {
+  if (failures_.in_a_row() == 0) {
     message_.clear();  // after a failure the message stays, with the cause, until a batch has been
                        // committed
   }

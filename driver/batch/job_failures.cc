@@ -6,18 +6,10 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/excerpt.h"
 #include "common/base/status.h"
-#include "driver/batch/doubling_pause.h"
 #include "driver/batch/job_state.h"
 
 namespace millrace {
 namespace {
-
-// Spreads `value` over [value/2, value].
-int64_t Jitter(int64_t value, uint64_t seed) {
-  seed = (seed ^ (seed >> 33)) * 0xff51afd7ed558ccdULL;
-  seed ^= seed >> 33;
-  return value / 2 + static_cast<int64_t>(seed % static_cast<uint64_t>(value / 2 + 1));
-}
 
 FailureKind KindOf(const proto::EpochFailed& failed, absl::StatusCode code) {
   if (failed.restore_failed()) {
@@ -60,16 +52,16 @@ void JobState::Fail(const absl::Status& cause, FailureKind kind, const std::stri
     return;
   }
   if (smaller) {
-    Retry(words, failures_.in_a_row, 0);
+    Retry(words, failures_.in_a_row(), 0);
     return;
   }
   if (kind == FailureKind::kCertain ||
-      (kind != FailureKind::kEnvironment && HasRepeatedTooOften(cause.code(), batch))) {
+      (kind != FailureKind::kEnvironment && failures_.RepeatsTooOften(cause.code(), batch))) {
     End(proto::JobEnded::FAILED, words);
     return;
   }
-  ++failures_.in_a_row;
-  Retry(words, failures_.in_a_row, BackoffUs(failures_.in_a_row));
+  const int in_a_row = failures_.Add();
+  Retry(words, in_a_row, backoff_.PauseUs(in_a_row, epoch_));
 }
 
 void JobState::Retry(const std::string& words, int times, int64_t backoff_us) {
@@ -117,25 +109,6 @@ bool JobState::PlanSmaller(BatchId batch, std::string* words) {
     too_large_ = TooLarge{batch, *words};
   }
   return true;
-}
-
-bool JobState::HasRepeatedTooOften(absl::StatusCode code, BatchId batch) {
-  if (failures_.code != code || failures_.batch != batch) {
-    failures_.the_same = 0;
-  }
-  failures_.code = code;
-  failures_.batch = batch;
-  return ++failures_.the_same > options_.max_same_failures;
-}
-
-// The first retry comes at once: most often an executor has died, and the others are ready.
-int64_t JobState::BackoffUs(int failures) const {
-  if (failures <= 1) {
-    return 0;
-  }
-  return Jitter(
-      DoublingPauseUs(options_.first_backoff_us, failures - 2, options_.max_backoff_us),
-      options_.jitter_seed ^ (static_cast<uint64_t>(epoch_.value()) * 0x9e3779b97f4a7c15ULL));
 }
 
 }  // namespace millrace

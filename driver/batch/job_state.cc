@@ -38,6 +38,10 @@ JobState::JobState(JobHistory history, const JobSettings& settings, JobStateOpti
       bounded_(history_.submitted().stop_at_size() > 0 || history_.submitted().once()),
       runs_empty_first_(HasGlobalAggregate(history_.plan())),
       epoch_(history_.last_epoch()),
+      backoff_{.first_us = options_.first_backoff_us,
+               .longest_us = options_.max_backoff_us,
+               .jitter_seed = options_.jitter_seed},
+      failures_(options_.max_same_failures),
       partitions_(bounded_, RateOf(settings)),
       controller_(
           std::max<int64_t>(absl::ToInt64Microseconds(settings.EffectiveTargetBatchTime()), 1)),

@@ -67,6 +67,7 @@
 #include "driver/batch/batch_pipeline.h"
 #include "driver/batch/batch_sizer.h"
 #include "driver/batch/excluded_executors.h"
+#include "driver/batch/failure_streak.h"
 #include "driver/batch/job_event.h"
 #include "driver/batch/job_history.h"
 #include "driver/batch/job_records.h"
@@ -207,15 +208,6 @@ class JobState {
     int64_t wake_at_us = 0;  // batch time at which it wants a batch without input; 0 = never
   };
 
-  // The failures since the last batch was committed.
-  struct Failures {
-    int in_a_row = 0;
-    // The last failure, if it was kUndecided, and how often in a row it has been the same.
-    absl::StatusCode code = absl::StatusCode::kOk;
-    BatchId batch;
-    int the_same = 0;
-  };
-
   // The batch that needs more memory than an executor has.
   struct TooLarge {
     BatchId batch;
@@ -289,10 +281,6 @@ class JobState {
   // run alone, and returns true if that may help. `words` becomes a message about the record if the
   // batch has no more than one.
   bool PlanSmaller(BatchId batch, std::string* words);
-  // Whether the same kUndecided failure has now hit the batch too often.
-  bool HasRepeatedTooOften(absl::StatusCode code, BatchId batch);
-  // The pause after so many failures in a row.
-  int64_t BackoffUs(int failures) const;
 
   void AbandonEpoch();
   void End(proto::JobEnded::How how, const std::string& message);
@@ -400,7 +388,8 @@ class JobState {
   int64_t abandoned_record_ = 0;
   int64_t retry_at_us_ = kNever;
   int64_t rebalance_at_us_ = kNever;
-  Failures failures_;
+  const Backoff backoff_;
+  FailureStreak failures_;
   std::optional<TooLarge>
       too_large_;             // until the next epoch has withdrawn it, or found that it cannot
   BatchId partly_committed_;  // too large, but some shard has committed it

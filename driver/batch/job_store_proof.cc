@@ -121,7 +121,7 @@ void JobState::RetryForStore(const std::string& words) {
   }
   ++store_failures_;
   store_trouble_ = words;
-  Retry(words, 1, BackoffUs(store_failures_));
+  Retry(words, 1, backoff_.PauseUs(store_failures_, epoch_));
 }
 
 // When an excluded executor may be tried again; kNever = none is excluded.
