@@ -4,7 +4,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
-#include "driver/batch/assignment.h"
 #include "driver/batch/job_state.h"
 
 namespace millrace {
@@ -82,27 +81,16 @@ std::vector<uint32_t> JobState::MemberSlots() const {
 }
 
 void JobState::AssignPartitionsAndShards() {
-  const std::vector<uint32_t> slots = MemberSlots();
-  // Assigns a member to each of `items`, which are numbers of shards or of partitions.
-  const auto assign = [&](const std::vector<uint32_t>& items, size_t count,
-                          std::vector<ExecutorId>* owners_before) {
-    owners_before->resize(count);
-    std::vector<std::optional<uint32_t>> previous;
-    for (const uint32_t item : items) {
-      const std::optional<size_t> member = MemberIndex((*owners_before)[item]);
-      previous.push_back(member.has_value() ? std::optional<uint32_t>(*member) : std::nullopt);
-    }
-    std::vector<uint32_t> owners = AssignSticky(slots, previous);
-    for (size_t i = 0; i < items.size(); ++i) {
-      (*owners_before)[items[i]] = members_[owners[i]].id;
-    }
-    return owners;
-  };
+  std::vector<OwnerCandidate> candidates;
+  candidates.reserve(members_.size());
+  for (const Member& member : members_) {
+    candidates.push_back({.id = member.id, .slots = member.slots});
+  }
   std::vector<uint32_t> shards(history_.plan().parallelism());
   std::iota(shards.begin(), shards.end(), 0);
-  shard_owners_ = assign(shards, shards.size(), &previous_shard_owners_);
+  shard_owners_ = sticky_shards_.Assign(shards, shards.size(), candidates);
   const std::vector<uint32_t> placed = partitions_.ToPlace(read_from_, ShardsWithHiddenRows());
-  partitions_.Place(placed, assign(placed, partitions_.size(), &previous_partition_owners_));
+  partitions_.Place(placed, sticky_partitions_.Assign(placed, partitions_.size(), candidates));
 }
 
 proto::StartEpoch JobState::StartEpochMessage() const {

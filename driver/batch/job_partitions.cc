@@ -12,10 +12,8 @@ void JobState::On(const PartitionsDiscovered& event) { partitions_.On(event); }
 
 void JobState::AdmitNewPartitions(BatchPipeline::Batch* batch) {
   batch->new_partitions = partitions_.Admit(MemberSlots());
-  previous_partition_owners_.resize(partitions_.size());
   for (const proto::PartitionStart& start : batch->new_partitions) {
-    const uint32_t ordinal = start.ordinal();
-    previous_partition_owners_[ordinal] = members_[partitions_[ordinal].owner].id;
+    sticky_partitions_.Set(start.ordinal(), members_[partitions_[start.ordinal()].owner].id);
   }
 }
 

@@ -75,6 +75,7 @@
 #include "driver/batch/rate_controller.h"
 #include "driver/batch/snapshot_chain.h"
 #include "driver/batch/split_planner.h"
+#include "driver/batch/sticky_owners.h"
 #include "driver/batch/tick_grid.h"
 #include "proto/jobs.pb.h"
 
@@ -378,9 +379,8 @@ class JobState {
   std::vector<MembersChanged::Member> live_;
   std::vector<Member> members_;  // of the current epoch
   std::vector<uint32_t> shard_owners_;
-  // The owners in the epoch before, for a sticky assignment.
-  std::vector<ExecutorId> previous_shard_owners_;
-  std::vector<ExecutorId> previous_partition_owners_;
+  StickyOwners sticky_shards_;
+  StickyOwners sticky_partitions_;
 
   Epoch epoch_;
   int64_t epoch_record_ = 0;
