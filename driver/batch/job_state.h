@@ -2,6 +2,17 @@
 // that a test can put any history through it and the same events always give the same actions.
 // Thread-compatible.
 //
+// What it decides alone is the course of an epoch: its stage, its members, when to stop. The rest
+// is kept by parts that know nothing of each other, and return what is to be done:
+//   PartitionTable     what can be read, is planned, closed, retired or lost
+//   BatchPipeline      batches on their way from plan to durable commit
+//   TickGrid           when the next plan is due; BatchClock: the time that it is given
+//   RateController, BatchSizer, split_planner.h   how much it reads
+//   SnapshotChain      the snapshot that is being taken, and those that it builds on
+//   FailureStreak, ExcludedExecutors              what has gone wrong before
+//   StickyOwners       who owned what in the epoch before
+//   JobHistory         what is durable; job_records.h: what is journaled
+//
 // Epochs. Every start of work is an epoch: it is journaled, then StartEpoch goes to all live
 // executors with a fixed assignment, and work begins when all of them have answered EpochReady. The
 // loss of a member ends the epoch at once; an executor that joins ends it at the next batch
@@ -24,9 +35,9 @@
 // (they are suppressed), and their reports must equal the committed ones. Batches that were planned
 // and never committed follow, then new ones.
 //
-// Snapshots. Every checkpoint_interval, and before work ends or moves, TakeSnapshot is sent between
-// two batches; SnapshotCompleted is journaled when all members have written their part and the
-// batch is durably committed.
+// Snapshots (snapshot_chain.h). Every checkpoint_interval, and before work ends or moves,
+// TakeSnapshot is sent between two batches; SnapshotCompleted is journaled when all members have
+// written their part and the batch is durably committed.
 //
 // Partitions (partition_table.h). When the source says that a partition is closed (nothing more
 // will come) or gone, the journal records it as retired once everything that can be read of it is
@@ -35,9 +46,10 @@
 // retired partition that has something to read again enters like a new one, at the offset where it
 // was left.
 //
-// Failures (common/base/failure_kind.h). A failure caused by the environment is retried for as long
-// as it takes, with pauses. A failure that may be deterministic is retried until the same one has
-// hit the same batch several times in a row. A failure that is certain to come back ends the job.
+// Failures (common/base/failure_kind.h, failure_streak.h). A failure caused by the environment is
+// retried for as long as it takes, with pauses. A failure that may be deterministic is retried
+// until the same one has hit the same batch several times in a row. A failure that is certain to
+// come back ends the job.
 //
 // Size. A plan is cut by time (RateController) and by bytes (BatchSizer). A batch that still needs
 // more memory than an executor has, and that nobody has committed, is withdrawn in the next epoch
