@@ -153,6 +153,7 @@ const BatchDone* BatchPipeline::MoveToJournal(BatchId through, int64_t now_us) {
   Batch& batch = in_flight_.front();
   BatchDone& done = journaling_.emplace_back(std::move(batch.done));
   done.committed_us = now_us;
+  done.splits.reserve(batch.reports.size());
   for (auto& [ordinal, report] : batch.reports) {
     done.splits.push_back(std::move(report));
   }
