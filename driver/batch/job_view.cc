@@ -43,12 +43,11 @@ proto::JobPhase JobState::phase() const {
     case Stage::kJournalingEpoch:
     case Stage::kStartingEpoch:
       return stop_.has_value() ? proto::PHASE_DRAINING : proto::PHASE_STARTING;
-    case Stage::kRunning: {
+    case Stage::kRunning:
       if (stop_.has_value()) {
         return proto::PHASE_DRAINING;
       }
       return pipeline_.IsRebuilding() ? proto::PHASE_RECOVERING : proto::PHASE_RUNNING;
-    }
     case Stage::kFinishing:
       return proto::PHASE_DRAINING;
     case Stage::kEnding:
