@@ -1,7 +1,6 @@
 // The batches of one epoch on their way from plan to durable commit:
 //
-//   replays ──NextReplay──┐                        suppressed: PopRebuilt, its output is out
-//   already
+//   replays ──TakeReplay──┐                           ┌──PopRebuilt──> over, if it is suppressed
 //                         ├──Launch──> running ──> prepared ──BeginWave──> committing
 //   new plans ────────────┘                                                    │ MoveToJournal
 //                                                       reported <──TakeDone── journaling

@@ -194,8 +194,9 @@ class JobState {
   //   any stage before kOver ─the journal fails─> kOver
   //   any stage before kEnding ─an interrupt that has nothing to wait for─> kOver
   //
-  // A job that is asked to stop does not leave kWaitingForMembers again: Fail and RetryForStore
-  // leave it there, and it ends. The order of the stages counts: comparisons with kEnding use it.
+  // A job that is asked to stop, and is not settling, begins no further epoch: Fail and
+  // RetryForStore leave it in kWaitingForMembers, where it ends. The order of the stages counts:
+  // comparisons with kEnding use it.
   enum class Stage {
     kWaitingForMembers,
     kWaitingToRetry,

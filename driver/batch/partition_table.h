@@ -1,15 +1,15 @@
 // The partitions of one job as planning sees them, by ordinal, and those that were found and enter
 // with the first batch that reads them. A partition's life:
 //
-//   found ──Admit──> open ──On(EndsKnown)──> closed ──TakeChanges──> retired ──On(Discovered)──>
-//   found
-//     │                                         │
+//   found ──Admit──> open ──On(EndsKnown)──> closed ──TakeChanges──> retired
+//     │                                         │                       │
+//     │                                         │                 On(Discovered): found again
 //     └──gone: DropGone                         └──gone and not read to its end: LostRecords
 //
 // Nothing more comes for a closed partition. It is retired once all of it that can be read is
 // durably committed. A gone partition is a closed one of which nothing more can be read; if records
-// of it were not, the job has lost them. Numbers and offsets are those of the source; [begin, end)
-// Moments are monotonic and in microseconds.
+// of it were not read, the job has lost them. Offsets are those of the source, ranges are
+// half-open, moments are monotonic and in microseconds.
 //
 // What the journal knows of partitions is JobHistory's; this table may be ahead of it by the
 // records that are not durable yet. Invariants: ordinals are dense; planned_to never falls within
