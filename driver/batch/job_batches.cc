@@ -3,11 +3,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "common/base/check.h"
 #include "common/base/status.h"
-#include "driver/batch/assignment.h"
 #include "driver/batch/job_state.h"
-#include "driver/batch/plan_folding.h"
 #include "driver/batch/split_planner.h"
 
 namespace millrace {
@@ -15,23 +12,37 @@ namespace {
 
 constexpr int64_t kSecondUs = 1'000'000;
 
-// With batch_duration = 0 and a rate limit, plans are at least this far apart, so that each batch
-// has a few records.
-constexpr int64_t kLeastRatedIntervalUs = 10'000;
-
 // How many batches may be uncommitted: one runs while another one commits. More batches may wait,
 // and then commit together, while the sinks hold little for them.
 constexpr size_t kUncommitted = 2;
 constexpr size_t kMaxUncommitted = 32;
-constexpr size_t kMaxInFlight = 64;  // including batches whose commit is not durable yet
 
-void FillSplit(const PlannedSplit& split, uint32_t source, const std::string& partition,
-               proto::Split* out) {
-  out->mutable_key()->set_source(source);
-  out->mutable_key()->set_partition(partition);
-  out->set_begin(split.begin);
-  out->set_end(split.end);
-  out->set_ordinal(split.ordinal);
+// Whether a batch that ran again has read what it had read when it was committed.
+absl::Status CompareWithCommitted(const BatchPipeline::Batch& batch,
+                                  const PartitionTable& partitions) {
+  for (const SplitDigest& digest : batch.plan.committed) {
+    const auto report = batch.reports.find(digest.ordinal);
+    const bool found = report != batch.reports.end();
+    if (found && report->second.records() == digest.records &&
+        report->second.input_hash() == digest.input_hash.value_or(report->second.input_hash())) {
+      continue;
+    }
+    const auto split =
+        std::find_if(batch.plan.splits.begin(), batch.plan.splits.end(),
+                     [&](const PlannedSplit& s) { return s.ordinal == digest.ordinal; });
+    const std::string range = split == batch.plan.splits.end()
+                                  ? ""
+                                  : absl::StrCat(" offsets ", split->begin, " to ", split->end);
+    return absl::DataLossError(absl::StrCat(
+        "batch ", batch.plan.batch.value(),
+        " cannot be run again: ", partitions[digest.ordinal].name, range, " had ", digest.records,
+        " records when it was committed and has ", found ? report->second.records() : 0,
+        found && report->second.records() == digest.records ? " other ones" : "",
+        " now; the source was compacted, truncated or created again, so the job's state cannot be "
+        "rebuilt from it. "
+        "Cancel the job and submit it again to start anew"));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -58,74 +69,32 @@ void JobState::AdvanceBatches() {
 // Begins a new epoch when an executor is alive but does not finish its step by the deadline:
 // nothing else helps.
 void JobState::CheckStepDeadlines() {
-  if (in_flight_.empty()) {
-    return;
+  const absl::Status late = pipeline_.CheckDeadline(now_.mono_us);
+  if (!late.ok()) {
+    Fail(late, FailureKind::kEnvironment,
+         absl::StrCat("batch ", pipeline_.in_flight().front().plan.batch.value()));
   }
-  const InFlight& batch = in_flight_.front();
-  const int64_t waited_us = now_.mono_us - batch.step_since_us;
-  const std::string who = absl::StrCat("batch ", batch.plan.batch.value());
-  if (batch.step == InFlight::Step::kRunning && waited_us >= PrepareTimeoutUs(batch.plan)) {
-    Fail(absl::DeadlineExceededError(absl::StrCat("not done after ", waited_us / kSecondUs, " s")),
-         FailureKind::kEnvironment, who);
-  } else if (wave_.has_value() && waited_us >= options_.commit_timeout_us) {
-    Fail(absl::DeadlineExceededError(
-             absl::StrCat("not committed after ", waited_us / kSecondUs, " s")),
-         FailureKind::kEnvironment, who);
-  }
-}
-
-// A plan that was folded has the work of several batches.
-int64_t JobState::PrepareTimeoutUs(const PlannedBatch& plan) const {
-  return options_.prepare_timeout_us * std::min(plan.stands_for, kMaxFold);
 }
 
 // A suppressed batch is over once it is prepared: its output was committed in an earlier epoch.
 void JobState::FinishSuppressed() {
-  while (!in_flight_.empty() && in_flight_.front().suppressed &&
-         in_flight_.front().step == InFlight::Step::kPrepared) {
-    if (absl::Status same = CompareWithCommitted(in_flight_.front()); !same.ok()) {
+  while (const BatchPipeline::Batch* batch = pipeline_.rebuilt()) {
+    if (absl::Status same = CompareWithCommitted(*batch, partitions_); !same.ok()) {
       End(proto::JobEnded::FAILED, std::string(ToStd(same.message())));
       return;
     }
-    in_flight_.pop_front();
+    pipeline_.PopRebuilt();
   }
-}
-
-absl::Status JobState::CompareWithCommitted(const InFlight& batch) const {
-  for (const SplitDigest& digest : batch.plan.committed) {
-    const auto report = batch.reports.find(digest.ordinal);
-    const bool found = report != batch.reports.end();
-    if (found && report->second.records() == digest.records &&
-        report->second.input_hash() == digest.input_hash.value_or(report->second.input_hash())) {
-      continue;
-    }
-    const auto split =
-        std::find_if(batch.plan.splits.begin(), batch.plan.splits.end(),
-                     [&](const PlannedSplit& s) { return s.ordinal == digest.ordinal; });
-    const std::string range = split == batch.plan.splits.end()
-                                  ? ""
-                                  : absl::StrCat(" offsets ", split->begin, " to ", split->end);
-    return absl::DataLossError(absl::StrCat(
-        "batch ", batch.plan.batch.value(),
-        " cannot be run again: ", partitions_[digest.ordinal].name, range, " had ", digest.records,
-        " records when it was committed and has ", found ? report->second.records() : 0,
-        found && report->second.records() == digest.records ? " other ones" : "",
-        " now; the source was compacted, truncated or created again, so the job's state cannot be "
-        "rebuilt from it. "
-        "Cancel the job and submit it again to start anew"));
-  }
-  return absl::OkStatus();
 }
 
 void JobState::FinishDurable() {
-  while (!journaling_.empty() && history_.last_committed() >= journaling_.front().batch) {
-    journaling_.front().done_us = now_.mono_us;
-    if (std::exchange(failures_, {}).in_a_row > 0) {
+  while (std::optional<BatchDone> done =
+             pipeline_.TakeDone(history_.last_committed(), now_.mono_us)) {
+    if (failures_.Clear()) {
       message_.clear();
     }
     one_batch_at_a_time_ = false;
-    actions_.push_back(std::move(journaling_.front()));
-    journaling_.pop_front();
+    actions_.push_back(*std::move(done));
   }
 }
 
@@ -133,26 +102,14 @@ void JobState::FinishDurable() {
 // these batches and the claims of their shards must be durable first: from the commit on, the
 // outside world may see the batches.
 void JobState::SendCommits() {
-  if (wave_.has_value() || history_.last_opened() != epoch_) {
+  if (history_.last_opened() != epoch_) {
     return;
   }
-  Wave wave;
-  for (InFlight& batch : in_flight_) {
-    if (batch.step != InFlight::Step::kPrepared || history_.last_planned() < batch.plan.batch ||
-        !IsDurable(batch.claims_record)) {
-      break;
-    }
-    batch.step = InFlight::Step::kCommitting;
-    batch.step_since_us = now_.mono_us;
-    wave.through = batch.plan.batch;
-  }
-  wave.finish = wave.through == finish_batch_ ||
-                (bounded_ && wave.through == last_planned_ && PlannedToStop());
-  if (wave.through == BatchId(0)) {
+  const bool input_ends = bounded_ && partitions_.IsPlannedToStop();
+  if (pipeline_.BeginWave(history_.last_planned(), DurableRecord(), input_ends, now_.mono_us) ==
+      nullptr) {
     return;
   }
-  wave.answered.assign(members_.size(), false);
-  wave_ = std::move(wave);
   for (size_t m = 0; m < members_.size(); ++m) {
     SendCommit(m);
   }
@@ -162,9 +119,9 @@ void JobState::SendCommit(size_t member) {
   proto::DriverMessage message;
   message.mutable_commit_batch()->set_job_id(history_.job_id());
   message.mutable_commit_batch()->set_epoch(epoch_.value());
-  message.mutable_commit_batch()->set_batch(wave_->through.value());
+  message.mutable_commit_batch()->set_batch(pipeline_.wave()->through.value());
   message.mutable_commit_batch()->set_durable_batch(history_.last_committed().value());
-  message.mutable_commit_batch()->set_finish(wave_->finish);
+  message.mutable_commit_batch()->set_finish(pipeline_.wave()->finish);
   Send(member, std::move(message));
 }
 
@@ -173,42 +130,33 @@ bool JobState::HasRoom() const {
     return member.held_bytes > BatchSizer::LittleHeldBytes(member.memory_bytes);
   });
   const size_t uncommitted = holds_much ? kUncommitted : kMaxUncommitted;
-  return !results_held_ && in_flight_.size() < (one_batch_at_a_time_ ? 1 : uncommitted) &&
-         in_flight_.size() + journaling_.size() < kMaxInFlight &&
-         (in_flight_.empty() || in_flight_.back().step != InFlight::Step::kRunning);
+  return !results_held_ && pipeline_.HasRoom(one_batch_at_a_time_ ? 1 : uncommitted);
 }
 
 bool JobState::Quiescing() const { return stop_.has_value() || RebalanceDue(); }
 
 // Never during a replay: the new epoch would have to begin the replay anew.
-bool JobState::RebalanceDue() const { return now_.mono_us >= rebalance_at_us_ && replays_.empty(); }
+bool JobState::RebalanceDue() const {
+  return now_.mono_us >= rebalance_at_us_ && !pipeline_.IsReplaying();
+}
 
 bool JobState::RunNextReplay() {
-  if (replays_.empty()) {
+  if (!pipeline_.IsReplaying()) {
     return false;
   }
-  InFlight batch;
-  batch.plan = std::move(replays_.front());
-  replays_.pop_front();
-  batch.suppressed = batch.plan.batch <= suppress_until_;
+  BatchPipeline::Batch batch = pipeline_.TakeReplay();
   batch.done.tick_us = now_.mono_us;
   Launch(std::move(batch));
   return true;
 }
 
 bool JobState::HasInput() const {
-  if (runs_empty_first_ && last_planned_ == BatchId(0)) {
-    return true;
-  }
-  return std::any_of(partitions_.begin(), partitions_.end(),
-                     [](const Partition& p) { return PlannableEnd(p) > p.planned_to; }) ||
-         std::any_of(unplanned_.begin(), unplanned_.end(),
-                     [](const UnplannedPartition& p) { return p.stable_end > p.start; });
+  return (runs_empty_first_ && pipeline_.last_planned() == BatchId(0)) || partitions_.HasInput();
 }
 
 void JobState::NoteInput() {
-  if (input_since_us_ == kNever && HasInput()) {
-    input_since_us_ = now_.mono_us;
+  if (!ticks_.HasInput() && HasInput()) {
+    ticks_.NoteInput(now_.mono_us);
   }
 }
 
@@ -222,10 +170,10 @@ void JobState::TellClockTrouble() {
 }
 
 int64_t JobState::NextLaunchUs() const {
-  if (!replays_.empty()) {
+  if (pipeline_.IsReplaying()) {
     return now_.mono_us;
   }
-  const int64_t due_us = TickDueUs();
+  const int64_t due_us = ticks_.DueUs(WakeDueUs());
   // While the clock forbids planning, look again after a while: no event tells when somebody sets
   // it right.
   return due_us == kNever || clock_.MayPlan(now_) ? due_us
@@ -246,57 +194,13 @@ int64_t JobState::WakeDueUs() const {
   return due_us;
 }
 
-// The first tick, from next_tick_us_ on, that finds something to do; kNever when there is nothing
-// to do, so that an idle job costs nothing.
-int64_t JobState::TickDueUs() const {
-  const int64_t wanted_us = std::min(input_since_us_, WakeDueUs());
-  if (wanted_us == kNever) {
-    return kNever;
-  }
-  if (wanted_us <= next_tick_us_ || batch_duration_us_ == 0) {
-    return std::max(next_tick_us_, wanted_us);
-  }
-  const int64_t ticks = (wanted_us - grid_us_ + batch_duration_us_ - 1) / batch_duration_us_;
-  return std::max(next_tick_us_, grid_us_ + ticks * batch_duration_us_);
-}
-
-// How many positions max_rate_per_partition lets a batch that is planned now read from the
-// partition.
-int64_t JobState::AllowedPositions(Partition* partition) {
-  const int64_t rate = settings_.max_rate_per_partition;
-  if (rate == 0) {
-    return INT64_MAX;
-  }
-  return batch_duration_us_ > 0
-             ? partition->pace.Allowed(rate, batch_duration_us_, batch_duration_us_, now_.mono_us)
-             : partition->pace.Allowed(rate, kLeastRatedIntervalUs, kSecondUs, now_.mono_us);
-}
-
-// Whether there is input, but the rate limit lets a batch that is planned now read none of it.
-bool JobState::IsHeldByRate() {
-  if (settings_.max_rate_per_partition == 0 || WakeDueUs() <= now_.mono_us) {
-    return false;
-  }
-  bool held = false;
-  for (Partition& partition : partitions_) {
-    if (PlannableEnd(partition) > partition.planned_to) {
-      if (AllowedPositions(&partition) > 0) {
-        return false;
-      }
-      held = true;
-    }
-  }
-  return held && std::none_of(unplanned_.begin(), unplanned_.end(),
-                              [](const auto& p) { return p.stable_end > p.start; });
-}
-
 bool JobState::PlanNext() {
-  const int64_t due_us = TickDueUs();
+  const int64_t due_us = ticks_.DueUs(WakeDueUs());
   if (due_us == kNever || now_.mono_us < due_us || !clock_.MayPlan(now_)) {
     return false;
   }
-  if (IsHeldByRate()) {
-    ScheduleNextTick(due_us, /*backlog=*/false);
+  if (WakeDueUs() > now_.mono_us && partitions_.IsHeldByRate(now_.mono_us)) {
+    ticks_.Planned(due_us, /*backlog=*/false, now_.mono_us);
     NoteInput();
     return false;
   }
@@ -305,64 +209,43 @@ bool JobState::PlanNext() {
 }
 
 void JobState::PlanBatch(int64_t due_us) {
-  InFlight batch;
-  batch.plan.batch = last_planned_.Next();
+  BatchPipeline::Batch batch;
+  batch.plan.batch = pipeline_.last_planned().Next();
   batch.plan.batch_time_us = clock_.Read(now_);
   batch.done.tick_us = due_us;
   bool backlog = false;
-  if (batch.plan.batch != finish_batch_) {
+  if (!pipeline_.IsFinish(batch.plan.batch)) {
     AdmitNewPartitions(&batch);
     AddSplits(&batch, &backlog);
   }
-  last_planned_ = batch.plan.batch;
   clock_.NotePlanned(now_, batch.plan.batch_time_us);
 
-  proto::JournalRecord record;
-  proto::BatchPlanned* planned = record.mutable_batch_planned();
-  planned->set_job_id(history_.job_id());
-  planned->set_epoch(epoch_.value());
-  planned->set_batch(batch.plan.batch.value());
-  planned->set_batch_time_us(batch.plan.batch_time_us);
-  planned->set_parallelism(history_.plan().parallelism());
+  std::vector<proto::Split> splits;
+  splits.reserve(batch.plan.splits.size());
   for (const PlannedSplit& split : batch.plan.splits) {
-    const Partition& partition = partitions_[split.ordinal];
-    FillSplit(split, partition.source, partition.name, planned->add_splits());
-    if (partition.stable_end > split.end) {
-      planned->mutable_splits()->rbegin()->set_seen_end(partition.stable_end);
+    splits.push_back(partitions_.Describe(split));
+    if (const int64_t seen_end = partitions_[split.ordinal].stable_end; seen_end > split.end) {
+      splits.back().set_seen_end(seen_end);
     }
   }
-  batch.retired = std::exchange(retired_untold_, {});
-  planned->mutable_new_partitions()->Add(batch.new_partitions.begin(), batch.new_partitions.end());
-  Append(std::move(record));
+  batch.retired = partitions_.TakeRetiredUntold();
+  Append(BuildBatchPlanned(Origin(), batch.plan.batch, batch.plan.batch_time_us,
+                           history_.plan().parallelism(), splits, batch.new_partitions));
   Launch(std::move(batch));
-  ScheduleNextTick(due_us, backlog);
+  ticks_.Planned(due_us, backlog, now_.mono_us);
 }
 
-void JobState::AddSplits(InFlight* batch, bool* backlog) {
-  batch->budget = controller_.Budget(ReadPartitions());
+void JobState::AddSplits(BatchPipeline::Batch* batch, bool* backlog) {
+  batch->budget = controller_.Budget(partitions_.CountRead());
   const SplitShares shares = ShareInput(batch->budget);
-  for (uint32_t ordinal = 0; ordinal < partitions_.size(); ++ordinal) {
-    if (shares.offsets[ordinal] > 0) {
-      Partition& partition = partitions_[ordinal];
-      const int64_t begin = partition.planned_to;
-      partition.planned_to += shares.offsets[ordinal];
-      batch->plan.splits.push_back({ordinal, begin, partition.planned_to});
-    }
-  }
+  batch->plan.splits = partitions_.Plan(shares.offsets);
   *backlog = shares.cut_by_budget;
 }
 
 // Shares the input by time over all partitions, then cuts it by bytes for each executor: one
 // partition may hold the whole backlog, and then its owner reads the whole batch.
 SplitShares JobState::ShareInput(int64_t budget) {
-  std::vector<SplitDemand> demands(partitions_.size());
-  for (size_t i = 0; i < partitions_.size(); ++i) {
-    Partition& partition = partitions_[i];
-    demands[i].lag = PlannableEnd(partition) - partition.planned_to;
-    demands[i].limit = AllowedPositions(&partition);
-    demands[i].owner = partition.owner == kNoOwner ? 0 : partition.owner;
-    demands[i].bytes_per_offset = sizer_.CostPerOffset(partition.size);
-  }
+  const std::vector<SplitDemand> demands = partitions_.Demands(sizer_, now_.mono_us);
   std::vector<int64_t> bytes_of_owner;
   bytes_of_owner.reserve(members_.size());
   for (const Member& member : members_) {
@@ -371,38 +254,16 @@ SplitShares JobState::ShareInput(int64_t budget) {
   return CutToBytes(demands, bytes_of_owner, ShareBudget(demands, budget));
 }
 
-void JobState::ScheduleNextTick(int64_t tick_us, bool backlog) {
-  input_since_us_ = kNever;
-  if (backlog) {
-    // The job is catching up: plan the next batch as soon as there is room.
-    next_tick_us_ = now_.mono_us;
-    input_since_us_ = now_.mono_us;
-  } else if (batch_duration_us_ == 0) {
-    next_tick_us_ =
-        settings_.max_rate_per_partition == 0 ? now_.mono_us : now_.mono_us + kLeastRatedIntervalUs;
-  } else {
-    // Ticks that were missed are not made up for one by one: this batch has all their input.
-    const int64_t passed = (std::max(now_.mono_us, tick_us) - grid_us_) / batch_duration_us_;
-    next_tick_us_ = grid_us_ + (passed + 1) * batch_duration_us_;
-  }
-}
-
-void JobState::Launch(InFlight batch) {
-  batch.step_since_us = now_.mono_us;
-  batch.answered.assign(members_.size(), false);
-  batch.done.batch = batch.plan.batch;
-  batch.done.epoch = epoch_;
-  batch.done.batch_time_us = batch.plan.batch_time_us;
-  batch.done.planned_us = now_.mono_us;
+void JobState::Launch(BatchPipeline::Batch batch) {
+  const BatchPipeline::Batch& launched = pipeline_.Launch(std::move(batch), now_.mono_us);
   for (size_t m = 0; m < members_.size(); ++m) {
     proto::DriverMessage message;
-    *message.mutable_run_batch() = RunBatchMessage(batch, m);
+    *message.mutable_run_batch() = RunBatchMessage(launched, m);
     Send(m, std::move(message));
   }
-  in_flight_.push_back(std::move(batch));
 }
 
-proto::RunBatch JobState::RunBatchMessage(const InFlight& batch, size_t member) const {
+proto::RunBatch JobState::RunBatchMessage(const BatchPipeline::Batch& batch, size_t member) const {
   proto::RunBatch run;
   run.set_job_id(history_.job_id());
   run.set_epoch(epoch_.value());
@@ -410,9 +271,8 @@ proto::RunBatch JobState::RunBatchMessage(const InFlight& batch, size_t member) 
   run.set_batch_time_us(batch.plan.batch_time_us);
   run.set_durable_batch(history_.last_committed().value());
   for (const PlannedSplit& split : batch.plan.splits) {
-    const Partition& partition = partitions_[split.ordinal];
-    if (partition.owner == member) {
-      FillSplit(split, partition.source, partition.name, run.add_splits());
+    if (partitions_[split.ordinal].owner == member) {
+      *run.add_splits() = partitions_.Describe(split);
     }
   }
   for (const proto::PartitionStart& start : batch.new_partitions) {
@@ -429,129 +289,63 @@ proto::RunBatch JobState::RunBatchMessage(const InFlight& batch, size_t member) 
   return run;
 }
 
-void JobState::OnProgress(const proto::SourceProgress& progress) {
-  for (const proto::SourceProgress::Partition& reported : progress.partitions()) {
-    if (Partition* partition = FindPartition(reported.key().source(), reported.key().partition())) {
-      if (reported.fetched_to() > partition->stable_end) {
-        partition->stable_end = reported.fetched_to();
-        progress_leads_[partition->source] = true;
-      }
-      partition->high_watermark = std::max(partition->high_watermark, partition->stable_end);
-      partition->size.Fetched(reported.bytes_per_offset());
-    }
-  }
-}
-
 void JobState::OnPrepared(size_t member, const proto::BatchPrepared& prepared) {
-  InFlight* const batch = FindBatch(BatchId(prepared.batch()));
-  if (batch == nullptr || batch->step != InFlight::Step::kRunning || batch->answered[member]) {
+  BatchPipeline::Batch* const batch = pipeline_.OnPrepared(member, BatchId(prepared.batch()));
+  if (batch == nullptr) {
     return;
   }
-  batch->answered[member] = true;
-  ++batch->answers;
   members_[member].held_bytes = prepared.held_bytes();
   members_[member].wake_at_us = prepared.wake_at_us();
-  BatchDone& done = batch->done;
   for (const proto::SplitReport& report : prepared.splits()) {
-    const auto ordinal = ordinals_.find({report.key().source(), report.key().partition()});
-    if (ordinal == ordinals_.end()) {
+    const std::optional<uint32_t> ordinal =
+        partitions_.OrdinalOf(report.key().source(), report.key().partition());
+    if (!ordinal.has_value()) {
       Fail(absl::InternalError(absl::StrCat("an executor reported ", report.key().partition(),
                                             ", which is not the job's")),
            FailureKind::kCertain, absl::StrCat("batch ", prepared.batch()));
       return;
     }
-    batch->reports[ordinal->second] = report;
-    if (batch->budget > 0) {
-      partitions_[ordinal->second].pace.OnRead(report.end() - report.begin(), report.records());
-    }
-    partitions_[ordinal->second].size.Read(report.records(), report.bytes(),
-                                           report.end() - report.begin());
-    done.records += report.records();
-    done.bytes += report.bytes();
-    done.skipped += report.skipped();
-    done.lost += report.lost_end() - report.lost_begin();
-    if (done.first_error.empty()) {
-      done.first_error = report.first_error();
-    }
+    partitions_.OnRead(*ordinal, report, /*is_new=*/batch->budget > 0);
+    batch->Add(*ordinal, report);
   }
-  // Rows behind exchanges, which belong to no split.
-  done.skipped += prepared.skipped();
-  if (done.first_error.empty()) {
-    done.first_error = prepared.first_error();
+  batch->Add(prepared);
+  if (batch->prepared.AreComplete()) {
+    FinishPreparing(batch);
   }
-  batch->claimed.insert(batch->claimed.end(), prepared.claimed().begin(), prepared.claimed().end());
-  done.state_rows += prepared.state_rows();
-  done.state_bytes += prepared.state_bytes();
-  done.held_bytes += prepared.batch_held_bytes();
-  if (batch->answers == members_.size()) {
-    batch->step = InFlight::Step::kPrepared;
-    if (!batch->claimed.empty()) {
-      batch->claims_record = JournalClaims(std::exchange(batch->claimed, {}));
-    }
-    done.prepared_us = now_.mono_us;
-    if (!batch->suppressed) {
-      sizer_.OnBatch(done.records, done.bytes, done.held_bytes);
-    }
-    if (batch->budget > 0) {
-      controller_.OnBatch(batch->budget, OffsetsOf(batch->plan),
-                          done.prepared_us - done.planned_us);
-    }
+}
+
+// All members have prepared the batch: learns from it, and journals what has been claimed for it.
+void JobState::FinishPreparing(BatchPipeline::Batch* batch) {
+  pipeline_.FinishPreparing(batch, now_.mono_us);
+  if (!batch->claimed.empty()) {
+    batch->claims_record = Append(BuildEpochOpened(Origin(), std::exchange(batch->claimed, {})));
+  }
+  const BatchDone& done = batch->done;
+  if (!batch->suppressed) {
+    sizer_.OnBatch(done.records, done.bytes, done.held_bytes);
+  }
+  if (batch->budget > 0) {
+    controller_.OnBatch(batch->budget, OffsetsOf(batch->plan), done.prepared_us - done.planned_us);
   }
 }
 
 void JobState::OnCommitted(size_t member, const proto::BatchCommitted& committed) {
-  if (!wave_.has_value() || wave_->through != BatchId(committed.batch()) ||
-      wave_->answered[member]) {
+  if (!pipeline_.OnCommitted(member, committed)) {
     return;
   }
-  wave_->answered[member] = true;
-  ++wave_->answers;
   members_[member].wake_at_us = committed.wake_at_us();
-  wave_->markers.insert(wave_->markers.end(), committed.markers().begin(),
-                        committed.markers().end());
-  if (wave_->answers < members_.size()) {
+  std::optional<BatchPipeline::Wave> wave = pipeline_.TakeCommittedWave();
+  if (!wave.has_value()) {
     return;
   }
   // The markers are those after the last batch of the wave, and they go into the record of its
   // first batch. So the journal never counts a batch as committed before it knows the markers,
   // whichever part of the records becomes durable. If only a part does, the other batches of the
   // wave run again, and shards suppress the rows that their markers cover.
-  std::vector<proto::SinkMarker> markers = std::move(wave_->markers);
-  const BatchId through = wave_->through;
-  finish_committed_ = wave_->finish;
-  wave_.reset();
-  while (!in_flight_.empty() && in_flight_.front().plan.batch <= through) {
-    JournalCommitted(&in_flight_.front(), std::exchange(markers, {}));
+  std::vector<proto::SinkMarker> markers = std::move(wave->markers);
+  while (const BatchDone* done = pipeline_.MoveToJournal(wave->through, now_.mono_us)) {
+    Append(BuildBatchCommitted(Origin(), done->batch, done->splits, std::exchange(markers, {})));
   }
-}
-
-// REQUIRES: `batch` is the first in flight.
-void JobState::JournalCommitted(InFlight* batch, std::vector<proto::SinkMarker> markers) {
-  BatchDone done = std::move(batch->done);
-  done.committed_us = now_.mono_us;
-  proto::JournalRecord record;
-  proto::BatchCommittedRecord* committed = record.mutable_batch_committed();
-  committed->set_job_id(history_.job_id());
-  committed->set_epoch(epoch_.value());
-  committed->set_batch(batch->plan.batch.value());
-  for (auto& [ordinal, report] : batch->reports) {
-    *committed->add_splits() = report;
-    done.splits.push_back(std::move(report));
-  }
-  committed->mutable_markers()->Add(std::make_move_iterator(markers.begin()),
-                                    std::make_move_iterator(markers.end()));
-  Append(std::move(record));
-  journaling_.push_back(std::move(done));
-  in_flight_.pop_front();
-}
-
-JobState::InFlight* JobState::FindBatch(BatchId batch) {
-  for (InFlight& in_flight : in_flight_) {
-    if (in_flight.plan.batch == batch) {
-      return &in_flight;
-    }
-  }
-  return nullptr;
 }
 
 // Ends a bounded job, or settling, in four steps. Everything is committed. The sinks are told with
@@ -560,12 +354,12 @@ JobState::InFlight* JobState::FindBatch(BatchId batch) {
 // before the job is called over.
 void JobState::FinishIfDone() {
   if (stage_ != Stage::kRunning || stop_ == StopRequested::How::kCancel ||
-      !(Settling() || (bounded_ && ReachedStop())) || !in_flight_.empty() || !journaling_.empty() ||
-      !replays_.empty()) {
+      !(Settling() || (bounded_ && ReachedStop())) || !pipeline_.IsEmpty() ||
+      pipeline_.IsReplaying()) {
     return;
   }
-  if (HasOutput() && !finish_committed_) {
-    finish_batch_ = last_planned_.Next();
+  if (HasOutput() && !pipeline_.IsFinishCommitted()) {
+    pipeline_.PlanFinish();
     PlanBatch(now_.mono_us);
     return;
   }
@@ -573,35 +367,16 @@ void JobState::FinishIfDone() {
     return;
   }
   StopEpochOnMembers();
-  stage_ = Stage::kFinishing;
-  stage_since_us_ = now_.mono_us;
+  Enter(Stage::kFinishing);
 }
 
 bool JobState::HasOutput() const {
   return history_.last_committed().value() > history_.submitted().base_batch();
 }
 
-bool JobState::PlannedToStop() const {
-  return std::all_of(partitions_.begin(), partitions_.end(),
-                     [](const Partition& p) { return p.retired || p.planned_to >= p.stop_at; });
-}
-
 bool JobState::ReachedStop() const {
-  if (runs_empty_first_ && history_.last_committed() == BatchId(0)) {
-    return false;
-  }
-  for (uint32_t ordinal = 0; ordinal < partitions_.size(); ++ordinal) {
-    if (!partitions_[ordinal].retired &&
-        history_.committed_to()[ordinal] < partitions_[ordinal].stop_at) {
-      return false;
-    }
-  }
-  return true;
-}
-
-JobState::Partition* JobState::FindPartition(uint32_t source, const std::string& name) {
-  const auto found = ordinals_.find({source, name});
-  return found == ordinals_.end() ? nullptr : &partitions_[found->second];
+  return !(runs_empty_first_ && history_.last_committed() == BatchId(0)) &&
+         partitions_.IsCommittedToStop(history_);
 }
 
 }  // namespace millrace

@@ -4,7 +4,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
-#include "driver/batch/assignment.h"
 #include "driver/batch/job_state.h"
 
 namespace millrace {
@@ -35,17 +34,12 @@ void JobState::BeginEpoch() {
     member.memory_bytes = live.memory_bytes;
   }
   epoch_ = epoch_.Next();
-  stage_ = Stage::kJournalingEpoch;
-  stage_since_us_ = now_.mono_us;
-  if (failures_.in_a_row == 0) {
+  Enter(Stage::kJournalingEpoch);
+  if (failures_.in_a_row() == 0) {
     message_.clear();  // after a failure the message stays, with the cause, until a batch has been
                        // committed
   }
-  proto::JournalRecord record;
-  record.mutable_epoch_started()->set_job_id(history_.job_id());
-  record.mutable_epoch_started()->set_epoch(epoch_.value());
-  record.mutable_epoch_started()->set_reason(epoch_reason_);
-  epoch_record_ = Append(std::move(record));
+  epoch_record_ = Append(BuildEpochStarted(Origin(), epoch_reason_));
   epoch_durable_ = false;
   store_mark_.reset();
   actions_.push_back(EpochBegan{epoch_, epoch_reason_, epoch_is_restart_});
@@ -63,13 +57,12 @@ void JobState::StartEpochOnMembers() {
     return;
   }
   LoadPartitions();
-  suppress_until_ = history_.last_committed();
-  replays_ = std::move(recovery->batches);
+  pipeline_.BeginEpoch(epoch_, members_.size(), std::move(recovery->batches),
+                       history_.last_committed());
   read_from_ = std::move(recovery->read_from);
   AssignPartitionsAndShards();
-  StartChain(recovery->snapshot);
-  stage_ = Stage::kStartingEpoch;
-  stage_since_us_ = now_.mono_us;
+  snapshots_.Restore(recovery->snapshot);
+  Enter(Stage::kStartingEpoch);
   const proto::StartEpoch start = StartEpochMessage();
   for (size_t m = 0; m < members_.size(); ++m) {
     proto::DriverMessage message;
@@ -87,49 +80,17 @@ std::vector<uint32_t> JobState::MemberSlots() const {
   return slots;
 }
 
-// The partitions that need an owner in this epoch: those that are read, for the first time or
-// again, and those whose rows a sink has not shown yet.
-std::vector<uint32_t> JobState::PartitionsToPlace() const {
-  const std::set<uint32_t> hiding = ShardsWithHiddenRows();
-  std::vector<uint32_t> placed;
-  for (uint32_t ordinal = 0; ordinal < partitions_.size(); ++ordinal) {
-    const bool read_again = read_from_[ordinal] < partitions_[ordinal].planned_to;
-    if (!partitions_[ordinal].retired || read_again || hiding.contains(ordinal)) {
-      placed.push_back(ordinal);
-    }
-  }
-  return placed;
-}
-
 void JobState::AssignPartitionsAndShards() {
-  const std::vector<uint32_t> slots = MemberSlots();
-  // Assigns a member to each of `items`, which are numbers of shards or of partitions.
-  const auto assign = [&](const std::vector<uint32_t>& items, size_t count,
-                          std::vector<ExecutorId>* owners_before) {
-    owners_before->resize(count);
-    std::vector<std::optional<uint32_t>> previous;
-    for (const uint32_t item : items) {
-      const std::optional<size_t> member = MemberIndex((*owners_before)[item]);
-      previous.push_back(member.has_value() ? std::optional<uint32_t>(*member) : std::nullopt);
-    }
-    std::vector<uint32_t> owners = AssignSticky(slots, previous);
-    for (size_t i = 0; i < items.size(); ++i) {
-      (*owners_before)[items[i]] = members_[owners[i]].id;
-    }
-    return owners;
-  };
+  std::vector<OwnerCandidate> candidates;
+  candidates.reserve(members_.size());
+  for (const Member& member : members_) {
+    candidates.push_back({.id = member.id, .slots = member.slots});
+  }
   std::vector<uint32_t> shards(history_.plan().parallelism());
   std::iota(shards.begin(), shards.end(), 0);
-  shard_owners_ = assign(shards, shards.size(), &previous_shard_owners_);
-  for (Partition& partition : partitions_) {
-    partition.owner = kNoOwner;
-  }
-  const std::vector<uint32_t> placed = PartitionsToPlace();
-  const std::vector<uint32_t> owners =
-      assign(placed, partitions_.size(), &previous_partition_owners_);
-  for (size_t i = 0; i < placed.size(); ++i) {
-    partitions_[placed[i]].owner = owners[i];
-  }
+  shard_owners_ = sticky_shards_.Assign(shards, shards.size(), candidates);
+  const std::vector<uint32_t> placed = partitions_.ToPlace(read_from_, ShardsWithHiddenRows());
+  partitions_.Place(placed, sticky_partitions_.Assign(placed, partitions_.size(), candidates));
 }
 
 proto::StartEpoch JobState::StartEpochMessage() const {
@@ -139,14 +100,15 @@ proto::StartEpoch JobState::StartEpochMessage() const {
   start.set_incarnation(history_.submitted().incarnation());
   start.set_epoch(epoch_.value());
   *start.mutable_plan() = history_.plan();
-  start.set_suppress_until(suppress_until_.value());
+  start.set_suppress_until(pipeline_.suppress_until().value());
   start.set_committed_batch(history_.last_committed().value());
   start.set_planned_batch(history_.last_planned().value());
   start.set_batch_time_us(clock_.Read(now_));
-  start.set_first_batch(replays_.empty() ? history_.last_planned().Next().value()
-                                         : replays_.front().batch.value());
-  if (!chain_.layers().empty() && chain_.operators_size() > 0) {
-    *start.mutable_restore() = chain_;
+  const PlannedBatch* const replay = pipeline_.next_replay();
+  start.set_first_batch(
+      (replay == nullptr ? history_.last_planned().Next() : replay->batch).value());
+  if (const proto::Snapshot* restored = snapshots_.restored()) {
+    *start.mutable_restore() = *restored;
   }
   start.set_snapshot_location(history_.submitted().snapshot_location());
   if (store_mark_.has_value()) {
@@ -161,7 +123,7 @@ proto::StartEpoch JobState::StartEpochMessage() const {
                                                          shard_owners_.end());
   // Readers start at the offsets at which the first batch of the epoch begins.
   for (uint32_t ordinal = 0; ordinal < read_from_.size(); ++ordinal) {
-    if (partitions_[ordinal].owner == kNoOwner) {
+    if (partitions_[ordinal].owner == PartitionTable::kNoOwner) {
       continue;
     }
     proto::Assignment::PartitionOwner* out = start.mutable_assignment()->add_partitions();
@@ -197,7 +159,7 @@ void JobState::OnEpochReady(size_t member, const proto::EpochReady& ready) {
 
 void JobState::TakeForReady(size_t member) {
   members_[member].ready = true;
-  excluded_.erase(members_[member].id);
+  excluded_.Forgive(members_[member].id);
   if (std::all_of(members_.begin(), members_.end(), [](const Member& m) { return m.ready; })) {
     OpenEpoch();
   }
@@ -220,21 +182,13 @@ void JobState::OpenEpoch() {
       return;
     }
   }
-  JournalClaims(std::exchange(claimed_, {}));
+  Append(BuildEpochOpened(Origin(), std::exchange(claimed_, {})));
   const BatchId withdrawn = FirstToWithdraw(std::max(furthest, history_.last_committed()));
   if (withdrawn != BatchId(0)) {
     AbandonBatches(withdrawn);
   } else {
     EnterRunning();
   }
-}
-
-int64_t JobState::JournalClaims(const std::vector<proto::SinkMarker>& claimed) {
-  proto::JournalRecord record;
-  record.mutable_epoch_opened()->set_job_id(history_.job_id());
-  record.mutable_epoch_opened()->set_epoch(epoch_.value());
-  record.mutable_epoch_opened()->mutable_markers()->Add(claimed.begin(), claimed.end());
-  return Append(std::move(record));
 }
 
 // The first batch to withdraw. Batches before it may be committed in part, and run again as
@@ -259,39 +213,29 @@ BatchId JobState::FirstToWithdraw(BatchId furthest) {
 // failure would find the old plans under these numbers in the journal, and new batches must not
 // reuse the numbers.
 void JobState::AbandonBatches(BatchId first) {
-  std::erase_if(replays_, [first](const PlannedBatch& batch) { return batch.batch >= first; });
-  proto::JournalRecord record;
-  record.mutable_batches_abandoned()->set_job_id(history_.job_id());
-  record.mutable_batches_abandoned()->set_epoch(epoch_.value());
-  record.mutable_batches_abandoned()->set_batch(first.value());
-  record.mutable_batches_abandoned()->set_reason(too_large_.has_value() && !options_.settle
-                                                     ? too_large_->why
-                                                     : "the job is submitted again with changes");
+  pipeline_.Withdraw(first);
+  const std::string reason = too_large_.has_value() && !options_.settle
+                                 ? too_large_->why
+                                 : "the job is submitted again with changes";
   too_large_.reset();
-  abandoned_record_ = Append(std::move(record));
+  abandoned_record_ = Append(BuildBatchesAbandoned(Origin(), first, reason));
 }
 
-// Takes the planned ends from the history, which has dropped the withdrawn batches. The owners of
-// partitions stay the same in this epoch.
 void JobState::TakeBackPlans() {
-  for (size_t ordinal = 0; ordinal < partitions_.size(); ++ordinal) {
-    partitions_[ordinal].planned_to = history_.planned_to()[ordinal];
-  }
-  last_planned_ = history_.last_planned();
+  partitions_.TakeBackPlans(history_);
+  pipeline_.PlanAfter(history_.last_planned());
 }
 
 void JobState::EnterRunning() {
-  stage_ = Stage::kRunning;
+  Enter(Stage::kRunning);
   store_failures_ = 0;
   store_trouble_.clear();
-  if (replays_.empty()) {
+  if (!pipeline_.IsReplaying()) {
     message_.clear();  // nothing that the last failure interrupted is left to be run again
   }
-  last_snapshot_us_ = now_.mono_us;
+  snapshots_.StartInterval(now_.mono_us);
   stage_since_us_ = now_.mono_us;
-  grid_us_ = now_.mono_us;
-  next_tick_us_ = now_.mono_us;
-  input_since_us_ = kNever;
+  ticks_.Start(now_.mono_us);
   // An executor may have joined while the epoch was starting.
   if (MembershipWantsNewEpoch() && rebalance_at_us_ == kNever) {
     rebalance_at_us_ = now_.mono_us + options_.join_delay_us;

@@ -22,6 +22,9 @@ struct Moment {
   int64_t wall_us = 0;
 };
 
+// The moment that never comes, on the monotonic clock.
+inline constexpr int64_t kNeverUs = INT64_MAX;
+
 // ---- Events ----
 
 // The time of JobState::next_wakeup_us() has come.

@@ -6,18 +6,10 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/excerpt.h"
 #include "common/base/status.h"
-#include "driver/batch/doubling_pause.h"
 #include "driver/batch/job_state.h"
 
 namespace millrace {
 namespace {
-
-// Spreads `value` over [value/2, value].
-int64_t Jitter(int64_t value, uint64_t seed) {
-  seed = (seed ^ (seed >> 33)) * 0xff51afd7ed558ccdULL;
-  seed ^= seed >> 33;
-  return value / 2 + static_cast<int64_t>(seed % static_cast<uint64_t>(value / 2 + 1));
-}
 
 FailureKind KindOf(const proto::EpochFailed& failed, absl::StatusCode code) {
   if (failed.restore_failed()) {
@@ -41,7 +33,7 @@ void JobState::OnEpochFailed(size_t member, const proto::EpochFailed& failed) {
   const bool starting = stage_ == Stage::kStartingEpoch;
   if (failed.store_unseen() && starting) {
     ExcludeExecutor(members_[member].id, members_[member].name, failed.message());
-  } else if (failed.restore_failed() && starting && !chain_.layers().empty()) {
+  } else if (failed.restore_failed() && starting && snapshots_.HasLayers()) {
     SuspectSnapshot(member, failed);
   } else {
     Fail(absl::Status(code, failed.message()), KindOf(failed, code), "", BatchId(failed.batch()));
@@ -60,16 +52,16 @@ void JobState::Fail(const absl::Status& cause, FailureKind kind, const std::stri
     return;
   }
   if (smaller) {
-    Retry(words, failures_.in_a_row, 0);
+    Retry(words, failures_.in_a_row(), 0);
     return;
   }
   if (kind == FailureKind::kCertain ||
-      (kind != FailureKind::kEnvironment && HasRepeatedTooOften(cause.code(), batch))) {
+      (kind != FailureKind::kEnvironment && failures_.RepeatsTooOften(cause.code(), batch))) {
     End(proto::JobEnded::FAILED, words);
     return;
   }
-  ++failures_.in_a_row;
-  Retry(words, failures_.in_a_row, BackoffUs(failures_.in_a_row));
+  const int in_a_row = failures_.Add();
+  Retry(words, in_a_row, backoff_.PauseUs(in_a_row, epoch_));
 }
 
 void JobState::Retry(const std::string& words, int times, int64_t backoff_us) {
@@ -79,12 +71,12 @@ void JobState::Retry(const std::string& words, int times, int64_t backoff_us) {
   message_ = times > 1
                  ? absl::StrCat("restarts, ", times, " times by now without progress: ", words)
                  : absl::StrCat("restarts: ", words);
-  stage_ = Stage::kWaitingToRetry;
+  Enter(Stage::kWaitingToRetry);
   retry_at_us_ = now_.mono_us + backoff_us;
 }
 
 bool JobState::PlanSmaller(BatchId batch, std::string* words) {
-  const InFlight* const failed = FindBatch(batch);
+  const BatchPipeline::Batch* const failed = pipeline_.Find(batch);
   if (failed == nullptr || failed->suppressed || options_.settle) {
     return false;  // a committed batch must run again exactly as it was planned
   }
@@ -95,11 +87,11 @@ bool JobState::PlanSmaller(BatchId batch, std::string* words) {
     return false;
   }
   const int64_t offsets = OffsetsOf(failed->plan);
-  const bool was_alone = in_flight_.size() == 1;
+  const bool was_alone = pipeline_.in_flight().size() == 1;
   if (offsets <= 1 && was_alone) {
     if (offsets == 1) {
       const PlannedSplit& split = failed->plan.splits.front();
-      const Partition& partition = partitions_[split.ordinal];
+      const PartitionTable::Partition& partition = partitions_[split.ordinal];
       *words = absl::StrCat(
           "table \"", history_.plan().sources(static_cast<int>(partition.source)).table(),
           "\": what the record at offset ", split.begin, " of partition ", partition.name,
@@ -117,25 +109,6 @@ bool JobState::PlanSmaller(BatchId batch, std::string* words) {
     too_large_ = TooLarge{batch, *words};
   }
   return true;
-}
-
-bool JobState::HasRepeatedTooOften(absl::StatusCode code, BatchId batch) {
-  if (failures_.code != code || failures_.batch != batch) {
-    failures_.the_same = 0;
-  }
-  failures_.code = code;
-  failures_.batch = batch;
-  return ++failures_.the_same > options_.max_same_failures;
-}
-
-// The first retry comes at once: most often an executor has died, and the others are ready.
-int64_t JobState::BackoffUs(int failures) const {
-  if (failures <= 1) {
-    return 0;
-  }
-  return Jitter(
-      DoublingPauseUs(options_.first_backoff_us, failures - 2, options_.max_backoff_us),
-      options_.jitter_seed ^ (static_cast<uint64_t>(epoch_.value()) * 0x9e3779b97f4a7c15ULL));
 }
 
 }  // namespace millrace

@@ -164,6 +164,8 @@ class JobHistory {
 
  private:
   absl::Status ApplySubmitted(const proto::JobSubmitted& submitted);
+  // In job_records.cc, each beside the function that builds its record. All leave the history
+  // unchanged if the record does not follow.
   absl::Status ApplyEpoch(const proto::EpochStarted& epoch);
   absl::Status ApplyPlanned(const proto::BatchPlanned& planned);
   absl::Status ApplyCommitted(const proto::BatchCommittedRecord& committed);
@@ -171,12 +173,13 @@ class JobHistory {
   absl::Status ApplySnapshot(const proto::SnapshotCompleted& completed);
   absl::Status ApplyDropped(const proto::SnapshotDropped& dropped);
   absl::Status ApplyAbandoned(const proto::BatchesAbandoned& abandoned);
+  absl::Status ApplyChanged(const proto::PartitionsChanged& changed);
+  absl::Status ApplyEnded(const proto::JobEnded& ended);
   using NewPartition = google::protobuf::RepeatedPtrField<proto::PartitionStart>::const_iterator;
   absl::Status CheckNewPartitions(NewPartition first, NewPartition last) const;
   // `added`: how many new partitions enter with the batch.
   absl::Status CheckSplits(const proto::BatchPlanned& planned, size_t added) const;
   void AddPartition(const proto::PartitionStart& partition);
-  absl::Status ApplyChanged(const proto::PartitionsChanged& changed);
   absl::Status CheckRetired(const proto::RetiredPartition& retired) const;
   void Retire(const proto::RetiredPartition& retired);
   // OK if the partition is retired, so that it can be read again from where it was left.

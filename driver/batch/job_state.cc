@@ -22,20 +22,41 @@ bool HasGlobalAggregate(const proto::JobPlan& plan) {
   return false;
 }
 
+// With batch_duration = 0, a limited partition may save up what it did not read for a second.
+PartitionRate RateOf(const JobSettings& settings) {
+  const int64_t batch_us = absl::ToInt64Microseconds(settings.batch_duration);
+  return {.records_per_second = settings.max_rate_per_partition,
+          .first_us = batch_us > 0 ? batch_us : kLeastRatedIntervalUs,
+          .most_us = batch_us > 0 ? batch_us : 1'000'000};
+}
+
 }  // namespace
 
 JobState::JobState(JobHistory history, const JobSettings& settings, JobStateOptions options)
     : history_(std::move(history)),
-      settings_(settings),
       options_(std::move(options)),
-      batch_duration_us_(absl::ToInt64Microseconds(settings.batch_duration)),
       bounded_(history_.submitted().stop_at_size() > 0 || history_.submitted().once()),
       runs_empty_first_(HasGlobalAggregate(history_.plan())),
       epoch_(history_.last_epoch()),
+      backoff_{.first_us = options_.first_backoff_us,
+               .longest_us = options_.max_backoff_us,
+               .jitter_seed = options_.jitter_seed},
+      failures_(options_.max_same_failures),
+      partitions_(bounded_, RateOf(settings)),
       controller_(
           std::max<int64_t>(absl::ToInt64Microseconds(settings.EffectiveTargetBatchTime()), 1)),
+      pipeline_(
+          {.prepare_us = options_.prepare_timeout_us, .commit_us = options_.commit_timeout_us}),
       clock_(absl::ToInt64Microseconds(settings.max_clock_step),
-             settings.state_ttl > absl::ZeroDuration()) {
+             settings.state_ttl > absl::ZeroDuration()),
+      ticks_(absl::ToInt64Microseconds(settings.batch_duration),
+             settings.max_rate_per_partition == 0 ? 0 : kLeastRatedIntervalUs),
+      snapshots_(StateOfPlan{.engine_version = history_.plan().engine_version(),
+                             .key_groups = history_.plan().key_groups(),
+                             .operators = options_.operators},
+                 absl::ToInt64Microseconds(settings.checkpoint_interval),
+                 options_.snapshot_timeout_us),
+      excluded_(options_.first_exclusion_us, options_.max_exclusion_us) {
   if (epoch_ > Epoch(0)) {
     epoch_reason_ = "resumed";
   }
@@ -45,44 +66,11 @@ JobState::JobState(JobHistory history, const JobSettings& settings, JobStateOpti
   LoadPartitions();
 }
 
-// Sets the partitions to where the history ends, and planning goes on there. Plans of an abandoned
-// epoch that did not become durable are dropped by that.
+// Sets everything that is planned to where the history ends, and planning goes on there. Plans of
+// an abandoned epoch that did not become durable are dropped by that.
 void JobState::LoadPartitions() {
-  const std::vector<JobPartition>& known = history_.partitions();
-  std::vector<Partition> before = std::move(partitions_);
-  partitions_.clear();
-  ordinals_.clear();
-  std::map<std::pair<uint32_t, std::string>, int64_t> stop_at;
-  for (const auto& bound : history_.submitted().stop_at()) {
-    stop_at[{bound.key().source(), bound.key().partition()}] = bound.offset();
-  }
-  for (uint32_t ordinal = 0; ordinal < known.size(); ++ordinal) {
-    Partition partition;
-    if (ordinal < before.size()) {
-      partition = before[ordinal];  // keeps the end that is known already
-    }
-    partition.source = known[ordinal].source;
-    partition.name = known[ordinal].name;
-    partition.planned_to = history_.planned_to()[ordinal];
-    partition.retired = known[ordinal].retired;
-    partition.journaled_identity = known[ordinal].topic_id;
-    if (partition.identity.empty()) {
-      partition.identity = partition.journaled_identity;
-    }
-    const auto bound = stop_at.find({partition.source, partition.name});
-    if (bound != stop_at.end()) {
-      partition.stop_at = bound->second;
-      partition.stable_end = std::max(partition.stable_end, bound->second);
-    } else if (bounded_) {
-      partition.stop_at = partition.planned_to;
-    }
-    partition.stable_end = std::max(partition.stable_end, history_.seen_to()[ordinal]);
-    partition.high_watermark = std::max(partition.high_watermark, partition.stable_end);
-    ordinals_[{partition.source, partition.name}] = ordinal;
-    partitions_.push_back(std::move(partition));
-  }
-  partitions_change_ = true;
-  last_planned_ = history_.last_planned();
+  partitions_.Load(history_);
+  pipeline_.PlanAfter(history_.last_planned());
   clock_.Restore(history_.last_batch_time_us());
 }
 
@@ -100,7 +88,7 @@ void JobState::On(const TimerFired&) {}
 void JobState::On(const MembersChanged& event) {
   live_ = event.members;
   std::sort(live_.begin(), live_.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
-  ForgetGoneExclusions();
+  excluded_.KeepLive(live_);
   if (!InEpoch()) {
     return;
   }
@@ -129,7 +117,7 @@ bool JobState::MembershipWantsNewEpoch() const {
 bool JobState::CanJoin(const MembersChanged::Member& live) { return !live.away && !live.leaving; }
 
 bool JobState::MayJoin(const MembersChanged::Member& live) const {
-  return CanJoin(live) && !IsExcluded(live.id);
+  return CanJoin(live) && !excluded_.IsExcluded(live.id, now_.mono_us);
 }
 
 bool JobState::AnyoneCanJoin() const { return std::any_of(live_.begin(), live_.end(), CanJoin); }
@@ -146,20 +134,18 @@ void JobState::On(const MemberReconnected& event) {
     Send(*member, std::move(message));
   }
   // The snapshot goes before the batch, as it did the first time: it is cut before the batch runs.
-  if (pending_snapshot_.has_value() && !pending_snapshot_->answered[*member]) {
+  if (snapshots_.IsOwedBy(*member)) {
     SendTakeSnapshot(*member);
   }
   if (stage_ == Stage::kFinishing && !members_[*member].stopped) {
     SendStop(*member);
   }
-  for (const InFlight& batch : in_flight_) {
+  if (pipeline_.IsRunning() && !pipeline_.in_flight().back().prepared.Has(*member)) {
     proto::DriverMessage message;
-    if (batch.step == InFlight::Step::kRunning && !batch.answered[*member]) {
-      *message.mutable_run_batch() = RunBatchMessage(batch, *member);
-      Send(*member, std::move(message));
-    }
+    *message.mutable_run_batch() = RunBatchMessage(pipeline_.in_flight().back(), *member);
+    Send(*member, std::move(message));
   }
-  if (wave_.has_value() && !wave_->answered[*member]) {
+  if (pipeline_.wave() != nullptr && !pipeline_.wave()->committed.Has(*member)) {
     SendCommit(*member);
   }
 }
@@ -175,7 +161,7 @@ void JobState::On(const ExecutorReported& event) {
   if (message.has_epoch_ready() && message.epoch_ready().epoch() == epoch) {
     OnEpochReady(*member, message.epoch_ready());
   } else if (message.has_source_progress() && message.source_progress().epoch() == epoch) {
-    OnProgress(message.source_progress());
+    partitions_.On(message.source_progress());
   } else if (message.has_batch_prepared() && message.batch_prepared().epoch() == epoch) {
     OnPrepared(*member, message.batch_prepared());
   } else if (message.has_batch_committed() && message.batch_committed().epoch() == epoch) {
@@ -216,7 +202,7 @@ void JobState::On(const RecordDurable& event) {
     return;
   }
   if (stage_ == Stage::kEnding && event.id == ended_record_) {
-    stage_ = Stage::kOver;
+    Enter(Stage::kOver);
     actions_.push_back(JobOver{ending_.how(), ending_.message()});
   }
 }
@@ -224,10 +210,9 @@ void JobState::On(const RecordDurable& event) {
 // The history stays at the last durable record. The end is not journaled: nothing can be.
 void JobState::On(const JournalFailed& event) {
   StopEpochOnMembers();
-  in_flight_.clear();
-  journaling_.clear();
+  pipeline_.Discard();
   undurable_.clear();
-  stage_ = Stage::kOver;
+  Enter(Stage::kOver);
   const bool refused = absl::IsDataLoss(event.cause) || absl::IsFailedPrecondition(event.cause);
   const std::string_view way_out = absl::IsAborted(event.cause) ? "; there"
                                    : refused                    ? "; submit the job again: it"
@@ -253,7 +238,12 @@ void JobState::On(const StopRequested& event) {
 }
 
 void JobState::On(const ResultsHeld& event) { results_held_ = event.held; }
-void JobState::On(const SnapshotRequested&) { snapshot_requested_ = true; }
+void JobState::On(const SnapshotRequested&) { snapshots_.Request(); }
+
+void JobState::Enter(Stage stage) {
+  stage_ = stage;
+  stage_since_us_ = now_.mono_us;
+}
 
 void JobState::Advance() {
   ChangePartitions();
@@ -268,8 +258,7 @@ void JobState::Advance() {
   }
   // The epoch has reached the batch boundary that a joining executor waits for. A snapshot comes
   // first, so that no batch need be run again.
-  if (stage_ == Stage::kRunning && RebalanceDue() && in_flight_.empty() && journaling_.empty() &&
-      SecureState()) {
+  if (stage_ == Stage::kRunning && RebalanceDue() && pipeline_.IsEmpty() && SecureState()) {
     rebalance_at_us_ = kNever;
     epoch_reason_ = "executors joined or left";
     epoch_is_restart_ = false;
@@ -285,7 +274,7 @@ void JobState::AdvanceStage() {
       if (now_.mono_us < retry_at_us_) {
         return;
       }
-      stage_ = Stage::kWaitingForMembers;
+      Enter(Stage::kWaitingForMembers);
       [[fallthrough]];
     case Stage::kWaitingForMembers:
       if (bounded_ && ReachedStop() && !HasOutput() && !Settling()) {
@@ -344,19 +333,14 @@ void JobState::OnEpochStopped(size_t member) {
 // Everything in flight is void. The plans are in the journal, or will be before the next epoch's
 // record is.
 void JobState::AbandonEpoch() {
-  progress_leads_.clear();
   StopEpochOnMembers();
-  in_flight_.clear();
-  replays_.clear();
+  pipeline_.EndEpoch();
   members_.clear();
   claimed_.clear();
-  wave_.reset();
-  pending_snapshot_.reset();
-  retired_untold_.clear();
-  finish_batch_ = BatchId(0);
-  finish_committed_ = false;
+  snapshots_.Abandon();
+  partitions_.EndEpoch();
   rebalance_at_us_ = kNever;
-  stage_ = Stage::kWaitingForMembers;
+  Enter(Stage::kWaitingForMembers);
 }
 
 void JobState::CheckStop() {
@@ -375,18 +359,18 @@ void JobState::CheckStop() {
   }
   // A stop need not wait for replays that only rebuild state, for a stage in which no executor
   // works, nor for settling: the next start does all of that again.
-  const bool working =
-      stage_ == Stage::kRunning && std::any_of(in_flight_.begin(), in_flight_.end(),
-                                               [](const InFlight& b) { return !b.suppressed; });
-  if (working || (stage_ == Stage::kRunning && in_flight_.empty() &&
-                  !(journaling_.empty() && (options_.settle || SecureState())))) {
+  if (stage_ == Stage::kRunning && pipeline_.HasUnsuppressed()) {
+    return;
+  }
+  if (stage_ == Stage::kRunning && pipeline_.in_flight().empty() &&
+      !(pipeline_.IsEmpty() && (options_.settle || SecureState()))) {
     return;
   }
   if (*stop_ == StopRequested::How::kDrain) {
     End(proto::JobEnded::STOPPED, "");
   } else if (undurable_.empty()) {
     StopEpochOnMembers();
-    stage_ = Stage::kOver;
+    Enter(Stage::kOver);
     message_.clear();
     actions_.push_back(JobOver{proto::JobEnded::UNKNOWN, ""});
   }
@@ -394,14 +378,10 @@ void JobState::CheckStop() {
 
 void JobState::End(proto::JobEnded::How how, const std::string& message) {
   AbandonEpoch();
-  stage_ = Stage::kEnding;
+  Enter(Stage::kEnding);
   message_ = Excerpt(message);
-  ending_.set_job_id(history_.job_id());
-  ending_.set_how(how);
-  ending_.set_message(message_);
-  ending_.set_at_us(now_.wall_us);
-  proto::JournalRecord record;
-  *record.mutable_job_ended() = ending_;
+  proto::JournalRecord record = BuildJobEnded(Origin(), how, message_, now_.wall_us);
+  ending_ = record.job_ended();
   ended_record_ = Append(std::move(record));
 }
 

@@ -2,41 +2,54 @@
 // that a test can put any history through it and the same events always give the same actions.
 // Thread-compatible.
 //
+// What it decides alone is the course of an epoch: its stage, its members, when to stop. The rest
+// is kept by parts that know nothing of each other, and return what is to be done:
+//   PartitionTable     what can be read, is planned, closed, retired or lost
+//   BatchPipeline      batches on their way from plan to durable commit
+//   TickGrid           when the next plan is due; BatchClock: the time that it is given
+//   RateController, BatchSizer, split_planner.h   how much it reads
+//   SnapshotChain      the snapshot that is being taken, and those that it builds on
+//   FailureStreak, ExcludedExecutors              what has gone wrong before
+//   StickyOwners       who owned what in the epoch before
+//   JobHistory         what is durable; job_records.h: what is journaled
+//
 // Epochs. Every start of work is an epoch: it is journaled, then StartEpoch goes to all live
 // executors with a fixed assignment, and work begins when all of them have answered EpochReady. The
 // loss of a member ends the epoch at once; an executor that joins ends it at the next batch
 // boundary.
 //
-// Batches. At most one batch runs. Batches before it may be waiting for their commit, or their
-// commit may be on its way to the journal:
+// Batches (batch_pipeline.h). At most one batch runs. Batches before it may be waiting for their
+// commit, or their commit may be on its way to the journal:
 //   RunBatch(n+1)    is sent after BatchPrepared(n) from every member
 //   CommitBatch(n)   commits all batches up to n that are prepared everywhere, as one wave: once
 //                    their plans and the claims of their shards are durable, and the wave before
 //                    is committed
 //   Committed(k)     is journaled for each batch k of a wave that is committed everywhere;
 //                    BatchDone(k) follows once that is durable
-// A batch is planned when its tick (a multiple of batch_duration since the epoch's first) has come
-// and there is input. While a backlog exceeds what one batch may have, the next one is planned as
-// soon as there is room.
+// A batch is planned when its tick (tick_grid.h: a multiple of batch_duration since the epoch's
+// first) has come and there is input. While a backlog exceeds what one batch may have, the next one
+// is planned as soon as there is room.
 //
 // Recovery. A new epoch restores the newest snapshot and first runs again the batches planned
 // behind it, exactly as they were planned. Batches up to the last committed one only rebuild state
 // (they are suppressed), and their reports must equal the committed ones. Batches that were planned
 // and never committed follow, then new ones.
 //
-// Snapshots. Every checkpoint_interval, and before work ends or moves, TakeSnapshot is sent between
-// two batches; SnapshotCompleted is journaled when all members have written their part and the
-// batch is durably committed.
+// Snapshots (snapshot_chain.h). Every checkpoint_interval, and before work ends or moves,
+// TakeSnapshot is sent between two batches; SnapshotCompleted is journaled when all members have
+// written their part and the batch is durably committed.
 //
-// Partitions. When the source says that a partition is closed (nothing more will come) or gone, the
-// journal records it as retired once everything that can be read of it is committed. A retired
-// partition is no longer read, asked about or assigned. If a gone partition had records that were
-// not read, the job ends, or notes them as lost (on_data_loss = 'skip'). A retired partition that
-// has something to read again enters like a new one, at the offset where it was left.
+// Partitions (partition_table.h). When the source says that a partition is closed (nothing more
+// will come) or gone, the journal records it as retired once everything that can be read of it is
+// committed. A retired partition is no longer read, asked about or assigned. If a gone partition
+// had records that were not read, the job ends, or notes them as lost (on_data_loss = 'skip'). A
+// retired partition that has something to read again enters like a new one, at the offset where it
+// was left.
 //
-// Failures (common/base/failure_kind.h). A failure caused by the environment is retried for as long
-// as it takes, with pauses. A failure that may be deterministic is retried until the same one has
-// hit the same batch several times in a row. A failure that is certain to come back ends the job.
+// Failures (common/base/failure_kind.h, failure_streak.h). A failure caused by the environment is
+// retried for as long as it takes, with pauses. A failure that may be deterministic is retried
+// until the same one has hit the same batch several times in a row. A failure that is certain to
+// come back ends the job.
 //
 // Size. A plan is cut by time (RateController) and by bytes (BatchSizer). A batch that still needs
 // more memory than an executor has, and that nobody has committed, is withdrawn in the next epoch
@@ -63,12 +76,19 @@
 #include "common/base/ids.h"
 #include "common/config/settings.h"
 #include "driver/batch/batch_clock.h"
+#include "driver/batch/batch_pipeline.h"
 #include "driver/batch/batch_sizer.h"
+#include "driver/batch/excluded_executors.h"
+#include "driver/batch/failure_streak.h"
 #include "driver/batch/job_event.h"
 #include "driver/batch/job_history.h"
+#include "driver/batch/job_records.h"
+#include "driver/batch/partition_table.h"
 #include "driver/batch/rate_controller.h"
-#include "driver/batch/record_pace.h"
+#include "driver/batch/snapshot_chain.h"
 #include "driver/batch/split_planner.h"
+#include "driver/batch/sticky_owners.h"
+#include "driver/batch/tick_grid.h"
 #include "proto/jobs.pb.h"
 
 namespace millrace {
@@ -98,7 +118,7 @@ struct JobStateOptions {
 
 class JobState {
  public:
-  static constexpr int64_t kNever = INT64_MAX;
+  static constexpr int64_t kNever = kNeverUs;
 
   // `settings`: of the history's plan.
   JobState(JobHistory history, const JobSettings& settings, JobStateOptions options);
@@ -140,10 +160,10 @@ class JobState {
   std::vector<std::pair<int64_t, int64_t>> Ends() const;
   int64_t LagRecords() const;
   // Whether a batch is planned that is neither committed nor given up.
-  bool HasBatchesUnderWay() const { return !in_flight_.empty(); }
+  bool HasBatchesUnderWay() const { return !pipeline_.in_flight().empty(); }
   // Whether the last news of this source's ends came in executors' reports: then asking the source
   // itself can wait.
-  bool ProgressLeads(uint32_t source) const;
+  bool ProgressLeads(uint32_t source) const { return partitions_.ProgressLeads(source); }
   // An executor that did not see the snapshots, and so is excluded from epochs for a while.
   struct LeftOut {
     ExecutorId executor;
@@ -155,9 +175,28 @@ class JobState {
   std::map<ExecutorId, std::pair<uint32_t, uint32_t>> Load() const;
   bool over() const { return stage_ == Stage::kOver; }
   // Whether the state after the last batch planned is in a complete snapshot.
-  bool is_secured() const { return history_.last_snapshot() == last_planned_; }
+  bool is_secured() const { return history_.last_snapshot() == pipeline_.last_planned(); }
 
  private:
+  // What a job goes through. Enter() is the only place that sets the stage.
+  //
+  //   kWaitingForMembers ─BeginEpoch─> kJournalingEpoch ─StartEpochOnMembers─> kStartingEpoch
+  //      ^           ^                                                              │
+  //      │           └──AbandonEpoch: executors join or leave──┐               EnterRunning
+  //      │                                                     │                    v
+  //   kWaitingToRetry <─Retry: a failure, from any stage    kRunning <──────────────┘
+  //      ^              with an epoch                          │
+  //      │                                                FinishIfDone
+  //   kCheckingSnapshot <─SuspectSnapshot, from                v
+  //                       kStartingEpoch                   kFinishing
+  //
+  //   any stage before kEnding ─End─> kEnding ─its record is durable─> kOver
+  //   any stage before kOver ─the journal fails─> kOver
+  //   any stage before kEnding ─an interrupt that has nothing to wait for─> kOver
+  //
+  // A job that is asked to stop, and is not settling, begins no further epoch: Fail and
+  // RetryForStore leave it in kWaitingForMembers, where it ends. The order of the stages counts:
+  // comparisons with kEnding use it.
   enum class Stage {
     kWaitingForMembers,
     kWaitingToRetry,
@@ -168,40 +207,6 @@ class JobState {
     kFinishing,  // a bounded job is all committed; members settle their sinks
     kEnding,     // JobEnded is on its way to the journal
     kOver,
-  };
-
-  static constexpr uint32_t kNoOwner = UINT32_MAX;
-
-  // A partition as planning sees it, by ordinal. It is open, then closed (nothing more will come),
-  // and retired once all of it that can be read is committed.
-  struct Partition {
-    uint32_t source = 0;
-    std::string name;
-    std::string identity;
-    std::string journaled_identity;
-    bool closed = false;
-    bool gone = false;     // closed, and the rest of it cannot be read any more
-    std::string why;       // why it is closed
-    bool retired = false;  // its retirement is journaled, durably or not
-    int64_t planned_to = 0;
-    int64_t stable_end = 0;  // the source's stable end or fetched_to, whichever is further
-    int64_t high_watermark = 0;
-    int64_t stop_at = kNever;
-    RecordPace pace = {};
-    uint32_t owner = kNoOwner;  // member index in this epoch
-    RecordSize size = {};
-  };
-  struct UnplannedPartition {
-    uint32_t source = 0;
-    std::string name;
-    int64_t start = 0;
-    int64_t stable_end = 0;
-    int64_t high_watermark = 0;
-    std::string topic_id;
-    std::optional<uint32_t> ordinal = {};  // of a retired partition that is read again
-    bool gone = false;
-    std::string why = {};
-    double bytes_per_offset = 0;
   };
 
   struct Member {
@@ -217,75 +222,16 @@ class JobState {
     int64_t wake_at_us = 0;  // batch time at which it wants a batch without input; 0 = never
   };
 
-  struct InFlight {
-    enum class Step { kRunning, kPrepared, kCommitting };
-
-    PlannedBatch plan;
-    std::vector<proto::PartitionStart> new_partitions;  // entered with this batch
-    std::vector<uint32_t> retired;  // ordinals that executors hear of with this batch
-    bool suppressed = false;
-    Step step = Step::kRunning;
-    std::vector<bool> answered;  // by member, in this step
-    size_t answers = 0;
-    std::map<uint32_t, proto::SplitReport> reports;  // by ordinal
-    std::vector<proto::SinkMarker> claimed;          // for partitions that came with this batch
-    // The record that journals `claimed`, durable before the commit; 0 = none.
-    int64_t claims_record = 0;
-    int64_t budget = 0;
-    int64_t step_since_us = 0;
-    BatchDone done;
-  };
-
-  // The batches that commit together.
-  struct Wave {
-    BatchId through;
-    std::vector<bool> answered;  // by member
-    size_t answers = 0;
-    bool finish = false;  // nothing comes after it
-    std::vector<proto::SinkMarker> markers;
-  };
-
-  // The failures since the last batch was committed.
-  struct Failures {
-    int in_a_row = 0;
-    // The last failure, if it was kUndecided, and how often in a row it has been the same.
-    absl::StatusCode code = absl::StatusCode::kOk;
-    BatchId batch;
-    int the_same = 0;
-  };
-
   // The batch that needs more memory than an executor has.
   struct TooLarge {
     BatchId batch;
     std::string why;
   };
 
-  // A snapshot that is being written.
-  struct PendingSnapshot {
-    proto::SnapshotLayer layer;
-    std::vector<bool> answered;  // by member
-    size_t answers = 0;
-    std::vector<std::string> writers;  // names of the members that wrote layer.files
-    std::string trouble;               // of the first member that could not write its part
-    int64_t since_us = 0;
-    // Of the present step: members write their parts, then the driver checks them.
-    int64_t deadline_us = 0;
-    bool checked = false;  // the driver has found all files as they were written
-    bool journaled = false;
-  };
-
   // The member that could not restore the snapshot, and what it said.
   struct RestoreFailure {
     ExecutorId by;
     std::string name;
-    std::string words;
-  };
-
-  // An executor that did not see the snapshots. Epochs do without it for a while, as long as there
-  // are other executors.
-  struct ExcludedExecutor {
-    int times = 0;
-    int64_t until_us = 0;
     std::string words;
   };
 
@@ -306,6 +252,7 @@ class JobState {
   void On(const StoreAnswerChecked& event);
   void On(const SnapshotFilesChecked& event);
 
+  void Enter(Stage stage);
   void Advance();
   void AdvanceStage();
   void OnEpochStopped(size_t member);
@@ -313,39 +260,23 @@ class JobState {
   bool Settling() const { return options_.settle && stop_ == StopRequested::How::kDrain; }
 
   // job_partitions.cc: what becomes of partitions
-  void AdmitNewPartitions(InFlight* batch);
+  void AdmitNewPartitions(BatchPipeline::Batch* batch);
   void ChangePartitions();
-  // Whether no batch that reads the partition is still to be committed.
-  bool IsAtRest(uint32_t ordinal) const;
-  // The end of what the partition has and no batch has planned: [planned_to, this).
-  static int64_t ReadableEnd(const Partition& partition);
-  // The same, but only what can still be read.
-  static int64_t PlannableEnd(const Partition& partition) {
-    return partition.retired || partition.gone ? partition.planned_to : ReadableEnd(partition);
-  }
-  bool SkipsLostDataOf(uint32_t source) const;
-  void RetireOrEnd(uint32_t ordinal, proto::PartitionsChanged* changed);
-  void DropGoneUnplanned();
-  void EndForLostData(uint32_t source, const std::string& name, const std::string& why,
-                      int64_t begin, int64_t end);
+  void DropGonePartitions();
+  void EndForLostData(const PartitionTable::LostRecords& lost);
   void ReportRetired(const proto::PartitionsChanged& changed);
   // Shards that have rows yet to be shown. A shard behind no exchange has its partition's ordinal.
   std::set<uint32_t> ShardsWithHiddenRows() const;
-  size_t ReadPartitions() const;
 
   // job_epochs.cc: from the decision to begin an epoch to its first batch
   void BeginEpoch();
   void StartEpochOnMembers();
   std::vector<uint32_t> MemberSlots() const;
-  std::vector<uint32_t> PartitionsToPlace() const;
   void AssignPartitionsAndShards();
   proto::StartEpoch StartEpochMessage() const;
   void OnEpochReady(size_t member, const proto::EpochReady& ready);
   void TakeForReady(size_t member);
   void OpenEpoch();
-  // Journals that these shards were claimed, and returns the record's id. Whoever later finds a
-  // shard without a marker knows from the record that the marker was lost.
-  int64_t JournalClaims(const std::vector<proto::SinkMarker>& claimed);
   // The first planned batch to withdraw; 0 = none. `furthest`: the last batch that a claimed shard
   // has committed.
   BatchId FirstToWithdraw(BatchId furthest);
@@ -364,10 +295,6 @@ class JobState {
   // run alone, and returns true if that may help. `words` becomes a message about the record if the
   // batch has no more than one.
   bool PlanSmaller(BatchId batch, std::string* words);
-  // Whether the same kUndecided failure has now hit the batch too often.
-  bool HasRepeatedTooOften(absl::StatusCode code, BatchId batch);
-  // The pause after so many failures in a row.
-  int64_t BackoffUs(int failures) const;
 
   void AbandonEpoch();
   void End(proto::JobEnded::How how, const std::string& message);
@@ -378,9 +305,12 @@ class JobState {
   bool AnyoneCanJoin() const;
   void LoadPartitions();
   std::optional<size_t> MemberIndex(const ExecutorId& id) const;
+  // For the records that this epoch journals.
+  RecordOrigin Origin() const { return {history_.job_id(), epoch_}; }
   int64_t Append(proto::JournalRecord record);
-  bool IsDurable(int64_t record) const {
-    return undurable_.empty() || undurable_.front().first > record;
+  // The last record that is durable; records become so in the order of their ids.
+  int64_t DurableRecord() const {
+    return (undurable_.empty() ? next_record_id_ : undurable_.front().first) - 1;
   }
   void Send(size_t member, proto::DriverMessage message);
   void StopEpochOnMembers();
@@ -388,7 +318,6 @@ class JobState {
 
   // job_batches.cc: the pipeline of batches; job_view.cc: the const members above
   void AdvanceBatches();
-  int64_t PrepareTimeoutUs(const PlannedBatch& plan) const;
   void FinishSuppressed();
   void SendCommits();
   void SendCommit(size_t member);
@@ -402,34 +331,24 @@ class JobState {
   bool RebalanceDue() const;
   int64_t NextLaunchUs() const;
   int64_t WakeDueUs() const;
-  int64_t TickDueUs() const;
   bool HasInput() const;
-  int64_t AllowedPositions(Partition* partition);
-  bool IsHeldByRate();
   SplitShares ShareInput(int64_t budget);
-  void AddSplits(InFlight* batch, bool* backlog);
+  void AddSplits(BatchPipeline::Batch* batch, bool* backlog);
   void NoteInput();
   void TellClockTrouble();
-  void Launch(InFlight batch);
-  void ScheduleNextTick(int64_t tick_us, bool backlog);
-  proto::RunBatch RunBatchMessage(const InFlight& batch, size_t member) const;
-  void OnProgress(const proto::SourceProgress& progress);
+  void Launch(BatchPipeline::Batch batch);
+  proto::RunBatch RunBatchMessage(const BatchPipeline::Batch& batch, size_t member) const;
   void OnPrepared(size_t member, const proto::BatchPrepared& prepared);
+  void FinishPreparing(BatchPipeline::Batch* batch);
   void OnCommitted(size_t member, const proto::BatchCommitted& committed);
-  void JournalCommitted(InFlight* batch, std::vector<proto::SinkMarker> markers);
-  absl::Status CompareWithCommitted(const InFlight& batch) const;
-  InFlight* FindBatch(BatchId batch);
   bool ReachedStop() const;
   // Takes a bounded job from its last commit to FINISHED, step by step.
   void FinishIfDone();
-  bool PlannedToStop() const;
   bool HasOutput() const;
   void CheckStepDeadlines();
-  Partition* FindPartition(uint32_t source, const std::string& name);
 
   // job_snapshots.cc
   bool KeepsSnapshots() const;
-  void StartChain(const proto::Snapshot* restored);
   // Whether there is state that no snapshot has, and one can be cut now.
   bool CanCut() const;
   void SnapshotIfDue();
@@ -438,16 +357,11 @@ class JobState {
   // a snapshot if only that is missing.
   bool SecureState();
   void TakeSnapshot();
-  bool WantsFullSnapshot() const;
   void SendTakeSnapshot(size_t member);
   void OnSnapshotWritten(size_t member, const proto::SnapshotWritten& written);
-  // Journals a snapshot that is written, once its batch is committed; forgets it once that record
-  // is durable.
+  // Journals a snapshot that is written, once its batch is committed; reports it once that record
+  // is durable. Called whenever one of these may have happened; does nothing otherwise.
   void FinishSnapshot();
-  void GiveSnapshotUp(const std::string& why);
-  void CheckTaken();
-  void NoteSnapshotChecked(const SnapshotFilesChecked& checked);
-  std::string LateForSnapshot() const;
 
   // job_store_proof.cc
   std::string StoreName() const;
@@ -461,14 +375,10 @@ class JobState {
   // Begins another epoch later, without limit: a directory that is missing now may be mounted
   // again.
   void RetryForStore(const std::string& words);
-  bool IsExcluded(const ExecutorId& id) const;
-  void ForgetGoneExclusions();
   int64_t ReadmissionUs() const;
 
   JobHistory history_;
-  const JobSettings settings_;
   const JobStateOptions options_;
-  const int64_t batch_duration_us_;
   const bool bounded_;           // the job ends when every partition has reached its stop_at
   const bool runs_empty_first_;  // a global aggregate has a row even over no input
 
@@ -476,24 +386,23 @@ class JobState {
   std::vector<JobAction> actions_;
 
   Stage stage_ = Stage::kWaitingForMembers;
+  int64_t stage_since_us_ = 0;
   std::string message_;
   std::optional<StopRequested::How> stop_;
   std::vector<MembersChanged::Member> live_;
   std::vector<Member> members_;  // of the current epoch
   std::vector<uint32_t> shard_owners_;
-  // The owners in the epoch before, for a sticky assignment.
-  std::vector<ExecutorId> previous_shard_owners_;
-  std::vector<ExecutorId> previous_partition_owners_;
+  StickyOwners sticky_shards_;
+  StickyOwners sticky_partitions_;
 
   Epoch epoch_;
-  BatchId suppress_until_;
   int64_t epoch_record_ = 0;
   bool epoch_durable_ = false;
   int64_t abandoned_record_ = 0;
-  int64_t stage_since_us_ = 0;
   int64_t retry_at_us_ = kNever;
   int64_t rebalance_at_us_ = kNever;
-  Failures failures_;
+  const Backoff backoff_;
+  FailureStreak failures_;
   std::optional<TooLarge>
       too_large_;             // until the next epoch has withdrawn it, or found that it cannot
   BatchId partly_committed_;  // too large, but some shard has committed it
@@ -507,46 +416,22 @@ class JobState {
   proto::JobEnded ending_;
   int64_t ended_record_ = 0;
 
-  std::vector<Partition> partitions_;
-  std::vector<UnplannedPartition> unplanned_;
-  bool partitions_change_ = true;         // whether ChangePartitions has something to look at
-  std::vector<uint32_t> retired_untold_;  // ordinals that this epoch's executors may still read
-  std::map<std::pair<uint32_t, std::string>, uint32_t> ordinals_;
+  PartitionTable partitions_;
   RateController controller_;
   BatchSizer sizer_;
   bool results_held_ = false;
-  std::map<uint32_t, bool> progress_leads_;  // by source
 
   std::vector<int64_t> read_from_;          // by ordinal, where this epoch begins to read
   std::vector<proto::SinkMarker> claimed_;  // claimed by the members that are ready
-  std::deque<PlannedBatch> replays_;
-  std::deque<InFlight> in_flight_;  // ascending
-  std::optional<Wave> wave_;        // of the first batch in flight
-  // Committed everywhere, not yet durably so; outlive their epoch.
-  std::deque<BatchDone> journaling_;
-  BatchId last_planned_;
+  BatchPipeline pipeline_;
   BatchClock clock_;
   bool clock_trouble_told_ = false;
-  int64_t grid_us_ = 0;              // origin of the ticks
-  int64_t next_tick_us_ = 0;         // grid_us_ plus a multiple of batch_duration
-  int64_t input_since_us_ = kNever;  // since when there has been something to plan
-  // Empty batch, planned only to tell the sinks that no rows follow; 0 = none.
-  BatchId finish_batch_;
-  bool finish_committed_ = false;  // in this epoch: the sinks know that no rows follow
-
-  // The snapshot whose layers the next increment adds to: the last one that executors have restored
-  // or written. Without layers, the next snapshot is full.
-  proto::Snapshot chain_;
-  bool chain_of_other_plan_ = false;
-  std::optional<PendingSnapshot> pending_snapshot_;
-  BatchId last_cut_;              // of this epoch
-  std::string snapshot_trouble_;  // why the last snapshot failed; empty if it did not
-  int64_t last_snapshot_us_ = 0;
-  bool snapshot_requested_ = false;
+  TickGrid ticks_;
+  SnapshotChain snapshots_;
 
   std::optional<proto::StoreMark> store_mark_;  // of this epoch, once it is written
   RestoreFailure restore_failure_;              // while a snapshot is being checked
-  std::map<ExecutorId, ExcludedExecutor> excluded_;
+  ExcludedExecutors excluded_;
   int store_failures_ = 0;  // since an epoch last opened
   std::string store_trouble_;
 };

@@ -5,7 +5,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
-#include "driver/batch/doubling_pause.h"
 #include "driver/batch/job_state.h"
 
 namespace millrace {
@@ -73,14 +72,9 @@ void JobState::On(const StoreAnswerChecked& event) {
 void JobState::SuspectSnapshot(size_t member, const proto::EpochFailed& failed) {
   restore_failure_ = {
       .by = members_[member].id, .name = members_[member].name, .words = failed.message()};
-  CheckSnapshotFiles check{.epoch = epoch_, .batch = BatchId(chain_.batch()), .files = {}};
-  for (const proto::SnapshotLayer& layer : chain_.layers()) {
-    check.files.insert(check.files.end(), layer.files().begin(), layer.files().end());
-  }
   AbandonEpoch();
-  actions_.push_back(std::move(check));
-  stage_ = Stage::kCheckingSnapshot;
-  stage_since_us_ = now_.mono_us;
+  actions_.push_back(snapshots_.CheckOf(epoch_));
+  Enter(Stage::kCheckingSnapshot);
   message_ = absl::StrCat("looks at its snapshot: executor ", restore_failure_.name, ": ",
                           restore_failure_.words);
 }
@@ -89,11 +83,12 @@ void JobState::On(const SnapshotFilesChecked& event) {
   if (event.epoch != epoch_) {
     return;
   }
-  if (stage_ == Stage::kCheckingSnapshot && event.batch == BatchId(chain_.batch())) {
+  if (stage_ == Stage::kCheckingSnapshot && event.batch == snapshots_.batch()) {
     JudgeSnapshot(event);
-  } else if (pending_snapshot_.has_value() &&
-             event.batch == BatchId(pending_snapshot_->layer.batch())) {
-    NoteSnapshotChecked(event);
+  } else if (std::optional<SnapshotFailed> failed = snapshots_.OnChecked(event)) {
+    actions_.push_back(std::move(*failed));
+  } else {
+    FinishSnapshot();
   }
 }
 
@@ -108,11 +103,7 @@ void JobState::JudgeSnapshot(const SnapshotFilesChecked& checked) {
   if (absl::IsDataLoss(checked.status)) {
     // The next epoch restores the older snapshot, or runs everything again from the beginning, or
     // the job ends with the reason that PlanRecovery gives.
-    proto::JournalRecord record;
-    record.mutable_snapshot_dropped()->set_job_id(history_.job_id());
-    record.mutable_snapshot_dropped()->set_batch(checked.batch.value());
-    record.mutable_snapshot_dropped()->set_reason(CauseOf(checked.status));
-    Append(std::move(record));
+    Append(BuildSnapshotDropped(Origin(), checked.batch, CauseOf(checked.status)));
   }
   RetryForStore(words);
 }
@@ -120,11 +111,7 @@ void JobState::JudgeSnapshot(const SnapshotFilesChecked& checked) {
 // The other executors go on without this one. If there is no other, it is tried again soon.
 void JobState::ExcludeExecutor(const ExecutorId& id, const std::string& name,
                                const std::string& words) {
-  ExcludedExecutor& excluded = excluded_[id];
-  excluded.until_us = now_.mono_us + DoublingPauseUs(options_.first_exclusion_us, excluded.times++,
-                                                     options_.max_exclusion_us);
-  excluded.words = absl::StrCat("executor ", name, ": ", words);
-  RetryForStore(excluded.words);
+  RetryForStore(excluded_.Exclude(id, name, words, now_.mono_us));
 }
 
 void JobState::RetryForStore(const std::string& words) {
@@ -134,25 +121,13 @@ void JobState::RetryForStore(const std::string& words) {
   }
   ++store_failures_;
   store_trouble_ = words;
-  Retry(words, 1, BackoffUs(store_failures_));
-}
-
-bool JobState::IsExcluded(const ExecutorId& id) const {
-  const auto found = excluded_.find(id);
-  return found != excluded_.end() && found->second.until_us > now_.mono_us;
-}
-
-void JobState::ForgetGoneExclusions() {
-  std::erase_if(excluded_, [this](const auto& entry) {
-    return std::none_of(live_.begin(), live_.end(),
-                        [&](const auto& live) { return live.id == entry.first; });
-  });
+  Retry(words, 1, backoff_.PauseUs(store_failures_, epoch_));
 }
 
 // When an excluded executor may be tried again; kNever = none is excluded.
 int64_t JobState::ReadmissionUs() const {
   int64_t earliest_us = kNever;
-  for (const auto& [id, excluded] : excluded_) {
+  for (const auto& [id, excluded] : excluded_.all()) {
     if (excluded.until_us > now_.mono_us && !MemberIndex(id).has_value()) {
       earliest_us = std::min(earliest_us, excluded.until_us);
     }
@@ -164,16 +139,16 @@ std::string JobState::snapshot_trouble() const {
   if (stage_ != Stage::kRunning && !store_trouble_.empty()) {
     return store_trouble_;
   }
-  for (const auto& [id, excluded] : excluded_) {
+  for (const auto& [id, excluded] : excluded_.all()) {
     if (!MemberIndex(id).has_value()) {
-      return absl::StrCat("goes on without ", excluded.words);
+      return absl::StrCat("goes on without ", excluded.why);
     }
   }
   if (history_.submitted().snapshot_location().empty() && !history_.is_rebuildable()) {
     return "the job is too old for its state to be rebuilt if an executor is lost, and there is no "
            "place for snapshots: a driver with --directory, or checkpoint_location, is one";
   }
-  return snapshot_trouble_;
+  return snapshots_.trouble();
 }
 
 }  // namespace millrace

@@ -20,16 +20,7 @@ int64_t JobState::next_wakeup_us() const {
     case Stage::kRunning: {
       int64_t wakeup = rebalance_at_us_ > now_.mono_us ? rebalance_at_us_ : kNever;
       wakeup = std::min(wakeup, ReadmissionUs());
-      if (!in_flight_.empty()) {
-        // The deadlines of batches' steps. Records on their way to the journal need none: the
-        // journal always answers.
-        const InFlight& batch = in_flight_.front();
-        if (batch.step == InFlight::Step::kRunning) {
-          wakeup = std::min(wakeup, batch.step_since_us + PrepareTimeoutUs(batch.plan));
-        } else if (batch.step == InFlight::Step::kCommitting) {
-          wakeup = std::min(wakeup, batch.step_since_us + options_.commit_timeout_us);
-        }
-      }
+      wakeup = std::min(wakeup, pipeline_.DeadlineUs());
       wakeup = std::min(wakeup, SnapshotDueUs());
       return HasRoom() && !Quiescing() ? std::min(wakeup, NextLaunchUs()) : wakeup;
     }
@@ -52,14 +43,11 @@ proto::JobPhase JobState::phase() const {
     case Stage::kJournalingEpoch:
     case Stage::kStartingEpoch:
       return stop_.has_value() ? proto::PHASE_DRAINING : proto::PHASE_STARTING;
-    case Stage::kRunning: {
+    case Stage::kRunning:
       if (stop_.has_value()) {
         return proto::PHASE_DRAINING;
       }
-      const bool rebuilding = (!in_flight_.empty() && in_flight_.back().suppressed) ||
-                              (!replays_.empty() && replays_.front().batch <= suppress_until_);
-      return rebuilding ? proto::PHASE_RECOVERING : proto::PHASE_RUNNING;
-    }
+      return pipeline_.IsRebuilding() ? proto::PHASE_RECOVERING : proto::PHASE_RUNNING;
     case Stage::kFinishing:
       return proto::PHASE_DRAINING;
     case Stage::kEnding:
@@ -82,7 +70,7 @@ proto::JobPhase JobState::phase() const {
 std::vector<JobState::PartitionView> JobState::Partitions() const {
   std::vector<PartitionView> views;
   for (uint32_t ordinal = 0; ordinal < partitions_.size(); ++ordinal) {
-    const Partition& p = partitions_[ordinal];
+    const PartitionTable::Partition& p = partitions_[ordinal];
     if (p.retired) {
       continue;
     }
@@ -92,7 +80,7 @@ std::vector<JobState::PartitionView> JobState::Partitions() const {
     views.push_back({p.source, p.name, durable ? history_.committed_to()[ordinal] : p.planned_to,
                      p.stable_end, p.high_watermark, placed ? members_[p.owner].id : ExecutorId()});
   }
-  for (const UnplannedPartition& p : unplanned_) {
+  for (const PartitionTable::Found& p : partitions_.found()) {
     views.push_back({p.source, p.name, p.start, p.stable_end, p.high_watermark, ExecutorId()});
   }
   return views;
@@ -101,7 +89,7 @@ std::vector<JobState::PartitionView> JobState::Partitions() const {
 std::vector<std::pair<int64_t, int64_t>> JobState::Ends() const {
   std::vector<std::pair<int64_t, int64_t>> ends;
   ends.reserve(partitions_.size());
-  for (const Partition& partition : partitions_) {
+  for (const PartitionTable::Partition& partition : partitions_.all()) {
     ends.emplace_back(partition.stable_end, partition.high_watermark);
   }
   return ends;
@@ -117,17 +105,12 @@ int64_t JobState::LagRecords() const {
 
 std::vector<JobState::LeftOut> JobState::LeftOutUntil(int64_t now_us) const {
   std::vector<LeftOut> left_out;
-  for (const auto& [id, excluded] : excluded_) {
+  for (const auto& [id, excluded] : excluded_.all()) {
     if (excluded.until_us > now_us) {
-      left_out.push_back({.executor = id, .until_us = excluded.until_us, .why = excluded.words});
+      left_out.push_back({.executor = id, .until_us = excluded.until_us, .why = excluded.why});
     }
   }
   return left_out;
-}
-
-bool JobState::ProgressLeads(uint32_t source) const {
-  const auto found = progress_leads_.find(source);
-  return found != progress_leads_.end() && found->second;
 }
 
 std::map<ExecutorId, std::pair<uint32_t, uint32_t>> JobState::Load() const {
@@ -135,8 +118,8 @@ std::map<ExecutorId, std::pair<uint32_t, uint32_t>> JobState::Load() const {
   if (stage_ != Stage::kRunning && stage_ != Stage::kStartingEpoch) {
     return load;
   }
-  for (const Partition& partition : partitions_) {
-    if (partition.owner != kNoOwner && !partition.retired) {
+  for (const PartitionTable::Partition& partition : partitions_.all()) {
+    if (partition.owner != PartitionTable::kNoOwner && !partition.retired) {
       ++load[members_[partition.owner].id].first;
     }
   }
