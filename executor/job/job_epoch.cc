@@ -54,9 +54,7 @@ void JobEpoch::RunBatch(const proto::RunBatch& message) {
     last_time_us_.store(message.batch_time_us(), std::memory_order_relaxed);
     waiting_.push_back(message);
   }
-  // The driver sends RunBatch once every member has prepared the batch before, so that report has
-  // arrived.
-  DropAnswered(BatchId(message.batch()), BatchId(), BatchId());
+  reports_.AnsweredByRun(BatchId(message.batch()));
   StartNextBatch();
   const std::shared_ptr<void> token = WorkToken();  // writers stay
   if (token.use_count() > 0) {
@@ -66,7 +64,7 @@ void JobEpoch::RunBatch(const proto::RunBatch& message) {
 
 void JobEpoch::Commit(const proto::CommitBatch& message) {
   const BatchId through(message.batch());
-  DropAnswered(through.Next(), through, BatchId());
+  reports_.AnsweredByCommit(through);
   const std::shared_ptr<void> token = WorkToken();  // writers stay
   if (token.use_count() > 0) {
     committer_.Commit(through, BatchId(message.durable_batch()),
@@ -86,18 +84,16 @@ void JobEpoch::TakeSnapshot(const proto::TakeSnapshot& message) {
     // No batch can begin meanwhile: RunBatch comes from this thread.
     is_cut = run_ == nullptr && !starting_ && waiting_.empty() && last_batch_ == batch;
   }
-  DropAnswered(BatchId(), BatchId(), batch);
+  reports_.AnsweredBySnapshot(batch);
   if (is_cut) {
     snapshots_->Take(batch, message.full());
     return;
   }
-  proto::ExecutorMessage refused;
-  proto::SnapshotWritten* written = refused.mutable_snapshot_written();
-  Address(written);
-  written->set_batch(batch.value());
-  written->set_error(absl::StrCat("batch ", batch.value(),
-                                  " is not the last that was prepared here, or another one runs"));
-  Report(std::move(refused));
+  proto::SnapshotWritten refused;
+  refused.set_batch(batch.value());
+  refused.set_error(absl::StrCat("batch ", batch.value(),
+                                 " is not the last that was prepared here, or another one runs"));
+  reports_.Report(std::move(refused));
 }
 
 void JobEpoch::ContinueSnapshot() {
@@ -381,26 +377,23 @@ void JobEpoch::ReportPrepared(const std::shared_ptr<BatchRun>& run, int64_t proc
   state_rows_.store(state_rows);
   state_bytes_.store(state_bytes);
   SendResults(run);
-  proto::ExecutorMessage message;
-  proto::BatchPrepared* prepared = message.mutable_batch_prepared();
-  Address(prepared);
-  run->FillPrepared(prepared);
-  prepared->set_state_rows(state_rows);
-  prepared->set_state_bytes(state_bytes);
+  proto::BatchPrepared prepared;
+  run->FillPrepared(&prepared);
+  prepared.set_state_rows(state_rows);
+  prepared.set_state_bytes(state_bytes);
   for (const ShardWriter* writer : run->claimed()) {
-    *prepared->add_claimed() = writer->ClaimedMarker();
+    *prepared.add_claimed() = writer->ClaimedMarker();
   }
-  prepared->set_held_bytes(sinks_->held_bytes());
-  prepared->set_batch_held_bytes(prepared->batch_held_bytes() +
-                                 sinks_->held_bytes_of(run->batch()));
-  prepared->set_wake_at_us(WakeAtUs());
-  prepared->set_total_us(MicrosSince(run->start_ns()));
+  prepared.set_held_bytes(sinks_->held_bytes());
+  prepared.set_batch_held_bytes(prepared.batch_held_bytes() + sinks_->held_bytes_of(run->batch()));
+  prepared.set_wake_at_us(WakeAtUs());
+  prepared.set_total_us(MicrosSince(run->start_ns()));
   metrics_.batches.Increment();
-  metrics_.rows_out.Increment(static_cast<double>(prepared->rows_out()));
-  metrics_.skipped.Increment(static_cast<double>(prepared->skipped()));
+  metrics_.rows_out.Increment(static_cast<double>(prepared.rows_out()));
+  metrics_.skipped.Increment(static_cast<double>(prepared.skipped()));
   metrics_.state_rows.Set(static_cast<double>(state_rows));
   metrics_.state_bytes.Set(static_cast<double>(state_bytes));
-  metrics_.read_seconds.Observe(static_cast<double>(prepared->read_us()) * 1e-6);
+  metrics_.read_seconds.Observe(static_cast<double>(prepared.read_us()) * 1e-6);
   metrics_.process_seconds.Observe(static_cast<double>(processed_ns - run->start_ns()) * 1e-9);
   metrics_.prepare_seconds.Observe(
       static_cast<double>(runtime_.clock->MonotonicNs() - processed_ns) * 1e-9);
@@ -411,47 +404,19 @@ void JobEpoch::ReportPrepared(const std::shared_ptr<BatchRun>& run, int64_t proc
     run_.reset();
   }
   MILLRACE_FAILPOINT("executor.prepared");
-  Report(std::move(message));
+  reports_.Report(std::move(prepared));
   StartNextBatch();
 }
 
 void JobEpoch::SendResults(const std::shared_ptr<BatchRun>& run) {
   for (auto& [sink, rows] : run->TakeResults()) {
     driver_->WaitForRoom();
-    proto::ExecutorMessage message;
-    proto::ResultRows* results = message.mutable_result_rows();
-    Address(results);
-    results->set_batch(run->batch().value());
-    results->set_sink(sink);
-    results->set_rows(std::move(rows));
-    Report(std::move(message));
+    proto::ResultRows results;
+    results.set_batch(run->batch().value());
+    results.set_sink(sink);
+    results.set_rows(std::move(rows));
+    reports_.Report(std::move(results));
   }
-}
-
-void JobEpoch::Report(proto::ExecutorMessage message) {
-  auto shared = std::make_shared<const proto::ExecutorMessage>(std::move(message));
-  absl::MutexLock lock(&report_mutex_);
-  unanswered_.push_back(shared);
-  driver_->Send(session_, std::move(shared));
-}
-
-void JobEpoch::DropAnswered(BatchId prepared, BatchId committed, BatchId snapshot) {
-  absl::MutexLock lock(&report_mutex_);
-  std::erase_if(unanswered_, [&](const std::shared_ptr<const proto::ExecutorMessage>& message) {
-    if (message->has_result_rows()) {
-      return message->result_rows().batch() < prepared.value();
-    }
-    if (message->has_batch_prepared()) {
-      return message->batch_prepared().batch() < prepared.value();
-    }
-    if (message->has_batch_committed()) {
-      return message->batch_committed().batch() < committed.value();
-    }
-    if (message->has_snapshot_written()) {
-      return message->snapshot_written().batch() < snapshot.value();
-    }
-    return message->has_epoch_ready();
-  });
 }
 
 std::vector<KeyedShard*> JobEpoch::OwnShards() const {
@@ -467,18 +432,7 @@ std::vector<KeyedShard*> JobEpoch::OwnShards() const {
 }
 
 void JobEpoch::Resend(uint64_t session) {
-  {
-    absl::MutexLock lock(&report_mutex_);
-    session_ = session;
-    // In any case tells the driver that the epoch is here: a driver that does not need it any more
-    // ends it.
-    auto here = std::make_shared<proto::ExecutorMessage>();
-    Address(here->mutable_source_progress());
-    driver_->Send(session_, std::move(here));
-    for (const std::shared_ptr<const proto::ExecutorMessage>& message : unanswered_) {
-      driver_->Send(session_, message);
-    }
-  }
+  reports_.Resend(session);
   std::shared_ptr<SourceSet> sources;
   {
     absl::MutexLock lock(&mutex_);

@@ -28,6 +28,8 @@
 #include "executor/job/batch_committer.h"
 #include "executor/job/batch_run.h"
 #include "executor/job/blocking_lanes.h"
+#include "executor/job/driver_reports.h"
+#include "executor/job/driver_sink.h"
 #include "executor/job/epoch_layout.h"
 #include "executor/job/job_metrics.h"
 #include "executor/job/keyed_shard.h"
@@ -64,20 +66,6 @@ struct JobRuntime {
   HeldMemory* held_memory = nullptr;
   MetricsRegistry* metrics = nullptr;
   BatchCommitter::Options commit;
-};
-
-// How an epoch talks to the driver. Thread-safe, never blocks except where it says so; outlives the
-// epochs.
-class DriverSink {
- public:
-  virtual ~DriverSink() = default;
-  // Queues a message. `session`: the connection that the sender knows of. Messages for an earlier
-  // connection are dropped, since JobEpoch::Resend sends them again on the new one.
-  virtual void Send(uint64_t session, std::shared_ptr<const proto::ExecutorMessage> message) = 0;
-  // Waits while much is queued; also returns after a while, or when there is no connection.
-  virtual void WaitForRoom() = 0;
-  // Says that TakeProgress of some epoch may have news.
-  virtual void ProgressChanged() = 0;
 };
 
 class JobEpoch : public TaskHost,
@@ -179,16 +167,7 @@ class JobEpoch : public TaskHost,
   int64_t WakeAtUs() const;
   void ReportPrepared(const std::shared_ptr<BatchRun>& run, int64_t processed_ns);
   void SendResults(const std::shared_ptr<BatchRun>& run);
-  // Sends the message to the driver, and keeps it until the driver has shown that it received it.
-  void Report(proto::ExecutorMessage message);
-  // Forgets reports of batches below these.
-  void DropAnswered(BatchId prepared, BatchId committed, BatchId snapshot);
   std::vector<KeyedShard*> OwnShards() const;
-  template <typename Message>
-  void Address(Message* message) const {
-    message->set_job_id(layout_.job.value());
-    message->set_epoch(layout_.epoch.value());
-  }
   std::optional<uint32_t> MemberIndex(const std::string& executor_id) const;
   int64_t MicrosSince(int64_t start_ns) const {
     return (runtime_.clock->MonotonicNs() - start_ns) / 1000;
@@ -198,6 +177,7 @@ class JobEpoch : public TaskHost,
   DriverSink* const driver_;
   const EpochLayout layout_;
   JobMetrics metrics_;
+  DriverReports reports_;
   // The lane of writers' calls only, so that reports, opening and closing do not wait behind them.
   const std::shared_ptr<BlockingLanes::Lane> writers_lane_;
   const std::shared_ptr<BlockingLanes::Lane> control_lane_;
@@ -221,11 +201,6 @@ class JobEpoch : public TaskHost,
   std::atomic<bool> ending_ = false;
   std::atomic<int64_t> state_rows_ = 0;
   std::atomic<int64_t> state_bytes_ = 0;
-
-  absl::Mutex report_mutex_;  // locked before the driver's queue
-  uint64_t session_ ABSL_GUARDED_BY(report_mutex_);
-  std::deque<std::shared_ptr<const proto::ExecutorMessage>> unanswered_
-      ABSL_GUARDED_BY(report_mutex_);
 
   // Every task holds a reference to work_. When the last one is dropped after BeginEnd, Close runs.
   absl::Mutex work_mutex_;

@@ -27,17 +27,14 @@ JobEpoch::JobEpoch(const JobRuntime* runtime, DriverSink* driver, uint64_t sessi
       driver_(driver),
       layout_(std::move(layout)),
       metrics_(runtime->metrics, layout_.job_name),
+      reports_(driver, session, layout_.job, layout_.epoch),
       writers_lane_(runtime->blocking->NewLane(kWritersQuota)),
       control_lane_(runtime->blocking->NewLane(kControlQuota)),
       committer_(this, runtime->clock, &metrics_, runtime->commit,
                  [this](proto::BatchCommitted committed) {
-                   proto::ExecutorMessage message;
-                   *message.mutable_batch_committed() = std::move(committed);
-                   message.mutable_batch_committed()->set_wake_at_us(WakeAtUs());
-                   Address(message.mutable_batch_committed());
-                   Report(std::move(message));
+                   committed.set_wake_at_us(WakeAtUs());
+                   reports_.Report(std::move(committed));
                  }),
-      session_(session),
       last_batch_(layout_.first_batch.Prev()) {}
 
 JobEpoch::~JobEpoch() = default;
@@ -171,12 +168,8 @@ absl::Status JobEpoch::OpenSnapshots() {
                            .layout = &layout_,
                            .store = store_.get(),
                            .shards = OwnShards()},
-      runtime_.executor_id, runtime_.engine_version, [this](proto::SnapshotWritten written) {
-        proto::ExecutorMessage message;
-        *message.mutable_snapshot_written() = std::move(written);
-        Address(message.mutable_snapshot_written());
-        Report(std::move(message));
-      });
+      runtime_.executor_id, runtime_.engine_version,
+      [this](proto::SnapshotWritten written) { reports_.Report(std::move(written)); });
   return absl::OkStatus();
 }
 
@@ -299,20 +292,19 @@ void JobEpoch::Ready(std::vector<proto::SinkMarker> markers) {
     phase_ = Phase::kRunning;
     has_sources_ = true;
   }
-  proto::ExecutorMessage message;
-  Address(message.mutable_epoch_ready());
-  message.mutable_epoch_ready()->set_wake_at_us(WakeAtUs());
+  proto::EpochReady ready;
+  ready.set_wake_at_us(WakeAtUs());
   if (!store_mark_nonce_.empty()) {
-    message.mutable_epoch_ready()->set_store_mark_nonce(store_mark_nonce_);
-    message.mutable_epoch_ready()->mutable_store_answer()->set_name(store_answer_.name);
-    message.mutable_epoch_ready()->mutable_store_answer()->set_nonce(store_answer_.nonce);
+    ready.set_store_mark_nonce(store_mark_nonce_);
+    ready.mutable_store_answer()->set_name(store_answer_.name);
+    ready.mutable_store_answer()->set_nonce(store_answer_.nonce);
   }
   for (std::vector<proto::SinkMarker>* some : {&own, &markers}) {
     for (proto::SinkMarker& marker : *some) {
-      *message.mutable_epoch_ready()->add_markers() = std::move(marker);
+      *ready.add_markers() = std::move(marker);
     }
   }
-  Report(std::move(message));
+  reports_.Report(std::move(ready));
   driver_->ProgressChanged();
   StartNextBatch();
 }
@@ -328,7 +320,6 @@ void JobEpoch::EndFailed(BatchId batch, const absl::Status& status, bool store_u
       return;
     }
     failure_.emplace();
-    Address(&*failure_);
     failure_->set_batch(batch.value());
     failure_->set_code(static_cast<int32_t>(status.code()));
     failure_->set_message(Excerpt(ToStd(status.message())));
@@ -419,25 +410,21 @@ void JobEpoch::Close() {
 }
 
 void JobEpoch::ReportEnd() {
-  proto::ExecutorMessage failed;
-  proto::ExecutorMessage stopped;
+  std::optional<proto::EpochFailed> failed;
+  bool stopped = false;
   std::vector<std::function<void()>> callbacks;
   {
     absl::MutexLock lock(&mutex_);
     phase_ = Phase::kEnded;
-    if (failure_.has_value()) {
-      *failed.mutable_epoch_failed() = *std::exchange(failure_, std::nullopt);
-    }
-    if (std::exchange(report_stop_, false)) {
-      Address(stopped.mutable_epoch_stopped());
-    }
+    failed.swap(failure_);
+    stopped = std::exchange(report_stop_, false);
     callbacks.swap(when_ended_);
   }
-  if (failed.has_epoch_failed()) {
-    Report(std::move(failed));
+  if (failed.has_value()) {
+    reports_.Report(*std::move(failed));
   }
-  if (stopped.has_epoch_stopped()) {
-    Report(std::move(stopped));
+  if (stopped) {
+    reports_.Report(proto::EpochStopped());
   }
   for (const std::function<void()>& callback : callbacks) {
     callback();
