@@ -181,13 +181,7 @@ void JobEpoch::BeginShards(const std::shared_ptr<BatchRun>& run) {
   for (KeyedShard* shard : OwnShards()) {
     shard->BeginBatch(run);
   }
-  absl::MutexLock lock(&delivery_mutex_);
-  receiving_ = run;
-  std::deque<ShuffleDelivery> early;
-  early.swap(early_);
-  for (ShuffleDelivery& delivery : early) {
-    Accept(std::move(delivery));
-  }
+  deliveries_->BeginBatch(run);
 }
 
 void JobEpoch::StartSplits(const std::shared_ptr<BatchRun>& run, const proto::RunBatch& message) {
@@ -216,7 +210,7 @@ void JobEpoch::Follow(const std::shared_ptr<BatchRun>& run,
   }
   for (const uint32_t exchange : consequences.exchanges) {
     router_->EndExchange(*run, exchange);
-    MemberEnded(run, exchange, layout_.self, 0);
+    deliveries_->EndLocal(run, exchange);
   }
   if (consequences.all_ended) {
     // On a slot, since this may be a thread of the shuffle, which must not block.
@@ -224,113 +218,15 @@ void JobEpoch::Follow(const std::shared_ptr<BatchRun>& run,
   }
 }
 
-void JobEpoch::MemberEnded(const std::shared_ptr<BatchRun>& run, uint32_t exchange, uint32_t member,
-                           uint64_t blocks) {
-  absl::StatusOr<bool> last = run->MemberEnded(exchange, member, blocks);
-  if (!last.ok()) {
-    Fail(run->batch(), last.status());
-    return;
-  }
-  if (!*last) {
-    return;
-  }
-  for (const uint32_t stage : layout_.exchanges[exchange].readers) {
-    for (const uint32_t shard : layout_.own_shards) {
-      shards_[stage][shard]->EndInput();
-    }
-  }
-}
-
-void JobEpoch::DeliverToShards(ShuffleBlock block) {
-  const std::vector<uint32_t>& readers = layout_.exchanges[block.exchange].readers;
-  for (size_t i = 0; i + 1 < readers.size(); ++i) {
-    ShuffleBlock copy{.exchange = block.exchange, .shard = block.shard, .runs = block.runs};
-    copy.sender_id = block.sender_id;
-    copy.rows = block.rows;
-    copy.encoded = block.encoded;
-    shards_[readers[i]][block.shard]->Deliver(std::move(copy));
-  }
-  if (!readers.empty()) {
-    shards_[readers.back()][block.shard]->Deliver(std::move(block));
-  }
-}
-
 void JobEpoch::OnDelivery(ShuffleDelivery delivery) {
   const std::shared_ptr<void> token = WorkToken();  // shards stay while we deliver to them
-  absl::MutexLock lock(&delivery_mutex_);
   if (token.use_count() > 0) {
-    Accept(std::move(delivery));
+    deliveries_->OnDelivery(std::move(delivery));
   }
-}
-
-void JobEpoch::Accept(ShuffleDelivery delivery) {
-  const std::shared_ptr<BatchRun> run = receiving_;
-  const BatchId next = run == nullptr ? layout_.first_batch : run->batch().Next();
-  if (delivery.batch > next) {
-    // No member may begin a batch before every member has prepared the one before.
-    Fail(BatchId(), absl::AbortedError(absl::StrCat("rows of batch ", delivery.batch.value(),
-                                                    " from executor ", delivery.sender_id,
-                                                    " before batch ", next.value(), " has begun")));
-    return;
-  }
-  if (run == nullptr || delivery.batch > run->batch()) {
-    early_.push_back(std::move(delivery));
-    return;
-  }
-  const std::optional<uint32_t> sender = MemberIndex(delivery.sender_id);
-  if (sender.has_value() && delivery.batch < run->batch() && delivery.blocks.empty() &&
-      layout_.own_shards.empty()) {
-    return;  // without shards, this member ends a batch before the others have ended the exchange
-  }
-  if (!sender.has_value() || delivery.batch < run->batch()) {
-    Fail(run->batch(),
-         absl::InternalError(absl::StrCat("unexpected rows of batch ", delivery.batch.value(),
-                                          " from executor ", delivery.sender_id)));
-    return;
-  }
-  const absl::Status taken = TakeDelivery(run, *sender, std::move(delivery));
-  if (!taken.ok()) {
-    Fail(run->batch(), taken);
-  }
-}
-
-absl::Status JobEpoch::TakeDelivery(const std::shared_ptr<BatchRun>& run, uint32_t sender,
-                                    ShuffleDelivery delivery) {
-  const auto not_here = [&](const char* what, uint32_t number) {
-    return absl::AbortedError(absl::StrCat(
-        "rows for ", what, " ", number, ", which is not here, from executor ", delivery.sender_id));
-  };
-  for (ShuffleBlock& block : delivery.blocks) {
-    if (block.exchange >= layout_.exchanges.size()) {
-      return not_here("exchange", block.exchange);
-    }
-    if (block.shard >= layout_.shard_count() || layout_.shard_owner[block.shard] != layout_.self) {
-      return not_here("shard", block.shard);
-    }
-    RETURN_IF_ERROR(run->CountReceived(block.exchange, sender));
-    block.sender_id = delivery.sender_id;
-    DeliverToShards(std::move(block));
-  }
-  for (const ShuffleEnd& end : delivery.ends) {
-    if (end.exchange >= layout_.exchanges.size()) {
-      return not_here("exchange", end.exchange);
-    }
-    MemberEnded(run, end.exchange, sender, end.blocks);
-  }
-  return absl::OkStatus();
 }
 
 void JobEpoch::OnPeerLost(const std::string&, const absl::Status& status) {
   Fail(BatchId(), status);
-}
-
-std::optional<uint32_t> JobEpoch::MemberIndex(const std::string& executor_id) const {
-  for (uint32_t member = 0; member < layout_.members.size(); ++member) {
-    if (layout_.members[member].executor_id == executor_id) {
-      return member;
-    }
-  }
-  return std::nullopt;
 }
 
 void JobEpoch::PrepareBatch(const std::shared_ptr<BatchRun>& run) {

@@ -34,6 +34,7 @@
 #include "executor/job/job_metrics.h"
 #include "executor/job/keyed_shard.h"
 #include "executor/job/memory_budget.h"
+#include "executor/job/shard_deliveries.h"
 #include "executor/job/sink_set.h"
 #include "executor/job/snapshot_taker.h"
 #include "executor/job/source_set.h"
@@ -152,15 +153,6 @@ class JobEpoch : public TaskHost,
   void BeginShards(const std::shared_ptr<BatchRun>& run);
   void StartSplits(const std::shared_ptr<BatchRun>& run, const proto::RunBatch& message);
   void Follow(const std::shared_ptr<BatchRun>& run, const BatchRun::Consequences& consequences);
-  void MemberEnded(const std::shared_ptr<BatchRun>& run, uint32_t exchange, uint32_t member,
-                   uint64_t blocks);
-  void DeliverToShards(ShuffleBlock block);
-  void Accept(ShuffleDelivery delivery) ABSL_EXCLUSIVE_LOCKS_REQUIRED(delivery_mutex_);
-  // ABORTED names a sender of rows for a shard that is not here, or one that had ended the
-  // exchange.
-  absl::Status TakeDelivery(const std::shared_ptr<BatchRun>& run, uint32_t sender,
-                            ShuffleDelivery delivery)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(delivery_mutex_);
   void PrepareBatch(const std::shared_ptr<BatchRun>& run);
   std::vector<ShardWriter*> WritersToCommit(BatchRun* run);
   // When this executor wants a batch without input; 0 = never.
@@ -168,7 +160,6 @@ class JobEpoch : public TaskHost,
   void ReportPrepared(const std::shared_ptr<BatchRun>& run, int64_t processed_ns);
   void SendResults(const std::shared_ptr<BatchRun>& run);
   std::vector<KeyedShard*> OwnShards() const;
-  std::optional<uint32_t> MemberIndex(const std::string& executor_id) const;
   int64_t MicrosSince(int64_t start_ns) const {
     return (runtime_.clock->MonotonicNs() - start_ns) / 1000;
   }
@@ -191,7 +182,8 @@ class JobEpoch : public TaskHost,
   SourceTaskContext source_context_;
   std::unique_ptr<StateBackend> state_backend_;  // null: state is in memory
   std::vector<std::vector<std::unique_ptr<KeyedShard>>>
-      shards_;                              // null for shards of other members
+      shards_;  // null for shards of other members
+  std::unique_ptr<ShardDeliveries> deliveries_;
   std::unique_ptr<CheckpointStore> store_;  // null when there are no snapshots
   std::unique_ptr<SnapshotTaker> snapshots_;
   std::string store_mark_nonce_;  // what the driver's mark holds
@@ -206,7 +198,7 @@ class JobEpoch : public TaskHost,
   absl::Mutex work_mutex_;
   std::shared_ptr<void> work_ ABSL_GUARDED_BY(work_mutex_);
 
-  mutable absl::Mutex mutex_;
+  mutable absl::Mutex mutex_;  // after the lock of deliveries_, under which Fail and UnitEnded come
   Phase phase_ ABSL_GUARDED_BY(mutex_) = Phase::kOpening;
   std::shared_ptr<BatchRun> run_ ABSL_GUARDED_BY(mutex_);  // from its start until it is prepared
   bool starting_ ABSL_GUARDED_BY(mutex_) = false;
@@ -218,13 +210,6 @@ class JobEpoch : public TaskHost,
   bool report_stop_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<std::function<void()>> when_ended_ ABSL_GUARDED_BY(mutex_);
   bool has_sources_ ABSL_GUARDED_BY(mutex_) = false;
-
-  // Locked before mutex_. Keeps a sender's deliveries in order while a batch starts; nothing blocks
-  // under it.
-  absl::Mutex delivery_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);
-  std::shared_ptr<BatchRun> receiving_ ABSL_GUARDED_BY(delivery_mutex_);
-  std::deque<ShuffleDelivery> early_
-      ABSL_GUARDED_BY(delivery_mutex_);  // deliveries for later batches; credit limits them
 };
 
 }  // namespace millrace

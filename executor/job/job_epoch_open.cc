@@ -60,7 +60,7 @@ void JobEpoch::OpenParts() {
                                      [this] { return ended(); });
   router_ = std::make_unique<OutputRouter>(
       &layout_, sinks_.get(), runtime_.gate, &metrics_,
-      [this](ShuffleBlock block) { DeliverToShards(std::move(block)); });
+      [this](ShuffleBlock block) { deliveries_->DeliverLocal(std::move(block)); });
   workers_ = std::make_unique<SourceWorkers>(&layout_, runtime_.functions, router_.get());
   absl::Status status = CheckAccess();
   if (status.ok()) {
@@ -153,6 +153,14 @@ absl::Status JobEpoch::OpenShards() {
                                           router_.get(), state_backend_.get()));
     }
   }
+  ShardDeliveries::Shards inputs;
+  for (const auto& of_stage : shards_) {
+    std::vector<ShardInput*>& of_inputs = inputs.emplace_back();
+    for (const std::unique_ptr<KeyedShard>& shard : of_stage) {
+      of_inputs.push_back(shard.get());
+    }
+  }
+  deliveries_ = std::make_unique<ShardDeliveries>(&layout_, this, std::move(inputs));
   return absl::OkStatus();
 }
 
@@ -391,11 +399,7 @@ void JobEpoch::Close() {
     run_.reset();
     waiting_.clear();
   }
-  {
-    absl::MutexLock lock(&delivery_mutex_);
-    receiving_.reset();
-    early_.clear();
-  }
+  deliveries_.reset();
   sources.reset();
   snapshots_.reset();
   shards_.clear();
