@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/check.h"
 #include "common/base/status.h"
-#include "executor/operators/held_rows.h"
+#include "executor/state/held_rows.h"
 
 namespace millrace {
 namespace {

@@ -29,10 +29,10 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "executor/operators/aggregate_layout.h"
-#include "executor/operators/operator_state.h"
-#include "executor/operators/state_block_builder.h"
 #include "executor/state/group_table.h"
+#include "executor/state/operator_state.h"
 #include "executor/state/snapshot_marks.h"
+#include "executor/state/state_block_builder.h"
 #include "executor/state/state_store.h"
 
 namespace millrace {

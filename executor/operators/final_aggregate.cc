@@ -10,8 +10,8 @@
 #include "common/base/status.h"
 #include "common/columnar/row_hash.h"
 #include "common/expr/state_identity.h"
-#include "executor/operators/held_rows.h"
 #include "executor/operators/stage_context.h"
+#include "executor/state/held_rows.h"
 #include "executor/state/state_store.h"
 
 namespace millrace {
