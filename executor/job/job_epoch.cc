@@ -12,14 +12,9 @@
 
 namespace millrace {
 
-std::shared_ptr<void> JobEpoch::WorkToken() {
-  absl::MutexLock lock(&work_mutex_);
-  return work_;
-}
-
 bool JobEpoch::Spawn(std::function<void()> task, QueuePlace place) {
-  std::shared_ptr<void> token = WorkToken();
-  if (token.use_count() == 0) {
+  EpochWork::Token token = work_.Take();
+  if (token == nullptr) {
     return false;
   }
   runtime_.slots->Submit([token = std::move(token), task = std::move(task)] { task(); }, place);
@@ -35,8 +30,8 @@ bool JobEpoch::SpawnReport(std::function<void()> task) {
 }
 
 bool JobEpoch::SpawnOn(BlockingLanes::Lane* lane, std::function<void()> task) {
-  std::shared_ptr<void> token = WorkToken();
-  if (token.use_count() == 0) {
+  EpochWork::Token token = work_.Take();
+  if (token == nullptr) {
     return false;
   }
   lane->Submit([token = std::move(token), task = std::move(task)] { task(); });
@@ -56,8 +51,8 @@ void JobEpoch::RunBatch(const proto::RunBatch& message) {
   }
   reports_.AnsweredByRun(BatchId(message.batch()));
   StartNextBatch();
-  const std::shared_ptr<void> token = WorkToken();  // writers stay
-  if (token.use_count() > 0) {
+  const EpochWork::Token token = work_.Take();  // writers stay
+  if (token != nullptr) {
     committer_.SetDurable(BatchId(message.durable_batch()));
   }
 }
@@ -65,8 +60,8 @@ void JobEpoch::RunBatch(const proto::RunBatch& message) {
 void JobEpoch::Commit(const proto::CommitBatch& message) {
   const BatchId through(message.batch());
   reports_.AnsweredByCommit(through);
-  const std::shared_ptr<void> token = WorkToken();  // writers stay
-  if (token.use_count() > 0) {
+  const EpochWork::Token token = work_.Take();  // writers stay
+  if (token != nullptr) {
     committer_.Commit(through, BatchId(message.durable_batch()),
                       message.finish() ? sinks_->All() : std::vector<ShardWriter*>());
   }
@@ -74,11 +69,11 @@ void JobEpoch::Commit(const proto::CommitBatch& message) {
 
 void JobEpoch::TakeSnapshot(const proto::TakeSnapshot& message) {
   const BatchId batch(message.batch());
-  const std::shared_ptr<void> token = WorkToken();  // shards stay while we cut them
+  const EpochWork::Token token = work_.Take();  // shards stay while we cut them
   bool is_cut = false;
   {
     absl::MutexLock lock(&mutex_);
-    if (phase_ != Phase::kRunning || token.use_count() == 0) {
+    if (phase_ != Phase::kRunning || token == nullptr) {
       return;
     }
     // No batch can begin meanwhile: RunBatch comes from this thread.
@@ -97,10 +92,10 @@ void JobEpoch::TakeSnapshot(const proto::TakeSnapshot& message) {
 }
 
 void JobEpoch::ContinueSnapshot() {
-  const std::shared_ptr<void> token = WorkToken();  // shards stay
+  const EpochWork::Token token = work_.Take();  // shards stay
   {
     absl::MutexLock lock(&mutex_);
-    if (phase_ != Phase::kRunning || token.use_count() == 0) {
+    if (phase_ != Phase::kRunning || token == nullptr) {
       return;
     }
   }
@@ -111,11 +106,11 @@ void JobEpoch::StartNextBatch() {
   proto::RunBatch message;
   // Holds the parts of the epoch until the batch has begun: another thread may fail the epoch
   // meanwhile.
-  const std::shared_ptr<void> token = WorkToken();
+  const EpochWork::Token token = work_.Take();
   {
     absl::MutexLock lock(&mutex_);
     if (phase_ != Phase::kRunning || run_ != nullptr || starting_ || waiting_.empty() ||
-        token.use_count() == 0) {
+        token == nullptr) {
       return;
     }
     message = std::move(waiting_.front());
@@ -219,8 +214,8 @@ void JobEpoch::Follow(const std::shared_ptr<BatchRun>& run,
 }
 
 void JobEpoch::OnDelivery(ShuffleDelivery delivery) {
-  const std::shared_ptr<void> token = WorkToken();  // shards stay while we deliver to them
-  if (token.use_count() > 0) {
+  const EpochWork::Token token = work_.Take();  // shards stay while we deliver to them
+  if (token != nullptr) {
     deliveries_->OnDelivery(std::move(delivery));
   }
 }

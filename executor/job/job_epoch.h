@@ -31,6 +31,7 @@
 #include "executor/job/driver_reports.h"
 #include "executor/job/driver_sink.h"
 #include "executor/job/epoch_layout.h"
+#include "executor/job/epoch_work.h"
 #include "executor/job/job_metrics.h"
 #include "executor/job/keyed_shard.h"
 #include "executor/job/memory_budget.h"
@@ -145,7 +146,6 @@ class JobEpoch : public TaskHost,
   void ReportEnd();
 
   // --- job_epoch.cc
-  std::shared_ptr<void> WorkToken();
   bool SpawnOn(BlockingLanes::Lane* lane, std::function<void()> task);
   void StartNextBatch();
   void OpenPartitions(const proto::RunBatch& message, std::function<void()> done);
@@ -194,9 +194,7 @@ class JobEpoch : public TaskHost,
   std::atomic<int64_t> state_rows_ = 0;
   std::atomic<int64_t> state_bytes_ = 0;
 
-  // Every task holds a reference to work_. When the last one is dropped after BeginEnd, Close runs.
-  absl::Mutex work_mutex_;
-  std::shared_ptr<void> work_ ABSL_GUARDED_BY(work_mutex_);
+  EpochWork work_;  // Close runs when it is over
 
   mutable absl::Mutex mutex_;  // after the lock of deliveries_, under which Fail and UnitEnded come
   Phase phase_ ABSL_GUARDED_BY(mutex_) = Phase::kOpening;

@@ -41,13 +41,8 @@ JobEpoch::~JobEpoch() = default;
 
 void JobEpoch::Open() {
   metrics_.epochs.Increment();
-  {
-    absl::MutexLock lock(&work_mutex_);
-    // This pointer counts the work, not the object: its deleter runs when the last task drops it.
-    work_ = std::shared_ptr<void>(nullptr, [self = shared_from_this()](void*) {
-      self->control_lane_->Submit([self] { self->Close(); });
-    });
-  }
+  work_.Begin(
+      [self = shared_from_this()] { self->control_lane_->Submit([self] { self->Close(); }); });
   if (ended()) {
     BeginEnd();  // it was stopped before it was opened: it only has to close
     return;
@@ -371,8 +366,8 @@ void JobEpoch::Stop(bool report, std::function<void()> when_ended) {
 }
 
 void JobEpoch::SettleAndStop(BatchId durable) {
-  const std::shared_ptr<void> token = WorkToken();  // writers stay
-  if (durable == BatchId() || token.use_count() == 0) {
+  const EpochWork::Token token = work_.Take();  // writers stay
+  if (durable == BatchId() || token == nullptr) {
     Stop(/*report=*/true);
   } else {
     committer_.SettleAll(durable, [this] { Stop(/*report=*/true); });
@@ -381,11 +376,7 @@ void JobEpoch::SettleAndStop(BatchId durable) {
 
 void JobEpoch::BeginEnd() {
   ending_.store(true);
-  std::shared_ptr<void> work;
-  {
-    absl::MutexLock lock(&work_mutex_);
-    work.swap(work_);
-  }
+  const EpochWork::Token last = work_.End();
   runtime_.gate->Cancel(static_cast<TaskHost*>(this));
 }
 
