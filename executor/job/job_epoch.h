@@ -23,7 +23,6 @@
 #include "absl/synchronization/mutex.h"
 #include "common/base/clock.h"
 #include "common/storage/checkpoint_store.h"
-#include "common/storage/store_mark.h"
 #include "connectors/held_memory.h"
 #include "executor/job/batch_committer.h"
 #include "executor/job/batch_run.h"
@@ -40,6 +39,7 @@
 #include "executor/job/snapshot_taker.h"
 #include "executor/job/source_set.h"
 #include "executor/job/source_task.h"
+#include "executor/job/store_proof.h"
 #include "executor/job/task_host.h"
 #include "executor/job/task_outputs.h"
 #include "executor/job/task_pool.h"
@@ -131,10 +131,8 @@ class JobEpoch : public TaskHost,
   absl::Status OpenStateBackend();
   absl::Status OpenShards();
   absl::Status OpenSnapshots();
-  // Proves to the driver that this executor sees the same store, or ends the epoch. `store_` makes
-  // no directories: a missing directory means that something is not mounted.
-  bool ProveStore();
-  absl::Status AnswerMark();
+  // False when the driver's store cannot be seen here, which ends the epoch.
+  bool OpenStoreProof();
   // Each of these calls `done` when all has gone well.
   void RestoreState(std::function<void()> done);
   void OpenWriters(std::vector<std::pair<uint32_t, uint32_t>> wanted, std::function<void()> done);
@@ -186,8 +184,7 @@ class JobEpoch : public TaskHost,
   std::unique_ptr<ShardDeliveries> deliveries_;
   std::unique_ptr<CheckpointStore> store_;  // null when there are no snapshots
   std::unique_ptr<SnapshotTaker> snapshots_;
-  std::string store_mark_nonce_;  // what the driver's mark holds
-  StoreMark store_answer_;
+  std::optional<StoreProof> store_proof_;  // if the driver wants one
   BatchCommitter committer_;
 
   std::atomic<bool> ending_ = false;

@@ -77,7 +77,7 @@ void JobEpoch::OpenParts() {
     FailOpening(status);
     return;
   }
-  if (!ProveStore()) {
+  if (!OpenStoreProof()) {
     return;
   }
   RestoreState([this] {
@@ -176,33 +176,17 @@ absl::Status JobEpoch::OpenSnapshots() {
   return absl::OkStatus();
 }
 
-bool JobEpoch::ProveStore() {
+bool JobEpoch::OpenStoreProof() {
   if (store_ == nullptr || layout_.store_mark.empty()) {
     return true;
   }
-  const absl::Status answered = AnswerMark();
-  if (!answered.ok()) {
-    EndFailed(BatchId(),
-              Annotate(answered, absl::StrCat("snapshot directory ", layout_.snapshot_location)),
-              /*store_unseen=*/true);
+  absl::StatusOr<StoreProof> proof = ProveStore(store_.get(), layout_);
+  if (!proof.ok()) {
+    EndFailed(BatchId(), proof.status(), /*store_unseen=*/true);
+    return false;
   }
-  return answered.ok();
-}
-
-absl::Status JobEpoch::AnswerMark() {
-  absl::StatusOr<std::string> nonce = ReadMark(store_.get(), layout_.store_mark);
-  if (absl::IsNotFound(nonce.status())) {
-    return absl::NotFoundError(
-        absl::StrCat(nonce.status().message(),
-                     ", which the driver has just written: this executor sees another "
-                     "directory there; mount the one that the driver uses"));
-  }
-  RETURN_IF_ERROR(nonce.status());
-  store_mark_nonce_ = *std::move(nonce);
-  ASSIGN_OR_RETURN(store_answer_,
-                   LeaveMark(store_.get(), StoreMarkPrefix(layout_.incarnation.value(),
-                                                           layout_.epoch, "executor")));
-  return absl::OkStatus();
+  store_proof_ = *std::move(proof);
+  return true;
 }
 
 void JobEpoch::RestoreState(std::function<void()> done) {
@@ -297,10 +281,10 @@ void JobEpoch::Ready(std::vector<proto::SinkMarker> markers) {
   }
   proto::EpochReady ready;
   ready.set_wake_at_us(WakeAtUs());
-  if (!store_mark_nonce_.empty()) {
-    ready.set_store_mark_nonce(store_mark_nonce_);
-    ready.mutable_store_answer()->set_name(store_answer_.name);
-    ready.mutable_store_answer()->set_nonce(store_answer_.nonce);
+  if (store_proof_.has_value()) {
+    ready.set_store_mark_nonce(store_proof_->nonce);
+    ready.mutable_store_answer()->set_name(store_proof_->answer.name);
+    ready.mutable_store_answer()->set_nonce(store_proof_->answer.nonce);
   }
   for (std::vector<proto::SinkMarker>* some : {&own, &markers}) {
     for (proto::SinkMarker& marker : *some) {
