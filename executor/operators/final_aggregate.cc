@@ -359,6 +359,7 @@ absl::Status FinalAggregate::EndBatch() {
 
 absl::Status FinalAggregate::KeepTouched() {
   std::vector<uint32_t> changed;
+  changed.reserve(touched_.size());
   std::vector<uint32_t> removed;
   for (const Touch& touch : touched_) {
     if (IsLive(touch.group)) {

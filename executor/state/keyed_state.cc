@@ -59,8 +59,7 @@ absl::Status KeyedState::EqualKeysApart(const std::vector<ColumnPtr>& keys, uint
       "keys, and has ",
       DescribeKey({}, keys, row),
       " beside an equal one: their states cannot be told apart any more; submit the job without "
-      "its "
-      "state (--drop-state), so that it is rebuilt from the source"));
+      "its state (--drop-state), so that it is rebuilt from the source"));
 }
 
 }  // namespace millrace

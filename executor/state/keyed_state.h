@@ -6,7 +6,7 @@
 // A batch: FindOrAdd for each block of rows, then changes of the groups' states, then EndBatch with
 // all groups that the batch has touched. An entry that no batch has touched for longer than the
 // time to live counts as absent when it is touched again, whether or not a sweep at the end of some
-// batch has freed it meanwhile.
+// batch has freed it meanwhile. REQUIRES: batch times never fall.
 //
 // There are two implementations: MemoryState keeps all entries in the table, StoredState keeps them
 // in a StateStore with the table as a cache. Groups, and thus results, are the same in both.
