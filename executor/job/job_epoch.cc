@@ -8,7 +8,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/failpoint.h"
-#include "common/base/status.h"
 
 namespace millrace {
 

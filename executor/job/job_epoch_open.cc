@@ -1,7 +1,6 @@
 // Life of a JobEpoch: opening its parts and taking them down again.
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "common/base/excerpt.h"
 #include "common/base/failpoint.h"
 #include "common/base/failure_kind.h"
