@@ -1,7 +1,7 @@
 // The stream to the driver: registers, sends heartbeats, and reconnects with the same identity when
 // the stream breaks. Messages queued for a broken stream are dropped: their senders send them again
-// (JobEpoch::Resend). Given several drivers, of which one works and the others are standbys, it
-// finds the working one, and leaves it for another when it falls silent.
+// (DriverReports::Resend). Given several drivers, of which one works and the others are standbys,
+// it finds the working one, and leaves it for another when it falls silent.
 //
 // Thread-safe. Three threads: one connects and reads, one writes, and one cancels a stream in which
 // both may hang. The first two call the handlers, each one at a time.
@@ -24,7 +24,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
-#include "executor/job/job_epoch.h"
+#include "executor/job/driver_sink.h"
 #include "proto/cluster.grpc.pb.h"
 
 namespace millrace {

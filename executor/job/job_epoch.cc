@@ -8,18 +8,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/failpoint.h"
-#include "common/base/status.h"
 
 namespace millrace {
 
-std::shared_ptr<void> JobEpoch::WorkToken() {
-  absl::MutexLock lock(&work_mutex_);
-  return work_;
-}
-
 bool JobEpoch::Spawn(std::function<void()> task, QueuePlace place) {
-  std::shared_ptr<void> token = WorkToken();
-  if (token.use_count() == 0) {
+  EpochWork::Token token = work_.Take();
+  if (token == nullptr) {
     return false;
   }
   runtime_.slots->Submit([token = std::move(token), task = std::move(task)] { task(); }, place);
@@ -35,8 +29,8 @@ bool JobEpoch::SpawnReport(std::function<void()> task) {
 }
 
 bool JobEpoch::SpawnOn(BlockingLanes::Lane* lane, std::function<void()> task) {
-  std::shared_ptr<void> token = WorkToken();
-  if (token.use_count() == 0) {
+  EpochWork::Token token = work_.Take();
+  if (token == nullptr) {
     return false;
   }
   lane->Submit([token = std::move(token), task = std::move(task)] { task(); });
@@ -54,21 +48,19 @@ void JobEpoch::RunBatch(const proto::RunBatch& message) {
     last_time_us_.store(message.batch_time_us(), std::memory_order_relaxed);
     waiting_.push_back(message);
   }
-  // The driver sends RunBatch once every member has prepared the batch before, so that report has
-  // arrived.
-  DropAnswered(BatchId(message.batch()), BatchId(), BatchId());
+  reports_.AnsweredByRun(BatchId(message.batch()));
   StartNextBatch();
-  const std::shared_ptr<void> token = WorkToken();  // writers stay
-  if (token.use_count() > 0) {
+  const EpochWork::Token token = work_.Take();  // writers stay
+  if (token != nullptr) {
     committer_.SetDurable(BatchId(message.durable_batch()));
   }
 }
 
 void JobEpoch::Commit(const proto::CommitBatch& message) {
   const BatchId through(message.batch());
-  DropAnswered(through.Next(), through, BatchId());
-  const std::shared_ptr<void> token = WorkToken();  // writers stay
-  if (token.use_count() > 0) {
+  reports_.AnsweredByCommit(through);
+  const EpochWork::Token token = work_.Take();  // writers stay
+  if (token != nullptr) {
     committer_.Commit(through, BatchId(message.durable_batch()),
                       message.finish() ? sinks_->All() : std::vector<ShardWriter*>());
   }
@@ -76,35 +68,33 @@ void JobEpoch::Commit(const proto::CommitBatch& message) {
 
 void JobEpoch::TakeSnapshot(const proto::TakeSnapshot& message) {
   const BatchId batch(message.batch());
-  const std::shared_ptr<void> token = WorkToken();  // shards stay while we cut them
+  const EpochWork::Token token = work_.Take();  // shards stay while we cut them
   bool is_cut = false;
   {
     absl::MutexLock lock(&mutex_);
-    if (phase_ != Phase::kRunning || token.use_count() == 0) {
+    if (phase_ != Phase::kRunning || token == nullptr) {
       return;
     }
     // No batch can begin meanwhile: RunBatch comes from this thread.
     is_cut = run_ == nullptr && !starting_ && waiting_.empty() && last_batch_ == batch;
   }
-  DropAnswered(BatchId(), BatchId(), batch);
+  reports_.AnsweredBySnapshot(batch);
   if (is_cut) {
     snapshots_->Take(batch, message.full());
     return;
   }
-  proto::ExecutorMessage refused;
-  proto::SnapshotWritten* written = refused.mutable_snapshot_written();
-  Address(written);
-  written->set_batch(batch.value());
-  written->set_error(absl::StrCat("batch ", batch.value(),
-                                  " is not the last that was prepared here, or another one runs"));
-  Report(std::move(refused));
+  proto::SnapshotWritten refused;
+  refused.set_batch(batch.value());
+  refused.set_error(absl::StrCat("batch ", batch.value(),
+                                 " is not the last that was prepared here, or another one runs"));
+  reports_.Report(std::move(refused));
 }
 
 void JobEpoch::ContinueSnapshot() {
-  const std::shared_ptr<void> token = WorkToken();  // shards stay
+  const EpochWork::Token token = work_.Take();  // shards stay
   {
     absl::MutexLock lock(&mutex_);
-    if (phase_ != Phase::kRunning || token.use_count() == 0) {
+    if (phase_ != Phase::kRunning || token == nullptr) {
       return;
     }
   }
@@ -115,11 +105,11 @@ void JobEpoch::StartNextBatch() {
   proto::RunBatch message;
   // Holds the parts of the epoch until the batch has begun: another thread may fail the epoch
   // meanwhile.
-  const std::shared_ptr<void> token = WorkToken();
+  const EpochWork::Token token = work_.Take();
   {
     absl::MutexLock lock(&mutex_);
     if (phase_ != Phase::kRunning || run_ != nullptr || starting_ || waiting_.empty() ||
-        token.use_count() == 0) {
+        token == nullptr) {
       return;
     }
     message = std::move(waiting_.front());
@@ -185,13 +175,7 @@ void JobEpoch::BeginShards(const std::shared_ptr<BatchRun>& run) {
   for (KeyedShard* shard : OwnShards()) {
     shard->BeginBatch(run);
   }
-  absl::MutexLock lock(&delivery_mutex_);
-  receiving_ = run;
-  std::deque<ShuffleDelivery> early;
-  early.swap(early_);
-  for (ShuffleDelivery& delivery : early) {
-    Accept(std::move(delivery));
-  }
+  deliveries_->BeginBatch(run);
 }
 
 void JobEpoch::StartSplits(const std::shared_ptr<BatchRun>& run, const proto::RunBatch& message) {
@@ -220,7 +204,7 @@ void JobEpoch::Follow(const std::shared_ptr<BatchRun>& run,
   }
   for (const uint32_t exchange : consequences.exchanges) {
     router_->EndExchange(*run, exchange);
-    MemberEnded(run, exchange, layout_.self, 0);
+    deliveries_->EndLocal(run, exchange);
   }
   if (consequences.all_ended) {
     // On a slot, since this may be a thread of the shuffle, which must not block.
@@ -228,113 +212,15 @@ void JobEpoch::Follow(const std::shared_ptr<BatchRun>& run,
   }
 }
 
-void JobEpoch::MemberEnded(const std::shared_ptr<BatchRun>& run, uint32_t exchange, uint32_t member,
-                           uint64_t blocks) {
-  absl::StatusOr<bool> last = run->MemberEnded(exchange, member, blocks);
-  if (!last.ok()) {
-    Fail(run->batch(), last.status());
-    return;
-  }
-  if (!*last) {
-    return;
-  }
-  for (const uint32_t stage : layout_.exchanges[exchange].readers) {
-    for (const uint32_t shard : layout_.own_shards) {
-      shards_[stage][shard]->EndInput();
-    }
-  }
-}
-
-void JobEpoch::DeliverToShards(ShuffleBlock block) {
-  const std::vector<uint32_t>& readers = layout_.exchanges[block.exchange].readers;
-  for (size_t i = 0; i + 1 < readers.size(); ++i) {
-    ShuffleBlock copy{.exchange = block.exchange, .shard = block.shard, .runs = block.runs};
-    copy.sender_id = block.sender_id;
-    copy.rows = block.rows;
-    copy.encoded = block.encoded;
-    shards_[readers[i]][block.shard]->Deliver(std::move(copy));
-  }
-  if (!readers.empty()) {
-    shards_[readers.back()][block.shard]->Deliver(std::move(block));
-  }
-}
-
 void JobEpoch::OnDelivery(ShuffleDelivery delivery) {
-  const std::shared_ptr<void> token = WorkToken();  // shards stay while we deliver to them
-  absl::MutexLock lock(&delivery_mutex_);
-  if (token.use_count() > 0) {
-    Accept(std::move(delivery));
+  const EpochWork::Token token = work_.Take();  // shards stay while we deliver to them
+  if (token != nullptr) {
+    deliveries_->OnDelivery(std::move(delivery));
   }
-}
-
-void JobEpoch::Accept(ShuffleDelivery delivery) {
-  const std::shared_ptr<BatchRun> run = receiving_;
-  const BatchId next = run == nullptr ? layout_.first_batch : run->batch().Next();
-  if (delivery.batch > next) {
-    // No member may begin a batch before every member has prepared the one before.
-    Fail(BatchId(), absl::AbortedError(absl::StrCat("rows of batch ", delivery.batch.value(),
-                                                    " from executor ", delivery.sender_id,
-                                                    " before batch ", next.value(), " has begun")));
-    return;
-  }
-  if (run == nullptr || delivery.batch > run->batch()) {
-    early_.push_back(std::move(delivery));
-    return;
-  }
-  const std::optional<uint32_t> sender = MemberIndex(delivery.sender_id);
-  if (sender.has_value() && delivery.batch < run->batch() && delivery.blocks.empty() &&
-      layout_.own_shards.empty()) {
-    return;  // without shards, this member ends a batch before the others have ended the exchange
-  }
-  if (!sender.has_value() || delivery.batch < run->batch()) {
-    Fail(run->batch(),
-         absl::InternalError(absl::StrCat("unexpected rows of batch ", delivery.batch.value(),
-                                          " from executor ", delivery.sender_id)));
-    return;
-  }
-  const absl::Status taken = TakeDelivery(run, *sender, std::move(delivery));
-  if (!taken.ok()) {
-    Fail(run->batch(), taken);
-  }
-}
-
-absl::Status JobEpoch::TakeDelivery(const std::shared_ptr<BatchRun>& run, uint32_t sender,
-                                    ShuffleDelivery delivery) {
-  const auto not_here = [&](const char* what, uint32_t number) {
-    return absl::AbortedError(absl::StrCat(
-        "rows for ", what, " ", number, ", which is not here, from executor ", delivery.sender_id));
-  };
-  for (ShuffleBlock& block : delivery.blocks) {
-    if (block.exchange >= layout_.exchanges.size()) {
-      return not_here("exchange", block.exchange);
-    }
-    if (block.shard >= layout_.shard_count() || layout_.shard_owner[block.shard] != layout_.self) {
-      return not_here("shard", block.shard);
-    }
-    RETURN_IF_ERROR(run->CountReceived(block.exchange, sender));
-    block.sender_id = delivery.sender_id;
-    DeliverToShards(std::move(block));
-  }
-  for (const ShuffleEnd& end : delivery.ends) {
-    if (end.exchange >= layout_.exchanges.size()) {
-      return not_here("exchange", end.exchange);
-    }
-    MemberEnded(run, end.exchange, sender, end.blocks);
-  }
-  return absl::OkStatus();
 }
 
 void JobEpoch::OnPeerLost(const std::string&, const absl::Status& status) {
   Fail(BatchId(), status);
-}
-
-std::optional<uint32_t> JobEpoch::MemberIndex(const std::string& executor_id) const {
-  for (uint32_t member = 0; member < layout_.members.size(); ++member) {
-    if (layout_.members[member].executor_id == executor_id) {
-      return member;
-    }
-  }
-  return std::nullopt;
 }
 
 void JobEpoch::PrepareBatch(const std::shared_ptr<BatchRun>& run) {
@@ -381,26 +267,23 @@ void JobEpoch::ReportPrepared(const std::shared_ptr<BatchRun>& run, int64_t proc
   state_rows_.store(state_rows);
   state_bytes_.store(state_bytes);
   SendResults(run);
-  proto::ExecutorMessage message;
-  proto::BatchPrepared* prepared = message.mutable_batch_prepared();
-  Address(prepared);
-  run->FillPrepared(prepared);
-  prepared->set_state_rows(state_rows);
-  prepared->set_state_bytes(state_bytes);
+  proto::BatchPrepared prepared;
+  run->FillPrepared(&prepared);
+  prepared.set_state_rows(state_rows);
+  prepared.set_state_bytes(state_bytes);
   for (const ShardWriter* writer : run->claimed()) {
-    *prepared->add_claimed() = writer->ClaimedMarker();
+    *prepared.add_claimed() = writer->ClaimedMarker();
   }
-  prepared->set_held_bytes(sinks_->held_bytes());
-  prepared->set_batch_held_bytes(prepared->batch_held_bytes() +
-                                 sinks_->held_bytes_of(run->batch()));
-  prepared->set_wake_at_us(WakeAtUs());
-  prepared->set_total_us(MicrosSince(run->start_ns()));
+  prepared.set_held_bytes(sinks_->held_bytes());
+  prepared.set_batch_held_bytes(prepared.batch_held_bytes() + sinks_->held_bytes_of(run->batch()));
+  prepared.set_wake_at_us(WakeAtUs());
+  prepared.set_total_us(MicrosSince(run->start_ns()));
   metrics_.batches.Increment();
-  metrics_.rows_out.Increment(static_cast<double>(prepared->rows_out()));
-  metrics_.skipped.Increment(static_cast<double>(prepared->skipped()));
+  metrics_.rows_out.Increment(static_cast<double>(prepared.rows_out()));
+  metrics_.skipped.Increment(static_cast<double>(prepared.skipped()));
   metrics_.state_rows.Set(static_cast<double>(state_rows));
   metrics_.state_bytes.Set(static_cast<double>(state_bytes));
-  metrics_.read_seconds.Observe(static_cast<double>(prepared->read_us()) * 1e-6);
+  metrics_.read_seconds.Observe(static_cast<double>(prepared.read_us()) * 1e-6);
   metrics_.process_seconds.Observe(static_cast<double>(processed_ns - run->start_ns()) * 1e-9);
   metrics_.prepare_seconds.Observe(
       static_cast<double>(runtime_.clock->MonotonicNs() - processed_ns) * 1e-9);
@@ -411,47 +294,19 @@ void JobEpoch::ReportPrepared(const std::shared_ptr<BatchRun>& run, int64_t proc
     run_.reset();
   }
   MILLRACE_FAILPOINT("executor.prepared");
-  Report(std::move(message));
+  reports_.Report(std::move(prepared));
   StartNextBatch();
 }
 
 void JobEpoch::SendResults(const std::shared_ptr<BatchRun>& run) {
   for (auto& [sink, rows] : run->TakeResults()) {
     driver_->WaitForRoom();
-    proto::ExecutorMessage message;
-    proto::ResultRows* results = message.mutable_result_rows();
-    Address(results);
-    results->set_batch(run->batch().value());
-    results->set_sink(sink);
-    results->set_rows(std::move(rows));
-    Report(std::move(message));
+    proto::ResultRows results;
+    results.set_batch(run->batch().value());
+    results.set_sink(sink);
+    results.set_rows(std::move(rows));
+    reports_.Report(std::move(results));
   }
-}
-
-void JobEpoch::Report(proto::ExecutorMessage message) {
-  auto shared = std::make_shared<const proto::ExecutorMessage>(std::move(message));
-  absl::MutexLock lock(&report_mutex_);
-  unanswered_.push_back(shared);
-  driver_->Send(session_, std::move(shared));
-}
-
-void JobEpoch::DropAnswered(BatchId prepared, BatchId committed, BatchId snapshot) {
-  absl::MutexLock lock(&report_mutex_);
-  std::erase_if(unanswered_, [&](const std::shared_ptr<const proto::ExecutorMessage>& message) {
-    if (message->has_result_rows()) {
-      return message->result_rows().batch() < prepared.value();
-    }
-    if (message->has_batch_prepared()) {
-      return message->batch_prepared().batch() < prepared.value();
-    }
-    if (message->has_batch_committed()) {
-      return message->batch_committed().batch() < committed.value();
-    }
-    if (message->has_snapshot_written()) {
-      return message->snapshot_written().batch() < snapshot.value();
-    }
-    return message->has_epoch_ready();
-  });
 }
 
 std::vector<KeyedShard*> JobEpoch::OwnShards() const {
@@ -467,18 +322,7 @@ std::vector<KeyedShard*> JobEpoch::OwnShards() const {
 }
 
 void JobEpoch::Resend(uint64_t session) {
-  {
-    absl::MutexLock lock(&report_mutex_);
-    session_ = session;
-    // In any case tells the driver that the epoch is here: a driver that does not need it any more
-    // ends it.
-    auto here = std::make_shared<proto::ExecutorMessage>();
-    Address(here->mutable_source_progress());
-    driver_->Send(session_, std::move(here));
-    for (const std::shared_ptr<const proto::ExecutorMessage>& message : unanswered_) {
-      driver_->Send(session_, message);
-    }
-  }
+  reports_.Resend(session);
   std::shared_ptr<SourceSet> sources;
   {
     absl::MutexLock lock(&mutex_);

@@ -23,19 +23,23 @@
 #include "absl/synchronization/mutex.h"
 #include "common/base/clock.h"
 #include "common/storage/checkpoint_store.h"
-#include "common/storage/store_mark.h"
 #include "connectors/held_memory.h"
 #include "executor/job/batch_committer.h"
 #include "executor/job/batch_run.h"
 #include "executor/job/blocking_lanes.h"
+#include "executor/job/driver_reports.h"
+#include "executor/job/driver_sink.h"
 #include "executor/job/epoch_layout.h"
+#include "executor/job/epoch_work.h"
 #include "executor/job/job_metrics.h"
 #include "executor/job/keyed_shard.h"
 #include "executor/job/memory_budget.h"
+#include "executor/job/shard_deliveries.h"
 #include "executor/job/sink_set.h"
 #include "executor/job/snapshot_taker.h"
 #include "executor/job/source_set.h"
 #include "executor/job/source_task.h"
+#include "executor/job/store_proof.h"
 #include "executor/job/task_host.h"
 #include "executor/job/task_outputs.h"
 #include "executor/job/task_pool.h"
@@ -64,20 +68,6 @@ struct JobRuntime {
   HeldMemory* held_memory = nullptr;
   MetricsRegistry* metrics = nullptr;
   BatchCommitter::Options commit;
-};
-
-// How an epoch talks to the driver. Thread-safe, never blocks except where it says so; outlives the
-// epochs.
-class DriverSink {
- public:
-  virtual ~DriverSink() = default;
-  // Queues a message. `session`: the connection that the sender knows of. Messages for an earlier
-  // connection are dropped, since JobEpoch::Resend sends them again on the new one.
-  virtual void Send(uint64_t session, std::shared_ptr<const proto::ExecutorMessage> message) = 0;
-  // Waits while much is queued; also returns after a while, or when there is no connection.
-  virtual void WaitForRoom() = 0;
-  // Says that TakeProgress of some epoch may have news.
-  virtual void ProgressChanged() = 0;
 };
 
 class JobEpoch : public TaskHost,
@@ -141,10 +131,8 @@ class JobEpoch : public TaskHost,
   absl::Status OpenStateBackend();
   absl::Status OpenShards();
   absl::Status OpenSnapshots();
-  // Proves to the driver that this executor sees the same store, or ends the epoch. `store_` makes
-  // no directories: a missing directory means that something is not mounted.
-  bool ProveStore();
-  absl::Status AnswerMark();
+  // False when the driver's store cannot be seen here, which ends the epoch.
+  bool OpenStoreProof();
   // Each of these calls `done` when all has gone well.
   void RestoreState(std::function<void()> done);
   void OpenWriters(std::vector<std::pair<uint32_t, uint32_t>> wanted, std::function<void()> done);
@@ -156,7 +144,6 @@ class JobEpoch : public TaskHost,
   void ReportEnd();
 
   // --- job_epoch.cc
-  std::shared_ptr<void> WorkToken();
   bool SpawnOn(BlockingLanes::Lane* lane, std::function<void()> task);
   void StartNextBatch();
   void OpenPartitions(const proto::RunBatch& message, std::function<void()> done);
@@ -164,32 +151,13 @@ class JobEpoch : public TaskHost,
   void BeginShards(const std::shared_ptr<BatchRun>& run);
   void StartSplits(const std::shared_ptr<BatchRun>& run, const proto::RunBatch& message);
   void Follow(const std::shared_ptr<BatchRun>& run, const BatchRun::Consequences& consequences);
-  void MemberEnded(const std::shared_ptr<BatchRun>& run, uint32_t exchange, uint32_t member,
-                   uint64_t blocks);
-  void DeliverToShards(ShuffleBlock block);
-  void Accept(ShuffleDelivery delivery) ABSL_EXCLUSIVE_LOCKS_REQUIRED(delivery_mutex_);
-  // ABORTED names a sender of rows for a shard that is not here, or one that had ended the
-  // exchange.
-  absl::Status TakeDelivery(const std::shared_ptr<BatchRun>& run, uint32_t sender,
-                            ShuffleDelivery delivery)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(delivery_mutex_);
   void PrepareBatch(const std::shared_ptr<BatchRun>& run);
   std::vector<ShardWriter*> WritersToCommit(BatchRun* run);
   // When this executor wants a batch without input; 0 = never.
   int64_t WakeAtUs() const;
   void ReportPrepared(const std::shared_ptr<BatchRun>& run, int64_t processed_ns);
   void SendResults(const std::shared_ptr<BatchRun>& run);
-  // Sends the message to the driver, and keeps it until the driver has shown that it received it.
-  void Report(proto::ExecutorMessage message);
-  // Forgets reports of batches below these.
-  void DropAnswered(BatchId prepared, BatchId committed, BatchId snapshot);
   std::vector<KeyedShard*> OwnShards() const;
-  template <typename Message>
-  void Address(Message* message) const {
-    message->set_job_id(layout_.job.value());
-    message->set_epoch(layout_.epoch.value());
-  }
-  std::optional<uint32_t> MemberIndex(const std::string& executor_id) const;
   int64_t MicrosSince(int64_t start_ns) const {
     return (runtime_.clock->MonotonicNs() - start_ns) / 1000;
   }
@@ -198,6 +166,7 @@ class JobEpoch : public TaskHost,
   DriverSink* const driver_;
   const EpochLayout layout_;
   JobMetrics metrics_;
+  DriverReports reports_;
   // The lane of writers' calls only, so that reports, opening and closing do not wait behind them.
   const std::shared_ptr<BlockingLanes::Lane> writers_lane_;
   const std::shared_ptr<BlockingLanes::Lane> control_lane_;
@@ -211,27 +180,20 @@ class JobEpoch : public TaskHost,
   SourceTaskContext source_context_;
   std::unique_ptr<StateBackend> state_backend_;  // null: state is in memory
   std::vector<std::vector<std::unique_ptr<KeyedShard>>>
-      shards_;                              // null for shards of other members
+      shards_;  // null for shards of other members
+  std::unique_ptr<ShardDeliveries> deliveries_;
   std::unique_ptr<CheckpointStore> store_;  // null when there are no snapshots
   std::unique_ptr<SnapshotTaker> snapshots_;
-  std::string store_mark_nonce_;  // what the driver's mark holds
-  StoreMark store_answer_;
+  std::optional<StoreProof> store_proof_;  // if the driver wants one
   BatchCommitter committer_;
 
   std::atomic<bool> ending_ = false;
   std::atomic<int64_t> state_rows_ = 0;
   std::atomic<int64_t> state_bytes_ = 0;
 
-  absl::Mutex report_mutex_;  // locked before the driver's queue
-  uint64_t session_ ABSL_GUARDED_BY(report_mutex_);
-  std::deque<std::shared_ptr<const proto::ExecutorMessage>> unanswered_
-      ABSL_GUARDED_BY(report_mutex_);
+  EpochWork work_;  // Close runs when it is over
 
-  // Every task holds a reference to work_. When the last one is dropped after BeginEnd, Close runs.
-  absl::Mutex work_mutex_;
-  std::shared_ptr<void> work_ ABSL_GUARDED_BY(work_mutex_);
-
-  mutable absl::Mutex mutex_;
+  mutable absl::Mutex mutex_;  // after the lock of deliveries_, under which Fail and UnitEnded come
   Phase phase_ ABSL_GUARDED_BY(mutex_) = Phase::kOpening;
   std::shared_ptr<BatchRun> run_ ABSL_GUARDED_BY(mutex_);  // from its start until it is prepared
   bool starting_ ABSL_GUARDED_BY(mutex_) = false;
@@ -243,13 +205,6 @@ class JobEpoch : public TaskHost,
   bool report_stop_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<std::function<void()>> when_ended_ ABSL_GUARDED_BY(mutex_);
   bool has_sources_ ABSL_GUARDED_BY(mutex_) = false;
-
-  // Locked before mutex_. Keeps a sender's deliveries in order while a batch starts; nothing blocks
-  // under it.
-  absl::Mutex delivery_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);
-  std::shared_ptr<BatchRun> receiving_ ABSL_GUARDED_BY(delivery_mutex_);
-  std::deque<ShuffleDelivery> early_
-      ABSL_GUARDED_BY(delivery_mutex_);  // deliveries for later batches; credit limits them
 };
 
 }  // namespace millrace

@@ -1,7 +1,6 @@
 // Life of a JobEpoch: opening its parts and taking them down again.
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "common/base/excerpt.h"
 #include "common/base/failpoint.h"
 #include "common/base/failure_kind.h"
@@ -27,30 +26,22 @@ JobEpoch::JobEpoch(const JobRuntime* runtime, DriverSink* driver, uint64_t sessi
       driver_(driver),
       layout_(std::move(layout)),
       metrics_(runtime->metrics, layout_.job_name),
+      reports_(driver, session, layout_.job, layout_.epoch),
       writers_lane_(runtime->blocking->NewLane(kWritersQuota)),
       control_lane_(runtime->blocking->NewLane(kControlQuota)),
       committer_(this, runtime->clock, &metrics_, runtime->commit,
                  [this](proto::BatchCommitted committed) {
-                   proto::ExecutorMessage message;
-                   *message.mutable_batch_committed() = std::move(committed);
-                   message.mutable_batch_committed()->set_wake_at_us(WakeAtUs());
-                   Address(message.mutable_batch_committed());
-                   Report(std::move(message));
+                   committed.set_wake_at_us(WakeAtUs());
+                   reports_.Report(std::move(committed));
                  }),
-      session_(session),
       last_batch_(layout_.first_batch.Prev()) {}
 
 JobEpoch::~JobEpoch() = default;
 
 void JobEpoch::Open() {
   metrics_.epochs.Increment();
-  {
-    absl::MutexLock lock(&work_mutex_);
-    // This pointer counts the work, not the object: its deleter runs when the last task drops it.
-    work_ = std::shared_ptr<void>(nullptr, [self = shared_from_this()](void*) {
-      self->control_lane_->Submit([self] { self->Close(); });
-    });
-  }
+  work_.Begin(
+      [self = shared_from_this()] { self->control_lane_->Submit([self] { self->Close(); }); });
   if (ended()) {
     BeginEnd();  // it was stopped before it was opened: it only has to close
     return;
@@ -63,7 +54,7 @@ void JobEpoch::OpenParts() {
                                      [this] { return ended(); });
   router_ = std::make_unique<OutputRouter>(
       &layout_, sinks_.get(), runtime_.gate, &metrics_,
-      [this](ShuffleBlock block) { DeliverToShards(std::move(block)); });
+      [this](ShuffleBlock block) { deliveries_->DeliverLocal(std::move(block)); });
   workers_ = std::make_unique<SourceWorkers>(&layout_, runtime_.functions, router_.get());
   absl::Status status = CheckAccess();
   if (status.ok()) {
@@ -85,7 +76,7 @@ void JobEpoch::OpenParts() {
     FailOpening(status);
     return;
   }
-  if (!ProveStore()) {
+  if (!OpenStoreProof()) {
     return;
   }
   RestoreState([this] {
@@ -156,6 +147,14 @@ absl::Status JobEpoch::OpenShards() {
                                           router_.get(), state_backend_.get()));
     }
   }
+  ShardDeliveries::Shards inputs;
+  for (const auto& of_stage : shards_) {
+    std::vector<ShardInput*>& of_inputs = inputs.emplace_back();
+    for (const std::unique_ptr<KeyedShard>& shard : of_stage) {
+      of_inputs.push_back(shard.get());
+    }
+  }
+  deliveries_ = std::make_unique<ShardDeliveries>(&layout_, this, std::move(inputs));
   return absl::OkStatus();
 }
 
@@ -171,42 +170,22 @@ absl::Status JobEpoch::OpenSnapshots() {
                            .layout = &layout_,
                            .store = store_.get(),
                            .shards = OwnShards()},
-      runtime_.executor_id, runtime_.engine_version, [this](proto::SnapshotWritten written) {
-        proto::ExecutorMessage message;
-        *message.mutable_snapshot_written() = std::move(written);
-        Address(message.mutable_snapshot_written());
-        Report(std::move(message));
-      });
+      runtime_.executor_id, runtime_.engine_version,
+      [this](proto::SnapshotWritten written) { reports_.Report(std::move(written)); });
   return absl::OkStatus();
 }
 
-bool JobEpoch::ProveStore() {
+bool JobEpoch::OpenStoreProof() {
   if (store_ == nullptr || layout_.store_mark.empty()) {
     return true;
   }
-  const absl::Status answered = AnswerMark();
-  if (!answered.ok()) {
-    EndFailed(BatchId(),
-              Annotate(answered, absl::StrCat("snapshot directory ", layout_.snapshot_location)),
-              /*store_unseen=*/true);
+  absl::StatusOr<StoreProof> proof = ProveStore(store_.get(), layout_);
+  if (!proof.ok()) {
+    EndFailed(BatchId(), proof.status(), /*store_unseen=*/true);
+    return false;
   }
-  return answered.ok();
-}
-
-absl::Status JobEpoch::AnswerMark() {
-  absl::StatusOr<std::string> nonce = ReadMark(store_.get(), layout_.store_mark);
-  if (absl::IsNotFound(nonce.status())) {
-    return absl::NotFoundError(
-        absl::StrCat(nonce.status().message(),
-                     ", which the driver has just written: this executor sees another "
-                     "directory there; mount the one that the driver uses"));
-  }
-  RETURN_IF_ERROR(nonce.status());
-  store_mark_nonce_ = *std::move(nonce);
-  ASSIGN_OR_RETURN(store_answer_,
-                   LeaveMark(store_.get(), StoreMarkPrefix(layout_.incarnation.value(),
-                                                           layout_.epoch, "executor")));
-  return absl::OkStatus();
+  store_proof_ = *std::move(proof);
+  return true;
 }
 
 void JobEpoch::RestoreState(std::function<void()> done) {
@@ -299,20 +278,19 @@ void JobEpoch::Ready(std::vector<proto::SinkMarker> markers) {
     phase_ = Phase::kRunning;
     has_sources_ = true;
   }
-  proto::ExecutorMessage message;
-  Address(message.mutable_epoch_ready());
-  message.mutable_epoch_ready()->set_wake_at_us(WakeAtUs());
-  if (!store_mark_nonce_.empty()) {
-    message.mutable_epoch_ready()->set_store_mark_nonce(store_mark_nonce_);
-    message.mutable_epoch_ready()->mutable_store_answer()->set_name(store_answer_.name);
-    message.mutable_epoch_ready()->mutable_store_answer()->set_nonce(store_answer_.nonce);
+  proto::EpochReady ready;
+  ready.set_wake_at_us(WakeAtUs());
+  if (store_proof_.has_value()) {
+    ready.set_store_mark_nonce(store_proof_->nonce);
+    ready.mutable_store_answer()->set_name(store_proof_->answer.name);
+    ready.mutable_store_answer()->set_nonce(store_proof_->answer.nonce);
   }
   for (std::vector<proto::SinkMarker>* some : {&own, &markers}) {
     for (proto::SinkMarker& marker : *some) {
-      *message.mutable_epoch_ready()->add_markers() = std::move(marker);
+      *ready.add_markers() = std::move(marker);
     }
   }
-  Report(std::move(message));
+  reports_.Report(std::move(ready));
   driver_->ProgressChanged();
   StartNextBatch();
 }
@@ -328,7 +306,6 @@ void JobEpoch::EndFailed(BatchId batch, const absl::Status& status, bool store_u
       return;
     }
     failure_.emplace();
-    Address(&*failure_);
     failure_->set_batch(batch.value());
     failure_->set_code(static_cast<int32_t>(status.code()));
     failure_->set_message(Excerpt(ToStd(status.message())));
@@ -372,8 +349,8 @@ void JobEpoch::Stop(bool report, std::function<void()> when_ended) {
 }
 
 void JobEpoch::SettleAndStop(BatchId durable) {
-  const std::shared_ptr<void> token = WorkToken();  // writers stay
-  if (durable == BatchId() || token.use_count() == 0) {
+  const EpochWork::Token token = work_.Take();  // writers stay
+  if (durable == BatchId() || token == nullptr) {
     Stop(/*report=*/true);
   } else {
     committer_.SettleAll(durable, [this] { Stop(/*report=*/true); });
@@ -382,11 +359,7 @@ void JobEpoch::SettleAndStop(BatchId durable) {
 
 void JobEpoch::BeginEnd() {
   ending_.store(true);
-  std::shared_ptr<void> work;
-  {
-    absl::MutexLock lock(&work_mutex_);
-    work.swap(work_);
-  }
+  const EpochWork::Token last = work_.End();
   runtime_.gate->Cancel(static_cast<TaskHost*>(this));
 }
 
@@ -400,11 +373,7 @@ void JobEpoch::Close() {
     run_.reset();
     waiting_.clear();
   }
-  {
-    absl::MutexLock lock(&delivery_mutex_);
-    receiving_.reset();
-    early_.clear();
-  }
+  deliveries_.reset();
   sources.reset();
   snapshots_.reset();
   shards_.clear();
@@ -419,25 +388,21 @@ void JobEpoch::Close() {
 }
 
 void JobEpoch::ReportEnd() {
-  proto::ExecutorMessage failed;
-  proto::ExecutorMessage stopped;
+  std::optional<proto::EpochFailed> failed;
+  bool stopped = false;
   std::vector<std::function<void()>> callbacks;
   {
     absl::MutexLock lock(&mutex_);
     phase_ = Phase::kEnded;
-    if (failure_.has_value()) {
-      *failed.mutable_epoch_failed() = *std::exchange(failure_, std::nullopt);
-    }
-    if (std::exchange(report_stop_, false)) {
-      Address(stopped.mutable_epoch_stopped());
-    }
+    failed.swap(failure_);
+    stopped = std::exchange(report_stop_, false);
     callbacks.swap(when_ended_);
   }
-  if (failed.has_epoch_failed()) {
-    Report(std::move(failed));
+  if (failed.has_value()) {
+    reports_.Report(*std::move(failed));
   }
-  if (stopped.has_epoch_stopped()) {
-    Report(std::move(stopped));
+  if (stopped) {
+    reports_.Report(proto::EpochStopped());
   }
   for (const std::function<void()>& callback : callbacks) {
     callback();

@@ -20,6 +20,7 @@
 #include "absl/synchronization/mutex.h"
 #include "common/expr/function_registry.h"
 #include "executor/job/batch_run.h"
+#include "executor/job/shard_input.h"
 #include "executor/job/snapshot_cut.h"
 #include "executor/job/task_host.h"
 #include "executor/job/task_outputs.h"
@@ -29,7 +30,7 @@
 
 namespace millrace {
 
-class KeyedShard {
+class KeyedShard : public ShardInput {
  public:
   // `host`, `router` and `backend` (null: state is in memory) outlive the shard.
   static absl::StatusOr<std::unique_ptr<KeyedShard>> Create(
@@ -47,9 +48,8 @@ class KeyedShard {
 
   // REQUIRES: the batch before has ended here.
   void BeginBatch(std::shared_ptr<BatchRun> run);
-  void Deliver(ShuffleBlock block);
-  // Says that no more rows of this batch come.
-  void EndInput();
+  void Deliver(ShuffleBlock block) override;
+  void EndInput() override;
 
   // Copies the present state to `cut`, which replaces an earlier cut that is not done. REQUIRES: no
   // batch runs; the earlier cut is done, or this one is full.

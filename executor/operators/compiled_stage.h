@@ -8,8 +8,8 @@
 #include "absl/status/statusor.h"
 #include "common/expr/function_registry.h"
 #include "executor/operators/operator.h"
-#include "executor/operators/operator_state.h"
 #include "executor/operators/stage_context.h"
+#include "executor/state/operator_state.h"
 #include "proto/plan.pb.h"
 
 namespace millrace {

@@ -9,8 +9,8 @@
 #include "common/base/check.h"
 #include "common/base/status.h"
 #include "common/columnar/row_hash.h"
-#include "executor/operators/held_rows.h"
 #include "executor/operators/stage_context.h"
+#include "executor/state/held_rows.h"
 
 namespace millrace {
 

@@ -10,9 +10,8 @@
 #include "common/base/status.h"
 #include "common/columnar/row_hash.h"
 #include "common/expr/state_identity.h"
-#include "executor/operators/held_rows.h"
 #include "executor/operators/stage_context.h"
-#include "executor/state/state_store.h"
+#include "executor/state/held_rows.h"
 
 namespace millrace {
 namespace {
@@ -27,12 +26,14 @@ FinalAggregate::FinalAggregate(const proto::Operator& plan, StageContext* contex
     : KeyedOperator(plan.id(), context),
       per_batch_(plan.final_aggregate().per_batch()),
       global_(plan.final_aggregate().global() && !per_batch_),
-      state_(std::move(layout), std::move(key_types), std::move(identity),
-             global_ || per_batch_ ? 0 : context->settings().state_ttl_us,
-             per_batch_ || context->settings().state_backend == nullptr
-                 ? nullptr
-                 : context->settings().state_backend->OpenStore()),
-      old_results_(state_.layout().entries().size()) {}
+      payload_(std::move(layout)),
+      state_(KeyedState::Create(
+          {.key_types = std::move(key_types),
+           .payload = &payload_,
+           .identity = std::move(identity),
+           .ttl_us = global_ || per_batch_ ? 0 : context->settings().state_ttl_us},
+          per_batch_ ? nullptr : context->settings().state_backend)),
+      old_results_(payload_.layout().entries().size()) {}
 
 absl::StatusOr<std::unique_ptr<FinalAggregate>> FinalAggregate::Create(
     const proto::Operator& plan, StageContext* context, const FunctionRegistry& registry) {
@@ -56,7 +57,7 @@ absl::StatusOr<std::unique_ptr<FinalAggregate>> FinalAggregate::Create(
 }
 
 std::optional<std::vector<uint32_t>> FinalAggregate::HashedColumns() const {
-  std::vector<uint32_t> columns(state_.table().key_count());
+  std::vector<uint32_t> columns(state_->table().key_count());
   std::iota(columns.begin(), columns.end(), 0);
   return columns;
 }
@@ -70,7 +71,7 @@ absl::Status FinalAggregate::Apply(const Batch& block, std::span<const InputRun>
   RowSet rows = block.rows();
   std::vector<ColumnPtr> keys(
       block.columns().begin(),
-      block.columns().begin() + static_cast<ptrdiff_t>(state_.table().key_count()));
+      block.columns().begin() + static_cast<ptrdiff_t>(state_->table().key_count()));
   RETURN_IF_ERROR(FindGroups(keys, block.hashes()->data(), rows));
   size_t next = 0;
   for (const InputRun& run : runs) {
@@ -86,9 +87,9 @@ absl::Status FinalAggregate::Apply(const Batch& block, std::span<const InputRun>
 absl::Status FinalAggregate::FindGroups(const std::vector<ColumnPtr>& keys, const uint64_t* hashes,
                                         RowSet rows) {
   groups_.resize(rows.count);
-  RETURN_IF_ERROR(state_.FindOrAdd(keys, hashes, rows, context().batch_time_us(), groups_.data()));
-  if (touch_of_.size() < state_.table().limit()) {
-    touch_of_.resize(state_.table().limit(), kNone);
+  RETURN_IF_ERROR(state_->FindOrAdd(keys, hashes, rows, context().batch_time_us(), groups_.data()));
+  if (touch_of_.size() < state_->table().limit()) {
+    touch_of_.resize(state_->table().limit(), kNone);
   }
   return absl::OkStatus();
 }
@@ -98,8 +99,7 @@ void FinalAggregate::TouchRow(const std::vector<ColumnPtr>& keys, uint32_t row, 
   if (touch_of_[group] == kNone) {
     touch_of_[group] = static_cast<uint32_t>(touched_.size());
     touched_.push_back({group, run.ordinal, position, 0, kNone, kNone});
-    state_.BeginTouch(group, context().batch_time_us());
-    if (state_.visible(group)) {
+    if (payload_.visible(group)) {
       touched_.back().old_row = old_rows_ + static_cast<uint32_t>(to_save_.size());
       to_save_.push_back(group);
     } else {
@@ -111,7 +111,7 @@ void FinalAggregate::TouchRow(const std::vector<ColumnPtr>& keys, uint32_t row, 
   if (std::tie(run.ordinal, position) < std::tie(touch.ordinal, touch.position)) {
     touch.ordinal = run.ordinal;
     touch.position = position;
-    if (!state_.visible(group)) {
+    if (!payload_.visible(group)) {
       ShowKeyAs(keys, row, group);
     }
   }
@@ -120,8 +120,8 @@ void FinalAggregate::TouchRow(const std::vector<ColumnPtr>& keys, uint32_t row, 
 // A group without a row downstream prints its key in the form of the first row that the batch has
 // of it: whichever row arrived first, and whatever form the group had stored.
 void FinalAggregate::ShowKeyAs(const std::vector<ColumnPtr>& keys, uint32_t row, uint32_t group) {
-  if (state_.table().has_equal_forms()) {
-    state_.table().ReplaceKey(group, keys, row);
+  if (state_->table().has_equal_forms()) {
+    state_->table().ReplaceKey(group, keys, row);
   }
 }
 
@@ -140,8 +140,8 @@ absl::Status FinalAggregate::SaveOldResults() {
 
 absl::Status FinalAggregate::Merge(const Batch& block) {
   RowSet rows = block.rows();
-  size_t column = state_.table().key_count();
-  for (const AggregateLayout::Entry& entry : state_.layout().entries()) {
+  size_t column = state_->table().key_count();
+  for (const AggregateLayout::Entry& entry : payload_.layout().entries()) {
     size_t count = entry.function->partial_types().size();
     if (column + count >= block.column_count()) {
       return absl::InternalError(
@@ -151,12 +151,11 @@ absl::Status FinalAggregate::Merge(const Batch& block) {
     std::vector<ColumnPtr> partials(
         block.columns().begin() + static_cast<ptrdiff_t>(column),
         block.columns().begin() + static_cast<ptrdiff_t>(column + count));
-    RETURN_IF_ERROR(
-        entry.function->MergePartial(partials, rows, groups_.data(), state_.States(entry)));
+    RETURN_IF_ERROR(entry.function->MergePartial(partials, rows, groups_.data(), States(entry)));
     column += count;
   }
   const int64_t* weights = block.column(column)->values<int64_t>();
-  AggregateStates sums = state_.Weights();
+  const AggregateStates sums = payload_.layout().Weights(&state_->table());
   for (size_t i = 0; i < rows.count; ++i) {
     sums.at<int64_t>(groups_[i]) += weights[rows[i]];
   }
@@ -165,7 +164,7 @@ absl::Status FinalAggregate::Merge(const Batch& block) {
 
 absl::Status FinalAggregate::SeedGlobalRow() {
   // Once the global group exists, it stays for good, in snapshots too.
-  if (!global_ || context().settings().shard != 0 || state_.rows() != 0) {
+  if (!global_ || context().settings().shard != 0 || state_->rows() != 0) {
     return absl::OkStatus();
   }
   uint64_t hash = 0;
@@ -175,23 +174,21 @@ absl::Status FinalAggregate::SeedGlobalRow() {
   return absl::OkStatus();
 }
 
-bool FinalAggregate::IsLive(uint32_t group) { return global_ || state_.weight(group) > 0; }
-
 std::string FinalAggregate::Describe(uint32_t group) const {
   std::vector<ColumnPtr> keys;
-  keys.reserve(state_.table().key_count());
-  for (size_t i = 0; i < state_.table().key_count(); ++i) {
-    keys.push_back(state_.table().KeyColumn(i, &group, 1));
+  keys.reserve(state_->table().key_count());
+  for (size_t i = 0; i < state_->table().key_count(); ++i) {
+    keys.push_back(state_->table().KeyColumn(i, &group, 1));
   }
   return DescribeKey(key_names_, keys, 0);
 }
 
 absl::Status FinalAggregate::CheckWeights() {
-  if (state_.expires()) {
+  if (state_->expires()) {
     return absl::OkStatus();  // rows may take back others that have expired
   }
   for (const Touch& touch : touched_) {
-    if (state_.weight(touch.group) < 0) {
+    if (Weight(touch.group) < 0) {
       return absl::InternalError(
           absl::StrCat("more rows were taken back than there were for ", Describe(touch.group)));
     }
@@ -202,15 +199,16 @@ absl::Status FinalAggregate::CheckWeights() {
 absl::Status FinalAggregate::Flush() {
   RETURN_IF_ERROR(SeedGlobalRow());
   if (!touched_.empty()) {
-    RETURN_IF_ERROR(FlushTouched());
+    RETURN_IF_ERROR(EmitTouched());
   }
-  return per_batch_ ? absl::OkStatus() : state_.EndBatch(context().batch_time_us());
+  return EndBatch();
 }
 
-absl::Status FinalAggregate::FlushTouched() {
+absl::Status FinalAggregate::EmitTouched() {
   RETURN_IF_ERROR(CheckWeights());
+  const GroupTable& table = state_->table();
   for (Touch& touch : touched_) {
-    touch.key_group = KeyGroupOf(state_.table().hash(touch.group), context().settings().key_groups);
+    touch.key_group = KeyGroupOf(table.hash(touch.group), context().settings().key_groups);
   }
   std::sort(touched_.begin(), touched_.end(), [](const Touch& a, const Touch& b) {
     return std::tie(a.key_group, a.ordinal, a.position) <
@@ -222,9 +220,7 @@ absl::Status FinalAggregate::FlushTouched() {
     old_results_[i].push_back(fresh[i]);
     results.push_back(Concatenate(old_results_[i]));
   }
-  RETURN_IF_ERROR(EmitChanges(Changes(results), results));
-  EndBatch();
-  return absl::OkStatus();
+  return EmitChanges(Changes(results), results);
 }
 
 absl::StatusOr<std::vector<ColumnPtr>> FinalAggregate::NewResults() {
@@ -250,9 +246,9 @@ absl::StatusOr<std::vector<ColumnPtr>> FinalAggregate::NewResults() {
 absl::StatusOr<std::vector<ColumnPtr>> FinalAggregate::FinalizeAll(
     const std::vector<uint32_t>& groups) {
   std::vector<ColumnPtr> results;
-  for (const AggregateLayout::Entry& entry : state_.layout().entries()) {
+  for (const AggregateLayout::Entry& entry : payload_.layout().entries()) {
     ASSIGN_OR_RETURN(ColumnPtr result,
-                     entry.function->Finalize(state_.States(entry), groups.data(), groups.size()));
+                     entry.function->Finalize(States(entry), groups.data(), groups.size()));
     results.push_back(std::move(result));
   }
   return results;
@@ -306,6 +302,7 @@ absl::Status FinalAggregate::EmitChanges(const std::vector<Change>& changes,
 
 absl::Status FinalAggregate::EmitSlice(std::span<const Change> changes,
                                        const std::vector<ColumnPtr>& results) {
+  const GroupTable& table = state_->table();
   size_t rows = changes.size();
   std::vector<uint32_t> groups(rows);
   std::vector<uint32_t> result_rows(rows);
@@ -318,14 +315,14 @@ absl::Status FinalAggregate::EmitSlice(std::span<const Change> changes,
     groups[i] = change.touch->group;
     result_rows[i] = change.result;
     ordinals[i] = change.touch->key_group;
-    (*hashes)[i] = state_.table().hash(change.touch->group);
+    (*hashes)[i] = table.hash(change.touch->group);
     weights->mutable_values<int64_t>()[i] = change.weight;
     retracts |= change.weight < 0;
   }
   std::vector<ColumnPtr> keys;
-  keys.reserve(state_.table().key_count());
-  for (size_t i = 0; i < state_.table().key_count(); ++i) {
-    keys.push_back(state_.table().KeyColumn(i, groups.data(), rows));
+  keys.reserve(table.key_count());
+  for (size_t i = 0; i < table.key_count(); ++i) {
+    keys.push_back(table.KeyColumn(i, groups.data(), rows));
   }
   std::vector<ColumnPtr> columns = keys;
   for (const ColumnPtr& result : results) {
@@ -342,33 +339,43 @@ absl::Status FinalAggregate::EmitSlice(std::span<const Change> changes,
   return Emit(batch);
 }
 
-void FinalAggregate::EndBatch() {
-  for (const Touch& touch : touched_) {
-    uint32_t group = touch.group;
-    touch_of_[group] = kNone;
-    if (per_batch_) {
-      continue;
-    }
-    if (IsLive(group)) {
-      state_.EndTouch(group, touch.new_row != kNone, context().batch_time_us());
-    } else {
-      state_.Remove(group);
-    }
+absl::Status FinalAggregate::EndBatch() {
+  absl::Status ended;
+  if (!per_batch_) {
+    ended = KeepTouched();
+  } else if (!touched_.empty()) {
+    state_->Clear();
   }
-  if (per_batch_) {
-    state_.Clear();
+  for (const Touch& touch : touched_) {
+    touch_of_[touch.group] = kNone;
   }
   touched_.clear();
   old_rows_ = 0;
   for (auto& pieces : old_results_) {
     pieces.clear();
   }
+  return ended;
+}
+
+absl::Status FinalAggregate::KeepTouched() {
+  std::vector<uint32_t> changed;
+  changed.reserve(touched_.size());
+  std::vector<uint32_t> removed;
+  for (const Touch& touch : touched_) {
+    if (IsLive(touch.group)) {
+      payload_.SetVisible(touch.group, touch.new_row != kNone);
+      changed.push_back(touch.group);
+    } else {
+      removed.push_back(touch.group);
+    }
+  }
+  return state_->EndBatch(changed, removed, context().batch_time_us());
 }
 
 void FinalAggregate::AddStateStats(OperatorStats* stats) const {
-  stats->state_rows = per_batch_ ? 0 : static_cast<int64_t>(state_.rows());
+  stats->state_rows = per_batch_ ? 0 : static_cast<int64_t>(state_->rows());
   stats->state_bytes =
-      static_cast<int64_t>(state_.Bytes() + touch_of_.capacity() * sizeof(uint32_t));
+      static_cast<int64_t>(state_->Bytes() + touch_of_.capacity() * sizeof(uint32_t));
 }
 
 }  // namespace millrace

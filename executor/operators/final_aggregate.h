@@ -14,8 +14,9 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "executor/operators/aggregate_state.h"
+#include "executor/operators/aggregate_payload.h"
 #include "executor/operators/operator.h"
+#include "executor/state/keyed_state.h"
 #include "proto/plan.pb.h"
 
 namespace millrace {
@@ -27,9 +28,9 @@ class FinalAggregate : public KeyedOperator {
                                                                 StageContext* context,
                                                                 const FunctionRegistry& registry);
 
-  bool accepts_any_order() const override { return state_.layout().commutes(); }
+  bool accepts_any_order() const override { return payload_.layout().commutes(); }
   absl::Status Flush() override;
-  OperatorState* state() override { return per_batch_ ? nullptr : &state_; }
+  OperatorState* state() override { return per_batch_ ? nullptr : state_.get(); }
   std::optional<std::vector<uint32_t>> HashedColumns() const override;
 
  protected:
@@ -67,7 +68,7 @@ class FinalAggregate : public KeyedOperator {
   absl::Status SaveOldResults();
   absl::Status Merge(const Batch& block);
   absl::Status SeedGlobalRow();
-  absl::Status FlushTouched();
+  absl::Status EmitTouched();
   absl::Status CheckWeights();
   absl::StatusOr<std::vector<ColumnPtr>> NewResults();
   absl::StatusOr<std::vector<ColumnPtr>> FinalizeAll(const std::vector<uint32_t>& groups);
@@ -76,14 +77,22 @@ class FinalAggregate : public KeyedOperator {
   absl::Status EmitChanges(const std::vector<Change>& changes,
                            const std::vector<ColumnPtr>& results);
   absl::Status EmitSlice(std::span<const Change> changes, const std::vector<ColumnPtr>& results);
-  void EndBatch();
-  bool IsLive(uint32_t group);
+  absl::Status EndBatch();
+  absl::Status KeepTouched();
+  bool IsLive(uint32_t group) { return global_ || Weight(group) > 0; }
+  AggregateStates States(const AggregateLayout::Entry& entry) {
+    return payload_.layout().States(entry, &state_->table());
+  }
+  int64_t Weight(uint32_t group) {
+    return payload_.layout().Weights(&state_->table()).at<int64_t>(group);
+  }
   std::string Describe(uint32_t group) const;
 
   std::vector<std::string> key_names_;
   const bool per_batch_;
   const bool global_;
-  AggregateState state_;
+  AggregatePayload payload_;
+  const std::unique_ptr<KeyedState> state_;
   std::vector<uint32_t> touch_of_;  // by group: index in touched_, or kNone
 
   // The members below belong to the present batch.

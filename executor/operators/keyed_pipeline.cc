@@ -7,9 +7,9 @@
 #include "common/columnar/row_hash.h"
 #include "executor/operators/compiled_stage.h"
 #include "executor/operators/held_blocks.h"
-#include "executor/operators/held_rows.h"
 #include "executor/operators/stage_context.h"
 #include "executor/operators/stage_pipeline.h"
+#include "executor/state/held_rows.h"
 
 namespace millrace {
 

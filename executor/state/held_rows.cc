@@ -1,4 +1,4 @@
-#include "executor/operators/held_rows.h"
+#include "executor/state/held_rows.h"
 
 #include <cstring>
 #include <memory>

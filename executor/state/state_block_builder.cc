@@ -1,9 +1,9 @@
-#include "executor/operators/state_block_builder.h"
+#include "executor/state/state_block_builder.h"
 
 #include <algorithm>
 #include <numeric>
 
-#include "executor/operators/held_rows.h"
+#include "executor/state/held_rows.h"
 
 namespace millrace {
 

@@ -1,13 +1,11 @@
-// AggregateState over a StateStore. Between batches the store has every entry in its current form;
-// groups in the table are copies of some.
+#include "executor/state/stored_state.h"
+
 #include <algorithm>
 #include <numeric>
 #include <optional>
-#include <span>
 #include <utility>
 
 #include "common/base/status.h"
-#include "executor/operators/aggregate_state.h"
 #include "executor/state/entry_codec.h"
 
 namespace millrace {
@@ -20,10 +18,24 @@ constexpr size_t kSweepStep = 4096;
 
 }  // namespace
 
+StoredState::StoredState(Options options, std::unique_ptr<StateStore> store)
+    : KeyedState(std::move(options)), store_(std::move(store)) {}
+
 // ---- batches ----
 
-absl::Status AggregateState::Load(const std::vector<ColumnPtr>& keys, const uint64_t* hashes,
-                                  const std::vector<GroupTable::Added>& added) {
+absl::Status StoredState::FindOrAdd(const std::vector<ColumnPtr>& keys, const uint64_t* hashes,
+                                    RowSet rows, int64_t now_us, uint32_t* groups) {
+  RETURN_IF_ERROR(Load(keys, hashes, entries_.FindOrAdd(keys, hashes, rows, now_us, groups)));
+  entries_.RenewExpired({groups, rows.count}, now_us);
+  return absl::OkStatus();
+}
+
+absl::Status StoredState::Load(const std::vector<ColumnPtr>& keys, const uint64_t* hashes,
+                               const std::vector<GroupTable::Added>& added) {
+  if (stored_.size() < table().limit()) {
+    stored_.resize(table().limit());
+    noted_since_.resize(table().limit());
+  }
   for (const GroupTable::Added& group : added) {
     stored_[group.group] = 0;
     noted_since_[group.group] = 0;
@@ -48,32 +60,38 @@ absl::Status AggregateState::Load(const std::vector<ColumnPtr>& keys, const uint
     }
   }
   new_groups_ -= groups.size();
-  ASSIGN_OR_RETURN(std::vector<ColumnPtr> columns, DecodeRows(entry_types_, std::move(entries)));
+  ASSIGN_OR_RETURN(const std::vector<ColumnPtr> columns,
+                   DecodeRows(entries_.types(), std::move(entries)));
   std::vector<uint32_t> rows(groups.size());
   std::iota(rows.begin(), rows.end(), 0);
-  for (size_t i = 0; table_.has_equal_forms() && i < groups.size(); ++i) {
-    table_.ReplaceKey(groups[i], columns, rows[i]);
+  for (size_t i = 0; table().has_equal_forms() && i < groups.size(); ++i) {
+    table().ReplaceKey(groups[i], columns, rows[i]);
   }
-  return Put(Batch(std::move(columns), rows.size()), rows, groups);
+  return entries_.Put(columns, rows, groups);
 }
 
-absl::Status AggregateState::WriteBack() {
-  for (size_t begin = 0; begin < ended_.size(); begin += StateBlockBuilder::kBlockEntries) {
-    WriteEntries(&ended_[begin], std::min(StateBlockBuilder::kBlockEntries, ended_.size() - begin));
+absl::Status StoredState::EndBatch(std::span<const uint32_t> changed,
+                                   std::span<const uint32_t> removed, int64_t now_us) {
+  entries_.Touch(changed, now_us);
+  for (size_t begin = 0; begin < changed.size(); begin += StateBlockBuilder::kBlockEntries) {
+    WriteEntries(
+        changed.subspan(begin, std::min(StateBlockBuilder::kBlockEntries, changed.size() - begin)));
   }
-  ended_.clear();
-  EraseEntries();
-  return store_->Commit();
+  EraseEntries(removed);
+  RETURN_IF_ERROR(store_->Commit());
+  RETURN_IF_ERROR(Sweep(now_us));
+  DropOldGroups();
+  return absl::OkStatus();
 }
 
-void AggregateState::WriteEntries(const uint32_t* groups, size_t count) {
-  const Batch entries = Entries(groups, count);
+void StoredState::WriteEntries(std::span<const uint32_t> groups) {
+  const Batch entries = entries_.Copy(groups);
   const std::span<const ColumnPtr> columns = entries.columns();
-  for (uint32_t i = 0; i < count; ++i) {
+  for (uint32_t i = 0; i < groups.size(); ++i) {
     const uint32_t group = groups[i];
     const std::string key =
-        EncodeKey(columns.subspan(0, table_.key_count()), table_.hash(group), i);
-    const std::string entry = EncodeEntry(columns, table_.key_count(), i);
+        EncodeKey(columns.subspan(0, table().key_count()), table().hash(group), i);
+    const std::string entry = EncodeEntry(columns, table().key_count(), i);
     if (std::exchange(noted_since_[group], cuts_) != cuts_) {
       store_->NoteChange(key,
                          stored_[group] != 0 ? std::optional(KeyRowOfEntry(entry)) : std::nullopt);
@@ -86,15 +104,15 @@ void AggregateState::WriteEntries(const uint32_t* groups, size_t count) {
   }
 }
 
-void AggregateState::EraseEntries() {
+void StoredState::EraseEntries(std::span<const uint32_t> groups) {
   std::vector<ColumnPtr> keys;
-  for (size_t i = 0; i < table_.key_count(); ++i) {
-    keys.push_back(table_.KeyColumn(i, removed_.data(), removed_.size()));
+  for (size_t i = 0; i < table().key_count(); ++i) {
+    keys.push_back(table().KeyColumn(i, groups.data(), groups.size()));
   }
-  for (uint32_t i = 0; i < removed_.size(); ++i) {
-    const uint32_t group = removed_[i];
+  for (uint32_t i = 0; i < groups.size(); ++i) {
+    const uint32_t group = groups[i];
     if (stored_[group] != 0) {
-      const std::string key = EncodeKey(keys, table_.hash(group), i);
+      const std::string key = EncodeKey(keys, table().hash(group), i);
       if (noted_since_[group] != cuts_) {
         store_->NoteChange(key, EncodeRow(keys, i));
       }
@@ -103,35 +121,35 @@ void AggregateState::EraseEntries() {
     } else {
       --new_groups_;
     }
-    Erase(group);
+    entries_.Erase(group);
   }
-  removed_.clear();
 }
 
-absl::Status AggregateState::SweepStore(int64_t now_us) {
-  if (ttl_us_ == 0 || now_us - oldest_us_ <= ttl_us_) {
+absl::Status StoredState::Sweep(int64_t now_us) {
+  EntryExpiry& expiry = entries_.expiry();
+  if (!expiry.IsSweepDue(now_us)) {
     return absl::OkStatus();
   }
   DropExpiredGroups(now_us);
   if (sweep_from_.empty()) {
-    sweep_oldest_us_ = now_us;
+    expiry.BeginPass(now_us);
   }
   for (size_t seen = 0; seen < kSweepEntries; seen += kSweepStep) {
     std::vector<StateStore::Entry> entries;
     RETURN_IF_ERROR(store_->Scan(sweep_from_, kSweepStep, &entries));
     for (const StateStore::Entry& entry : entries) {
       const int64_t touched_us = TouchedAtOfEntry(entry.value);
-      if (now_us - touched_us > ttl_us_) {
+      if (expiry.Expired(touched_us, now_us)) {
         store_->NoteChange(entry.key, KeyRowOfEntry(entry.value));
         store_->Erase(entry.key);
         --stored_rows_;
       } else {
-        sweep_oldest_us_ = std::min(sweep_oldest_us_, touched_us);
+        expiry.Keep(touched_us);
       }
     }
     if (entries.size() < kSweepStep) {
       sweep_from_.clear();
-      oldest_us_ = sweep_oldest_us_;
+      expiry.EndPass();
       break;
     }
     sweep_from_ = entries.back().key + '\0';
@@ -141,32 +159,34 @@ absl::Status AggregateState::SweepStore(int64_t now_us) {
 
 // Drops expired groups from the table, so that none is left there when a sweep removes its entry
 // from the store.
-void AggregateState::DropExpiredGroups(int64_t now_us) {
-  for (uint32_t group : table_.Groups()) {
-    if (Expired(group, now_us)) {
-      Erase(group);
+void StoredState::DropExpiredGroups(int64_t now_us) {
+  for (const uint32_t group : table().Groups()) {
+    if (entries_.Expired(group, now_us)) {
+      entries_.Erase(group);
     }
   }
 }
 
-size_t AggregateState::CachedBytes() const {
-  return table_.LiveBytes() + static_cast<size_t>(total_owned_bytes_);
-}
-
-void AggregateState::DropOldGroups() {
-  while (table_.size() > 0 && CachedBytes() > store_->cache_bytes()) {
-    std::vector<uint32_t> groups = table_.Groups();
+void StoredState::DropOldGroups() {
+  while (table().size() > 0 && entries_.LiveBytes() > store_->cache_bytes()) {
+    std::vector<uint32_t> groups = table().Groups();
     const auto middle = groups.begin() + static_cast<ptrdiff_t>((groups.size() + 1) / 2);
     std::nth_element(groups.begin(), middle, groups.end(), [this](uint32_t a, uint32_t b) {
-      return touched_at_us_[a] < touched_at_us_[b];
+      return entries_.touched_at_us(a) < entries_.touched_at_us(b);
     });
-    std::for_each(groups.begin(), middle, [this](uint32_t group) { Erase(group); });
+    std::for_each(groups.begin(), middle, [this](uint32_t group) { entries_.Erase(group); });
   }
 }
 
 // ---- snapshots ----
 
-absl::StatusOr<bool> AggregateState::ContinueStoreSnapshot(size_t* max_entries) {
+void StoredState::Cut(bool full) {
+  store_->BeginCut(full);
+  cut_read_ = false;
+  ++cuts_;
+}
+
+absl::StatusOr<bool> StoredState::ContinueSnapshot(size_t* max_entries) {
   while (!cut_read_ && *max_entries > 0) {
     const size_t step = std::min(*max_entries, StateBlockBuilder::kBlockEntries);
     std::vector<StateStore::CutEntry> entries;
@@ -177,7 +197,7 @@ absl::StatusOr<bool> AggregateState::ContinueStoreSnapshot(size_t* max_entries) 
   return cut_read_;
 }
 
-absl::Status AggregateState::CopyCut(const std::vector<StateStore::CutEntry>& entries) {
+absl::Status StoredState::CopyCut(const std::vector<StateStore::CutEntry>& entries) {
   std::vector<std::string_view> there;
   std::vector<std::string_view> gone;
   std::vector<uint64_t> there_hashes;
@@ -195,14 +215,13 @@ absl::Status AggregateState::CopyCut(const std::vector<StateStore::CutEntry>& en
   return CopyRows(std::move(gone), std::move(gone_hashes), -1);
 }
 
-// Copies rows of entries into the snapshot; with weight −1 they have the keys only.
-absl::Status AggregateState::CopyRows(std::vector<std::string_view> rows,
-                                      std::vector<uint64_t> hashes, int64_t sign) {
+absl::Status StoredState::CopyRows(std::vector<std::string_view> rows, std::vector<uint64_t> hashes,
+                                   int64_t sign) {
   const size_t count = rows.size();
-  const std::span<const SqlType> types = entry_types_;
+  const std::span<const SqlType> types = entries_.types();
   ASSIGN_OR_RETURN(
       std::vector<ColumnPtr> columns,
-      DecodeRows(sign > 0 ? types : types.subspan(0, table_.key_count()), std::move(rows)));
+      DecodeRows(sign > 0 ? types : types.subspan(0, table().key_count()), std::move(rows)));
   while (columns.size() < types.size()) {
     columns.push_back(Column::Nulls(types[columns.size()], count));
   }
@@ -215,28 +234,25 @@ absl::Status AggregateState::CopyRows(std::vector<std::string_view> rows,
   return absl::OkStatus();
 }
 
-absl::Status AggregateState::RestoreStore(const StateBlock& block) {
+absl::Status StoredState::RestoreEntries(const StateBlock& block) {
   const Batch& rows = block.rows;
   const std::span<const ColumnPtr> columns = rows.columns();
+  const std::vector<ColumnPtr> key_columns = KeysOf(rows);
   const RowSet selected = rows.rows();
   std::vector<std::string> keys;
   keys.reserve(selected.count);
   for (size_t i = 0; i < selected.count; ++i) {
-    const uint32_t row = selected[i];
-    keys.push_back(EncodeKey(columns.subspan(0, table_.key_count()), (*rows.hashes())[row], row));
+    keys.push_back(EncodeKey(key_columns, (*rows.hashes())[selected[i]], selected[i]));
   }
   ASSIGN_OR_RETURN(const std::vector<std::optional<std::string>> before, store_->Get(keys));
   for (size_t i = 0; i < selected.count; ++i) {
     if (block.equal_keys_apart && before[i].has_value() &&
-        KeyRowOfEntry(*before[i]) !=
-            EncodeRow(columns.subspan(0, table_.key_count()), selected[i])) {
-      return EqualKeysApart(
-          {columns.begin(), columns.begin() + static_cast<std::ptrdiff_t>(table_.key_count())},
-          selected[i]);
+        KeyRowOfEntry(*before[i]) != EncodeRow(key_columns, selected[i])) {
+      return EqualKeysApart(key_columns, selected[i]);
     }
     if (rows.weight(selected[i]) > 0) {
-      const std::string entry = EncodeEntry(columns, table_.key_count(), selected[i]);
-      oldest_us_ = std::min(oldest_us_, TouchedAtOfEntry(entry));
+      const std::string entry = EncodeEntry(columns, key_columns.size(), selected[i]);
+      entries_.expiry().Touched(TouchedAtOfEntry(entry));
       stored_rows_ += before[i].has_value() ? 0 : 1;
       store_->Put(keys[i], entry);
     } else if (before[i].has_value()) {

@@ -1,6 +1,6 @@
 // Gathers copied entries, a few at a time, into blocks of bounded size. Thread-compatible.
-#ifndef MILLRACE_EXECUTOR_OPERATORS_STATE_BLOCK_BUILDER_H_
-#define MILLRACE_EXECUTOR_OPERATORS_STATE_BLOCK_BUILDER_H_
+#ifndef MILLRACE_EXECUTOR_STATE_STATE_BLOCK_BUILDER_H_
+#define MILLRACE_EXECUTOR_STATE_STATE_BLOCK_BUILDER_H_
 
 #include <cstddef>
 #include <string>
@@ -40,4 +40,4 @@ class StateBlockBuilder {
 
 }  // namespace millrace
 
-#endif  // MILLRACE_EXECUTOR_OPERATORS_STATE_BLOCK_BUILDER_H_
+#endif  // MILLRACE_EXECUTOR_STATE_STATE_BLOCK_BUILDER_H_

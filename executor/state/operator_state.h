@@ -1,8 +1,8 @@
 // The state of one operator that outlives its batches, as snapshots see it: cut between two
 // batches, copied while later batches run, restored into a new operator. KeyedPipeline calls it on
 // the pipeline's thread and states the whole contract.
-#ifndef MILLRACE_EXECUTOR_OPERATORS_OPERATOR_STATE_H_
-#define MILLRACE_EXECUTOR_OPERATORS_OPERATOR_STATE_H_
+#ifndef MILLRACE_EXECUTOR_STATE_OPERATOR_STATE_H_
+#define MILLRACE_EXECUTOR_STATE_OPERATOR_STATE_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -32,4 +32,4 @@ class OperatorState {
 
 }  // namespace millrace
 
-#endif  // MILLRACE_EXECUTOR_OPERATORS_OPERATOR_STATE_H_
+#endif  // MILLRACE_EXECUTOR_STATE_OPERATOR_STATE_H_

@@ -1,7 +1,7 @@
 // Helpers for single rows, where work is not done a column at a time: rows in messages, compared as
 // they print, or copied to outlive their batch. Pure functions.
-#ifndef MILLRACE_EXECUTOR_OPERATORS_HELD_ROWS_H_
-#define MILLRACE_EXECUTOR_OPERATORS_HELD_ROWS_H_
+#ifndef MILLRACE_EXECUTOR_STATE_HELD_ROWS_H_
+#define MILLRACE_EXECUTOR_STATE_HELD_ROWS_H_
 
 #include <string>
 #include <vector>
@@ -27,4 +27,4 @@ Batch ConcatenateBatches(const std::vector<Batch>& batches);
 
 }  // namespace millrace
 
-#endif  // MILLRACE_EXECUTOR_OPERATORS_HELD_ROWS_H_
+#endif  // MILLRACE_EXECUTOR_STATE_HELD_ROWS_H_
