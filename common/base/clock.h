@@ -13,10 +13,13 @@ class Clock {
  public:
   virtual ~Clock() = default;
 
-  // Wall time; may step back when the machine's clock is set.
+  // The time of day, for what is shown, stored or sent. It jumps when the machine's clock is set,
+  // so it is no measure of how long something takes.
   virtual absl::Time Now() = 0;
 
-  // Nanoseconds since an arbitrary start; never steps back. For durations and deadlines.
+  // Nanoseconds since an arbitrary start; never steps back. For durations, and for the deadlines of
+  // those who decide by this clock. Deadlines that threads wait for, and that are passed to
+  // connectors, are SteadyNow()'s (steady_time.h): no test can move those.
   virtual int64_t MonotonicNs() = 0;
 
   // The machine's clock; lives for ever.

@@ -1,7 +1,8 @@
 // A condition variable for absl::Mutex whose timed waits follow the monotonic clock. Those of
 // absl::CondVar follow the wall clock: if that is set back by an hour during a wait of a second,
 // the wait takes an hour. Timers, leases and polls must not stand still for so long, so they wait
-// here. Everything else waits on absl::CondVar, which costs one lock less.
+// here, and so does everything else that waits with a deadline. A wait without one can take
+// absl::CondVar, which costs one lock less.
 //
 // Thread-safe.
 #ifndef MILLRACE_COMMON_BASE_MONOTONIC_COND_VAR_H_
@@ -13,6 +14,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "common/base/steady_time.h"
 
 namespace millrace {
 
@@ -26,11 +28,15 @@ class MonotonicCondVar {
   }
 
   // Returns whether `timeout` has passed. A year is the longest timeout.
-  bool WaitWithTimeout(absl::Mutex* mutex, absl::Duration timeout)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+  bool WaitFor(absl::Mutex* mutex, absl::Duration timeout) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     Held held{mutex};
     const absl::Duration bounded = std::clamp(timeout, absl::ZeroDuration(), absl::Hours(24 * 365));
     return changed_.wait_for(held, absl::ToChronoNanoseconds(bounded)) == std::cv_status::timeout;
+  }
+
+  // Returns whether `deadline`, a SteadyNow(), has passed.
+  bool WaitUntil(absl::Mutex* mutex, absl::Time deadline) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    return WaitFor(mutex, deadline - SteadyNow());
   }
 
   void Signal() { changed_.notify_one(); }

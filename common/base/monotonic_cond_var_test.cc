@@ -25,7 +25,7 @@ TEST(MonotonicCondVarTest, ASignalEndsAWait) {
     asked = true;
     changed.SignalAll();
     while (!answered) {
-      EXPECT_FALSE(changed.WaitWithTimeout(&mutex, absl::InfiniteDuration()));
+      EXPECT_FALSE(changed.WaitFor(&mutex, absl::InfiniteDuration()));
     }
   }
   other.join();
@@ -35,8 +35,8 @@ TEST(MonotonicCondVarTest, AWaitWithoutASignalTimesOut) {
   absl::Mutex mutex;
   MonotonicCondVar changed;
   absl::MutexLock lock(&mutex);
-  EXPECT_TRUE(changed.WaitWithTimeout(&mutex, -absl::InfiniteDuration()));
-  while (!changed.WaitWithTimeout(&mutex, absl::Milliseconds(1))) {
+  EXPECT_TRUE(changed.WaitFor(&mutex, -absl::InfiniteDuration()));
+  while (!changed.WaitFor(&mutex, absl::Milliseconds(1))) {
     // woken for no reason
   }
 }

@@ -183,8 +183,8 @@ class KafkaReader : public SourceReader {
       {
         absl::MutexLock lock(&pump_mutex_);
         if (!stop_ && woken_.empty()) {
-          pump_wake_.WaitWithTimeout(
-              &pump_mutex_, absl::FromChrono(next_poll - std::chrono::steady_clock::now()));
+          pump_wake_.WaitFor(&pump_mutex_,
+                             absl::FromChrono(next_poll - std::chrono::steady_clock::now()));
         }
         if (stop_) {
           return;

@@ -90,7 +90,7 @@ void EventLoop::Run() {
     } else if (timers_.empty()) {
       wake_.Wait(&mutex_);
     } else {
-      wake_.WaitWithTimeout(&mutex_, absl::Microseconds(timers_.begin()->first.first - now_us));
+      wake_.WaitFor(&mutex_, absl::Microseconds(timers_.begin()->first.first - now_us));
     }
   }
 }

@@ -133,7 +133,7 @@ void SourceWatcher::WatchUntilStopped() {
     if (!to_publish_.empty()) {
       wakeup = std::min(wakeup, next_publish);
     }
-    wake_.WaitWithTimeout(&mutex_, std::min(wakeup - now, absl::Hours(1)));
+    wake_.WaitFor(&mutex_, std::min(wakeup - now, absl::Hours(1)));
   }
 }
 

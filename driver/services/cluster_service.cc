@@ -94,7 +94,7 @@ class StreamLink : public ExecutorLink {
         const auto cancel_at = std::chrono::steady_clock::now() + kCloseGrace;
         for (auto now = cancel_at - kCloseGrace; !ended_ && now < cancel_at;
              now = std::chrono::steady_clock::now()) {
-          wake_.WaitWithTimeout(&mutex_, absl::FromChrono(cancel_at - now));
+          wake_.WaitFor(&mutex_, absl::FromChrono(cancel_at - now));
         }
         if (!ended_) {
           context_->TryCancel();
