@@ -76,9 +76,13 @@ std::shared_ptr<grpc::Channel> CreateChannel(const std::string& address) {
                                    DefaultChannelArguments());
 }
 
+std::chrono::system_clock::time_point RpcDeadline(absl::Duration timeout) {
+  return std::chrono::system_clock::now() +
+         absl::ToChronoMicroseconds(std::min(timeout, kLongestTimeout));
+}
+
 void SetTimeout(grpc::ClientContext* context, absl::Duration timeout) {
-  context->set_deadline(std::chrono::system_clock::now() +
-                        absl::ToChronoMicroseconds(std::min(timeout, kLongestTimeout)));
+  context->set_deadline(RpcDeadline(timeout));
 }
 
 RpcServer::RpcServer(std::unique_ptr<grpc::Server> server, std::string address)
@@ -118,8 +122,7 @@ std::shared_ptr<grpc::Channel> RpcServer::InProcessChannel() {
 }
 
 void RpcServer::Shutdown(absl::Duration grace) {
-  server_->Shutdown(std::chrono::system_clock::now() +
-                    absl::ToChronoMicroseconds(std::min(grace, kLongestTimeout)));
+  server_->Shutdown(RpcDeadline(grace));
   server_->Wait();
 }
 

@@ -10,6 +10,7 @@
 #include <grpcpp/support/channel_arguments.h>
 #include <grpcpp/support/status.h>
 
+#include <chrono>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -36,6 +37,10 @@ grpc::ChannelArguments DefaultChannelArguments();
 // A channel to `address`; connects lazily. Plain text: Millrace's ports belong on a trusted
 // network.
 std::shared_ptr<grpc::Channel> CreateChannel(const std::string& address);
+
+// The moment when `timeout` is over, as gRPC wants it: a time of day, which it converts at once.
+// Not to be kept: a step of the clock would move it.
+std::chrono::system_clock::time_point RpcDeadline(absl::Duration timeout);
 
 // Sets the deadline that every call needs: `context` fails with DEADLINE_EXCEEDED after `timeout`.
 void SetTimeout(grpc::ClientContext* context, absl::Duration timeout);

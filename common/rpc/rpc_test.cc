@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "absl/time/clock.h"
 #include "common/base/status.h"
 #include "common/rpc/address.h"
 #include "proto/jobs.grpc.pb.h"
@@ -119,7 +118,7 @@ TEST(HeldAddressTest, RefusesConnectionsUntilAServerListensThere) {
   auto server = RpcServer::Start(address, {&service}, "the test", "--listen");
   ASSERT_TRUE(server.ok()) << server.status();
   EXPECT_EQ((*server)->address(), address);
-  EXPECT_TRUE(channel->WaitForConnected(absl::ToChronoTime(absl::Now() + absl::Seconds(20))));
+  EXPECT_TRUE(channel->WaitForConnected(RpcDeadline(absl::Seconds(20))));
   EXPECT_EQ(*Echo(channel, "hello"), "hello");
 }
 
