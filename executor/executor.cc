@@ -13,7 +13,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
 #include "common/base/status.h"
+#include "common/base/steady_time.h"
 #include "common/base/uuid.h"
 #include "common/base/version.h"
 #include "common/expr/function_registry.h"
@@ -265,22 +267,16 @@ absl::Status ExecutorImpl::Wait() {
 absl::Status ExecutorImpl::Drain(absl::Duration timeout) {
   draining_.store(true);
   link_->SendHeartbeatNow();
-  const absl::Time deadline = absl::Now() + timeout;
+  const absl::Time deadline = SteadyNow() + timeout;
   // The driver plans no more work for this executor; the work that it has planned shows in the job
   // table. Polled every few milliseconds, since this happens once in an executor's life.
-  absl::Mutex pause;
+  const auto ended = [this] {
+    absl::MutexLock lock(&mutex_);
+    return end_.has_value();
+  };
   bool idle = jobs_->idle();
-  while (!idle && absl::Now() < deadline) {
-    {
-      absl::MutexLock lock(&mutex_);
-      if (end_.has_value()) {
-        break;
-      }
-      mutex_.AwaitWithTimeout(
-          absl::Condition(
-              +[](std::optional<absl::Status>* end) { return end->has_value(); }, &end_),
-          absl::Milliseconds(5));
-    }
+  while (!idle && !ended() && SteadyNow() < deadline) {
+    absl::SleepFor(absl::Milliseconds(5));
     idle = jobs_->idle();
   }
   End(absl::OkStatus(), kLastWords);

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/status.h"
+#include "common/base/steady_time.h"
 #include "common/rpc/rpc.h"
 
 namespace millrace {
@@ -45,9 +46,9 @@ void DriverLink::Close(absl::Duration flush) {
     closing_ = true;
     changed_.SignalAll();
     // The writer sends the queued messages and half-closes the stream; the driver then ends it.
-    const absl::Time deadline = absl::Now() + flush;
-    while (!reader_ended_ && stream_ != nullptr && absl::Now() < deadline) {
-      changed_.WaitWithDeadline(&mutex_, deadline);
+    const absl::Time deadline = SteadyNow() + flush;
+    while (!reader_ended_ && stream_ != nullptr && SteadyNow() < deadline) {
+      changed_.WaitUntil(&mutex_, deadline);
     }
     if (context_ != nullptr) {
       context_->TryCancel();
@@ -67,9 +68,9 @@ bool DriverLink::closing() const {
 
 absl::Status DriverLink::WaitUntilRegistered(absl::Duration timeout) {
   absl::MutexLock lock(&mutex_);
-  const absl::Time deadline = absl::Now() + timeout;
+  const absl::Time deadline = SteadyNow() + timeout;
   while (stream_ == nullptr && !closing_ && !reader_ended_) {
-    if (changed_.WaitWithDeadline(&mutex_, deadline) && stream_ == nullptr) {
+    if (changed_.WaitUntil(&mutex_, deadline) && stream_ == nullptr) {
       return absl::DeadlineExceededError(absl::StrCat("the driver at ", driver_names_,
                                                       " has not answered within ",
                                                       absl::FormatDuration(timeout)));
@@ -90,9 +91,9 @@ void DriverLink::Send(uint64_t session, std::shared_ptr<const proto::ExecutorMes
 
 void DriverLink::WaitForRoom() {
   absl::MutexLock lock(&mutex_);
-  const absl::Time deadline = absl::Now() + absl::Seconds(60);
+  const absl::Time deadline = SteadyNow() + absl::Seconds(60);
   while (queued_bytes_ > options_.room_bytes && stream_ != nullptr && !closing_) {
-    if (changed_.WaitWithDeadline(&mutex_, deadline)) {
+    if (changed_.WaitUntil(&mutex_, deadline)) {
       return;
     }
   }
@@ -115,7 +116,7 @@ void DriverLink::SendHeartbeatNow() {
 void DriverLink::ReadLoop() {
   pthread_setname_np(pthread_self(), "control-read");
   absl::Duration backoff = options_.first_backoff;
-  absl::Time last_seen = absl::Now();
+  absl::Time last_seen = SteadyNow();
   size_t current = 0;
   size_t tries = 0;  // since the last registration
   bool told = false;
@@ -127,7 +128,7 @@ void DriverLink::ReadLoop() {
     }
     if (registered) {
       backoff = options_.first_backoff;
-      last_seen = absl::Now();
+      last_seen = SteadyNow();
       tries = 0;
       told = false;
     }
@@ -135,7 +136,7 @@ void DriverLink::ReadLoop() {
       options_.on_end(status);
       break;
     }
-    if (absl::Now() - last_seen >= options_.driver_timeout) {
+    if (SteadyNow() - last_seen >= options_.driver_timeout) {
       options_.on_end(absl::UnavailableError(
           absl::StrCat("no driver at ", driver_names_, " within ",
                        absl::FormatDuration(options_.driver_timeout), ": ", status.message())));
@@ -165,9 +166,9 @@ void DriverLink::ReadLoop() {
 
 bool DriverLink::WaitBeforeNextTry(absl::Duration delay) {
   absl::MutexLock lock(&mutex_);
-  const absl::Time until = absl::Now() + delay;
-  while (!closing_ && absl::Now() < until) {
-    changed_.WaitWithDeadline(&mutex_, until);
+  const absl::Time until = SteadyNow() + delay;
+  while (!closing_ && SteadyNow() < until) {
+    changed_.WaitUntil(&mutex_, until);
   }
   return !closing_;
 }
@@ -180,7 +181,7 @@ absl::Status DriverLink::Serve(const DriverLinkOptions::Driver& driver, bool* re
       return absl::CancelledError("closing");
     }
     context_ = &context;
-    give_up_at_ = absl::Now() + register_timeout_;
+    give_up_at_ = SteadyNow() + register_timeout_;
     watch_changed_.Signal();
   }
   // This class makes the pauses between tries, so the channel must not add its own.
@@ -233,7 +234,7 @@ absl::StatusOr<proto::Registered> DriverLink::Register(const DriverLinkOptions::
 
 absl::Status DriverLink::CheckTerm(const proto::Registered& registered) {
   if (registered.driver_term() < highest_term_ &&
-      absl::Now() - highest_term_heard_ < options_.replaced_grace) {
+      SteadyNow() - highest_term_heard_ < options_.replaced_grace) {
     return absl::UnavailableError(absl::StrCat("it has been replaced: its term is ",
                                                registered.driver_term(), ", a later driver's is ",
                                                highest_term_));
@@ -252,7 +253,7 @@ absl::Status DriverLink::ReadMessages(const DriverLinkOptions::Driver& driver, S
                                       uint64_t session) {
   proto::DriverMessage message;
   while (ReadOne(stream, &message)) {
-    highest_term_heard_ = absl::Now();
+    highest_term_heard_ = SteadyNow();
     if (message.has_rejected()) {
       return Rejected(driver, message.rejected());
     }
@@ -268,7 +269,7 @@ bool DriverLink::ReadOne(Stream* stream, proto::DriverMessage* message) {
   {
     absl::MutexLock lock(&mutex_);
     handling_ = false;
-    give_up_at_ = absl::Now() + driver_silence_;
+    give_up_at_ = SteadyNow() + driver_silence_;
   }
   const bool read = stream->Read(message);
   absl::MutexLock lock(&mutex_);
@@ -281,17 +282,17 @@ uint64_t DriverLink::BeginSession(Stream* stream, const proto::Registered& regis
   driver_silence_ = registered.heartbeat_timeout_ms() > 0
                         ? absl::Milliseconds(registered.heartbeat_timeout_ms())
                         : absl::InfiniteDuration();
-  give_up_at_ = absl::Now() + driver_silence_;
+  give_up_at_ = SteadyNow() + driver_silence_;
   handling_ = true;
   watch_changed_.Signal();
-  highest_term_heard_ = absl::Now();
+  highest_term_heard_ = SteadyNow();
   stream_ = stream;
   queue_.clear();
   queued_bytes_ = 0;
   if (registered.heartbeat_interval_ms() > 0) {
     heartbeat_interval_ = absl::Milliseconds(registered.heartbeat_interval_ms());
   }
-  next_heartbeat_ = absl::Now();
+  next_heartbeat_ = SteadyNow();
   changed_.SignalAll();
   return ++session_;
 }
@@ -318,9 +319,9 @@ void DriverLink::WatchLoop() {
   pthread_setname_np(pthread_self(), "control-watch");
   absl::MutexLock lock(&mutex_);
   while (!reader_ended_) {
-    const absl::Time now = absl::Now();
+    const absl::Time now = SteadyNow();
     if (now < give_up_at_) {
-      watch_changed_.WaitWithDeadline(&mutex_, give_up_at_);
+      watch_changed_.WaitUntil(&mutex_, give_up_at_);
     } else if (handling_) {
       give_up_at_ = now + driver_silence_;  // the next read sets it again
     } else {
@@ -349,10 +350,10 @@ void DriverLink::WriteLoop() {
 
 DriverLink::Work DriverLink::NextWork() {
   absl::MutexLock lock(&mutex_);
-  while (!closing_ && !reader_ended_ && absl::Now() < NextWorkTime()) {
-    changed_.WaitWithDeadline(&mutex_, NextWorkTime());
+  while (!closing_ && !reader_ended_ && SteadyNow() < NextWorkTime()) {
+    changed_.WaitUntil(&mutex_, NextWorkTime());
   }
-  const absl::Time now = absl::Now();
+  const absl::Time now = SteadyNow();
   Work work{.stream = stream_, .close = closing_ || reader_ended_};
   if (stream_ == nullptr) {
     return work;

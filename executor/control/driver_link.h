@@ -24,6 +24,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "common/base/monotonic_cond_var.h"
 #include "executor/job/driver_sink.h"
 #include "proto/cluster.grpc.pb.h"
 
@@ -129,8 +130,8 @@ class DriverLink : public DriverSink {
   absl::Time highest_term_heard_ = absl::InfinitePast();
 
   mutable absl::Mutex mutex_;
-  absl::CondVar changed_;
-  absl::CondVar watch_changed_;  // give_up_at_ may have become earlier
+  MonotonicCondVar changed_;
+  MonotonicCondVar watch_changed_;  // give_up_at_ may have become earlier
   bool closing_ ABSL_GUARDED_BY(mutex_) = false;
   bool reader_ended_ ABSL_GUARDED_BY(mutex_) = false;
   // Context of the present attempt.

@@ -6,7 +6,7 @@
 #include <memory>
 
 #include "absl/synchronization/notification.h"
-#include "absl/time/clock.h"
+#include "common/base/steady_time.h"
 #include "common/rpc/rpc.h"
 #include "executor/testing/fake_driver.h"
 
@@ -69,9 +69,9 @@ TEST_F(DriverLinkTest, LeavesADriverThatIsSilent) {
   hung.set_heartbeat_timeout(absl::Milliseconds(300));
   Start(Options({hung.address(), standby.address()}));
   hung.WaitForExecutor(kId);
-  const absl::Time start = absl::Now();
+  const absl::Time start = SteadyNow();
   standby.WaitForExecutor(kId);
-  EXPECT_GE(absl::Now() - start, absl::Milliseconds(200));
+  EXPECT_GE(SteadyNow() - start, absl::Milliseconds(200));
   EXPECT_TRUE(standby.Wait(kId, &IsHeartbeat).has_value());
 }
 
@@ -127,9 +127,9 @@ TEST_F(DriverLinkTest, RefusesADriverThatWasReplaced) {
   // The old driver wakes up, and the successor cannot be reached.
   const int64_t registrations = old.Registrations(kId);
   successor.reset();
-  const absl::Time deadline = absl::Now() + absl::Seconds(20);
+  const absl::Time deadline = SteadyNow() + absl::Seconds(20);
   while (old.Registrations(kId) < registrations + 2) {
-    ASSERT_LT(absl::Now(), deadline);
+    ASSERT_LT(SteadyNow(), deadline);
     old.WaitForMessages(deadline);
   }
   EXPECT_EQ(terms(), std::vector<int64_t>({4, 5})) << "not followed again";

@@ -7,6 +7,7 @@
 
 #include "common/base/failpoint.h"
 #include "common/base/failure_kind.h"
+#include "common/base/steady_time.h"
 
 namespace millrace {
 namespace {
@@ -35,8 +36,7 @@ void BatchCommitter::Prepare(BatchId batch, Writers writers, std::function<void(
     if (host_->ended()) {
       return;
     }
-    const absl::Status status =
-        writers[i]->Prepare(batch, clock_->Now() + options_.prepare_timeout);
+    const absl::Status status = writers[i]->Prepare(batch, SteadyNow() + options_.prepare_timeout);
     if (!status.ok()) {
       host_->Fail(batch, status);
     }
@@ -109,7 +109,7 @@ void BatchCommitter::StartNext() {
     return;
   }
   round->start_ns = clock_->MonotonicNs();
-  round->deadline = clock_->Now() + options_.commit_timeout;
+  round->deadline = SteadyNow() + options_.commit_timeout;
   if (round->through != BatchId()) {
     MILLRACE_FAILPOINT("executor.before_commit");
   }
@@ -232,7 +232,7 @@ absl::Status BatchCommitter::Try(absl::Time deadline,
     }
     // Each try gets half of the time that is left: the first may hang on a connection that the
     // second opens anew.
-    const absl::Time now = clock_->Now();
+    const absl::Time now = SteadyNow();
     const absl::Status status = call(now + (deadline - now) / 2);
     if (status.ok() || tries >= options_.commit_tries || !WorthAnotherTry(status)) {
       return status;

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/excerpt.h"
 #include "common/base/status.h"
+#include "common/base/steady_time.h"
 #include "executor/job/failed_records.h"
 
 namespace millrace {
@@ -110,7 +111,7 @@ absl::StatusOr<SourceTask::Step> SourceTask::ReadAndPush() {
   absl::StatusOr<SourceChunk> chunk =
       context_.sources->reader(split_.key().source())
           ->Read(split_.key().partition(), Offset(split_.end()), rows, report_.input_hash(),
-                 absl::Now() + patience);
+                 SteadyNow() + patience);
   if (absl::IsDeadlineExceeded(chunk.status())) {
     return context_.slots->queued() > 0 ? Step::kYield : Step::kAgain;
   }

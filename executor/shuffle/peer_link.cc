@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
+#include "common/base/steady_time.h"
 #include "common/rpc/rpc.h"
 #include "common/rpc/stream_proof.h"
 
@@ -122,15 +123,15 @@ absl::Status PeerLink::Connect() {
   channel_ = PeerChannel(options_.address);
   // Waits in slices, so that neither Close nor a peer that refuses the connection has to wait for
   // the whole time.
-  const absl::Time begin = absl::Now();
-  while (!channel_->WaitForConnected(absl::ToChronoTime(absl::Now() + absl::Milliseconds(50)))) {
+  const absl::Time begin = SteadyNow();
+  while (!channel_->WaitForConnected(RpcDeadline(absl::Milliseconds(50)))) {
     {
       absl::MutexLock lock(&mutex_);
       if (closing_) {
         return absl::CancelledError("closed");
       }
     }
-    const absl::Duration elapsed = absl::Now() - begin;
+    const absl::Duration elapsed = SteadyNow() - begin;
     const bool refused =
         channel_->GetState(/*try_to_connect=*/true) == GRPC_CHANNEL_TRANSIENT_FAILURE;
     if (elapsed >= options_.connect_timeout || (refused && elapsed >= options_.refused_timeout)) {
@@ -163,14 +164,13 @@ absl::Status PeerLink::WriteFrames() {
 absl::Status PeerLink::NextFrame(proto::ShuffleFrame* frame) {
   std::deque<Outgoing> taken;  // outlives the lock: its destruction calls the gate
   absl::MutexLock lock(&mutex_);
-  absl::Time stalled_at = absl::Now() + options_.stall_timeout;
+  absl::Time stalled_at = SteadyNow() + options_.stall_timeout;
   while (!closing_ && !broken_ && !FrontMayGo()) {
     const bool idle = queue_.empty();
     const int64_t credit = credit_;
-    const bool timed_out =
-        changed_.WaitWithDeadline(&mutex_, idle ? absl::InfiniteFuture() : stalled_at);
+    const bool timed_out = changed_.WaitUntil(&mutex_, idle ? absl::InfiniteFuture() : stalled_at);
     if (idle || credit != credit_) {
-      stalled_at = absl::Now() + options_.stall_timeout;
+      stalled_at = SteadyNow() + options_.stall_timeout;
     } else if (timed_out && !FrontMayGo()) {
       return absl::UnavailableError(
           absl::StrCat("it has taken no rows for ", absl::FormatDuration(options_.stall_timeout)));

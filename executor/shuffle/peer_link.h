@@ -20,6 +20,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "common/base/ids.h"
+#include "common/base/monotonic_cond_var.h"
 #include "executor/shuffle/flow_gate.h"
 #include "proto/shuffle.grpc.pb.h"
 
@@ -102,7 +103,7 @@ class PeerLink {
   std::unique_ptr<Stream> stream_;
 
   mutable absl::Mutex mutex_;
-  absl::CondVar changed_;
+  MonotonicCondVar changed_;
   std::deque<Outgoing> queue_ ABSL_GUARDED_BY(mutex_);
   std::string nonce_ ABSL_GUARDED_BY(mutex_);  // empty until the peer has spoken
   int64_t credit_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/check.h"
 #include "common/base/status.h"
+#include "common/base/steady_time.h"
 #include "common/rpc/stream_proof.h"
 
 namespace millrace {
@@ -356,7 +357,7 @@ ShuffleHub::Remembered ShuffleHub::remembered() {
 }
 
 void ShuffleHub::ExpireKept(const JobId& job, Epoch epoch, std::vector<Kept>* dropped) {
-  const absl::Time oldest = absl::Now() - options_.hold_timeout;
+  const absl::Time oldest = SteadyNow() - options_.hold_timeout;
   for (auto it = kept_.begin(); it != kept_.end();) {
     std::deque<Kept> left;
     for (Kept& kept : it->second) {
@@ -498,7 +499,7 @@ absl::Status ShuffleHub::Keep(const JobId& job, std::vector<Kept>* dropped) {
                      options_.max_kept_bytes, " bytes"));
   }
   kept_bytes_ += frame.bytes;
-  frame.since = absl::Now();
+  frame.since = SteadyNow();
   std::deque<Kept>& kept = kept_[job];
   // Sorted by epoch, so that StartEpoch finds its own frames first; within an epoch, in order of
   // arrival.

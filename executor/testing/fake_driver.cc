@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "common/base/check.h"
+#include "common/base/steady_time.h"
 
 namespace millrace {
 namespace {
@@ -85,9 +86,9 @@ grpc::Status FakeDriver::Connect(
 
 proto::Register FakeDriver::WaitForExecutor(const std::string& executor_id) {
   absl::MutexLock lock(&mutex_);
-  const absl::Time deadline = absl::Now() + kPatience;
+  const absl::Time deadline = SteadyNow() + kPatience;
   while (sessions_[executor_id].stream == nullptr) {
-    MILLRACE_CHECK(!changed_.WaitWithDeadline(&mutex_, deadline))
+    MILLRACE_CHECK(!changed_.WaitUntil(&mutex_, deadline))
         << "executor " << executor_id << " did not register";
   }
   return sessions_[executor_id].registration;
@@ -118,7 +119,7 @@ void FakeDriver::Drop(const std::string& executor_id) {
 std::optional<proto::ExecutorMessage> FakeDriver::Wait(const std::string& executor_id,
                                                        const Matcher& matches) {
   absl::MutexLock lock(&mutex_);
-  const absl::Time deadline = absl::Now() + kPatience;
+  const absl::Time deadline = SteadyNow() + kPatience;
   while (true) {
     std::vector<proto::ExecutorMessage>& messages = sessions_[executor_id].messages;
     for (auto it = messages.begin(); it != messages.end(); ++it) {
@@ -128,7 +129,7 @@ std::optional<proto::ExecutorMessage> FakeDriver::Wait(const std::string& execut
         return found;
       }
     }
-    if (changed_.WaitWithDeadline(&mutex_, deadline)) {
+    if (changed_.WaitUntil(&mutex_, deadline)) {
       return std::nullopt;
     }
   }
@@ -136,8 +137,7 @@ std::optional<proto::ExecutorMessage> FakeDriver::Wait(const std::string& execut
 
 void FakeDriver::WaitForMessages(absl::Time deadline) {
   absl::MutexLock lock(&mutex_);
-  changed_.WaitWithDeadline(&mutex_,
-                            deadline);  // wakes up at the next heartbeat, which comes soon
+  changed_.WaitUntil(&mutex_, deadline);  // wakes up at the next heartbeat, which comes soon
 }
 
 std::vector<proto::ExecutorMessage> FakeDriver::Take(const std::string& executor_id,

@@ -16,6 +16,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "common/base/monotonic_cond_var.h"
 #include "common/rpc/rpc.h"
 #include "proto/cluster.grpc.pb.h"
 
@@ -50,7 +51,7 @@ class FakeDriver : public proto::Cluster::Service {
   // Takes all matching messages that have arrived.
   std::vector<proto::ExecutorMessage> Take(const std::string& executor_id, const Matcher& matches);
 
-  // Waits until a message of any executor comes, or until `deadline`.
+  // Waits until a message of any executor comes, or until `deadline` (SteadyNow()).
   void WaitForMessages(absl::Time deadline);
 
   grpc::Status Connect(
@@ -67,7 +68,7 @@ class FakeDriver : public proto::Cluster::Service {
   };
 
   mutable absl::Mutex mutex_;
-  absl::CondVar changed_;
+  MonotonicCondVar changed_;
   std::string driver_id_ ABSL_GUARDED_BY(mutex_) = "driver-1";
   std::string reject_ ABSL_GUARDED_BY(mutex_);
   int64_t term_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/check.h"
+#include "common/base/steady_time.h"
 #include "common/columnar/batch_codec.h"
 
 namespace millrace {
@@ -251,7 +252,7 @@ proto::SnapshotLayer TestJob::Snapshot(int64_t batch, bool full) {
 }
 
 proto::EpochFailed TestJob::WaitFailed() {
-  const absl::Time deadline = absl::Now() + absl::Seconds(20);
+  const absl::Time deadline = SteadyNow() + absl::Seconds(20);
   const auto failed = [&](const proto::ExecutorMessage& m) {
     return m.has_epoch_failed() && m.epoch_failed().epoch() == epoch_;
   };
@@ -261,7 +262,7 @@ proto::EpochFailed TestJob::WaitFailed() {
         return message.epoch_failed();
       }
     }
-    MILLRACE_CHECK(absl::Now() < deadline) << "no executor said EpochFailed";
+    MILLRACE_CHECK(SteadyNow() < deadline) << "no executor said EpochFailed";
     cluster_.driver.WaitForMessages(deadline);
   }
 }

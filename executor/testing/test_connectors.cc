@@ -6,6 +6,7 @@
 #include "absl/strings/str_join.h"
 #include "common/base/check.h"
 #include "common/base/status.h"
+#include "common/base/steady_time.h"
 #include "common/columnar/text_view.h"
 
 namespace millrace {
@@ -37,9 +38,9 @@ void TestTopic::Break(const std::string& partition, absl::Status status) {
 
 void TestTopic::WaitUntilRead(const std::string& partition, int64_t offset) {
   absl::MutexLock lock(&mutex_);
-  const absl::Time deadline = absl::Now() + absl::Seconds(20);
+  const absl::Time deadline = SteadyNow() + absl::Seconds(20);
   while (partitions_[partition].read_to < offset) {
-    MILLRACE_CHECK(!changed_.WaitWithDeadline(&mutex_, deadline)) << "nobody reads " << partition;
+    MILLRACE_CHECK(!changed_.WaitUntil(&mutex_, deadline)) << "nobody reads " << partition;
   }
 }
 
@@ -61,7 +62,7 @@ absl::StatusOr<SourceChunk> TestTopic::Read(const std::string& partition, int64_
     return std::min({static_cast<int64_t>(from.lines.size()), from.withheld_from, end});
   };
   while (from.broken.ok() && readable() <= position) {
-    if (changed_.WaitWithDeadline(&mutex_, deadline)) {
+    if (changed_.WaitUntil(&mutex_, deadline)) {
       return absl::DeadlineExceededError("nothing to read yet");
     }
   }

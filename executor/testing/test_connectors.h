@@ -14,6 +14,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "common/base/monotonic_cond_var.h"
 #include "connectors/registry.h"
 
 namespace millrace {
@@ -45,7 +46,7 @@ class TestTopic {
   };
 
   mutable absl::Mutex mutex_;
-  absl::CondVar changed_;
+  MonotonicCondVar changed_;
   std::map<std::string, Partition> partitions_ ABSL_GUARDED_BY(mutex_);
 };
 
