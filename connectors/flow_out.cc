@@ -7,6 +7,7 @@
 #include "absl/time/time.h"
 #include "common/base/failure_kind.h"
 #include "common/base/status.h"
+#include "common/base/steady_time.h"
 #include "common/base/units.h"
 
 namespace millrace {
@@ -32,12 +33,12 @@ bool FlowOut::Wanted(int64_t held_bytes) const {
 
 absl::Status FlowOut::AwaitTurn(const absl::Status& no_room, absl::FunctionRef<bool()> is_first,
                                 absl::Duration patience) const {
-  const absl::Time until = absl::Now() + patience;
+  const absl::Time until = SteadyNow() + patience;
   while (!is_first()) {
     if (ended_()) {
       return no_room;
     }
-    if (absl::Now() >= until) {
+    if (SteadyNow() >= until) {
       return WithFailureKind(
           Reworded(no_room, absl::StrCat(no_room.message(), "; the batch before was not committed ",
                                          "within ", DurationToString(patience))),

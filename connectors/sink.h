@@ -24,9 +24,9 @@
 namespace millrace {
 
 // Writes one shard of a sink in one epoch. One thread at a time calls it; blocking calls return
-// within their deadline. For each batch: Write any number of times, Prepare, Commit. Batches come
-// in ascending order; Commit(n) may run while later batches are being written. Readers see rows
-// only after Commit.
+// within their deadline, a SteadyNow(). For each batch: Write any number of times, Prepare, Commit.
+// Batches come in ascending order; Commit(n) may run while later batches are being written. Readers
+// see rows only after Commit.
 //
 // A shard is claimed when its writer is created. From then on, no writer of a lower epoch can make
 // anything visible, and committed() tells what earlier writers have committed.

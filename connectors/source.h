@@ -180,9 +180,9 @@ class SourceReader {
 
   // Returns the next records of `partition` with offsets in [position, end), at most about
   // `max_rows`. The position is that of Assign, or the last chunk's `next`. Blocks until there are
-  // some, until [position, end) is known to have no more (then next == end), or until `deadline`
-  // (DEADLINE_EXCEEDED). `hash_seed` chains SourceChunk::input_hash. Errors name the partition and
-  // offset. Only UNAVAILABLE is worth another try.
+  // some, until [position, end) is known to have no more (then next == end), or until `deadline`,
+  // a SteadyNow() (DEADLINE_EXCEEDED). `hash_seed` chains SourceChunk::input_hash. Errors name the
+  // partition and offset. Only UNAVAILABLE is worth another try.
   virtual absl::StatusOr<SourceChunk> Read(const PartitionName& partition, Offset end,
                                            size_t max_rows, uint64_t hash_seed,
                                            absl::Time deadline) = 0;

@@ -218,13 +218,14 @@ absl::StatusOr<bool> FileEnumerator::MayBeCopy(const FileHandle& file, const std
   if (!options_.follow) {
     return false;
   }
-  const absl::Time now = clock_->Now();
-  const bool settled = now - absl::FromUnixMicros(stat.changed_us) >= kCopySettles;
-  const absl::Time since = maybe_copies_.try_emplace(path, now).first->second;
+  const bool settled = clock_->Now() - absl::FromUnixMicros(stat.changed_us) >= kCopySettles;
+  const int64_t now_ns = clock_->MonotonicNs();
+  const int64_t since_ns = maybe_copies_.try_emplace(path, now_ns).first->second;
   std::string bytes(static_cast<size_t>(std::min(stat.size, FileIdentity::kHashedBytes)), '\0');
   ASSIGN_OR_RETURN(const size_t count, ReadAt(file, path, 0, bytes.data(), bytes.size()));
   for (const auto& [length, by_hash] : beginnings_) {
-    if (settled || now - since >= kLongestCopy || length > static_cast<int64_t>(count)) {
+    if (settled || absl::Nanoseconds(now_ns - since_ns) >= kLongestCopy ||
+        length > static_cast<int64_t>(count)) {
       break;
     }
     const auto alike = by_hash.find(HashOfBytes({bytes.data(), static_cast<size_t>(length)}));

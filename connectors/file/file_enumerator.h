@@ -107,7 +107,7 @@ class FileEnumerator : public SourceEnumerator {
   // For the present discovery: the files that were known before it and are read, by the length and
   // hash of their identity.
   std::map<int64_t, std::unordered_map<uint64_t, const Watched*>> beginnings_;
-  std::map<std::string, absl::Time> maybe_copies_;  // when each was first seen
+  std::map<std::string, int64_t> maybe_copies_;  // Clock::MonotonicNs() when each was first seen
 };
 
 }  // namespace millrace

@@ -36,7 +36,9 @@ using Lines = std::vector<std::string>;
 class LaterClock : public Clock {
  public:
   absl::Time Now() override { return absl::Now() + later; }
-  int64_t MonotonicNs() override { return absl::ToUnixNanos(Now()); }
+  int64_t MonotonicNs() override {
+    return Clock::Real()->MonotonicNs() + absl::ToInt64Nanoseconds(later);
+  }
   absl::Duration later;
 };
 

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/status.h"
+#include "common/base/steady_time.h"
 #include "connectors/kafka/topics.h"
 
 namespace millrace {
@@ -100,7 +101,7 @@ absl::Status FirstKafkaTopicError(const rd_kafka_topic_result_t** results, size_
 absl::Status CreateKafkaTopic(KafkaClient* client, const std::string& name, int32_t partitions,
                               int32_t replication, const std::map<std::string, std::string>& config,
                               absl::Duration timeout) {
-  absl::Time deadline = absl::Now() + timeout;
+  absl::Time deadline = SteadyNow() + timeout;
   ASSIGN_OR_RETURN(KafkaTopicSelection selection, ParseKafkaTopics(name));
   if (selection.names.size() != 1) {
     return absl::InvalidArgumentError(absl::StrCat("\"", name, "\" is not the name of one topic"));
@@ -130,8 +131,8 @@ absl::Status CreateKafkaTopic(KafkaClient* client, const std::string& name, int3
   // The broker answers before every partition has a leader, and before its own metadata have the
   // topic.
   while (true) {
-    absl::Status found = FindKafkaTopic(client, name, deadline - absl::Now()).status();
-    if (found.code() != absl::StatusCode::kNotFound || absl::Now() >= deadline) {
+    absl::Status found = FindKafkaTopic(client, name, deadline - SteadyNow()).status();
+    if (found.code() != absl::StatusCode::kNotFound || SteadyNow() >= deadline) {
       return found;
     }
     absl::SleepFor(absl::Milliseconds(10));

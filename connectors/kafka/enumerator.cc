@@ -12,8 +12,8 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "common/base/status.h"
+#include "common/base/steady_time.h"
 #include "connectors/kafka/client.h"
 #include "connectors/kafka/offsets.h"
 #include "connectors/kafka/start_position.h"
@@ -64,7 +64,7 @@ class KafkaEnumerator : public SourceEnumerator {
 
   absl::StatusOr<std::vector<PartitionName>> Discover(absl::Duration timeout) override {
     std::vector<PartitionName> names;
-    absl::Time deadline = absl::Now() + timeout;
+    absl::Time deadline = SteadyNow() + timeout;
     if (!topics_.pattern.empty()) {
       ASSIGN_OR_RETURN(std::vector<KafkaTopicMetadata> all,
                        ListKafkaTopics(client_.get(), timeout));
@@ -73,12 +73,12 @@ class KafkaEnumerator : public SourceEnumerator {
           AddPartitions(topic, &names);
         }
       }
-      RETURN_IF_ERROR(NameByLife(deadline - absl::Now(), &names));
+      RETURN_IF_ERROR(NameByLife(deadline - SteadyNow(), &names));
       return names;  // there may be no topic yet: more may come
     }
     for (const std::string& name : topics_.names) {
       const absl::StatusOr<KafkaTopicMetadata> topic =
-          FindKafkaTopic(client_.get(), name, deadline - absl::Now());
+          FindKafkaTopic(client_.get(), name, deadline - SteadyNow());
       RETURN_IF_ERROR(WithCreationAdvice(topic.status(), name));
       AddPartitions(*topic, &names);
     }
@@ -130,14 +130,14 @@ class KafkaEnumerator : public SourceEnumerator {
   absl::StatusOr<std::vector<PartitionEnd>> Ends(const std::vector<PartitionName>& names,
                                                  absl::Duration timeout) override {
     client_->Poll();
-    const absl::Time deadline = absl::Now() + timeout;
+    const absl::Time deadline = SteadyNow() + timeout;
     std::vector<PartitionName> left;
     std::copy_if(names.begin(), names.end(), std::back_inserter(left),
                  [this](const PartitionName& name) { return !HasSuccessor(name); });
     absl::StatusOr<std::vector<PartitionEnd>> ends = EndsOf(left, timeout);
     if (absl::IsNotFound(ends.status()) && !topics_.pattern.empty()) {
-      RETURN_IF_ERROR(LeaveMissingOut(deadline - absl::Now(), &left));
-      ends = EndsOf(left, deadline - absl::Now());
+      RETURN_IF_ERROR(LeaveMissingOut(deadline - SteadyNow(), &left));
+      ends = EndsOf(left, deadline - SteadyNow());
     }
     RETURN_IF_ERROR(ends.status());
     std::vector<PartitionEnd> out;

@@ -7,8 +7,8 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "common/base/status.h"
+#include "common/base/steady_time.h"
 #include "connectors/kafka/topics.h"
 
 namespace millrace {
@@ -266,11 +266,10 @@ absl::StatusOr<FetchedPartition::Taken> FetchedPartition::Take(int64_t end, size
     } else if (!error_.ok()) {
       return error_;
     }
-    absl::Duration left = deadline - absl::Now();
-    if (left <= absl::ZeroDuration()) {
+    if (SteadyNow() >= deadline) {
       return TimeoutError(end);
     }
-    arrived_.WaitWithTimeout(&mutex_, std::min(left, absl::Minutes(1)));
+    arrived_.WaitUntil(&mutex_, deadline);
   }
 }
 

@@ -19,6 +19,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "common/base/monotonic_cond_var.h"
 #include "connectors/kafka/client.h"
 #include "connectors/kafka/offsets.h"
 #include "connectors/source.h"
@@ -127,7 +128,7 @@ class FetchedPartition : public std::enable_shared_from_this<FetchedPartition> {
 
   std::atomic<int64_t> fetched_to_;
   absl::Mutex mutex_;
-  absl::CondVar arrived_;
+  MonotonicCondVar arrived_;
   KafkaPtr<rd_kafka_topic_partition_list_t> position_list_ ABSL_GUARDED_BY(mutex_);
   std::vector<Staged> staged_ ABSL_GUARDED_BY(mutex_);
   size_t head_ ABSL_GUARDED_BY(mutex_) = 0;  // staged_ from here on is still to be taken

@@ -12,6 +12,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "common/base/monotonic_cond_var.h"
 #include "common/base/status.h"
 #include "connectors/kafka/admin.h"
 #include "connectors/kafka/client.h"
@@ -104,7 +105,7 @@ class Producer : public SteadyProducer {
       mutex_.Lock();
       status_ = status;
       if (!stop_) {
-        wake_.WaitWithTimeout(&mutex_, kTick);
+        wake_.WaitFor(&mutex_, kTick);
       }
     }
   }
@@ -114,7 +115,7 @@ class Producer : public SteadyProducer {
   std::function<std::string(int64_t)> line_;
   std::atomic<int64_t> produced_{0};
   absl::Mutex mutex_;
-  absl::CondVar wake_;
+  MonotonicCondVar wake_;
   bool stop_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status status_ ABSL_GUARDED_BY(mutex_);
   std::thread thread_;  // last: it uses all of the above

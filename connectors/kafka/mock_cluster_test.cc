@@ -16,6 +16,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "common/base/steady_time.h"
 #include "connectors/all.h"
 #include "connectors/kafka/admin.h"
 #include "connectors/table_testing.h"
@@ -87,8 +88,8 @@ TEST(MockKafkaCluster, CarriesLinesFromTheSteadyProducerToTheSource) {
   ASSERT_TRUE(partitions.ok()) << partitions.status();
   ASSERT_EQ(partitions->size(), 4u);
 
-  absl::Time deadline = absl::Now() + kTimeout;
-  while ((*producer)->produced() < 500 && absl::Now() < deadline) {
+  absl::Time deadline = SteadyNow() + kTimeout;
+  while ((*producer)->produced() < 500 && SteadyNow() < deadline) {
     absl::SleepFor(absl::Milliseconds(1));
   }
   ASSERT_TRUE((*producer)->Stop(kTimeout).ok());
@@ -100,7 +101,7 @@ TEST(MockKafkaCluster, CarriesLinesFromTheSteadyProducerToTheSource) {
   for (const PartitionEnd& end : *ends) {
     ASSERT_TRUE(reader->Assign({end.partition, Offset(0)}).ok());
     for (Offset position(0); position < end.stable_end;) {
-      auto chunk = reader->Read(end.partition, end.stable_end, 1000, 0, absl::Now() + kTimeout);
+      auto chunk = reader->Read(end.partition, end.stable_end, 1000, 0, SteadyNow() + kTimeout);
       ASSERT_TRUE(chunk.ok()) << chunk.status();
       for (size_t row = 0; row < chunk->offsets.size(); ++row) {
         lines.insert(std::string(chunk->batch.column(0)->value<TextView>(row).view()));
@@ -133,7 +134,7 @@ TEST(MockKafkaCluster, TakesWhatTheSinkWrites) {
     auto values = std::make_shared<Column>(MakeType(TypeId::kText), 1);
     values->SetTextCopy(0, absl::StrCat("line ", batch));
     ASSERT_TRUE((*writer)->Write(BatchId(batch), 0, Batch({values}, 1)).ok());
-    auto marker = (*writer)->Commit(BatchId(batch), absl::Now() + kTimeout);
+    auto marker = (*writer)->Commit(BatchId(batch), SteadyNow() + kTimeout);
     ASSERT_TRUE(marker.ok()) << marker.status();
     context.marker = *marker;
     context.committed_batch = context.planned_batch = BatchId(batch);
@@ -188,7 +189,7 @@ TEST(MockKafkaCluster, WriteRefusesExactlyWhatTheProducerWouldRefuse) {
   EXPECT_EQ((*writer)->held_bytes(), 0);
   const uint32_t first = 0;
   ASSERT_TRUE((*writer)->Write(BatchId(1), 0, rows.TakeRows(&first, 1)).ok());
-  const auto marker = (*writer)->Commit(BatchId(1), absl::Now() + kTimeout);
+  const auto marker = (*writer)->Commit(BatchId(1), SteadyNow() + kTimeout);
   ASSERT_TRUE(marker.ok()) << marker.status();
   // Rows of a committed batch are refused all the same when the batch runs again.
   EXPECT_FALSE((*writer)->Write(BatchId(1), 0, rows).ok());
@@ -210,10 +211,10 @@ TEST(MockKafkaCluster, MarkersAreRenewedByBatchTime) {
   ASSERT_TRUE(writer.ok()) << writer.status();
   EXPECT_EQ((*writer)->wake_at_us(), 6 * kHourUs);
   (*writer)->NoteBatch(BatchId(1), 5 * kHourUs + 1);
-  ASSERT_TRUE((*writer)->Commit(BatchId(1), absl::Now() + kTimeout).ok());
+  ASSERT_TRUE((*writer)->Commit(BatchId(1), SteadyNow() + kTimeout).ok());
   EXPECT_EQ((*writer)->wake_at_us(), 6 * kHourUs) << "not yet";
   (*writer)->NoteBatch(BatchId(2), 6 * kHourUs);
-  ASSERT_TRUE((*writer)->Commit(BatchId(2), absl::Now() + kTimeout).ok());
+  ASSERT_TRUE((*writer)->Commit(BatchId(2), SteadyNow() + kTimeout).ok());
   EXPECT_EQ((*writer)->wake_at_us(), 7 * kHourUs);
 }
 
@@ -245,7 +246,7 @@ TEST(MockKafkaCluster, ARecordWhoseTimestampIsOutOfRangeIsAnErrorOnlyIfItsTimeIs
     std::map<int64_t, std::optional<int64_t>> dead_letter_times;
     const Offset end(static_cast<int64_t>(timestamps.size()));
     for (Offset position(0); position < end;) {
-      auto chunk = reader->Read((*partitions)[0], end, 1000, 0, absl::Now() + kTimeout);
+      auto chunk = reader->Read((*partitions)[0], end, 1000, 0, SteadyNow() + kTimeout);
       ASSERT_TRUE(chunk.ok()) << chunk.status();
       for (const RowError& error : chunk->errors) {
         errors[chunk->offsets[error.row]] = std::string(error.status.message());

@@ -3,8 +3,8 @@
 #include <map>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "common/base/status.h"
+#include "common/base/steady_time.h"
 #include "connectors/kafka/topics.h"
 
 namespace millrace {
@@ -49,10 +49,10 @@ absl::StatusOr<std::vector<int64_t>> KafkaOffsetRequest::Wait() {
     return answer;
   }
   absl::Status status = answer.status();
-  const absl::Time deadline = absl::Now() + timeout_;
+  const absl::Time deadline = SteadyNow() + timeout_;
   for (const KafkaOffsetQuery& query : queries_) {
     status = ConfirmKafkaTopicGone(client_, answer.status(), query.partition.topic,
-                                   query.partition.partition, deadline - absl::Now());
+                                   query.partition.partition, deadline - SteadyNow());
     if (absl::IsNotFound(status)) {
       return status;
     }

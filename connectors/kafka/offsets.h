@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "common/base/steady_time.h"
 #include "connectors/kafka/client.h"
 #include "connectors/source.h"
 
@@ -35,11 +36,11 @@ template <typename Fn>
 auto RetryWhileUnavailable(absl::Duration timeout, Fn&& fn) {
   constexpr absl::Duration kLongestPause = absl::Milliseconds(20);
   absl::Duration pause = absl::Milliseconds(1);
-  absl::Time deadline = absl::Now() + timeout;
+  absl::Time deadline = SteadyNow() + timeout;
   while (true) {
-    auto result = fn(deadline - absl::Now());
+    auto result = fn(deadline - SteadyNow());
     if (result.status().code() != absl::StatusCode::kUnavailable ||
-        absl::Now() + pause >= deadline) {
+        SteadyNow() + pause >= deadline) {
       return result;
     }
     absl::SleepFor(pause);

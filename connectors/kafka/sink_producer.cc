@@ -13,6 +13,7 @@
 #include "common/base/failure_kind.h"
 #include "common/base/mutation.h"
 #include "common/base/status.h"
+#include "common/base/steady_time.h"
 #include "common/base/units.h"
 #include "common/base/uuid.h"
 #include "connectors/kafka/admin_request.h"
@@ -30,7 +31,7 @@ constexpr absl::Duration kSocketTimeout = absl::Seconds(10);
 // the deadline for something that never comes, while a new producer works at once.
 constexpr absl::Duration kStandstill = absl::Seconds(5);
 
-int MillisecondsUntil(absl::Time deadline) { return MillisecondsOf(deadline - absl::Now()); }
+int MillisecondsUntil(absl::Time deadline) { return MillisecondsOf(deadline - SteadyNow()); }
 
 KafkaPtr<rd_kafka_topic_partition_list_t> MarkerOffsets(const std::string& topic,
                                                         const KafkaSinkMarker& marker) {
@@ -104,7 +105,7 @@ absl::Status KafkaSinkProducer::Init(absl::Time deadline) {
       MILLRACE_FAILPOINT("kafka_sink.initialized");
       return status;
     }
-    if (!absl::IsUnavailable(status) || absl::Now() + kPause >= deadline) {
+    if (!absl::IsUnavailable(status) || SteadyNow() + kPause >= deadline) {
       return status;
     }
     absl::SleepFor(kPause);
@@ -116,7 +117,7 @@ absl::Status KafkaSinkProducer::Init(absl::Time deadline) {
 absl::Status KafkaSinkProducer::EnsureMarkerTopic(absl::Time deadline) {
   while (true) {
     absl::StatusOr<KafkaTopicMetadata> found =
-        FindKafkaTopic(client_.get(), settings_.marker_topic, deadline - absl::Now());
+        FindKafkaTopic(client_.get(), settings_.marker_topic, deadline - SteadyNow());
     if (!found.ok() && !absl::IsNotFound(found.status())) {
       return Annotate(found.status(), "the topic of the sinks' markers");
     }
@@ -125,9 +126,9 @@ absl::Status KafkaSinkProducer::EnsureMarkerTopic(absl::Time deadline) {
     }
     absl::Status made =
         found.ok() ? GrowKafkaTopic(client_.get(), settings_.marker_topic, kKafkaMarkerPartitions,
-                                    deadline - absl::Now())
+                                    deadline - SteadyNow())
                    : CreateKafkaTopic(client_.get(), settings_.marker_topic, kKafkaMarkerPartitions,
-                                      -1, {}, deadline - absl::Now());
+                                      -1, {}, deadline - SteadyNow());
     // If another shard was faster, all partitions will be found in a moment.
     if (!made.ok() && !absl::IsAlreadyExists(made) &&
         !(found.ok() && absl::IsInvalidArgument(made))) {
@@ -135,7 +136,7 @@ absl::Status KafkaSinkProducer::EnsureMarkerTopic(absl::Time deadline) {
                       absl::StrCat("the topic of the sinks' markers needs ", kKafkaMarkerPartitions,
                                    " partitions (marker_topic names another)"));
     }
-    if (absl::Now() + kPause >= deadline) {
+    if (SteadyNow() + kPause >= deadline) {
       return absl::UnavailableError(
           absl::StrCat("topic ", settings_.marker_topic, " of the sinks' markers does not appear"));
     }
@@ -155,9 +156,9 @@ absl::StatusOr<std::optional<KafkaSinkMarker>> KafkaSinkProducer::ReadMarker(abs
   for (int32_t partition = 0; partition < kKafkaMarkerPartitions; ++partition) {
     partitions.push_back({settings_.marker_topic, partition});
   }
-  const absl::Time until = std::min(deadline, absl::Now() + kStandstill);
+  const absl::Time until = std::min(deadline, SteadyNow() + kStandstill);
   absl::StatusOr<std::vector<KafkaGroupOffset>> offsets =
-      GroupKafkaOffsets(client_.get(), shard_, partitions, until - absl::Now());
+      GroupKafkaOffsets(client_.get(), shard_, partitions, until - SteadyNow());
   if (!offsets.ok()) {
     return absl::IsUnavailable(offsets.status()) && until < deadline ? StandsStill(offsets.status())
                                                                      : offsets.status();
@@ -172,7 +173,7 @@ absl::StatusOr<std::optional<KafkaSinkMarker>> KafkaSinkProducer::ReadMarker(abs
 }
 
 absl::Status KafkaSinkProducer::Begin() {
-  begun_ = absl::Now();
+  begun_ = SteadyNow();
   return settings_.exactly_once ? TransactionStatus(rd_kafka_begin_transaction(client_->get()),
                                                     "beginning a transaction")
                                 : absl::OkStatus();
@@ -222,7 +223,7 @@ absl::Status KafkaSinkProducer::Produce(const KafkaRecord& record, int32_t parti
     }
     rd_kafka_poll(client_->get(), kDrainMs);
     RETURN_IF_ERROR(failure_);
-    if (absl::Now() >= deadline) {
+    if (SteadyNow() >= deadline) {
       return absl::UnavailableError(What("the broker did not take the records fast enough"));
     }
   }
@@ -261,7 +262,7 @@ absl::Status KafkaSinkProducer::SendMarker(const KafkaSinkMarker& marker, absl::
     return absl::OkStatus();
   }
   const auto offsets = MarkerOffsets(settings_.marker_topic, marker);
-  const absl::Time until = std::min(deadline, absl::Now() + kStandstill);
+  const absl::Time until = std::min(deadline, SteadyNow() + kStandstill);
   while (true) {
     absl::Status status = TransactionStatus(
         rd_kafka_send_offsets_to_transaction(client_->get(), offsets.get(), group_.get(),
@@ -270,7 +271,7 @@ absl::Status KafkaSinkProducer::SendMarker(const KafkaSinkMarker& marker, absl::
     if (!absl::IsUnavailable(status) || health_ != Health::kGood) {
       return status;
     }
-    if (absl::Now() + kPause >= until) {
+    if (SteadyNow() + kPause >= until) {
       return until < deadline ? StandsStill(status) : status;
     }
     rd_kafka_poll(client_->get(), kDrainMs);
@@ -279,9 +280,9 @@ absl::Status KafkaSinkProducer::SendMarker(const KafkaSinkMarker& marker, absl::
 
 absl::Status KafkaSinkProducer::Flush(absl::Time deadline) {
   int left = rd_kafka_outq_len(client_->get());
-  absl::Time moved = absl::Now();
+  absl::Time moved = SteadyNow();
   while (true) {
-    const absl::Time until = std::min(deadline, absl::Now() + kSlice);
+    const absl::Time until = std::min(deadline, SteadyNow() + kSlice);
     rd_kafka_resp_err_t error = rd_kafka_flush(client_->get(), MillisecondsUntil(until));
     if (rd_kafka_fatal_error(client_->get(), nullptr, 0) != RD_KAFKA_RESP_ERR_NO_ERROR) {
       return FatalStatus("writing");
@@ -291,7 +292,7 @@ absl::Status KafkaSinkProducer::Flush(absl::Time deadline) {
       return absl::OkStatus();
     }
     RETURN_IF_ERROR(CheckTransaction());
-    const absl::Time now = absl::Now();
+    const absl::Time now = SteadyNow();
     if (const int left_now = rd_kafka_outq_len(client_->get()); left_now != left) {
       left = left_now;
       moved = now;
@@ -324,7 +325,7 @@ absl::Status KafkaSinkProducer::Commit(absl::Time deadline) {
   if (!settings_.exactly_once) {
     return absl::OkStatus();
   }
-  const absl::Time until = std::min(deadline, absl::Now() + kStandstill);
+  const absl::Time until = std::min(deadline, SteadyNow() + kStandstill);
   while (true) {
     absl::Status status =
         TransactionStatus(rd_kafka_commit_transaction(client_->get(), MillisecondsUntil(until)),
@@ -332,7 +333,7 @@ absl::Status KafkaSinkProducer::Commit(absl::Time deadline) {
     if (status.ok() || health_ != Health::kGood) {
       return status;
     }
-    if (!absl::IsUnavailable(status) || absl::Now() + kPause >= until) {
+    if (!absl::IsUnavailable(status) || SteadyNow() + kPause >= until) {
       health_ = Health::kInDoubt;
       return status;
     }
@@ -387,7 +388,7 @@ absl::Status KafkaSinkProducer::FatalStatus(std::string_view what) {
   char reason[256] = "";
   const rd_kafka_resp_err_t error = rd_kafka_fatal_error(client_->get(), reason, sizeof(reason));
   health_ = IsKafkaFencing(error) ? Health::kFenced : Health::kFatal;
-  const absl::Duration open = absl::Now() - begun_;
+  const absl::Duration open = SteadyNow() - begun_;
   if (health_ == Health::kFenced && open >= settings_.transaction_timeout) {
     // kEnvironment: a broker that is slow now may be faster later.
     return WithFailureKind(absl::AbortedError(absl::StrCat(
@@ -410,13 +411,13 @@ absl::Status KafkaSinkProducer::FatalStatus(std::string_view what) {
 }
 
 absl::StatusOr<KafkaTopicLimits> KafkaSinkProducer::ReadTopicLimits(absl::Time deadline) {
-  return ReadKafkaTopicLimits(client_.get(), settings_.topic, deadline - absl::Now());
+  return ReadKafkaTopicLimits(client_.get(), settings_.topic, deadline - SteadyNow());
 }
 
 absl::StatusOr<int32_t> KafkaSinkProducer::PartitionCount(absl::Time deadline) {
   if (partition_count_ == 0) {
     ASSIGN_OR_RETURN(KafkaTopicMetadata topic,
-                     FindKafkaTopic(client_.get(), settings_.topic, deadline - absl::Now()));
+                     FindKafkaTopic(client_.get(), settings_.topic, deadline - SteadyNow()));
     partition_count_ = static_cast<int32_t>(topic.partitions.size());
   }
   if (partition_count_ == 0) {

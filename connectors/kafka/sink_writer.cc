@@ -14,6 +14,7 @@
 #include "common/base/failpoint.h"
 #include "common/base/failure_kind.h"
 #include "common/base/status.h"
+#include "common/base/steady_time.h"
 #include "connectors/flow_out.h"
 #include "connectors/kafka/held_batches.h"
 #include "connectors/kafka/record_encoder.h"
@@ -84,7 +85,7 @@ class KafkaSinkWriter : public SinkWriter {
   // a cancelled job has none.
   ~KafkaSinkWriter() override {
     if (producer_ != nullptr && (flow_.has_value() || (round_.has_value() && round_->begun))) {
-      producer_->Abort(absl::Now() + kLastAbortTimeout);
+      producer_->Abort(SteadyNow() + kLastAbortTimeout);
     }
   }
 
@@ -172,7 +173,7 @@ class KafkaSinkWriter : public SinkWriter {
         status = GiveUpRound(std::move(status), deadline);
       }
       if (resumable || !absl::IsUnavailable(status) || attempt == kAttempts ||
-          absl::Now() >= deadline) {
+          SteadyNow() >= deadline) {
         return status;
       }
     }
@@ -230,7 +231,7 @@ class KafkaSinkWriter : public SinkWriter {
   absl::Status AfterRefusal(const absl::Status& refusal)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(transaction_mutex_) {
     const absl::StatusOr<KafkaTopicLimits> now =
-        producer_->ReadTopicLimits(absl::Now() + kAbortTimeout);
+        producer_->ReadTopicLimits(SteadyNow() + kAbortTimeout);
     if (!now.ok() || !now->TighterThan(limits_.of_topic)) {
       return refusal;
     }
@@ -247,8 +248,8 @@ class KafkaSinkWriter : public SinkWriter {
     while (true) {
       ASSIGN_OR_RETURN(
           producer_, KafkaSinkProducer::Create(options_, settings_, KafkaSinkShardName(context_)));
-      absl::Status opened = producer_->Init(std::min(deadline, absl::Now() + kOpenPatience));
-      if (!absl::IsUnavailable(opened) || absl::Now() + kOpenPause >= deadline) {
+      absl::Status opened = producer_->Init(std::min(deadline, SteadyNow() + kOpenPatience));
+      if (!absl::IsUnavailable(opened) || SteadyNow() + kOpenPause >= deadline) {
         return opened;
       }
       absl::SleepFor(kOpenPause);
@@ -308,7 +309,7 @@ class KafkaSinkWriter : public SinkWriter {
   absl::Status HandOverFlowing(BatchId batch, int64_t time_us)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(transaction_mutex_) {
     if (!flow_.has_value()) {
-      flow_ = {.batch = batch, .time_us = time_us, .begun = absl::Now()};
+      flow_ = {.batch = batch, .time_us = time_us, .begun = SteadyNow()};
       MILLRACE_FAILPOINT("kafka_sink.before_begin");
       RETURN_IF_ERROR(producer_->Begin());
     }
@@ -337,7 +338,7 @@ class KafkaSinkWriter : public SinkWriter {
   // transaction open would do so each time, and is made smaller.
   absl::Status LoseFlow(const absl::Status& cause)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(transaction_mutex_) {
-    const bool expired = absl::Now() - flow_->begun >= settings_.transaction_timeout;
+    const bool expired = SteadyNow() - flow_->begun >= settings_.transaction_timeout;
     std::string words = absl::StrCat(cause.message(), "; rows of batch ", flow_->batch.value(),
                                      " were in that transaction, so the batch is run again");
     if (expired) {
@@ -499,7 +500,7 @@ class KafkaSinkWriter : public SinkWriter {
     if (producer_ == nullptr) {
       return status;
     }
-    producer_->Abort(std::min(deadline, absl::Now() + kAbortTimeout));
+    producer_->Abort(std::min(deadline, SteadyNow() + kAbortTimeout));
     const bool in_doubt = producer_->health() == KafkaSinkProducer::Health::kInDoubt;
     if (producer_->health() == KafkaSinkProducer::Health::kFenced) {
       superseded_ = FencedBy(absl::IsAborted(status)
@@ -525,7 +526,7 @@ class KafkaSinkWriter : public SinkWriter {
   absl::Status FencedBy(const absl::Status& status)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(transaction_mutex_) {
     absl::StatusOr<std::optional<KafkaSinkMarker>> found =
-        producer_->ReadMarker(absl::Now() + kAbortTimeout);
+        producer_->ReadMarker(SteadyNow() + kAbortTimeout);
     return found.ok() && found->has_value() && (*found)->epoch > context_.epoch
                ? ClaimedByHigherEpoch(**found, context_, settings_)
                : status;
@@ -621,7 +622,7 @@ absl::StatusOr<std::unique_ptr<SinkWriter>> NewKafkaSinkWriter(const proto::Sink
                    KafkaRecordEncoder::Create(sink, format));
   auto writer = std::make_unique<KafkaSinkWriter>(sink.options(), context, std::move(settings),
                                                   std::move(encoder));
-  RETURN_IF_ERROR(writer->Claim(absl::Now() + kClaimTimeout));
+  RETURN_IF_ERROR(writer->Claim(SteadyNow() + kClaimTimeout));
   return writer;
 }
 

@@ -14,6 +14,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "common/base/status.h"
+#include "common/base/steady_time.h"
 #include "connectors/options.h"
 
 namespace millrace {
@@ -84,7 +85,7 @@ absl::StatusOr<std::vector<KafkaTopicMetadata>> ListKafkaTopics(KafkaClient* cli
 
 absl::StatusOr<KafkaTopicMetadata> FindKafkaTopic(KafkaClient* client, const std::string& topic,
                                                   absl::Duration timeout) {
-  absl::Time deadline = absl::Now() + timeout;
+  absl::Time deadline = SteadyNow() + timeout;
   KafkaPtr<rd_kafka_topic_t> handle(rd_kafka_topic_new(client->get(), topic.c_str(), nullptr));
   if (handle == nullptr) {
     return absl::InvalidArgumentError(
@@ -92,10 +93,10 @@ absl::StatusOr<KafkaTopicMetadata> FindKafkaTopic(KafkaClient* client, const std
   }
   while (true) {
     std::vector<std::pair<KafkaTopicMetadata, rd_kafka_resp_err_t>> found;
-    RETURN_IF_ERROR(Fetch(client, handle.get(), deadline - absl::Now(), &found));
+    RETURN_IF_ERROR(Fetch(client, handle.get(), deadline - SteadyNow(), &found));
     if (found.empty() || found[0].second == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) {
       ASSIGN_OR_RETURN(std::vector<KafkaTopicMetadata> existing,
-                       ListKafkaTopics(client, deadline - absl::Now()));
+                       ListKafkaTopics(client, deadline - SteadyNow()));
       return NoSuchTopic(topic, existing);
     }
     bool settling = IsSettling(found[0]);
@@ -105,7 +106,7 @@ absl::StatusOr<KafkaTopicMetadata> FindKafkaTopic(KafkaClient* client, const std
     if (!settling) {
       return std::move(found[0].first);
     }
-    if (absl::Now() + absl::Milliseconds(20) >= deadline) {
+    if (SteadyNow() + absl::Milliseconds(20) >= deadline) {
       return absl::UnavailableError(
           absl::StrCat("topic ", topic, " has partitions without a leader"));
     }

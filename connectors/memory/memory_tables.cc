@@ -54,7 +54,7 @@ bool MemoryTable::Read(uint32_t partition, int64_t begin, size_t max_rows, absl:
                        Batch* rows) const {
   absl::MutexLock lock(&mutex_);
   while (!HasRow(partition, begin)) {
-    if (changed_.WaitWithDeadline(&mutex_, deadline) && !HasRow(partition, begin)) {
+    if (changed_.WaitUntil(&mutex_, deadline) && !HasRow(partition, begin)) {
       return false;
     }
   }
@@ -94,7 +94,7 @@ bool MemoryTable::WaitForCommitted(const std::function<bool(const std::vector<Co
                                    absl::Time deadline) const {
   absl::MutexLock lock(&mutex_);
   while (!enough(committed_)) {
-    if (changed_.WaitWithDeadline(&mutex_, deadline)) {
+    if (changed_.WaitUntil(&mutex_, deadline)) {
       return enough(committed_);
     }
   }

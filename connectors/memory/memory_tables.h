@@ -16,6 +16,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "common/base/ids.h"
+#include "common/base/monotonic_cond_var.h"
 #include "common/columnar/batch.h"
 
 namespace millrace {
@@ -32,7 +33,7 @@ class MemoryTable {
   int64_t RowCount(uint32_t partition) const;
 
   // Returns at most `max_rows` rows from `begin` on, all of one appended batch; waits for them
-  // until `deadline`. False: there are none.
+  // until `deadline` (SteadyNow()). False: there are none.
   bool Read(uint32_t partition, int64_t begin, size_t max_rows, absl::Time deadline,
             Batch* rows) const;
 
@@ -50,8 +51,8 @@ class MemoryTable {
   };
   void Commit(Committed committed);
   std::vector<Committed> committed() const;
-  // Waits until `enough` holds for the committed rows, or until `deadline`. Returns what it last
-  // returned.
+  // Waits until `enough` holds for the committed rows, or until `deadline` (SteadyNow()). Returns
+  // what it last returned.
   bool WaitForCommitted(const std::function<bool(const std::vector<Committed>&)>& enough,
                         absl::Time deadline) const;
 
@@ -68,7 +69,7 @@ class MemoryTable {
   bool HasRow(uint32_t partition, int64_t row) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   mutable absl::Mutex mutex_;
-  mutable absl::CondVar changed_;
+  mutable MonotonicCondVar changed_;
   std::vector<Partition> partitions_ ABSL_GUARDED_BY(mutex_);
   std::vector<Committed> committed_ ABSL_GUARDED_BY(mutex_);
   std::map<int64_t, std::function<void()>> listeners_ ABSL_GUARDED_BY(mutex_);

@@ -3,7 +3,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "common/base/steady_time.h"
 #include "tests/contract/kafka_place.h"
 #include "tests/contract/sink_contract.h"
 #include "tests/contract/source_contract.h"
@@ -87,8 +87,8 @@ class TransactionalTopic : public KafkaSource {
 
   // The coordinator answers before the end of the transaction is in the partition's log.
   void WaitForMarker(size_t partition) {
-    absl::Time deadline = absl::Now() + absl::Seconds(30);
-    while (absl::Now() < deadline) {
+    absl::Time deadline = SteadyNow() + absl::Seconds(30);
+    while (SteadyNow() < deadline) {
       auto topic = Admin().DescribeTopic(topic_, absl::Seconds(30));
       ASSERT_OK(topic);
       const auto& found = topic->partitions[partition];

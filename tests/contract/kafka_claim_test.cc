@@ -4,9 +4,9 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "common/base/failpoint.h"
 #include "common/base/failure_kind.h"
+#include "common/base/steady_time.h"
 #include "tests/contract/kafka_place.h"
 #include "tests/contract/tables.h"
 
@@ -16,7 +16,7 @@ namespace {
 constexpr absl::Duration kTimeout = absl::Seconds(30);
 constexpr int64_t kTimeUs = 1700000000000000;
 
-absl::Time Soon() { return absl::Now() + kTimeout; }
+absl::Time Soon() { return SteadyNow() + kTimeout; }
 
 using Strings = std::vector<std::string>;
 
@@ -252,7 +252,7 @@ TEST_F(KafkaClaim, ACommitInDoubtThatWentThroughIsNotMadeAgain) {
   WriteAndCommit(*writer, 1, "one");
   Write(*writer, 2, "two");
   At("kafka_sink.before_commit", [] { Broker().Pause(); });
-  absl::Status status = writer->Commit(BatchId(2), absl::Now() + absl::Milliseconds(500)).status();
+  absl::Status status = writer->Commit(BatchId(2), SteadyNow() + absl::Milliseconds(500)).status();
   Broker().Resume();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
   EXPECT_EQ(StableEnd(topic_), 4) << "the broker has carried out what it had been sent";
@@ -271,7 +271,7 @@ TEST_F(KafkaClaim, DoubtEndsWithTheMarkerOfAHigherEpoch) {
   auto writer = Open();
   Write(*writer, 1, "one");
   At("kafka_sink.before_commit", [] { Broker().Pause(); });
-  absl::Status status = writer->Commit(BatchId(1), absl::Now() + absl::Milliseconds(500)).status();
+  absl::Status status = writer->Commit(BatchId(1), SteadyNow() + absl::Milliseconds(500)).status();
   Broker().Resume();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
   EXPECT_EQ(StableEnd(topic_), 2);
@@ -304,7 +304,7 @@ TEST_F(KafkaClaim, ACommitInDoubtOfRowsThatAreNowhereElseMayHaveGoneThrough) {
   Write(*writer, 1, "one");
   EXPECT_EQ(writer->held_bytes(), 0);
   At("kafka_sink.before_commit", [] { Broker().Pause(); });
-  absl::Status status = writer->Commit(BatchId(1), absl::Now() + absl::Milliseconds(500)).status();
+  absl::Status status = writer->Commit(BatchId(1), SteadyNow() + absl::Milliseconds(500)).status();
   Broker().Resume();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
   EXPECT_EQ(StableEnd(topic_), 2) << "the broker has carried out what it had been sent";
@@ -323,7 +323,7 @@ TEST_F(KafkaClaim, ACommitThatWasLostWithRowsThatWereNowhereElseEndsTheEpoch) {
   Write(*writer, 2, "two");
   EXPECT_GT(writer->held_bytes(), 0) << "of which the rest must not go out alone";
   At("kafka_sink.before_commit", [] { Broker().Kill(); });
-  absl::Status status = writer->Commit(BatchId(2), absl::Now() + absl::Milliseconds(500)).status();
+  absl::Status status = writer->Commit(BatchId(2), SteadyNow() + absl::Milliseconds(500)).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
   ASSERT_OK(Broker().Restart());
   status = writer->Commit(BatchId(2), Soon()).status();
@@ -342,7 +342,7 @@ TEST_F(KafkaClaim, ACommitInDoubtThatWasLostIsMadeAgain) {
   WriteAndCommit(*writer, 1, "one");
   Write(*writer, 2, "two");
   At("kafka_sink.before_commit", [] { Broker().Kill(); });
-  absl::Status status = writer->Commit(BatchId(2), absl::Now() + absl::Milliseconds(500)).status();
+  absl::Status status = writer->Commit(BatchId(2), SteadyNow() + absl::Milliseconds(500)).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
   EXPECT_GT(writer->held_bytes(), 0) << "held until it is known to be out";
   ASSERT_OK(Broker().Restart());

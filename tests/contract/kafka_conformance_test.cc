@@ -7,7 +7,7 @@
 #include <memory>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "common/base/steady_time.h"
 #include "driver/batch/testing/simulated_kafka.h"
 #include "tests/contract/kafka_place.h"
 #include "tests/contract/tables.h"
@@ -154,9 +154,9 @@ class KafkaConformance : public testing::TestWithParam<Place> {
 
   // Transactions that are over take a moment to be seen.
   void ExpectEnds(TransactionalLog::Ends expected) {
-    const absl::Time deadline = absl::Now() + kTimeout;
+    const absl::Time deadline = SteadyNow() + kTimeout;
     auto found = log_->EndsOf(topic_);
-    while (found.ok() && *found != expected && absl::Now() < deadline) {
+    while (found.ok() && *found != expected && SteadyNow() < deadline) {
       found = log_->EndsOf(topic_);
     }
     ASSERT_OK(found);

@@ -8,7 +8,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "common/base/steady_time.h"
 #include "connectors/source.h"
 #include "tests/contract/kafka_place.h"
 #include "tests/contract/tables.h"
@@ -41,7 +41,7 @@ class KafkaLoss : public testing::Test {
     ASSERT_OK(reader_->Assign({partition_, Offset(offset)}));
   }
   absl::StatusOr<SourceChunk> ReadTo(int64_t end) {
-    return reader_->Read(partition_, Offset(end), 100, 0, absl::Now() + kTimeout);
+    return reader_->Read(partition_, Offset(end), 100, 0, SteadyNow() + kTimeout);
   }
   // Reads to `end` and expects no loss on the way.
   Values ReadAllTo(int64_t end) {

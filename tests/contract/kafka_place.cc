@@ -8,8 +8,8 @@
 #include <tuple>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "common/base/check.h"
+#include "common/base/steady_time.h"
 
 namespace millrace {
 namespace {
@@ -74,7 +74,7 @@ void Produce(const std::string& topic, int32_t partition, const std::vector<std:
 }
 
 int64_t StableEnd(const std::string& topic, int32_t partition) {
-  const absl::Time deadline = absl::Now() + kTimeout;
+  const absl::Time deadline = SteadyNow() + kTimeout;
   while (true) {
     auto description = Admin().DescribeTopic(topic, kTimeout);
     MILLRACE_CHECK(description.ok()) << description.status();
@@ -82,7 +82,7 @@ int64_t StableEnd(const std::string& topic, int32_t partition) {
     if (found.stable_end == found.high_watermark) {
       return found.stable_end;
     }
-    MILLRACE_CHECK(absl::Now() < deadline) << "the transaction in " << topic << " does not end";
+    MILLRACE_CHECK(SteadyNow() < deadline) << "the transaction in " << topic << " does not end";
   }
 }
 
@@ -96,7 +96,7 @@ SinkContext NewShard(uint32_t shard) {
 
 std::vector<PlainRecord> Consume(const std::string& topic) {
   std::vector<PlainRecord> records;
-  absl::Time deadline = absl::Now() + kTimeout;
+  absl::Time deadline = SteadyNow() + kTimeout;
   absl::Status status = ConsumeKafka(
       {{"bootstrap.servers", Broker().bootstrap_servers()}}, {.topic = topic}, kTimeout,
       [&](const KafkaRecordView& view) {
@@ -109,8 +109,8 @@ std::vector<PlainRecord> Consume(const std::string& topic) {
         records.push_back(record);
         return true;
       },
-      [&] { return absl::Now() > deadline; });
-  MILLRACE_CHECK(status.ok() && absl::Now() < deadline) << status;
+      [&] { return SteadyNow() > deadline; });
+  MILLRACE_CHECK(status.ok() && SteadyNow() < deadline) << status;
   std::sort(records.begin(), records.end(), [](const PlainRecord& a, const PlainRecord& b) {
     return std::tie(a.partition, a.offset) < std::tie(b.partition, b.offset);
   });

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/failure_kind.h"
+#include "common/base/steady_time.h"
 #include "tests/contract/kafka_place.h"
 #include "tests/contract/tables.h"
 
@@ -25,7 +26,7 @@ constexpr absl::Duration kTimeout = absl::Seconds(30);
 // In format raw, without key and headers, 70 bytes of a batch are not the value's.
 constexpr size_t kValueOf1000Bytes = 930;
 
-absl::Time Soon() { return absl::Now() + kTimeout; }
+absl::Time Soon() { return SteadyNow() + kTimeout; }
 
 proto::Sink SinkTable(const std::string& topic) {
   return TextSink("kafka", "raw",
@@ -73,7 +74,7 @@ void LowerLimit(const std::string& topic, size_t bytes) {
     if (!(*producer)->Flush(kTimeout).ok()) {
       return;
     }
-    ASSERT_LT(absl::Now(), deadline);
+    ASSERT_LT(SteadyNow(), deadline);
   }
 }
 

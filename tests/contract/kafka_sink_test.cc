@@ -13,6 +13,7 @@
 #include "absl/time/clock.h"
 #include "common/base/failpoint.h"
 #include "common/base/failure_kind.h"
+#include "common/base/steady_time.h"
 #include "connectors/source.h"
 #include "tests/contract/kafka_place.h"
 #include "tests/contract/tables.h"
@@ -23,7 +24,7 @@ namespace {
 constexpr absl::Duration kTimeout = absl::Seconds(30);
 constexpr int64_t kLongAgoUs = 1700000000000000;
 
-absl::Time Soon() { return absl::Now() + kTimeout; }
+absl::Time Soon() { return SteadyNow() + kTimeout; }
 
 const SourceConnector& KafkaSource() { return **Connectors().Source("kafka"); }
 const SinkConnector& KafkaSink() { return **Connectors().Sink("kafka"); }
@@ -346,7 +347,7 @@ TEST(KafkaTransactions, TimesOfClaimsAndCommits) {
   std::string topic = NewTopic(4);
   std::vector<std::unique_ptr<SinkWriter>> writers(16);
   SinkContext job = NewShard();
-  absl::Time begin = absl::Now();
+  absl::Time begin = SteadyNow();
   std::vector<std::thread> claims;
   for (uint32_t shard = 0; shard < writers.size(); ++shard) {
     claims.emplace_back([&, shard] {
@@ -358,14 +359,14 @@ TEST(KafkaTransactions, TimesOfClaimsAndCommits) {
   for (std::thread& claim : claims) {
     claim.join();
   }
-  std::cout << "16 shards claimed in " << absl::Now() - begin << "\n";
+  std::cout << "16 shards claimed in " << SteadyNow() - begin << "\n";
   std::vector<absl::Duration> times;
   for (int64_t batch = 1; batch <= 200; ++batch) {
     Write(*writers[0], batch, std::vector<std::string>(20, "a record of some bytes"),
           absl::ToUnixMicros(absl::Now()));
-    begin = absl::Now();
+    begin = SteadyNow();
     ASSERT_OK(writers[0]->Commit(BatchId(batch), Soon()));
-    times.push_back(absl::Now() - begin);
+    times.push_back(SteadyNow() - begin);
   }
   std::sort(times.begin(), times.end());
   std::cout << "commit of 20 records: p50 " << times[times.size() / 2] << ", p99 "
@@ -389,9 +390,9 @@ TEST(KafkaTransactions, ThroughputWithAndWithout) {
     absl::Duration commits;
     for (int64_t batch = 1; batch <= kBatches; ++batch) {
       Write(*writer, batch, values, absl::ToUnixMicros(absl::Now()));
-      absl::Time begin = absl::Now();
+      absl::Time begin = SteadyNow();
       ASSERT_OK(writer->Commit(BatchId(batch), Soon()));
-      commits += absl::Now() - begin;
+      commits += SteadyNow() - begin;
     }
     std::cout << delivery << ": " << commits / kBatches << " per commit of " << kRecords
               << " records\n";

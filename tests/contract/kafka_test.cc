@@ -10,7 +10,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "common/base/steady_time.h"
 #include "connectors/source.h"
 #include "tests/contract/kafka_place.h"
 #include "tests/contract/tables.h"
@@ -20,7 +20,7 @@ namespace {
 
 constexpr absl::Duration kTimeout = absl::Seconds(30);
 
-absl::Time Soon() { return absl::Now() + kTimeout; }
+absl::Time Soon() { return SteadyNow() + kTimeout; }
 
 const SourceConnector& KafkaSource() { return **Connectors().Source("kafka"); }
 const SinkConnector& KafkaSink() { return **Connectors().Sink("kafka"); }
@@ -168,11 +168,11 @@ TEST(KafkaTopics, ADeletedTopicOfAPatternIsGoneAndItsSuccessorIsAnotherPartition
 
   ASSERT_OK(Admin().DeleteTopic(name + "a", kTimeout));
   absl::StatusOr<std::vector<PartitionEnd>> ends;
-  const absl::Time deadline = absl::Now() + kTimeout;
+  const absl::Time deadline = SteadyNow() + kTimeout;
   do {  // a broker may answer from what it knew a moment ago
     ends = enumerator->Ends(*names, kTimeout);
     ASSERT_TRUE(ends.ok() || absl::IsUnavailable(ends.status())) << ends.status();
-  } while (absl::Now() < deadline && (!ends.ok() || (*ends)[0].phase == PartitionPhase::kOpen));
+  } while (SteadyNow() < deadline && (!ends.ok() || (*ends)[0].phase == PartitionPhase::kOpen));
   ASSERT_OK(ends);
   EXPECT_EQ((*ends)[0].phase, PartitionPhase::kGone);
   EXPECT_EQ((*ends)[0].why, "its topic was deleted");
@@ -182,7 +182,7 @@ TEST(KafkaTopics, ADeletedTopicOfAPatternIsGoneAndItsSuccessorIsAnotherPartition
   do {
     names = enumerator->Discover(kTimeout);
     ASSERT_OK(names);
-  } while (absl::Now() < deadline && names->size() < 2);
+  } while (SteadyNow() < deadline && names->size() < 2);
   EXPECT_EQ(*names, (std::vector<PartitionName>{name + "a/0#2", name + "b/0"}));
   Produce(name + "a", 0, {"x"});
   ends = enumerator->Ends({name + "a/0#2"}, kTimeout);
@@ -243,7 +243,7 @@ TEST(KafkaEnds, StopAtAnOpenTransaction) {
   do {
     ends = enumerator->Ends({topic + "/0"}, kTimeout);
     ASSERT_OK(ends);
-  } while ((*ends)[0].stable_end.value() < 4 && absl::Now() < deadline);
+  } while ((*ends)[0].stable_end.value() < 4 && SteadyNow() < deadline);
   EXPECT_EQ((*ends)[0].stable_end.value(), 4) << "the record and the commit marker";
 }
 
@@ -272,11 +272,12 @@ TEST(KafkaReader, KnowsAtOnceThatOnlyAControlRecordFollows) {
     ASSERT_OK((*producer)->Begin());
     ASSERT_OK((*producer)->Send(topic, 0, "x"));
     ASSERT_OK((*producer)->Commit());
-    absl::Time committed = absl::Now();
+    absl::Time committed = SteadyNow();
     int64_t end = 2 * (i + 1);  // a record and a marker each
     std::unique_lock<std::mutex> lock(mutex);
-    ASSERT_TRUE(woken.wait_until(lock, absl::ToChronoTime(Soon()), [&] { return fetched >= end; }));
-    waits.push_back(absl::Now() - committed);
+    ASSERT_TRUE(
+        woken.wait_for(lock, absl::ToChronoNanoseconds(kTimeout), [&] { return fetched >= end; }));
+    waits.push_back(SteadyNow() - committed);
   }
   // Waiting for the end of the partition instead would take fetch.wait.max.ms, 100 ms, every time.
   std::sort(waits.begin(), waits.end());
@@ -349,9 +350,9 @@ TEST(KafkaReader, TombstonesAreNull) {
 TEST(KafkaTrouble, AnUnreachableBrokerIsNamed) {
   proto::Source source =
       TextSource("kafka", "raw", {{"bootstrap.servers", "127.0.0.1:1"}, {"topic", "t"}});
-  absl::Time begin = absl::Now();
+  absl::Time begin = SteadyNow();
   absl::Status status = Enumerate(source)->Discover(absl::Seconds(2)).status();
-  EXPECT_LT(absl::Now() - begin, absl::Seconds(10));
+  EXPECT_LT(SteadyNow() - begin, absl::Seconds(10));
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
   EXPECT_TRUE(absl::StrContains(status.message(), "bootstrap.servers = '127.0.0.1:1'")) << status;
   EXPECT_TRUE(absl::StrContains(status.message(), "Connection refused")) << status;
@@ -401,12 +402,12 @@ TEST(KafkaTrouble, ARestartedBrokerIsWaitedFor) {
 
   Broker().Kill();
   absl::Status status =
-      reader->Read(topic + "/0", Offset(3), 10, 0, absl::Now() + absl::Milliseconds(200)).status();
+      reader->Read(topic + "/0", Offset(3), 10, 0, SteadyNow() + absl::Milliseconds(200)).status();
   // The record "first" may have been fetched before the end of the broker.
   EXPECT_TRUE(status.ok() || absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status))
       << status;
   ASSERT_OK((*writer)->Write(BatchId(2), 0, TextRows({{"second"}})));
-  status = (*writer)->Commit(BatchId(2), absl::Now() + absl::Milliseconds(200)).status();
+  status = (*writer)->Commit(BatchId(2), SteadyNow() + absl::Milliseconds(200)).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
   EXPECT_EQ(enumerator->Ends({topic + "/0"}, absl::Milliseconds(200)).status().code(),
             absl::StatusCode::kUnavailable);

@@ -5,16 +5,16 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "common/base/failure_kind.h"
 #include "common/base/status.h"
+#include "common/base/steady_time.h"
 
 namespace millrace {
 namespace {
 
 constexpr int64_t kTimeUs = 1700000000000000;
 
-absl::Time Soon() { return absl::Now() + absl::Seconds(30); }
+absl::Time Soon() { return SteadyNow() + absl::Seconds(30); }
 
 std::vector<std::string> Sorted(std::vector<std::string> values) {
   std::sort(values.begin(), values.end());
@@ -321,7 +321,7 @@ TEST_P(LargeBatchContract, ALargeBatchWaitsForTheCommitOfTheOneBefore) {
   context_.planned_batch = BatchId(2);
   std::thread later([&] { EXPECT_OK(WriteMany(writer.get(), 2)); });
   const absl::Time deadline = Soon();
-  while (context_.memory->bytes() < kMemoryBytes * 4 / 5 && absl::Now() < deadline) {
+  while (context_.memory->bytes() < kMemoryBytes * 4 / 5 && SteadyNow() < deadline) {
     std::this_thread::yield();
   }
   Commit(writer.get(), 1);
