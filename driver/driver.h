@@ -100,8 +100,8 @@ class Driver {
 
   // Brings every job to a batch boundary: running batches are committed, new ones are not planned.
   // Jobs stay resumable and are not ended in the journal. DEADLINE_EXCEEDED names the jobs that did
-  // not get there by `deadline`; it is then safe to call Shutdown, and their last batch will be run
-  // again.
+  // not get there by `deadline` (SteadyNow()); it is then safe to call Shutdown, and their last
+  // batch will be run again.
   absl::Status Drain(absl::Time deadline);
 
   // Stops serving, ends all threads at once and leaves the directory to the next driver.

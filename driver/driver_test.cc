@@ -16,9 +16,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/synchronization/notification.h"
-#include "absl/time/clock.h"
 #include "common/base/failpoint.h"
 #include "common/base/status.h"
+#include "common/base/steady_time.h"
 #include "common/columnar/batch_codec.h"
 #include "common/rpc/rpc.h"
 #include "driver/testing/fake_cluster.h"
@@ -121,9 +121,9 @@ class DriverTest : public ::testing::Test {
 
   // Polls, since the driver has no way to tell; fails after half a minute.
   static void Until(const std::string& what, const std::function<bool()>& happened) {
-    const absl::Time deadline = absl::Now() + absl::Seconds(30);
+    const absl::Time deadline = SteadyNow() + absl::Seconds(30);
     while (!happened()) {
-      ASSERT_LT(absl::Now(), deadline) << "not within 30 s: " << what;
+      ASSERT_LT(SteadyNow(), deadline) << "not within 30 s: " << what;
     }
   }
   void UntilPhase(const std::string& name, proto::JobPhase phase) {
@@ -492,7 +492,7 @@ TEST_F(DriverTest, DrainLeavesJobsResumable) {
   auto executor = NewExecutor("e");
   ASSERT_TRUE(Submit(kScript, "words").ok());
   UntilRecords("words", 15);
-  ASSERT_TRUE(driver_->Drain(absl::Now() + absl::Seconds(30)).ok());
+  ASSERT_TRUE(driver_->Drain(SteadyNow() + absl::Seconds(30)).ok());
   EXPECT_EQ(Show("words").summary().phase(), proto::PHASE_STOPPED);
   EXPECT_EQ(Submit(kScript, "more").status().code(), absl::StatusCode::kUnavailable);
   executor.reset();
@@ -512,12 +512,12 @@ TEST_F(DriverTest, GoingDownDoesNotWaitForWhatNobodyFinishes) {
   absl::Status stopped;
   std::thread client([&] { stopped = Stop("words").status(); });
   UntilPhase("words", proto::PHASE_DRAINING);
-  const absl::Time asked = absl::Now();
+  const absl::Time asked = SteadyNow();
   const absl::Status drained = driver_->Drain(asked + absl::Minutes(1));
   EXPECT_TRUE(absl::IsDeadlineExceeded(drained));
   EXPECT_THAT(std::string(drained.message()), HasSubstr("words"));
   driver_->Shutdown();
-  EXPECT_LT(absl::Now() - asked, absl::Seconds(9));
+  EXPECT_LT(SteadyNow() - asked, absl::Seconds(9));
   client.join();
   EXPECT_FALSE(stopped.ok()) << "whoever waits for the job is told that it did not stop";
 }

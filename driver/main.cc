@@ -17,10 +17,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "common/base/failpoint.h"
 #include "common/base/status.h"
+#include "common/base/steady_time.h"
 #include "common/base/units.h"
 #include "common/expr/function_registry.h"
 #include "connectors/all.h"
@@ -156,7 +156,7 @@ int Serve(DriverOptions options, StopRequest& stop) {
     spdlog::warn("keeps no journal: jobs end with this process; --directory keeps one");
   }
   stop.received.WaitForNotification();
-  if (const absl::Status drained = (*driver)->Drain(absl::Now() + kDrainTimeout); !drained.ok()) {
+  if (const absl::Status drained = (*driver)->Drain(SteadyNow() + kDrainTimeout); !drained.ok()) {
     spdlog::warn("{}", ToStd(drained.message()));
   }
   (*driver)->Shutdown();

@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "common/base/monotonic_cond_var.h"
 
 namespace millrace {
 
@@ -25,10 +26,10 @@ class Completion {
     completed_.SignalAll();
   }
 
-  // The result; nothing if it has not completed by `deadline`.
+  // The result; nothing if it has not completed by `deadline`, a SteadyNow().
   std::optional<absl::Status> WaitUntil(absl::Time deadline) {
     absl::MutexLock lock(&mutex_);
-    while (!status_.has_value() && !completed_.WaitWithDeadline(&mutex_, deadline)) {
+    while (!status_.has_value() && !completed_.WaitUntil(&mutex_, deadline)) {
       // woken for no reason, or by the result
     }
     return status_;
@@ -36,7 +37,7 @@ class Completion {
 
  private:
   absl::Mutex mutex_;
-  absl::CondVar completed_;
+  MonotonicCondVar completed_;
   std::optional<absl::Status> status_ ABSL_GUARDED_BY(mutex_);
 };
 

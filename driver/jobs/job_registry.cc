@@ -10,6 +10,7 @@
 #include "common/base/check.h"
 #include "common/base/excerpt.h"
 #include "common/base/status.h"
+#include "common/base/steady_time.h"
 #include "driver/jobs/completion.h"
 #include "driver/jobs/journal_failpoints.h"
 #include "driver/jobs/savepoint.h"
@@ -351,7 +352,7 @@ std::optional<absl::Status> JobRegistry::Await(const std::shared_ptr<Completion>
     std::erase_if(waits_, [](const std::weak_ptr<Completion>& wait) { return wait.expired(); });
     waits_.push_back(completion);
   }
-  return completion->WaitUntil(absl::Now() + timeout);
+  return completion->WaitUntil(SteadyNow() + timeout);
 }
 
 void JobRegistry::GoDown() {
@@ -410,10 +411,10 @@ absl::Status JobRegistry::Drain(absl::Time deadline) {
   });
   const int64_t asked_us = context_->loop->NowUs();
   const auto wait = [&] {
-    return waiting->all.WaitUntil(std::min(deadline, absl::Now() + kDrainLook)).has_value();
+    return waiting->all.WaitUntil(std::min(deadline, SteadyNow() + kDrainLook)).has_value();
   };
   bool all = !asked.has_value() || wait();
-  while (!all && absl::Now() < deadline &&
+  while (!all && SteadyNow() < deadline &&
          !OnLoop<bool>([&] { return NothingMoves(asked_us); }).value_or(true)) {
     all = wait();
   }

@@ -61,8 +61,8 @@ class JobRegistry {
   absl::StatusOr<std::shared_ptr<ResultBuffer>> Results(const std::string& name);
 
   // Brings every job to a batch boundary and accepts no new jobs. DEADLINE_EXCEEDED names the jobs
-  // that did not get there by `deadline`, or of which nothing was heard for so long that they may
-  // never get there.
+  // that did not get there by `deadline` (SteadyNow()), or of which nothing was heard for so long
+  // that they may never get there.
   absl::Status Drain(absl::Time deadline);
 
   // Ends the wait of every caller with DriverGoingDown(), and asks the sources' threads to end.

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
+#include "common/base/steady_time.h"
 #include "common/base/uuid.h"
 #include "driver/jobs/completion.h"
 #include "driver/jobs/job_registry.h"
@@ -312,7 +313,7 @@ absl::Status JobRegistry::JournalAndAdd(
                               }
                             });
   const std::optional<absl::Status> added =
-      pending->added.WaitUntil(absl::Now() + options_.journal_timeout);
+      pending->added.WaitUntil(SteadyNow() + options_.journal_timeout);
   if (!added.has_value()) {
     return absl::DeadlineExceededError(absl::StrCat(
         "the journal has not taken the submission within ",

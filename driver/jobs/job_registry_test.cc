@@ -21,6 +21,7 @@
 #include "common/base/clock.h"
 #include "common/base/failpoint.h"
 #include "common/base/status.h"
+#include "common/base/steady_time.h"
 #include "common/base/uuid.h"
 #include "common/storage/checkpoint_store.h"
 #include "driver/testing/fake_cluster.h"
@@ -223,9 +224,9 @@ class JobRegistryTest : public ::testing::Test {
   }
   template <typename Condition>
   static void Until(Condition condition) {
-    const absl::Time deadline = absl::Now() + absl::Seconds(30);
+    const absl::Time deadline = SteadyNow() + absl::Seconds(30);
     while (!condition()) {
-      ASSERT_LT(absl::Now(), deadline);
+      ASSERT_LT(SteadyNow(), deadline);
     }
   }
 

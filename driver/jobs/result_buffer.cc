@@ -133,7 +133,7 @@ ResultBuffer::Entry ResultBuffer::Reader::Next(absl::Time deadline, bool* end) {
   {
     absl::MutexLock lock(&buffer.mutex_);
     while (!buffer.HasFor(next_)) {
-      if (buffer.changed_.WaitWithDeadline(&buffer.mutex_, deadline) && !buffer.HasFor(next_)) {
+      if (buffer.changed_.WaitUntil(&buffer.mutex_, deadline) && !buffer.HasFor(next_)) {
         *end = false;
         return nullptr;
       }

@@ -14,6 +14,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "common/base/monotonic_cond_var.h"
 #include "proto/jobs.pb.h"
 
 namespace millrace {
@@ -48,8 +49,8 @@ class ResultBuffer {
     Reader(const Reader&) = delete;
     Reader& operator=(const Reader&) = delete;
 
-    // The next entry; null if there is none by `deadline`. Sets `*end` when the entry is the last
-    // one, or there will be no more.
+    // The next entry; null if there is none by `deadline` (SteadyNow()). Sets `*end` when the entry
+    // is the last one, or there will be no more.
     Entry Next(absl::Time deadline, bool* end);
 
    private:
@@ -85,7 +86,7 @@ class ResultBuffer {
   const std::function<void(bool)> on_held_;
 
   mutable absl::Mutex mutex_;
-  absl::CondVar changed_;
+  MonotonicCondVar changed_;
   std::deque<Kept> kept_ ABSL_GUARDED_BY(mutex_);
   int64_t first_ ABSL_GUARDED_BY(mutex_) = 0;  // number of kept_.front()
   int64_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // memory that kept_ takes

@@ -6,7 +6,7 @@
 #include <thread>
 #include <vector>
 
-#include "absl/time/clock.h"
+#include "common/base/steady_time.h"
 #include "driver/jobs/ended_results.h"
 
 namespace millrace {
@@ -86,7 +86,7 @@ TEST_F(ResultBufferTest, WakesAFollower) {
   const auto buffer = New(1 << 20, false);
   const auto reader = ResultBuffer::NewReader(buffer, 0);
   std::thread writer([&] { buffer->Add(Results(1)); });
-  const ResultBuffer::Entry entry = reader->Next(absl::Now() + absl::Seconds(30), &end_);
+  const ResultBuffer::Entry entry = reader->Next(SteadyNow() + absl::Seconds(30), &end_);
   writer.join();
   ASSERT_NE(entry, nullptr);
   EXPECT_EQ(entry->batch(), 1);

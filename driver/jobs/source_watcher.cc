@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "common/base/status.h"
+#include "common/base/steady_time.h"
 
 namespace millrace {
 namespace {
@@ -94,12 +94,12 @@ void SourceWatcher::Run() {
 }
 
 void SourceWatcher::WatchUntilStopped() {
-  absl::Time next_ends = absl::Now();
-  absl::Time next_discovery = absl::Now() + options_.discovery_interval;
-  absl::Time next_publish = absl::Now();
+  absl::Time next_ends = SteadyNow();
+  absl::Time next_discovery = SteadyNow() + options_.discovery_interval;
+  absl::Time next_publish = SteadyNow();
   absl::MutexLock lock(&mutex_);
   while (!stopping_) {
-    const absl::Time now = absl::Now();
+    const absl::Time now = SteadyNow();
     const bool publish = !to_publish_.empty() && now >= next_publish;
     const auto ends_interval = [this, usual = ends_interval_] {
       return gone_reports_ > 0 || !missing_.empty() ? kGoneRetry : usual;
@@ -111,20 +111,20 @@ void SourceWatcher::WatchUntilStopped() {
       TakeRetired();
       if (publish) {
         PublishWaiting();
-        next_publish = absl::Now() + options_.publish_interval;
+        next_publish = SteadyNow() + options_.publish_interval;
       }
       if (now >= next_ends) {
         AskEnds();
-        next_ends = absl::Now() + ends_interval();
+        next_ends = SteadyNow() + ends_interval();
         // A file that was rotated or deleted may have a successor, which must not wait for the next
         // discovery.
         if (std::exchange(saw_change_, false)) {
-          next_discovery = std::min(next_discovery, absl::Now());
+          next_discovery = std::min(next_discovery, SteadyNow());
         }
       }
       if (now >= next_discovery) {
         Discover();
-        next_discovery = absl::Now() + options_.discovery_interval;
+        next_discovery = SteadyNow() + options_.discovery_interval;
       }
       mutex_.Lock();
       continue;
@@ -162,7 +162,7 @@ void SourceWatcher::AskEnds() {
       known_[(*ends)[i].partition].identity = (*ends)[i].identity;
     }
   }
-  if (ends.ok() && (!gone.ok() || gone_reports_ > 0 || absl::Now() >= next_identities_)) {
+  if (ends.ok() && (!gone.ok() || gone_reports_ > 0 || SteadyNow() >= next_identities_)) {
     const absl::Status recreated = FindRecreated(&*ends);
     gone = recreated.ok() ? gone : recreated;
   }
@@ -242,7 +242,7 @@ absl::Status SourceWatcher::FindRecreated(std::vector<PartitionEnd>* ends) {
       enumerator_->Identities(partitions_, options_.call_timeout);
   // An error here is not reported: Ends decides whether the source exists. If only the identities
   // cannot be had, they are asked for less often, so that they do not delay the ends each time.
-  next_identities_ = absl::Now() + (ids.ok() ? 1 : kPauseFactor) * options_.identities_interval;
+  next_identities_ = SteadyNow() + (ids.ok() ? 1 : kPauseFactor) * options_.identities_interval;
   if (!ids.ok()) {
     return absl::OkStatus();
   }

@@ -6,7 +6,8 @@
 #include <set>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "common/base/monotonic_cond_var.h"
+#include "common/base/steady_time.h"
 
 namespace millrace {
 namespace {
@@ -17,7 +18,7 @@ using ::testing::HasSubstr;
 // Shared between the test and the watcher's thread.
 struct Source {
   absl::Mutex mutex;
-  absl::CondVar changed;
+  MonotonicCondVar changed;
   std::vector<PartitionName> partitions = {"t/0"};
   absl::Status trouble;
   int64_t end = 9;
@@ -40,9 +41,9 @@ struct Source {
   template <typename Condition>
   void Until(Condition condition) {
     absl::MutexLock lock(&mutex);
-    const absl::Time deadline = absl::Now() + absl::Seconds(30);
+    const absl::Time deadline = SteadyNow() + absl::Seconds(30);
     while (!condition()) {
-      ASSERT_FALSE(changed.WaitWithDeadline(&mutex, deadline) && !condition());
+      ASSERT_FALSE(changed.WaitUntil(&mutex, deadline) && !condition());
     }
   }
   void SetTrouble(absl::Status status) {

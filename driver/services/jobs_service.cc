@@ -3,7 +3,7 @@
 #include <memory>
 #include <utility>
 
-#include "absl/time/clock.h"
+#include "common/base/steady_time.h"
 #include "common/rpc/rpc.h"
 
 namespace millrace {
@@ -75,7 +75,7 @@ grpc::Status JobsService::Results(grpc::ServerContext* context,
   bool end = false;
   while (!end && !context->IsCancelled()) {
     const absl::Duration patience = request->follow() ? kFollowInterval : absl::ZeroDuration();
-    const ResultBuffer::Entry entry = reader->Next(absl::Now() + patience, &end);
+    const ResultBuffer::Entry entry = reader->Next(SteadyNow() + patience, &end);
     if (entry == nullptr && !request->follow()) {
       break;
     }
