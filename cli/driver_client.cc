@@ -8,8 +8,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
-#include "absl/time/clock.h"
 #include "common/base/status.h"
+#include "common/base/steady_time.h"
 #include "common/rpc/address.h"
 #include "common/rpc/rpc.h"
 
@@ -29,7 +29,7 @@ constexpr absl::Duration kRoundPause = absl::Milliseconds(100);
 bool TryConnect(grpc::Channel& channel, absl::Time deadline) {
   grpc_connectivity_state state = channel.GetState(/*try_to_connect=*/true);
   while (state != GRPC_CHANNEL_READY && state != GRPC_CHANNEL_TRANSIENT_FAILURE) {
-    if (!channel.WaitForStateChange(state, absl::ToChronoTime(deadline))) {
+    if (!channel.WaitForStateChange(state, RpcDeadline(deadline - SteadyNow()))) {
       return false;
     }
     state = channel.GetState(/*try_to_connect=*/true);
@@ -74,7 +74,7 @@ absl::StatusOr<DriverClient::Driver> DriverClient::FindDriver() {
 // A driver that hangs accepts connections and then says nothing, which counts as a failure to
 // connect after some 100 ms (common/rpc).
 absl::StatusOr<DriverClient::Driver> DriverClient::Connect() const {
-  const absl::Time deadline = absl::Now() + kConnectTimeout;
+  const absl::Time deadline = SteadyNow() + kConnectTimeout;
   do {
     for (const Driver& driver : drivers_) {
       if (driver.address.empty() || TryConnect(*driver.channel, deadline)) {
@@ -84,9 +84,9 @@ absl::StatusOr<DriverClient::Driver> DriverClient::Connect() const {
     if (!drivers_.empty()) {
       drivers_.back().channel->WaitForStateChange(
           GRPC_CHANNEL_TRANSIENT_FAILURE,
-          absl::ToChronoTime(std::min(absl::Now() + kRoundPause, deadline)));
+          RpcDeadline(std::min(kRoundPause, deadline - SteadyNow())));
     }
-  } while (absl::Now() < deadline && !drivers_.empty());
+  } while (SteadyNow() < deadline && !drivers_.empty());
   const std::string addresses = absl::StrJoin(
       drivers_, ",", [](std::string* out, const Driver& d) { out->append(d.address); });
   return absl::UnavailableError(absl::StrCat("no driver answers at ", addresses,

@@ -8,11 +8,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "cli/progress_line.h"
 #include "cli/result_printer.h"
 #include "common/base/status.h"
+#include "common/base/steady_time.h"
 
 namespace millrace {
 namespace {
@@ -90,7 +90,7 @@ class Follower {
     }
     NoteLeftOut();
     if (options_.summary) {
-      const double seconds = std::max(absl::ToDoubleSeconds(absl::Now() - start_), 1e-3);
+      const double seconds = std::max(absl::ToDoubleSeconds(SteadyNow() - start_), 1e-3);
       console_.Note(absl::StrFormat("%s: %s records in %.1f s (%s records/s)", PhaseName(phase_),
                                     WithThousands(total_records_), seconds,
                                     WithThousands(static_cast<int64_t>(total_records_ / seconds))));
@@ -114,7 +114,7 @@ class Follower {
   const Console& console_;
   ResultPrinter printer_;
   ProgressLine progress_;
-  const absl::Time start_ = absl::Now();
+  const absl::Time start_ = SteadyNow();
   absl::Status failure_;
   proto::JobPhase phase_ = proto::PHASE_UNKNOWN;
   std::string message_;

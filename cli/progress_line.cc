@@ -1,7 +1,7 @@
 #include "cli/progress_line.h"
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "common/base/steady_time.h"
 
 namespace millrace {
 namespace {
@@ -58,7 +58,7 @@ void ProgressLine::Update(int64_t total_records, int64_t lag_records) {
   if (!enabled_) {
     return;
   }
-  rate_.Add(absl::Now(), total_records);
+  rate_.Add(SteadyNow(), total_records);
   console_.out.flush();
   console_.err << "\r\033[K" << ProgressText(total_records, lag_records, rate_) << std::flush;
   shown_ = true;

@@ -17,6 +17,7 @@ namespace millrace {
 // values out.
 class RateEstimate {
  public:
+  // `time`: SteadyNow().
   void Add(absl::Time time, int64_t total_records);
   // 0 until there are two points.
   double RecordsPerSecond() const;
