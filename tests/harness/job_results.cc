@@ -4,6 +4,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/time/clock.h"
 #include "common/base/status.h"
+#include "common/base/steady_time.h"
 #include "common/columnar/batch_codec.h"
 #include "common/types/text_format.h"
 
@@ -74,9 +75,9 @@ absl::StatusOr<WeightedRows> RunJob(LocalEngine& engine, const std::string& scri
 
 absl::Status WaitUntil(const std::function<bool()>& condition, absl::Duration timeout,
                        const std::string& what) {
-  const absl::Time deadline = absl::Now() + timeout;
+  const absl::Time deadline = SteadyNow() + timeout;
   while (!condition()) {
-    if (absl::Now() > deadline) {
+    if (SteadyNow() > deadline) {
       return absl::DeadlineExceededError(
           absl::StrCat("not within ", absl::FormatDuration(timeout), ": ", what));
     }

@@ -18,9 +18,9 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "common/base/check.h"
 #include "common/base/status.h"
+#include "common/base/steady_time.h"
 #include "connectors/kafka/admin.h"
 
 namespace millrace {
@@ -196,7 +196,7 @@ absl::Status KafkaBroker::Launch() {
 }
 
 absl::Status KafkaBroker::WaitUntilReady() {
-  absl::Time deadline = absl::Now() + options_.start_timeout;
+  absl::Time deadline = SteadyNow() + options_.start_timeout;
   ASSIGN_OR_RETURN(std::unique_ptr<KafkaAdmin> admin,
                    KafkaAdmin::Create({{"bootstrap.servers", bootstrap_servers_}}));
   while (true) {
@@ -210,7 +210,7 @@ absl::Status KafkaBroker::WaitUntilReady() {
     if (answer.ok()) {
       return absl::OkStatus();
     }
-    if (absl::Now() >= deadline) {
+    if (SteadyNow() >= deadline) {
       return absl::DeadlineExceededError(
           absl::StrCat("the Kafka broker does not answer: ", answer.message(), "\n", LogTail()));
     }

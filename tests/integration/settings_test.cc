@@ -14,8 +14,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "cli/local_engine.h"
+#include "common/base/steady_time.h"
 #include "connectors/kafka/admin.h"
 #include "connectors/kafka/transactional_producer.h"
 #include "connectors/memory/memory_tables.h"
@@ -86,7 +86,7 @@ class CountingJob {
   std::vector<MemoryTable::Committed> WaitFor(
       const std::function<bool(const std::vector<MemoryTable::Committed>&)>& enough) {
     EXPECT_TRUE(
-        MemoryTables::Global().Table(out_)->WaitForCommitted(enough, absl::Now() + kTimeout));
+        MemoryTables::Global().Table(out_)->WaitForCommitted(enough, SteadyNow() + kTimeout));
     return Out();
   }
   proto::JobDetail Detail() {
@@ -216,8 +216,8 @@ std::string WhatAKeyRemembers(const std::string& setting, const std::string& val
   job.Append({"k"});
   job.WaitFor([&](const auto&) { return true; });
   EXPECT_TRUE(WaitUntil([&] { return counts().size() == 1; }, kTimeout, "the first count").ok());
-  const absl::Time rested = absl::Now() + absl::Milliseconds(400);
-  EXPECT_TRUE(WaitUntil([&] { return absl::Now() > rested; }, kTimeout, "time to pass").ok());
+  const absl::Time rested = SteadyNow() + absl::Milliseconds(400);
+  EXPECT_TRUE(WaitUntil([&] { return SteadyNow() > rested; }, kTimeout, "time to pass").ok());
   job.Append({"k"});
   EXPECT_TRUE(WaitUntil([&] { return counts().size() == 2; }, kTimeout, "the next count").ok());
   return absl::StrCat("counts on to ", counts().back());

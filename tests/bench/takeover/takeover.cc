@@ -20,9 +20,9 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
-#include "absl/time/clock.h"
 #include "common/base/check.h"
 #include "common/base/status.h"
+#include "common/base/steady_time.h"
 #include "common/storage/file_system.h"
 #include "driver/jobs/journaled_jobs.h"
 #include "driver/journal/directory_lease.h"
@@ -165,9 +165,9 @@ uint64_t BytesIn(const std::string& directory) {
 void TakeOver(const std::string& directory, int64_t batches) {
   const pid_t child = fork();
   if (child == 0) {
-    const absl::Time begin = absl::Now();
+    const absl::Time begin = SteadyNow();
     const std::unique_ptr<OpenedJournal> opened = Open(directory);
-    const absl::Duration took = absl::Now() - begin;
+    const absl::Duration took = SteadyNow() - begin;
     MILLRACE_CHECK(opened->jobs.jobs().at(kJob).history.last_committed() == BatchId(batches));
     rusage usage;
     getrusage(RUSAGE_SELF, &usage);
@@ -190,9 +190,9 @@ int Main(int argc, char** argv) {
   // Before anything is allocated here that the other process would start with.
   const pid_t writer = fork();
   if (writer == 0) {
-    const absl::Time begin = absl::Now();
+    const absl::Time begin = SteadyNow();
     Write(directory, batches);
-    std::cout << batches << " batches written in " << absl::FormatDuration(absl::Now() - begin)
+    std::cout << batches << " batches written in " << absl::FormatDuration(SteadyNow() - begin)
               << std::endl;
     _exit(0);
   }
