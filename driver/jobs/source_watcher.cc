@@ -133,7 +133,7 @@ void SourceWatcher::Run() {
     wake_.wait_for(lock, Chrono(wakeup - now));
   }
   lock.unlock();
-  if (trouble_.ok()) {
+  if (trouble_.ok() && published_.ok()) {
     PublishWaiting();
   }
 }
@@ -333,8 +333,8 @@ void SourceWatcher::PublishWaiting() {
   if (offsets.empty()) {
     return;
   }
-  if (const absl::Status published = enumerator_->PublishOffsets(offsets, options_.call_timeout);
-      !published.ok()) {
+  published_ = enumerator_->PublishOffsets(offsets, options_.call_timeout);
+  if (!published_.ok()) {
     // The job may have no further batch for long, so these offsets wait for another try; newer ones
     // replace them.
     {
@@ -344,7 +344,7 @@ void SourceWatcher::PublishWaiting() {
       }
     }
     spdlog::warn("source table \"{}\": committed offsets were not published: {}", options_.table,
-                 ToStd(published.message()));
+                 ToStd(published_.message()));
   }
 }
 

@@ -125,7 +125,7 @@ class SourceWatcherTest : public ::testing::Test {
     options.table = "lines";
     options.ends_interval = absl::Milliseconds(1);
     options.discovery_interval = absl::Milliseconds(1);
-    options.publish_interval = absl::Milliseconds(1);
+    options.publish_interval = publish_interval_;
     options.topic_ids_interval = absl::Milliseconds(1);
     options.on_ends = [this](const std::vector<PartitionEnd>& ends) {
       Told([&] {
@@ -163,6 +163,7 @@ class SourceWatcherTest : public ::testing::Test {
   }
 
   Source source_;
+  absl::Duration publish_interval_ = absl::Milliseconds(1);
 };
 
 TEST_F(SourceWatcherTest, AsksForEndsAndFindsNewPartitions) {
@@ -300,6 +301,18 @@ TEST_F(SourceWatcherTest, PublishesTheLatestAndAllOfItByTheEnd) {
   EXPECT_EQ(source_.published["t/0"], 1000);
   EXPECT_EQ(source_.published["t/1"], 5);
   EXPECT_LT(source_.publish_calls, 1000);
+}
+
+// The driver is told to stop, and the broker hangs: another attempt would only take time.
+TEST_F(SourceWatcherTest, DoesNotPublishAtTheEndWhatItCouldNotPublishBefore) {
+  source_.failing_publishes = 1;
+  publish_interval_ = absl::Hours(1);
+  const auto watcher = Watch();
+  watcher->Publish({{"t/0", Offset(3)}});
+  source_.Until([this] { return source_.publish_calls == 1; });
+  watcher->Stop();
+  std::lock_guard<std::mutex> lock(source_.mutex);
+  EXPECT_EQ(source_.publish_calls, 1);
 }
 
 // A job may have no further batch for hours, so nothing else would bring the offsets out.
