@@ -165,7 +165,8 @@ void SourceWatcher::AskEnds() {
   }
   if (ends.ok() && (!gone.ok() || gone_reports_ > 0 || absl::Now() >= next_topic_ids_)) {
     const absl::Status recreated = FindRecreated(&*ends);
-    gone = recreated.ok() ? gone : recreated;
+    // A partition whose topic was made anew is now a gone one, and not one that was cut off.
+    gone = recreated.ok() ? FindCut(*ends, read) : recreated;
   }
   if (!gone.ok()) {
     NoteGone(gone);

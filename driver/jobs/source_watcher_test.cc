@@ -245,6 +245,21 @@ TEST_F(SourceWatcherTest, ATopicMadeAnewThatMayGoIsGone) {
   EXPECT_EQ(source_.told_gone.front(), "t/0 its topic was deleted and created again");
 }
 
+// Its end is behind what was read of the one before, as after an unclean leader election.
+TEST_F(SourceWatcherTest, AShorterTopicMadeAnewThatMayGoIsGoneAndNotCut) {
+  source_.may_lose = true;
+  const auto watcher = Watch({"t/0", Offset(9), "A"});
+  source_.Until([this] { return source_.ends_calls > 0; });
+  Told([this] {
+    source_.topic_id = "B";
+    source_.end = 4;
+  });
+  source_.Until([this] { return !source_.told_gone.empty() || !source_.lost.empty(); });
+  std::lock_guard<std::mutex> lock(source_.mutex);
+  EXPECT_THAT(source_.lost, ElementsAre());
+  EXPECT_EQ(source_.told_gone.front(), "t/0 its topic was deleted and created again");
+}
+
 TEST_F(SourceWatcherTest, ATopicMadeAnewUnderTheJobIsLost) {
   const auto watcher = Watch();
   source_.Until([this] { return source_.ends_calls > 0; });
