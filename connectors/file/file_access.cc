@@ -1,6 +1,5 @@
 #include "connectors/file/file_access.h"
 
-#include <fcntl.h>
 #include <glob.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,6 +13,7 @@
 #include "absl/strings/str_join.h"
 #include "common/base/status.h"
 #include "common/base/utf8.h"
+#include "common/storage/regular_file.h"
 #include "connectors/options.h"
 
 namespace millrace {
@@ -35,6 +35,11 @@ absl::Status NoSuchPath(const std::string& path) {
   return absl::NotFoundError(absl::StrCat(
       "there is no file ", path,
       near.empty() ? "" : absl::StrCat("; did you mean ", absl::StrJoin(near, ", "), "?")));
+}
+
+absl::Status NotRegular(const std::string& path) {
+  return absl::InvalidArgumentError(
+      absl::StrCat(path, " is not a regular file, and only those can be read"));
 }
 
 std::vector<std::string> Glob(const std::string& pattern) {
@@ -64,6 +69,8 @@ absl::Status SystemError(int error, std::string_view what, const std::string& pa
     case EPERM:
     case EROFS:
       return absl::PermissionDeniedError(message);
+    case ENXIO:
+      return NotRegular(path);
     default:
       return absl::UnavailableError(message);
   }
@@ -81,7 +88,7 @@ FileHandle::~FileHandle() {
 }
 
 absl::StatusOr<FileHandle> FileHandle::OpenToRead(const std::string& path) {
-  int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  int fd = OpenRegularFile(path);
   if (fd < 0) {
     return errno == ENOENT ? NoSuchPath(path) : SystemError(errno, "opening", path);
   }
@@ -136,6 +143,9 @@ absl::StatusOr<std::vector<std::string>> ListFiles(const std::string& path, bool
       return SystemError(error.value(), "listing", path);
     }
   } else if (fs::exists(path, error)) {
+    if (!fs::is_regular_file(path, error)) {
+      return NotRegular(path);
+    }
     paths.push_back(path);
   } else if (path.find_first_of("*?[") != std::string::npos) {
     paths = Glob(path);

@@ -26,6 +26,7 @@ class FileHandle {
   FileHandle& operator=(FileHandle&& other) noexcept;
   ~FileHandle();
 
+  // Never waits. INVALID_ARGUMENT if the path is a FIFO, a device or a socket.
   static absl::StatusOr<FileHandle> OpenToRead(const std::string& path);
 
   int fd() const { return fd_; }
@@ -45,7 +46,8 @@ absl::Status CheckIsText(const std::string& path);
 
 // The files that a source's path means now, sorted: the file itself, those in the directory
 // (without hidden ones and ones that begin with "_"), or those that match. NOT_FOUND for a path
-// that does not exist, unless `may_come`; INVALID_ARGUMENT if a name is not UTF-8.
+// that does not exist, unless `may_come`; INVALID_ARGUMENT if a name is not UTF-8, or the path is
+// neither a directory nor a regular file.
 absl::StatusOr<std::vector<std::string>> ListFiles(const std::string& path, bool may_come);
 
 // Here and below, `may_quote`: a line end between double quotes is part of a record.

@@ -282,6 +282,37 @@ TEST_F(FileSinkTest, AFullDiskIsSaidAndCanBeTriedAgain) {
   EXPECT_EQ(Names().size(), 1u);
 }
 
+// A mount that went away ended the job for good, with the first batch that came.
+TEST_F(FileSinkTest, ADirectoryThatIsAwayIsWaitedFor) {
+  const auto away = [](Operation, const std::string& path) {
+    return absl::NotFoundError(absl::StrCat("no such file or directory ", path));
+  };
+  const auto expect_waits = [](const absl::Status& status) {
+    EXPECT_EQ(FailureKindOf(status), FailureKind::kEnvironment) << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("is the directory mounted?"));
+  };
+  auto writer = Open(Target("raw"));
+  ASSERT_TRUE(Write(writer.get(), 1, {"one"}).ok());
+  files_.SetFault(away);
+  expect_waits(Commit(writer.get(), 1).status());
+  files_.SetFault(nullptr);
+  const std::string marker = *Commit(writer.get(), 1);
+  files_.SetFault(away);
+  expect_waits(OpenStatus(Target("raw"), 2, marker));
+  files_.SetFault([&](Operation operation, const std::string& path) {
+    EXPECT_NE(operation, Operation::kMakeDirectory) << path << " would be on another disk";
+    return absl::OkStatus();
+  });
+  writer = Open(Target("raw"), 2, marker);
+  writer->Finish();
+  CommitRow(writer.get(), 2, "two");
+  files_.SetFault(away);
+  expect_waits(Settle(writer.get(), 2));
+  files_.SetFault(nullptr);
+  ASSERT_TRUE(Settle(writer.get(), 2).ok());
+  EXPECT_EQ(Published(&files_, kOut), "one\ntwo\n");
+}
+
 TEST_F(FileSinkTest, AFileWhoseSyncFailedIsGivenUp) {
   auto writer = Open(Target("raw"));
   CommitRow(writer.get(), 1, "one");

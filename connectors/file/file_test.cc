@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -175,6 +176,21 @@ TEST_F(FileTest, AFileThatGotShorterIsGone) {
   absl::Status status = reader->Read(Path("f"), Offset(8), 10, 0, absl::InfiniteFuture()).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kOutOfRange);
   EXPECT_TRUE(absl::StrContains(status.message(), "bytes [0, 8) of it are lost")) << status;
+}
+
+TEST_F(FileTest, AFifoIsRefusedAndNotWaitedFor) {
+  ASSERT_EQ(mkfifo(Path("fifo").c_str(), 0600), 0);
+  for (const proto::Source& source :
+       {Table(Path("fifo"), "raw"), Followed(Table(Path("fifo"), "raw"))}) {
+    auto connector = NewFileSourceConnector(&registry_);
+    auto enumerator = *connector->CreateEnumerator(source, SourceContext{});
+    const absl::Status found = enumerator->Discover(absl::Seconds(1)).status();
+    EXPECT_EQ(found.code(), absl::StatusCode::kInvalidArgument) << found;
+    EXPECT_TRUE(absl::StrContains(found.message(), "fifo is not a regular file")) << found;
+  }
+  // One that took a known file's place is not waited for either.
+  EXPECT_FALSE(FileHandle::OpenToRead(Path("fifo")).ok());
+  EXPECT_FALSE(FileHandle::OpenToRead("/dev/zero").ok());
 }
 
 TEST_F(FileTest, FindsDirectoriesGlobsAndNearNames) {

@@ -14,12 +14,6 @@ namespace {
 
 constexpr int64_t kCopyBytes = 4 << 20;  // at once
 
-absl::Status Missing(const std::string& path, int64_t expected) {
-  return absl::DataLossError(
-      absl::StrCat(path, " is gone, of which ", expected,
-                   " bytes were committed; put it back, or the table's path if that was changed"));
-}
-
 absl::Status WrongLength(const std::string& path, int64_t found, int64_t expected) {
   return absl::DataLossError(absl::StrCat(path, " holds ", found, " bytes, but ", expected,
                                           " were committed: it was cut or replaced"));
@@ -36,6 +30,14 @@ absl::Status RollingFiles::Claim(const FileSinkMarker& journaled) {
   }
   marker_.shape = options_.shape;
   return absl::OkStatus();
+}
+
+// A file that is not found. It is lost only if its directory is there.
+absl::Status RollingFiles::Missing(const std::string& path, int64_t expected) const {
+  RETURN_IF_ERROR(files_->List(options_.directory).status());
+  return absl::DataLossError(
+      absl::StrCat(path, " is gone, of which ", expected,
+                   " bytes were committed; put it back, or the table's path if that was changed"));
 }
 
 absl::Status RollingFiles::LookAround(const FileSinkMarker& journaled) {

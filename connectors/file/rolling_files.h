@@ -71,6 +71,8 @@ class RollingFiles {
 
  private:
   std::string Path(const std::string& name) const { return options_.directory + "/" + name; }
+  // DATA_LOSS for a committed file that is not found, NOT_FOUND if its directory is not either.
+  absl::Status Missing(const std::string& path, int64_t expected) const;
   // Refuses a directory with more files than the marker can account for, and removes files that
   // earlier epochs left and nobody needs.
   absl::Status LookAround(const FileSinkMarker& journaled);

@@ -88,7 +88,7 @@ void SourceWatcher::Stop() {
 
 void SourceWatcher::Run() {
   WatchUntilStopped();
-  if (trouble_.ok()) {
+  if (trouble_.ok() && published_.ok()) {
     PublishWaiting();
   }
 }
@@ -164,7 +164,8 @@ void SourceWatcher::AskEnds() {
   }
   if (ends.ok() && (!gone.ok() || gone_reports_ > 0 || absl::Now() >= next_identities_)) {
     const absl::Status recreated = FindRecreated(&*ends);
-    gone = recreated.ok() ? gone : recreated;
+    // A partition whose topic was made anew is now a gone one, and not one that was cut off.
+    gone = recreated.ok() ? FindCut(*ends, read) : recreated;
   }
   if (!gone.ok()) {
     NoteGone(gone);
@@ -331,8 +332,8 @@ void SourceWatcher::PublishWaiting() {
   if (offsets.empty()) {
     return;
   }
-  if (const absl::Status published = enumerator_->PublishOffsets(offsets, options_.call_timeout);
-      !published.ok()) {
+  published_ = enumerator_->PublishOffsets(offsets, options_.call_timeout);
+  if (!published_.ok()) {
     // The job may have no further batch for long, so these offsets wait for another try; newer ones
     // replace them.
     {
@@ -342,7 +343,7 @@ void SourceWatcher::PublishWaiting() {
       }
     }
     spdlog::warn("source table \"{}\": committed offsets were not published: {}", options_.table,
-                 ToStd(published.message()));
+                 ToStd(published_.message()));
   }
 }
 

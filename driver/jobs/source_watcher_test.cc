@@ -125,7 +125,7 @@ class SourceWatcherTest : public ::testing::Test {
     options.table = "lines";
     options.ends_interval = absl::Milliseconds(1);
     options.discovery_interval = absl::Milliseconds(1);
-    options.publish_interval = absl::Milliseconds(1);
+    options.publish_interval = publish_interval_;
     options.traits = source_.traits;
     options.identities_interval = absl::Milliseconds(1);
     options.on_ends = [this](const std::vector<PartitionEnd>& ends) {
@@ -164,6 +164,7 @@ class SourceWatcherTest : public ::testing::Test {
   }
 
   Source source_;
+  absl::Duration publish_interval_ = absl::Milliseconds(1);
 };
 
 TEST_F(SourceWatcherTest, AsksForEndsAndFindsNewPartitions) {
@@ -245,6 +246,21 @@ TEST_F(SourceWatcherTest, ATopicMadeAnewThatMayGoIsGone) {
   EXPECT_EQ(source_.told_gone.front(), "t/0 its topic was deleted and created again");
 }
 
+// Its end is behind what was read of the one before, as after an unclean leader election.
+TEST_F(SourceWatcherTest, AShorterTopicMadeAnewThatMayGoIsGoneAndNotCut) {
+  source_.may_lose = true;
+  const auto watcher = Watch({"t/0", Offset(9), "A"});
+  source_.Until([this] { return source_.ends_calls > 0; });
+  Told([this] {
+    source_.topic_id = "B";
+    source_.end = 4;
+  });
+  source_.Until([this] { return !source_.told_gone.empty() || !source_.lost.empty(); });
+  absl::MutexLock lock(&source_.mutex);
+  EXPECT_THAT(source_.lost, ElementsAre());
+  EXPECT_EQ(source_.told_gone.front(), "t/0 its topic was deleted and created again");
+}
+
 TEST_F(SourceWatcherTest, ATopicMadeAnewUnderTheJobIsLost) {
   const auto watcher = Watch();
   source_.Until([this] { return source_.ends_calls > 0; });
@@ -301,6 +317,18 @@ TEST_F(SourceWatcherTest, PublishesTheLatestAndAllOfItByTheEnd) {
   EXPECT_EQ(source_.published["t/0"], 1000);
   EXPECT_EQ(source_.published["t/1"], 5);
   EXPECT_LT(source_.publish_calls, 1000);
+}
+
+// The driver is told to stop, and the broker hangs: another attempt would only take time.
+TEST_F(SourceWatcherTest, DoesNotPublishAtTheEndWhatItCouldNotPublishBefore) {
+  source_.failing_publishes = 1;
+  publish_interval_ = absl::Hours(1);
+  const auto watcher = Watch();
+  watcher->Publish({{"t/0", Offset(3)}});
+  source_.Until([this] { return source_.publish_calls == 1; });
+  watcher->Stop();
+  absl::MutexLock lock(&source_.mutex);
+  EXPECT_EQ(source_.publish_calls, 1);
 }
 
 // A job may have no further batch for hours, so nothing else would bring the offsets out.
