@@ -92,9 +92,9 @@ void SourceWatcher::Stop() {
 
 void SourceWatcher::Run() {
   absl::Time next_ends = absl::Now();
-  absl::Time next_discovery = absl::Now() + options_.discovery_interval;
   absl::Time next_publish = absl::Now();
   std::unique_lock<std::mutex> lock(mutex_);
+  absl::Time next_discovery = absl::Now() + DiscoveryInterval(ends_interval_);
   while (!stopping_) {
     const absl::Time now = absl::Now();
     const bool publish = !to_publish_.empty() && now >= next_publish;
@@ -121,7 +121,7 @@ void SourceWatcher::Run() {
       }
       if (now >= next_discovery) {
         Discover();
-        next_discovery = absl::Now() + options_.discovery_interval;
+        next_discovery = absl::Now() + DiscoveryInterval(ends_interval());
       }
       lock.lock();
       continue;
@@ -136,6 +136,13 @@ void SourceWatcher::Run() {
   if (trouble_.ok()) {
     PublishWaiting();
   }
+}
+
+absl::Duration SourceWatcher::DiscoveryInterval(absl::Duration ends_interval) const {
+  // An infinite interval stays infinite: the job reads only what there was when it began.
+  return enumerator_->expects_partitions() && options_.discovery_interval < absl::InfiniteDuration()
+             ? std::min(ends_interval, options_.discovery_interval)
+             : options_.discovery_interval;
 }
 
 void SourceWatcher::AskEnds() {
