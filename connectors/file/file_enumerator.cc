@@ -54,7 +54,7 @@ FileEnumerator::Watched* FileEnumerator::Add(const PartitionName& name, FileIden
     Unindex(place.get());
   }
   place = std::make_unique<Watched>(Watched{
-      .name = name, .identity = std::move(identity), .records = CompleteRecords(options_.csv)});
+      .name = name, .identity = std::move(identity), .records = CompleteRecords(options_.framing)});
   Index(place.get());
   const std::string path = PathOfPartition(name);
   PartitionName& latest = latest_[path];

@@ -41,7 +41,7 @@ class FileEnumerator : public SourceEnumerator {
     std::string path;
     bool follow = false;
     bool latest = false;
-    bool csv = false;
+    RecordFraming framing;
   };
 
   // `access` says which files may be read; it and `clock` outlive this object.

@@ -17,6 +17,7 @@
 #include "connectors/file/file_enumerator.h"
 #include "connectors/file/file_finder.h"
 #include "connectors/file/file_identity.h"
+#include "connectors/formats/csv_format.h"
 #include "connectors/formats/utf8.h"
 #include "connectors/options.h"
 #include "connectors/record_hash.h"
@@ -47,13 +48,16 @@ absl::StatusOr<FileOptions> ParseOptions(const proto::Source& source) {
     return absl::InvalidArgumentError(
         "option start = 'latest' needs follow = true: otherwise there is nothing to read");
   }
-  out.files.csv = source.format() == "csv";
+  const bool csv = source.format() == "csv";
+  if (csv) {
+    ASSIGN_OR_RETURN(out.files.framing.csv_delimiter, CsvDelimiter(options));
+  }
   ASSIGN_OR_RETURN(std::string loss,
                    ChoiceOption(options, "on_data_loss", "fail", {"fail", "skip"}));
   out.skip_lost = loss == "skip";
   ASSIGN_OR_RETURN(out.header, BoolOption(options, "header", false));
   // In CSV of one column, an empty line is a record with NULL.
-  out.skip_blank = source.format() == "json" || (out.files.csv && source.declared_size() > 1);
+  out.skip_blank = source.format() == "json" || (csv && source.declared_size() > 1);
   return out;
 }
 
@@ -133,7 +137,7 @@ class FilePartition {
       RETURN_IF_ERROR(Find(end));
     }
     if (record_ < 0) {
-      ASSIGN_OR_RETURN(record_, NextRecord(file_, opened_path_, position_, options_.files.csv));
+      ASSIGN_OR_RETURN(record_, NextRecord(file_, opened_path_, position_, options_.files.framing));
     }
     return absl::OkStatus();
   }
@@ -186,7 +190,7 @@ class FilePartition {
       bool at_end_of_file = block_begin_ + static_cast<int64_t>(block.size()) >= size_;
       while (records_.size() < max_rows && record_ < end) {
         auto from = static_cast<size_t>(record_ - block_begin_);
-        size_t stop = FindRecordEnd(block, from, options_.files.csv);
+        size_t stop = FindRecordEnd(block, from, options_.files.framing);
         if (stop == std::string_view::npos && !at_end_of_file) {
           break;
         }
@@ -207,7 +211,7 @@ class FilePartition {
       std::string_view block(block_->data(), block_->size());
       auto begin = static_cast<size_t>(record_ - block_begin_);
       if (begin < block.size() &&
-          FindRecordEnd(block, begin, options_.files.csv) != std::string_view::npos) {
+          FindRecordEnd(block, begin, options_.files.framing) != std::string_view::npos) {
         return absl::OkStatus();
       }
     }
@@ -239,7 +243,7 @@ class FilePartition {
     if (!line.empty() && line.back() == '\r') {
       line.remove_suffix(1);
     }
-    bool is_header = options_.files.csv && options_.header && offset == 0;
+    const bool is_header = options_.header && offset == 0;
     if (is_header || (options_.skip_blank && line.empty())) {
       return;
     }

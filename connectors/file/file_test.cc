@@ -112,6 +112,24 @@ TEST_F(FileTest, ALineEndBetweenQuotesIsPartOfTheField) {
   EXPECT_EQ(ReadAll(source, Path("f.csv")), (Values{"one\ntwo", "three", "four\nfive"}));
 }
 
+TEST_F(FileTest, AStrayQuoteInACsvFileLeavesTheOtherLines) {
+  Append("f.csv", "a\n5\" pipe\nb\n\"c\nd\"\n\"x\"y\ne\n");
+  for (const proto::Source& source :
+       {Table(Path("f.csv"), "csv"), Followed(Table(Path("f.csv"), "csv"))}) {
+    auto connector = NewFileSourceConnector(&registry_);
+    auto enumerator = *connector->CreateEnumerator(source, SourceContext{});
+    EXPECT_EQ(EndOf(enumerator.get(), Path("f.csv")), 25);
+    auto reader = *connector->CreateReader(source, SourceContext{});
+    ASSERT_TRUE(reader->Assign({Path("f.csv"), Offset(0)}).ok());
+    auto chunk = reader->Read(Path("f.csv"), Offset(25), 10, 0, absl::InfiniteFuture());
+    ASSERT_TRUE(chunk.ok()) << chunk.status();
+    EXPECT_EQ(chunk->offsets, (std::vector<int64_t>{0, 2, 10, 12, 18, 23}));
+    ASSERT_EQ(chunk->errors.size(), 2u);
+    EXPECT_EQ(chunk->errors[0].row, 1u);
+    EXPECT_EQ(chunk->errors[1].row, 4u);
+  }
+}
+
 TEST_F(FileTest, RecordsLongerThanABlockAreRead) {
   std::string big(3 << 20, 'x');
   Append("f", "a\n" + big + "\nb\n");

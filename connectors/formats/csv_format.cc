@@ -230,6 +230,11 @@ class CsvFormat : public Format {
 
 std::unique_ptr<Format> NewCsvFormat() { return std::make_unique<CsvFormat>(); }
 
+absl::StatusOr<char> CsvDelimiter(const OptionMap& options) {
+  ASSIGN_OR_RETURN(const CsvOptions parsed, OptionsOf(options));
+  return parsed.delimiter;
+}
+
 absl::StatusOr<std::string> CsvHeader(const proto::Sink& sink) {
   ASSIGN_OR_RETURN(CsvOptions options, OptionsOf(sink.options()));
   std::string line;

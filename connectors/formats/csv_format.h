@@ -9,10 +9,14 @@
 
 #include "absl/status/statusor.h"
 #include "connectors/format.h"
+#include "connectors/options.h"
 
 namespace millrace {
 
 std::unique_ptr<Format> NewCsvFormat();
+
+// The delimiter that a table's options say; INVALID_ARGUMENT if it is none.
+absl::StatusOr<char> CsvDelimiter(const OptionMap& options);
 
 // The header line of a sink's files: its column names as a record, without a line end.
 absl::StatusOr<std::string> CsvHeader(const proto::Sink& sink);
