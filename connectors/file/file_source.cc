@@ -26,7 +26,7 @@ namespace millrace {
 namespace {
 
 constexpr size_t kBlockBytes = 1 << 20;
-constexpr size_t kMaxRecordBytes = 64 << 20;
+constexpr size_t kMaxRecordBytes = 128 << 20;
 
 struct FileOptions {
   FileEnumerator::Options files;
@@ -78,6 +78,7 @@ class FilePartition {
   absl::StatusOr<SourceChunk> Read(const proto::Source& source, int64_t end, size_t max_rows,
                                    uint64_t hash_seed) {
     records_.clear();
+    too_long_ = absl::OkStatus();
     SourceChunk chunk;
     chunk.next = Offset(position_);
     if (position_ < end) {
@@ -181,9 +182,8 @@ class FilePartition {
   absl::Status Collect(int64_t end, size_t max_rows, SourceChunk* chunk) {
     int64_t begin = record_;
     for (size_t bytes = kBlockBytes; record_ == begin && record_ < end; bytes *= 2) {
-      if (bytes > 2 * kMaxRecordBytes) {
-        return absl::InvalidArgumentError(absl::StrCat(
-            path_, " offset ", record_, ": the record is longer than ", kMaxRecordBytes, " bytes"));
+      if (bytes > kMaxRecordBytes) {
+        return PassOver(chunk);
       }
       RETURN_IF_ERROR(Load(bytes));
       std::string_view block(block_->data(), block_->size());
@@ -201,6 +201,26 @@ class FilePartition {
         record_ = block_begin_ + static_cast<int64_t>(stop);
       }
     }
+    return absl::OkStatus();
+  }
+
+  // Takes the record at record_, which is too long to be held, as a record that cannot be decoded.
+  absl::Status PassOver(SourceChunk* chunk) {
+    const auto next_record = [this] {
+      return NextRecord(file_, opened_path_, record_ + 1, options_.files.framing);
+    };
+    ASSIGN_OR_RETURN(int64_t next, next_record());
+    ASSIGN_OR_RETURN(const bool intact, IsIntact());
+    if (!intact) {
+      RETURN_IF_ERROR(Find(size_));
+      ASSIGN_OR_RETURN(next, next_record());
+    }
+    too_long_ = absl::InvalidArgumentError(
+        absl::StrCat("the record is longer than ", kMaxRecordBytes, " bytes"));
+    records_.emplace_back("");
+    chunk->offsets.push_back(record_);
+    record_ = next;
+    block_ = nullptr;
     return absl::OkStatus();
   }
 
@@ -277,6 +297,14 @@ class FilePartition {
                   records = std::exchange(records_, {})](uint32_t row) {
       return RawRecord{.topic = *path, .value = records[row]};
     };
+    // Then the one record of the chunk is a stand-in without bytes.
+    if (!too_long_.ok()) {
+      errors.Clear();
+      errors.Add(0, std::exchange(too_long_, absl::OkStatus()));
+      chunk->raw = [path = std::make_shared<const std::string>(path_)](uint32_t) {
+        return RawRecord{.topic = *path};
+      };
+    }
     for (const RowError& error : errors.errors()) {
       chunk->errors.push_back(
           {error.row,
@@ -314,6 +342,7 @@ class FilePartition {
   std::shared_ptr<const std::vector<char>> block_;  // shared with the columns that view it
   int64_t block_begin_ = 0;
   std::vector<std::string_view> records_;
+  absl::Status too_long_;  // an error: of the only record of the chunk
 };
 
 class FileReader : public SourceReader {
