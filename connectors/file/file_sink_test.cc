@@ -10,6 +10,7 @@
 #include "common/base/failure_kind.h"
 #include "common/storage/memory_file_system.h"
 #include "connectors/file/file_sink_testing.h"
+#include "connectors/formats/utf8.h"
 
 namespace millrace {
 namespace {
@@ -249,6 +250,23 @@ TEST_F(FileSinkTest, EveryCsvFileBeginsWithTheHeader) {
   EXPECT_THAT(Names(), ElementsAre("part-0-0-0f0e0d0c-000000.csv", "part-0-0-0f0e0d0c-000001.csv"));
   EXPECT_EQ(Contents("part-0-0-0f0e0d0c-000000.csv"), "value\n\"a,b\"\nc\n");
   EXPECT_EQ(Contents("part-0-0-0f0e0d0c-000001.csv"), "value\nd\n");
+}
+
+// A reader passes over the mark at the start of a file, and would take it from the value.
+TEST_F(FileSinkTest, AMarkThatBeginsTheFirstValueIsWrittenTwice) {
+  const std::string mark(kByteOrderMark);
+  auto writer = Open(Target("raw", "1 B"));
+  CommitRow(writer.get(), 1, mark + "one");
+  CommitRow(writer.get(), 2, "two");
+  ASSERT_TRUE(Settle(writer.get(), 2).ok());
+  EXPECT_EQ(Contents("part-0-0-0f0e0d0c-000000.txt"), mark + mark + "one\n");
+  EXPECT_EQ(Contents("part-0-0-0f0e0d0c-000001.txt"), "two\n");
+  writer = Open(Target("raw"), 2, writer->marker());
+  CommitRow(writer.get(), 3, "three");
+  writer->Finish();
+  CommitRow(writer.get(), 4, mark + "four");
+  ASSERT_TRUE(Settle(writer.get(), 4).ok());
+  EXPECT_EQ(Contents("part-0-0-0f0e0d0c-000002.txt"), "three\n" + mark + "four\n");
 }
 
 TEST_F(FileSinkTest, LinesOfAnotherShapeBeginAFileOfTheirOwn) {

@@ -8,6 +8,7 @@
 #include "common/base/failpoint.h"
 #include "common/base/failure_kind.h"
 #include "common/base/status.h"
+#include "connectors/formats/utf8.h"
 
 namespace millrace {
 namespace {
@@ -170,13 +171,23 @@ absl::Status RollingFiles::BeginAhead(const Addition& addition) {
   return absl::OkStatus();
 }
 
+// Readers pass over a byte order mark at the start of a file: to a value that begins with one,
+// another is put in front.
+std::string_view RollingFiles::FirstBytes(const std::vector<std::string_view>& lines) const {
+  const auto first = std::find_if(lines.begin(), lines.end(),
+                                  [](std::string_view piece) { return !piece.empty(); });
+  const bool marked = first != lines.end() && first->starts_with(kByteOrderMark);
+  return options_.header.empty() && marked ? kByteOrderMark : std::string_view(options_.header);
+}
+
 absl::Status RollingFiles::Append(const std::vector<std::string_view>& lines) {
   const auto append = [this](std::string_view bytes) {
     ahead_->bytes += static_cast<int64_t>(bytes.size());
     return file_->Append(bytes);
   };
-  if (marker_.length + ahead_->bytes == 0 && !options_.header.empty()) {
-    RETURN_IF_ERROR(append(options_.header));
+  if (const std::string_view first = FirstBytes(lines);
+      marker_.length + ahead_->bytes == 0 && !first.empty()) {
+    RETURN_IF_ERROR(append(first));
   }
   for (const std::string_view piece : lines) {
     RETURN_IF_ERROR(append(piece));

@@ -87,6 +87,8 @@ class RollingFiles {
   // file, or begin a new one.
   absl::Status BeginAhead(const Addition& addition);
   absl::Status Append(const std::vector<std::string_view>& lines);
+  // What a file begins with whose first lines are these.
+  std::string_view FirstBytes(const std::vector<std::string_view>& lines) const;
   // Gives up file_, whose contents are unknown after the error `status`.
   absl::Status Break(const absl::Status& status);
   absl::Status RemoveIfThere(const std::string& name);

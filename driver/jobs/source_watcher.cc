@@ -95,9 +95,9 @@ void SourceWatcher::Run() {
 
 void SourceWatcher::WatchUntilStopped() {
   absl::Time next_ends = absl::Now();
-  absl::Time next_discovery = absl::Now() + options_.discovery_interval;
   absl::Time next_publish = absl::Now();
   absl::MutexLock lock(&mutex_);
+  absl::Time next_discovery = absl::Now() + DiscoveryInterval(ends_interval_);
   while (!stopping_) {
     const absl::Time now = absl::Now();
     const bool publish = !to_publish_.empty() && now >= next_publish;
@@ -124,7 +124,7 @@ void SourceWatcher::WatchUntilStopped() {
       }
       if (now >= next_discovery) {
         Discover();
-        next_discovery = absl::Now() + options_.discovery_interval;
+        next_discovery = absl::Now() + DiscoveryInterval(ends_interval());
       }
       mutex_.Lock();
       continue;
@@ -135,6 +135,13 @@ void SourceWatcher::WatchUntilStopped() {
     }
     wake_.WaitWithTimeout(&mutex_, std::min(wakeup - now, absl::Hours(1)));
   }
+}
+
+absl::Duration SourceWatcher::DiscoveryInterval(absl::Duration ends_interval) const {
+  // An infinite interval stays infinite: the job reads only what there was when it began.
+  return enumerator_->expects_partitions() && options_.discovery_interval < absl::InfiniteDuration()
+             ? std::min(ends_interval, options_.discovery_interval)
+             : options_.discovery_interval;
 }
 
 void SourceWatcher::AskEnds() {

@@ -88,6 +88,8 @@ class SourceWatcher {
   void DropUnconfirmedGone(std::vector<PartitionEnd>* ends);
   void TakeRetired();
   void Discover();
+  // From one discovery to the next; `ends_interval` if the source expects partitions to appear.
+  absl::Duration DiscoveryInterval(absl::Duration ends_interval) const;
   absl::Status DescribeFound(const std::vector<PartitionName>& names,
                              std::vector<NewPartition>* found);
   void PublishWaiting();

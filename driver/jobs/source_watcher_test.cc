@@ -33,6 +33,7 @@ struct Source {
   std::vector<PartitionName> found;
   std::vector<absl::Status> lost;
   std::vector<absl::Status> troubles;
+  bool expects_partitions = false;
   int ends_calls = 0;
   int topic_id_calls = 0;
   size_t last_ends = 0;
@@ -60,6 +61,10 @@ class FakeEnumerator : public SourceEnumerator {
       return source_->trouble;
     }
     return source_->partitions;
+  }
+  bool expects_partitions() const override {
+    absl::MutexLock lock(&source_->mutex);
+    return source_->expects_partitions;
   }
   absl::StatusOr<std::vector<PartitionOffset>> ResolveStart(const std::vector<PartitionName>&,
                                                             absl::Duration) override {
@@ -120,11 +125,12 @@ class FakeEnumerator : public SourceEnumerator {
 
 class SourceWatcherTest : public ::testing::Test {
  protected:
-  std::unique_ptr<SourceWatcher> Watch(const KnownPartition& partition = {"t/0", Offset(0), ""}) {
+  std::unique_ptr<SourceWatcher> Watch(const KnownPartition& partition = {"t/0", Offset(0), ""},
+                                       absl::Duration discovery_interval = absl::Milliseconds(1)) {
     SourceWatcherOptions options;
     options.table = "lines";
     options.ends_interval = absl::Milliseconds(1);
-    options.discovery_interval = absl::Milliseconds(1);
+    options.discovery_interval = discovery_interval;
     options.publish_interval = publish_interval_;
     options.traits = source_.traits;
     options.identities_interval = absl::Milliseconds(1);
@@ -174,6 +180,14 @@ TEST_F(SourceWatcherTest, AsksForEndsAndFindsNewPartitions) {
   source_.Until([this] { return source_.last_ends == 2; });
   absl::MutexLock lock(&source_.mutex);
   EXPECT_THAT(source_.found, ElementsAre("t/1@7 of A"));
+}
+
+TEST_F(SourceWatcherTest, APartitionThatIsExpectedIsNotLeftToTheNextUsualDiscovery) {
+  source_.expects_partitions = true;
+  const auto watcher = Watch({"t/0", Offset(0), ""}, absl::Hours(1));
+  source_.Until([this] { return source_.ends_calls >= 2; });
+  Told([this] { source_.partitions = {"t/0", "t/1"}; });
+  source_.Until([this] { return source_.last_ends == 2; });
 }
 
 TEST_F(SourceWatcherTest, TroubleIsToldOnceAndWhenItIsOver) {
@@ -248,7 +262,7 @@ TEST_F(SourceWatcherTest, ATopicMadeAnewThatMayGoIsGone) {
 
 // Its end is behind what was read of the one before, as after an unclean leader election.
 TEST_F(SourceWatcherTest, AShorterTopicMadeAnewThatMayGoIsGoneAndNotCut) {
-  source_.may_lose = true;
+  source_.traits.may_lose_partitions = true;
   const auto watcher = Watch({"t/0", Offset(9), "A"});
   source_.Until([this] { return source_.ends_calls > 0; });
   Told([this] {
