@@ -1,7 +1,9 @@
 // What connectors share: options, secrets, the input hash, numbered partitions.
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
 #include <fstream>
 #include <string>
@@ -70,6 +72,12 @@ TEST(Secrets, AreReadFromEnvironmentAndFiles) {
   EXPECT_TRUE(absl::StrContains(ResolveSecrets("${env:MILLRACE_NOT_THERE}").status().message(),
                                 "MILLRACE_NOT_THERE"));
   EXPECT_EQ(ResolveSecrets("${file:/no/such/file}").status().code(), absl::StatusCode::kNotFound);
+  const std::string fifo = path + "-fifo";
+  ASSERT_TRUE(mkfifo(fifo.c_str(), 0600) == 0 || errno == EEXIST);
+  for (const std::string& endless : {fifo, std::string("/dev/zero")}) {  // would never be read
+    EXPECT_TRUE(absl::StrContains(ResolveSecrets("${file:" + endless + "}").status().message(),
+                                  "not a regular file"));
+  }
   EXPECT_EQ(ResolveSecrets("${vault:x}").status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_TRUE(HasSecretReference("x ${env:A}"));
   EXPECT_FALSE(HasSecretReference("x $A"));

@@ -1,22 +1,29 @@
 #include "connectors/secrets.h"
 
+#include <cstdint>
 #include <cstdlib>
-#include <fstream>
-#include <iterator>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
+#include "common/storage/file_system.h"
 
 namespace millrace {
 namespace {
 
+constexpr int64_t kMaxSecretBytes = 1 << 20;
+
 absl::StatusOr<std::string> FromFile(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-  if (!file.good() && !file.eof()) {
-    return absl::NotFoundError(
-        absl::StrCat("the secret ${file:", path, "}: the file cannot be read"));
+  absl::StatusOr<std::string> read = FileSystem::Real()->ReadRange(path, 0, kMaxSecretBytes + 1);
+  if (!read.ok()) {
+    return absl::NotFoundError(absl::StrCat(
+        "the secret ${file:", path, "}: the file cannot be read: ", read.status().message()));
+  }
+  std::string text = *std::move(read);
+  if (static_cast<int64_t>(text.size()) > kMaxSecretBytes) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the secret ${file:", path, "}: the file is longer than ", kMaxSecretBytes, " bytes"));
   }
   while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) {
     text.pop_back();

@@ -105,6 +105,11 @@ class SourceEnumerator {
   // names what is missing, and what is near it.
   virtual absl::StatusOr<std::vector<PartitionName>> Discover(absl::Duration timeout) = 0;
 
+  // Whether the last Discover has seen that a partition is about to appear (a log that was rotated,
+  // and whose new file is missing or empty yet). Discover is then called as often as Ends, since
+  // what appears may be gone again before the next usual discovery.
+  virtual bool expects_partitions() const { return false; }
+
   // Whether the table's options select this partition, whether it still exists or not. No I/O.
   virtual bool Selects(const KnownPartition& partition) const {
     (void)partition;

@@ -29,11 +29,11 @@ absl::Status Reworded(const absl::Status& status, std::string_view message);
 #define MILLRACE_CONCAT(a, b) MILLRACE_CONCAT_INNER(a, b)
 
 // Returns the status of `expr` from the enclosing function unless it is OK.
-#define RETURN_IF_ERROR(expr)                           \
-  do {                                                  \
-    if (absl::Status status_ = (expr); !status_.ok()) { \
-      return status_;                                   \
-    }                                                   \
+#define RETURN_IF_ERROR(expr)                                           \
+  do {                                                                  \
+    if (absl::Status returned_status = (expr); !returned_status.ok()) { \
+      return returned_status;                                           \
+    }                                                                   \
   } while (false)
 
 // Evaluates `expr` (a StatusOr), returns its status on error, else moves the value into `lhs`.

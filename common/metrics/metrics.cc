@@ -6,13 +6,24 @@
 
 #include <algorithm>
 #include <exception>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 #include "common/rpc/address.h"
 
 namespace millrace {
+
+namespace {
+
+// How long a connection may be silent. Each holds one of a few threads meanwhile, so some that send
+// nothing (a port scan, a health check, a scraper whose machine is gone) would keep the page from
+// all others; the default is 30 s.
+constexpr char kRequestTimeoutMs[] = "2000";
+
+}  // namespace
 
 const std::vector<double>& DurationBuckets() {
   static const auto* const buckets =
@@ -147,7 +158,9 @@ absl::StatusOr<std::unique_ptr<MetricsExposer>> MetricsExposer::Start(
   ASSIGN_OR_RETURN(HostPort parsed, ParseHostPort(address));
   RETURN_IF_ERROR(CheckCanListen(parsed, "metrics", flag));
   try {
-    auto exposer = std::make_unique<prometheus::Exposer>(parsed.ToString());
+    auto exposer = std::make_unique<prometheus::Exposer>(
+        std::vector<std::string>{"listening_ports", parsed.ToString(), "num_threads", "4",
+                                 "request_timeout_ms", kRequestTimeoutMs});
     exposer->RegisterCollectable(registry.page());
     const std::vector<int> ports = exposer->GetListeningPorts();
     if (!ports.empty()) {

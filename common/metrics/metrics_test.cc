@@ -1,8 +1,12 @@
 #include "common/metrics/metrics.h"
 
+#include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <httplib.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <memory>
@@ -116,6 +120,33 @@ TEST(MetricsTest, ScrapesWhileJobsComeAndGo) {
   }
   over = true;
   scraping.join();
+}
+
+// A connection to `address` over which nothing is sent.
+int ConnectSilently(const std::string& address) {
+  const HostPort parsed = *ParseHostPort(address);
+  sockaddr_in to = {};
+  to.sin_family = AF_INET;
+  to.sin_port = htons(parsed.port);
+  EXPECT_EQ(inet_pton(AF_INET, parsed.host.c_str(), &to.sin_addr), 1);
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  EXPECT_EQ(connect(fd, reinterpret_cast<const sockaddr*>(&to), sizeof(to)), 0);
+  return fd;
+}
+
+TEST(MetricsTest, SilentConnectionsDoNotKeepThePageFromOthers) {
+  MetricsRegistry registry;
+  registry.Gauge("test_lag", "Lag.").Set(5);
+  auto exposer = MetricsExposer::Start("127.0.0.1:0", registry, "--metrics");
+  ASSERT_TRUE(exposer.ok()) << exposer.status();
+  std::vector<int> silent;
+  for (int i = 0; i < 4; ++i) {
+    silent.push_back(ConnectSilently((*exposer)->address()));
+  }
+  EXPECT_THAT(Get((*exposer)->address()), HasSubstr("test_lag 5"));  // which waits for 5 s
+  for (const int fd : silent) {
+    close(fd);
+  }
 }
 
 TEST(MetricsTest, NamesThePortInUse) {

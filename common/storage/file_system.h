@@ -42,6 +42,8 @@ class FileSystem {
 
   // ALREADY_EXISTS if there is a file of that name.
   virtual absl::StatusOr<std::unique_ptr<AppendFile>> Create(const std::string& path) = 0;
+  // This and ReadRange never wait for another process: FAILED_PRECONDITION if the path is a FIFO,
+  // a device or a socket.
   virtual absl::StatusOr<std::string> Read(const std::string& path) = 0;
   // The bytes [offset, offset + length); fewer, or none, where the file ends before. Reserves
   // `length` bytes of memory only as the file has them.

@@ -2,8 +2,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
 
 #include "common/storage/memory_file_system.h"
@@ -111,6 +113,25 @@ TEST(PosixFileSystemTest, RenamesByLinkWithoutReplacing) {
             absl::StatusCode::kNotFound);
   EXPECT_THAT(*files.List(directory), ElementsAre("final", "second"));
   EXPECT_EQ(*files.Read(directory + "/final"), "/first");
+}
+
+// Whoever may write to a directory that is read, or a script that names a path, could otherwise
+// hold the reading thread for ever.
+TEST(PosixFileSystemTest, ReadsNothingThatIsNoRegularFile) {
+  const char* root = std::getenv("TEST_TMPDIR");
+  const std::string directory = std::string(root == nullptr ? "/tmp" : root) + "/not_regular";
+  FileSystem& files = *FileSystem::Real();
+  ASSERT_TRUE(files.MakeDirectory(directory).ok());
+  const std::string fifo = directory + "/fifo";
+  ASSERT_TRUE(mkfifo(fifo.c_str(), 0600) == 0 || errno == EEXIST);
+  for (const std::string& path : {fifo, std::string("/dev/zero")}) {
+    for (const absl::Status& read :
+         {files.Read(path).status(), files.ReadRange(path, 0, 1).status()}) {
+      EXPECT_EQ(read.code(), absl::StatusCode::kFailedPrecondition) << read;
+      EXPECT_THAT(std::string(read.message()), HasSubstr("not a regular file reading " + path));
+    }
+  }
+  EXPECT_THAT(std::string(files.Read(directory).status().message()), HasSubstr("Is a directory"));
 }
 
 INSTANTIATE_TEST_SUITE_P(Both, FileSystemTest, ::testing::Values(false, true),

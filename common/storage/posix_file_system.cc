@@ -15,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/failure_kind.h"
 #include "common/base/status.h"
+#include "common/storage/regular_file.h"
 
 namespace millrace {
 namespace {
@@ -38,6 +39,9 @@ absl::Status Error(int error, std::string_view doing, const std::string& path) {
           absl::ResourceExhaustedError(absl::StrCat("disk quota exceeded ", where)));
     case ENOENT:
       return absl::NotFoundError(absl::StrCat("no such file or directory ", where));
+    case ENXIO:
+      return OfTheEnvironment(
+          absl::FailedPreconditionError(absl::StrCat("not a regular file ", where)));
     case EEXIST:
       return absl::AlreadyExistsError(absl::StrCat("file exists ", where));
     case EACCES:
@@ -98,7 +102,7 @@ class PosixFileSystem : public FileSystem {
   }
 
   absl::StatusOr<std::string> Read(const std::string& path) override {
-    const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    const int fd = OpenRegularFile(path);
     if (fd < 0) {
       return Error(errno, "reading", path);
     }
@@ -124,7 +128,7 @@ class PosixFileSystem : public FileSystem {
 
   absl::StatusOr<std::string> ReadRange(const std::string& path, int64_t offset,
                                         int64_t length) override {
-    const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    const int fd = OpenRegularFile(path);
     if (fd < 0) {
       return Error(errno, "reading", path);
     }

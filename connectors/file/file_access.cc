@@ -1,6 +1,5 @@
 #include "connectors/file/file_access.h"
 
-#include <fcntl.h>
 #include <glob.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,6 +13,7 @@
 #include "absl/strings/str_join.h"
 #include "common/base/status.h"
 #include "common/base/utf8.h"
+#include "common/storage/regular_file.h"
 #include "connectors/options.h"
 
 namespace millrace {
@@ -35,6 +35,11 @@ absl::Status NoSuchPath(const std::string& path) {
   return absl::NotFoundError(absl::StrCat(
       "there is no file ", path,
       near.empty() ? "" : absl::StrCat("; did you mean ", absl::StrJoin(near, ", "), "?")));
+}
+
+absl::Status NotRegular(const std::string& path) {
+  return absl::InvalidArgumentError(
+      absl::StrCat(path, " is not a regular file, and only those can be read"));
 }
 
 std::vector<std::string> Glob(const std::string& pattern) {
@@ -64,6 +69,8 @@ absl::Status SystemError(int error, std::string_view what, const std::string& pa
     case EPERM:
     case EROFS:
       return absl::PermissionDeniedError(message);
+    case ENXIO:
+      return NotRegular(path);
     default:
       return absl::UnavailableError(message);
   }
@@ -81,7 +88,7 @@ FileHandle::~FileHandle() {
 }
 
 absl::StatusOr<FileHandle> FileHandle::OpenToRead(const std::string& path) {
-  int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  int fd = OpenRegularFile(path);
   if (fd < 0) {
     return errno == ENOENT ? NoSuchPath(path) : SystemError(errno, "opening", path);
   }
@@ -136,6 +143,9 @@ absl::StatusOr<std::vector<std::string>> ListFiles(const std::string& path, bool
       return SystemError(error.value(), "listing", path);
     }
   } else if (fs::exists(path, error)) {
+    if (!fs::is_regular_file(path, error)) {
+      return NotRegular(path);
+    }
     paths.push_back(path);
   } else if (path.find_first_of("*?[") != std::string::npos) {
     paths = Glob(path);
@@ -152,37 +162,39 @@ absl::StatusOr<std::vector<std::string>> ListFiles(const std::string& path, bool
   return paths;
 }
 
-size_t FindRecordEnd(std::string_view bytes, size_t begin, bool may_quote) {
-  if (!may_quote) {
-    size_t end = bytes.find('\n', begin);
-    return end == std::string_view::npos ? end : end + 1;
+RecordEnds::RecordEnds(RecordFraming framing) {
+  if (framing.csv_delimiter.has_value()) {
+    csv_.emplace(*framing.csv_delimiter);
   }
-  bool quoted = false;  // a doubled quote toggles twice
-  for (size_t i = begin; i < bytes.size(); ++i) {
-    if (bytes[i] == '"') {
-      quoted = !quoted;
-    } else if (bytes[i] == '\n' && !quoted) {
-      return i + 1;
-    }
+}
+
+size_t RecordEnds::Next(std::string_view bytes, size_t at) {
+  if (csv_.has_value()) {
+    return csv_->Next(bytes, at);
   }
-  return std::string_view::npos;
+  const size_t end = bytes.find('\n', at);
+  return end == std::string_view::npos ? end : end + 1;
+}
+
+size_t FindRecordEnd(std::string_view bytes, size_t begin, RecordFraming framing) {
+  return RecordEnds(framing).Next(bytes, begin);
 }
 
 absl::StatusOr<int64_t> NextRecord(const FileHandle& file, const std::string& path, int64_t offset,
-                                   bool may_quote) {
+                                   RecordFraming framing) {
   if (offset == 0) {
     return 0;
   }
-  // Whether a line end is between quotes depends on all quotes before it.
-  int64_t at = may_quote ? 0 : offset - 1;
-  bool quoted = false;
+  // Whether a line end is between quotes depends on what is before it.
+  int64_t at = framing.csv_delimiter.has_value() ? 0 : offset - 1;
+  RecordEnds ends(framing);
   std::string block(kScanBytes, '\0');
   while (true) {
     ASSIGN_OR_RETURN(size_t count, ReadAt(file, path, at, block.data(), block.size()));
-    for (size_t i = 0; i < count; ++i) {
-      quoted = quoted != (may_quote && block[i] == '"');
-      if (block[i] == '\n' && !quoted && at + static_cast<int64_t>(i) + 1 >= offset) {
-        return at + static_cast<int64_t>(i) + 1;
+    const std::string_view bytes(block.data(), count);
+    for (size_t end = 0; (end = ends.Next(bytes, end)) != std::string_view::npos;) {
+      if (at + static_cast<int64_t>(end) >= offset) {
+        return at + static_cast<int64_t>(end);
       }
     }
     at += static_cast<int64_t>(count);
@@ -195,8 +207,11 @@ absl::StatusOr<int64_t> NextRecord(const FileHandle& file, const std::string& pa
 absl::StatusOr<int64_t> CompleteRecords::End(const FileHandle& file, const std::string& path,
                                              int64_t size) {
   if (size != size_) {
-    ASSIGN_OR_RETURN(end_,
-                     may_quote_ ? ScanForward(file, path, size) : LastLineEnd(file, path, size));
+    if (framing_.csv_delimiter.has_value()) {
+      RETURN_IF_ERROR(ScanForward(file, path, size));
+    } else {
+      ASSIGN_OR_RETURN(end_, LastLineEnd(file, path, size));
+    }
     size_ = size;
   }
   return end_;
@@ -218,26 +233,22 @@ absl::StatusOr<int64_t> CompleteRecords::LastLineEnd(const FileHandle& file,
   return end_;
 }
 
-absl::StatusOr<int64_t> CompleteRecords::ScanForward(const FileHandle& file,
-                                                     const std::string& path, int64_t size) const {
-  int64_t end = end_;
-  size_t wanted = kScanBytes;
+absl::Status CompleteRecords::ScanForward(const FileHandle& file, const std::string& path,
+                                          int64_t size) {
   std::string block;
-  while (end < size) {
-    block.resize(std::min(wanted, static_cast<size_t>(size - end)));
-    ASSIGN_OR_RETURN(size_t count, ReadAt(file, path, end, block.data(), block.size()));
-    std::string_view bytes(block.data(), count);
-    size_t done = 0;
-    for (size_t next = 0; (next = FindRecordEnd(bytes, done, true)) != std::string_view::npos;) {
-      done = next;
+  while (scanned_ < size) {
+    block.resize(std::min(kScanBytes, static_cast<size_t>(size - scanned_)));
+    ASSIGN_OR_RETURN(const size_t count, ReadAt(file, path, scanned_, block.data(), block.size()));
+    const std::string_view bytes(block.data(), count);
+    for (size_t end = 0; (end = ends_.Next(bytes, end)) != std::string_view::npos;) {
+      end_ = scanned_ + static_cast<int64_t>(end);
     }
-    if (done == 0 && count < wanted) {
-      break;  // the rest of the file is one record that has not ended
+    scanned_ += static_cast<int64_t>(count);
+    if (count < block.size()) {
+      break;  // the file has been cut
     }
-    wanted = done == 0 ? 2 * wanted : kScanBytes;
-    end += static_cast<int64_t>(done);
   }
-  return end;
+  return absl::OkStatus();
 }
 
 }  // namespace millrace

@@ -53,9 +53,8 @@ FileEnumerator::Watched* FileEnumerator::Add(const PartitionName& name, FileIden
   if (place != nullptr) {
     Unindex(place.get());
   }
-  place = std::make_unique<Watched>(Watched{.name = name,
-                                            .identity = std::move(identity),
-                                            .records = CompleteRecords(options_.may_quote)});
+  place = std::make_unique<Watched>(Watched{
+      .name = name, .identity = std::move(identity), .records = CompleteRecords(options_.framing)});
   Index(place.get());
   const std::string path = PathOfPartition(name);
   PartitionName& latest = latest_[path];
@@ -158,6 +157,7 @@ absl::StatusOr<std::vector<PartitionName>> FileEnumerator::Discover(absl::Durati
   }
   NoteBeginnings();
   ASSIGN_OR_RETURN(const std::vector<std::string> paths, ListFiles(options_.path, options_.follow));
+  expects_partitions_ = options_.follow && LacksSuccessor(paths);
   std::vector<PartitionName> names;
   std::set<PartitionName> taken;
   for (const std::string& path : paths) {
@@ -172,10 +172,14 @@ absl::StatusOr<std::vector<PartitionName>> FileEnumerator::Discover(absl::Durati
 absl::StatusOr<std::optional<PartitionName>> FileEnumerator::PartitionOf(const std::string& path) {
   RETURN_IF_ERROR(access_.CheckFile(path));  // a link may lead out of the allowed directories
   const absl::StatusOr<FileStat> stat = StatFile(path);
-  if (absl::IsNotFound(stat.status()) || (stat.ok() && options_.follow && stat->size == 0)) {
-    return std::nullopt;  // it is gone again, or it is empty and has no identity yet
+  if (absl::IsNotFound(stat.status())) {
+    return std::nullopt;  // it is gone again
   }
   RETURN_IF_ERROR(stat.status());
+  if (options_.follow && stat->size == 0) {  // it has no identity yet
+    expects_partitions_ |= path == options_.path || latest_.contains(path);
+    return std::nullopt;
+  }
   Watched* const known = FindByInode(*stat);
   if (known != nullptr && (!known->retired || stat->size == known->next)) {
     return known->retired ? std::nullopt : std::optional<PartitionName>(known->name);
@@ -194,6 +198,7 @@ absl::StatusOr<std::optional<PartitionName>> FileEnumerator::PartitionOf(const s
   }
   ASSIGN_OR_RETURN(const bool may_be_copy, MayBeCopy(*file, path, *stat));
   if (may_be_copy) {
+    expects_partitions_ = true;
     return std::nullopt;
   }
   ASSIGN_OR_RETURN(FileIdentity identity, IdentifyFile(*file, path));
@@ -201,6 +206,15 @@ absl::StatusOr<std::optional<PartitionName>> FileEnumerator::PartitionOf(const s
   Watched* const added = Add(name, std::move(identity));
   added->told = added->identity.ToString();
   return name;
+}
+
+bool FileEnumerator::LacksSuccessor(const std::vector<std::string>& paths) const {
+  return paths.empty() ||
+         std::any_of(watched_.begin(), watched_.end(), [&paths](const auto& entry) {
+           const Watched& watched = *entry.second;
+           return watched.moved && !watched.retired && watched.gone.empty() &&
+                  !std::binary_search(paths.begin(), paths.end(), PathOfPartition(watched.name));
+         });
 }
 
 void FileEnumerator::NoteBeginnings() {

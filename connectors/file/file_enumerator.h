@@ -41,7 +41,7 @@ class FileEnumerator : public SourceEnumerator {
     std::string path;
     bool follow = false;
     bool latest = false;
-    bool may_quote = false;  // as in file_access.h
+    RecordFraming framing;
   };
 
   // `access` says which files may be read; it and `clock` outlive this object.
@@ -50,6 +50,7 @@ class FileEnumerator : public SourceEnumerator {
 
   void Remember(const std::vector<KnownPartition>& known) override;
   absl::StatusOr<std::vector<PartitionName>> Discover(absl::Duration timeout) override;
+  bool expects_partitions() const override { return expects_partitions_; }
   bool Selects(const KnownPartition& partition) const override;
   absl::StatusOr<std::vector<PartitionOffset>> ResolveStart(
       const std::vector<PartitionName>& partitions, absl::Duration timeout) override;
@@ -90,6 +91,8 @@ class FileEnumerator : public SourceEnumerator {
 
   // The file's partition, which is made if need be; nothing if the file is not to be read.
   absl::StatusOr<std::optional<PartitionName>> PartitionOf(const std::string& path);
+  // Whether a file was renamed and no other has its name yet. `paths`: those that exist, sorted.
+  bool LacksSuccessor(const std::vector<std::string>& paths) const;
   void NoteBeginnings();
   // Whether an unknown file may be a copy of a known one, which rotation will cut in a moment.
   absl::StatusOr<bool> MayBeCopy(const FileHandle& file, const std::string& path,
@@ -108,6 +111,7 @@ class FileEnumerator : public SourceEnumerator {
   // hash of their identity.
   std::map<int64_t, std::unordered_map<uint64_t, const Watched*>> beginnings_;
   std::map<std::string, int64_t> maybe_copies_;  // Clock::MonotonicNs() when each was first seen
+  bool expects_partitions_ = false;              // since the last discovery
 };
 
 }  // namespace millrace

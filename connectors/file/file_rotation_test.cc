@@ -200,6 +200,36 @@ TEST_F(RotationTest, RenameAndCreateLosesAndRepeatsNothing) {
   }
 }
 
+// Until its first line is there, the new file has no identity. Found only at the next usual
+// discovery, it could be rotated away before, and its lines would be lost.
+TEST_F(RotationTest, TheNewFileOfARotatedLogIsExpectedUntilItIsFound) {
+  for (const std::string path : {"app.log", "*.log"}) {
+    known_.clear();
+    Append("app.log", "1\n");
+    Append("other.log", "x\n");
+    Begin(path);
+    Read();
+    Read();
+    EXPECT_FALSE(enumerator_->expects_partitions()) << path;
+    Rename("app.log", "app.log.1");
+    EXPECT_THAT(Read(), IsEmpty());
+    EXPECT_TRUE(enumerator_->expects_partitions()) << path << " is missing";
+    Write("app.log", "");
+    EXPECT_THAT(Read(), IsEmpty());
+    EXPECT_TRUE(enumerator_->expects_partitions()) << path << " is empty";
+    Append("app.log", "2\n");
+    EXPECT_THAT(Read(), ElementsAre("2"));
+    EXPECT_THAT(Read(), IsEmpty());
+    EXPECT_FALSE(enumerator_->expects_partitions()) << path;
+    CopyAndCut("app.log", "app.log.2");
+    EXPECT_THAT(Read(), IsEmpty());
+    EXPECT_TRUE(enumerator_->expects_partitions()) << path << " was cut";
+    for (const char* name : {"app.log", "app.log.1", "app.log.2", "other.log"}) {
+      fs::remove(Path(name));
+    }
+  }
+}
+
 TEST_F(RotationTest, ALinkIsFollowedToWhereItsFileIsRotated) {
   fs::create_directory(Path("pod"));
   Append("pod/0.log", "1\n");

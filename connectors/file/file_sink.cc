@@ -27,10 +27,15 @@ constexpr char kRollInterval[] = "roll_interval";
 constexpr size_t kPieceBytes = 256 << 10;
 
 // INTERNAL, which is an error of the disk, becomes UNAVAILABLE: the next try writes to another
-// file, where the disk may not repeat it. An error that a person must mend says how.
+// file, where the disk may not repeat it. So does a directory that is not there: its mount may be
+// away. An error that a person must mend says how.
 absl::Status ForPeople(const absl::Status& status) {
   if (absl::IsInternal(status)) {
     return absl::UnavailableError(status.message());
+  }
+  if (absl::IsNotFound(status)) {
+    return absl::UnavailableError(absl::StrCat(
+        status.message(), "; is the directory mounted? The job tries again until it is there"));
   }
   if (absl::IsResourceExhausted(status)) {
     return Reworded(status, absl::StrCat(status.message(),
@@ -332,7 +337,11 @@ class FileSinkConnector : public SinkConnector {
     ASSIGN_OR_RETURN(std::unique_ptr<FormatEncoder> encoder, format->CreateEncoder(sink));
     ASSIGN_OR_RETURN(RollingFiles::Options options, FilesOf(sink, context, *format));
     RETURN_IF_ERROR(formats_->access().CheckFile(options.directory));
-    RETURN_IF_ERROR(MakeDirectory(options.directory));
+    if (context.marker.empty()) {
+      // Later, a missing directory is one that is not mounted: what is made in its place would be
+      // on another disk.
+      RETURN_IF_ERROR(MakeDirectory(options.directory));
+    }
     const std::string directory = options.directory;
     RollingFiles files(files_, std::move(options));
     if (const absl::Status claimed = files.Claim(marker); !claimed.ok()) {

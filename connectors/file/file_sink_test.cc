@@ -10,6 +10,7 @@
 #include "common/base/failure_kind.h"
 #include "common/storage/memory_file_system.h"
 #include "connectors/file/file_sink_testing.h"
+#include "connectors/formats/utf8.h"
 
 namespace millrace {
 namespace {
@@ -251,6 +252,23 @@ TEST_F(FileSinkTest, EveryCsvFileBeginsWithTheHeader) {
   EXPECT_EQ(Contents("part-0-0-0f0e0d0c-000001.csv"), "value\nd\n");
 }
 
+// A reader passes over the mark at the start of a file, and would take it from the value.
+TEST_F(FileSinkTest, AMarkThatBeginsTheFirstValueIsWrittenTwice) {
+  const std::string mark(kByteOrderMark);
+  auto writer = Open(Target("raw", "1 B"));
+  CommitRow(writer.get(), 1, mark + "one");
+  CommitRow(writer.get(), 2, "two");
+  ASSERT_TRUE(Settle(writer.get(), 2).ok());
+  EXPECT_EQ(Contents("part-0-0-0f0e0d0c-000000.txt"), mark + mark + "one\n");
+  EXPECT_EQ(Contents("part-0-0-0f0e0d0c-000001.txt"), "two\n");
+  writer = Open(Target("raw"), 2, writer->marker());
+  CommitRow(writer.get(), 3, "three");
+  writer->Finish();
+  CommitRow(writer.get(), 4, mark + "four");
+  ASSERT_TRUE(Settle(writer.get(), 4).ok());
+  EXPECT_EQ(Contents("part-0-0-0f0e0d0c-000002.txt"), "three\n" + mark + "four\n");
+}
+
 TEST_F(FileSinkTest, LinesOfAnotherShapeBeginAFileOfTheirOwn) {
   auto writer = Open(Target("raw"));
   const std::string marker = CommitRow(writer.get(), 1, "one");
@@ -280,6 +298,37 @@ TEST_F(FileSinkTest, AFullDiskIsSaidAndCanBeTriedAgain) {
   ASSERT_TRUE(Settle(writer.get(), 2).ok());
   EXPECT_EQ(Published(&files_, kOut), "one\ntwo\n");
   EXPECT_EQ(Names().size(), 1u);
+}
+
+// A mount that went away ended the job for good, with the first batch that came.
+TEST_F(FileSinkTest, ADirectoryThatIsAwayIsWaitedFor) {
+  const auto away = [](Operation, const std::string& path) {
+    return absl::NotFoundError(absl::StrCat("no such file or directory ", path));
+  };
+  const auto expect_waits = [](const absl::Status& status) {
+    EXPECT_EQ(FailureKindOf(status), FailureKind::kEnvironment) << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("is the directory mounted?"));
+  };
+  auto writer = Open(Target("raw"));
+  ASSERT_TRUE(Write(writer.get(), 1, {"one"}).ok());
+  files_.SetFault(away);
+  expect_waits(Commit(writer.get(), 1).status());
+  files_.SetFault(nullptr);
+  const std::string marker = *Commit(writer.get(), 1);
+  files_.SetFault(away);
+  expect_waits(OpenStatus(Target("raw"), 2, marker));
+  files_.SetFault([&](Operation operation, const std::string& path) {
+    EXPECT_NE(operation, Operation::kMakeDirectory) << path << " would be on another disk";
+    return absl::OkStatus();
+  });
+  writer = Open(Target("raw"), 2, marker);
+  writer->Finish();
+  CommitRow(writer.get(), 2, "two");
+  files_.SetFault(away);
+  expect_waits(Settle(writer.get(), 2));
+  files_.SetFault(nullptr);
+  ASSERT_TRUE(Settle(writer.get(), 2).ok());
+  EXPECT_EQ(Published(&files_, kOut), "one\ntwo\n");
 }
 
 TEST_F(FileSinkTest, AFileWhoseSyncFailedIsGivenUp) {

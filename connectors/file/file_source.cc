@@ -18,6 +18,7 @@
 #include "connectors/file/file_enumerator.h"
 #include "connectors/file/file_finder.h"
 #include "connectors/file/file_identity.h"
+#include "connectors/formats/csv_format.h"
 #include "connectors/formats/utf8.h"
 #include "connectors/options.h"
 #include "connectors/record_hash.h"
@@ -26,7 +27,7 @@ namespace millrace {
 namespace {
 
 constexpr size_t kBlockBytes = 1 << 20;
-constexpr size_t kMaxRecordBytes = 64 << 20;
+constexpr size_t kMaxRecordBytes = 128 << 20;
 
 struct FileOptions {
   FileEnumerator::Options files;
@@ -48,7 +49,9 @@ absl::StatusOr<FileOptions> ParseOptions(const proto::Source& source, const Form
     return absl::InvalidArgumentError(
         "option start = 'latest' needs follow = true: otherwise there is nothing to read");
   }
-  out.files.may_quote = format.traits().line_ends == LineEnds::kQuoted;
+  if (format.traits().line_ends == LineEnds::kQuoted) {
+    ASSIGN_OR_RETURN(out.files.framing.csv_delimiter, CsvDelimiter(options));
+  }
   ASSIGN_OR_RETURN(std::string loss,
                    ChoiceOption(options, "on_data_loss", "fail", {"fail", "skip"}));
   out.skip_lost = loss == "skip";
@@ -76,6 +79,7 @@ class FilePartition {
   absl::StatusOr<SourceChunk> Read(const proto::Source& source, int64_t end, size_t max_rows,
                                    uint64_t hash_seed) {
     records_.clear();
+    too_long_ = absl::OkStatus();
     SourceChunk chunk;
     chunk.next = Offset(position_);
     if (position_ < end) {
@@ -135,8 +139,7 @@ class FilePartition {
       RETURN_IF_ERROR(Find(end));
     }
     if (record_ < 0) {
-      ASSIGN_OR_RETURN(record_,
-                       NextRecord(file_, opened_path_, position_, options_.files.may_quote));
+      ASSIGN_OR_RETURN(record_, NextRecord(file_, opened_path_, position_, options_.files.framing));
     }
     return absl::OkStatus();
   }
@@ -180,16 +183,15 @@ class FilePartition {
   absl::Status Collect(int64_t end, size_t max_rows, SourceChunk* chunk) {
     int64_t begin = record_;
     for (size_t bytes = kBlockBytes; record_ == begin && record_ < end; bytes *= 2) {
-      if (bytes > 2 * kMaxRecordBytes) {
-        return absl::InvalidArgumentError(absl::StrCat(
-            path_, " offset ", record_, ": the record is longer than ", kMaxRecordBytes, " bytes"));
+      if (bytes > kMaxRecordBytes) {
+        return PassOver(chunk);
       }
       RETURN_IF_ERROR(Load(bytes));
       std::string_view block(block_->data(), block_->size());
       bool at_end_of_file = block_begin_ + static_cast<int64_t>(block.size()) >= size_;
       while (records_.size() < max_rows && record_ < end) {
         auto from = static_cast<size_t>(record_ - block_begin_);
-        size_t stop = FindRecordEnd(block, from, options_.files.may_quote);
+        size_t stop = FindRecordEnd(block, from, options_.files.framing);
         if (stop == std::string_view::npos && !at_end_of_file) {
           break;
         }
@@ -203,6 +205,26 @@ class FilePartition {
     return absl::OkStatus();
   }
 
+  // Takes the record at record_, which is too long to be held, as a record that cannot be decoded.
+  absl::Status PassOver(SourceChunk* chunk) {
+    const auto next_record = [this] {
+      return NextRecord(file_, opened_path_, record_ + 1, options_.files.framing);
+    };
+    ASSIGN_OR_RETURN(int64_t next, next_record());
+    ASSIGN_OR_RETURN(const bool intact, IsIntact());
+    if (!intact) {
+      RETURN_IF_ERROR(Find(size_));
+      ASSIGN_OR_RETURN(next, next_record());
+    }
+    too_long_ = absl::InvalidArgumentError(
+        absl::StrCat("the record is longer than ", kMaxRecordBytes, " bytes"));
+    records_.emplace_back("");
+    chunk->offsets.push_back(record_);
+    record_ = next;
+    block_ = nullptr;
+    return absl::OkStatus();
+  }
+
   // Makes the block begin at record_ with up to `bytes`; keeps the present block if it has another
   // complete record.
   absl::Status Load(size_t bytes) {
@@ -210,7 +232,7 @@ class FilePartition {
       std::string_view block(block_->data(), block_->size());
       auto begin = static_cast<size_t>(record_ - block_begin_);
       if (begin < block.size() &&
-          FindRecordEnd(block, begin, options_.files.may_quote) != std::string_view::npos) {
+          FindRecordEnd(block, begin, options_.files.framing) != std::string_view::npos) {
         return absl::OkStatus();
       }
     }
@@ -242,7 +264,7 @@ class FilePartition {
     if (!line.empty() && line.back() == '\r') {
       line.remove_suffix(1);
     }
-    bool is_header = options_.header && offset == 0;
+    const bool is_header = options_.header && offset == 0;
     if (is_header || (options_.skip_blank && line.empty())) {
       return;
     }
@@ -276,6 +298,14 @@ class FilePartition {
                   records = std::exchange(records_, {})](uint32_t row) {
       return RawRecord{.topic = *path, .value = records[row]};
     };
+    // Then the one record of the chunk is a stand-in without bytes.
+    if (!too_long_.ok()) {
+      errors.Clear();
+      errors.Add(0, std::exchange(too_long_, absl::OkStatus()));
+      chunk->raw = [path = std::make_shared<const std::string>(path_)](uint32_t) {
+        return RawRecord{.topic = *path};
+      };
+    }
     for (const RowError& error : errors.errors()) {
       chunk->errors.push_back(
           {error.row,
@@ -313,6 +343,7 @@ class FilePartition {
   std::shared_ptr<const std::vector<char>> block_;  // shared with the columns that view it
   int64_t block_begin_ = 0;
   std::vector<std::string_view> records_;
+  absl::Status too_long_;  // an error: of the only record of the chunk
 };
 
 class FileReader : public SourceReader {

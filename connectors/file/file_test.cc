@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -112,10 +113,55 @@ TEST_F(FileTest, ALineEndBetweenQuotesIsPartOfTheField) {
   EXPECT_EQ(ReadAll(source, Path("f.csv")), (Values{"one\ntwo", "three", "four\nfive"}));
 }
 
+TEST_F(FileTest, AStrayQuoteInACsvFileLeavesTheOtherLines) {
+  Append("f.csv", "a\n5\" pipe\nb\n\"c\nd\"\n\"x\"y\ne\n");
+  for (const proto::Source& source :
+       {Table(Path("f.csv"), "csv"), Followed(Table(Path("f.csv"), "csv"))}) {
+    auto connector = NewFileSourceConnector(&registry_);
+    auto enumerator = *connector->CreateEnumerator(source, SourceContext{});
+    EXPECT_EQ(EndOf(enumerator.get(), Path("f.csv")), 25);
+    auto reader = *connector->CreateReader(source, SourceContext{});
+    ASSERT_TRUE(reader->Assign({Path("f.csv"), Offset(0)}).ok());
+    auto chunk = reader->Read(Path("f.csv"), Offset(25), 10, 0, absl::InfiniteFuture());
+    ASSERT_TRUE(chunk.ok()) << chunk.status();
+    EXPECT_EQ(chunk->offsets, (std::vector<int64_t>{0, 2, 10, 12, 18, 23}));
+    ASSERT_EQ(chunk->errors.size(), 2u);
+    EXPECT_EQ(chunk->errors[0].row, 1u);
+    EXPECT_EQ(chunk->errors[1].row, 4u);
+  }
+}
+
 TEST_F(FileTest, RecordsLongerThanABlockAreRead) {
   std::string big(3 << 20, 'x');
   Append("f", "a\n" + big + "\nb\n");
   EXPECT_EQ(ReadAll(Table(Path("f"), "raw"), Path("f")), (Values{"a", big, "b"}));
+}
+
+// It ended the job, whatever on_error said, and again whenever the job was submitted.
+TEST_F(FileTest, ARecordThatIsTooLongToBeHeldIsABadOne) {
+  Append("f", "a\n");
+  std::filesystem::resize_file(Path("f"), 2 + (129 << 20));  // a line of NULs, which take no space
+  Append("f", "\nb\n");
+  for (const proto::Source& source :
+       {Table(Path("f"), "raw"), Followed(Table(Path("f"), "json"))}) {
+    auto connector = NewFileSourceConnector(&registry_);
+    auto reader = *connector->CreateReader(source, SourceContext{});
+    ASSERT_TRUE(reader->Assign({Path("f"), Offset(2)}).ok());
+    const Offset end((129 << 20) + 5);
+    auto chunk = reader->Read(Path("f"), end, 10, 0, absl::InfiniteFuture());
+    ASSERT_TRUE(chunk.ok()) << chunk.status();
+    EXPECT_EQ(chunk->offsets, std::vector<int64_t>{2});
+    EXPECT_EQ(chunk->next, Offset((129 << 20) + 3));
+    ASSERT_EQ(chunk->errors.size(), 1u);
+    EXPECT_TRUE(absl::StrContains(chunk->errors[0].status.message(),
+                                  Path("f") + " offset 2: the record is longer than 134217728"));
+    EXPECT_EQ(chunk->raw(0).topic, Path("f"));
+    EXPECT_FALSE(chunk->raw(0).value.has_value());
+    chunk = reader->Read(Path("f"), end, 10, 0, absl::InfiniteFuture());
+    ASSERT_TRUE(chunk.ok()) << chunk.status();
+    EXPECT_EQ(chunk->offsets, std::vector<int64_t>{(129 << 20) + 3});
+    EXPECT_EQ(chunk->next, end);
+  }
 }
 
 TEST_F(FileTest, AByteOrderMarkAtTheStartIsPassedOver) {
@@ -175,6 +221,21 @@ TEST_F(FileTest, AFileThatGotShorterIsGone) {
   absl::Status status = reader->Read(Path("f"), Offset(8), 10, 0, absl::InfiniteFuture()).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kOutOfRange);
   EXPECT_TRUE(absl::StrContains(status.message(), "bytes [0, 8) of it are lost")) << status;
+}
+
+TEST_F(FileTest, AFifoIsRefusedAndNotWaitedFor) {
+  ASSERT_EQ(mkfifo(Path("fifo").c_str(), 0600), 0);
+  for (const proto::Source& source :
+       {Table(Path("fifo"), "raw"), Followed(Table(Path("fifo"), "raw"))}) {
+    auto connector = NewFileSourceConnector(&registry_);
+    auto enumerator = *connector->CreateEnumerator(source, SourceContext{});
+    const absl::Status found = enumerator->Discover(absl::Seconds(1)).status();
+    EXPECT_EQ(found.code(), absl::StatusCode::kInvalidArgument) << found;
+    EXPECT_TRUE(absl::StrContains(found.message(), "fifo is not a regular file")) << found;
+  }
+  // One that took a known file's place is not waited for either.
+  EXPECT_FALSE(FileHandle::OpenToRead(Path("fifo")).ok());
+  EXPECT_FALSE(FileHandle::OpenToRead("/dev/zero").ok());
 }
 
 TEST_F(FileTest, FindsDirectoriesGlobsAndNearNames) {

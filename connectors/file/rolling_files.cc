@@ -8,17 +8,12 @@
 #include "common/base/failpoint.h"
 #include "common/base/failure_kind.h"
 #include "common/base/status.h"
+#include "connectors/formats/utf8.h"
 
 namespace millrace {
 namespace {
 
 constexpr int64_t kCopyBytes = 4 << 20;  // at once
-
-absl::Status Missing(const std::string& path, int64_t expected) {
-  return absl::DataLossError(
-      absl::StrCat(path, " is gone, of which ", expected,
-                   " bytes were committed; put it back, or the table's path if that was changed"));
-}
 
 absl::Status WrongLength(const std::string& path, int64_t found, int64_t expected) {
   return absl::DataLossError(absl::StrCat(path, " holds ", found, " bytes, but ", expected,
@@ -36,6 +31,14 @@ absl::Status RollingFiles::Claim(const FileSinkMarker& journaled) {
   }
   marker_.shape = options_.shape;
   return absl::OkStatus();
+}
+
+// A file that is not found. It is lost only if its directory is there.
+absl::Status RollingFiles::Missing(const std::string& path, int64_t expected) const {
+  RETURN_IF_ERROR(files_->List(options_.directory).status());
+  return absl::DataLossError(
+      absl::StrCat(path, " is gone, of which ", expected,
+                   " bytes were committed; put it back, or the table's path if that was changed"));
 }
 
 absl::Status RollingFiles::LookAround(const FileSinkMarker& journaled) {
@@ -168,13 +171,23 @@ absl::Status RollingFiles::BeginAhead(const Addition& addition) {
   return absl::OkStatus();
 }
 
+// Readers pass over a byte order mark at the start of a file: to a value that begins with one,
+// another is put in front.
+std::string_view RollingFiles::FirstBytes(const std::vector<std::string_view>& lines) const {
+  const auto first = std::find_if(lines.begin(), lines.end(),
+                                  [](std::string_view piece) { return !piece.empty(); });
+  const bool marked = first != lines.end() && first->starts_with(kByteOrderMark);
+  return options_.header.empty() && marked ? kByteOrderMark : std::string_view(options_.header);
+}
+
 absl::Status RollingFiles::Append(const std::vector<std::string_view>& lines) {
   const auto append = [this](std::string_view bytes) {
     ahead_->bytes += static_cast<int64_t>(bytes.size());
     return file_->Append(bytes);
   };
-  if (marker_.length + ahead_->bytes == 0 && !options_.header.empty()) {
-    RETURN_IF_ERROR(append(options_.header));
+  if (const std::string_view first = FirstBytes(lines);
+      marker_.length + ahead_->bytes == 0 && !first.empty()) {
+    RETURN_IF_ERROR(append(first));
   }
   for (const std::string_view piece : lines) {
     RETURN_IF_ERROR(append(piece));

@@ -71,6 +71,8 @@ class RollingFiles {
 
  private:
   std::string Path(const std::string& name) const { return options_.directory + "/" + name; }
+  // DATA_LOSS for a committed file that is not found, NOT_FOUND if its directory is not either.
+  absl::Status Missing(const std::string& path, int64_t expected) const;
   // Refuses a directory with more files than the marker can account for, and removes files that
   // earlier epochs left and nobody needs.
   absl::Status LookAround(const FileSinkMarker& journaled);
@@ -85,6 +87,8 @@ class RollingFiles {
   // file, or begin a new one.
   absl::Status BeginAhead(const Addition& addition);
   absl::Status Append(const std::vector<std::string_view>& lines);
+  // What a file begins with whose first lines are these.
+  std::string_view FirstBytes(const std::vector<std::string_view>& lines) const;
   // Gives up file_, whose contents are unknown after the error `status`.
   absl::Status Break(const absl::Status& status);
   absl::Status RemoveIfThere(const std::string& name);

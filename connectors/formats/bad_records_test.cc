@@ -187,6 +187,25 @@ TEST(BadRecords, Utf16IsNamed) {
   }
 }
 
+// The files that log rotation leaves, and values that a producer has compressed by itself.
+TEST(BadRecords, CompressionIsNamed) {
+  auto json = NewJsonFormat();
+  auto csv = NewCsvFormat();
+  auto raw = NewRawFormat();
+  for (const Format* format : {json.get(), csv.get(), raw.get()}) {
+    Decoded decoded = Decode(*format, Table({{"a", proto::TYPE_TEXT}}),
+                             {std::string("\x1F\x8B\x08\0\0\0\0\0", 8), "\x28\xB5\x2F\xFD\x04",
+                              "BZh91AY&SY\xFF", "BZhou \xFF"});
+    ASSERT_EQ(decoded.errors.size(), 4u);
+    EXPECT_TRUE(absl::StrContains(decoded.errors[0], "is compressed (gzip); it must be UTF-8"))
+        << decoded.errors[0];
+    EXPECT_TRUE(absl::StrContains(decoded.errors[1], "(zstd)")) << decoded.errors[1];
+    EXPECT_TRUE(absl::StrContains(decoded.errors[2], "(bzip2)")) << decoded.errors[2];
+    EXPECT_TRUE(absl::StrContains(decoded.errors[3], "not valid UTF-8, at byte 7"))
+        << decoded.errors[3];
+  }
+}
+
 TEST(BadRecords, NumbersBeyondDoubleAreReadByOtherTypes) {
   auto format = NewJsonFormat();
   EXPECT_EQ(

@@ -249,4 +249,9 @@ class CsvFormat : public Format {
 
 std::unique_ptr<Format> NewCsvFormat() { return std::make_unique<CsvFormat>(); }
 
+absl::StatusOr<char> CsvDelimiter(const OptionMap& options) {
+  ASSIGN_OR_RETURN(const CsvOptions parsed, OptionsOf(options));
+  return parsed.delimiter;
+}
+
 }  // namespace millrace

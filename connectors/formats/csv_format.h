@@ -6,11 +6,16 @@
 
 #include <memory>
 
+#include "absl/status/statusor.h"
 #include "connectors/format.h"
+#include "connectors/options.h"
 
 namespace millrace {
 
 std::unique_ptr<Format> NewCsvFormat();
+
+// The delimiter that a table's options say; INVALID_ARGUMENT if it is none.
+absl::StatusOr<char> CsvDelimiter(const OptionMap& options);
 
 }  // namespace millrace
 

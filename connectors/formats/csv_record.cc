@@ -66,6 +66,42 @@ absl::Status SplitCsvRecord(std::string_view record, char delimiter,
   }
 }
 
+size_t CsvRecordEnds::Next(std::string_view bytes, size_t at) {
+  for (; at < bytes.size(); ++at) {
+    if (bytes[at] == '\n' && place_ != Place::kQuoted) {
+      place_ = Place::kRecordStart;
+      return at + 1;
+    }
+    place_ = After(bytes[at]);
+  }
+  return std::string_view::npos;
+}
+
+CsvRecordEnds::Place CsvRecordEnds::After(char c) const {
+  switch (place_) {
+    case Place::kQuoted:
+      return c == '"' ? Place::kQuoteInQuoted : Place::kQuoted;
+    case Place::kQuoteInQuoted:
+      if (c == '"') {
+        return Place::kQuoted;  // a doubled quote
+      }
+      return c == delimiter_ ? Place::kFieldStart : Place::kUnquoted;
+    case Place::kRecordStart:
+      if (kByteOrderMark.find(c) != std::string_view::npos) {
+        return Place::kRecordStart;
+      }
+      [[fallthrough]];
+    case Place::kFieldStart:
+      if (c == '"') {
+        return Place::kQuoted;
+      }
+      [[fallthrough]];
+    case Place::kUnquoted:
+      return c == delimiter_ ? Place::kFieldStart : Place::kUnquoted;
+  }
+  return Place::kUnquoted;
+}
+
 void AppendUnescaped(const CsvField& field, std::string* out) {
   std::string_view rest = field.text;
   while (field.escaped) {

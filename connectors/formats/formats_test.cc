@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_join.h"
 #include "connectors/formats/csv_format.h"
 #include "connectors/formats/csv_record.h"
 #include "connectors/formats/formats_testing.h"
@@ -217,6 +218,36 @@ TEST(CsvRecord, SplitsAsRfc4180Says) {
   EXPECT_FALSE(SplitCsvRecord("\"open", ',', &fields).ok());
   EXPECT_FALSE(SplitCsvRecord("\"a\"b,c", ',', &fields).ok());
   EXPECT_FALSE(SplitCsvRecord("a\"b,c", ',', &fields).ok());
+}
+
+// What CsvRecordEnds makes of bytes that come in pieces; the last one has no end.
+std::vector<std::string> CsvRecordsOf(std::string_view bytes, size_t piece) {
+  CsvRecordEnds ends(',');
+  std::vector<std::string> records(1);
+  for (size_t begin = 0; begin < bytes.size(); begin += piece) {
+    const std::string_view some = bytes.substr(begin, piece);
+    size_t at = 0;
+    for (size_t end = 0; (end = ends.Next(some, at)) != std::string_view::npos; at = end) {
+      records.back().append(some.substr(at, end - at));
+      records.emplace_back();
+    }
+    records.back().append(some.substr(at));
+  }
+  return records;
+}
+
+// When every quote was taken for the begin or the end of a field, a stray one made one record of
+// all lines up to the next stray one, or up to the end of the file.
+TEST(CsvRecord, AStrayQuoteSpoilsItsOwnRecordOnly) {
+  const std::vector<std::string> records = {
+      "5\" pipe,a\n",           "b,6\"\n",     "\"a\"b\",c\n", "\"x\ny\",\"\"\"\n\",z\n",
+      "\xEF\xBB\xBF\"m\nn\"\n", "\"end\"\r\n", "\n",           ",\"\n\",\n",
+      "\"never closed\n",
+  };
+  const std::string bytes = absl::StrJoin(records, "");
+  for (const size_t piece : {bytes.size(), size_t{1}, size_t{3}}) {
+    EXPECT_EQ(CsvRecordsOf(bytes, piece), records) << piece;
+  }
 }
 
 TEST(CsvFormat, TellsNullFromEmpty) {

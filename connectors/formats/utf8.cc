@@ -31,6 +31,17 @@ bool LooksLikeUtf16(std::string_view bytes) {
          std::max(nuls[0], nuls[1]) * 4 >= begin.size();
 }
 
+// How compressed bytes were compressed, by what they begin with; null if they were not.
+const char* CompressionOf(std::string_view bytes) {
+  const bool bzip2 = bytes.starts_with("BZh") && bytes.substr(3, 7).ends_with("1AY&SY");
+  return bytes.starts_with("\x1F\x8B\x08")       ? "gzip"
+         : bytes.starts_with("\x28\xB5\x2F\xFD") ? "zstd"
+         : bytes.starts_with("\xFD\x37zXZ")      ? "xz"
+         : bytes.starts_with("\x04\x22\x4D\x18") ? "lz4"
+         : bzip2                                 ? "bzip2"
+                                                 : nullptr;
+}
+
 }  // namespace
 
 bool IsTextNonAscii(std::string_view bytes) {
@@ -38,6 +49,10 @@ bool IsTextNonAscii(std::string_view bytes) {
 }
 
 absl::Status NotText(std::string_view what, std::string_view bytes) {
+  if (const char* compression = CompressionOf(bytes); compression != nullptr) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(ToAbsl(what), " is compressed (", compression, "); it must be UTF-8 text"));
+  }
   if (LooksLikeUtf16(bytes)) {
     return absl::InvalidArgumentError(absl::StrCat(ToAbsl(what), " is UTF-16; it must be UTF-8"));
   }

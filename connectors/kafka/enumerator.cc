@@ -22,6 +22,12 @@
 namespace millrace {
 namespace {
 
+// A client that is destroyed waits for the answers to its commits of offsets, also of those that
+// its caller has given up, as long as this. With librdkafka's 60 s, a driver (or a job) that is
+// told to stop while a broker hangs took a minute. A request that takes longer fails for its
+// callers in any case: they wait for 5 s.
+constexpr char kSocketTimeoutMs[] = "4000";
+
 absl::StatusOr<std::vector<KafkaPartitionId>> ParseAll(const std::vector<PartitionName>& names) {
   std::vector<KafkaPartitionId> partitions;
   partitions.reserve(names.size());
@@ -376,10 +382,13 @@ absl::StatusOr<std::unique_ptr<SourceEnumerator>> NewKafkaEnumerator(const proto
                    ParseKafkaTopics(OptionOr(source.options(), "topic", "")));
   ASSIGN_OR_RETURN(KafkaStart start,
                    ParseKafkaStart(OptionOr(source.options(), "start", "earliest")));
+  std::map<std::string, std::string> fixed = {{"group.id", KafkaGroupOf(source, context.job_name)},
+                                              {"enable.auto.commit", "false"}};
+  if (source.options().count("socket.timeout.ms") == 0) {
+    fixed["socket.timeout.ms"] = kSocketTimeoutMs;
+  }
   ASSIGN_OR_RETURN(std::shared_ptr<KafkaClient> client,
-                   KafkaClient::Create(KafkaRole::kConsumer, source.options(),
-                                       {{"group.id", KafkaGroupOf(source, context.job_name)},
-                                        {"enable.auto.commit", "false"}}));
+                   KafkaClient::Create(KafkaRole::kConsumer, source.options(), std::move(fixed)));
   return std::make_unique<KafkaEnumerator>(std::move(client), std::move(topics), std::move(start),
                                            ReadsCommitted(source, context));
 }

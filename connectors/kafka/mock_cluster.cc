@@ -52,6 +52,12 @@ class Cluster : public MockKafkaCluster {
                        absl::StrCat("creating topic ", name));
   }
 
+  absl::Status DelayAnswers(absl::Duration delay) override {
+    constexpr int32_t kAllBrokers = -1;
+    return KafkaStatus(rd_kafka_mock_broker_set_rtt(cluster_, kAllBrokers, MillisecondsOf(delay)),
+                       "delaying answers");
+  }
+
  private:
   rd_kafka_t* client_;
   rd_kafka_mock_cluster_t* cluster_ = nullptr;

@@ -22,6 +22,8 @@ class MockKafkaCluster {
   // "127.0.0.1:34567", for the property bootstrap.servers.
   virtual std::string bootstrap_servers() const = 0;
   virtual absl::Status CreateTopic(const std::string& name, int32_t partitions) = 0;
+  // From now on, brokers answer each request so much later, as ones that hang do.
+  virtual absl::Status DelayAnswers(absl::Duration delay) = 0;
 };
 absl::StatusOr<std::unique_ptr<MockKafkaCluster>> StartMockKafkaCluster(int brokers = 1);
 

@@ -218,6 +218,26 @@ TEST(MockKafkaCluster, MarkersAreRenewedByBatchTime) {
   EXPECT_EQ((*writer)->wake_at_us(), 7 * kHourUs);
 }
 
+// A driver that is told to stop took a minute: librdkafka waits for the answers to commits.
+TEST(MockKafkaCluster, AnEnumeratorEndsSoonWhileItsCommitIsNotAnswered) {
+  auto cluster = StartMockKafkaCluster();
+  ASSERT_TRUE(cluster.ok()) << cluster.status();
+  ASSERT_TRUE((*cluster)->CreateTopic("test", 1).ok());
+  auto registry = BuiltInConnectors();
+  auto enumerator =
+      *(*registry->Source("kafka"))
+           ->CreateEnumerator(RawSource((*cluster)->bootstrap_servers()), {.job_name = "demo"});
+  const auto partitions = enumerator->Discover(kTimeout);
+  ASSERT_TRUE(partitions.ok()) << partitions.status();
+  const std::vector<PartitionOffset> committed = {{(*partitions)[0], Offset(0)}};
+  ASSERT_TRUE(enumerator->PublishOffsets(committed, kTimeout).ok());
+  ASSERT_TRUE((*cluster)->DelayAnswers(absl::Minutes(10)).ok());
+  EXPECT_FALSE(enumerator->PublishOffsets(committed, absl::Milliseconds(100)).ok());
+  const absl::Time told = SteadyNow();
+  enumerator.reset();
+  EXPECT_LT(SteadyNow() - told, absl::Seconds(20));
+}
+
 // Nanoseconds where Kafka means milliseconds, and what a clock that was never set writes.
 TEST(MockKafkaCluster, ARecordWhoseTimestampIsOutOfRangeIsAnErrorOnlyIfItsTimeIsRead) {
   auto cluster = StartMockKafkaCluster();

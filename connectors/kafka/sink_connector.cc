@@ -9,6 +9,7 @@
 #include "connectors/kafka/client.h"
 #include "connectors/kafka/properties.h"
 #include "connectors/kafka/record_encoder.h"
+#include "connectors/kafka/sink_producer.h"
 #include "connectors/kafka/sink_settings.h"
 #include "connectors/kafka/sink_writer.h"
 #include "connectors/kafka/topic_limits.h"
@@ -52,6 +53,8 @@ class KafkaSinkConnector : public SinkConnector {
     if (!limits.ok()) {
       return WithCreationAdvice(limits.status(), settings.topic);
     }
+    // Properties that do not go together show only when all of them are in one client.
+    RETURN_IF_ERROR(KafkaSinkProducer::Create(sink.options(), settings, "millrace-probe").status());
     ASSIGN_OR_RETURN(const KafkaSinkColumns columns, SplitKafkaSinkColumns(sink));
     if (limits->wants_key && sink.mode() != proto::SINK_UPSERT && columns.key < 0) {
       return absl::InvalidArgumentError(absl::StrCat(

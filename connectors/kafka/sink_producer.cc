@@ -403,6 +403,14 @@ absl::Status KafkaSinkProducer::FatalStatus(std::string_view what) {
   if (health_ == Health::kFenced) {
     return absl::AbortedError(absl::StrCat(text, "; another writer has taken the shard"));
   }
+  if (error == RD_KAFKA_RESP_ERR_INVALID_TRANSACTION_TIMEOUT) {
+    // No later producer with this setting fares better.
+    return absl::InvalidArgumentError(absl::StrCat(
+        What(what), ": transaction.timeout.ms = ",
+        absl::ToInt64Milliseconds(settings_.transaction_timeout), " of table ", settings_.table,
+        " is more than the broker's transaction.max.timeout.ms: lower the one, or raise the "
+        "other"));
+  }
   // A new producer may be able to do what this one no longer can.
   const absl::Status status = KafkaStatus(error, "");
   return absl::IsPermissionDenied(status) || absl::IsUnauthenticated(status)

@@ -29,10 +29,11 @@ void RecordSize::Fetched(double bytes_per_offset) {
 }
 
 void RecordSize::Read(int64_t records, int64_t bytes, int64_t offsets) {
-  if (records > 0 && offsets > 0) {
-    const int64_t least = std::max(bytes, records);
-    read_ = Follow(read_, static_cast<double>(least) / static_cast<double>(offsets));
+  if (offsets <= 0 || (records == 0 && read_ == 0)) {
+    return;
   }
+  const int64_t least = records > 0 ? std::max(bytes, records) : offsets;
+  read_ = Follow(read_, static_cast<double>(least) / static_cast<double>(offsets));
 }
 
 double RecordSize::bytes_per_offset() const { return std::max(fetched_, read_); }

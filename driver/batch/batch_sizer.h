@@ -17,6 +17,8 @@ class RecordSize {
   void Fetched(double bytes_per_offset);
   // Learns from what a batch has read. A record of no bytes (the query reads none of its columns)
   // counts as one byte: a size that is known to be small must differ from 0, which means unknown.
+  // Offsets without any record, such as those of a file in the middle of a long line, are as small
+  // once a size is known, and before that they say nothing.
   void Read(int64_t records, int64_t bytes, int64_t offsets);
 
   double bytes_per_offset() const;

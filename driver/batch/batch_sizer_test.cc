@@ -46,6 +46,20 @@ TEST(BatchSizerTest, RecordsWithoutBytesAreKnownToBeSmall) {
   EXPECT_EQ(sizer.CostPerOffset(size), 1);
 }
 
+// A line of 60 MB in a file: the record belongs to the offset where it begins, and the 60 million
+// offsets behind that were planned by twenties, a batch each.
+TEST(BatchSizerTest, OffsetsBehindAHugeRecordAreNotTakenForMoreOfThem) {
+  const BatchSizer sizer;
+  RecordSize size;
+  size.Read(1, 60'000'000, 288);
+  EXPECT_GT(sizer.CostPerOffset(size), 200'000);
+  for (int batch = 0; batch < 50; ++batch) {
+    size.Read(0, 0, 20);
+  }
+  EXPECT_LT(sizer.CostPerOffset(size), 2);
+  EXPECT_GE(sizer.CostPerOffset(size), 1) << "known to be small";
+}
+
 TEST(BatchSizerTest, OutputThatIsLargerThanItsInputCounts) {
   BatchSizer sizer;
   RecordSize size;

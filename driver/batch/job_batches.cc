@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/check.h"
 #include "common/base/status.h"
 #include "driver/batch/job_state.h"
 #include "driver/batch/split_planner.h"
@@ -256,37 +257,49 @@ SplitShares JobState::ShareInput(int64_t budget) {
 
 void JobState::Launch(BatchPipeline::Batch batch) {
   const BatchPipeline::Batch& launched = pipeline_.Launch(std::move(batch), now_.mono_us);
+  std::vector<proto::RunBatch> runs = RunBatchMessages(launched);
   for (size_t m = 0; m < members_.size(); ++m) {
     proto::DriverMessage message;
-    *message.mutable_run_batch() = RunBatchMessage(launched, m);
+    *message.mutable_run_batch() = std::move(runs[m]);
     Send(m, std::move(message));
   }
 }
 
-proto::RunBatch JobState::RunBatchMessage(const BatchPipeline::Batch& batch, size_t member) const {
-  proto::RunBatch run;
-  run.set_job_id(history_.job_id());
-  run.set_epoch(epoch_.value());
-  run.set_batch(batch.plan.batch.value());
-  run.set_batch_time_us(batch.plan.batch_time_us);
-  run.set_durable_batch(history_.last_committed().value());
+// One pass over the splits, for any number of members.
+std::vector<proto::RunBatch> JobState::RunBatchMessages(const BatchPipeline::Batch& batch) const {
+  std::vector<proto::RunBatch> runs(members_.size());
+  for (proto::RunBatch& run : runs) {
+    run.set_job_id(history_.job_id());
+    run.set_epoch(epoch_.value());
+    run.set_batch(batch.plan.batch.value());
+    run.set_batch_time_us(batch.plan.batch_time_us);
+    run.set_durable_batch(history_.last_committed().value());
+  }
   for (const PlannedSplit& split : batch.plan.splits) {
-    if (partitions_[split.ordinal].owner == member) {
-      *run.add_splits() = partitions_.Describe(split);
-    }
+    const uint32_t owner = partitions_[split.ordinal].owner;
+    MILLRACE_CHECK(owner < runs.size()) << "nobody owns partition " << split.ordinal;
+    *runs[owner].add_splits() = partitions_.Describe(split);
   }
   for (const proto::PartitionStart& start : batch.new_partitions) {
-    if (partitions_[start.ordinal()].owner == member) {
-      *run.add_new_partitions() = start;
+    proto::RunBatch& run = runs[partitions_[start.ordinal()].owner];
+    *run.add_new_partitions() = start;
+    // A partition that was retired and is read again has shards with markers.
+    for (int sink = 0; sink < history_.plan().sinks_size(); ++sink) {
+      const auto marker = history_.markers().find({static_cast<uint32_t>(sink), start.ordinal()});
+      if (marker != history_.markers().end()) {
+        *run.add_markers() = marker->second;
+      }
     }
   }
   for (const uint32_t ordinal : batch.retired) {
-    if (partitions_[ordinal].owner == member && partitions_[ordinal].retired) {
-      run.add_retired_partitions()->set_source(partitions_[ordinal].source);
-      run.mutable_retired_partitions()->rbegin()->set_partition(partitions_[ordinal].name);
+    const PartitionTable::Partition& partition = partitions_[ordinal];
+    if (partition.retired && partition.owner != PartitionTable::kNoOwner) {
+      proto::PartitionKey* retired = runs[partition.owner].add_retired_partitions();
+      retired->set_source(partition.source);
+      retired->set_partition(partition.name);
     }
   }
-  return run;
+  return runs;
 }
 
 void JobState::OnPrepared(size_t member, const proto::BatchPrepared& prepared) {

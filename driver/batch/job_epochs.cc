@@ -26,6 +26,7 @@ void JobState::BeginEpoch() {
     if (anyone_may_join ? !MayJoin(live) : !CanJoin(live)) {
       continue;  // an excluded executor serves only when there is no other
     }
+    member_index_[live.id] = members_.size();
     Member& member = members_.emplace_back();
     member.id = live.id;
     member.name = live.name;
@@ -63,11 +64,10 @@ void JobState::StartEpochOnMembers() {
   AssignPartitionsAndShards();
   snapshots_.Restore(recovery->snapshot);
   Enter(Stage::kStartingEpoch);
-  const proto::StartEpoch start = StartEpochMessage();
+  const proto::StartEpoch common = CommonStart();
+  const std::vector<MemberShare> shares = Shares();
   for (size_t m = 0; m < members_.size(); ++m) {
-    proto::DriverMessage message;
-    *message.mutable_start_epoch() = start;
-    Send(m, std::move(message));
+    SendStart(m, common, shares[m]);
   }
 }
 
@@ -93,7 +93,7 @@ void JobState::AssignPartitionsAndShards() {
   partitions_.Place(placed, sticky_partitions_.Assign(placed, partitions_.size(), candidates));
 }
 
-proto::StartEpoch JobState::StartEpochMessage() const {
+proto::StartEpoch JobState::CommonStart() const {
   proto::StartEpoch start;
   start.set_job_id(history_.job_id());
   start.set_job_name(history_.name());
@@ -121,30 +121,69 @@ proto::StartEpoch JobState::StartEpochMessage() const {
   }
   start.mutable_assignment()->mutable_shard_owner()->Add(shard_owners_.begin(),
                                                          shard_owners_.end());
-  // Readers start at the offsets at which the first batch of the epoch begins.
+  return start;
+}
+
+// One pass over all partitions and markers, for any number of members.
+std::vector<JobState::MemberShare> JobState::Shares() const {
+  std::vector<MemberShare> shares(members_.size());
+  const auto owner_of_partition = [this](uint32_t ordinal) {
+    return ordinal < partitions_.size() ? partitions_[ordinal].owner : PartitionTable::kNoOwner;
+  };
   for (uint32_t ordinal = 0; ordinal < read_from_.size(); ++ordinal) {
-    if (partitions_[ordinal].owner == PartitionTable::kNoOwner) {
-      continue;
+    if (const uint32_t owner = owner_of_partition(ordinal); owner != PartitionTable::kNoOwner) {
+      shares[owner].partitions.push_back(ordinal);
     }
-    proto::Assignment::PartitionOwner* out = start.mutable_assignment()->add_partitions();
-    out->set_member(partitions_[ordinal].owner);
-    out->mutable_start()->mutable_key()->set_source(partitions_[ordinal].source);
-    out->mutable_start()->mutable_key()->set_partition(partitions_[ordinal].name);
-    out->mutable_start()->set_offset(read_from_[ordinal]);
-    out->mutable_start()->set_ordinal(ordinal);
-    out->mutable_start()->set_topic_id(partitions_[ordinal].identity);
-    // A retired partition is needed for its sinks only, unless batches that are run again read from
-    // it.
-    out->mutable_start()->set_sinks_only(partitions_[ordinal].retired &&
-                                         read_from_[ordinal] == partitions_[ordinal].planned_to);
   }
-  for (const auto& [shard, marker] : history_.markers()) {
-    *start.add_markers() = marker;
+  // A shard's number is that of a keyed shard or of a partition, as its sink has it; whoever owns
+  // either gets the marker.
+  for (const auto& [place, marker] : history_.markers()) {
+    const uint32_t shard = place.second;
+    const uint32_t keyed =
+        shard < shard_owners_.size() ? shard_owners_[shard] : PartitionTable::kNoOwner;
+    const uint32_t partition = owner_of_partition(shard);
+    if (keyed != PartitionTable::kNoOwner) {
+      shares[keyed].markers.push_back(&marker);
+    }
+    if (partition != PartitionTable::kNoOwner && partition != keyed) {
+      shares[partition].markers.push_back(&marker);
+    }
   }
   if (history_.wants_retirement()) {
-    *start.mutable_retired_shards() = history_.submitted().retired_shards();
+    // In turns, since each claim takes a round trip or more.
+    size_t member = 0;
+    for (const proto::SinkMarker& retired : history_.submitted().retired_shards()) {
+      shares[member].retired.push_back(&retired);
+      member = (member + 1) % shares.size();
+    }
   }
-  return start;
+  return shares;
+}
+
+void JobState::SendStart(size_t member, const proto::StartEpoch& common, const MemberShare& share) {
+  proto::DriverMessage message;
+  proto::StartEpoch& start = *message.mutable_start_epoch();
+  start = common;
+  for (const uint32_t ordinal : share.partitions) {
+    const PartitionTable::Partition& partition = partitions_[ordinal];
+    proto::PartitionStart* out = start.mutable_assignment()->add_partitions();
+    out->mutable_key()->set_source(partition.source);
+    out->mutable_key()->set_partition(partition.name);
+    // Readers start at the offsets at which the first batch of the epoch begins.
+    out->set_offset(read_from_[ordinal]);
+    out->set_ordinal(ordinal);
+    out->set_topic_id(partition.identity);
+    // A retired partition is needed for its sinks only, unless batches that are run again read from
+    // it.
+    out->set_sinks_only(partition.retired && read_from_[ordinal] == partition.planned_to);
+  }
+  for (const proto::SinkMarker* marker : share.markers) {
+    *start.add_markers() = *marker;
+  }
+  for (const proto::SinkMarker* retired : share.retired) {
+    *start.add_retired_shards() = *retired;
+  }
+  Send(member, std::move(message));
 }
 
 void JobState::OnEpochReady(size_t member, const proto::EpochReady& ready) {

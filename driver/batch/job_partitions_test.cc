@@ -59,8 +59,8 @@ TEST(JobPartitionsTest, ARetiredPartitionIsNotPlacedInLaterEpochs) {
   Play next(Reread(play, Submitted(2)), Play::Settings(0), {});
   next.Start();
   ASSERT_EQ(next.starts[0].assignment().partitions_size(), 1);
-  EXPECT_EQ(next.starts[0].assignment().partitions(0).start().key().partition(), "t/1");
-  EXPECT_EQ(next.starts[0].assignment().partitions(0).start().ordinal(), 1u);
+  EXPECT_EQ(next.starts[0].assignment().partitions(0).key().partition(), "t/1");
+  EXPECT_EQ(next.starts[0].assignment().partitions(0).ordinal(), 1u);
   next.Do(EndsKnown{.ends = {{"t/1", 120, 120}}});
   next.RunBatch(2);
   EXPECT_EQ(next.state().LagRecords(), 0);
@@ -151,7 +151,7 @@ TEST(JobPartitionsTest, APartitionWhoseRowsASinkHidesKeepsItsShardsAndIsNotRead)
   Play next(Reread(play, submitted), Play::Settings(0), {});
   next.Start();
   ASSERT_EQ(next.starts[0].assignment().partitions_size(), 1);
-  EXPECT_TRUE(next.starts[0].assignment().partitions(0).start().sinks_only());
+  EXPECT_TRUE(next.starts[0].assignment().partitions(0).sinks_only());
 }
 
 TEST(JobPartitionsTest, ReplaysReadARetiredPartitionAgain) {
@@ -165,8 +165,8 @@ TEST(JobPartitionsTest, ReplaysReadARetiredPartitionAgain) {
   Play next(Reread(play, submitted), Play::Settings(0), {});
   next.Start();
   ASSERT_EQ(next.starts[0].assignment().partitions_size(), 2);
-  EXPECT_FALSE(next.starts[0].assignment().partitions(0).start().sinks_only());
-  EXPECT_EQ(next.starts[0].assignment().partitions(0).start().offset(), 100);
+  EXPECT_FALSE(next.starts[0].assignment().partitions(0).sinks_only());
+  EXPECT_EQ(next.starts[0].assignment().partitions(0).offset(), 100);
   ASSERT_THAT(next.runs, SizeIs(1));
   EXPECT_EQ(next.runs[0].splits_size(), 2);
 }

@@ -242,7 +242,7 @@ TEST_F(RestoreTest, BeginsWithTheNewestSnapshotAndReplaysBehindIt) {
   EXPECT_EQ(start.suppress_until(), 3);
   EXPECT_EQ(start.committed_batch(), 3);
   EXPECT_EQ(start.planned_batch(), 4);
-  EXPECT_EQ(start.assignment().partitions(0).start().offset(), 120);
+  EXPECT_EQ(start.assignment().partitions(0).offset(), 120);
   play.Ready("e", 3);
   EXPECT_THAT(play.RunBatches(), ElementsAre(3));
   play.Prepared("e", 3);

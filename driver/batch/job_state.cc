@@ -93,7 +93,10 @@ void JobState::On(const MembersChanged& event) {
     return;
   }
   const auto is_live = [&](const ExecutorId& id) {
-    return std::any_of(live_.begin(), live_.end(), [&](const auto& live) { return live.id == id; });
+    const auto live = std::lower_bound(live_.begin(), live_.end(), id,
+                                       [](const MembersChanged::Member& one,
+                                          const ExecutorId& wanted) { return one.id < wanted; });
+    return live != live_.end() && live->id == id;
   };
   for (const Member& member : members_) {
     if (!is_live(member.id)) {
@@ -129,9 +132,7 @@ void JobState::On(const MemberReconnected& event) {
     return;
   }
   if (stage_ == Stage::kStartingEpoch && !members_[*member].ready) {
-    proto::DriverMessage message;
-    *message.mutable_start_epoch() = StartEpochMessage();
-    Send(*member, std::move(message));
+    SendStart(*member, CommonStart(), Shares()[*member]);
   }
   // The snapshot goes before the batch, as it did the first time: it is cut before the batch runs.
   if (snapshots_.IsOwedBy(*member)) {
@@ -142,7 +143,8 @@ void JobState::On(const MemberReconnected& event) {
   }
   if (pipeline_.IsRunning() && !pipeline_.in_flight().back().prepared.Has(*member)) {
     proto::DriverMessage message;
-    *message.mutable_run_batch() = RunBatchMessage(pipeline_.in_flight().back(), *member);
+    *message.mutable_run_batch() =
+        std::move(RunBatchMessages(pipeline_.in_flight().back())[*member]);
     Send(*member, std::move(message));
   }
   if (pipeline_.wave() != nullptr && !pipeline_.wave()->committed.Has(*member)) {
@@ -336,6 +338,7 @@ void JobState::AbandonEpoch() {
   StopEpochOnMembers();
   pipeline_.EndEpoch();
   members_.clear();
+  member_index_.clear();
   claimed_.clear();
   snapshots_.Abandon();
   partitions_.EndEpoch();
@@ -410,12 +413,8 @@ bool JobState::InEpoch() const {
 }
 
 std::optional<size_t> JobState::MemberIndex(const ExecutorId& id) const {
-  for (size_t m = 0; m < members_.size(); ++m) {
-    if (members_[m].id == id) {
-      return m;
-    }
-  }
-  return std::nullopt;
+  const auto found = member_index_.find(id);
+  return found == member_index_.end() ? std::nullopt : std::optional(found->second);
 }
 
 int64_t JobState::Append(proto::JournalRecord record) {

@@ -71,6 +71,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "common/base/failure_kind.h"
 #include "common/base/ids.h"
@@ -273,7 +274,16 @@ class JobState {
   void StartEpochOnMembers();
   std::vector<uint32_t> MemberSlots() const;
   void AssignPartitionsAndShards();
-  proto::StartEpoch StartEpochMessage() const;
+  // What StartEpoch tells all members, and what of the epoch concerns each of them.
+  proto::StartEpoch CommonStart() const;
+  struct MemberShare {
+    std::vector<uint32_t> partitions;               // ordinals
+    std::vector<const proto::SinkMarker*> markers;  // of the shards that it claims
+    std::vector<const proto::SinkMarker*>
+        retired;  // its share of the shards to be claimed and left
+  };
+  std::vector<MemberShare> Shares() const;
+  void SendStart(size_t member, const proto::StartEpoch& common, const MemberShare& share);
   void OnEpochReady(size_t member, const proto::EpochReady& ready);
   void TakeForReady(size_t member);
   void OpenEpoch();
@@ -337,7 +347,8 @@ class JobState {
   void NoteInput();
   void TellClockTrouble();
   void Launch(BatchPipeline::Batch batch);
-  proto::RunBatch RunBatchMessage(const BatchPipeline::Batch& batch, size_t member) const;
+  // By member.
+  std::vector<proto::RunBatch> RunBatchMessages(const BatchPipeline::Batch& batch) const;
   void OnPrepared(size_t member, const proto::BatchPrepared& prepared);
   void FinishPreparing(BatchPipeline::Batch* batch);
   void OnCommitted(size_t member, const proto::BatchCommitted& committed);
@@ -391,6 +402,7 @@ class JobState {
   std::optional<StopRequested::How> stop_;
   std::vector<MembersChanged::Member> live_;
   std::vector<Member> members_;  // of the current epoch
+  absl::flat_hash_map<ExecutorId, size_t> member_index_;
   std::vector<uint32_t> shard_owners_;
   StickyOwners sticky_shards_;
   StickyOwners sticky_partitions_;

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <optional>
+#include <string_view>
 
+#include "absl/container/flat_hash_map.h"
 #include "driver/batch/assignment.h"
 
 namespace millrace {
@@ -10,15 +12,15 @@ namespace millrace {
 std::vector<uint32_t> StickyOwners::Assign(const std::vector<uint32_t>& items, size_t count,
                                            const std::vector<OwnerCandidate>& members) {
   owners_.resize(count);
+  absl::flat_hash_map<std::string_view, uint32_t> index_of;
+  for (uint32_t m = 0; m < members.size(); ++m) {
+    index_of[members[m].id.value()] = m;
+  }
   std::vector<std::optional<uint32_t>> previous;
   previous.reserve(items.size());
   for (const uint32_t item : items) {
-    const auto still = std::find_if(members.begin(), members.end(),
-                                    [&](const auto& member) { return member.id == owners_[item]; });
-    std::optional<uint32_t>& owner = previous.emplace_back();
-    if (still != members.end()) {
-      owner = static_cast<uint32_t>(still - members.begin());
-    }
+    const auto still = index_of.find(owners_[item].value());
+    previous.push_back(still == index_of.end() ? std::nullopt : std::optional(still->second));
   }
   std::vector<uint32_t> slots;
   slots.reserve(members.size());

@@ -190,6 +190,23 @@ TEST_F(JobStoreTest, MarksGoWithOldSnapshotsAndTheOneInUseStays) {
   EXPECT_THAT(Names(), ElementsAre(StartsWith("e3-b0-driver-"), "e3-b8-a-2.state"));
 }
 
+// A directory of that name, say, or another user's file. The disk would fill up behind it.
+TEST_F(JobStoreTest, AFileThatCannotBeRemovedKeepsNoOther) {
+  ASSERT_TRUE(Mark(1).ok());
+  Write("e1-b1-a-1.state", "it stays");
+  Write("e1-b2-a-2.state", "old");
+  const proto::SnapshotFile kept = Write("e1-b3-a-3.state", "new");
+  files_.SetFault([](MemoryFileSystem::Operation operation, const std::string& path) {
+    return operation == MemoryFileSystem::Operation::kRemove && path.ends_with("e1-b1-a-1.state")
+               ? absl::InternalError("Is a directory")
+               : absl::OkStatus();
+  });
+  store_->RemoveOld(Epoch(1), BatchId(3), {kept.name()});
+  EXPECT_TRUE(CheckFiles({kept}).status.ok()) << "comes after";
+  EXPECT_THAT(Names(),
+              ElementsAre(StartsWith("e1-b0-driver-"), "e1-b1-a-1.state", "e1-b3-a-3.state"));
+}
+
 TEST_F(JobStoreTest, WhatIsBeingCopiedStays) {
   ASSERT_TRUE(Mark(1).ok());
   const proto::SnapshotFile copied = Write("e1-b1-a-1.state", "old");

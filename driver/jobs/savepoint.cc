@@ -195,16 +195,17 @@ absl::Status RemoveOldSnapshots(const std::string& location, FileSystem* files,
   ASSIGN_OR_RETURN(const std::unique_ptr<CheckpointStore> store,
                    CheckpointStore::Open(location, files));
   const std::string own = SnapshotDirectoryOf(incarnation);
+  absl::Status removed;
+  // Goes on after an error: one file that cannot be removed must not keep all later ones.
   const auto remove = [&](const std::string& path) {
-    const absl::Status removed = keep.contains(path) ? absl::OkStatus() : store->Remove(path);
+    removed.Update(keep.contains(path) ? absl::OkStatus() : store->Remove(path));
     MILLRACE_FAILPOINT("snapshots.removed_one");
-    return removed;
   };
   ASSIGN_OR_RETURN(const std::vector<std::string> names, store->List(own));
   for (const std::string& name : names) {
     const std::optional<std::pair<int64_t, int64_t>> written = WrittenAt(name);
     if (written.has_value() && *written <= std::make_pair(epoch.value(), batch.value())) {
-      RETURN_IF_ERROR(remove(absl::StrCat(own, "/", name)));
+      remove(absl::StrCat(own, "/", name));
     }
   }
   // Adopted files are written before the job's first epoch, and never again.
@@ -214,10 +215,10 @@ absl::Status RemoveOldSnapshots(const std::string& location, FileSystem* files,
     const std::string directory = absl::StrCat(adopted, "/", writer);
     ASSIGN_OR_RETURN(const std::vector<std::string> adopted_files, store->List(directory));
     for (const std::string& file : adopted_files) {
-      RETURN_IF_ERROR(remove(absl::StrCat(directory, "/", file)));
+      remove(absl::StrCat(directory, "/", file));
     }
   }
-  return absl::OkStatus();
+  return removed;
 }
 
 }  // namespace millrace

@@ -51,7 +51,8 @@ absl::StatusOr<proto::Snapshot> AdoptSnapshot(const proto::Savepoint& savepoint,
 
 // Removes the job's files at `location` that are not in `keep`, unfinished ones included, if they
 // were written up to the cut of `batch` in `epoch`. Later files stay: a newer driver may have
-// written them while this one slept and did not notice.
+// written them while this one slept and did not notice. Returns the first error, and has then
+// removed what else could be removed.
 absl::Status RemoveOldSnapshots(const std::string& location, FileSystem* files,
                                 const std::string& incarnation, Epoch epoch, BatchId batch,
                                 const std::set<std::string>& keep);

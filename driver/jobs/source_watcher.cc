@@ -88,16 +88,16 @@ void SourceWatcher::Stop() {
 
 void SourceWatcher::Run() {
   WatchUntilStopped();
-  if (trouble_.ok()) {
+  if (trouble_.ok() && published_.ok()) {
     PublishWaiting();
   }
 }
 
 void SourceWatcher::WatchUntilStopped() {
   absl::Time next_ends = SteadyNow();
-  absl::Time next_discovery = SteadyNow() + options_.discovery_interval;
   absl::Time next_publish = SteadyNow();
   absl::MutexLock lock(&mutex_);
+  absl::Time next_discovery = SteadyNow() + DiscoveryInterval(ends_interval_);
   while (!stopping_) {
     const absl::Time now = SteadyNow();
     const bool publish = !to_publish_.empty() && now >= next_publish;
@@ -124,7 +124,7 @@ void SourceWatcher::WatchUntilStopped() {
       }
       if (now >= next_discovery) {
         Discover();
-        next_discovery = SteadyNow() + options_.discovery_interval;
+        next_discovery = SteadyNow() + DiscoveryInterval(ends_interval());
       }
       mutex_.Lock();
       continue;
@@ -135,6 +135,13 @@ void SourceWatcher::WatchUntilStopped() {
     }
     wake_.WaitFor(&mutex_, std::min(wakeup - now, absl::Hours(1)));
   }
+}
+
+absl::Duration SourceWatcher::DiscoveryInterval(absl::Duration ends_interval) const {
+  // An infinite interval stays infinite: the job reads only what there was when it began.
+  return enumerator_->expects_partitions() && options_.discovery_interval < absl::InfiniteDuration()
+             ? std::min(ends_interval, options_.discovery_interval)
+             : options_.discovery_interval;
 }
 
 void SourceWatcher::AskEnds() {
@@ -164,7 +171,8 @@ void SourceWatcher::AskEnds() {
   }
   if (ends.ok() && (!gone.ok() || gone_reports_ > 0 || SteadyNow() >= next_identities_)) {
     const absl::Status recreated = FindRecreated(&*ends);
-    gone = recreated.ok() ? gone : recreated;
+    // A partition whose topic was made anew is now a gone one, and not one that was cut off.
+    gone = recreated.ok() ? FindCut(*ends, read) : recreated;
   }
   if (!gone.ok()) {
     NoteGone(gone);
@@ -331,8 +339,8 @@ void SourceWatcher::PublishWaiting() {
   if (offsets.empty()) {
     return;
   }
-  if (const absl::Status published = enumerator_->PublishOffsets(offsets, options_.call_timeout);
-      !published.ok()) {
+  published_ = enumerator_->PublishOffsets(offsets, options_.call_timeout);
+  if (!published_.ok()) {
     // The job may have no further batch for long, so these offsets wait for another try; newer ones
     // replace them.
     {
@@ -342,7 +350,7 @@ void SourceWatcher::PublishWaiting() {
       }
     }
     spdlog::warn("source table \"{}\": committed offsets were not published: {}", options_.table,
-                 ToStd(published.message()));
+                 ToStd(published_.message()));
   }
 }
 

@@ -69,8 +69,9 @@ class SourceWatcher {
   // Asks the thread to end after its present call, and returns at once: so several watchers end
   // together.
   void RequestStop();
-  // Publishes the waiting offsets unless the source does not answer, then ends the thread. May take
-  // two call timeouts. Idempotent.
+  // Publishes the waiting offsets, unless the last call to the source or the last attempt to
+  // publish failed, then ends the thread. May take two call timeouts; one if the source does not
+  // answer. Idempotent.
   void Stop();
 
  private:
@@ -87,6 +88,8 @@ class SourceWatcher {
   void DropUnconfirmedGone(std::vector<PartitionEnd>* ends);
   void TakeRetired();
   void Discover();
+  // From one discovery to the next; `ends_interval` if the source expects partitions to appear.
+  absl::Duration DiscoveryInterval(absl::Duration ends_interval) const;
   absl::Status DescribeFound(const std::vector<PartitionName>& names,
                              std::vector<NewPartition>* found);
   void PublishWaiting();
@@ -103,6 +106,7 @@ class SourceWatcher {
   bool saw_change_ = false;               // a partition was closed or gone: discovery is due
   absl::Time next_identities_ = absl::InfinitePast();
   absl::Status trouble_;
+  absl::Status published_;  // how the last attempt to publish offsets ended
   int gone_reports_ = 0;
 
   absl::Mutex mutex_;

@@ -34,6 +34,7 @@ struct Source {
   std::vector<PartitionName> found;
   std::vector<absl::Status> lost;
   std::vector<absl::Status> troubles;
+  bool expects_partitions = false;
   int ends_calls = 0;
   int topic_id_calls = 0;
   size_t last_ends = 0;
@@ -61,6 +62,10 @@ class FakeEnumerator : public SourceEnumerator {
       return source_->trouble;
     }
     return source_->partitions;
+  }
+  bool expects_partitions() const override {
+    absl::MutexLock lock(&source_->mutex);
+    return source_->expects_partitions;
   }
   absl::StatusOr<std::vector<PartitionOffset>> ResolveStart(const std::vector<PartitionName>&,
                                                             absl::Duration) override {
@@ -121,12 +126,13 @@ class FakeEnumerator : public SourceEnumerator {
 
 class SourceWatcherTest : public ::testing::Test {
  protected:
-  std::unique_ptr<SourceWatcher> Watch(const KnownPartition& partition = {"t/0", Offset(0), ""}) {
+  std::unique_ptr<SourceWatcher> Watch(const KnownPartition& partition = {"t/0", Offset(0), ""},
+                                       absl::Duration discovery_interval = absl::Milliseconds(1)) {
     SourceWatcherOptions options;
     options.table = "lines";
     options.ends_interval = absl::Milliseconds(1);
-    options.discovery_interval = absl::Milliseconds(1);
-    options.publish_interval = absl::Milliseconds(1);
+    options.discovery_interval = discovery_interval;
+    options.publish_interval = publish_interval_;
     options.traits = source_.traits;
     options.identities_interval = absl::Milliseconds(1);
     options.on_ends = [this](const std::vector<PartitionEnd>& ends) {
@@ -165,6 +171,7 @@ class SourceWatcherTest : public ::testing::Test {
   }
 
   Source source_;
+  absl::Duration publish_interval_ = absl::Milliseconds(1);
 };
 
 TEST_F(SourceWatcherTest, AsksForEndsAndFindsNewPartitions) {
@@ -174,6 +181,14 @@ TEST_F(SourceWatcherTest, AsksForEndsAndFindsNewPartitions) {
   source_.Until([this] { return source_.last_ends == 2; });
   absl::MutexLock lock(&source_.mutex);
   EXPECT_THAT(source_.found, ElementsAre("t/1@7 of A"));
+}
+
+TEST_F(SourceWatcherTest, APartitionThatIsExpectedIsNotLeftToTheNextUsualDiscovery) {
+  source_.expects_partitions = true;
+  const auto watcher = Watch({"t/0", Offset(0), ""}, absl::Hours(1));
+  source_.Until([this] { return source_.ends_calls >= 2; });
+  Told([this] { source_.partitions = {"t/0", "t/1"}; });
+  source_.Until([this] { return source_.last_ends == 2; });
 }
 
 TEST_F(SourceWatcherTest, TroubleIsToldOnceAndWhenItIsOver) {
@@ -246,6 +261,21 @@ TEST_F(SourceWatcherTest, ATopicMadeAnewThatMayGoIsGone) {
   EXPECT_EQ(source_.told_gone.front(), "t/0 its topic was deleted and created again");
 }
 
+// Its end is behind what was read of the one before, as after an unclean leader election.
+TEST_F(SourceWatcherTest, AShorterTopicMadeAnewThatMayGoIsGoneAndNotCut) {
+  source_.traits.may_lose_partitions = true;
+  const auto watcher = Watch({"t/0", Offset(9), "A"});
+  source_.Until([this] { return source_.ends_calls > 0; });
+  Told([this] {
+    source_.topic_id = "B";
+    source_.end = 4;
+  });
+  source_.Until([this] { return !source_.told_gone.empty() || !source_.lost.empty(); });
+  absl::MutexLock lock(&source_.mutex);
+  EXPECT_THAT(source_.lost, ElementsAre());
+  EXPECT_EQ(source_.told_gone.front(), "t/0 its topic was deleted and created again");
+}
+
 TEST_F(SourceWatcherTest, ATopicMadeAnewUnderTheJobIsLost) {
   const auto watcher = Watch();
   source_.Until([this] { return source_.ends_calls > 0; });
@@ -302,6 +332,18 @@ TEST_F(SourceWatcherTest, PublishesTheLatestAndAllOfItByTheEnd) {
   EXPECT_EQ(source_.published["t/0"], 1000);
   EXPECT_EQ(source_.published["t/1"], 5);
   EXPECT_LT(source_.publish_calls, 1000);
+}
+
+// The driver is told to stop, and the broker hangs: another attempt would only take time.
+TEST_F(SourceWatcherTest, DoesNotPublishAtTheEndWhatItCouldNotPublishBefore) {
+  source_.failing_publishes = 1;
+  publish_interval_ = absl::Hours(1);
+  const auto watcher = Watch();
+  watcher->Publish({{"t/0", Offset(3)}});
+  source_.Until([this] { return source_.publish_calls == 1; });
+  watcher->Stop();
+  absl::MutexLock lock(&source_.mutex);
+  EXPECT_EQ(source_.publish_calls, 1);
 }
 
 // A job may have no further batch for hours, so nothing else would bring the offsets out.

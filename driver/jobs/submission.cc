@@ -203,6 +203,10 @@ absl::StatusOr<bool> ResolveKnown(uint32_t source, const proto::Source& table,
     const bool at_rest = known.planned_to()[i] == known.committed_to()[i];
     if (partition.retired && found) {
       resolved->reopened.push_back(static_cast<uint32_t>(i));
+      // An enumerator need not know where a retired partition ends, and that is asked for next.
+      enumerator->Remember({KnownPartition{.name = partition.name,
+                                           .next = Offset(known.planned_to()[i]),
+                                           .identity = partition.topic_id}});
     } else if (!partition.retired && !selected && at_rest) {
       Retire(i, "the script does not select it any more", known, 0, resolved);
     } else if (!partition.retired) {

@@ -58,6 +58,22 @@ absl::StatusOr<LeaseSighting> Look(FileSystem* files, const std::string& directo
   return seen;
 }
 
+// A segment exists before LEASE names it, and the highest one is never removed. So a higher number
+// in LEASE says that the newest segment was lost: what older ones say (or that there is nothing)
+// would be taken for the truth.
+absl::Status CheckNewestIsThere(const LeaseSighting& seen, const std::string& directory) {
+  if (!seen.lease.has_value() || seen.lease->segment() <= seen.last_segment) {
+    return absl::OkStatus();
+  }
+  return absl::DataLossError(absl::StrCat(
+      SegmentPath(directory, seen.lease->segment()), " is missing, which ", directory, "/",
+      kLeaseName, " names; the newest one there is ",
+      seen.last_segment == 0 ? "none" : SegmentName(seen.last_segment),
+      ": restore the file from a copy; if it is lost, remove ", kLeaseName, " to ",
+      seen.last_segment == 0 ? "begin without any job"
+                             : "go on from there (jobs may then have written what is not in it)"));
+}
+
 std::string NameOf(const std::optional<proto::Lease>& lease) {
   return lease.has_value() ? absl::StrCat("another driver (", HolderName(*lease), ")")
                            : "another driver";
@@ -113,6 +129,7 @@ absl::StatusOr<std::unique_ptr<DirectoryLease>> DirectoryLease::Acquire(
     ASSIGN_OR_RETURN(const LeaseSighting seen, Look(own.files, own.directory));
     const LeaseWatch::Verdict verdict = watch.Judge(seen, own.clock->MonotonicNs());
     if (verdict == LeaseWatch::Verdict::kFree) {
+      RETURN_IF_ERROR(CheckNewestIsThere(seen, own.directory));
       ASSIGN_OR_RETURN(const bool taken, lease->TryTakeOver(seen.last_segment));
       if (taken) {
         spdlog::info("drives {} from {} on", own.directory, SegmentName(lease->first_segment_));

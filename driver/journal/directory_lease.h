@@ -3,7 +3,8 @@
 // whether the present driver lives.
 //
 // The highest segment decides: a driver that finds a higher one than its own has been replaced,
-// whatever LEASE says. LEASE only decides how long standbys wait before they try.
+// whatever LEASE says. LEASE only decides how long standbys wait before they try, and shows when
+// the highest segment was lost.
 #ifndef MILLRACE_DRIVER_JOURNAL_DIRECTORY_LEASE_H_
 #define MILLRACE_DRIVER_JOURNAL_DIRECTORY_LEASE_H_
 
@@ -90,7 +91,8 @@ class DirectoryLease {
   };
 
   // Makes the directory if it is missing and takes it over as soon as it is free. ALREADY_EXISTS
-  // names the driver that holds it; CANCELLED: asked to stop.
+  // names the driver that holds it; CANCELLED: asked to stop; DATA_LOSS: the highest segment is
+  // missing, and the message says what to do.
   static absl::StatusOr<std::unique_ptr<DirectoryLease>> Acquire(DirectoryLeaseOptions options);
 
   // Ends the renewals and leaves LEASE as a crash would.

@@ -15,6 +15,7 @@
 namespace millrace {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
@@ -153,6 +154,26 @@ TEST_F(DirectoryLeaseTest, DirectoryOfADeadProcessIsTakenAtOnce) {
     EXPECT_EQ(TimeOf([&] { ASSERT_TRUE(second_.Open(/*wait=*/false).ok()); }),
               absl::ZeroDuration());
   }
+}
+
+// It began with an older state, or with no job at all, and said nothing.
+TEST_F(DirectoryLeaseTest, ADirectoryWhoseNewestSegmentIsLostIsNotTaken) {
+  for (const int segment : {1, 2}) {
+    ASSERT_TRUE(first_.Open().ok());
+    ASSERT_TRUE(first_.Append(segment).ok());
+    first_.Release();
+    const std::string path = SegmentPath("/j", static_cast<uint64_t>(segment));
+    const std::string whole = *world_.files.Read(path);
+    ASSERT_TRUE(world_.files.Remove(path).ok());
+    const absl::Status refused = second_.Open();
+    EXPECT_EQ(refused.code(), absl::StatusCode::kDataLoss) << refused;
+    EXPECT_THAT(std::string(refused.message()), HasSubstr(path + " is missing"));
+    EXPECT_THAT(std::string(refused.message()), HasSubstr("remove LEASE"));
+    world_.files.Overwrite(path, whole);
+  }
+  ASSERT_TRUE(world_.files.Remove("/j/LEASE").ok());
+  ASSERT_TRUE(second_.Open().ok());
+  EXPECT_THAT(second_.read(), ElementsAre(1, 2));
 }
 
 TEST_F(DirectoryLeaseTest, ProcessThatCannotBeSeenIsNotTakenForDead) {

@@ -264,6 +264,34 @@ TEST_F(FileJournalTest, SegmentsThatCannotBeRemovedStay) {
   EXPECT_THAT(*ListSegments(&files_, "/j"), ElementsAre(3));
 }
 
+TEST_F(FileJournalTest, ASegmentThatCannotBeRemovedKeepsNoOther) {
+  driver_.SetKeptBytes(0);
+  files_.SetFault([](Operation operation, const std::string& path) {
+    return operation == Operation::kRemove && path == "/j/journal-000001.log"
+               ? absl::InternalError("Input/output error")
+               : absl::OkStatus();
+  });
+  for (int64_t number = 1; number <= 4; ++number) {
+    ASSERT_TRUE(Open().ok());
+    ASSERT_TRUE(Append(number).ok());
+  }
+  ASSERT_TRUE(Open().ok());
+  EXPECT_THAT(read(), ElementsAre(1, 2, 3, 4));
+  EXPECT_THAT(*ListSegments(&files_, "/j"), ElementsAre(1, 5));
+}
+
+TEST_F(FileJournalTest, FilesWithOtherNamesAreNoSegments) {
+  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(Append(1).ok());
+  for (const char* name : {"journal-7.log", "journal-0000007.log", "journal-+00007.log",
+                           "journal-18446744073709551615.log", "journal-000000.log"}) {
+    files_.Overwrite(absl::StrCat("/j/", name), "a person's");
+  }
+  ASSERT_TRUE(Open().ok());
+  EXPECT_THAT(read(), ElementsAre(1));
+  EXPECT_THAT(*ListSegments(&files_, "/j"), ElementsAre(1, 2));
+}
+
 // ---- Journals of formats 1 and 2: segments go on from each other ----
 
 struct LegacySegment {

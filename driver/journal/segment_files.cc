@@ -15,11 +15,17 @@ namespace {
 // At most this many old segments stay: every commit looks at the directory, so it must stay small.
 constexpr size_t kMostKept = 100;
 
-// 0 = not a segment's name.
+// Higher numbers are nobody's: the next one must exist.
+constexpr uint64_t kMaxSegment = uint64_t{1} << 62;
+
+// 0 = not a segment's name. Other ways to write the number (journal-2.log) are other files' names:
+// a person's copy, say.
 uint64_t SegmentNumber(absl::string_view name) {
   uint64_t number = 0;
-  const bool is_segment = absl::ConsumePrefix(&name, "journal-") &&
-                          absl::ConsumeSuffix(&name, ".log") && absl::SimpleAtoi(name, &number);
+  absl::string_view digits = name;
+  const bool is_segment =
+      absl::ConsumePrefix(&digits, "journal-") && absl::ConsumeSuffix(&digits, ".log") &&
+      absl::SimpleAtoi(digits, &number) && number < kMaxSegment && name == SegmentName(number);
   return is_segment ? number : 0;
 }
 
@@ -66,16 +72,18 @@ absl::Status RemoveOldSegments(FileSystem* files, const std::string& directory, 
     }
     numbers.pop_back();
   }
+  absl::Status result;
   for (const uint64_t number : numbers) {
     MILLRACE_FAILPOINT("journal.before_removed");
     const absl::Status removed = files->Remove(SegmentPath(directory, number));
-    if (!absl::IsNotFound(removed)) {
-      RETURN_IF_ERROR(removed);
+    if (!removed.ok() && !absl::IsNotFound(removed)) {
+      result.Update(removed);  // this one stays; it must not keep all later ones
+      continue;
     }
     RETURN_IF_ERROR(files->SyncDirectory(directory));
     MILLRACE_FAILPOINT("journal.removed");
   }
-  return absl::OkStatus();
+  return result;
 }
 
 absl::StatusOr<bool> SegmentExists(FileSystem* files, const std::string& directory,

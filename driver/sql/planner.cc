@@ -235,6 +235,7 @@ class ScriptPlanner {
                      BuildPhysicalPlan({std::move(script.explain_only ? explained_ : inserts_)}));
     RETURN_IF_ERROR(AddErrorSinks(catalog_, *options_.connectors, &script.plan));
     RETURN_IF_ERROR(ValidateConnectors(script.plan));
+    RETURN_IF_ERROR(CheckOnErrorIsOfSources(script.plan));
     NoticeUnused(script.plan);
     FillJob(&script.plan);
     if (script.explain_only) {
@@ -256,6 +257,30 @@ class ScriptPlanner {
       }
       ASSIGN_OR_RETURN(const SinkConnector* connector, options_.connectors->Sink(sink.connector()));
       RETURN_IF_ERROR(AtTable(sink.table(), connector->Validate(sink)));
+    }
+    return absl::OkStatus();
+  }
+
+  // A table of the script may be read and written; one that is only written would ignore the
+  // option.
+  absl::Status CheckOnErrorIsOfSources(const proto::JobPlan& plan) const {
+    std::set<std::string> read;
+    for (const proto::Source& source : plan.sources()) {
+      read.insert(source.table());
+    }
+    for (const proto::Sink& sink : plan.sinks()) {
+      if (read.contains(sink.table()) || !catalog_.Contains(sink.table())) {
+        continue;
+      }
+      ASSIGN_OR_RETURN(const Catalog::Entry entry, catalog_.Find(sink.table(), -1));
+      const auto option = entry.table->option_positions.find("on_error");
+      if (option != entry.table->option_positions.end()) {
+        return ErrorAt(
+            option->second,
+            absl::StrCat("option on_error is for tables that are read, and table \"", sink.table(),
+                         "\" is only written: the sources of its rows say what happens "
+                         "to rows that it cannot take"));
+      }
     }
     return absl::OkStatus();
   }

@@ -364,6 +364,9 @@ TEST(RefusalsTest, Tables) {
        "on_error must be 'fail', 'skip' or 'table:NAME', not 'table:'"},
       {"CREATE TABLE t (a text) WITH (connector = 'kafka', on_error = 'ignore')", 2, 52,
        "must be 'fail', 'skip' or 'table:NAME', not 'ignore'"},
+      {"CREATE TABLE t (a text) WITH (connector = 'print', on_error = 'skip'); INSERT INTO t "
+       "SELECT value FROM lines",
+       2, 52, "option on_error is for tables that are read, and table \"t\" is only written"},
       {"CREATE TABLE t (a text) WITH (connector = 'kafka', watermark = 'ts')", 2, 52,
        "option \"watermark\" is not supported yet"},
       {"CREATE TABLE t (a text) WITH (connector = 'kafka', late = 'drop')", 2, 52,

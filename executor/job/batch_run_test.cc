@@ -55,12 +55,9 @@ proto::StartEpoch Start() {
   for (uint32_t shard = 0; shard < 4; ++shard) {
     start.mutable_assignment()->add_shard_owner(shard % 2);
   }
-  for (uint32_t i = 0; i < 3; ++i) {
-    proto::Assignment::PartitionOwner* owner = start.mutable_assignment()->add_partitions();
-    owner->set_member(i % 2);
-    owner->mutable_start()->mutable_key()->set_source(i % 2);
-    owner->mutable_start()->set_ordinal(i);
-  }
+  proto::PartitionStart* partition = start.mutable_assignment()->add_partitions();
+  partition->mutable_key()->set_source(1);
+  partition->set_ordinal(1);
   return start;
 }
 

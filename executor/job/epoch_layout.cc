@@ -141,30 +141,24 @@ absl::Status LayoutAssignment(const proto::Assignment& assignment, EpochLayout* 
   if (layout->shard_owner.empty() && layout->plan.exchanges_size() > 0) {
     return Contradiction(*layout, "the plan has exchanges, the assignment no shards");
   }
-  for (const proto::Assignment::PartitionOwner& partition : assignment.partitions()) {
-    if (partition.start().key().source() >= static_cast<uint32_t>(layout->plan.sources_size())) {
-      return Contradiction(*layout, absl::StrCat("partition ", partition.start().key().partition(),
-                                                 " has no source"));
+  for (const proto::PartitionStart& partition : assignment.partitions()) {
+    if (partition.key().source() >= static_cast<uint32_t>(layout->plan.sources_size())) {
+      return Contradiction(
+          *layout, absl::StrCat("partition ", partition.key().partition(), " has no source"));
     }
-    if (partition.member() == layout->self) {
-      layout->own_partitions.push_back(partition.start());
-    }
+    layout->own_partitions.push_back(partition);
   }
   return absl::OkStatus();
 }
 
-// Shares the claims among the members, since each claim takes a round trip or more.
 absl::Status LayoutRetired(const proto::StartEpoch& start, EpochLayout* layout) {
-  for (int i = 0; i < start.retired_shards_size(); ++i) {
-    const proto::SinkMarker& retired = start.retired_shards(i);
+  for (const proto::SinkMarker& retired : start.retired_shards()) {
     if (retired.sink() >= static_cast<uint32_t>(layout->plan.sinks_size())) {
       return Contradiction(
           *layout, absl::StrCat("retired shard ", retired.shard(), " is of an unknown sink"));
     }
-    if (static_cast<size_t>(i) % layout->members.size() == layout->self) {
-      layout->retired_shards.emplace_back(retired.sink(), retired.shard());
-      layout->markers[layout->retired_shards.back()] = retired.marker();
-    }
+    layout->retired_shards.emplace_back(retired.sink(), retired.shard());
+    layout->markers[layout->retired_shards.back()] = retired.marker();
   }
   return absl::OkStatus();
 }

@@ -61,7 +61,8 @@ struct EpochLayout {
   std::vector<uint32_t> shard_owner;  // per keyed shard, index into members
   std::vector<uint32_t> own_shards;
   std::vector<proto::PartitionStart> own_partitions;
-  std::map<std::pair<uint32_t, uint32_t>, std::string> markers;  // by (sink, shard)
+  // By (sink, shard), of the shards that this member claims when the epoch starts.
+  std::map<std::pair<uint32_t, uint32_t>, std::string> markers;
   // Shards of earlier plans that this member claims and then leaves, as (sink, shard).
   std::vector<std::pair<uint32_t, uint32_t>> retired_shards;
 

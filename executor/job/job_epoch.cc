@@ -130,6 +130,7 @@ void JobEpoch::OpenPartitions(const proto::RunBatch& message, std::function<void
   for (const proto::PartitionKey& retired : message.retired_partitions()) {
     sources_->Unassign(retired);
   }
+  sinks_->NoteMarkers(message.markers());
   std::vector<std::pair<uint32_t, uint32_t>> writers;
   for (const proto::PartitionStart& partition : message.new_partitions()) {
     const absl::Status status = sources_->Assign(partition);

@@ -57,7 +57,8 @@ SinkSet::SinkSet(const EpochLayout* layout, const ConnectorRegistry* connectors,
     : layout_(*layout),
       connectors_(*connectors),
       job_memory_(std::make_shared<HeldMemory>(held_memory)),
-      ended_(std::move(ended)) {}
+      ended_(std::move(ended)),
+      markers_(layout->markers) {}
 
 absl::Status SinkSet::Init() {
   for (const proto::Sink& sink : layout_.plan.sinks()) {
@@ -97,6 +98,19 @@ std::vector<std::pair<uint32_t, uint32_t>> SinkSet::WritersFor(
   return wanted;
 }
 
+void SinkSet::NoteMarkers(const google::protobuf::RepeatedPtrField<proto::SinkMarker>& markers) {
+  absl::MutexLock lock(&mutex_);
+  for (const proto::SinkMarker& marker : markers) {
+    markers_[{marker.sink(), marker.shard()}] = marker.marker();
+  }
+}
+
+std::string SinkSet::MarkerBefore(uint32_t sink, uint32_t shard) const {
+  absl::ReaderMutexLock lock(&mutex_);
+  const auto marker = markers_.find({sink, shard});
+  return marker == markers_.end() ? "" : marker->second;
+}
+
 absl::StatusOr<std::unique_ptr<ShardWriter>> SinkSet::OpenWriter(uint32_t sink,
                                                                  uint32_t shard) const {
   const proto::Sink& table = layout_.plan.sinks(static_cast<int>(sink));
@@ -106,9 +120,7 @@ absl::StatusOr<std::unique_ptr<ShardWriter>> SinkSet::OpenWriter(uint32_t sink,
   context.epoch = layout_.epoch;
   context.sink = sink;
   context.shard = shard;
-  if (auto marker = layout_.markers.find({sink, shard}); marker != layout_.markers.end()) {
-    context.marker = marker->second;
-  }
+  context.marker = MarkerBefore(sink, shard);
   context.committed_batch = layout_.committed_batch;
   context.planned_batch = layout_.planned_batch;
   context.batch_time_us = layout_.batch_time_us;

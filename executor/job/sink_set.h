@@ -110,6 +110,8 @@ class SinkSet {
   std::vector<std::pair<uint32_t, uint32_t>> WritersFor(
       const proto::PartitionStart& partition) const;
 
+  // Takes the markers of shards that will be opened for partitions that appear within the epoch.
+  void NoteMarkers(const google::protobuf::RepeatedPtrField<proto::SinkMarker>& markers);
   // Opens one; may block.
   absl::StatusOr<std::unique_ptr<ShardWriter>> OpenWriter(uint32_t sink, uint32_t shard) const;
   void AddWriter(std::unique_ptr<ShardWriter> writer);
@@ -128,13 +130,17 @@ class SinkSet {
   ShardWriter* Find(uint32_t sink, uint32_t shard) const;
 
  private:
+  std::string MarkerBefore(uint32_t sink, uint32_t shard) const;
+
   const EpochLayout& layout_;
   const ConnectorRegistry& connectors_;
   const std::shared_ptr<HeldMemory> job_memory_;
   const std::function<bool()> ended_;
   std::vector<const SinkConnector*> connectors_of_sink_;
-  // Held only while the map is read or changed: a writer's calls may take long.
+  // Held only while a map is read or changed: a writer's calls may take long.
   mutable absl::Mutex mutex_;
+  // The last journaled marker by (sink, shard); none: it has never been claimed.
+  std::map<std::pair<uint32_t, uint32_t>, std::string> markers_ ABSL_GUARDED_BY(mutex_);
   std::map<std::pair<uint32_t, uint32_t>, std::unique_ptr<ShardWriter>> writers_
       ABSL_GUARDED_BY(mutex_);
 };

@@ -79,9 +79,6 @@ void TestJob::SendStart(int64_t epoch) {
   start->set_snapshot_location(snapshot_location);
   start->set_store_mark(store_mark);
   *start->mutable_restore() = restore;
-  for (const proto::SinkMarker& retired : retired_shards) {
-    *start->add_retired_shards() = retired;
-  }
   for (size_t i = 0; i < executors; ++i) {
     proto::Assignment::Member* member = start->mutable_assignment()->add_members();
     member->set_executor_id(cluster_.id(i));
@@ -90,14 +87,18 @@ void TestJob::SendStart(int64_t epoch) {
   for (uint32_t shard = 0; shard < plan_.parallelism(); ++shard) {
     start->mutable_assignment()->add_shard_owner(shard % executors);
   }
-  for (uint32_t ordinal = 0; ordinal < partitions_.size(); ++ordinal) {
-    proto::Assignment::PartitionOwner* owner = start->mutable_assignment()->add_partitions();
-    owner->mutable_start()->mutable_key()->set_partition(partitions_[ordinal]);
-    owner->mutable_start()->set_ordinal(ordinal);
-    owner->mutable_start()->set_offset(start_offsets[partitions_[ordinal]]);
-    owner->set_member(ordinal % executors);
-  }
   for (size_t i = 0; i < executors; ++i) {
+    start->mutable_assignment()->clear_partitions();
+    for (size_t ordinal = i; ordinal < partitions_.size(); ordinal += executors) {
+      proto::PartitionStart* partition = start->mutable_assignment()->add_partitions();
+      partition->mutable_key()->set_partition(partitions_[ordinal]);
+      partition->set_ordinal(static_cast<uint32_t>(ordinal));
+      partition->set_offset(start_offsets[partitions_[ordinal]]);
+    }
+    start->clear_retired_shards();
+    for (size_t retired = i; retired < retired_shards.size(); retired += executors) {
+      *start->add_retired_shards() = retired_shards[retired];
+    }
     start->clear_stream_keys();
     for (size_t other = 0; other < executors; ++other) {
       proto::StreamKeys* keys = start->add_stream_keys();

@@ -164,6 +164,27 @@ TEST(KafkaSink, AnUnknownTopicIsRefusedAtSubmission) {
   EXPECT_TRUE(absl::StrContains(status.message(), "no-such-topic")) << status;
 }
 
+// Each value is right by itself.
+TEST(KafkaSink, PropertiesThatDoNotGoTogetherAreRefusedAtSubmission) {
+  proto::Sink sink = SinkTable(NewTopic(1));
+  EXPECT_OK(KafkaSink().Probe(sink, kTimeout));
+  (*sink.mutable_options())["acks"] = "1";
+  EXPECT_OK(KafkaSink().Validate(sink));
+  absl::Status status = KafkaSink().Probe(sink, kTimeout);
+  EXPECT_FALSE(status.ok());
+  EXPECT_TRUE(absl::StrContains(status.message(), "acks")) << status;
+}
+
+// It was tried again for ever, since a fatal error of a producer may not be one of the next.
+TEST(KafkaTransactions, ATimeoutThatTheBrokerDoesNotAllowIsAnErrorOfTheScript) {
+  proto::Sink sink = SinkTable(NewTopic(1));
+  (*sink.mutable_options())["transaction.timeout.ms"] = "2000000000";
+  EXPECT_OK(KafkaSink().Validate(sink));
+  absl::Status status = KafkaSink().CreateWriter(sink, NewShard()).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
+  EXPECT_TRUE(absl::StrContains(status.message(), "transaction.max.timeout.ms")) << status;
+}
+
 TEST(KafkaTransactions, SeveralBatchesGoOutInOne) {
   std::string topic = NewTopic(1);
   auto writer = Open(SinkTable(topic), NewShard());

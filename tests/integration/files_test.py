@@ -168,6 +168,15 @@ class RunTest(FilesCase):
         self.run_once(self.input / "f")
         self.wait_for(["a1", "a2", "a3", "n1", "n2", "n3", "n4", "m1", "m2"])
 
+    def test_a_file_that_is_chosen_again_is_read_up_to_its_present_end(self):
+        self.append("a", "a1")
+        self.append("b", "b1")
+        self.run_once(self.input / "a")
+        self.run_once(self.input / "b")
+        self.append("a", "a2")
+        self.run_once(self.input / "a")
+        self.wait_for(["a1", "b1", "a2"])
+
     def test_files_that_were_read_may_be_deleted_between_runs(self):
         self.append("1.csv", "a")
         self.append("2.csv", "b")

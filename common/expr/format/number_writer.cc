@@ -357,15 +357,13 @@ absl::StatusOr<std::string> WriteFloat(double value, int digits, const NumberPat
                                 : NoDigits(pattern);
   }
   const double shifted = value * std::pow(10.0, pattern.shift);
-  std::string text;
-  int behind = pattern.behind;
-  if (std::isfinite(shifted)) {
-    const int before = static_cast<int>(absl::StrFormat("%.0f", std::fabs(shifted)).size());
-    behind = std::clamp(digits - before, 0, behind);
-    text = absl::StrFormat("%.*f", behind, shifted);
-  } else {
-    text = std::isnan(shifted) ? "NaN" : shifted < 0 ? "-Infinity" : "Infinity";
-  }
+  // As in PostgreSQL, the letters of NaN and Infinity count as digits before the point.
+  const std::string whole = std::isnan(shifted)   ? "NaN"
+                            : std::isinf(shifted) ? "Infinity"
+                                                  : absl::StrFormat("%.0f", std::fabs(shifted));
+  const int behind = std::clamp(digits - static_cast<int>(whole.size()), 0, pattern.behind);
+  std::string text = std::isfinite(shifted) ? absl::StrFormat("%.*f", behind, shifted)
+                                            : absl::StrCat(shifted < 0 ? "-" : "", whole);
   return WithSign(std::move(text), pattern, pattern.before + pattern.shift, behind);
 }
 

@@ -127,12 +127,15 @@ void AddBounded(FunctionList* list, const char* name, double least, double most)
   });
 }
 
+double Cotangent(double value) { return 1.0 / std::tan(value); }
+
 void AddTrigonometry(FunctionList* list) {
   constexpr double kPi = std::numbers::pi;
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   AddFinite<std::sin>(list, "sin");
   AddFinite<std::cos>(list, "cos");
   AddFinite<std::tan>(list, "tan");
+  AddFinite<Cotangent>(list, "cot");
   AddBounded<std::asin>(list, "asin", -1, 1);
   AddBounded<std::acos>(list, "acos", -1, 1);
   AddBounded<std::acosh>(list, "acosh", 1, kInfinity);

@@ -189,9 +189,9 @@ void SimulatedExecutor::Start(const proto::StartEpoch& start) {
   committed_through_ = start.suppress_until();
   last_cut_ = start.restore().batch();
   positions_.clear();
-  for (const auto& owner : start.assignment().partitions()) {
-    if (!owner.start().sinks_only()) {
-      positions_[owner.start().key().partition()] = owner.start().offset();
+  for (const proto::PartitionStart& partition : start.assignment().partitions()) {
+    if (!partition.sinks_only()) {
+      positions_[partition.key().partition()] = partition.offset();
     }
   }
   own_shards_.clear();
