@@ -99,7 +99,7 @@ class Tree:
         self.all_options = self._options(files)
 
     def _targets(self):
-        mutations = re.search(r"MUTATIONS = \[.*?\]", self.files.get("third_party/copts.bzl", ""))
+        mutations = re.search(r"MUTATIONS = \[.*?\]", self.files.get("build/copts.bzl", ""))
         lists = {"MUTATIONS": re.findall(r'"(\w+)"', mutations[0])} if mutations else {}
         return {path.rpartition("/")[0]: targets_of_build(path, text, lists) for path, text in self.files.items()
                 if path.rsplit("/", 1)[-1] in ("BUILD.bazel", "BUILD")}

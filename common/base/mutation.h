@@ -1,6 +1,6 @@
 // Deliberate faults for the mutation check (.ci/mutations.sh): a build with --define=mutation=NAME
 // lacks one of the things that exactly-once rests on, and tests must turn red. All other builds
-// compile the condition away. A new one is a line below, one in third_party/copts.bzl, and one in
+// compile the condition away. A new one is a line below, one in build/copts.bzl, and one in
 // the check, which names the tests that must notice it.
 #ifndef MILLRACE_COMMON_BASE_MUTATION_H_
 #define MILLRACE_COMMON_BASE_MUTATION_H_

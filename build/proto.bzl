@@ -1,6 +1,6 @@
 """C++ code from .proto files, by Debian's protoc."""
 
-load("//third_party:visibility.bzl", "checked_visibility")
+load("//build:visibility.bzl", "checked_visibility")
 
 def mr_proto_library(name, srcs, deps = [], grpc = False, visibility = None):
     """Compiles .proto files that lie in the calling package.

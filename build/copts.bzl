@@ -9,7 +9,7 @@ MILLRACE_COPTS = [
 
 # --define=failpoints=off: a build without the places where tests end or stop a process (common/base/failpoint.h).
 FAILPOINT_COPTS = select({
-    "//third_party:failpoints_off": ["-DMILLRACE_WITHOUT_FAILPOINTS"],
+    "//build:failpoints_off": ["-DMILLRACE_WITHOUT_FAILPOINTS"],
     "//conditions:default": [],
 })
 
@@ -17,6 +17,6 @@ FAILPOINT_COPTS = select({
 MUTATIONS = ["fencing", "marker", "fsync_order", "split_order"]
 
 MUTATION_COPTS = select(dict(
-    [("//third_party:mutation_" + name, ["-DMILLRACE_MUTATION=\\\"" + name + "\\\""]) for name in MUTATIONS] +
+    [("//build:mutation_" + name, ["-DMILLRACE_MUTATION=\\\"" + name + "\\\""]) for name in MUTATIONS] +
     [("//conditions:default", [])],
 ))

@@ -1,7 +1,7 @@
 """cc_library, cc_binary and cc_test with the project's flags and visibility. See README.md beside this file."""
 
-load("//third_party:copts.bzl", "FAILPOINT_COPTS", "MILLRACE_COPTS", "MUTATION_COPTS")
-load("//third_party:visibility.bzl", "checked_visibility")
+load("//build:copts.bzl", "FAILPOINT_COPTS", "MILLRACE_COPTS", "MUTATION_COPTS")
+load("//build:visibility.bzl", "checked_visibility")
 
 def mr_cc_library(name, copts = [], visibility = None, **kwargs):
     native.cc_library(
@@ -18,7 +18,7 @@ def mr_cc_binary(name, copts = [], deps = [], visibility = None, **kwargs):
         name = name,
         copts = MILLRACE_COPTS + FAILPOINT_COPTS + MUTATION_COPTS + copts,
         # First, so that malloc resolves to it before libc's.
-        deps = ["//third_party:allocator"] + deps + ["//third_party/sanitizers"],
+        deps = ["//third_party:allocator"] + deps + ["//build/sanitizers"],
         visibility = checked_visibility(visibility),
         **kwargs
     )
@@ -28,6 +28,6 @@ def mr_cc_test(name, copts = [], deps = [], main = True, **kwargs):
     native.cc_test(
         name = name,
         copts = MILLRACE_COPTS + FAILPOINT_COPTS + MUTATION_COPTS + copts,
-        deps = deps + ["//third_party/sanitizers"] + (["//third_party:gtest_main"] if main else []),
+        deps = deps + ["//build/sanitizers"] + (["//third_party:gtest_main"] if main else []),
         **kwargs
     )
