@@ -3,7 +3,8 @@
 #include <utility>
 
 #include "connectors/blackhole/blackhole.h"
-#include "connectors/file/file.h"
+#include "connectors/file/file_sink.h"
+#include "connectors/file/file_source.h"
 #include "connectors/formats/csv_format.h"
 #include "connectors/formats/json_format.h"
 #include "connectors/formats/raw_format.h"

@@ -15,8 +15,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/types/text_format.h"
-#include "connectors/file/file.h"
 #include "connectors/file/file_access.h"
+#include "connectors/file/file_source.h"
 #include "connectors/formats/csv_format.h"
 #include "connectors/formats/raw_format.h"
 

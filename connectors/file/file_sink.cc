@@ -1,3 +1,5 @@
+#include "connectors/file/file_sink.h"
+
 #include <algorithm>
 #include <map>
 #include <string>
@@ -9,7 +11,6 @@
 #include "absl/synchronization/mutex.h"
 #include "common/base/status.h"
 #include "common/base/units.h"
-#include "connectors/file/file.h"
 #include "connectors/file/file_sink_marker.h"
 #include "connectors/file/rolling_files.h"
 #include "connectors/flow_out.h"

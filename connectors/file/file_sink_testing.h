@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "connectors/file/file.h"
+#include "connectors/file/file_sink.h"
 #include "connectors/file/file_sink_marker.h"
 #include "connectors/formats/csv_format.h"
 #include "connectors/formats/json_format.h"

@@ -1,3 +1,5 @@
+#include "connectors/file/file_source.h"
+
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -13,7 +15,6 @@
 #include "absl/strings/str_join.h"
 #include "absl/synchronization/mutex.h"
 #include "common/base/status.h"
-#include "connectors/file/file.h"
 #include "connectors/file/file_access.h"
 #include "connectors/file/file_enumerator.h"
 #include "connectors/file/file_finder.h"

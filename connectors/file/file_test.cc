@@ -1,6 +1,4 @@
 // Behaviour that only files have as a source: incomplete lines, headers, cut files.
-#include "connectors/file/file.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -13,6 +11,7 @@
 #include "absl/strings/match.h"
 #include "common/types/text_format.h"
 #include "connectors/file/file_access.h"
+#include "connectors/file/file_source.h"
 #include "connectors/formats/csv_format.h"
 #include "connectors/formats/json_format.h"
 #include "connectors/formats/raw_format.h"

@@ -16,7 +16,7 @@
 #include "common/expr/expr_evaluator.h"
 #include "common/expr/row_errors.h"
 #include "executor/operators/operator.h"
-#include "executor/operators/stage_pipeline.h"
+#include "executor/operators/skip_report.h"
 
 namespace millrace {
 

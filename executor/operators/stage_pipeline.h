@@ -29,6 +29,7 @@
 #include "common/expr/function_registry.h"
 #include "common/expr/row_errors.h"
 #include "executor/operators/operator.h"
+#include "executor/operators/skip_report.h"
 #include "executor/state/state_block.h"
 #include "proto/checkpoint.pb.h"
 #include "proto/plan.pb.h"
@@ -36,12 +37,6 @@
 namespace millrace {
 
 class StateBackend;
-
-// The records (behind an exchange: rows) that on_error = 'skip' or 'table:…' left out.
-struct SkipReport {
-  int64_t records = 0;
-  std::string first_error;  // the first failure with table and record; empty if there is none
-};
 
 // Describes a record of the present chunk for messages, e.g. "test/3@1234" (partition@offset).
 using DescribeRecord = absl::FunctionRef<std::string(uint32_t row)>;
