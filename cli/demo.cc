@@ -7,10 +7,10 @@
 #include "cli/command.h"
 #include "cli/interrupt.h"
 #include "cli/job_follower.h"
-#include "cli/local_engine.h"
+#include "client/local_engine.h"
 #include "common/base/status.h"
 #include "common/base/units.h"
-#include "connectors/kafka/mock_cluster.h"
+#include "connectors/kafka/testing/mock_cluster.h"
 
 namespace millrace {
 namespace {

@@ -7,8 +7,8 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 #include "cli/command.h"
-#include "cli/driver_client.h"
 #include "cli/text_table.h"
+#include "client/driver_client.h"
 #include "common/base/units.h"
 
 namespace millrace {

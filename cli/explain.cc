@@ -3,8 +3,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "cli/command.h"
-#include "cli/local_engine.h"
-#include "driver/sql/planner.h"
+#include "client/local_engine.h"
+#include "sql/planner.h"
 
 namespace millrace {
 namespace {

@@ -9,7 +9,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "cli/console.h"
-#include "cli/driver_client.h"
+#include "client/driver_client.h"
 
 namespace millrace {
 

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "cli/driver_client.h"
+#include "client/driver_client.h"
 #include "common/base/steady_time.h"
 #include "common/columnar/batch_codec.h"
 #include "common/rpc/rpc.h"

@@ -5,10 +5,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "cli/command.h"
-#include "cli/driver_client.h"
 #include "cli/interrupt.h"
 #include "cli/result_printer.h"
 #include "cli/text_table.h"
+#include "client/driver_client.h"
 
 namespace millrace {
 namespace {

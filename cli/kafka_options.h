@@ -8,7 +8,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "cli/command.h"
-#include "connectors/kafka/admin.h"
+#include "connectors/kafka/admin/admin.h"
 
 namespace millrace {
 

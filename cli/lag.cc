@@ -1,7 +1,7 @@
 // millrace lag: how far a job is behind, partition by partition.
 #include "cli/command.h"
-#include "cli/driver_client.h"
 #include "cli/text_table.h"
+#include "client/driver_client.h"
 
 namespace millrace {
 namespace {

@@ -3,11 +3,11 @@
 #include "cli/command.h"
 #include "cli/interrupt.h"
 #include "cli/job_follower.h"
-#include "cli/local_engine.h"
+#include "client/local_engine.h"
 #include "common/base/status.h"
 #include "common/storage/checkpoint_store.h"
-#include "driver/jobs/replay_records.h"
 #include "driver/journal/journal_reader.h"
+#include "driver/snapshots/replay_records.h"
 
 namespace millrace {
 namespace {

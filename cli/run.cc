@@ -6,10 +6,10 @@
 #include "cli/command.h"
 #include "cli/interrupt.h"
 #include "cli/job_follower.h"
-#include "cli/local_engine.h"
+#include "client/local_engine.h"
 #include "common/base/status.h"
 #include "connectors/registry.h"
-#include "driver/sql/planner.h"
+#include "sql/planner.h"
 
 namespace millrace {
 namespace {

@@ -2,7 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/command.h"
-#include "cli/driver_client.h"
+#include "client/driver_client.h"
 
 namespace millrace {
 namespace {

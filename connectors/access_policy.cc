@@ -80,8 +80,8 @@ std::string Listed(const std::vector<std::string>& names) {
   return names.empty() ? "none is allowed" : absl::StrCat("allowed: ", absl::StrJoin(names, ", "));
 }
 
-// The secrets that a text refers to, "env:NAME" or "file:PATH": those that connectors/secrets.cc
-// would resolve.
+// The secrets that a text refers to, "env:NAME" or "file:PATH": those that
+// connectors/shared/secrets.cc would resolve.
 std::vector<std::string_view> References(std::string_view text) {
   std::vector<std::string_view> references;
   while (true) {

@@ -3,14 +3,14 @@
 #include <utility>
 
 #include "connectors/blackhole/blackhole.h"
-#include "connectors/file/file_sink.h"
-#include "connectors/file/file_source.h"
-#include "connectors/formats/csv_format.h"
-#include "connectors/formats/json_format.h"
-#include "connectors/formats/raw_format.h"
+#include "connectors/file/sink/file_sink.h"
+#include "connectors/file/source/file_source.h"
+#include "connectors/formats/csv/csv_format.h"
+#include "connectors/formats/json/json_format.h"
+#include "connectors/formats/raw/raw_format.h"
 #include "connectors/generator/generator.h"
-#include "connectors/kafka/sink_connector.h"
-#include "connectors/kafka/source_connector.h"
+#include "connectors/kafka/sink/sink_connector.h"
+#include "connectors/kafka/source/source_connector.h"
 #include "connectors/memory/memory.h"
 #include "connectors/print/print.h"
 

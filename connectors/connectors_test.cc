@@ -10,10 +10,10 @@
 #include <vector>
 
 #include "absl/strings/match.h"
-#include "connectors/numbered_rows.h"
-#include "connectors/options.h"
-#include "connectors/record_hash.h"
-#include "connectors/secrets.h"
+#include "connectors/shared/numbered_rows.h"
+#include "connectors/shared/options.h"
+#include "connectors/shared/record_hash.h"
+#include "connectors/shared/secrets.h"
 
 namespace millrace {
 namespace {

@@ -27,8 +27,8 @@
 #include "connectors/registry.h"
 #include "executor/control/driver_link.h"
 #include "executor/control/job_table.h"
-#include "executor/job/blocking_lanes.h"
-#include "executor/job/task_pool.h"
+#include "executor/epoch/blocking_lanes.h"
+#include "executor/epoch/task_pool.h"
 #include "executor/shuffle/flow_gate.h"
 #include "executor/shuffle/shuffle_hub.h"
 

@@ -9,7 +9,7 @@
 // journals depend on it.
 //
 // Version 1 hashed jsonb by its text, so that 1 and 1.0 were two keys; the rest was the same. Keys
-// in its snapshots are hashed again when they are read (executor/state/snapshot_file.h).
+// in its snapshots are hashed again when they are read (executor/state/snapshot/snapshot_file.h).
 #ifndef MILLRACE_COMMON_COLUMNAR_ROW_HASH_H_
 #define MILLRACE_COMMON_COLUMNAR_ROW_HASH_H_
 

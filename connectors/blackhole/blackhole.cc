@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "common/base/status.h"
-#include "connectors/options.h"
+#include "connectors/shared/options.h"
 
 namespace millrace {
 namespace {

@@ -5,10 +5,10 @@
 #include <vector>
 
 #include "absl/strings/match.h"
-#include "connectors/formats/csv_format.h"
+#include "connectors/formats/csv/csv_format.h"
 #include "connectors/formats/formats_testing.h"
-#include "connectors/formats/json_format.h"
-#include "connectors/formats/raw_format.h"
+#include "connectors/formats/json/json_format.h"
+#include "connectors/formats/raw/raw_format.h"
 
 namespace millrace {
 namespace {

@@ -8,11 +8,11 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_join.h"
-#include "connectors/formats/csv_format.h"
-#include "connectors/formats/csv_record.h"
+#include "connectors/formats/csv/csv_format.h"
+#include "connectors/formats/csv/csv_record.h"
 #include "connectors/formats/formats_testing.h"
-#include "connectors/formats/json_format.h"
-#include "connectors/formats/raw_format.h"
+#include "connectors/formats/json/json_format.h"
+#include "connectors/formats/raw/raw_format.h"
 #include "connectors/formats/utf8.h"
 
 namespace millrace {

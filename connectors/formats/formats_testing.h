@@ -12,7 +12,7 @@
 
 #include "common/types/text_format.h"
 #include "connectors/format.h"
-#include "connectors/table_testing.h"
+#include "connectors/testing/table_testing.h"
 
 namespace millrace {
 

@@ -5,8 +5,8 @@
 
 #include "absl/strings/match.h"
 #include "connectors/formats/formats_testing.h"
-#include "connectors/formats/json_format.h"
-#include "connectors/formats/json_options.h"
+#include "connectors/formats/json/json_format.h"
+#include "connectors/formats/json/json_options.h"
 
 namespace millrace {
 namespace {

@@ -12,9 +12,9 @@
 
 #include "absl/strings/str_format.h"
 #include "common/types/number_text.h"
-#include "connectors/formats/csv_format.h"
+#include "connectors/formats/csv/csv_format.h"
 #include "connectors/formats/formats_testing.h"
-#include "connectors/formats/json_format.h"
+#include "connectors/formats/json/json_format.h"
 
 namespace millrace {
 namespace {

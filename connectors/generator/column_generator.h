@@ -8,7 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "common/columnar/column.h"
-#include "connectors/options.h"
+#include "connectors/shared/options.h"
 
 namespace millrace {
 

@@ -11,9 +11,9 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 #include "connectors/generator/column_generator.h"
-#include "connectors/numbered_rows.h"
-#include "connectors/options.h"
-#include "connectors/record_hash.h"
+#include "connectors/shared/numbered_rows.h"
+#include "connectors/shared/options.h"
+#include "connectors/shared/record_hash.h"
 
 namespace millrace {
 namespace {

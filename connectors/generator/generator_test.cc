@@ -11,7 +11,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "common/types/text_format.h"
-#include "connectors/table_testing.h"
+#include "connectors/testing/table_testing.h"
 
 namespace millrace {
 namespace {

@@ -11,7 +11,7 @@
 #include "common/columnar/batch_codec.h"
 #include "connectors/memory/memory.h"
 #include "connectors/memory/memory_tables.h"
-#include "connectors/options.h"
+#include "connectors/shared/options.h"
 
 namespace millrace {
 namespace {

@@ -9,9 +9,9 @@
 #include "common/columnar/row_hash.h"
 #include "connectors/memory/memory.h"
 #include "connectors/memory/memory_tables.h"
-#include "connectors/numbered_rows.h"
-#include "connectors/options.h"
-#include "connectors/record_hash.h"
+#include "connectors/shared/numbered_rows.h"
+#include "connectors/shared/options.h"
+#include "connectors/shared/record_hash.h"
 
 namespace millrace {
 namespace {

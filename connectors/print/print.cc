@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "common/base/status.h"
-#include "connectors/options.h"
+#include "connectors/shared/options.h"
 
 namespace millrace {
 namespace {

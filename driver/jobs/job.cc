@@ -10,9 +10,9 @@
 #include "common/base/status.h"
 #include "common/expr/state_identity.h"
 #include "driver/jobs/journal_failpoints.h"
-#include "driver/jobs/result_keys.h"
-#include "driver/jobs/result_rows.h"
-#include "driver/jobs/savepoint.h"
+#include "driver/results/result_keys.h"
+#include "driver/results/result_rows.h"
+#include "driver/snapshots/savepoint.h"
 
 namespace millrace {
 namespace {

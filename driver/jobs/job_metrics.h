@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "common/metrics/metrics.h"
-#include "driver/batch/job_event.h"
+#include "driver/coordinator/job_event.h"
 
 namespace millrace {
 

@@ -13,8 +13,8 @@
 #include "common/base/steady_time.h"
 #include "driver/jobs/completion.h"
 #include "driver/jobs/journal_failpoints.h"
-#include "driver/jobs/savepoint.h"
-#include "driver/sql/planner.h"
+#include "driver/snapshots/savepoint.h"
+#include "sql/planner.h"
 
 namespace millrace {
 namespace {

@@ -21,7 +21,7 @@
 #include "driver/jobs/completion.h"
 #include "driver/jobs/job.h"
 #include "driver/jobs/journaled_jobs.h"
-#include "driver/jobs/submission.h"
+#include "driver/submission/submission.h"
 #include "proto/jobs.pb.h"
 
 namespace millrace {

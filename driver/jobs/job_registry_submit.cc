@@ -12,7 +12,7 @@
 #include "driver/jobs/completion.h"
 #include "driver/jobs/job_registry.h"
 #include "driver/jobs/journal_failpoints.h"
-#include "driver/jobs/savepoint.h"
+#include "driver/snapshots/savepoint.h"
 
 namespace millrace {
 namespace {

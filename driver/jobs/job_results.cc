@@ -8,7 +8,7 @@
 #include "common/base/status.h"
 #include "common/base/units.h"
 #include "driver/jobs/job.h"
-#include "driver/jobs/result_rows.h"
+#include "driver/results/result_rows.h"
 
 namespace millrace {
 

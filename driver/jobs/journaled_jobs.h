@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "driver/batch/job_history.h"
+#include "driver/coordinator/job_history.h"
 #include "driver/journal/journal_state.h"
 #include "proto/journal.pb.h"
 

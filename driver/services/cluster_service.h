@@ -4,8 +4,8 @@
 #define MILLRACE_DRIVER_SERVICES_CLUSTER_SERVICE_H_
 
 #include "common/base/clock.h"
-#include "driver/jobs/event_loop.h"
-#include "driver/jobs/executor_directory.h"
+#include "driver/event_loop.h"
+#include "driver/executors/executor_directory.h"
 #include "driver/jobs/job_registry.h"
 #include "proto/cluster.grpc.pb.h"
 

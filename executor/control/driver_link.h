@@ -25,7 +25,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "common/base/monotonic_cond_var.h"
-#include "executor/job/driver_sink.h"
+#include "executor/epoch/driver_sink.h"
 #include "proto/cluster.grpc.pb.h"
 
 namespace millrace {

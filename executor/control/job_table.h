@@ -15,7 +15,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "common/base/ids.h"
-#include "executor/job/job_epoch.h"
+#include "executor/epoch/job_epoch.h"
 #include "executor/stopped_epochs.h"
 #include "proto/cluster.pb.h"
 

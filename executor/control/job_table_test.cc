@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "executor/job/job_epoch.h"
+#include "executor/epoch/job_epoch.h"
 #include "proto/cluster.pb.h"
 
 namespace millrace {

@@ -9,7 +9,7 @@
 #include "common/expr/function_registry.h"
 #include "executor/operators/operator.h"
 #include "executor/operators/stage_context.h"
-#include "executor/state/operator_state.h"
+#include "executor/state/snapshot/operator_state.h"
 #include "proto/plan.pb.h"
 
 namespace millrace {

@@ -8,7 +8,7 @@
 #include "common/base/mutation.h"
 #include "common/base/status.h"
 #include "common/columnar/row_hash.h"
-#include "executor/state/held_rows.h"
+#include "executor/state/snapshot/held_rows.h"
 
 namespace millrace {
 namespace {

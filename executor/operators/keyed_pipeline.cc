@@ -9,7 +9,7 @@
 #include "executor/operators/held_blocks.h"
 #include "executor/operators/stage_context.h"
 #include "executor/operators/stage_pipeline.h"
-#include "executor/state/held_rows.h"
+#include "executor/state/snapshot/held_rows.h"
 
 namespace millrace {
 

@@ -30,7 +30,7 @@
 #include "common/expr/row_errors.h"
 #include "executor/operators/operator.h"
 #include "executor/operators/skip_report.h"
-#include "executor/state/state_block.h"
+#include "executor/state/snapshot/state_block.h"
 #include "proto/checkpoint.pb.h"
 #include "proto/plan.pb.h"
 

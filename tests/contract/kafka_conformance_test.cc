@@ -1,5 +1,5 @@
 // What the simulation of Kafka does is what Kafka does: one test of TransactionalLog for both. A
-// simulated history (driver/batch/job_simulation_test.cc) is worth as much as this.
+// simulated history (driver/coordinator/job_simulation_test.cc) is worth as much as this.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -8,7 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/steady_time.h"
-#include "driver/batch/testing/simulated_kafka.h"
+#include "driver/coordinator/testing/simulated_kafka.h"
 #include "tests/contract/kafka_place.h"
 #include "tests/contract/tables.h"
 

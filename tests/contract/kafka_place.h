@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "connectors/kafka/admin.h"
-#include "connectors/kafka/transactional_producer.h"
+#include "connectors/kafka/admin/admin.h"
+#include "connectors/kafka/testing/transactional_producer.h"
 #include "connectors/sink.h"
 #include "tests/harness/kafka_broker.h"
 

@@ -65,8 +65,8 @@ class SinkContract : public testing::TestWithParam<SinkCase> {
   SinkContext context_;  // of the last writer
 };
 
-// Of the sinks whose rows may leave a writer's memory before their commit (connectors/flow_out.h):
-// batches that are much larger than the memory for them.
+// Of the sinks whose rows may leave a writer's memory before their commit
+// (connectors/shared/flow_out.h): batches that are much larger than the memory for them.
 class LargeBatchContract : public SinkContract {
  protected:
   void SetUp() override;

@@ -1,5 +1,5 @@
 // Records in format csv.
-#include "connectors/formats/csv_format.h"
+#include "connectors/formats/csv/csv_format.h"
 #include "tests/fuzz/format_target.h"
 #include "tests/fuzz/targets.h"
 

@@ -9,7 +9,7 @@
 #include "common/base/check.h"
 #include "common/base/excerpt.h"
 #include "common/types/text_format.h"
-#include "connectors/table_testing.h"
+#include "connectors/testing/table_testing.h"
 
 namespace millrace {
 namespace {

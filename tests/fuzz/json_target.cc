@@ -1,5 +1,5 @@
 // Records in format json.
-#include "connectors/formats/json_format.h"
+#include "connectors/formats/json/json_format.h"
 #include "tests/fuzz/format_target.h"
 #include "tests/fuzz/targets.h"
 

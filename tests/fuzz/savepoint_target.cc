@@ -3,7 +3,7 @@
 
 #include <cstring>
 
-#include "driver/jobs/savepoint.h"
+#include "driver/snapshots/savepoint.h"
 #include "tests/fuzz/targets.h"
 
 namespace millrace {

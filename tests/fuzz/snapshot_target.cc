@@ -8,7 +8,7 @@
 #include "common/base/check.h"
 #include "common/base/little_endian.h"
 #include "common/columnar/row_hash.h"
-#include "executor/state/snapshot_file.h"
+#include "executor/state/snapshot/snapshot_file.h"
 #include "tests/fuzz/sample_rows.h"
 #include "tests/fuzz/targets.h"
 

@@ -1,7 +1,7 @@
 // The text of a script, as Jobs.Submit and Jobs.Explain get it.
 #include "common/expr/function_registry.h"
 #include "connectors/all.h"
-#include "driver/sql/planner.h"
+#include "sql/planner.h"
 #include "tests/fuzz/targets.h"
 
 namespace millrace {

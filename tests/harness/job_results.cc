@@ -36,7 +36,7 @@ void AddBatch(const Batch& batch, WeightedRows* rows) {
 absl::Status AddRows(const proto::BatchResults& results, WeightedRows* rows) {
   for (const auto& table : results.tables()) {
     ASSIGN_OR_RETURN(const Batch batch, DecodeBatch(table.rows()));
-    // Behind the table's columns may stand what is for people (driver/jobs/result_rows.h).
+    // Behind the table's columns may stand what is for people (driver/results/result_rows.h).
     std::vector<ColumnPtr> columns;
     for (int c = 0; c < table.columns_size() && c < static_cast<int>(batch.column_count()); ++c) {
       columns.push_back(batch.column(static_cast<size_t>(c)));

@@ -11,7 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "cli/local_engine.h"
+#include "client/local_engine.h"
 #include "common/columnar/batch.h"
 #include "proto/jobs.pb.h"
 

@@ -21,7 +21,7 @@
 #include "common/base/check.h"
 #include "common/base/status.h"
 #include "common/base/steady_time.h"
-#include "connectors/kafka/admin.h"
+#include "connectors/kafka/admin/admin.h"
 
 namespace millrace {
 namespace {

@@ -19,8 +19,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "cli/driver_client.h"
-#include "cli/local_engine.h"
+#include "client/driver_client.h"
+#include "client/local_engine.h"
 #include "common/rpc/address.h"
 #include "driver/driver.h"
 #include "executor/executor.h"

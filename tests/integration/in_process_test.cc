@@ -17,9 +17,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
-#include "cli/local_engine.h"
-#include "connectors/kafka/admin.h"
-#include "connectors/kafka/mock_cluster.h"
+#include "client/local_engine.h"
+#include "connectors/kafka/admin/admin.h"
+#include "connectors/kafka/testing/mock_cluster.h"
 #include "tests/harness/job_results.h"
 
 namespace millrace {

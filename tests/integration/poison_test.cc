@@ -12,9 +12,9 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "cli/local_engine.h"
-#include "connectors/kafka/admin.h"
-#include "connectors/kafka/mock_cluster.h"
+#include "client/local_engine.h"
+#include "connectors/kafka/admin/admin.h"
+#include "connectors/kafka/testing/mock_cluster.h"
 #include "connectors/memory/memory_tables.h"
 #include "tests/harness/job_results.h"
 

@@ -12,8 +12,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
-#include "cli/local_engine.h"
-#include "connectors/kafka/admin.h"
+#include "client/local_engine.h"
+#include "connectors/kafka/admin/admin.h"
 #include "tests/harness/job_results.h"
 #include "tests/harness/kafka_broker.h"
 

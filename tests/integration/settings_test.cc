@@ -14,10 +14,10 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "cli/local_engine.h"
+#include "client/local_engine.h"
 #include "common/base/steady_time.h"
-#include "connectors/kafka/admin.h"
-#include "connectors/kafka/transactional_producer.h"
+#include "connectors/kafka/admin/admin.h"
+#include "connectors/kafka/testing/transactional_producer.h"
 #include "connectors/memory/memory_tables.h"
 #include "tests/harness/job_results.h"
 #include "tests/harness/kafka_broker.h"
@@ -304,8 +304,8 @@ const std::map<std::string, Probe>& Probes() {
 // Shown elsewhere, with the time under control or PostgreSQL's answers.
 const std::map<std::string, std::string>& ShownElsewhere() {
   static const auto& tests = *new std::map<std::string, std::string>{
-      {"max_clock_step", "driver/batch/batch_clock_test.cc"},
-      {"target_batch_time", "driver/batch/rate_controller_test.cc"},
+      {"max_clock_step", "driver/coordinator/batch_clock_test.cc"},
+      {"target_batch_time", "driver/coordinator/rate_controller_test.cc"},
   };
   return tests;
 }

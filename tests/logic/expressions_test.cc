@@ -13,7 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
-#include "cli/local_engine.h"
+#include "client/local_engine.h"
 #include "connectors/memory/memory_tables.h"
 #include "tests/harness/job_results.h"
 

@@ -8,7 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "cli/local_engine.h"
+#include "client/local_engine.h"
 #include "tests/logic/slt_file.h"
 
 namespace millrace {

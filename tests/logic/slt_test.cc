@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "cli/local_engine.h"
+#include "client/local_engine.h"
 #include "tests/logic/slt_file.h"
 #include "tests/logic/slt_runner.h"
 

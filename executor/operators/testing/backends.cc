@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "executor/state/rocksdb_backend.h"
+#include "executor/state/store/rocksdb_backend.h"
 
 namespace millrace {
 

@@ -5,7 +5,7 @@
 #include <memory>
 #include <string>
 
-#include "executor/state/state_store.h"
+#include "executor/state/store/state_store.h"
 #include "gtest/gtest.h"
 
 namespace millrace {

@@ -15,7 +15,7 @@
 #include "absl/status/statusor.h"
 #include "common/expr/function_registry.h"
 #include "executor/operators/stage_pipeline.h"
-#include "executor/state/state_store.h"
+#include "executor/state/store/state_store.h"
 #include "proto/plan.pb.h"
 
 namespace millrace {

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "connectors/formats/csv_format.h"
-#include "connectors/formats/json_format.h"
+#include "connectors/formats/csv/csv_format.h"
+#include "connectors/formats/json/json_format.h"
 
 namespace millrace {
 namespace {

@@ -17,7 +17,7 @@
 #include "common/columnar/row_hash.h"
 #include "common/expr/aggregates/all.h"
 #include "executor/operators/stage_pipeline.h"
-#include "executor/state/snapshot_file.h"
+#include "executor/state/snapshot/snapshot_file.h"
 #include "plan/builder/plan_builder.h"
 
 namespace millrace {

@@ -10,7 +10,7 @@
 #include "common/columnar/row_hash.h"
 #include "common/expr/aggregates/all.h"
 #include "executor/operators/stage_pipeline.h"
-#include "executor/state/group_table.h"
+#include "executor/state/entries/group_table.h"
 #include "plan/builder/plan_builder.h"
 
 namespace millrace {

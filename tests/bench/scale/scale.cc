@@ -26,7 +26,7 @@
 #include "absl/time/time.h"
 #include "common/base/check.h"
 #include "common/config/settings.h"
-#include "driver/batch/job_state.h"
+#include "driver/coordinator/job_state.h"
 #include "proto/cluster.pb.h"
 #include "proto/journal.pb.h"
 

@@ -1,0 +1,40 @@
+// Says what records a topic takes, by its settings. They are read when a sink shard is claimed, and
+// again when the broker has refused a record. Rows are judged by them before they are written.
+#ifndef MILLRACE_CONNECTORS_KAFKA_CLIENT_TOPIC_LIMITS_H_
+#define MILLRACE_CONNECTORS_KAFKA_CLIENT_TOPIC_LIMITS_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "connectors/kafka/client/client.h"
+
+namespace millrace {
+
+struct KafkaTopicLimits {
+  std::optional<int64_t> max_message_bytes;  // of a record batch; none: not known
+  bool wants_key = false;                    // cleanup.policy = compact
+  int32_t partitions = 0;                    // 0: not known
+
+  // Whether some record may exceed these limits that does not exceed `other`.
+  bool TighterThan(const KafkaTopicLimits& other) const;
+
+  friend bool operator==(const KafkaTopicLimits&, const KafkaTopicLimits&) = default;
+};
+
+// Settings that this client may not read, or that the broker does not tell, count as not known.
+// Other errors name the topic.
+absl::StatusOr<KafkaTopicLimits> ReadKafkaTopicLimits(KafkaClient* client, const std::string& topic,
+                                                      absl::Duration timeout);
+
+// "1048588:0:12": bytes (−1: not known), whether a key is wanted, partitions. DATA_LOSS for
+// anything else.
+std::string FormatKafkaTopicLimits(const KafkaTopicLimits& limits);
+absl::StatusOr<KafkaTopicLimits> ParseKafkaTopicLimits(std::string_view text);
+
+}  // namespace millrace
+
+#endif  // MILLRACE_CONNECTORS_KAFKA_CLIENT_TOPIC_LIMITS_H_

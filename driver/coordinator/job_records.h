@@ -1,0 +1,69 @@
+// The records that a running job journals. Each is built here, and applied to a JobHistory by the
+// function below it in job_records.cc, which first checks that the record follows from those before
+// it: whoever changes what a record says finds both ends side by side. Pure functions.
+//
+// JobSubmitted is not among them: a submission is journaled before the job runs
+// (driver/submission/submission.h).
+#ifndef MILLRACE_DRIVER_COORDINATOR_JOB_RECORDS_H_
+#define MILLRACE_DRIVER_COORDINATOR_JOB_RECORDS_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "common/base/ids.h"
+#include "driver/coordinator/job_history.h"
+#include "proto/journal.pb.h"
+
+namespace millrace {
+
+// Who decided what a record says.
+struct RecordOrigin {
+  std::string job_id;
+  Epoch epoch;
+};
+
+// An epoch begins. Its number is higher than that of any epoch before.
+proto::JournalRecord BuildEpochStarted(const RecordOrigin& origin, const std::string& reason);
+
+// These shards are claimed by the epoch, with these markers. Whoever later finds a shard without a
+// marker knows from the record that the marker was lost.
+proto::JournalRecord BuildEpochOpened(const RecordOrigin& origin,
+                                      const std::vector<proto::SinkMarker>& claimed);
+
+// The next batch reads `splits`. `entering`: the partitions that are read from this batch on, new
+// ones first. `parallelism`: of the plan.
+proto::JournalRecord BuildBatchPlanned(const RecordOrigin& origin, BatchId batch,
+                                       int64_t batch_time_us, uint32_t parallelism,
+                                       const std::vector<proto::Split>& splits,
+                                       const std::vector<proto::PartitionStart>& entering);
+
+// All shards have committed the batch. `markers`: those of the wave, if the batch is its first.
+proto::JournalRecord BuildBatchCommitted(const RecordOrigin& origin, BatchId batch,
+                                         const std::vector<proto::SplitReport>& splits,
+                                         const std::vector<proto::SinkMarker>& markers);
+
+// The batches from `first` on are withdrawn; no shard has committed any of them.
+proto::JournalRecord BuildBatchesAbandoned(const RecordOrigin& origin, BatchId first,
+                                           const std::string& reason);
+
+// The state after snapshot.batch() is in files, and that batch is durably committed.
+proto::JournalRecord BuildSnapshotCompleted(const RecordOrigin& origin,
+                                            const proto::Snapshot& snapshot);
+
+// Files of the snapshot of this batch are gone or damaged: nobody is to restore it.
+proto::JournalRecord BuildSnapshotDropped(const RecordOrigin& origin, BatchId batch,
+                                          const std::string& reason);
+
+// Partitions are retired, or are identified by something else than before.
+proto::JournalRecord BuildPartitionsChanged(
+    const RecordOrigin& origin, const std::vector<proto::RetiredPartition>& retired,
+    const std::vector<proto::PartitionsChanged::Identified>& identified);
+
+// The job is over. `at_us`: wall time.
+proto::JournalRecord BuildJobEnded(const RecordOrigin& origin, proto::JobEnded::How how,
+                                   const std::string& message, int64_t at_us);
+
+}  // namespace millrace
+
+#endif  // MILLRACE_DRIVER_COORDINATOR_JOB_RECORDS_H_

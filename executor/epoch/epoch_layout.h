@@ -1,0 +1,80 @@
+// What an executor has to do in an epoch, computed once from the plan and the assignment. Immutable
+// after Make, so safe from any thread.
+#ifndef MILLRACE_EXECUTOR_EPOCH_EPOCH_LAYOUT_H_
+#define MILLRACE_EXECUTOR_EPOCH_EPOCH_LAYOUT_H_
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "common/base/ids.h"
+#include "common/config/settings.h"
+#include "executor/shuffle/shuffle_hub.h"
+#include "executor/state/snapshot/snapshot_file.h"
+#include "proto/cluster.pb.h"
+
+namespace millrace {
+
+struct StageLayout {
+  std::optional<uint32_t> source;  // exactly one of these two
+  std::optional<uint32_t> exchange;
+  std::vector<uint32_t> feeds;  // exchanges it writes to
+  std::vector<uint32_t> sinks;  // sinks it writes to
+  bool every_batch = false;     // has output even without input, as an aggregate without GROUP BY
+};
+
+struct ExchangeLayout {
+  std::vector<uint32_t> feeders;  // stages that write to it
+  std::vector<uint32_t> readers;  // stages that read it
+};
+
+struct EpochLayout {
+  JobId job;
+  std::string job_name;
+  Incarnation incarnation;
+  Epoch epoch;
+  BatchId first_batch;
+  BatchId suppress_until;
+  BatchId committed_batch;  // the last batch that the journal knows as committed
+  BatchId planned_batch;
+  int64_t batch_time_us = 0;      // when the epoch began
+  std::string snapshot_location;  // empty = none are taken
+  std::string store_mark;   // a file that the driver has just written there as proof; empty = none
+  proto::Snapshot restore;  // without layers: the state begins empty
+
+  proto::JobPlan plan;
+  JobSettings settings;  // the plan's settings
+  std::vector<StageLayout> stages;
+  std::vector<ExchangeLayout> exchanges;
+  std::vector<std::vector<uint32_t>> stages_of_source;
+  // Sources whose stages write to the sink directly, or their failed records.
+  std::vector<std::vector<uint32_t>> sources_of_sink;
+  std::vector<bool> keyed_sink;  // some keyed stage writes to it
+  std::vector<bool> error_sink;  // some source writes its failed records to it
+
+  uint32_t self = 0;  // index into members
+  std::vector<ShufflePeer> members;
+  std::vector<uint32_t> shard_owner;  // per keyed shard, index into members
+  std::vector<uint32_t> own_shards;
+  std::vector<proto::PartitionStart> own_partitions;
+  // By (sink, shard), of the shards that this member claims when the epoch starts.
+  std::map<std::pair<uint32_t, uint32_t>, std::string> markers;
+  // Shards of earlier plans that this member claims and then leaves, as (sink, shard).
+  std::vector<std::pair<uint32_t, uint32_t>> retired_shards;
+
+  uint32_t shard_count() const { return static_cast<uint32_t>(shard_owner.size()); }
+  KeyGroups KeyGroupsOf(uint32_t shard) const {
+    return KeyGroupsOfShard(shard, plan.key_groups(), shard_count());
+  }
+
+  // INVALID_ARGUMENT when the message contradicts itself or `self_id` is not among the members.
+  static absl::StatusOr<EpochLayout> Make(proto::StartEpoch start, const std::string& self_id);
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_EXECUTOR_EPOCH_EPOCH_LAYOUT_H_
