@@ -14,7 +14,7 @@
 #include "common/base/utf8.h"
 #include "common/config/settings.h"
 
-namespace millrace {
+namespace millrace::cli {
 
 CLI::App* AddSubcommand(CLI::App& app, std::string name, std::string description,
                         std::string_view examples) {
@@ -127,4 +127,4 @@ absl::Status InScript(const absl::Status& status, const std::string& path) {
   return Annotate(status, path == "-" ? "standard input" : path);
 }
 
-}  // namespace millrace
+}  // namespace millrace::cli

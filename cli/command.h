@@ -15,7 +15,7 @@
 #include "absl/status/statusor.h"
 #include "cli/console.h"
 
-namespace millrace {
+namespace millrace::cli {
 
 struct CommandContext {
   Console console;
@@ -60,6 +60,6 @@ absl::StatusOr<std::string> ReadScript(const std::string& path);
 // An error about a script with the file's name in front.
 absl::Status InScript(const absl::Status& status, const std::string& path);
 
-}  // namespace millrace
+}  // namespace millrace::cli
 
 #endif  // MILLRACE_CLI_COMMAND_H_

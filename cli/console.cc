@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 
-namespace millrace {
+namespace millrace::cli {
 
 Console Console::Standard() {
   const char* no_color = std::getenv("NO_COLOR");
@@ -54,4 +54,4 @@ std::string WithThousands(int64_t number) {
   return digits;
 }
 
-}  // namespace millrace
+}  // namespace millrace::cli

@@ -11,7 +11,7 @@
 
 #include "absl/status/status.h"
 
-namespace millrace {
+namespace millrace::cli {
 
 // The whole process's result. Wrong usage is what --help would have prevented.
 enum ExitCode : int { kExitOk = 0, kExitFailed = 1, kExitUsage = 2 };
@@ -42,6 +42,6 @@ struct Console {
 // 1234567 as "1,234,567".
 std::string WithThousands(int64_t number);
 
-}  // namespace millrace
+}  // namespace millrace::cli
 
 #endif  // MILLRACE_CLI_CONSOLE_H_

@@ -10,7 +10,7 @@
 #include "cli/progress_line.h"
 #include "cli/text_table.h"
 
-namespace millrace {
+namespace millrace::cli {
 namespace {
 
 using ::testing::HasSubstr;
@@ -126,4 +126,4 @@ TEST(ProgressTest, NothingOffATerminal) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::cli

@@ -13,7 +13,7 @@
 #include "common/base/status.h"
 #include "connectors/formats/utf8.h"
 
-namespace millrace {
+namespace millrace::cli {
 namespace {
 
 struct ConsumeOptions {
@@ -32,26 +32,26 @@ class Consumption {
   Consumption(const ConsumeOptions& options, const Console& console)
       : options_(options), console_(console) {}
 
-  absl::Status Run(const KafkaProperties& properties);
+  absl::Status Run(const kafka::KafkaProperties& properties);
 
  private:
   // An offset is meant for every partition: the table option wants each of them.
-  absl::Status ResolveFrom(const KafkaTopicDescription& topic);
+  absl::Status ResolveFrom(const kafka::KafkaTopicDescription& topic);
   // Where each partition's reading ends; empty: nowhere.
-  absl::Status ResolveUntil(const KafkaTopicDescription& topic);
-  bool OnRecord(const KafkaRecordView& record);
-  void Print(const KafkaRecordView& record);
-  void PrintJson(const KafkaRecordView& record);
+  absl::Status ResolveUntil(const kafka::KafkaTopicDescription& topic);
+  bool OnRecord(const kafka::KafkaRecordView& record);
+  void Print(const kafka::KafkaRecordView& record);
+  void PrintJson(const kafka::KafkaRecordView& record);
 
   const ConsumeOptions& options_;
   const Console& console_;
-  KafkaConsumeRequest request_;
+  kafka::KafkaConsumeRequest request_;
   std::map<int32_t, int64_t> ends_;  // partitions that are not done yet, with their end
   bool bounded_ = false;
   int64_t printed_ = 0;
 };
 
-absl::Status Consumption::ResolveFrom(const KafkaTopicDescription& topic) {
+absl::Status Consumption::ResolveFrom(const kafka::KafkaTopicDescription& topic) {
   int64_t offset = 0;
   request_.start = options_.from;
   if (absl::SimpleAtoi(options_.from, &offset)) {
@@ -66,7 +66,7 @@ absl::Status Consumption::ResolveFrom(const KafkaTopicDescription& topic) {
   return absl::OkStatus();
 }
 
-absl::Status Consumption::ResolveUntil(const KafkaTopicDescription& topic) {
+absl::Status Consumption::ResolveUntil(const kafka::KafkaTopicDescription& topic) {
   int64_t offset = INT64_MAX;
   bounded_ = !options_.until.empty();
   request_.follow = !bounded_;
@@ -85,8 +85,8 @@ absl::Status Consumption::ResolveUntil(const KafkaTopicDescription& topic) {
   return absl::OkStatus();
 }
 
-absl::Status Consumption::Run(const KafkaProperties& properties) {
-  ASSIGN_OR_RETURN(const auto admin, KafkaAdmin::Create(properties));
+absl::Status Consumption::Run(const kafka::KafkaProperties& properties) {
+  ASSIGN_OR_RETURN(const auto admin, kafka::KafkaAdmin::Create(properties));
   ASSIGN_OR_RETURN(const auto topic, admin->DescribeTopic(options_.topic, kKafkaTimeout));
   if (options_.partition >= static_cast<int32_t>(topic.partitions.size())) {
     return absl::NotFoundError(absl::StrCat("topic ", options_.topic, " has no partition ",
@@ -101,9 +101,9 @@ absl::Status Consumption::Run(const KafkaProperties& properties) {
   }
   std::atomic<bool> interrupted = false;
   const InterruptListener listener([&interrupted] { interrupted = true; });
-  RETURN_IF_ERROR(ConsumeKafka(
+  RETURN_IF_ERROR(kafka::ConsumeKafka(
       properties, request_, kKafkaTimeout,
-      [this](const KafkaRecordView& record) { return OnRecord(record); },
+      [this](const kafka::KafkaRecordView& record) { return OnRecord(record); },
       [&interrupted, this] {
         console_.out.flush();  // nothing has come for a while: show what there is
         return interrupted.load();
@@ -112,7 +112,7 @@ absl::Status Consumption::Run(const KafkaProperties& properties) {
   return absl::OkStatus();
 }
 
-bool Consumption::OnRecord(const KafkaRecordView& record) {
+bool Consumption::OnRecord(const kafka::KafkaRecordView& record) {
   if (options_.partition >= 0 && record.partition != options_.partition) {
     return true;
   }
@@ -131,7 +131,7 @@ bool Consumption::OnRecord(const KafkaRecordView& record) {
   return printed_ != options_.count && console_.out.good();
 }
 
-void Consumption::Print(const KafkaRecordView& record) {
+void Consumption::Print(const kafka::KafkaRecordView& record) {
   console_.out << record.partition << '\t' << record.offset << '\t'
                << (record.key ? Printable(*record.key) : "") << '\t'
                << (record.value ? Printable(*record.value) : "") << '\n';
@@ -149,7 +149,7 @@ void AddBytes(const std::string& name, const std::optional<std::string_view>& by
   }
 }
 
-void Consumption::PrintJson(const KafkaRecordView& record) {
+void Consumption::PrintJson(const kafka::KafkaRecordView& record) {
   nlohmann::ordered_json json = {{"partition", record.partition},
                                  {"offset", record.offset},
                                  {"timestamp_ms", record.timestamp_ms}};
@@ -201,4 +201,4 @@ void AddConsumeCommand(CLI::App& app, CommandContext& context) {
   });
 }
 
-}  // namespace millrace
+}  // namespace millrace::cli

@@ -12,7 +12,7 @@
 #include "common/base/units.h"
 #include "connectors/kafka/testing/mock_cluster.h"
 
-namespace millrace {
+namespace millrace::cli {
 namespace {
 
 struct DemoOptions {
@@ -45,7 +45,7 @@ std::string LineText(int64_t number) {
   return kLines[static_cast<size_t>(number * 5 % static_cast<int64_t>(kLines.size()))];
 }
 
-absl::StatusOr<std::string> Prepare(const DemoOptions& options, MockKafkaCluster& kafka) {
+absl::StatusOr<std::string> Prepare(const DemoOptions& options, kafka::MockKafkaCluster& kafka) {
   RETURN_IF_ERROR(kafka.CreateTopic("test", kPartitions));
   return absl::StrReplaceAll(
       kScript, {{"$DURATION", options.batch_duration}, {"$BROKER", kafka.bootstrap_servers()}});
@@ -54,9 +54,9 @@ absl::StatusOr<std::string> Prepare(const DemoOptions& options, MockKafkaCluster
 absl::StatusOr<int> Demo(const DemoOptions& options, const Console& console) {
   DrainOnInterrupt drain(console);
   const InterruptListener listener([&drain] { drain.OnInterrupt(); });
-  ASSIGN_OR_RETURN(const auto kafka, StartMockKafkaCluster());
+  ASSIGN_OR_RETURN(const auto kafka, kafka::StartMockKafkaCluster());
   ASSIGN_OR_RETURN(const std::string script, Prepare(options, *kafka));
-  ASSIGN_OR_RETURN(const auto engine, LocalEngine::Start({}));
+  ASSIGN_OR_RETURN(const auto engine, client::LocalEngine::Start({}));
   proto::SubmitRequest request;
   request.set_sql(script);
   ASSIGN_OR_RETURN(const auto job, engine->client().Submit(request));
@@ -65,8 +65,9 @@ absl::StatusOr<int> Demo(const DemoOptions& options, const Console& console) {
                             ", topic test, ", WithThousands(static_cast<int64_t>(options.rate)),
                             " lines/s; the job:\n", script,
                             options.batches > 0 ? "" : "Ctrl-C ends it.\n"));
-  ASSIGN_OR_RETURN(const auto producer, StartSteadyProducer(kafka->bootstrap_servers(), "test",
-                                                            options.rate, &LineText));
+  ASSIGN_OR_RETURN(
+      const auto producer,
+      kafka::StartSteadyProducer(kafka->bootstrap_servers(), "test", options.rate, &LineText));
   return FollowJob(engine->client(), job.name(), {.max_batches = options.batches}, console);
 }
 
@@ -103,4 +104,4 @@ void AddDemoCommand(CLI::App& app, CommandContext& context) {
   });
 }
 
-}  // namespace millrace
+}  // namespace millrace::cli

@@ -11,7 +11,7 @@
 #include "client/driver_client.h"
 #include "common/base/units.h"
 
-namespace millrace {
+namespace millrace::cli {
 namespace {
 
 // "until 2026-01-31 12:00:00 by job words: why; …"; empty for an executor that gets work.
@@ -29,7 +29,7 @@ std::string LeftOut(const proto::ExecutorsResponse::Executor& executor) {
 }
 
 int RunExecutors(const std::string& driver, OutputFormat output, const Console& console) {
-  auto response = DriverClient::ForAddress(driver)->Executors();
+  auto response = client::DriverClient::ForAddress(driver)->Executors();
   if (!response.ok()) {
     return console.Fail(response.status());
   }
@@ -77,4 +77,4 @@ void AddExecutorsCommand(CLI::App& app, CommandContext& context) {
   });
 }
 
-}  // namespace millrace
+}  // namespace millrace::cli

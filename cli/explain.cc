@@ -6,7 +6,7 @@
 #include "client/local_engine.h"
 #include "sql/planner.h"
 
-namespace millrace {
+namespace millrace::cli {
 namespace {
 
 struct ExplainOptions {
@@ -38,9 +38,9 @@ int RunExplain(const ExplainOptions& options, const Console& console) {
   if (!script.ok()) {
     return console.Fail(script.status());
   }
-  const auto planned = PlanScript(*script, {.settings = *settings,
-                                            .connectors = &AllConnectors(),
-                                            .functions = &FunctionRegistry::BuiltIn()});
+  const auto planned = sql::PlanScript(*script, {.settings = *settings,
+                                                 .connectors = &client::AllConnectors(),
+                                                 .functions = &FunctionRegistry::BuiltIn()});
   if (!planned.ok()) {
     return console.Fail(InScript(planned.status(), options.script));
   }
@@ -50,7 +50,7 @@ int RunExplain(const ExplainOptions& options, const Console& console) {
   if (options.output == OutputFormat::kJson) {
     return PrintPlanJson(planned->plan, console);
   }
-  console.out << (planned->explain_only ? planned->explain_text : ExplainPlan(planned->plan))
+  console.out << (planned->explain_only ? planned->explain_text : sql::ExplainPlan(planned->plan))
               << std::flush;
   return kExitOk;
 }
@@ -69,4 +69,4 @@ void AddExplainCommand(CLI::App& app, CommandContext& context) {
   });
 }
 
-}  // namespace millrace
+}  // namespace millrace::cli

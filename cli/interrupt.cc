@@ -15,7 +15,7 @@
 #include "cli/console.h"
 #include "common/base/check.h"
 
-namespace millrace {
+namespace millrace::cli {
 namespace {
 
 sigset_t InterruptSignals() {
@@ -76,4 +76,4 @@ void InterruptListener::Listen() {
   close(signal_file);
 }
 
-}  // namespace millrace
+}  // namespace millrace::cli

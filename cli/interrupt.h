@@ -6,7 +6,7 @@
 #include <functional>
 #include <thread>
 
-namespace millrace {
+namespace millrace::cli {
 
 // Blocks SIGINT and SIGTERM in the calling thread and those it starts later. Call first in main(),
 // before any thread.
@@ -29,6 +29,6 @@ class InterruptListener {
   std::thread thread_;
 };
 
-}  // namespace millrace
+}  // namespace millrace::cli
 
 #endif  // MILLRACE_CLI_INTERRUPT_H_

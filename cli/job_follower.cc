@@ -14,13 +14,13 @@
 #include "common/base/status.h"
 #include "common/base/steady_time.h"
 
-namespace millrace {
+namespace millrace::cli {
 namespace {
 
 // One run of FollowJob.
 class Follower {
  public:
-  Follower(DriverClient& client, const std::string& job, const FollowOptions& options,
+  Follower(client::DriverClient& client, const std::string& job, const FollowOptions& options,
            const Console& console)
       : client_(client),
         job_(job),
@@ -91,8 +91,9 @@ class Follower {
     NoteLeftOut();
     if (options_.summary) {
       const double seconds = std::max(absl::ToDoubleSeconds(SteadyNow() - start_), 1e-3);
-      console_.Note(absl::StrFormat("%s: %s records in %.1f s (%s records/s)", PhaseName(phase_),
-                                    WithThousands(total_records_), seconds,
+      console_.Note(absl::StrFormat("%s: %s records in %.1f s (%s records/s)",
+                                    client::PhaseName(phase_), WithThousands(total_records_),
+                                    seconds,
                                     WithThousands(static_cast<int64_t>(total_records_ / seconds))));
     }
     return kExitOk;
@@ -108,7 +109,7 @@ class Follower {
     }
   }
 
-  DriverClient& client_;
+  client::DriverClient& client_;
   const std::string& job_;
   const FollowOptions& options_;
   const Console& console_;
@@ -125,7 +126,7 @@ class Follower {
 
 }  // namespace
 
-DrainOnInterrupt::Scope::Scope(DrainOnInterrupt& drain, DriverClient& client,
+DrainOnInterrupt::Scope::Scope(DrainOnInterrupt& drain, client::DriverClient& client,
                                const std::string& job)
     : drain_(drain) {
   absl::MutexLock lock(&drain_.mutex_);
@@ -154,9 +155,9 @@ void DrainOnInterrupt::OnInterrupt() {
   }
 }
 
-int FollowJob(DriverClient& client, const std::string& job, const FollowOptions& options,
+int FollowJob(client::DriverClient& client, const std::string& job, const FollowOptions& options,
               const Console& console) {
   return Follower(client, job, options, console).Run();
 }
 
-}  // namespace millrace
+}  // namespace millrace::cli

@@ -11,7 +11,7 @@
 #include "cli/console.h"
 #include "client/driver_client.h"
 
-namespace millrace {
+namespace millrace::cli {
 
 struct FollowOptions {
   OutputFormat output = OutputFormat::kTable;
@@ -31,7 +31,7 @@ class DrainOnInterrupt {
   // so that the client may go after it.
   class Scope {
    public:
-    Scope(DrainOnInterrupt& drain, DriverClient& client, const std::string& job);
+    Scope(DrainOnInterrupt& drain, client::DriverClient& client, const std::string& job);
     ~Scope();
     Scope(const Scope&) = delete;
     Scope& operator=(const Scope&) = delete;
@@ -45,16 +45,16 @@ class DrainOnInterrupt {
 
  private:
   const Console& console_;
-  absl::Mutex mutex_;                                       // held while the driver is asked
-  DriverClient* client_ ABSL_GUARDED_BY(mutex_) = nullptr;  // null: no job yet, or no more
+  absl::Mutex mutex_;  // held while the driver is asked
+  client::DriverClient* client_ ABSL_GUARDED_BY(mutex_) = nullptr;  // null: no job yet, or no more
   std::string job_ ABSL_GUARDED_BY(mutex_);
   bool had_job_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 // Returns when the job has ended; the exit code, after a message on stderr if it is not kExitOk.
-int FollowJob(DriverClient& client, const std::string& job, const FollowOptions& options,
+int FollowJob(client::DriverClient& client, const std::string& job, const FollowOptions& options,
               const Console& console);
 
-}  // namespace millrace
+}  // namespace millrace::cli
 
 #endif  // MILLRACE_CLI_JOB_FOLLOWER_H_

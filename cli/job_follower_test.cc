@@ -21,7 +21,7 @@
 #include "common/types/sql_type.h"
 #include "proto/jobs.grpc.pb.h"
 
-namespace millrace {
+namespace millrace::cli {
 namespace {
 
 using ::testing::ElementsAre;
@@ -90,14 +90,14 @@ class JobFollowerTest : public testing::Test {
     grpc::ServerBuilder builder;
     builder.RegisterService(&jobs_);
     server_ = builder.BuildAndStart();
-    client_ =
-        std::make_unique<DriverClient>(server_->InProcessChannel(grpc::ChannelArguments()), "");
+    client_ = std::make_unique<client::DriverClient>(
+        server_->InProcessChannel(grpc::ChannelArguments()), "");
   }
   void TearDown() override { server_->Shutdown(); }
 
   FakeJobs jobs_;
   std::unique_ptr<grpc::Server> server_;
-  std::unique_ptr<DriverClient> client_;
+  std::unique_ptr<client::DriverClient> client_;
   std::ostringstream out_;
   std::ostringstream err_;
   Console console_{.out = out_, .err = err_};
@@ -178,7 +178,7 @@ TEST_F(JobFollowerTest, ClosedStandardOutputIsAnError) {
 
 TEST(DriverClientTest, NoDriverSaysWhereAndWhatToDo) {
   // Port 1 of the loopback interface: reserved, nobody listens there.
-  const auto jobs = DriverClient::ForAddress("127.0.0.1:1")->List();
+  const auto jobs = client::DriverClient::ForAddress("127.0.0.1:1")->List();
   ASSERT_FALSE(jobs.ok());
   EXPECT_THAT(std::string(jobs.status().message()),
               testing::AllOf(HasSubstr("127.0.0.1:1"), HasSubstr("--driver"),
@@ -199,7 +199,7 @@ TEST(DriverClientTest, PassesOverAHungAndARefusingAddress) {
   FakeJobs jobs;
   const auto server = RpcServer::Start("127.0.0.1:0", {&jobs}, "a test", "nothing");
   ASSERT_TRUE(server.ok()) << server.status();
-  const auto client = DriverClient::ForAddress(
+  const auto client = client::DriverClient::ForAddress(
       absl::StrCat("127.0.0.1:", ntohs(any.sin_port), ", 127.0.0.1:1,", (*server)->address()));
   const absl::Time start = SteadyNow();
   const auto stopped = client->Stop("words", /*cancel=*/false);
@@ -209,4 +209,4 @@ TEST(DriverClientTest, PassesOverAHungAndARefusingAddress) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::cli

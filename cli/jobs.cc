@@ -10,7 +10,7 @@
 #include "cli/text_table.h"
 #include "client/driver_client.h"
 
-namespace millrace {
+namespace millrace::cli {
 namespace {
 
 struct JobsOptions {
@@ -23,7 +23,7 @@ struct JobsOptions {
 };
 
 int RunList(const JobsOptions& options, const Console& console) {
-  const auto response = DriverClient::ForAddress(options.driver)->List();
+  const auto response = client::DriverClient::ForAddress(options.driver)->List();
   if (!response.ok()) {
     return console.Fail(response.status());
   }
@@ -40,7 +40,7 @@ int RunList(const JobsOptions& options, const Console& console) {
                    {"submitted", "submitted_at"},
                    {"message", "message"}});
   for (const proto::JobSummary& job : response->jobs()) {
-    table.AddRow({job.name(), PhaseName(job.phase()), int64_t{job.committed_batch()},
+    table.AddRow({job.name(), client::PhaseName(job.phase()), int64_t{job.committed_batch()},
                   int64_t{job.records()}, job.records_per_second(), int64_t{job.lag_records()},
                   int64_t{job.skipped_records()}, int64_t{job.lost_records()},
                   int64_t{job.retired_partitions()}, int64_t{job.restarts()},
@@ -53,7 +53,7 @@ int RunList(const JobsOptions& options, const Console& console) {
 void PrintSummary(const proto::JobDetail& detail, std::ostream& out) {
   const proto::JobSummary& job = detail.summary();
   out << "name       " << job.name() << "\nid         " << job.job_id() << "\nphase      "
-      << PhaseName(job.phase());
+      << client::PhaseName(job.phase());
   if (!job.message().empty()) {
     out << " (" << job.message() << ")";
   }
@@ -96,7 +96,7 @@ void PrintRecentBatches(const proto::JobDetail& detail, std::ostream& out) {
 }
 
 int RunShow(const JobsOptions& options, const Console& console) {
-  const auto detail = DriverClient::ForAddress(options.driver)->Show(options.job);
+  const auto detail = client::DriverClient::ForAddress(options.driver)->Show(options.job);
   if (!detail.ok()) {
     return console.Fail(detail.status());
   }
@@ -129,17 +129,17 @@ int RunShow(const JobsOptions& options, const Console& console) {
 }
 
 int RunStop(const JobsOptions& options, bool cancel, const Console& console) {
-  const auto response = DriverClient::ForAddress(options.driver)->Stop(options.job, cancel);
+  const auto response = client::DriverClient::ForAddress(options.driver)->Stop(options.job, cancel);
   if (!response.ok()) {
     return console.Fail(response.status());
   }
-  console.out << options.job << ": " << PhaseName(response->phase()) << std::endl;
+  console.out << options.job << ": " << client::PhaseName(response->phase()) << std::endl;
   return kExitOk;
 }
 
 int RunSavepoint(const JobsOptions& options, const Console& console) {
   const auto response =
-      DriverClient::ForAddress(options.driver)->Savepoint(options.job, options.location);
+      client::DriverClient::ForAddress(options.driver)->Savepoint(options.job, options.location);
   if (!response.ok()) {
     return console.Fail(response.status());
   }
@@ -164,7 +164,7 @@ int RunLogs(const JobsOptions& options, const Console& console) {
   ResultPrinter printer(console, options.output, /*show_empty=*/false);
   absl::Status printed;
   bool failed = false;
-  const absl::Status status = DriverClient::ForAddress(options.driver)
+  const absl::Status status = client::DriverClient::ForAddress(options.driver)
                                   ->Results(request, [&](const proto::BatchResults& batch) {
                                     printed = printer.Print(batch);
                                     if (batch.phase() == proto::PHASE_FAILED) {
@@ -241,4 +241,4 @@ void AddJobsCommand(CLI::App& app, CommandContext& context) {
   }
 }
 
-}  // namespace millrace
+}  // namespace millrace::cli

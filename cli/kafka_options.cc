@@ -3,7 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 
-namespace millrace {
+namespace millrace::cli {
 
 void AddKafkaOptions(CLI::App& command, KafkaOptions& options) {
   options.bootstrap = "localhost:9092";
@@ -32,10 +32,10 @@ absl::StatusOr<std::map<std::string, std::string>> ParsePairs(const std::vector<
   return map;
 }
 
-absl::StatusOr<KafkaProperties> ToProperties(const KafkaOptions& options) {
-  ASSIGN_OR_RETURN(KafkaProperties properties, ParsePairs(options.properties, "--property"));
+absl::StatusOr<kafka::KafkaProperties> ToProperties(const KafkaOptions& options) {
+  ASSIGN_OR_RETURN(kafka::KafkaProperties properties, ParsePairs(options.properties, "--property"));
   properties["bootstrap.servers"] = options.bootstrap;
   return properties;
 }
 
-}  // namespace millrace
+}  // namespace millrace::cli

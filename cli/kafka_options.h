@@ -10,7 +10,7 @@
 #include "cli/command.h"
 #include "connectors/kafka/admin/admin.h"
 
-namespace millrace {
+namespace millrace::cli {
 
 // As long as a person waits for an answer.
 inline constexpr absl::Duration kKafkaTimeout = absl::Seconds(10);
@@ -24,12 +24,12 @@ struct KafkaOptions {
 void AddKafkaOptions(CLI::App& command, KafkaOptions& options);
 
 // INVALID_ARGUMENT for a property without "=".
-absl::StatusOr<KafkaProperties> ToProperties(const KafkaOptions& options);
+absl::StatusOr<kafka::KafkaProperties> ToProperties(const KafkaOptions& options);
 
 // "NAME=VALUE" pairs of `option` as a map.
 absl::StatusOr<std::map<std::string, std::string>> ParsePairs(const std::vector<std::string>& pairs,
                                                               const std::string& option);
 
-}  // namespace millrace
+}  // namespace millrace::cli
 
 #endif  // MILLRACE_CLI_KAFKA_OPTIONS_H_

@@ -3,7 +3,7 @@
 #include "cli/text_table.h"
 #include "client/driver_client.h"
 
-namespace millrace {
+namespace millrace::cli {
 namespace {
 
 struct LagOptions {
@@ -13,7 +13,7 @@ struct LagOptions {
 };
 
 int RunLag(const LagOptions& options, const Console& console) {
-  const auto response = DriverClient::ForAddress(options.driver)->Lag(options.job);
+  const auto response = client::DriverClient::ForAddress(options.driver)->Lag(options.job);
   if (!response.ok()) {
     return console.Fail(response.status());
   }
@@ -49,4 +49,4 @@ void AddLagCommand(CLI::App& app, CommandContext& context) {
   });
 }
 
-}  // namespace millrace
+}  // namespace millrace::cli

@@ -54,18 +54,19 @@ int main(int argc, char** argv) {
       "First steps:\n  millrace demo\n  millrace run examples/word_count.sql --once\nmillrace "
       "COMMAND --help says more.");
 
-  millrace::CommandContext context{.console = millrace::Console::Standard(), .action = nullptr};
-  millrace::AddDemoCommand(app, context);
-  millrace::AddRunCommand(app, context);
-  millrace::AddReplayCommand(app, context);
-  millrace::AddExplainCommand(app, context);
-  millrace::AddSubmitCommand(app, context);
-  millrace::AddJobsCommand(app, context);
-  millrace::AddExecutorsCommand(app, context);
-  millrace::AddLagCommand(app, context);
-  millrace::AddTopicsCommand(app, context);
-  millrace::AddProduceCommand(app, context);
-  millrace::AddConsumeCommand(app, context);
+  millrace::cli::CommandContext context{.console = millrace::cli::Console::Standard(),
+                                        .action = nullptr};
+  millrace::cli::AddDemoCommand(app, context);
+  millrace::cli::AddRunCommand(app, context);
+  millrace::cli::AddReplayCommand(app, context);
+  millrace::cli::AddExplainCommand(app, context);
+  millrace::cli::AddSubmitCommand(app, context);
+  millrace::cli::AddJobsCommand(app, context);
+  millrace::cli::AddExecutorsCommand(app, context);
+  millrace::cli::AddLagCommand(app, context);
+  millrace::cli::AddTopicsCommand(app, context);
+  millrace::cli::AddProduceCommand(app, context);
+  millrace::cli::AddConsumeCommand(app, context);
 
   app.add_flag_callback("--list-failpoints",
                         [] {

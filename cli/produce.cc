@@ -5,7 +5,7 @@
 #include "cli/kafka_options.h"
 #include "common/base/status.h"
 
-namespace millrace {
+namespace millrace::cli {
 namespace {
 
 constexpr absl::Duration kFlushTimeout = absl::Seconds(60);
@@ -17,7 +17,7 @@ struct ProduceOptions {
   bool no_key = false;
 };
 
-absl::Status SendLine(KafkaRecordProducer& producer, std::string_view line,
+absl::Status SendLine(kafka::KafkaRecordProducer& producer, std::string_view line,
                       const ProduceOptions& options) {
   const size_t tab = options.no_key ? std::string_view::npos : line.find('\t');
   if (tab == std::string_view::npos) {
@@ -26,10 +26,10 @@ absl::Status SendLine(KafkaRecordProducer& producer, std::string_view line,
   return producer.Send(line.substr(0, tab), line.substr(tab + 1), options.partition);
 }
 
-absl::Status ProduceLines(const KafkaProperties& properties, const ProduceOptions& options,
+absl::Status ProduceLines(const kafka::KafkaProperties& properties, const ProduceOptions& options,
                           const Console& console) {
   ASSIGN_OR_RETURN(const auto producer,
-                   NewKafkaRecordProducer(properties, options.topic, kKafkaTimeout));
+                   kafka::NewKafkaRecordProducer(properties, options.topic, kKafkaTimeout));
   int64_t lines = 0;
   for (std::string line; std::getline(std::cin, line); ++lines) {
     RETURN_IF_ERROR(SendLine(*producer, line, options));
@@ -70,4 +70,4 @@ void AddProduceCommand(CLI::App& app, CommandContext& context) {
   });
 }
 
-}  // namespace millrace
+}  // namespace millrace::cli

@@ -3,7 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/steady_time.h"
 
-namespace millrace {
+namespace millrace::cli {
 namespace {
 
 constexpr absl::Duration kWindow = absl::Seconds(5);
@@ -71,4 +71,4 @@ void ProgressLine::Clear() {
   }
 }
 
-}  // namespace millrace
+}  // namespace millrace::cli

@@ -11,7 +11,7 @@
 #include "absl/time/time.h"
 #include "cli/console.h"
 
-namespace millrace {
+namespace millrace::cli {
 
 // Records/s over the last few seconds and how long the rest will take at that speed. Values in,
 // values out.
@@ -47,6 +47,6 @@ class ProgressLine {
 // "1,000 records, 500 records/s, lag 2,000, 4 s left".
 std::string ProgressText(int64_t total_records, int64_t lag_records, const RateEstimate& rate);
 
-}  // namespace millrace
+}  // namespace millrace::cli
 
 #endif  // MILLRACE_CLI_PROGRESS_LINE_H_

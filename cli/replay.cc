@@ -9,7 +9,7 @@
 #include "driver/journal/journal_reader.h"
 #include "driver/snapshots/replay_records.h"
 
-namespace millrace {
+namespace millrace::cli {
 namespace {
 
 struct ReplayOptions {
@@ -31,13 +31,13 @@ absl::StatusOr<std::vector<proto::JournalRecord>> RecordsOf(const ReplayOptions&
     journal.push_back(record);
     return absl::OkStatus();
   };
-  RETURN_IF_ERROR(ReadJournalRecords(FileSystem::Real(), options.directory, keep));
+  RETURN_IF_ERROR(driver::ReadJournalRecords(FileSystem::Real(), options.directory, keep));
   if (journal.empty()) {
     return absl::NotFoundError(
         absl::StrCat("there is no journal in '", options.directory,
                      "'; --directory names that of the driver, or a copy of it"));
   }
-  return ReplayRecords(journal, options.job, BatchId(options.batch), &HasFile);
+  return driver::ReplayRecords(journal, options.job, BatchId(options.batch), &HasFile);
 }
 
 int RunReplay(const ReplayOptions& options, const Console& console) {
@@ -54,7 +54,7 @@ int RunReplay(const ReplayOptions& options, const Console& console) {
     console.Note(absl::StrCat("builds the state from batch ", base + 1, " on"));
   }
   const auto engine =
-      LocalEngine::Start({.slots = options.slots, .initial_records = *std::move(records)});
+      client::LocalEngine::Start({.slots = options.slots, .initial_records = *std::move(records)});
   if (!engine.ok()) {
     return console.Fail(engine.status());
   }
@@ -87,4 +87,4 @@ void AddReplayCommand(CLI::App& app, CommandContext& context) {
   });
 }
 
-}  // namespace millrace
+}  // namespace millrace::cli

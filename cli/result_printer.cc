@@ -13,7 +13,7 @@
 #include "common/types/jsonb_text.h"
 #include "common/types/text_format.h"
 
-namespace millrace {
+namespace millrace::cli {
 namespace {
 
 std::string JsonText(std::string_view text) {
@@ -172,4 +172,4 @@ void ResultPrinter::PrintJson(const proto::BatchResults& results,
   });
 }
 
-}  // namespace millrace
+}  // namespace millrace::cli

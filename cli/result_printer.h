@@ -9,7 +9,7 @@
 #include "common/columnar/batch.h"
 #include "proto/jobs.pb.h"
 
-namespace millrace {
+namespace millrace::cli {
 
 class ResultPrinter {
  public:
@@ -44,6 +44,6 @@ class ResultPrinter {
 // JSON as ISO 8601, 2025-03-01T12:00:04+00:00.
 std::string TimeText(int64_t micros, OutputFormat format);
 
-}  // namespace millrace
+}  // namespace millrace::cli
 
 #endif  // MILLRACE_CLI_RESULT_PRINTER_H_

@@ -13,7 +13,7 @@
 #include "common/columnar/batch_codec.h"
 #include "common/types/sql_type.h"
 
-namespace millrace {
+namespace millrace::cli {
 namespace {
 
 ColumnPtr Texts(const std::vector<std::string>& values) {
@@ -153,4 +153,4 @@ TEST(ResultPrinterTest, BytesThatAreNoRowsAreAnError) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::cli

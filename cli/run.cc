@@ -11,7 +11,7 @@
 #include "connectors/registry.h"
 #include "sql/planner.h"
 
-namespace millrace {
+namespace millrace::cli {
 namespace {
 
 struct RunOptions {
@@ -46,9 +46,9 @@ int RunPlanned(const RunOptions& options, const proto::SubmitRequest& request,
   DrainOnInterrupt drain(console);
   InterruptListener listener([&drain] { drain.OnInterrupt(); });
 
-  const auto engine = LocalEngine::Start({.directory = CheckpointLocation(plan),
-                                          .metrics_address = options.metrics,
-                                          .slots = options.slots});
+  const auto engine = client::LocalEngine::Start({.directory = CheckpointLocation(plan),
+                                                  .metrics_address = options.metrics,
+                                                  .slots = options.slots});
   if (!engine.ok()) {
     return console.Fail(engine.status());
   }
@@ -65,7 +65,7 @@ int RunPlanned(const RunOptions& options, const proto::SubmitRequest& request,
   if (!options.metrics.empty()) {
     console.Note(absl::StrCat("metrics: http://", (*engine)->metrics_address(), "/metrics"));
   }
-  const bool prints = AllConnectors().ShowsRows(plan);
+  const bool prints = client::AllConnectors().ShowsRows(plan);
   if (!options.once && !prints) {
     console.Note(absl::StrCat("job ", job->name(), " runs; Ctrl-C drains it"));
   }
@@ -84,9 +84,9 @@ int RunRun(const RunOptions& options, const Console& console) {
   if (!script.ok()) {
     return console.Fail(script.status());
   }
-  const auto planned = PlanScript(*script, {.settings = *settings,
-                                            .connectors = &AllConnectors(),
-                                            .functions = &FunctionRegistry::BuiltIn()});
+  const auto planned = sql::PlanScript(*script, {.settings = *settings,
+                                                 .connectors = &client::AllConnectors(),
+                                                 .functions = &FunctionRegistry::BuiltIn()});
   if (!planned.ok()) {
     return console.Fail(InScript(planned.status(), options.script));
   }
@@ -129,4 +129,4 @@ void AddRunCommand(CLI::App& app, CommandContext& context) {
   });
 }
 
-}  // namespace millrace
+}  // namespace millrace::cli

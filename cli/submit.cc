@@ -4,7 +4,7 @@
 #include "cli/command.h"
 #include "client/driver_client.h"
 
-namespace millrace {
+namespace millrace::cli {
 namespace {
 
 struct SubmitOptions {
@@ -34,7 +34,7 @@ int RunSubmit(const SubmitOptions& options, const Console& console) {
   request.set_from_savepoint(options.savepoint);
   request.set_drop_state(options.drop_state);
   request.mutable_settings()->insert(settings->begin(), settings->end());
-  const auto response = DriverClient::ForAddress(options.driver)->Submit(request);
+  const auto response = client::DriverClient::ForAddress(options.driver)->Submit(request);
   if (!response.ok()) {
     // What the script says is at fault for INVALID_ARGUMENT only; the rest speaks of driver, Kafka
     // or executors.
@@ -84,4 +84,4 @@ void AddSubmitCommand(CLI::App& app, CommandContext& context) {
   });
 }
 
-}  // namespace millrace
+}  // namespace millrace::cli

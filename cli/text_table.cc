@@ -9,7 +9,7 @@
 #include "common/base/check.h"
 #include "common/base/utf8.h"
 
-namespace millrace {
+namespace millrace::cli {
 namespace {
 
 std::string CellText(const Cell& cell) {
@@ -107,4 +107,4 @@ void TextTable::PrintJson(std::ostream& out) const {
   out << array.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << std::endl;
 }
 
-}  // namespace millrace
+}  // namespace millrace::cli

@@ -12,7 +12,7 @@
 
 #include "cli/console.h"
 
-namespace millrace {
+namespace millrace::cli {
 
 // What a cell holds: text, or a number (right-aligned; a JSON number).
 using Cell = std::variant<std::string, int64_t, double>;
@@ -48,6 +48,6 @@ size_t DisplayWidth(std::string_view text);
 // \xNN.
 std::string Printable(std::string_view text);
 
-}  // namespace millrace
+}  // namespace millrace::cli
 
 #endif  // MILLRACE_CLI_TEXT_TABLE_H_

@@ -9,7 +9,7 @@
 #include "cli/text_table.h"
 #include "common/base/status.h"
 
-namespace millrace {
+namespace millrace::cli {
 namespace {
 
 struct TopicsOptions {
@@ -21,7 +21,8 @@ struct TopicsOptions {
   OutputFormat output = OutputFormat::kTable;
 };
 
-absl::Status Create(KafkaAdmin& admin, const TopicsOptions& options, const Console& console) {
+absl::Status Create(kafka::KafkaAdmin& admin, const TopicsOptions& options,
+                    const Console& console) {
   ASSIGN_OR_RETURN(const auto config, ParsePairs(options.config, "--config"));
   RETURN_IF_ERROR(admin.CreateTopic({.name = options.topic,
                                      .partitions = options.partitions,
@@ -32,10 +33,10 @@ absl::Status Create(KafkaAdmin& admin, const TopicsOptions& options, const Conso
   return absl::OkStatus();
 }
 
-absl::Status List(KafkaAdmin& admin, const TopicsOptions& options, const Console& console) {
+absl::Status List(kafka::KafkaAdmin& admin, const TopicsOptions& options, const Console& console) {
   ASSIGN_OR_RETURN(const auto topics, admin.ListTopics(kKafkaTimeout));
   TextTable table({{"topic", "topic"}, {"partitions", "partitions"}, {"replicas", "replicas"}});
-  for (const KafkaTopicDescription& topic : topics) {
+  for (const kafka::KafkaTopicDescription& topic : topics) {
     size_t replicas = 0;
     for (const auto& partition : topic.partitions) {
       replicas = std::max(replicas, partition.replicas.size());
@@ -47,8 +48,9 @@ absl::Status List(KafkaAdmin& admin, const TopicsOptions& options, const Console
   return absl::OkStatus();
 }
 
-absl::Status Describe(KafkaAdmin& admin, const TopicsOptions& options, const Console& console) {
-  ASSIGN_OR_RETURN(const KafkaTopicDescription topic,
+absl::Status Describe(kafka::KafkaAdmin& admin, const TopicsOptions& options,
+                      const Console& console) {
+  ASSIGN_OR_RETURN(const kafka::KafkaTopicDescription topic,
                    admin.DescribeTopic(options.topic, kKafkaTimeout));
   TextTable table({{"partition", "partition"},
                    {"begin", "begin"},
@@ -72,20 +74,21 @@ absl::Status Describe(KafkaAdmin& admin, const TopicsOptions& options, const Con
   return absl::OkStatus();
 }
 
-absl::Status Delete(KafkaAdmin& admin, const TopicsOptions& options, const Console& console) {
+absl::Status Delete(kafka::KafkaAdmin& admin, const TopicsOptions& options,
+                    const Console& console) {
   RETURN_IF_ERROR(admin.DeleteTopic(options.topic, kKafkaTimeout));
   console.out << "deleted " << options.topic << std::endl;
   return absl::OkStatus();
 }
 
-using TopicAction = absl::Status (*)(KafkaAdmin&, const TopicsOptions&, const Console&);
+using TopicAction = absl::Status (*)(kafka::KafkaAdmin&, const TopicsOptions&, const Console&);
 
 int RunAction(TopicAction action, const TopicsOptions& options, const Console& console) {
   const auto properties = ToProperties(options.kafka);
   if (!properties.ok()) {
     return console.Misuse(ToStd(properties.status().message()));
   }
-  const auto admin = KafkaAdmin::Create(*properties);
+  const auto admin = kafka::KafkaAdmin::Create(*properties);
   const absl::Status status = admin.ok() ? action(**admin, options, console) : admin.status();
   return status.ok() ? kExitOk : console.Fail(status);
 }
@@ -146,4 +149,4 @@ void AddTopicsCommand(CLI::App& app, CommandContext& context) {
       ->take_all();
 }
 
-}  // namespace millrace
+}  // namespace millrace::cli

@@ -13,7 +13,7 @@
 #include "common/rpc/address.h"
 #include "common/rpc/rpc.h"
 
-namespace millrace {
+namespace millrace::client {
 namespace {
 
 constexpr absl::Duration kConnectTimeout = absl::Seconds(3);
@@ -174,4 +174,4 @@ std::string PhaseName(proto::JobPhase phase) {
   return absl::AsciiStrToLower(absl::StripPrefix(name, "PHASE_"));
 }
 
-}  // namespace millrace
+}  // namespace millrace::client

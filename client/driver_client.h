@@ -20,7 +20,7 @@
 #include "absl/time/time.h"
 #include "proto/jobs.grpc.pb.h"
 
-namespace millrace {
+namespace millrace::client {
 
 class DriverClient {
  public:
@@ -71,6 +71,6 @@ class DriverClient {
 // Names of phases as people see them: "running", "waiting", …
 std::string PhaseName(proto::JobPhase phase);
 
-}  // namespace millrace
+}  // namespace millrace::client
 
 #endif  // MILLRACE_CLIENT_DRIVER_CLIENT_H_

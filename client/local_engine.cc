@@ -8,7 +8,7 @@
 #include "common/expr/function_registry.h"
 #include "connectors/all.h"
 
-namespace millrace {
+namespace millrace::client {
 namespace {
 
 constexpr absl::Duration kRegistrationTimeout = absl::Seconds(10);
@@ -18,7 +18,7 @@ constexpr absl::Duration kGoodbyeTimeout = absl::Milliseconds(500);
 
 absl::StatusOr<std::unique_ptr<LocalEngine>> LocalEngine::Start(const LocalEngineOptions& options) {
   std::unique_ptr<LocalEngine> engine(new LocalEngine(options));
-  DriverOptions driver;
+  driver::DriverOptions driver;
   driver.directory = options.directory;
   driver.metrics_address = options.metrics_address;
   driver.initial_records = options.initial_records;
@@ -26,7 +26,7 @@ absl::StatusOr<std::unique_ptr<LocalEngine>> LocalEngine::Start(const LocalEngin
   driver.hold_for_followers = true;
   driver.connectors = &AllConnectors();
   driver.functions = &FunctionRegistry::BuiltIn();
-  ASSIGN_OR_RETURN(engine->driver_, Driver::Start(driver));
+  ASSIGN_OR_RETURN(engine->driver_, driver::Driver::Start(driver));
 
   for (uint32_t i = 0; i < options.executors; ++i) {
     RETURN_IF_ERROR(engine->AddExecutor());
@@ -37,7 +37,7 @@ absl::StatusOr<std::unique_ptr<LocalEngine>> LocalEngine::Start(const LocalEngin
 
 absl::Status LocalEngine::AddExecutor() {
   const bool alone = options_.executors == 1;
-  ExecutorOptions executor;
+  executor::ExecutorOptions executor;
   executor.driver_channel = driver_->InProcessChannel();
   executor.name = alone ? "local" : absl::StrCat("local-", ++executors_started_);
   executor.slots = options_.slots;
@@ -47,7 +47,7 @@ absl::Status LocalEngine::AddExecutor() {
   executor.shuffle_listen_address = alone ? "" : "127.0.0.1:0";
   executor.connectors = &AllConnectors();
   executor.functions = &FunctionRegistry::BuiltIn();
-  ASSIGN_OR_RETURN(auto started, Executor::Start(std::move(executor)));
+  ASSIGN_OR_RETURN(auto started, executor::Executor::Start(std::move(executor)));
   RETURN_IF_ERROR(started->WaitUntilRegistered(kRegistrationTimeout));
   executors_.push_back(std::move(started));
   return absl::OkStatus();
@@ -75,4 +75,4 @@ LocalEngine::~LocalEngine() {
   }
 }
 
-}  // namespace millrace
+}  // namespace millrace::client

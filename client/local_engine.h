@@ -16,7 +16,7 @@
 #include "driver/driver.h"
 #include "executor/executor.h"
 
-namespace millrace {
+namespace millrace::client {
 
 struct LocalEngineOptions {
   // Where the journal is kept, so that a later engine goes on from it; empty: in memory.
@@ -54,14 +54,14 @@ class LocalEngine {
 
   const LocalEngineOptions options_;
   uint32_t executors_started_ = 0;
-  std::unique_ptr<Driver> driver_;
-  std::vector<std::unique_ptr<Executor>> executors_;
+  std::unique_ptr<driver::Driver> driver_;
+  std::vector<std::unique_ptr<executor::Executor>> executors_;
   std::unique_ptr<DriverClient> client_;
 };
 
 // Every connector and format of this build; lives for ever.
 const ConnectorRegistry& AllConnectors();
 
-}  // namespace millrace
+}  // namespace millrace::client
 
 #endif  // MILLRACE_CLIENT_LOCAL_ENGINE_H_

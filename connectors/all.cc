@@ -22,17 +22,17 @@ std::unique_ptr<ConnectorRegistry> BuiltInConnectors(AccessPolicy access) {
   registry->AddFormat(NewJsonFormat());
   registry->AddFormat(NewCsvFormat());
 
-  registry->AddSource("generator", NewGeneratorSourceConnector());
-  registry->AddSource("memory", NewMemorySourceConnector());
-  registry->AddSink("blackhole", NewBlackholeSinkConnector());
-  registry->AddSink("memory", NewMemorySinkConnector());
-  registry->AddSink("print", NewPrintSinkConnector());
+  registry->AddSource("generator", generator::NewGeneratorSourceConnector());
+  registry->AddSource("memory", memory::NewMemorySourceConnector());
+  registry->AddSink("blackhole", blackhole::NewBlackholeSinkConnector());
+  registry->AddSink("memory", memory::NewMemorySinkConnector());
+  registry->AddSink("print", print::NewPrintSinkConnector());
 
   // Connectors that carry bytes look up formats in the registry that they are in.
-  registry->AddSource("file", NewFileSourceConnector(registry.get()));
-  registry->AddSink("file", NewFileSinkConnector(registry.get()));
-  registry->AddSource("kafka", NewKafkaSourceConnector(registry.get()));
-  registry->AddSink("kafka", NewKafkaSinkConnector(registry.get()));
+  registry->AddSource("file", file::NewFileSourceConnector(registry.get()));
+  registry->AddSink("file", file::NewFileSinkConnector(registry.get()));
+  registry->AddSource("kafka", kafka::NewKafkaSourceConnector(registry.get()));
+  registry->AddSink("kafka", kafka::NewKafkaSinkConnector(registry.get()));
   return registry;
 }
 

@@ -25,7 +25,7 @@
 #include "driver/services/cluster_service.h"
 #include "driver/services/jobs_service.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {}  // namespace
 
 // Members in order of construction; Shutdown takes them apart in the reverse one.
@@ -245,4 +245,4 @@ std::shared_ptr<grpc::Channel> Driver::InProcessChannel() {
 absl::Status Driver::Drain(absl::Time deadline) { return impl_->Drain(deadline); }
 void Driver::Shutdown() { impl_->Shutdown(); }
 
-}  // namespace millrace
+}  // namespace millrace::driver

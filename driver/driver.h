@@ -24,7 +24,7 @@
 #include "connectors/registry.h"
 #include "proto/journal.pb.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 struct DriverOptions {
   // host:port to serve on; port 0 = a free one (see Driver::address()). Empty = in this process
@@ -115,6 +115,6 @@ class Driver {
   std::unique_ptr<Impl> impl_;
 };
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_DRIVER_H_

@@ -24,7 +24,7 @@
 #include "driver/testing/fake_cluster.h"
 #include "proto/jobs.grpc.pb.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 using ::testing::Contains;
@@ -671,4 +671,4 @@ TEST_F(StandbyTest, DriverThatHangsIsReplacedAndDoesNoHarmWhenItWakes) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -1,6 +1,6 @@
 #include "driver/event_loop.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 constexpr size_t kMuchBehind = 4096;
@@ -95,4 +95,4 @@ void EventLoop::Run() {
   }
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -17,7 +17,7 @@
 #include "common/base/clock.h"
 #include "common/base/monotonic_cond_var.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 // Thread-safe.
 class EventLoop {
@@ -89,6 +89,6 @@ class EventLoop {
   std::thread thread_;
 };
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_EVENT_LOOP_H_

@@ -7,7 +7,7 @@
 #include <memory>
 #include <vector>
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 using ::testing::ElementsAre;
@@ -70,4 +70,4 @@ TEST(EventLoopTest, StopRunsWhatIsQueuedAndRefusesMore) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -26,7 +26,7 @@
 #include "connectors/all.h"
 #include "driver/driver.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 constexpr absl::Duration kDrainTimeout = absl::Seconds(60);
@@ -223,6 +223,6 @@ int Main(int argc, char** argv) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::driver
 
-int main(int argc, char** argv) { return millrace::Main(argc, argv); }
+int main(int argc, char** argv) { return millrace::driver::Main(argc, argv); }

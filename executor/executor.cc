@@ -32,7 +32,7 @@
 #include "executor/shuffle/flow_gate.h"
 #include "executor/shuffle/shuffle_hub.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 // Threads for opening, preparing and committing writers, which mostly wait for other servers. All
@@ -320,4 +320,4 @@ absl::StatusOr<std::unique_ptr<Executor>> Executor::Start(ExecutorOptions option
   return executor;
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

@@ -20,10 +20,12 @@ class Channel;
 }
 
 namespace millrace {
-
 class ConnectorRegistry;
 class FileSystem;
 class FunctionRegistry;
+}  // namespace millrace
+
+namespace millrace::executor {
 
 struct ExecutorOptions {
   // The driver: a channel (local mode) or, when that is null, host:port; with standbys, the
@@ -98,6 +100,6 @@ class Executor {
   virtual void Shutdown() = 0;
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_EXECUTOR_H_

@@ -11,7 +11,7 @@
 #include "common/base/failure_kind.h"
 #include "executor/testing/test_cluster.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 using ::testing::Contains;
@@ -436,4 +436,4 @@ TEST(ExecutorCommitTest, BatchThatIsOutIsNotWrittenAgain) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::executor

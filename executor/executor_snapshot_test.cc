@@ -17,7 +17,7 @@
 #include "common/storage/memory_file_system.h"
 #include "executor/testing/test_cluster.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 using ::testing::HasSubstr;
@@ -525,4 +525,4 @@ TEST_F(SnapshotTest, DrainWaitsForTheCommitAndNotForASnapshot) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::executor

@@ -10,7 +10,7 @@
 #include "common/storage/store_mark.h"
 #include "executor/testing/test_cluster.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 using ::testing::HasSubstr;
@@ -94,4 +94,4 @@ TEST_F(MountTest, ADirectoryThatVanishesLaterGetsNoSnapshots) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::executor

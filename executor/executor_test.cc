@@ -16,7 +16,7 @@
 #include "absl/synchronization/notification.h"
 #include "executor/testing/test_cluster.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 using ::testing::Contains;
@@ -652,4 +652,4 @@ TEST(ExecutorTest, DrainTellsTheDriverAndWaitsForTheCommit) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::executor

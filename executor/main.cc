@@ -18,7 +18,7 @@
 #include "connectors/registry.h"
 #include "executor/executor.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 constexpr char kExample[] = R"(
@@ -189,17 +189,17 @@ int Run(const Flags& flags) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::executor
 
 int main(int argc, char** argv) {
   spdlog::set_default_logger(spdlog::stderr_logger_mt("executor"));
   CLI::App app("Reads, computes and writes for a Millrace driver.", "millrace-executor");
-  millrace::Flags flags;
-  millrace::AddFlags(&app, &flags);
+  millrace::executor::Flags flags;
+  millrace::executor::AddFlags(&app, &flags);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
-  return millrace::Run(flags);
+  return millrace::executor::Run(flags);
 }

@@ -10,7 +10,7 @@
 
 #include "common/base/ids.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 class StoppedEpochs {
  public:
@@ -37,6 +37,6 @@ class StoppedEpochs {
   std::deque<std::pair<JobId, Epoch>> stopped_;  // oldest first
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_STOPPED_EPOCHS_H_

@@ -4,10 +4,10 @@
 
 #include <cstdint>
 
-namespace millrace {
+namespace millrace::plan {
 
 inline constexpr uint32_t kPlanFormatVersion = 1;
 
-}  // namespace millrace
+}  // namespace millrace::plan
 
 #endif  // MILLRACE_PLAN_FORMAT_VERSION_H_

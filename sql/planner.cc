@@ -27,7 +27,7 @@
 #include "sql/parse/parser.h"
 #include "sql/parse/source_text.h"
 
-namespace millrace {
+namespace millrace::sql {
 namespace {
 
 // Takes a script statement by statement and then makes the plan. Statuses carry positions, not yet
@@ -42,14 +42,14 @@ class ScriptPlanner {
     // Settings hold for the whole script, so they are read before the other statements.
     for (const ParsedStatement& statement : script.statements) {
       if (statement.node->has_variable_set_stmt()) {
-        RETURN_IF_ERROR(WithPosition(AddSetting(statement.node->variable_set_stmt(), statement),
-                                     statement.begin));
+        RETURN_IF_ERROR(plan::WithPosition(
+            AddSetting(statement.node->variable_set_stmt(), statement), statement.begin));
       }
     }
     RETURN_IF_ERROR(ApplySettings());
     for (const ParsedStatement& statement : script.statements) {
       if (!statement.node->has_variable_set_stmt()) {
-        RETURN_IF_ERROR(WithPosition(Add(statement), statement.begin));
+        RETURN_IF_ERROR(plan::WithPosition(Add(statement), statement.begin));
       }
     }
     return Finish();
@@ -70,10 +70,11 @@ class ScriptPlanner {
       case pg_query::Node::kExplainStmt:
         return AddExplain(node.explain_stmt(), statement.begin);
       case pg_query::Node::kSelectStmt:
-        return ErrorAt(statement.begin,
-                       "SELECT outside of INSERT is not supported yet; write INSERT INTO table "
-                       "SELECT …, for instance "
-                       "into a table with connector = 'print'");
+        return plan::ErrorAt(
+            statement.begin,
+            "SELECT outside of INSERT is not supported yet; write INSERT INTO table "
+            "SELECT …, for instance "
+            "into a table with connector = 'print'");
       default:
         return Unsupported(StatementName(node), statement.begin);
     }
@@ -105,16 +106,17 @@ class ScriptPlanner {
       return Unsupported("SET LOCAL", statement.begin);
     }
     if (set.kind() == pg_query::VAR_SET_DEFAULT) {
-      return WithPosition(settings_.Set(set.name(), DefaultOf(set.name())), name_position);
+      return plan::WithPosition(settings_.Set(set.name(), DefaultOf(set.name())), name_position);
     }
     std::string value;
     if (set.kind() != pg_query::VAR_SET_VALUE || set.args_size() != 1 ||
         !ConstantText(set.args(0), &value)) {
-      return ErrorAt(name_position,
-                     absl::StrCat("SET takes one constant: SET ", set.name(), " = '…'"));
+      return plan::ErrorAt(name_position,
+                           absl::StrCat("SET takes one constant: SET ", set.name(), " = '…'"));
     }
     const absl::Status status = settings_.Set(set.name(), value);
-    return WithPosition(status, absl::IsNotFound(status) ? name_position : LocationOf(set.args(0)));
+    return plan::WithPosition(status,
+                              absl::IsNotFound(status) ? name_position : LocationOf(set.args(0)));
   }
 
   static std::string DefaultOf(const std::string& name) {
@@ -156,20 +158,21 @@ class ScriptPlanner {
     ASSIGN_OR_RETURN(view.query, binder.BindQuery(create.query().select_stmt(), query_position));
     RETURN_IF_ERROR(
         RenameColumns(view.name, StringsOf(create.aliases()), view.position, &view.query->output));
-    RETURN_IF_ERROR(WithPosition(CheckPlanDepth(*view.query), view.position));
-    RETURN_IF_ERROR(CheckMeaning(*view.query, builder_.functions()));
+    RETURN_IF_ERROR(plan::WithPosition(plan::CheckPlanDepth(*view.query), view.position));
+    RETURN_IF_ERROR(plan::CheckMeaning(*view.query, builder_.functions()));
     return catalog_.AddView(std::move(view), create.replace());
   }
 
   absl::Status AddInsert(const pg_query::InsertStmt& statement, int32_t position,
-                         std::vector<LogicalInsert>* out) {
-    ASSIGN_OR_RETURN(LogicalInsert insert, BindInsert(statement, position, Context()));
+                         std::vector<plan::LogicalInsert>* out) {
+    ASSIGN_OR_RETURN(plan::LogicalInsert insert, BindInsert(statement, position, Context()));
     const int times = ++inserts_into_[insert.name];
     if (times > 1 && insert.sink.key_columns_size() > 0) {
-      return ErrorAt(insert.position,
-                     absl::StrCat("a second INSERT into table \"", insert.name,
-                                  "\", which has a PRIMARY KEY, is not supported: rows of one key "
-                                  "could come from both"));
+      return plan::ErrorAt(
+          insert.position,
+          absl::StrCat("a second INSERT into table \"", insert.name,
+                       "\", which has a PRIMARY KEY, is not supported: rows of one key "
+                       "could come from both"));
     }
     if (times > 1) {
       absl::StrAppend(&insert.name, "#", times);
@@ -191,7 +194,7 @@ class ScriptPlanner {
     const int32_t select =
         source_.KeywordAfter(position, static_cast<int32_t>(source_.text().size()), "select")
             .value_or(position);
-    ASSIGN_OR_RETURN(LogicalInsert insert,
+    ASSIGN_OR_RETURN(plan::LogicalInsert insert,
                      BindExplainedSelect(explain.query().select_stmt(), select, Context()));
     if (const int times = ++inserts_into_[insert.name]; times > 1) {
       absl::StrAppend(&insert.name, "#", times);
@@ -199,11 +202,11 @@ class ScriptPlanner {
     return Prepare(std::move(insert), &explained_);
   }
 
-  absl::Status Prepare(LogicalInsert insert, std::vector<LogicalInsert>* out) const {
-    RETURN_IF_ERROR(WithPosition(CheckPlanDepth(*insert.query), insert.position));
-    RETURN_IF_ERROR(CheckMeaning(*insert.query, builder_.functions()));
-    RETURN_IF_ERROR(OptimizePlan(&insert.query, builder_.functions()));
-    RETURN_IF_ERROR(CheckExpressions(*insert.query, builder_.functions()));
+  absl::Status Prepare(plan::LogicalInsert insert, std::vector<plan::LogicalInsert>* out) const {
+    RETURN_IF_ERROR(plan::WithPosition(plan::CheckPlanDepth(*insert.query), insert.position));
+    RETURN_IF_ERROR(plan::CheckMeaning(*insert.query, builder_.functions()));
+    RETURN_IF_ERROR(plan::OptimizePlan(&insert.query, builder_.functions()));
+    RETURN_IF_ERROR(plan::CheckExpressions(*insert.query, builder_.functions()));
     out->push_back(std::move(insert));
     return absl::OkStatus();
   }
@@ -231,8 +234,8 @@ class ScriptPlanner {
       return absl::InvalidArgumentError(
           "the script has no INSERT INTO … SELECT, so there is nothing to run");
     }
-    ASSIGN_OR_RETURN(script.plan,
-                     BuildPhysicalPlan({std::move(script.explain_only ? explained_ : inserts_)}));
+    ASSIGN_OR_RETURN(script.plan, plan::BuildPhysicalPlan(
+                                      {std::move(script.explain_only ? explained_ : inserts_)}));
     RETURN_IF_ERROR(AddErrorSinks(catalog_, *options_.connectors, &script.plan));
     RETURN_IF_ERROR(ValidateConnectors(script.plan));
     RETURN_IF_ERROR(CheckOnErrorIsOfSources(script.plan));
@@ -275,7 +278,7 @@ class ScriptPlanner {
       ASSIGN_OR_RETURN(const Catalog::Entry entry, catalog_.Find(sink.table(), -1));
       const auto option = entry.table->option_positions.find("on_error");
       if (option != entry.table->option_positions.end()) {
-        return ErrorAt(
+        return plan::ErrorAt(
             option->second,
             absl::StrCat("option on_error is for tables that are read, and table \"", sink.table(),
                          "\" is only written: the sources of its rows say what happens "
@@ -291,7 +294,7 @@ class ScriptPlanner {
     }
     ASSIGN_OR_RETURN(const Catalog::Entry entry, catalog_.Find(name, -1));
     const std::string message = absl::StrCat("table \"", name, "\": ", status.message());
-    return ErrorAt(OptionErrorPosition(*entry.table, ToStd(status.message())), message);
+    return plan::ErrorAt(OptionErrorPosition(*entry.table, ToStd(status.message())), message);
   }
 
   void NoticeUnused(const proto::JobPlan& plan) {
@@ -310,7 +313,7 @@ class ScriptPlanner {
   }
 
   void FillJob(proto::JobPlan* plan) const {
-    plan->set_format_version(kPlanFormatVersion);
+    plan->set_format_version(plan::kPlanFormatVersion);
     plan->set_engine_version(kEngineVersion);
     plan->set_sql(source_.text());
     for (const auto& [name, value] : settings_.ToMap()) {
@@ -322,11 +325,11 @@ class ScriptPlanner {
 
   const SourceText& source_;
   const PlanOptions& options_;
-  ExprBuilder builder_;
+  plan::ExprBuilder builder_;
   Catalog catalog_;
   JobSettings settings_;
-  std::vector<LogicalInsert> inserts_;
-  std::vector<LogicalInsert> explained_;
+  std::vector<plan::LogicalInsert> inserts_;
+  std::vector<plan::LogicalInsert> explained_;
   std::map<std::string, int> inserts_into_;  // number of statements so far, by sink
   std::vector<std::string> tables_;
   std::vector<std::string> notices_;
@@ -342,6 +345,6 @@ absl::StatusOr<PlannedScript> PlanScript(std::string_view sql, const PlanOptions
   return script.ok() ? std::move(script) : source.Render(script.status());
 }
 
-std::string ExplainPlan(const proto::JobPlan& plan) { return ExplainStages(plan); }
+std::string ExplainPlan(const proto::JobPlan& plan) { return plan::ExplainStages(plan); }
 
-}  // namespace millrace
+}  // namespace millrace::sql

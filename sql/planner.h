@@ -14,7 +14,7 @@
 #include "connectors/registry.h"
 #include "proto/plan.pb.h"
 
-namespace millrace {
+namespace millrace::sql {
 
 struct PlanOptions {
   // Settings from outside of the script (--set name=value); they win over the script's SET.
@@ -45,6 +45,6 @@ absl::StatusOr<PlannedScript> PlanScript(std::string_view sql, const PlanOptions
 // expressions as SQL.
 std::string ExplainPlan(const proto::JobPlan& plan);
 
-}  // namespace millrace
+}  // namespace millrace::sql
 
 #endif  // MILLRACE_SQL_PLANNER_H_

@@ -11,7 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "sql/testing/fake_connectors.h"
 
-namespace millrace {
+namespace millrace::sql {
 namespace {
 
 constexpr char kTables[] =
@@ -512,4 +512,4 @@ TEST(PlannerTest, ExplainsInsteadOfRunning) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::sql

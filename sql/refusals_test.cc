@@ -10,7 +10,7 @@
 #include "sql/planner.h"
 #include "sql/testing/fake_connectors.h"
 
-namespace millrace {
+namespace millrace::sql {
 namespace {
 
 // Line 1 of every script; what is tested begins on line 2.
@@ -457,4 +457,4 @@ TEST(RefusalsTest, AnExpressionOfManyOperatorsDoesNotOverflowTheStack) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::sql

@@ -11,7 +11,7 @@
 #include "common/base/status.h"
 #include "connectors/shared/options.h"
 
-namespace millrace {
+namespace millrace::blackhole {
 namespace {
 
 std::atomic<int64_t> rows_committed{0};
@@ -81,4 +81,4 @@ std::unique_ptr<SinkConnector> NewBlackholeSinkConnector() {
 
 int64_t BlackholeRows() { return rows_committed.load(); }
 
-}  // namespace millrace
+}  // namespace millrace::blackhole

@@ -7,13 +7,13 @@
 
 #include "connectors/sink.h"
 
-namespace millrace {
+namespace millrace::blackhole {
 
 std::unique_ptr<SinkConnector> NewBlackholeSinkConnector();
 
 // Rows that all blackholes of this process have committed.
 int64_t BlackholeRows();
 
-}  // namespace millrace
+}  // namespace millrace::blackhole
 
 #endif  // MILLRACE_CONNECTORS_BLACKHOLE_BLACKHOLE_H_

@@ -9,7 +9,7 @@
 #include "common/types/numeric.h"
 #include "common/types/text_format.h"
 
-namespace millrace {
+namespace millrace::generator {
 namespace {
 
 constexpr int64_t kMicrosPerSecond = 1000000;
@@ -241,4 +241,4 @@ ColumnPtr ColumnGenerator::Generate(const GeneratedRange& range) const {
   return column;
 }
 
-}  // namespace millrace
+}  // namespace millrace::generator

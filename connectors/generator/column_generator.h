@@ -10,7 +10,7 @@
 #include "common/columnar/column.h"
 #include "connectors/shared/options.h"
 
-namespace millrace {
+namespace millrace::generator {
 
 // A range of rows: the partition's number, the number of partitions, and the offset of the first
 // row.
@@ -50,6 +50,6 @@ class ColumnGenerator {
   int64_t length_ = 8;
 };
 
-}  // namespace millrace
+}  // namespace millrace::generator
 
 #endif  // MILLRACE_CONNECTORS_GENERATOR_COLUMN_GENERATOR_H_

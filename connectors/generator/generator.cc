@@ -15,7 +15,7 @@
 #include "connectors/shared/options.h"
 #include "connectors/shared/record_hash.h"
 
-namespace millrace {
+namespace millrace::generator {
 namespace {
 
 // More rows than anyone reads; the difference of two such numbers still fits an int64.
@@ -256,4 +256,4 @@ std::unique_ptr<SourceConnector> NewGeneratorSourceConnector(Clock* clock) {
   return std::make_unique<GeneratorSourceConnector>(clock);
 }
 
-}  // namespace millrace
+}  // namespace millrace::generator

@@ -10,11 +10,11 @@
 #include "common/base/clock.h"
 #include "connectors/source.h"
 
-namespace millrace {
+namespace millrace::generator {
 
 // `clock` paces rows_per_second.
 std::unique_ptr<SourceConnector> NewGeneratorSourceConnector(Clock* clock = Clock::Real());
 
-}  // namespace millrace
+}  // namespace millrace::generator
 
 #endif  // MILLRACE_CONNECTORS_GENERATOR_GENERATOR_H_

@@ -13,7 +13,7 @@
 #include "common/types/text_format.h"
 #include "connectors/testing/table_testing.h"
 
-namespace millrace {
+namespace millrace::generator {
 namespace {
 
 proto::Source GeneratorTable(const Columns& columns, const Options& options) {
@@ -167,4 +167,4 @@ TEST(Generator, RefusesOptionsThatDoNotFit) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::generator

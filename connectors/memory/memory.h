@@ -9,11 +9,11 @@
 #include "connectors/sink.h"
 #include "connectors/source.h"
 
-namespace millrace {
+namespace millrace::memory {
 
 std::unique_ptr<SourceConnector> NewMemorySourceConnector();
 std::unique_ptr<SinkConnector> NewMemorySinkConnector();
 
-}  // namespace millrace
+}  // namespace millrace::memory
 
 #endif  // MILLRACE_CONNECTORS_MEMORY_MEMORY_H_

@@ -13,7 +13,7 @@
 #include "connectors/memory/memory_tables.h"
 #include "connectors/shared/options.h"
 
-namespace millrace {
+namespace millrace::memory {
 namespace {
 
 // The marker is the last committed batch in decimal.
@@ -114,4 +114,4 @@ std::unique_ptr<SinkConnector> NewMemorySinkConnector() {
   return std::make_unique<MemorySinkConnector>();
 }
 
-}  // namespace millrace
+}  // namespace millrace::memory

@@ -13,7 +13,7 @@
 #include "connectors/shared/options.h"
 #include "connectors/shared/record_hash.h"
 
-namespace millrace {
+namespace millrace::memory {
 namespace {
 
 constexpr char kConnector[] = "memory";
@@ -173,4 +173,4 @@ std::unique_ptr<SourceConnector> NewMemorySourceConnector() {
   return std::make_unique<MemorySourceConnector>();
 }
 
-}  // namespace millrace
+}  // namespace millrace::memory

@@ -4,7 +4,7 @@
 #include <numeric>
 #include <utility>
 
-namespace millrace {
+namespace millrace::memory {
 
 void MemoryTable::Append(uint32_t partition, const Batch& rows) {
   std::vector<std::function<void()>> listeners;
@@ -123,4 +123,4 @@ void MemoryTables::Drop(std::string_view name) {
   }
 }
 
-}  // namespace millrace
+}  // namespace millrace::memory

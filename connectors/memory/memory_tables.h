@@ -19,7 +19,7 @@
 #include "common/base/monotonic_cond_var.h"
 #include "common/columnar/batch.h"
 
-namespace millrace {
+namespace millrace::memory {
 
 class MemoryTable {
  public:
@@ -90,6 +90,6 @@ class MemoryTables {
   std::map<std::string, std::shared_ptr<MemoryTable>, std::less<>> tables_ ABSL_GUARDED_BY(mutex_);
 };
 
-}  // namespace millrace
+}  // namespace millrace::memory
 
 #endif  // MILLRACE_CONNECTORS_MEMORY_MEMORY_TABLES_H_

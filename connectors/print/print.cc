@@ -7,7 +7,7 @@
 #include "common/base/status.h"
 #include "connectors/shared/options.h"
 
-namespace millrace {
+namespace millrace::print {
 namespace {
 
 class PrintSinkConnector : public SinkConnector {
@@ -34,4 +34,4 @@ std::unique_ptr<SinkConnector> NewPrintSinkConnector() {
   return std::make_unique<PrintSinkConnector>();
 }
 
-}  // namespace millrace
+}  // namespace millrace::print

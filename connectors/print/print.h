@@ -7,10 +7,10 @@
 
 #include "connectors/sink.h"
 
-namespace millrace {
+namespace millrace::print {
 
 std::unique_ptr<SinkConnector> NewPrintSinkConnector();
 
-}  // namespace millrace
+}  // namespace millrace::print
 
 #endif  // MILLRACE_CONNECTORS_PRINT_PRINT_H_

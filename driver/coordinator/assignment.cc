@@ -5,7 +5,7 @@
 
 #include "common/base/check.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 std::vector<uint64_t> Weights(const std::vector<uint32_t>& slots) {
@@ -91,4 +91,4 @@ uint32_t LeastLoaded(const std::vector<uint32_t>& slots, const std::vector<uint3
   return static_cast<uint32_t>(best);
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -6,7 +6,7 @@
 #include <optional>
 #include <vector>
 
-namespace millrace {
+namespace millrace::driver {
 
 // Gives each item (partition or shard) to one of `slots.size()` members in proportion to their
 // slots: each member's count is its exact share rounded up or down. `previous[i]` is the member
@@ -20,6 +20,6 @@ std::vector<uint32_t> AssignSticky(const std::vector<uint32_t>& slots,
 // the fewest items (`counts`) per slot, and the first of several such members.
 uint32_t LeastLoaded(const std::vector<uint32_t>& slots, const std::vector<uint32_t>& counts);
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_COORDINATOR_ASSIGNMENT_H_

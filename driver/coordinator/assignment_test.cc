@@ -5,7 +5,7 @@
 
 #include <random>
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 using ::testing::ElementsAre;
@@ -88,4 +88,4 @@ TEST(LeastLoadedTest, CountsPerSlot) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -5,7 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 std::string UtcText(int64_t micros) {
@@ -74,4 +74,4 @@ std::string BatchClock::Trouble(Moment now) const {
       "is right now, stop the job and submit it again with a larger max_clock_step (0: any)");
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -17,7 +17,7 @@
 
 #include "driver/coordinator/job_event.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 class BatchClock {
  public:
@@ -58,6 +58,6 @@ class BatchClock {
   int64_t planned_at_us_ = 0;  // when that batch was planned; monotonic
 };
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_COORDINATOR_BATCH_CLOCK_H_

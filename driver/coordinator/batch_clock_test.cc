@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 using ::testing::HasSubstr;
@@ -92,4 +92,4 @@ TEST(BatchClockTest, WhatIsDroppedBehindABatchLeavesTheStepKnown) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -6,7 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "driver/coordinator/plan_folding.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 // How many batches there may be, including those whose commit is not durable yet.
@@ -211,4 +211,4 @@ absl::Status BatchPipeline::CheckDeadline(int64_t now_us) const {
                    (now_us - batch.step_since_us) / 1'000'000, " s"));
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -27,7 +27,7 @@
 #include "driver/coordinator/member_answers.h"
 #include "proto/cluster.pb.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 class BatchPipeline {
  public:
@@ -175,6 +175,6 @@ class BatchPipeline {
   bool finish_committed_ = false;
 };
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_COORDINATOR_BATCH_PIPELINE_H_

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 using ::testing::ElementsAre;
@@ -244,4 +244,4 @@ TEST(BatchPipelineTest, TheFirstBatchHasADeadline) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 constexpr int64_t kAssumedMemoryBytes = int64_t{512} << 20;
@@ -63,4 +63,4 @@ void BatchSizer::OnBatch(int64_t records, int64_t input_bytes, int64_t held_byte
                                               static_cast<double>(std::max(input_bytes, records)));
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

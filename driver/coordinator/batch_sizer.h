@@ -8,7 +8,7 @@
 
 #include <cstdint>
 
-namespace millrace {
+namespace millrace::driver {
 
 // How many bytes an offset of one partition stands for; 0 = not known yet.
 class RecordSize {
@@ -55,6 +55,6 @@ class BatchSizer {
   double held_per_byte_ = 0;
 };
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_COORDINATOR_BATCH_SIZER_H_

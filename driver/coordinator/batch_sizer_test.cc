@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 TEST(BatchSizerTest, NothingKnownIsTakenForMuch) {
@@ -101,4 +101,4 @@ TEST(BatchSizerTest, TwoBatchesAndAWrongEstimateFitIntoWhatSinksMayHold) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::driver

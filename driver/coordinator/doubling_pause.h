@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 
-namespace millrace {
+namespace millrace::driver {
 
 // `again`: 0 for the first pause.
 inline int64_t DoublingPauseUs(int64_t first_us, int again, int64_t longest_us) {
@@ -13,6 +13,6 @@ inline int64_t DoublingPauseUs(int64_t first_us, int again, int64_t longest_us) 
   return std::min(first_us << std::clamp(again, 0, kMaxDoublings), longest_us);
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_COORDINATOR_DOUBLING_PAUSE_H_

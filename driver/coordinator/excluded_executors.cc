@@ -5,7 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "driver/coordinator/doubling_pause.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 ExcludedExecutors::ExcludedExecutors(int64_t first_us, int64_t longest_us)
     : first_us_(first_us), longest_us_(longest_us) {}
@@ -30,4 +30,4 @@ bool ExcludedExecutors::IsExcluded(const ExecutorId& id, int64_t now_us) const {
   return found != excluded_.end() && found->second.until_us > now_us;
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -13,7 +13,7 @@
 #include "common/base/ids.h"
 #include "driver/coordinator/job_event.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 class ExcludedExecutors {
  public:
@@ -43,6 +43,6 @@ class ExcludedExecutors {
   std::map<ExecutorId, Excluded> excluded_;
 };
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_COORDINATOR_EXCLUDED_EXECUTORS_H_

@@ -4,7 +4,7 @@
 
 #include <vector>
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 const char kWords[] = "it does not see the snapshots";
@@ -38,4 +38,4 @@ TEST(ExcludedExecutorsTest, ForgetsWhoIsGone) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -2,7 +2,7 @@
 
 #include "driver/coordinator/doubling_pause.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 // Spreads `value` over [value/2, value].
@@ -40,4 +40,4 @@ bool FailureStreak::Clear() {
   return was_failing;
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

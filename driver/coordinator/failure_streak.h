@@ -9,7 +9,7 @@
 #include "absl/status/status.h"
 #include "common/base/ids.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 // The pause before each attempt: none before the first, since most often an executor has died and
 // the others are ready; then doubled by every failure in a row.
@@ -47,6 +47,6 @@ class FailureStreak {
   int the_same_ = 0;
 };
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_COORDINATOR_FAILURE_STREAK_H_

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 constexpr absl::StatusCode kInternal = absl::StatusCode::kInternal;
@@ -53,4 +53,4 @@ TEST(BackoffTest, DoublesUpToTheLongestPauseWithJitter) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::driver

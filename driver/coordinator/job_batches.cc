@@ -8,7 +8,7 @@
 #include "driver/coordinator/job_state.h"
 #include "driver/coordinator/split_planner.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 constexpr int64_t kSecondUs = 1'000'000;
@@ -392,4 +392,4 @@ bool JobState::ReachedStop() const {
          partitions_.IsCommittedToStop(history_);
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

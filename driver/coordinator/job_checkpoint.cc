@@ -7,7 +7,7 @@
 #include "common/base/status.h"
 #include "driver/coordinator/job_history.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 constexpr int kPlansPerRecord = 1000;
@@ -168,4 +168,4 @@ absl::Status JobHistory::CheckCheckpoint() const {
   return absl::OkStatus();
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

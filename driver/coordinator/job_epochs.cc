@@ -6,7 +6,7 @@
 #include "common/base/status.h"
 #include "driver/coordinator/job_state.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 std::string TableOf(const proto::JobPlan& plan, const proto::SinkMarker& marker) {
@@ -281,4 +281,4 @@ void JobState::EnterRunning() {
   }
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

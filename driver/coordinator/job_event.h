@@ -14,7 +14,7 @@
 #include "proto/cluster.pb.h"
 #include "proto/journal.pb.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 // When something happened: monotonic time for decisions, wall time for batch times.
 struct Moment {
@@ -257,6 +257,6 @@ using JobAction = std::variant<AppendRecord, SendToExecutor, EpochBegan, BatchDo
                                SnapshotFailed, MarkStore, CheckStoreAnswer, CheckSnapshotFiles,
                                ClockDistrusted, PartitionsRetired, JobOver>;
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_COORDINATOR_JOB_EVENT_H_

@@ -8,7 +8,7 @@
 #include "common/base/status.h"
 #include "driver/coordinator/job_state.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 FailureKind KindOf(const proto::EpochFailed& failed, absl::StatusCode code) {
@@ -111,4 +111,4 @@ bool JobState::PlanSmaller(BatchId batch, std::string* words) {
   return true;
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -8,7 +8,7 @@
 #include "driver/coordinator/plan_folding.h"
 #include "driver/coordinator/testing/job_play.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 using ::testing::ElementsAre;
@@ -381,4 +381,4 @@ TEST(JobFailuresTest, AJoiningExecutorDoesNotMakeALongReplayBeginAnew) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -6,7 +6,7 @@
 #include "common/base/status.h"
 #include "driver/coordinator/plan_folding.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 constexpr char kOnDataLoss[] = "on_data_loss";
@@ -336,4 +336,4 @@ absl::Status JobHistory::Broken(const std::string& what) const {
   return absl::DataLossError(absl::StrCat("journal of job '", name(), "': ", what));
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -27,7 +27,7 @@
 #include "common/base/ids.h"
 #include "proto/journal.pb.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 // Whether the table's option on_data_loss lets the job go on without records that are lost; by
 // default it does not.
@@ -226,6 +226,6 @@ class JobHistory {
 // The job that a record belongs to; empty for a record that belongs to none.
 const std::string& JobIdOf(const proto::JournalRecord& record);
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_COORDINATOR_JOB_HISTORY_H_

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 using ::testing::ElementsAre;
@@ -246,4 +246,4 @@ TEST(JobHistoryTest, WhatDoesNotFollowIsDataLoss) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -5,7 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "driver/coordinator/job_state.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 void JobState::On(const EndsKnown& event) { partitions_.On(event); }
 void JobState::On(const PartitionsDiscovered& event) { partitions_.On(event); }
@@ -80,4 +80,4 @@ std::set<uint32_t> JobState::ShardsWithHiddenRows() const {
   return hiding;
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -5,7 +5,7 @@
 #include "driver/coordinator/job_state.h"
 #include "driver/coordinator/testing/job_play.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 using ::testing::HasSubstr;
@@ -224,4 +224,4 @@ TEST(JobPartitionsTest, WhatTellsAPartitionBetterIsJournaled) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 // Says in a record that has an epoch who decided it.
@@ -318,4 +318,4 @@ absl::Status JobHistory::ApplyEnded(const proto::JobEnded& ended) {
   return absl::OkStatus();
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -15,7 +15,7 @@
 #include "driver/coordinator/job_history.h"
 #include "proto/journal.pb.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 // Who decided what a record says.
 struct RecordOrigin {
@@ -64,6 +64,6 @@ proto::JournalRecord BuildPartitionsChanged(
 proto::JournalRecord BuildJobEnded(const RecordOrigin& origin, proto::JobEnded::How how,
                                    const std::string& message, int64_t at_us);
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_COORDINATOR_JOB_RECORDS_H_

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 using ::testing::ElementsAre;
@@ -108,4 +108,4 @@ TEST(JobRecordsTest, OlderVersionsQuarantineAJobWhosePartitionsChanged) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::driver

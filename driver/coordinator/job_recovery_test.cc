@@ -7,7 +7,7 @@
 #include "driver/coordinator/job_state.h"
 #include "driver/coordinator/testing/job_play.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 using ::testing::ElementsAre;
@@ -411,4 +411,4 @@ TEST(JobRecoveryTest, ExecutorsAreWokenWithoutInput) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::driver

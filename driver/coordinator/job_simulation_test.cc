@@ -8,7 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 constexpr int kParts = 4;  // of the histories, each a test of its own, so that they can be sharded
@@ -78,4 +78,4 @@ INSTANTIATE_TEST_SUITE_P(RunningState, JobSimulationTest,
                          ::testing::Combine(::testing::Values(true), ::testing::Range(0, kParts)));
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -4,7 +4,7 @@
 
 #include "driver/coordinator/job_state.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 bool JobState::KeepsSnapshots() const {
   return history_.plan().running_state() && !history_.submitted().replay() &&
@@ -79,4 +79,4 @@ void JobState::FinishSnapshot() {
   }
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -8,7 +8,7 @@
 #include "common/base/excerpt.h"
 #include "common/base/status.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 bool HasGlobalAggregate(const proto::JobPlan& plan) {
@@ -428,4 +428,4 @@ void JobState::Send(size_t member, proto::DriverMessage message) {
   actions_.push_back(SendToExecutor{members_[member].id, std::move(message)});
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -92,7 +92,7 @@
 #include "driver/coordinator/tick_grid.h"
 #include "proto/jobs.pb.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 struct JobStateOptions {
   std::string driver_address;                   // for the message of a job that waits for executors
@@ -448,6 +448,6 @@ class JobState {
   std::string store_trouble_;
 };
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_COORDINATOR_JOB_STATE_H_

@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "driver/coordinator/testing/job_play.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 using ::testing::ElementsAre;
@@ -563,4 +563,4 @@ TEST(JobStateTest, HungBatchIsGivenUp) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "driver/coordinator/testing/job_simulation.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 using Interruption = std::pair<std::string, PlannedInterruption>;
@@ -54,4 +54,4 @@ INSTANTIATE_TEST_SUITE_P(
     });
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::driver

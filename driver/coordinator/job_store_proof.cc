@@ -7,7 +7,7 @@
 #include "common/base/status.h"
 #include "driver/coordinator/job_state.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 std::string CauseOf(const absl::Status& status) { return std::string(ToStd(status.message())); }
@@ -151,4 +151,4 @@ std::string JobState::snapshot_trouble() const {
   return snapshots_.trouble();
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

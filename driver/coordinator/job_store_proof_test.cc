@@ -8,7 +8,7 @@
 #include "driver/coordinator/job_state.h"
 #include "driver/coordinator/testing/job_play.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 using ::testing::ElementsAre;
@@ -324,4 +324,4 @@ TEST(JobStoreProofTest, ALookThatHangsIsTriedAgain) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::driver

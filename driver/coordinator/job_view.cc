@@ -3,7 +3,7 @@
 
 #include "driver/coordinator/job_state.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 int64_t JobState::next_wakeup_us() const {
   switch (stage_) {
@@ -129,4 +129,4 @@ std::map<ExecutorId, std::pair<uint32_t, uint32_t>> JobState::Load() const {
   return load;
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -7,7 +7,7 @@
 #include <optional>
 #include <vector>
 
-namespace millrace {
+namespace millrace::driver {
 
 class MemberAnswers {
  public:
@@ -42,6 +42,6 @@ class MemberAnswers {
   size_t answers_ = 0;
 };
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_COORDINATOR_MEMBER_ANSWERS_H_

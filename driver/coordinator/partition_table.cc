@@ -2,7 +2,7 @@
 
 #include "driver/coordinator/assignment.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 // Whether no batch that reads the partition is still to be committed.
@@ -398,4 +398,4 @@ bool PartitionTable::ProgressLeads(uint32_t source) const {
   return found != progress_leads_.end() && found->second;
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

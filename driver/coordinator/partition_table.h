@@ -34,7 +34,7 @@
 #include "proto/cluster.pb.h"
 #include "proto/journal.pb.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 // With batch_duration = 0 and a rate limit, plans are at least this far apart, so that each batch
 // has a few records.
@@ -201,6 +201,6 @@ class PartitionTable {
   std::map<uint32_t, bool> progress_leads_;  // by source
 };
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_COORDINATOR_PARTITION_TABLE_H_

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 using ::testing::ElementsAre;
@@ -290,4 +290,4 @@ TEST(PartitionTableTest, TheRateLimitHoldsInputBack) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::driver

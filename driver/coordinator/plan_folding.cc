@@ -8,7 +8,7 @@
 
 #include "common/config/settings.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 // A fold with so few records is small for any executor, however small the job's batches are.
@@ -159,4 +159,4 @@ void FoldPlans(std::deque<PlannedBatch>* plans, size_t committed, size_t most) {
   plans->swap(folded);
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

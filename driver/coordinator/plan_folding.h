@@ -11,7 +11,7 @@
 #include "driver/coordinator/job_history.h"
 #include "proto/plan.pb.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 // Whether running two batches as one gives the same state, and so the same rows as were shown
 // before: nothing reads the time of batches or expires by it, no aggregate depends on the order of
@@ -30,6 +30,6 @@ inline constexpr int64_t kMaxFold = 64;
 // where folds would have too many records.
 void FoldPlans(std::deque<PlannedBatch>* plans, size_t committed, size_t most);
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_COORDINATOR_PLAN_FOLDING_H_

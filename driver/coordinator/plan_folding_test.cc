@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 using ::testing::HasSubstr;
@@ -304,4 +304,4 @@ TEST(PlanFoldingTest, BoundariesMatterWhereTheStateOrItsLooksDependOnThem) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 // A ceiling above this is forgotten: it limits nothing.
@@ -42,4 +42,4 @@ void RateController::OnBatch(int64_t budget, int64_t offsets, int64_t elapsed_us
   budget_ = static_cast<int64_t>(std::clamp(next, 1.0, 1e12));
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -13,7 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace millrace {
+namespace millrace::driver {
 
 class RateController {
  public:
@@ -40,6 +40,6 @@ class RateController {
   int64_t ceiling_ = INT64_MAX;  // after batches that were too large
 };
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_COORDINATOR_RATE_CONTROLLER_H_

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 constexpr int64_t kSecond = 1'000'000;
@@ -95,4 +95,4 @@ TEST(RateControllerTest, SmallBatchesDoNotRaiseTheCeiling) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::driver

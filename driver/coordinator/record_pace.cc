@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 // In a hole, each plan looks twice as far ahead as the one before, up to this factor over the
@@ -46,4 +46,4 @@ void RecordPace::OnRead(int64_t positions, int64_t records) {
   measured_ = true;
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -7,7 +7,7 @@
 
 #include <cstdint>
 
-namespace millrace {
+namespace millrace::driver {
 
 class RecordPace {
  public:
@@ -27,6 +27,6 @@ class RecordPace {
   double holes_ = 1;  // factor by which plans look further while they find no record
 };
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_COORDINATOR_RECORD_PACE_H_

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <vector>
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 constexpr int64_t kSecondUs = 1'000'000;
@@ -90,4 +90,4 @@ TEST(RecordPaceTest, HolesOfACompactedTopicCountForNothing) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -6,7 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 uint64_t BytesOf(const proto::SnapshotLayer& layer) {
@@ -185,4 +185,4 @@ std::optional<SnapshotDone> SnapshotChain::TakeDone(BatchId last_snapshot, int64
   return done;
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

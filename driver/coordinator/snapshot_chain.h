@@ -27,7 +27,7 @@
 #include "proto/checkpoint.pb.h"
 #include "proto/cluster.pb.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 // What a snapshot says of the plan whose state it holds.
 struct StateOfPlan {
@@ -136,6 +136,6 @@ class SnapshotChain {
   bool requested_ = false;
 };
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_COORDINATOR_SNAPSHOT_CHAIN_H_

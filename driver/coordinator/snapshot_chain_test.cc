@@ -8,7 +8,7 @@
 #include <variant>
 #include <vector>
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 using ::testing::HasSubstr;
@@ -238,4 +238,4 @@ TEST(SnapshotChainTest, CutsAreDueByIntervalOrByRequest) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <numeric>
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 int64_t ScaleDown(int64_t value, int64_t numerator, int64_t denominator) {
@@ -116,4 +116,4 @@ SplitShares CutToBytes(const std::vector<SplitDemand>& demands,
   return shares;
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace millrace {
+namespace millrace::driver {
 
 // Per partition: how many offsets it has beyond the last plan, how many the user's rate limit lets
 // through, who reads it, and what an offset of it costs in memory.
@@ -35,6 +35,6 @@ SplitShares ShareBudget(const std::vector<SplitDemand>& demands, int64_t budget)
 SplitShares CutToBytes(const std::vector<SplitDemand>& demands,
                        const std::vector<int64_t>& bytes_of_owner, SplitShares shares);
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_COORDINATOR_SPLIT_PLANNER_H_

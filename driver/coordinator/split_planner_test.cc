@@ -7,7 +7,7 @@
 #include <numeric>
 #include <random>
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 using ::testing::ElementsAre;
@@ -122,4 +122,4 @@ TEST(CutToBytesTest, NoOwnerReadsMoreThanItMay) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::driver

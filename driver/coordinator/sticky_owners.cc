@@ -7,7 +7,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "driver/coordinator/assignment.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 std::vector<uint32_t> StickyOwners::Assign(const std::vector<uint32_t>& items, size_t count,
                                            const std::vector<OwnerCandidate>& members) {
@@ -39,4 +39,4 @@ void StickyOwners::Set(uint32_t item, const ExecutorId& owner) {
   owners_[item] = owner;
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -9,7 +9,7 @@
 
 #include "common/base/ids.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 // A member of an epoch, as assignments see it.
 struct OwnerCandidate {
@@ -32,6 +32,6 @@ class StickyOwners {
   std::vector<ExecutorId> owners_;  // by item; empty = it never had one
 };
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_COORDINATOR_STICKY_OWNERS_H_

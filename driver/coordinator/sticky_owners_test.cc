@@ -5,7 +5,7 @@
 
 #include <vector>
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 using ::testing::ElementsAre;
@@ -40,4 +40,4 @@ TEST(StickyOwnersTest, ItemsThatCameDuringTheEpochStayToo) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::driver

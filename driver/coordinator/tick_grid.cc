@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace millrace {
+namespace millrace::driver {
 
 TickGrid::TickGrid(int64_t batch_duration_us, int64_t least_interval_us)
     : batch_duration_us_(batch_duration_us), least_interval_us_(least_interval_us) {}
@@ -40,4 +40,4 @@ void TickGrid::Planned(int64_t tick_us, bool backlog, int64_t now_us) {
   }
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

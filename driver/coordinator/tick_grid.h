@@ -13,7 +13,7 @@
 
 #include "driver/coordinator/job_event.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 class TickGrid {
  public:
@@ -44,6 +44,6 @@ class TickGrid {
   int64_t input_since_us_ = kNeverUs;
 };
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_COORDINATOR_TICK_GRID_H_

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 constexpr int64_t kDurationUs = 100;
@@ -76,4 +76,4 @@ TEST(TickGridTest, MissedTicksAreNotMadeUpFor) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -7,7 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 ExecutorDirectory::ExecutorDirectory(std::string driver_id, absl::Duration heartbeat_interval,
                                      absl::Duration heartbeat_timeout, Listener listener)
@@ -206,4 +206,4 @@ std::string ExecutorDirectory::NameOf(const ExecutorId& id) const {
   return found == members_.end() ? "" : found->second.registration.name();
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -21,7 +21,7 @@
 #include "driver/executors/flap_record.h"
 #include "proto/cluster.pb.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 // The control stream of one executor, as the transport offers it. Thread-safe.
 class ExecutorLink {
@@ -108,6 +108,6 @@ class ExecutorDirectory {
   int64_t now_us_ = 0;  // as of the last call that told the time
 };
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_EXECUTORS_EXECUTOR_DIRECTORY_H_

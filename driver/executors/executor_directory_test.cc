@@ -5,7 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 using ::testing::ElementsAre;
@@ -265,4 +265,4 @@ TEST(FlapRecordTest, WhoFallsSilentAloneFlapsWhateverOthersDid) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::driver

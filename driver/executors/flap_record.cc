@@ -4,7 +4,7 @@
 
 #include "driver/coordinator/doubling_pause.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 std::string WithoutProcess(const std::string& name) {
@@ -68,4 +68,4 @@ void FlapRecord::Forget(int64_t now_us) {
   });
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

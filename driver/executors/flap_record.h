@@ -11,7 +11,7 @@
 #include <map>
 #include <string>
 
-namespace millrace {
+namespace millrace::driver {
 
 class FlapRecord {
  public:
@@ -54,6 +54,6 @@ class FlapRecord {
   std::map<std::string, Losses> losses_;  // by name without process id
 };
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_EXECUTORS_FLAP_RECORD_H_

@@ -11,7 +11,7 @@
 #include "absl/time/time.h"
 #include "common/base/monotonic_cond_var.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 class Completion {
  public:
@@ -41,6 +41,6 @@ class Completion {
   std::optional<absl::Status> status_ ABSL_GUARDED_BY(mutex_);
 };
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_JOBS_COMPLETION_H_

@@ -14,7 +14,7 @@
 #include "driver/results/result_rows.h"
 #include "driver/snapshots/savepoint.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 constexpr size_t kRecentBatches = 20;
@@ -606,4 +606,4 @@ void Job::AddLoad(std::map<ExecutorId, std::pair<uint32_t, uint32_t>>* load) con
   }
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

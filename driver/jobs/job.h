@@ -37,7 +37,7 @@
 #include "driver/snapshots/pinned_files.h"
 #include "proto/jobs.pb.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 // What all jobs of a driver share. Outlives them.
 struct JobContext {
@@ -218,6 +218,6 @@ class Job : public std::enable_shared_from_this<Job> {
   std::deque<std::pair<int64_t, int64_t>> done_records_;  // (when, records) of the last seconds
 };
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_JOBS_JOB_H_

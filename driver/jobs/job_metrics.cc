@@ -2,7 +2,7 @@
 
 #include <utility>
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 constexpr char kStageHelp[] =
@@ -99,4 +99,4 @@ void JobMetrics::SetLag(const std::string& table, const std::string& partition, 
   gauge->Set(static_cast<double>(records));
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

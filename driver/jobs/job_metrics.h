@@ -11,7 +11,7 @@
 #include "common/metrics/metrics.h"
 #include "driver/coordinator/job_event.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 class JobMetrics {
  public:
@@ -51,6 +51,6 @@ class JobMetrics {
   std::map<std::pair<std::string, std::string>, prometheus::Gauge*> lag_;
 };
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_JOBS_JOB_METRICS_H_

@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <memory>
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 // The last values of counters are worth a scrape; a lag that nobody measures any more says what is
@@ -23,4 +23,4 @@ TEST(JobMetricsTest, LagLeavesThePageWithTheJobAndTheRestStaysForAWhile) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -16,7 +16,7 @@
 #include "driver/snapshots/savepoint.h"
 #include "sql/planner.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 // At most this many jobs that ended and will not be resumed stay in the list.
@@ -166,13 +166,13 @@ JobRegistry::JobPtr JobRegistry::Add(JobHistory history, const JobSettings& sett
 }
 
 absl::StatusOr<proto::ExplainResponse> JobRegistry::Explain(const proto::ExplainRequest& request) {
-  PlanOptions options;
+  sql::PlanOptions options;
   options.settings.insert(request.settings().begin(), request.settings().end());
   options.connectors = context_->connectors;
   options.functions = options_.functions;
-  ASSIGN_OR_RETURN(PlannedScript script, PlanScript(request.sql(), options));
+  ASSIGN_OR_RETURN(sql::PlannedScript script, sql::PlanScript(request.sql(), options));
   proto::ExplainResponse response;
-  response.set_text(script.explain_only ? script.explain_text : ExplainPlan(script.plan));
+  response.set_text(script.explain_only ? script.explain_text : sql::ExplainPlan(script.plan));
   *response.mutable_plan() = std::move(script.plan);
   return response;
 }
@@ -196,7 +196,7 @@ absl::StatusOr<proto::JobDetail> JobRegistry::Show(const std::string& name) {
     ASSIGN_OR_RETURN(const JobPtr job, FindOrExplain(name));
     proto::JobDetail result = job->Detail();
     if (job->phase() != proto::PHASE_QUARANTINED) {
-      result.set_plan_text(ExplainPlan(job->history().plan()));
+      result.set_plan_text(sql::ExplainPlan(job->history().plan()));
     }
     return result;
   });
@@ -587,4 +587,4 @@ void JobRegistry::ForgetOldJobs() {
   }
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -24,7 +24,7 @@
 #include "driver/submission/submission.h"
 #include "proto/jobs.pb.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 // The error that callers get while the driver goes down.
 inline absl::Status DriverGoingDown() {
@@ -166,6 +166,6 @@ class JobRegistry {
   std::vector<std::weak_ptr<Completion>> waits_ ABSL_GUARDED_BY(waits_mutex_);
 };
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_JOBS_JOB_REGISTRY_H_

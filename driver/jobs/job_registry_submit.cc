@@ -14,7 +14,7 @@
 #include "driver/jobs/journal_failpoints.h"
 #include "driver/snapshots/savepoint.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 // Timeout of each call to a broker or disk at submission: a client is told within ten seconds that
@@ -343,4 +343,4 @@ void JobRegistry::AddNotices(const PlannedSubmission& submission,
   }
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -26,7 +26,7 @@
 #include "common/storage/checkpoint_store.h"
 #include "driver/testing/fake_cluster.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 using ::testing::ElementsAre;
@@ -564,4 +564,4 @@ TEST_F(JobOnExecutorsTest, JobThatIsToBeWokenEarlierLeavesNoLaterTimerBehind) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -10,7 +10,7 @@
 #include "driver/jobs/job.h"
 #include "driver/results/result_rows.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 void Job::KeepRows(const ExecutorId& from, proto::ResultRows rows) {
   if (Epoch(rows.epoch()) != state_->epoch() ||
@@ -78,4 +78,4 @@ void Job::ShowResults(const BatchDone& done) {
       });
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

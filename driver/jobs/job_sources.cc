@@ -9,7 +9,7 @@
 #include "common/base/status.h"
 #include "driver/jobs/job.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 // How often the source is asked for its ends while executors do not report them: twice per batch,
@@ -163,4 +163,4 @@ void Job::PublishOffsets(const BatchDone& done) {
   }
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

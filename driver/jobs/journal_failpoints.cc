@@ -2,7 +2,7 @@
 
 #include "common/base/failpoint.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 void HitBeforeAppend(proto::JournalRecord::RecordCase kind) {
   switch (kind) {
@@ -72,4 +72,4 @@ void HitDurable(proto::JournalRecord::RecordCase kind) {
   }
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -6,11 +6,11 @@
 
 #include "proto/journal.pb.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 void HitBeforeAppend(proto::JournalRecord::RecordCase kind);
 void HitDurable(proto::JournalRecord::RecordCase kind);
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_JOBS_JOURNAL_FAILPOINTS_H_

@@ -9,7 +9,7 @@
 #include "common/base/status.h"
 #include "plan/format_version.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 // Limit for the records of all quarantined jobs together. A job writes no more records once it is
@@ -38,13 +38,13 @@ absl::Status StrayCheckpoint(const std::string& id) {
 
 // A plan of a higher number is from a newer version, and is refused.
 absl::Status CheckPlanFormat(const proto::JobSubmitted& submitted) {
-  if (submitted.plan().format_version() <= kPlanFormatVersion) {
+  if (submitted.plan().format_version() <= plan::kPlanFormatVersion) {
     return absl::OkStatus();
   }
   return absl::FailedPreconditionError(absl::StrCat(
       "job '", submitted.name(), "' was planned by Millrace ", submitted.plan().engine_version(),
       " in plan format ", submitted.plan().format_version(), "; this one reads formats up to ",
-      kPlanFormatVersion));
+      plan::kPlanFormatVersion));
 }
 
 // A history that only names the job.
@@ -262,4 +262,4 @@ absl::Status JournaledJobs::WriteCheckpoint(
   return absl::OkStatus();
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -18,7 +18,7 @@
 #include "driver/journal/journal_state.h"
 #include "proto/journal.pb.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 struct JournaledJob {
   // The job's history; of a quarantined job, up to the last record that adds up.
@@ -61,6 +61,6 @@ class JournaledJobs : public JournalState {
   bool checkpoint_ended_ = false;  // whether the journal's checkpoint has been read to its end
 };
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_JOBS_JOURNALED_JOBS_H_

@@ -12,7 +12,7 @@
 #include "driver/journal/journal_follower.h"
 #include "plan/format_version.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 using ::testing::ElementsAre;
@@ -204,7 +204,7 @@ TEST(JournaledJobsTest, JobWithoutASubmissionIsQuarantinedAndCanBeCancelled) {
 
 TEST(JournaledJobsTest, PlanOfANewerVersionIsKeptForIt) {
   proto::JournalRecord newer = Submitted("a", "words");
-  newer.mutable_job_submitted()->mutable_plan()->set_format_version(kPlanFormatVersion + 1);
+  newer.mutable_job_submitted()->mutable_plan()->set_format_version(plan::kPlanFormatVersion + 1);
   newer.mutable_job_submitted()->mutable_plan()->set_engine_version("7.1");
   JournaledJobs jobs;
   EXPECT_EQ(jobs.Apply({newer}).code(), absl::StatusCode::kFailedPrecondition);
@@ -369,4 +369,4 @@ TEST(JournaledJobsTest, DirectoryThatWasShutForEverOpens) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -9,7 +9,7 @@
 #include "common/base/status.h"
 #include "common/base/steady_time.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 // A topic is believed to be deleted when it is missing so often in a row: a broker that has just
@@ -373,4 +373,4 @@ void SourceWatcher::NoteGone(const absl::Status& status) {
   }
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

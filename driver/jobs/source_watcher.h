@@ -24,7 +24,7 @@
 #include "common/base/monotonic_cond_var.h"
 #include "connectors/source.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 // A partition that the job does not know, or a retired one that has something to read again.
 struct NewPartition {
@@ -119,6 +119,6 @@ class SourceWatcher {
   std::thread thread_;
 };
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_JOBS_SOURCE_WATCHER_H_

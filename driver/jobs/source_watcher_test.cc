@@ -9,7 +9,7 @@
 #include "common/base/monotonic_cond_var.h"
 #include "common/base/steady_time.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 using ::testing::ElementsAre;
@@ -359,4 +359,4 @@ TEST_F(SourceWatcherTest, PublishesAgainWhatCouldNotBePublished) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -17,7 +17,7 @@
 #include "driver/journal/lease_holder.h"
 #include "driver/journal/segment_files.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 constexpr char kLeaseName[] = "LEASE";
@@ -385,4 +385,4 @@ void DirectoryLease::StopRenewing() {
   }
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -25,7 +25,7 @@
 #include "common/storage/file_system.h"
 #include "proto/journal.pb.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 struct DirectoryLeaseOptions {
   FileSystem* files = FileSystem::Real();
@@ -163,6 +163,6 @@ class DirectoryLease {
   std::jthread renewing_;
 };
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_JOURNAL_DIRECTORY_LEASE_H_

@@ -12,7 +12,7 @@
 #include "driver/journal/segment_files.h"
 #include "driver/journal/testing/journal_world.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 using ::testing::ElementsAre;
@@ -282,4 +282,4 @@ TEST_F(DirectoryLeaseTest, RenewalsRunByThemselvesAndDraftsAreCleanedUp) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -22,7 +22,7 @@
 #include "driver/journal/running_hash.h"
 #include "driver/journal/segment_files.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 constexpr uint64_t kMaxAppendBytes = 64 << 20;
@@ -336,4 +336,4 @@ absl::StatusOr<std::unique_ptr<Journal>> OpenFileJournal(FileJournalOptions opti
   return journal;
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

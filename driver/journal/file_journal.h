@@ -22,7 +22,7 @@
 #include "driver/journal/journal_follower.h"
 #include "driver/journal/journal_state.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 struct FileJournalOptions {
   DirectoryLease* lease = nullptr;  // REQUIRED; outlives the journal
@@ -55,6 +55,6 @@ struct FileJournalOptions {
 absl::StatusOr<std::unique_ptr<Journal>> OpenFileJournal(FileJournalOptions options,
                                                          JournalFollower* follower = nullptr);
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_JOURNAL_FILE_JOURNAL_H_

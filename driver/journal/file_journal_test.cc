@@ -16,7 +16,7 @@
 #include "driver/journal/segment_files.h"
 #include "driver/journal/testing/journal_world.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 using ::testing::ElementsAre;
@@ -502,4 +502,4 @@ TEST_F(FileJournalTest, RefusesANewerFormatByNumber) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -11,7 +11,7 @@
 #include "driver/journal/journal_state.h"
 #include "proto/journal.pb.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 class Journal {
  public:
@@ -43,6 +43,6 @@ inline bool WasRefused(const absl::Status& appended) {
 // directory. `state` outlives it.
 std::unique_ptr<Journal> NewMemoryJournal(JournalState* state);
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_JOURNAL_JOURNAL_H_

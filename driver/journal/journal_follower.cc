@@ -8,7 +8,7 @@
 #include "common/base/status.h"
 #include "driver/journal/segment_files.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 absl::Status JournalFollower::CatchUp() { return ReadOn(UINT64_MAX); }
 
@@ -77,4 +77,4 @@ absl::Status JournalFollower::Replay(const proto::JournalRecord& record) {
   return record.has_header() ? absl::OkStatus() : state_->Replay(record);
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -16,7 +16,7 @@
 #include "driver/journal/journal_reader.h"
 #include "driver/journal/journal_state.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 class JournalFollower {
  public:
@@ -47,6 +47,6 @@ class JournalFollower {
   std::optional<FrameReader> frames_;
 };
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_JOURNAL_JOURNAL_FOLLOWER_H_

@@ -11,7 +11,7 @@
 #include "common/base/little_endian.h"
 #include "common/base/status.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 constexpr std::string_view kMagic = "MRJ1";
@@ -155,4 +155,4 @@ absl::StatusOr<uint64_t> FrameReader::TornBytes() {
   return end > offset_ ? end - offset_ : 0;
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

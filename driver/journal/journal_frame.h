@@ -23,7 +23,7 @@
 #include "driver/journal/running_hash.h"
 #include "proto/journal.pb.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 // Appends one frame with `records`. REQUIRES: their sizes add up to less than kMaxFrameBytes.
 void AppendFrame(const std::vector<proto::JournalRecord>& records, std::string* out);
@@ -70,6 +70,6 @@ class FrameReader {
 // The DATA_LOSS error for damage, with what to do about it.
 absl::Status DamagedAt(const std::string& name, uint64_t offset);
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_JOURNAL_JOURNAL_FRAME_H_

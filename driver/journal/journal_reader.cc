@@ -7,7 +7,7 @@
 #include "common/base/status.h"
 #include "driver/journal/segment_files.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 absl::Status CheckVersion(const JournalSegment& segment) {
@@ -201,4 +201,4 @@ absl::Status ReadJournalRecords(FileSystem* files, const std::string& directory,
   return frames.TornBytes().status();
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

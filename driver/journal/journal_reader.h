@@ -22,7 +22,7 @@
 #include "driver/journal/journal_state.h"
 #include "proto/journal.pb.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 // The newest format that this version reads.
 inline constexpr uint32_t kJournalFormatVersion = 3;
@@ -61,6 +61,6 @@ absl::StatusOr<std::optional<JournalSegment>> FindLastSegment(FileSystem* files,
 absl::Status ReadBefore(FileSystem* files, const std::string& directory, const JournalSegment& last,
                         const OnRecord& on_record);
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_JOURNAL_JOURNAL_READER_H_

@@ -13,7 +13,7 @@
 #include "absl/status/status.h"
 #include "proto/journal.pb.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 class JournalState {
  public:
@@ -36,6 +36,6 @@ class JournalState {
       const std::function<absl::Status(proto::JournalRecord)>& write) const = 0;
 };
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_JOURNAL_JOURNAL_STATE_H_

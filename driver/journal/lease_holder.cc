@@ -14,7 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 std::string ReadSmallFile(const std::string& path) {
@@ -87,4 +87,4 @@ std::string HolderName(const proto::Lease& lease) {
                       lease.address().empty() ? "" : ", at ", lease.address());
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -6,7 +6,7 @@
 
 #include "proto/journal.pb.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 // Fills in host, pid, process_start and pid_space.
 void DescribeThisProcess(proto::Lease* lease);
@@ -19,6 +19,6 @@ bool HolderIsGone(const proto::Lease& lease);
 // "1b2c…, pid 4711 on host alpha, at alpha:7070".
 std::string HolderName(const proto::Lease& lease);
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_JOURNAL_LEASE_HOLDER_H_

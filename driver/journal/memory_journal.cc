@@ -3,7 +3,7 @@
 #include "absl/synchronization/mutex.h"
 #include "driver/journal/journal.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 class MemoryJournal : public Journal {
@@ -32,4 +32,4 @@ std::unique_ptr<Journal> NewMemoryJournal(JournalState* state) {
   return std::make_unique<MemoryJournal>(state);
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

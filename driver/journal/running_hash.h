@@ -8,7 +8,7 @@
 #include <memory>
 #include <string_view>
 
-namespace millrace {
+namespace millrace::driver {
 
 class RunningHash {
  public:
@@ -20,6 +20,6 @@ class RunningHash {
   std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> state_;
 };
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_JOURNAL_RUNNING_HASH_H_

@@ -9,7 +9,7 @@
 #include "common/base/failpoint.h"
 #include "common/base/status.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 // At most this many old segments stay: every commit looks at the directory, so it must stay small.
@@ -96,4 +96,4 @@ absl::StatusOr<bool> SegmentExists(FileSystem* files, const std::string& directo
   return true;
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

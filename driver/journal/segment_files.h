@@ -12,7 +12,7 @@
 #include "absl/status/statusor.h"
 #include "common/storage/file_system.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 std::string SegmentName(uint64_t number);
 std::string SegmentPath(const std::string& directory, uint64_t number);
@@ -34,6 +34,6 @@ absl::StatusOr<bool> SegmentExists(FileSystem* files, const std::string& directo
 absl::Status RemoveOldSegments(FileSystem* files, const std::string& directory, uint64_t end,
                                uint64_t kept_bytes);
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_JOURNAL_SEGMENT_FILES_H_

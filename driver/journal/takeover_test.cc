@@ -13,7 +13,7 @@
 #include "common/base/failpoint.h"
 #include "driver/journal/testing/journal_world.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 using ::testing::ElementsAre;
@@ -456,4 +456,4 @@ TEST_F(TakeoverTest, DriverMayEndAtAnyFailpoint) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::driver

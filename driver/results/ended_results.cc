@@ -2,7 +2,7 @@
 
 #include <utility>
 
-namespace millrace {
+namespace millrace::driver {
 
 void EndedResults::Add(std::shared_ptr<ResultBuffer> results, int64_t max_bytes) {
   absl::MutexLock lock(&mutex_);
@@ -34,4 +34,4 @@ int64_t EndedResults::OwedBytes() {
   return bytes;
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

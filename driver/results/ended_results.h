@@ -13,7 +13,7 @@
 #include "absl/synchronization/mutex.h"
 #include "driver/results/result_buffer.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 class EndedResults {
  public:
@@ -36,6 +36,6 @@ class EndedResults {
   std::vector<std::weak_ptr<ResultBuffer>> owing_ ABSL_GUARDED_BY(mutex_);
 };
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_RESULTS_ENDED_RESULTS_H_

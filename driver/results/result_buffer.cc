@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace millrace {
+namespace millrace::driver {
 
 namespace {
 
@@ -154,4 +154,4 @@ ResultBuffer::Entry ResultBuffer::Reader::Next(absl::Time deadline, bool* end) {
   return entry;
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -17,7 +17,7 @@
 #include "common/base/monotonic_cond_var.h"
 #include "proto/jobs.pb.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 class ResultBuffer {
  public:
@@ -99,6 +99,6 @@ class ResultBuffer {
   bool told_over_limit_ ABSL_GUARDED_BY(tell_mutex_) = false;  // what on_held_ was last told
 };
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_RESULTS_RESULT_BUFFER_H_

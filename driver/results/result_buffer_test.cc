@@ -9,7 +9,7 @@
 #include "common/base/steady_time.h"
 #include "driver/results/ended_results.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 using ::testing::ElementsAre;
@@ -235,4 +235,4 @@ TEST(EndedResultsTest, WhatIsHeldForTheFirstFollowerCountsAlsoWhenLaterJobsEnd) 
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <optional>
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 const proto::Operator* FindOperator(const proto::Stage& stage, uint32_t id) {
@@ -83,4 +83,4 @@ std::vector<uint32_t> ChangeKeys(const proto::JobPlan& plan, uint32_t sink) {
   return {};
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

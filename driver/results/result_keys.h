@@ -7,13 +7,13 @@
 
 #include "proto/plan.pb.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 // The columns of sink `sink` that identify a row among its changes. They are the table's PRIMARY
 // KEY; without one, the columns with the keys of the aggregation in front of the sink, if all keys
 // are there and only filters and projections lie between. Empty if neither applies.
 std::vector<uint32_t> ChangeKeys(const proto::JobPlan& plan, uint32_t sink);
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_RESULTS_RESULT_KEYS_H_

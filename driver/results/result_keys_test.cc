@@ -9,7 +9,7 @@
 #include "plan/builder/plan_builder.h"
 #include "plan/builder/testing/must_build.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 using plan::Col;
@@ -58,4 +58,4 @@ TEST(ChangeKeysTest, WithoutAggregationThereAreNone) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::driver

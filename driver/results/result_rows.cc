@@ -10,7 +10,7 @@
 #include "common/columnar/batch.h"
 #include "common/columnar/batch_codec.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 // Joins all pieces into one dense batch; it has weights only if a piece has some.
@@ -171,4 +171,4 @@ absl::StatusOr<std::string> MergeResultRows(const BatchShape& shape,
   return merged;
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

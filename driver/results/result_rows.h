@@ -10,7 +10,7 @@
 #include "absl/status/statusor.h"
 #include "common/columnar/batch_shape.h"
 #include "proto/plan.pb.h"
-namespace millrace {
+namespace millrace::driver {
 
 // Merges `pieces` (columnar/batch_codec), which must have the table's shape, into one piece. Rows
 // are ordered by the columns `keys`, then by all columns, removals before additions of equal rows;
@@ -25,6 +25,6 @@ absl::StatusOr<std::string> MergeResultRows(const BatchShape& shape,
 // The columns of a sink's pieces.
 BatchShape ResultShape(const proto::Sink& sink);
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_RESULTS_RESULT_ROWS_H_

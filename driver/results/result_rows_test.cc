@@ -7,7 +7,7 @@
 #include "common/columnar/batch.h"
 #include "common/columnar/batch_codec.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 using ::testing::ElementsAre;
@@ -103,4 +103,4 @@ TEST(MergeResultRowsTest, RowsOfAnotherShapeAreNotComparedAsTheTables) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -13,7 +13,7 @@
 #include "absl/synchronization/mutex.h"
 #include "common/base/monotonic_cond_var.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 using Stream = grpc::ServerReaderWriter<proto::DriverMessage, proto::ExecutorMessage>;
@@ -158,4 +158,4 @@ void ClusterService::Deliver(const ExecutorId& from, proto::ExecutorMessage mess
   });
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -9,7 +9,7 @@
 #include "driver/jobs/job_registry.h"
 #include "proto/cluster.grpc.pb.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 // Thread-safe. Each stream takes two threads: gRPC's reads, one of ours writes.
 class ClusterService : public proto::Cluster::Service {
@@ -31,6 +31,6 @@ class ClusterService : public proto::Cluster::Service {
   Clock* const clock_;
 };
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_SERVICES_CLUSTER_SERVICE_H_

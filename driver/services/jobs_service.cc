@@ -6,7 +6,7 @@
 #include "common/base/steady_time.h"
 #include "common/rpc/rpc.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 // How often a follower's handler looks whether its client is still there.
@@ -86,4 +86,4 @@ grpc::Status JobsService::Results(grpc::ServerContext* context,
   return grpc::Status::OK;
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -5,7 +5,7 @@
 #include "driver/jobs/job_registry.h"
 #include "proto/jobs.grpc.pb.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 class JobsService : public proto::Jobs::Service {
  public:
@@ -35,6 +35,6 @@ class JobsService : public proto::Jobs::Service {
   JobRegistry* const jobs_;
 };
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_SERVICES_JOBS_SERVICE_H_

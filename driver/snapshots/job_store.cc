@@ -11,7 +11,7 @@
 #include "driver/snapshots/savepoint.h"
 #include "driver/snapshots/snapshot_check.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 JobStore::JobStore(Clock* clock, FileSystem* files, std::shared_ptr<const PinnedFiles> pinned,
                    std::string location, std::string incarnation)
@@ -127,4 +127,4 @@ void JobStore::RemoveOld(Epoch epoch, BatchId batch, std::set<std::string> keep)
   });
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

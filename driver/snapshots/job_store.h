@@ -26,7 +26,7 @@
 #include "proto/checkpoint.pb.h"
 #include "proto/cluster.pb.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 // Thread-safe. Calls return at once; `done` is called on the store's thread.
 class JobStore {
@@ -77,6 +77,6 @@ class JobStore {
   EventLoop thread_;  // last: it ends before what it uses
 };
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_SNAPSHOTS_JOB_STORE_H_

@@ -15,7 +15,7 @@
 #include "common/storage/memory_file_system.h"
 #include "common/storage/store_mark.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 using ::testing::ElementsAre;
@@ -238,4 +238,4 @@ TEST_F(JobStoreTest, ADirectoryThatHangsHoldsNobodyUp) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::driver

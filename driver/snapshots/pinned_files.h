@@ -11,7 +11,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 class PinnedFiles : public std::enable_shared_from_this<PinnedFiles> {
  public:
@@ -41,6 +41,6 @@ class PinnedFiles : public std::enable_shared_from_this<PinnedFiles> {
   std::multiset<std::string> pinned_ ABSL_GUARDED_BY(mutex_);
 };
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_SNAPSHOTS_PINNED_FILES_H_

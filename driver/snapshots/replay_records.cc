@@ -11,7 +11,7 @@
 #include "common/base/status.h"
 #include "driver/coordinator/job_history.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 // The records of one job that a replay needs.
@@ -287,4 +287,4 @@ absl::StatusOr<std::vector<proto::JournalRecord>> ReplayRecords(
   return replay;
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -11,7 +11,7 @@
 #include "common/base/ids.h"
 #include "proto/journal.pb.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 // `journal`: all records of a driver's directory, in order. `job`: a name (the latest job of that
 // name) or an id. The resulting job begins behind the newest snapshot before the batch whose files
@@ -24,6 +24,6 @@ absl::StatusOr<std::vector<proto::JournalRecord>> ReplayRecords(
     const std::function<bool(const std::string& location, const proto::SnapshotFile& file)>&
         has_file);
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_SNAPSHOTS_REPLAY_RECORDS_H_

@@ -15,7 +15,7 @@
 #include "common/base/status.h"
 #include "common/storage/checkpoint_store.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 constexpr char kManifest[] = "savepoint";
@@ -221,4 +221,4 @@ absl::Status RemoveOldSnapshots(const std::string& location, FileSystem* files,
   return removed;
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

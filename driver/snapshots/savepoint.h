@@ -15,7 +15,7 @@
 #include "driver/coordinator/job_history.h"
 #include "proto/checkpoint.pb.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 // A savepoint with a higher number is from a newer version, and is refused.
 inline constexpr uint32_t kSavepointFormatVersion = 1;
@@ -57,6 +57,6 @@ absl::Status RemoveOldSnapshots(const std::string& location, FileSystem* files,
                                 const std::string& incarnation, Epoch epoch, BatchId batch,
                                 const std::set<std::string>& keep);
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_SNAPSHOTS_SAVEPOINT_H_

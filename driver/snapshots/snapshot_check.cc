@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 constexpr int64_t kPieceBytes = 4 << 20;
@@ -53,4 +53,4 @@ absl::Status CheckSnapshotFile(CheckpointStore* store, const proto::SnapshotFile
   return absl::OkStatus();
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

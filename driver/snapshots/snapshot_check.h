@@ -11,13 +11,13 @@
 #include "common/storage/checkpoint_store.h"
 #include "proto/checkpoint.pb.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 // DATA_LOSS says how the file is missing or differs from what was written. CANCELLED: `stop` was
 // requested. Other errors are the store's: the file may be intact, and cannot be read now.
 absl::Status CheckSnapshotFile(CheckpointStore* store, const proto::SnapshotFile& file,
                                const std::stop_token& stop);
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_SNAPSHOTS_SNAPSHOT_CHECK_H_

@@ -18,7 +18,7 @@
 #include "connectors/plan_access.h"
 #include "sql/planner.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 absl::Status ValidateTables(const proto::JobPlan& plan, const ConnectorRegistry& connectors) {
@@ -317,11 +317,11 @@ absl::Status CheckJobName(std::string_view name) {
 absl::StatusOr<PlannedSubmission> PlanSubmission(const proto::SubmitRequest& request,
                                                  const ConnectorRegistry& connectors,
                                                  const FunctionRegistry& functions) {
-  PlanOptions options;
+  sql::PlanOptions options;
   options.settings.insert(request.settings().begin(), request.settings().end());
   options.connectors = &connectors;
   options.functions = &functions;
-  ASSIGN_OR_RETURN(PlannedScript script, PlanScript(request.sql(), options));
+  ASSIGN_OR_RETURN(sql::PlannedScript script, sql::PlanScript(request.sql(), options));
   if (script.explain_only) {
     return absl::InvalidArgumentError(
         "the script only explains, there is nothing to run; show the plan with millrace explain, "
@@ -519,4 +519,4 @@ absl::StatusOr<ResolvedSources> ResolveSources(const proto::JobPlan& plan, const
   return resolved;
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -19,7 +19,7 @@
 #include "proto/jobs.pb.h"
 #include "proto/journal.pb.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 // INVALID_ARGUMENT for a name that cannot be part of a path, a consumer group or a line of a log.
 // Old journals may have such names.
@@ -104,6 +104,6 @@ absl::StatusOr<ResolvedSources> ResolveSources(const proto::JobPlan& plan, const
                                                const ConnectorRegistry& connectors,
                                                absl::Duration timeout);
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_SUBMISSION_SUBMISSION_H_

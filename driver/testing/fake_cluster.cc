@@ -11,7 +11,7 @@
 #include "common/storage/checkpoint_store.h"
 #include "common/storage/store_mark.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 class FakeEnumerator : public SourceEnumerator {
@@ -369,4 +369,4 @@ void FakeExecutor::AnswerRun(const proto::RunBatch& run) {
   Send(answer);
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -19,7 +19,7 @@
 #include "connectors/registry.h"
 #include "proto/cluster.grpc.pb.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 // The outside world of connector "fake". Thread-safe.
 class FakeWorld {
@@ -101,6 +101,6 @@ class FakeExecutor {
   std::thread beater_;
 };
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_TESTING_FAKE_CLUSTER_H_

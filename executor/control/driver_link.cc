@@ -12,7 +12,7 @@
 #include "common/base/steady_time.h"
 #include "common/rpc/rpc.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 namespace {
 
@@ -405,4 +405,4 @@ void DriverLink::Do(const Work& work) {
   }
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

@@ -28,7 +28,7 @@
 #include "executor/epoch/driver_sink.h"
 #include "proto/cluster.grpc.pb.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 struct DriverLinkOptions {
   struct Driver {
@@ -158,6 +158,6 @@ class DriverLink : public DriverSink {
   std::thread watcher_;
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_CONTROL_DRIVER_LINK_H_

@@ -10,7 +10,7 @@
 #include "executor/control/driver_link.h"
 #include "executor/testing/fake_driver.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 constexpr char kId[] = "e";
@@ -40,4 +40,4 @@ TEST(DriverLinkClockTest, AnExecutorWhoseClockIsSetBackSendsHeartbeats) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::executor

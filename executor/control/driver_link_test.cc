@@ -10,7 +10,7 @@
 #include "common/rpc/rpc.h"
 #include "executor/testing/fake_driver.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 constexpr char kId[] = "e";
@@ -153,4 +153,4 @@ TEST_F(DriverLinkTest, LowerTermIsTakenInTheLongRun) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::executor

@@ -6,7 +6,7 @@
 #include "common/base/excerpt.h"
 #include "common/base/status.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 void JobTable::OnRegistered(uint64_t session, const std::string& driver_id) {
   const bool same_driver = driver_id_.empty() || driver_id_ == driver_id;
@@ -181,4 +181,4 @@ void JobTable::StopAll() {
   left.Wait();
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

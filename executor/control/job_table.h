@@ -19,7 +19,7 @@
 #include "executor/stopped_epochs.h"
 #include "proto/cluster.pb.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 class JobTable {
  public:
@@ -67,6 +67,6 @@ class JobTable {
   StoppedEpochs stopped_ ABSL_GUARDED_BY(mutex_){1024};
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_CONTROL_JOB_TABLE_H_

@@ -12,7 +12,7 @@
 #include "executor/epoch/job_epoch.h"
 #include "proto/cluster.pb.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 using ::testing::IsEmpty;
@@ -87,4 +87,4 @@ TEST_F(JobTableTest, OldestJobsAreForgotten) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::executor

@@ -9,7 +9,7 @@
 #include "common/base/failure_kind.h"
 #include "common/base/steady_time.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 bool WorthAnotherTry(const absl::Status& status) {
@@ -297,4 +297,4 @@ size_t BatchCommitter::pending() const {
   return prepared_.size();
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

@@ -30,7 +30,7 @@
 #include "executor/epoch/task_host.h"
 #include "proto/cluster.pb.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 class BatchCommitter {
  public:
@@ -123,6 +123,6 @@ class BatchCommitter {
   proto::BatchCommitted last_ ABSL_GUARDED_BY(mutex_);
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_EPOCH_BATCH_COMMITTER_H_

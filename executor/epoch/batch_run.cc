@@ -7,7 +7,7 @@
 #include "common/base/failure_kind.h"
 #include "common/base/status.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 BatchRun::BatchRun(const EpochLayout& layout, const proto::RunBatch& message, int64_t start_ns)
     : layout_(layout),
@@ -176,4 +176,4 @@ void BatchRun::FillPrepared(proto::BatchPrepared* prepared) {
   prepared->set_first_error(skipped_.first_error);
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

@@ -21,7 +21,7 @@
 #include "executor/operators/stage_pipeline.h"
 #include "proto/cluster.pb.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 class ShardWriter;
 
@@ -108,6 +108,6 @@ class BatchRun {
   HeldBytes results_memory_ ABSL_GUARDED_BY(mutex_);
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_EPOCH_BATCH_RUN_H_

@@ -11,7 +11,7 @@
 
 #include "common/base/failure_kind.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 using ::testing::ElementsAre;
@@ -204,4 +204,4 @@ TEST(BatchRunTest, ReportIsInOrderOfPartitions) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::executor

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <utility>
 
-namespace millrace {
+namespace millrace::executor {
 
 void BlockingLanes::Lane::Submit(std::function<void()> task) {
   owner_.Submit(shared_from_this(), std::move(task));
@@ -79,4 +79,4 @@ void BlockingLanes::StartWaiting() {
   }
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

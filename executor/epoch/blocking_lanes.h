@@ -20,7 +20,7 @@
 #include "absl/synchronization/mutex.h"
 #include "executor/epoch/task_pool.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 class BlockingLanes {
  public:
@@ -77,6 +77,6 @@ class BlockingLanes {
   TaskPool pool_;
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_EPOCH_BLOCKING_LANES_H_

@@ -11,7 +11,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 // Tasks that tell when they have begun, and then hang.
@@ -129,4 +129,4 @@ TEST(BlockingLanesTest, EndsAfterWhatWasSubmitted) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::executor

@@ -8,7 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace millrace {
+namespace millrace::executor {
 
 class ChunkSizer {
  public:
@@ -32,6 +32,6 @@ class ChunkSizer {
   size_t rows_ = kFirstRows;
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_EPOCH_CHUNK_SIZER_H_

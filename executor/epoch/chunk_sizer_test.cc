@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 TEST(ChunkSizerTest, GrowsOnlyOnceItIsKnownWhatRecordsBecome) {
@@ -28,4 +28,4 @@ TEST(ChunkSizerTest, RecordsThatBecomeLargeAreTakenFewAtATime) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::executor

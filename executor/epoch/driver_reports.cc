@@ -2,7 +2,7 @@
 
 #include <utility>
 
-namespace millrace {
+namespace millrace::executor {
 
 DriverReports::DriverReports(DriverSink* driver, uint64_t session, JobId job, Epoch epoch)
     : driver_(driver), job_(std::move(job)), epoch_(epoch), session_(session) {}
@@ -88,4 +88,4 @@ void DriverReports::Resend(uint64_t session) {
   }
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

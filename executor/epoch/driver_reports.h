@@ -19,7 +19,7 @@
 #include "executor/epoch/driver_sink.h"
 #include "proto/cluster.pb.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 class DriverReports {
  public:
@@ -68,6 +68,6 @@ class DriverReports {
   std::deque<std::shared_ptr<const Message>> unanswered_ ABSL_GUARDED_BY(mutex_);
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_EPOCH_DRIVER_REPORTS_H_

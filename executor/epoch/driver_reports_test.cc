@@ -10,7 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 using ::testing::ElementsAre;
@@ -160,4 +160,4 @@ TEST_F(DriverReportsTest, EndOfAnEpochIsNeverAnswered) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::executor

@@ -8,7 +8,7 @@
 
 #include "proto/cluster.pb.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 class DriverSink {
  public:
@@ -22,6 +22,6 @@ class DriverSink {
   virtual void ProgressChanged() = 0;
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_EPOCH_DRIVER_SINK_H_

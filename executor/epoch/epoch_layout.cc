@@ -6,7 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 absl::Status Contradiction(const EpochLayout& layout, std::string_view what) {
@@ -204,4 +204,4 @@ absl::StatusOr<EpochLayout> EpochLayout::Make(proto::StartEpoch start, const std
   return layout;
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

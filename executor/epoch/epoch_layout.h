@@ -17,7 +17,7 @@
 #include "executor/state/snapshot/snapshot_file.h"
 #include "proto/cluster.pb.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 struct StageLayout {
   std::optional<uint32_t> source;  // exactly one of these two
@@ -75,6 +75,6 @@ struct EpochLayout {
   static absl::StatusOr<EpochLayout> Make(proto::StartEpoch start, const std::string& self_id);
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_EPOCH_EPOCH_LAYOUT_H_

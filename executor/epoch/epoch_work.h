@@ -13,7 +13,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 class EpochWork {
  public:
@@ -44,6 +44,6 @@ class EpochWork {
   Token token_ ABSL_GUARDED_BY(mutex_);
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_EPOCH_EPOCH_WORK_H_

@@ -7,7 +7,7 @@
 #include <thread>
 #include <vector>
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 TEST(EpochWorkTest, IsOverWhenTheLastTokenIsDroppedAfterTheEnd) {
@@ -77,4 +77,4 @@ TEST(EpochWorkTest, PartsStayWhileSomebodyHasAToken) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::executor

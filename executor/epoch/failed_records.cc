@@ -15,7 +15,7 @@
 #include "connectors/error_table.h"
 #include "connectors/formats/utf8.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 template <typename T>
@@ -81,4 +81,4 @@ Batch FailedRecords(const proto::Sink& table, const SourceChunk& chunk,
   return Batch({columns.begin(), columns.end()}, failed.size());
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

@@ -11,7 +11,7 @@
 #include "connectors/source.h"
 #include "proto/plan.pb.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 // One row per failed record of the chunk, in the order of offsets. `failed`: what was wrong, by the
 // record's row in the chunk. What the connector does not know of a record is NULL. REQUIRES:
@@ -19,6 +19,6 @@ namespace millrace {
 Batch FailedRecords(const proto::Sink& table, const SourceChunk& chunk,
                     const std::map<uint32_t, absl::Status>& failed);
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_EPOCH_FAILED_RECORDS_H_

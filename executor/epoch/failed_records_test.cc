@@ -7,7 +7,7 @@
 
 #include "common/types/text_format.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 proto::Sink Table(const std::vector<std::pair<std::string, proto::TypeKind>>& columns) {
@@ -87,4 +87,4 @@ TEST(FailedRecordsTest, WithoutRawRecordsOnlyErrorAndOffsetAreKnown) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::executor

@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/failpoint.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 bool JobEpoch::Spawn(std::function<void()> task, QueuePlace place) {
   EpochWork::Token token = work_.Take();
@@ -359,4 +359,4 @@ bool JobEpoch::TakeProgress(proto::SourceProgress* progress) {
   return !progress->partitions().empty();
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

@@ -48,7 +48,7 @@
 #include "executor/state/store/state_store.h"
 #include "proto/cluster.pb.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 // What all jobs of an executor share; outlives their epochs.
 struct JobRuntime {
@@ -207,6 +207,6 @@ class JobEpoch : public TaskHost,
   bool has_sources_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_EPOCH_JOB_EPOCH_H_

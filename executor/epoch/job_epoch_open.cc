@@ -10,7 +10,7 @@
 #include "executor/epoch/state_restorer.h"
 #include "executor/state/store/rocksdb_backend.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 // An epoch's quota of threads for blocking calls. If all calls of an epoch hang, some of the shared
@@ -409,4 +409,4 @@ void JobEpoch::ReportEnd() {
   }
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

@@ -1,6 +1,6 @@
 #include "executor/epoch/job_metrics.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 JobMetrics::JobMetrics(MetricsRegistry* registry, const std::string& job)
     : lease(registry, {{"job", job}}),
@@ -45,4 +45,4 @@ JobMetrics::JobMetrics(MetricsRegistry* registry, const std::string& job)
       state_bytes(
           registry->Gauge("millrace_executor_state_bytes", "Bytes of state.", {{"job", job}})) {}
 
-}  // namespace millrace
+}  // namespace millrace::executor

@@ -8,7 +8,7 @@
 
 #include "common/metrics/metrics.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 struct JobMetrics {
   JobMetrics(MetricsRegistry* registry, const std::string& job);
@@ -33,6 +33,6 @@ struct JobMetrics {
   prometheus::Gauge& state_bytes;
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_EPOCH_JOB_METRICS_H_

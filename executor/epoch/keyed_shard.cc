@@ -6,7 +6,7 @@
 #include "common/base/check.h"
 #include "common/base/status.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 absl::StatusOr<std::unique_ptr<KeyedShard>> KeyedShard::Create(
     TaskHost* host, const EpochLayout& layout, uint32_t stage, uint32_t shard,
@@ -249,4 +249,4 @@ void KeyedShard::UpdateCounts() {
   wake_at_us_.store(pipeline_->wake_at_us(), std::memory_order_relaxed);
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

@@ -28,7 +28,7 @@
 #include "executor/shuffle/block_check.h"
 #include "executor/shuffle/shuffle_block.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 class KeyedShard : public ShardInput {
  public:
@@ -119,6 +119,6 @@ class KeyedShard : public ShardInput {
   bool input_ended_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_EPOCH_KEYED_SHARD_H_

@@ -10,7 +10,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 class MemoryBudget {
  public:
@@ -36,6 +36,6 @@ class MemoryBudget {
   int64_t left_ ABSL_GUARDED_BY(mutex_);
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_EPOCH_MEMORY_BUDGET_H_

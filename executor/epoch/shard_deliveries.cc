@@ -5,7 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 ShardDeliveries::ShardDeliveries(const EpochLayout* layout, TaskHost* host, Shards shards)
     : layout_(*layout), host_(host), shards_(std::move(shards)) {}
@@ -126,4 +126,4 @@ std::optional<uint32_t> ShardDeliveries::MemberIndex(const std::string& executor
   return std::nullopt;
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

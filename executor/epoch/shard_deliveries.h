@@ -31,7 +31,7 @@
 #include "executor/epoch/task_host.h"
 #include "executor/shuffle/shuffle_block.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 class ShardDeliveries {
  public:
@@ -74,6 +74,6 @@ class ShardDeliveries {
   std::deque<ShuffleDelivery> early_ ABSL_GUARDED_BY(mutex_);  // for the batch after it
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_EPOCH_SHARD_DELIVERIES_H_

@@ -14,7 +14,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 using ::testing::ElementsAre;
@@ -283,4 +283,4 @@ TEST_F(ShardDeliveriesTest, RowsOfASenderStayInOrderWhileBatchesBegin) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::executor

@@ -5,7 +5,7 @@
 
 #include "executor/shuffle/shuffle_block.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 class ShardInput {
  public:
@@ -15,6 +15,6 @@ class ShardInput {
   virtual void EndInput() = 0;
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_EPOCH_SHARD_INPUT_H_

@@ -6,7 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 absl::Status ShardWriter::Write(BatchId batch, int64_t batch_time_us, const Batch& rows,
                                 RowErrors* refused, bool* first) {
@@ -190,4 +190,4 @@ ShardWriter* SinkSet::Find(uint32_t sink, uint32_t shard) const {
   return writer == writers_.end() ? nullptr : writer->second.get();
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

@@ -24,7 +24,7 @@
 #include "executor/epoch/epoch_layout.h"
 #include "proto/cluster.pb.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 // The earlier of two batch times at which a batch is wanted; 0 = none.
 inline int64_t EarlierWake(int64_t a, int64_t b) {
@@ -145,6 +145,6 @@ class SinkSet {
       ABSL_GUARDED_BY(mutex_);
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_EPOCH_SINK_SET_H_

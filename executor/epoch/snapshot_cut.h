@@ -16,7 +16,7 @@
 #include "common/base/ids.h"
 #include "executor/state/snapshot/state_block.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 // How long all shards together may copy within a batch that has run for `batch_ns`, for a cut that
 // was made `cut_age_ns` ago; kUnlimitedCopyNs = as long as it takes.
@@ -135,6 +135,6 @@ class SnapshotCut {
   std::vector<std::vector<StateBlock>> shards_ ABSL_GUARDED_BY(mutex_);
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_EPOCH_SNAPSHOT_CUT_H_

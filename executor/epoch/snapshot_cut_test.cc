@@ -4,7 +4,7 @@
 
 #include "common/columnar/batch.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 constexpr int64_t kMs = 1'000'000;
@@ -117,4 +117,4 @@ TEST(SnapshotCutTest, LastShardEndsTheCopying) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::executor

@@ -13,7 +13,7 @@
 #include "executor/shuffle/owned_rows.h"
 #include "executor/state/snapshot/snapshot_file.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 int64_t CopiedBytes(const std::vector<std::vector<StateBlock>>& shards) {
@@ -202,4 +202,4 @@ std::vector<KeyGroups> SnapshotTaker::OwnKeyGroups() const {
   return ranges;
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

@@ -24,7 +24,7 @@
 #include "executor/epoch/task_host.h"
 #include "proto/cluster.pb.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 class SnapshotTaker {
  public:
@@ -77,6 +77,6 @@ class SnapshotTaker {
   int64_t files_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_EPOCH_SNAPSHOT_TAKER_H_

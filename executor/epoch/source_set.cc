@@ -3,7 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 SourceSet::SourceSet(const EpochLayout* layout, const ConnectorRegistry* connectors,
                      MemoryBudget* memory)
@@ -114,4 +114,4 @@ void SourceSet::ForgetReported() {
   reported_.clear();
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

@@ -22,7 +22,7 @@
 #include "executor/epoch/memory_budget.h"
 #include "proto/cluster.pb.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 class SourceSet {
  public:
@@ -63,6 +63,6 @@ class SourceSet {
   std::map<Key, int64_t> reported_ ABSL_GUARDED_BY(mutex_);
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_EPOCH_SOURCE_SET_H_

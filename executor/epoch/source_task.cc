@@ -11,7 +11,7 @@
 #include "common/base/steady_time.h"
 #include "executor/epoch/failed_records.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 // How long a split without data keeps its slot when others want it.
@@ -226,4 +226,4 @@ absl::Status SourceTask::End() {
   return absl::OkStatus();
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

@@ -27,7 +27,7 @@
 #include "executor/shuffle/flow_gate.h"
 #include "proto/cluster.pb.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 // What processes a split: a pipeline for each stage that reads its source.
 struct SourceWorker {
@@ -99,6 +99,6 @@ class SourceTask : public std::enable_shared_from_this<SourceTask> {
   bool read_all_ = false;
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_EPOCH_SOURCE_TASK_H_

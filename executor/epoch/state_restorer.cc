@@ -7,7 +7,7 @@
 #include "common/base/failpoint.h"
 #include "common/base/status.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 StateRestorer::StateRestorer(TaskHost* host, const EpochLayout* layout, CheckpointStore* store,
                              std::vector<KeyedShard*> shards)
@@ -126,4 +126,4 @@ bool StateRestorer::Wanted(const std::string& operator_name) const {
          });
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

@@ -19,7 +19,7 @@
 #include "executor/state/snapshot/snapshot_file.h"
 #include "proto/checkpoint.pb.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 class StateRestorer : public std::enable_shared_from_this<StateRestorer> {
  public:
@@ -52,6 +52,6 @@ class StateRestorer : public std::enable_shared_from_this<StateRestorer> {
   std::vector<std::optional<SnapshotFileReader>> readers_;  // readers of these files
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_EPOCH_STATE_RESTORER_H_

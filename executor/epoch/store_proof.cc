@@ -5,7 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 absl::StatusOr<StoreProof> AnswerMark(CheckpointStore* store, const EpochLayout& layout) {
@@ -32,4 +32,4 @@ absl::StatusOr<StoreProof> ProveStore(CheckpointStore* store, const EpochLayout&
   return proof;
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

@@ -11,7 +11,7 @@
 #include "common/storage/store_mark.h"
 #include "executor/epoch/epoch_layout.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 struct StoreProof {
   std::string nonce;
@@ -23,6 +23,6 @@ struct StoreProof {
 // no directories, since a missing one means that something is not mounted.
 absl::StatusOr<StoreProof> ProveStore(CheckpointStore* store, const EpochLayout& layout);
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_EPOCH_STORE_PROOF_H_

@@ -8,7 +8,7 @@
 
 #include "common/storage/memory_file_system.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 using ::testing::AllOf;
@@ -58,4 +58,4 @@ TEST(StoreProofTest, AnotherDirectoryOfThatNameIsNoProof) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::executor

@@ -12,7 +12,7 @@
 #include "common/base/ids.h"
 #include "executor/epoch/task_pool.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 class BatchRun;
 
@@ -64,6 +64,6 @@ inline void FanOut(TaskHost* host, size_t count, const std::function<void(size_t
   }
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_EPOCH_TASK_HOST_H_

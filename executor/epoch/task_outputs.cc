@@ -7,7 +7,7 @@
 #include "executor/shuffle/owned_rows.h"
 #include "executor/shuffle/wire_rows.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 Batch Owned(const Batch& rows) {
@@ -125,4 +125,4 @@ void TaskOutputs::Finish() {
   }
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

@@ -21,7 +21,7 @@
 #include "executor/shuffle/peer_link.h"
 #include "executor/shuffle/shuffle_block.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 // Thread-safe once the epoch runs.
 class OutputRouter {
@@ -87,6 +87,6 @@ class TaskOutputs : public PipelineOutputs, private ShardTarget {
   std::vector<std::unique_ptr<ExchangeWriter>> writers_;  // by exchange, made when first written to
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_EPOCH_TASK_OUTPUTS_H_

@@ -4,7 +4,7 @@
 
 #include <utility>
 
-namespace millrace {
+namespace millrace::executor {
 
 TaskPool::TaskPool(const std::string& name, size_t threads)
     : name_(name.substr(0, 15)), max_threads_(threads) {}
@@ -78,4 +78,4 @@ void TaskPool::Work() {
   }
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

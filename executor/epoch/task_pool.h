@@ -17,7 +17,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 // Where in the queue a task goes.
 enum class QueuePlace {
@@ -62,6 +62,6 @@ class TaskPool {
   std::vector<std::thread> threads_ ABSL_GUARDED_BY(mutex_);
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_EPOCH_TASK_POOL_H_

@@ -10,7 +10,7 @@
 #include "absl/synchronization/barrier.h"
 #include "absl/synchronization/notification.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 TEST(TaskPoolTest, UrgentTasksFirstThenThoseThatStoodAside) {
@@ -56,4 +56,4 @@ TEST(TaskPoolTest, RunsAllBeforeItEnds) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::executor

@@ -8,7 +8,7 @@
 #include "gtest/gtest.h"
 #include "plan/builder/plan_builder.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 using plan::Col;
@@ -131,4 +131,4 @@ TEST(KeyedStageTest, OperatorsWithoutStateSeeRowsInOrderOfOriginWithinAKeyGroup)
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::executor

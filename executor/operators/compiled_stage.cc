@@ -19,7 +19,7 @@
 #include "executor/operators/stateless/project.h"
 #include "executor/operators/stateless/table_function.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 using Hashed = std::optional<std::vector<uint32_t>>;
@@ -298,4 +298,4 @@ absl::StatusOr<StageContext::Settings> StageSettings(const proto::JobPlan& plan,
                                 .state_ttl_us = absl::ToInt64Microseconds(settings.state_ttl)};
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

@@ -12,7 +12,7 @@
 #include "executor/state/snapshot/operator_state.h"
 #include "proto/plan.pb.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 struct CompiledStage {
   std::vector<std::unique_ptr<Operator>> operators;  // inputs before their consumers
@@ -39,6 +39,6 @@ struct CompiledStage {
 absl::StatusOr<StageContext::Settings> StageSettings(const proto::JobPlan& plan, uint32_t stage_id,
                                                      uint32_t shard);
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_OPERATORS_COMPILED_STAGE_H_

@@ -10,7 +10,7 @@
 #include "common/columnar/row_hash.h"
 #include "executor/state/snapshot/held_rows.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 int64_t BytesOf(const Batch& batch) {
@@ -96,4 +96,4 @@ void HeldBlocks::Clear() {
   bytes_ = 0;
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

@@ -13,7 +13,7 @@
 #include "common/columnar/batch.h"
 #include "executor/operators/operator.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 class HeldBlocks {
  public:
@@ -47,6 +47,6 @@ class HeldBlocks {
   int64_t bytes_ = 0;
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_OPERATORS_HELD_BLOCKS_H_

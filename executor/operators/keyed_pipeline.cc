@@ -11,7 +11,7 @@
 #include "executor/operators/stage_pipeline.h"
 #include "executor/state/snapshot/held_rows.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 struct KeyedPipeline::Impl {
   explicit Impl(const StageContext::Settings& settings) : context(settings) {}
@@ -212,4 +212,4 @@ int64_t KeyedPipeline::StateBytes() const {
 
 std::vector<OperatorStats> KeyedPipeline::Stats() const { return impl_->stage.Stats(); }
 
-}  // namespace millrace
+}  // namespace millrace::executor

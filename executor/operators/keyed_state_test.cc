@@ -17,7 +17,7 @@
 #include "plan/builder/plan_builder.h"
 #include "plan/builder/testing/must_build.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 using Splits = std::vector<LocalJob::Split>;
@@ -339,4 +339,4 @@ TEST_P(KeyedStateTest, AKeyWithoutARowShowsAsInTheBatchThatGivesItOne) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::executor

@@ -2,7 +2,7 @@
 
 #include "common/base/status.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 absl::Status Operator::Push(const Batch& batch) {
   if (batch.empty()) {
@@ -37,4 +37,4 @@ absl::Status KeyedOperator::ApplyBlock(const Batch& block, std::span<const Input
   return Apply(block, runs);
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

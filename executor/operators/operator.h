@@ -21,7 +21,7 @@
 #include "common/columnar/batch.h"
 #include "common/expr/row_errors.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 class OperatorState;
 class StageContext;
@@ -138,6 +138,6 @@ class KeyedOperator : public Operator {
   virtual absl::Status Apply(const Batch& block, std::span<const InputRun> runs) = 0;
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_OPERATORS_OPERATOR_H_

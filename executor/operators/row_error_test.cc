@@ -9,7 +9,7 @@
 #include "gtest/gtest.h"
 #include "plan/builder/plan_builder.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 using plan::Call;
@@ -209,4 +209,4 @@ TEST(TableFunctionTest, AnErrorDropsARecordOfMoreRowsThanASlice) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::executor

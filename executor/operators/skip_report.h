@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string>
 
-namespace millrace {
+namespace millrace::executor {
 
 // The records (behind an exchange: rows) that on_error = 'skip' or 'table:…' left out.
 struct SkipReport {
@@ -13,6 +13,6 @@ struct SkipReport {
   std::string first_error;  // the first failure with table and record; empty if there is none
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_OPERATORS_SKIP_REPORT_H_

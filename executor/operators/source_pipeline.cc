@@ -4,7 +4,7 @@
 #include "executor/operators/stage_context.h"
 #include "executor/operators/stage_pipeline.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 struct SourcePipeline::Impl {
   explicit Impl(const StageContext::Settings& settings) : context(settings) {}
@@ -80,4 +80,4 @@ int64_t SourcePipeline::MemoryBytes() const {
 
 std::vector<OperatorStats> SourcePipeline::Stats() const { return impl_->stage.Stats(); }
 
-}  // namespace millrace
+}  // namespace millrace::executor

@@ -8,7 +8,7 @@
 #include "common/base/failure_kind.h"
 #include "common/base/status.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 void StageContext::Begin(BatchId batch, int64_t batch_time_us, uint32_t sink_shard,
                          PipelineOutputs* outputs) {
@@ -63,4 +63,4 @@ absl::Status StageContext::DropFailedRowsSlow(Batch* batch) {
   return absl::OkStatus();
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

@@ -18,7 +18,7 @@
 #include "executor/operators/operator.h"
 #include "executor/operators/skip_report.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 class StateBackend;
 
@@ -116,6 +116,6 @@ class StageContext {
   std::vector<RowError> failed_;
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_OPERATORS_STAGE_CONTEXT_H_

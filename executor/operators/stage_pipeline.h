@@ -34,7 +34,7 @@
 #include "proto/checkpoint.pb.h"
 #include "proto/plan.pb.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 class StateBackend;
 
@@ -150,6 +150,6 @@ class KeyedPipeline {
   std::unique_ptr<Impl> impl_;
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_OPERATORS_STAGE_PIPELINE_H_

@@ -18,7 +18,7 @@
 #include "plan/builder/plan_builder.h"
 #include "plan/builder/testing/must_build.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 using plan::Call;
@@ -272,4 +272,4 @@ TEST(StagePipelineTest, CountsRowsPerOperator) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::executor

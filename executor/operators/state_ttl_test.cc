@@ -9,7 +9,7 @@
 #include "executor/operators/testing/local_job.h"
 #include "gtest/gtest.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 using StateTtlTest = BackendTest;
@@ -95,4 +95,4 @@ TEST_P(StateTtlTest, RowsTakenBackAfterTheyWereForgottenArePassedOver) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::executor

@@ -6,7 +6,7 @@
 #include "common/base/status.h"
 #include "common/columnar/row_hash.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 absl::Status CheckRuns(const std::vector<InputRun>& runs, size_t rows) {
@@ -72,4 +72,4 @@ absl::StatusOr<Batch> DecodeBlock(const ShuffleBlock& block, const BlockShape& s
   return rows;
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

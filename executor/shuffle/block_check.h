@@ -13,7 +13,7 @@
 #include "executor/shuffle/shuffle_block.h"
 #include "proto/plan.pb.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 // The columns and limits of the blocks of one exchange for one keyed shard.
 struct BlockShape {
@@ -30,6 +30,6 @@ struct BlockShape {
 // Decodes the rows of `block.encoded`. ABORTED names the sender and what does not fit.
 absl::StatusOr<Batch> DecodeBlock(const ShuffleBlock& block, const BlockShape& shape);
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_SHUFFLE_BLOCK_CHECK_H_

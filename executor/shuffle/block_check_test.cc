@@ -12,7 +12,7 @@
 #include "common/columnar/batch_codec.h"
 #include "common/columnar/row_hash.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 using ::testing::HasSubstr;
@@ -129,4 +129,4 @@ TEST(BlockCheckTest, BytesThatAreNoRowsAreRefused) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::executor

@@ -7,7 +7,7 @@
 #include "common/columnar/row_hash.h"
 #include "executor/shuffle/owned_rows.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 ExchangeWriter::ExchangeWriter(uint32_t exchange, uint32_t key_groups, uint32_t shards)
     : exchange_(exchange), key_groups_(key_groups), shards_(shards) {}
@@ -105,4 +105,4 @@ void ExchangeWriter::Finish(ShardTarget* target) {
   }
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

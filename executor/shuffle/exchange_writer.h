@@ -12,7 +12,7 @@
 #include "common/columnar/batch.h"
 #include "executor/operators/operator.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 // Where a shard's rows go.
 class ShardTarget {
@@ -59,6 +59,6 @@ class ExchangeWriter {
   std::vector<uint32_t> touched_;  // shards that have rows of the present batch
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_SHUFFLE_EXCHANGE_WRITER_H_

@@ -13,7 +13,7 @@
 #include "common/columnar/row_hash.h"
 #include "common/columnar/text_view.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 constexpr uint32_t kKeyGroups = 64;
@@ -143,4 +143,4 @@ TEST(ExchangeWriterTest, PutsSmallPiecesTogetherAndStartsAnewAfterFinish) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::executor

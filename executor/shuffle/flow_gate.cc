@@ -1,6 +1,6 @@
 #include "executor/shuffle/flow_gate.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 void FlowGate::Release(int64_t bytes) {
   const int64_t left = pending_.fetch_sub(bytes) - bytes;
@@ -54,4 +54,4 @@ void FlowGate::Cancel(const void* owner) {
   }
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

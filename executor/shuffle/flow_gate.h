@@ -17,7 +17,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 class FlowGate {
  public:
@@ -66,6 +66,6 @@ class FlowHold {
   int64_t bytes_ = 0;
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_SHUFFLE_FLOW_GATE_H_

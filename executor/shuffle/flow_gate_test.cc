@@ -5,7 +5,7 @@
 #include <optional>
 #include <utility>
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 TEST(FlowGateTest, OpensAgainAtHalfTheLimit) {
@@ -56,4 +56,4 @@ TEST(FlowGateTest, HoldReleasesOnceWhereverItIsMoved) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::executor

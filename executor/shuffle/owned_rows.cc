@@ -7,7 +7,7 @@
 #include "common/base/check.h"
 #include "common/columnar/owned_values.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 ColumnPtr WeightsOf(const Batch& batch) {
@@ -89,4 +89,4 @@ int64_t OwnedBytes(const Batch& batch) {
   return static_cast<int64_t>(bytes);
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

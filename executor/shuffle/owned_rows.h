@@ -10,7 +10,7 @@
 
 #include "common/columnar/batch.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 // Gathers the physical rows `rows[0, count)` of `batch` densely, with weights and hashes, without
 // origins. Text is copied unless it is held inside its view, so the result shares no memory with
@@ -24,6 +24,6 @@ Batch ConcatenateOwned(const std::vector<Batch>& batches);
 // Bytes that an owned batch holds.
 int64_t OwnedBytes(const Batch& batch);
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_SHUFFLE_OWNED_ROWS_H_

@@ -10,7 +10,7 @@
 #include "common/rpc/rpc.h"
 #include "common/rpc/stream_proof.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 std::shared_ptr<grpc::Channel> PeerChannel(const std::string& address) {
@@ -243,4 +243,4 @@ void PeerLink::ReadCredit() {
   changed_.SignalAll();
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

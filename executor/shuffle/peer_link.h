@@ -24,7 +24,7 @@
 #include "executor/shuffle/flow_gate.h"
 #include "proto/shuffle.grpc.pb.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 struct PeerLinkOptions {
   std::string self_id;
@@ -113,6 +113,6 @@ class PeerLink {
   std::thread thread_;
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_SHUFFLE_PEER_LINK_H_

@@ -11,7 +11,7 @@
 #include "executor/shuffle/owned_rows.h"
 #include "executor/shuffle/wire_rows.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 using ::testing::ElementsAre;
@@ -114,4 +114,4 @@ TEST(WireRowsTest, RunsAreCutWithTheirRows) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::executor

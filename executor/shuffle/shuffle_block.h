@@ -14,7 +14,7 @@
 #include "executor/operators/operator.h"
 #include "executor/shuffle/flow_gate.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 // When rows have been applied or dropped, gives the sender back the credit that it spent on them.
 class CreditHold {
@@ -73,6 +73,6 @@ class ShuffleListener {
   virtual void OnPeerLost(const std::string& executor_id, const absl::Status& status) = 0;
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_SHUFFLE_SHUFFLE_BLOCK_H_

@@ -10,7 +10,7 @@
 #include "common/base/steady_time.h"
 #include "common/rpc/stream_proof.h"
 
-namespace millrace {
+namespace millrace::executor {
 // A sender's credit account. It outlives the stream: credit for blocks that are applied after the
 // stream's end goes to nobody.
 class ShuffleHub::InboundCredit {
@@ -543,4 +543,4 @@ void ShuffleHub::Shutdown() {
   }
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

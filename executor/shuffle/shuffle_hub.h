@@ -38,7 +38,7 @@
 #include "executor/stopped_epochs.h"
 #include "proto/shuffle.grpc.pb.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 struct ShuffleHubOptions {
   std::string executor_id;
@@ -187,6 +187,6 @@ class ShuffleHub {
   bool shut_down_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_SHUFFLE_SHUFFLE_HUB_H_

@@ -16,7 +16,7 @@
 #include "common/rpc/rpc.h"
 #include "common/rpc/stream_proof.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 using ::testing::ElementsAre;
@@ -588,4 +588,4 @@ TEST_F(ShuffleHubTest, StoppedEpochReleasesWhatWaitsForThePeer) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::executor

@@ -6,7 +6,7 @@
 
 #include "common/columnar/batch_codec.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 Batch SelectRange(const Batch& rows, size_t first, size_t count) {
@@ -57,4 +57,4 @@ std::vector<InputRun> SliceRuns(const std::vector<InputRun>& runs, size_t first,
   return slice;
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

@@ -10,7 +10,7 @@
 #include "common/columnar/batch.h"
 #include "executor/operators/operator.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 inline constexpr size_t kMaxPieceBytes = 1 << 20;
 
@@ -23,6 +23,6 @@ void EncodeInPieces(const Batch& rows, size_t limit,
 // The runs for rows [first, first + count) among those that `runs` cover.
 std::vector<InputRun> SliceRuns(const std::vector<InputRun>& runs, size_t first, size_t count);
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_SHUFFLE_WIRE_ROWS_H_

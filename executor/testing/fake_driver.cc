@@ -5,7 +5,7 @@
 #include "common/base/check.h"
 #include "common/base/steady_time.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 constexpr absl::Duration kPatience = absl::Seconds(20);
@@ -154,4 +154,4 @@ std::vector<proto::ExecutorMessage> FakeDriver::Take(const std::string& executor
   return taken;
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

@@ -20,7 +20,7 @@
 #include "common/rpc/rpc.h"
 #include "proto/cluster.grpc.pb.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 class FakeDriver : public proto::Cluster::Service {
  public:
@@ -77,6 +77,6 @@ class FakeDriver : public proto::Cluster::Service {
   std::unique_ptr<RpcServer> server_;
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_TESTING_FAKE_DRIVER_H_

@@ -8,7 +8,7 @@
 #include "common/base/steady_time.h"
 #include "common/columnar/batch_codec.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 // The job's snapshot directory, which the driver makes.
@@ -319,4 +319,4 @@ proto::ExecutorMessage TestJob::WaitFrom(size_t executor, const FakeDriver::Matc
   return *std::move(message);
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

@@ -18,7 +18,7 @@
 #include "executor/testing/test_plans.h"
 #include "proto/cluster.pb.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 class TestCluster {
  public:
@@ -116,6 +116,6 @@ class TestJob {
   int64_t epoch_ = 0;
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_TESTING_TEST_CLUSTER_H_

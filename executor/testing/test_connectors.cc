@@ -9,7 +9,7 @@
 #include "common/base/steady_time.h"
 #include "common/columnar/text_view.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 void TestTopic::Append(const std::string& partition, std::vector<std::string> lines) {
   absl::MutexLock lock(&mutex_);
@@ -430,4 +430,4 @@ std::unique_ptr<ConnectorRegistry> TestConnectors(TestTopic* topic, TestOutput* 
   return registry;
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

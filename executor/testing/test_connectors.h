@@ -17,7 +17,7 @@
 #include "common/base/monotonic_cond_var.h"
 #include "connectors/registry.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 // A topic: lines by partition, the offset is the line's index. Tables have one text column, "line";
 // the line "<bad>" cannot be decoded.
@@ -109,6 +109,6 @@ std::unique_ptr<ConnectorRegistry> TestConnectors(TestTopic* topic, TestOutput* 
 // The selected rows in the form of TestOutput::Rows.
 std::vector<std::string> RowsAsText(const Batch& batch);
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_TESTING_TEST_CONNECTORS_H_

@@ -5,7 +5,7 @@
 #include "plan/builder/plan_builder.h"
 #include "plan/builder/testing/must_build.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 using plan::Col;
@@ -56,4 +56,4 @@ proto::JobPlan ExchangePlan(const TestPlanOptions& options) {
   });
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

@@ -7,7 +7,7 @@
 
 #include "proto/plan.pb.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 struct TestPlanOptions {
   uint32_t parallelism = 4;
@@ -26,6 +26,6 @@ proto::JobPlan CountPlan(const TestPlanOptions& options);
 // SELECT line FROM source, through an exchange on line: every row travels.
 proto::JobPlan ExchangePlan(const TestPlanOptions& options);
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_TESTING_TEST_PLANS_H_

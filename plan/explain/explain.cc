@@ -7,7 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "plan/explain/expr_printer.h"
 
-namespace millrace {
+namespace millrace::plan {
 namespace {
 
 using Names = std::vector<std::string>;
@@ -228,4 +228,4 @@ std::string ExplainStages(const proto::JobPlan& plan) {
   return text;
 }
 
-}  // namespace millrace
+}  // namespace millrace::plan

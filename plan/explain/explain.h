@@ -6,12 +6,12 @@
 
 #include "proto/plan.pb.h"
 
-namespace millrace {
+namespace millrace::plan {
 
 // One block per stage, those with sinks first; within a block, the operators from the last to the
 // first.
 std::string ExplainStages(const proto::JobPlan& plan);
 
-}  // namespace millrace
+}  // namespace millrace::plan
 
 #endif  // MILLRACE_PLAN_EXPLAIN_EXPLAIN_H_

@@ -10,7 +10,7 @@
 #include "absl/strings/str_replace.h"
 #include "plan/logical/expr_tree.h"
 
-namespace millrace {
+namespace millrace::plan {
 namespace {
 
 using Form = proto::Expr::SpecialForm;
@@ -193,4 +193,4 @@ std::string QuoteText(const std::string& text) {
   return absl::StrCat("'", absl::StrReplaceAll(text, {{"'", "''"}}), "'");
 }
 
-}  // namespace millrace
+}  // namespace millrace::plan

@@ -7,7 +7,7 @@
 
 #include "proto/plan.pb.h"
 
-namespace millrace {
+namespace millrace::plan {
 
 // `columns` are the names of the input's columns; a name that is missing shows as $n.
 std::string ExprToSql(const proto::Expr& expr, const std::vector<std::string>& columns);
@@ -20,6 +20,6 @@ std::string QuoteIdentifier(const std::string& name);
 // A string constant with its quotes.
 std::string QuoteText(const std::string& text);
 
-}  // namespace millrace
+}  // namespace millrace::plan
 
 #endif  // MILLRACE_PLAN_EXPLAIN_EXPR_PRINTER_H_

@@ -10,7 +10,7 @@
 #include "plan/logical/expr_tree.h"
 #include "plan/logical/sql_error.h"
 
-namespace millrace {
+namespace millrace::plan {
 namespace {
 
 struct ExprCollector {
@@ -231,4 +231,4 @@ absl::Status CheckExpressions(const LogicalNode& node, const FunctionRegistry& f
              : WithPosition(CheckTableFunction(*function, functions), node.position);
 }
 
-}  // namespace millrace
+}  // namespace millrace::plan

@@ -7,7 +7,7 @@
 #include "common/expr/function_registry.h"
 #include "plan/logical/logical_plan.h"
 
-namespace millrace {
+namespace millrace::plan {
 
 // The most steps (filter, projection, grouping, …) that a plan may have one over another. A view is
 // copied into each query that reads it, and rewrites and checks walk a plan by recursion: thousands
@@ -27,6 +27,6 @@ absl::Status CheckMeaning(const LogicalNode& node, const FunctionRegistry& funct
 // (patterns, paths), and that nothing is nested too deeply for a message.
 absl::Status CheckExpressions(const LogicalNode& node, const FunctionRegistry& functions);
 
-}  // namespace millrace
+}  // namespace millrace::plan
 
 #endif  // MILLRACE_PLAN_LOGICAL_CHECK_PLAN_H_

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-namespace millrace {
+namespace millrace::plan {
 namespace {
 
 struct CastRow {
@@ -151,4 +151,4 @@ std::optional<SqlType> CommonType(const std::vector<SqlType>& types) {
   return all_alike ? common : WithoutModifiers(common);
 }
 
-}  // namespace millrace
+}  // namespace millrace::plan

@@ -9,7 +9,7 @@
 
 #include "common/types/sql_type.h"
 
-namespace millrace {
+namespace millrace::plan {
 
 // How explicitly the user asked for the conversion. Each context allows what the ones before it
 // allow.
@@ -50,6 +50,6 @@ bool CanCast(const SqlType& from, const SqlType& to, CastContext context);
 // and integer, or numeric(5,2) and an untyped NULL, have numeric in common.
 std::optional<SqlType> CommonType(const std::vector<SqlType>& types);
 
-}  // namespace millrace
+}  // namespace millrace::plan
 
 #endif  // MILLRACE_PLAN_LOGICAL_COERCION_H_

@@ -12,7 +12,7 @@
 #include "plan/logical/spelling.h"
 #include "plan/logical/sql_error.h"
 
-namespace millrace {
+namespace millrace::plan {
 namespace {
 
 constexpr SqlType kText = MakeType(TypeId::kText);
@@ -337,4 +337,4 @@ absl::Status ExprBuilder::UnknownFunction(const std::string& name,
                  absl::StrCat("function ", CallSignature(name, args), " does not exist", hint));
 }
 
-}  // namespace millrace
+}  // namespace millrace::plan

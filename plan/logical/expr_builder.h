@@ -17,7 +17,7 @@
 #include "plan/logical/overload_resolution.h"
 #include "proto/plan.pb.h"
 
-namespace millrace {
+namespace millrace::plan {
 
 // An aggregate or table function that a call means, with its arguments converted.
 template <typename Function>
@@ -91,6 +91,6 @@ class ExprBuilder {
 // "name(integer, text)" for messages.
 std::string CallSignature(const std::string& name, const std::vector<proto::Expr>& args);
 
-}  // namespace millrace
+}  // namespace millrace::plan
 
 #endif  // MILLRACE_PLAN_LOGICAL_EXPR_BUILDER_H_

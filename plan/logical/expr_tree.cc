@@ -8,7 +8,7 @@
 #include "common/columnar/text_view.h"
 #include "common/types/text_format.h"
 
-namespace millrace {
+namespace millrace::plan {
 namespace {
 
 proto::Expr NewExpr(const SqlType& type, int32_t position) {
@@ -298,4 +298,4 @@ absl::StatusOr<proto::Expr> ParseLiteral(std::string_view text, const SqlType& t
   return ColumnToLiteral(column, type, position);
 }
 
-}  // namespace millrace
+}  // namespace millrace::plan

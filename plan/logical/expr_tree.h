@@ -16,7 +16,7 @@
 #include "common/types/sql_type.h"
 #include "proto/plan.pb.h"
 
-namespace millrace {
+namespace millrace::plan {
 
 using SpecialFormKind = proto::Expr::SpecialForm::Kind;
 using ExprList = google::protobuf::RepeatedPtrField<proto::Expr>;
@@ -93,6 +93,6 @@ proto::Expr ColumnToLiteral(const Column& column, const SqlType& type, int32_t p
 absl::StatusOr<proto::Expr> ParseLiteral(std::string_view text, const SqlType& type,
                                          int32_t position);
 
-}  // namespace millrace
+}  // namespace millrace::plan
 
 #endif  // MILLRACE_PLAN_LOGICAL_EXPR_TREE_H_

@@ -4,7 +4,7 @@
 
 #include "plan/logical/expr_tree.h"
 
-namespace millrace {
+namespace millrace::plan {
 namespace {
 
 LogicalNodePtr NewNode(LogicalNodePtr input, int32_t position) {
@@ -148,4 +148,4 @@ bool IsBatchTimeColumn(const LogicalNode& node, uint32_t column) {
          IsForm(project->exprs[origin.column], proto::Expr::SpecialForm::BATCH_TIME);
 }
 
-}  // namespace millrace
+}  // namespace millrace::plan

@@ -14,7 +14,7 @@
 #include "common/types/sql_type.h"
 #include "proto/plan.pb.h"
 
-namespace millrace {
+namespace millrace::plan {
 
 struct OutputColumn {
   std::string name;
@@ -113,6 +113,6 @@ struct LogicalJob {
   std::vector<LogicalInsert> inserts;
 };
 
-}  // namespace millrace
+}  // namespace millrace::plan
 
 #endif  // MILLRACE_PLAN_LOGICAL_LOGICAL_PLAN_H_

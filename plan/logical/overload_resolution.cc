@@ -6,7 +6,7 @@
 
 #include "plan/logical/coercion.h"
 
-namespace millrace {
+namespace millrace::plan {
 namespace {
 
 // An overload with one parameter per actual argument.
@@ -213,4 +213,4 @@ OverloadResolution ResolveOperator(const std::vector<Signature>& signatures,
   return ResolveOverload(signatures, arguments);
 }
 
-}  // namespace millrace
+}  // namespace millrace::plan

@@ -8,7 +8,7 @@
 
 #include "common/types/sql_type.h"
 
-namespace millrace {
+namespace millrace::plan {
 
 // Parameter types of one overload. kUnknown takes any type, kArray of kUnknown any array.
 struct Signature {
@@ -31,6 +31,6 @@ OverloadResolution ResolveOverload(const std::vector<Signature>& candidates,
 OverloadResolution ResolveOperator(const std::vector<Signature>& candidates,
                                    const std::vector<SqlType>& arguments);
 
-}  // namespace millrace
+}  // namespace millrace::plan
 
 #endif  // MILLRACE_PLAN_LOGICAL_OVERLOAD_RESOLUTION_H_

@@ -8,7 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "plan/logical/coercion.h"
 
-namespace millrace {
+namespace millrace::plan {
 namespace {
 
 constexpr SqlType kUnknown;
@@ -175,4 +175,4 @@ TEST(CoercionTest, AModifierOutlivesItsColumnOnlyWhereAllAgree) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::plan

@@ -6,7 +6,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 
-namespace millrace {
+namespace millrace::plan {
 namespace {
 
 // Edits (insert, delete, replace, swap of neighbours) that turn `a` into `b`, letter case ignored.
@@ -50,4 +50,4 @@ std::string DidYouMean(std::string_view wrong, const std::vector<std::string>& k
   return nearest == nullptr ? "" : absl::StrCat("; did you mean \"", *nearest, "\"?");
 }
 
-}  // namespace millrace
+}  // namespace millrace::plan

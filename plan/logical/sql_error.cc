@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 
-namespace millrace {
+namespace millrace::plan {
 namespace {
 
 constexpr char kPositionPayload[] = "millrace/sql_position";
@@ -36,4 +36,4 @@ std::optional<int32_t> ErrorPosition(const absl::Status& status) {
   return position;
 }
 
-}  // namespace millrace
+}  // namespace millrace::plan

@@ -9,7 +9,7 @@
 
 #include "absl/status/status.h"
 
-namespace millrace {
+namespace millrace::plan {
 
 // INVALID_ARGUMENT about the script at byte `position` (−1: no particular place).
 absl::Status ErrorAt(int32_t position, std::string_view message);
@@ -20,6 +20,6 @@ absl::Status WithPosition(const absl::Status& status, int32_t position);
 // The position that ErrorAt or WithPosition attached.
 std::optional<int32_t> ErrorPosition(const absl::Status& status);
 
-}  // namespace millrace
+}  // namespace millrace::plan
 
 #endif  // MILLRACE_PLAN_LOGICAL_SQL_ERROR_H_

@@ -15,7 +15,7 @@
 #include "plan/logical/sql_error.h"
 #include "plan/physical/shared_scans.h"
 
-namespace millrace {
+namespace millrace::plan {
 namespace {
 
 using FieldList = google::protobuf::RepeatedPtrField<proto::Field>;
@@ -355,4 +355,4 @@ absl::StatusOr<proto::JobPlan> BuildPhysicalPlan(LogicalJob job) {
   return PhysicalPlanner().Plan(job);
 }
 
-}  // namespace millrace
+}  // namespace millrace::plan

@@ -8,7 +8,7 @@
 #include "plan/logical/expr_tree.h"
 #include "plan/rewrites/rewrites.h"
 
-namespace millrace {
+namespace millrace::plan {
 namespace {
 
 // Declared columns sort by their number, metadata columns behind them by name.
@@ -73,4 +73,4 @@ void ShareScans(LogicalJob* job) {
   }
 }
 
-}  // namespace millrace
+}  // namespace millrace::plan

@@ -5,12 +5,12 @@
 
 #include "plan/logical/logical_plan.h"
 
-namespace millrace {
+namespace millrace::plan {
 
 // Every scan's columns become the union over the job for its table: declared ones in their order,
 // then metadata columns.
 void ShareScans(LogicalJob* job);
 
-}  // namespace millrace
+}  // namespace millrace::plan
 
 #endif  // MILLRACE_PLAN_PHYSICAL_SHARED_SCANS_H_

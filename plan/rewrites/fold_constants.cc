@@ -7,7 +7,7 @@
 #include "plan/logical/sql_error.h"
 #include "plan/rewrites/rewrites.h"
 
-namespace millrace {
+namespace millrace::plan {
 namespace {
 
 using Form = proto::Expr::SpecialForm;
@@ -151,4 +151,4 @@ absl::Status FoldConstants(LogicalNode* node, const FunctionRegistry& functions)
   return std::visit(NodeFolder{functions}, node->op);
 }
 
-}  // namespace millrace
+}  // namespace millrace::plan

@@ -5,7 +5,7 @@
 #include "plan/logical/expr_tree.h"
 #include "plan/rewrites/rewrites.h"
 
-namespace millrace {
+namespace millrace::plan {
 namespace {
 
 // All expressions of a node that read its input.
@@ -81,4 +81,4 @@ LogicalNodePtr MergeProjects(LogicalNodePtr node, const FunctionRegistry& functi
   return node;
 }
 
-}  // namespace millrace
+}  // namespace millrace::plan

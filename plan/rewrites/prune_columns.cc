@@ -6,7 +6,7 @@
 #include "plan/logical/expr_tree.h"
 #include "plan/rewrites/rewrites.h"
 
-namespace millrace {
+namespace millrace::plan {
 namespace {
 
 // Old column -> new column; dropped ones map to 0 and are never read.
@@ -184,4 +184,4 @@ absl::Status OptimizePlan(LogicalNodePtr* root, const FunctionRegistry& function
   return absl::OkStatus();
 }
 
-}  // namespace millrace
+}  // namespace millrace::plan

@@ -5,7 +5,7 @@
 #include "plan/logical/expr_tree.h"
 #include "plan/rewrites/rewrites.h"
 
-namespace millrace {
+namespace millrace::plan {
 namespace {
 
 using Conjuncts = std::vector<proto::Expr>;
@@ -96,4 +96,4 @@ LogicalNodePtr PushDownFilters(LogicalNodePtr node, const FunctionRegistry& func
   return FilterPusher(functions).Push(std::move(node), {});
 }
 
-}  // namespace millrace
+}  // namespace millrace::plan

@@ -7,7 +7,7 @@
 #include "common/expr/function_registry.h"
 #include "plan/logical/logical_plan.h"
 
-namespace millrace {
+namespace millrace::plan {
 
 // Replaces constant subexpressions by their value and simplifies AND, OR, NOT and CASE with
 // constant parts. A constant that cannot be computed (1 / 0) is an error of the script, unless it
@@ -33,6 +33,6 @@ absl::Status OptimizePlan(LogicalNodePtr* root, const FunctionRegistry& function
 // for the node's own output.
 std::vector<uint32_t> RemapInput(LogicalNode* node, const std::vector<uint32_t>& mapping);
 
-}  // namespace millrace
+}  // namespace millrace::plan
 
 #endif  // MILLRACE_PLAN_REWRITES_REWRITES_H_

@@ -5,11 +5,11 @@
 #include "plan/logical/spelling.h"
 #include "plan/logical/sql_error.h"
 
-namespace millrace {
+namespace millrace::sql {
 
 absl::Status Catalog::CheckFree(const std::string& name, int32_t position) const {
   if (Contains(name)) {
-    return ErrorAt(position, absl::StrCat("\"", name, "\" already exists"));
+    return plan::ErrorAt(position, absl::StrCat("\"", name, "\" already exists"));
   }
   return absl::OkStatus();
 }
@@ -50,8 +50,8 @@ absl::StatusOr<Catalog::Entry> Catalog::Find(const std::string& name, int32_t po
   for (const auto& [view_name, view] : views_) {
     known.push_back(view_name);
   }
-  return ErrorAt(position,
-                 absl::StrCat("table \"", name, "\" does not exist", DidYouMean(name, known)));
+  return plan::ErrorAt(
+      position, absl::StrCat("table \"", name, "\" does not exist", plan::DidYouMean(name, known)));
 }
 
-}  // namespace millrace
+}  // namespace millrace::sql

@@ -15,7 +15,7 @@
 #include "plan/logical/logical_plan.h"
 #include "proto/plan.pb.h"
 
-namespace millrace {
+namespace millrace::sql {
 
 // A table with a connector: a source for statements that read it, a sink for statements that write
 // it.
@@ -24,7 +24,7 @@ struct TableDefinition {
   std::string connector;
   std::string format;
   std::map<std::string, std::string> options;  // of connector and format
-  std::vector<OutputColumn> columns;
+  std::vector<plan::OutputColumn> columns;
   std::vector<std::string> primary_key;
   proto::OnError on_error = proto::ON_ERROR_FAIL;
   std::string error_table;  // NAME of on_error = 'table:NAME'
@@ -39,7 +39,7 @@ struct TableDefinition {
 // A named query, bound when it was made.
 struct ViewDefinition {
   std::string name;
-  LogicalNodePtr query;
+  plan::LogicalNodePtr query;
   int32_t position = -1;
 };
 
@@ -66,6 +66,6 @@ class Catalog {
   std::map<std::string, ViewDefinition> views_;
 };
 
-}  // namespace millrace
+}  // namespace millrace::sql
 
 #endif  // MILLRACE_SQL_CATALOG_CATALOG_H_

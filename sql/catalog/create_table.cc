@@ -10,7 +10,7 @@
 #include "plan/logical/sql_error.h"
 #include "sql/parse/ast.h"
 
-namespace millrace {
+namespace millrace::sql {
 namespace {
 
 class TableBinder {
@@ -27,8 +27,8 @@ class TableBinder {
       RETURN_IF_ERROR(BindElement(element));
     }
     if (table_.columns.empty()) {
-      return ErrorAt(table_.position,
-                     absl::StrCat("table \"", table_.name, "\" needs at least one column"));
+      return plan::ErrorAt(table_.position,
+                           absl::StrCat("table \"", table_.name, "\" needs at least one column"));
     }
     RETURN_IF_ERROR(CheckPrimaryKey());
     RETURN_IF_ERROR(BindOptions());
@@ -65,19 +65,19 @@ class TableBinder {
   }
 
   absl::Status BindColumn(const pg_query::ColumnDef& column) {
-    const auto same_name = [&column](const OutputColumn& other) {
+    const auto same_name = [&column](const plan::OutputColumn& other) {
       return other.name == column.colname();
     };
     if (std::any_of(table_.columns.begin(), table_.columns.end(), same_name)) {
-      return ErrorAt(column.location(),
-                     absl::StrCat("column \"", column.colname(), "\" is declared twice"));
+      return plan::ErrorAt(column.location(),
+                           absl::StrCat("column \"", column.colname(), "\" is declared twice"));
     }
     ASSIGN_OR_RETURN(const SqlType type, BindTypeName(column.type_name()));
     if (type.id == TypeId::kArray) {
-      return ErrorAt(column.type_name().location(),
-                     absl::StrCat("type ", type.ToString(),
-                                  " is not supported for a table's column; arrays exist "
-                                  "within queries only"));
+      return plan::ErrorAt(column.type_name().location(),
+                           absl::StrCat("type ", type.ToString(),
+                                        " is not supported for a table's column; arrays exist "
+                                        "within queries only"));
     }
     if (column.has_coll_clause()) {
       return Unsupported("COLLATE", column.location());
@@ -113,7 +113,7 @@ class TableBinder {
         return Unsupported("this constraint", constraint.location());
     }
     if (!table_.primary_key.empty()) {
-      return ErrorAt(constraint.location(), "a table has one PRIMARY KEY");
+      return plan::ErrorAt(constraint.location(), "a table has one PRIMARY KEY");
     }
     table_.primary_key_position = constraint.location();
     table_.primary_key =
@@ -125,9 +125,9 @@ class TableBinder {
     for (const std::string& key : table_.primary_key) {
       const auto found =
           std::find_if(table_.columns.begin(), table_.columns.end(),
-                       [&key](const OutputColumn& column) { return column.name == key; });
+                       [&key](const plan::OutputColumn& column) { return column.name == key; });
       if (found == table_.columns.end()) {
-        return ErrorAt(
+        return plan::ErrorAt(
             table_.primary_key_position,
             absl::StrCat("PRIMARY KEY names column \"", key, "\", which the table does not have"));
       }
@@ -144,7 +144,7 @@ class TableBinder {
           source_.KeywordBefore(statement_.options(0).def_elem().location(), "with");
     }
     if (table_.connector.empty()) {
-      return ErrorAt(
+      return plan::ErrorAt(
           table_.position,
           absl::StrCat(
               "table \"", table_.name,
@@ -159,12 +159,12 @@ class TableBinder {
                                  ? option.defname()
                                  : absl::StrCat(option.defnamespace(), ".", option.defname());
     if (!table_.option_positions.emplace(name, option.location()).second) {
-      return ErrorAt(option.location(), absl::StrCat("option \"", name, "\" is given twice"));
+      return plan::ErrorAt(option.location(), absl::StrCat("option \"", name, "\" is given twice"));
     }
     std::string value;
     if (!option.has_arg() || !ConstantText(option.arg(), &value)) {
-      return ErrorAt(option.location(),
-                     absl::StrCat("option \"", name, "\" needs a value: ", name, " = '…'"));
+      return plan::ErrorAt(option.location(),
+                           absl::StrCat("option \"", name, "\" needs a value: ", name, " = '…'"));
     }
     if (name == "watermark" || name == "late" || name == "emit") {
       return Unsupported(absl::StrCat("option \"", name, "\""), option.location());
@@ -173,7 +173,7 @@ class TableBinder {
       table_.connector = value;
     } else if (name == "format") {
       table_.format = value;
-      return WithPosition(connectors_.FindFormat(value).status(), option.location());
+      return plan::WithPosition(connectors_.FindFormat(value).status(), option.location());
     } else if (name == "on_error") {
       return BindOnError(value, option.location());
     } else {
@@ -190,7 +190,7 @@ class TableBinder {
     } else if (value == "fail" || value == "skip") {
       table_.on_error = value == "skip" ? proto::ON_ERROR_SKIP : proto::ON_ERROR_FAIL;
     } else {
-      return ErrorAt(
+      return plan::ErrorAt(
           position,
           absl::StrCat("on_error must be 'fail', 'skip' or 'table:NAME', not '", value, "'"));
     }
@@ -202,8 +202,8 @@ class TableBinder {
     const auto sink = connectors_.Sink(table_.connector);
     const int32_t position = table_.option_positions.at("connector");
     if (!source.ok() && !sink.ok()) {
-      return ErrorAt(position,
-                     absl::StrCat(source.status().message(), "; ", sink.status().message()));
+      return plan::ErrorAt(position,
+                           absl::StrCat(source.status().message(), "; ", sink.status().message()));
     }
     if (source.ok()) {
       RETURN_IF_ERROR(CheckNotReserved((*source)->MetadataColumns()));
@@ -214,12 +214,12 @@ class TableBinder {
   absl::Status CheckNotReserved(
       const std::vector<std::pair<std::string, SqlType>>& reserved) const {
     for (const auto& [name, type] : reserved) {
-      for (const OutputColumn& column : table_.columns) {
+      for (const plan::OutputColumn& column : table_.columns) {
         if (column.name == name) {
-          return ErrorAt(table_.position,
-                         absl::StrCat("column \"", name, "\" of table \"", table_.name,
-                                      "\" has the name of a hidden column of connector ",
-                                      table_.connector, "; leave it out, or rename it"));
+          return plan::ErrorAt(table_.position,
+                               absl::StrCat("column \"", name, "\" of table \"", table_.name,
+                                            "\" has the name of a hidden column of connector ",
+                                            table_.connector, "; leave it out, or rename it"));
         }
       }
     }
@@ -232,7 +232,7 @@ class TableBinder {
   TableDefinition table_;
 };
 
-proto::Field FieldOf(const OutputColumn& column) {
+proto::Field FieldOf(const plan::OutputColumn& column) {
   proto::Field field;
   field.set_name(column.name);
   TypeToProto(column.type, field.mutable_type());
@@ -253,7 +253,7 @@ proto::Source MakeSource(const TableDefinition& table) {
   source.set_connector(table.connector);
   source.set_format(table.format);
   source.mutable_options()->insert(table.options.begin(), table.options.end());
-  for (const OutputColumn& column : table.columns) {
+  for (const plan::OutputColumn& column : table.columns) {
     *source.add_declared() = FieldOf(column);
   }
   source.set_on_error(table.on_error);
@@ -267,13 +267,13 @@ proto::Sink MakeSink(const TableDefinition& table) {
   sink.set_connector(table.connector);
   sink.set_format(table.format);
   sink.mutable_options()->insert(table.options.begin(), table.options.end());
-  for (const OutputColumn& column : table.columns) {
+  for (const plan::OutputColumn& column : table.columns) {
     *sink.add_columns() = FieldOf(column);
   }
   for (const std::string& key : table.primary_key) {
     const auto found =
         std::find_if(table.columns.begin(), table.columns.end(),
-                     [&key](const OutputColumn& column) { return column.name == key; });
+                     [&key](const plan::OutputColumn& column) { return column.name == key; });
     sink.add_key_columns(static_cast<uint32_t>(std::distance(table.columns.begin(), found)));
   }
   return sink;
@@ -293,4 +293,4 @@ int32_t OptionErrorPosition(const TableDefinition& table, std::string_view messa
   return position;
 }
 
-}  // namespace millrace
+}  // namespace millrace::sql

@@ -10,7 +10,7 @@
 #include "sql/parse/source_text.h"
 #include "third_party/pg_query.pb.h"
 
-namespace millrace {
+namespace millrace::sql {
 
 absl::StatusOr<TableDefinition> BindCreateTable(const pg_query::CreateStmt& statement,
                                                 const SourceText& source,
@@ -25,6 +25,6 @@ proto::Sink MakeSink(const TableDefinition& table);
 // quotes, else that of WITH.
 int32_t OptionErrorPosition(const TableDefinition& table, std::string_view message);
 
-}  // namespace millrace
+}  // namespace millrace::sql
 
 #endif  // MILLRACE_SQL_CATALOG_CREATE_TABLE_H_

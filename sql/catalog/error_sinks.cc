@@ -11,7 +11,7 @@
 #include "plan/logical/sql_error.h"
 #include "sql/catalog/create_table.h"
 
-namespace millrace {
+namespace millrace::sql {
 namespace {
 
 absl::StatusOr<proto::Sink> BindErrorSink(const TableDefinition& source, const Catalog& catalog,
@@ -19,21 +19,23 @@ absl::StatusOr<proto::Sink> BindErrorSink(const TableDefinition& source, const C
   const int32_t position = source.option_positions.at("on_error");
   const std::string& name = source.error_table;
   if (name == source.name) {
-    return ErrorAt(position, absl::StrCat("table \"", name,
-                                          "\" cannot take its own failed records: it would read "
-                                          "them again"));
+    return plan::ErrorAt(position,
+                         absl::StrCat("table \"", name,
+                                      "\" cannot take its own failed records: it would read "
+                                      "them again"));
   }
   ASSIGN_OR_RETURN(const Catalog::Entry entry, catalog.Find(name, position));
   if (entry.table == nullptr) {
-    return ErrorAt(position, absl::StrCat("\"", name, "\" is a view and cannot be written"));
+    return plan::ErrorAt(position, absl::StrCat("\"", name, "\" is a view and cannot be written"));
   }
   if (const auto connector = connectors.Sink(entry.table->connector); !connector.ok()) {
-    return ErrorAt(position, absl::StrCat("table \"", name,
-                                          "\" cannot be written: ", connector.status().message()));
+    return plan::ErrorAt(
+        position,
+        absl::StrCat("table \"", name, "\" cannot be written: ", connector.status().message()));
   }
   proto::Sink sink = MakeSink(*entry.table);
   sink.set_mode(proto::SINK_APPEND);
-  RETURN_IF_ERROR(WithPosition(CheckErrorTable(sink), position));
+  RETURN_IF_ERROR(plan::WithPosition(CheckErrorTable(sink), position));
   return sink;
 }
 
@@ -60,4 +62,4 @@ absl::Status AddErrorSinks(const Catalog& catalog, const ConnectorRegistry& conn
   return absl::OkStatus();
 }
 
-}  // namespace millrace
+}  // namespace millrace::sql

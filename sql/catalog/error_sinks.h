@@ -7,7 +7,7 @@
 #include "proto/plan.pb.h"
 #include "sql/catalog/catalog.h"
 
-namespace millrace {
+namespace millrace::sql {
 
 // Adds a sink for every source of the plan that writes its failed records to a table, behind the
 // sinks of the INSERTs. Sources that name the same table share a sink; an INSERT into that table
@@ -15,6 +15,6 @@ namespace millrace {
 absl::Status AddErrorSinks(const Catalog& catalog, const ConnectorRegistry& connectors,
                            proto::JobPlan* plan);
 
-}  // namespace millrace
+}  // namespace millrace::sql
 
 #endif  // MILLRACE_SQL_CATALOG_ERROR_SINKS_H_

@@ -7,7 +7,7 @@
 #include "common/base/status.h"
 #include "plan/logical/sql_error.h"
 
-namespace millrace {
+namespace millrace::sql {
 namespace {
 
 // Fields of an interval type, as PostgreSQL's INTERVAL_MASK numbers them.
@@ -24,7 +24,7 @@ constexpr int kMaxNumericPrecision = 1000;
 
 absl::StatusOr<int> IntegerModifier(const pg_query::Node& node, int32_t position) {
   if (!node.has_a_const() || !node.a_const().has_ival()) {
-    return ErrorAt(position, "type modifiers must be integers");
+    return plan::ErrorAt(position, "type modifiers must be integers");
   }
   return node.a_const().ival().ival();
 }
@@ -36,13 +36,14 @@ absl::StatusOr<SqlType> NumericWithModifiers(const pg_query::TypeName& name) {
     ASSIGN_OR_RETURN(scale, IntegerModifier(name.typmods(1), name.location()));
   }
   if (precision < 1 || precision > kMaxNumericPrecision) {
-    return ErrorAt(name.location(), absl::StrCat("NUMERIC precision ", precision,
-                                                 " must be between 1 and ", kMaxNumericPrecision));
+    return plan::ErrorAt(name.location(),
+                         absl::StrCat("NUMERIC precision ", precision, " must be between 1 and ",
+                                      kMaxNumericPrecision));
   }
   if (scale < -kMaxNumericPrecision || scale > kMaxNumericPrecision) {
-    return ErrorAt(name.location(),
-                   absl::StrCat("NUMERIC scale ", scale, " must be between ", -kMaxNumericPrecision,
-                                " and ", kMaxNumericPrecision));
+    return plan::ErrorAt(name.location(),
+                         absl::StrCat("NUMERIC scale ", scale, " must be between ",
+                                      -kMaxNumericPrecision, " and ", kMaxNumericPrecision));
   }
   return SqlType{.id = TypeId::kNumeric, .precision = precision, .scale = scale};
 }
@@ -117,15 +118,15 @@ absl::StatusOr<std::string> UnqualifiedName(const PgNodes& names, const std::str
                                             int32_t position) {
   const std::vector<std::string> parts = StringsOf(names);
   if (parts.empty() || parts.size() > 2 || (parts.size() == 2 && parts[0] != "pg_catalog")) {
-    return ErrorAt(position, absl::StrCat(what, " ", absl::StrJoin(parts, "."),
-                                          " does not exist: there are no schemas"));
+    return plan::ErrorAt(position, absl::StrCat(what, " ", absl::StrJoin(parts, "."),
+                                                " does not exist: there are no schemas"));
   }
   return parts.back();
 }
 
 absl::StatusOr<std::string> RelationName(const pg_query::RangeVar& relation) {
   if (!relation.schemaname().empty() || !relation.catalogname().empty()) {
-    return ErrorAt(
+    return plan::ErrorAt(
         relation.location(),
         absl::StrCat(
             "\"", relation.schemaname(), ".", relation.relname(),
@@ -181,7 +182,7 @@ absl::StatusOr<SqlType> BindTypeName(const pg_query::TypeName& name, std::string
   ASSIGN_OR_RETURN(const std::string written, UnqualifiedName(name.names(), "type", position));
   absl::StatusOr<SqlType> type = TypeByName(written);
   if (!type.ok()) {
-    return WithPosition(type.status(), position);
+    return plan::WithPosition(type.status(), position);
   }
   ASSIGN_OR_RETURN(SqlType result, ApplyModifiers(*type, name, written, interval_field));
   if (name.array_bounds_size() > 1) {
@@ -226,7 +227,7 @@ std::string ConstructName(const pg_query::Node& node) {
 }
 
 absl::Status Unsupported(const std::string& construct, int32_t position) {
-  return ErrorAt(position, absl::StrCat(construct, " is not supported yet"));
+  return plan::ErrorAt(position, absl::StrCat(construct, " is not supported yet"));
 }
 
-}  // namespace millrace
+}  // namespace millrace::sql

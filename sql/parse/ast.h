@@ -10,7 +10,7 @@
 #include "common/types/sql_type.h"
 #include "third_party/pg_query.pb.h"
 
-namespace millrace {
+namespace millrace::sql {
 
 using PgNodes = google::protobuf::RepeatedPtrField<pg_query::Node>;
 
@@ -44,6 +44,6 @@ std::string ConstructName(const pg_query::Node& node);
 // "<construct> is not supported yet" at `position`.
 absl::Status Unsupported(const std::string& construct, int32_t position);
 
-}  // namespace millrace
+}  // namespace millrace::sql
 
 #endif  // MILLRACE_SQL_PARSE_AST_H_

@@ -11,7 +11,7 @@
 #include "google/protobuf/io/coded_stream.h"
 #include "plan/logical/sql_error.h"
 
-namespace millrace {
+namespace millrace::sql {
 namespace {
 
 // How deeply messages may be nested; an expression takes two levels. Far more than a person writes,
@@ -57,7 +57,7 @@ absl::Status CheckDepth(const SourceText& source) {
       continue;
     }
     if (++in_a_row > kMaxTokensInARow) {
-      return ErrorAt(token.start(), "the script has an expression that is too long to read");
+      return plan::ErrorAt(token.start(), "the script has an expression that is too long to read");
     }
     if (first == '(' || first == '[') {
       around.push_back(in_a_row);
@@ -73,10 +73,10 @@ absl::Status CheckDepth(const SourceText& source) {
 
 absl::StatusOr<ParsedScript> ParseScript(const SourceText& source) {
   if (const size_t nul = source.text().find('\0'); nul != std::string::npos) {
-    return ErrorAt(static_cast<int32_t>(nul), "the script contains a zero byte");
+    return plan::ErrorAt(static_cast<int32_t>(nul), "the script contains a zero byte");
   }
   if (const size_t bad = FindInvalidUtf8(source.text()); bad != std::string_view::npos) {
-    return ErrorAt(static_cast<int32_t>(bad), "the script is not UTF-8");
+    return plan::ErrorAt(static_cast<int32_t>(bad), "the script is not UTF-8");
   }
   RETURN_IF_ERROR(CheckDepth(source));
   const std::unique_ptr<PgQueryProtobufParseResult, FreeParseResult> result(
@@ -84,7 +84,7 @@ absl::StatusOr<ParsedScript> ParseScript(const SourceText& source) {
   if (result->error != nullptr) {
     const int32_t position =
         result->error->cursorpos > 0 ? source.ByteOfCharacter(result->error->cursorpos - 1) : -1;
-    return ErrorAt(position, result->error->message);
+    return plan::ErrorAt(position, result->error->message);
   }
   ParsedScript script{.tree = std::make_unique<pg_query::ParseResult>(), .statements = {}};
   google::protobuf::io::CodedInputStream input(
@@ -105,4 +105,4 @@ absl::StatusOr<ParsedScript> ParseScript(const SourceText& source) {
   return script;
 }
 
-}  // namespace millrace
+}  // namespace millrace::sql

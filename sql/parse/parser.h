@@ -11,7 +11,7 @@
 #include "sql/parse/source_text.h"
 #include "third_party/pg_query.pb.h"
 
-namespace millrace {
+namespace millrace::sql {
 
 // One statement of a script: bytes [begin, end) of its text without the semicolon. Positions in
 // `node` are offsets into the whole script.
@@ -29,6 +29,6 @@ struct ParsedScript {
 // Syntax errors are INVALID_ARGUMENT with a position.
 absl::StatusOr<ParsedScript> ParseScript(const SourceText& source);
 
-}  // namespace millrace
+}  // namespace millrace::sql
 
 #endif  // MILLRACE_SQL_PARSE_PARSER_H_

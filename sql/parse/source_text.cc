@@ -9,7 +9,7 @@
 #include "common/base/utf8.h"
 #include "plan/logical/sql_error.h"
 
-namespace millrace {
+namespace millrace::sql {
 namespace {
 
 bool IsWordCharacter(char c) {
@@ -137,7 +137,7 @@ absl::Status SourceText::Render(const absl::Status& status) const {
     return status;
   }
   return absl::InvalidArgumentError(
-      Render(ErrorPosition(status).value_or(-1), ToStd(status.message())));
+      Render(plan::ErrorPosition(status).value_or(-1), ToStd(status.message())));
 }
 
-}  // namespace millrace
+}  // namespace millrace::sql

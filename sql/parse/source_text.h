@@ -10,7 +10,7 @@
 
 #include "absl/status/status.h"
 
-namespace millrace {
+namespace millrace::sql {
 
 // Both from 1; columns count characters (UTF-8), not bytes.
 struct LineColumn {
@@ -46,6 +46,6 @@ class SourceText {
   std::string text_;
 };
 
-}  // namespace millrace
+}  // namespace millrace::sql
 
 #endif  // MILLRACE_SQL_PARSE_SOURCE_TEXT_H_

@@ -6,7 +6,7 @@
 
 #include "plan/logical/sql_error.h"
 
-namespace millrace {
+namespace millrace::sql {
 namespace {
 
 TEST(SourceTextTest, CountsLinesAndCharactersFromOne) {
@@ -49,10 +49,10 @@ TEST(SourceTextTest, SkipsCommentsBetweenStatements) {
 
 TEST(SourceTextTest, RendersThePositionOfAStatus) {
   const SourceText source("a\nb");
-  const absl::Status status = source.Render(WithPosition(ErrorAt(2, "bad"), 0));
+  const absl::Status status = source.Render(plan::WithPosition(plan::ErrorAt(2, "bad"), 0));
   EXPECT_EQ(status.message(), "line 2, column 1: bad\n  b\n  ^") << "the innermost position counts";
   EXPECT_TRUE(source.Render(absl::OkStatus()).ok());
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::sql

@@ -6,7 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace millrace {
+namespace millrace::sql {
 namespace {
 
 using MetadataColumnList = std::vector<std::pair<std::string, SqlType>>;
@@ -107,4 +107,4 @@ std::unique_ptr<ConnectorRegistry> MakeFakeConnectors() {
   return registry;
 }
 
-}  // namespace millrace
+}  // namespace millrace::sql

@@ -6,12 +6,12 @@
 
 #include "connectors/registry.h"
 
-namespace millrace {
+namespace millrace::sql {
 
 // kafka (source and upsert sink with hidden columns; wants option topic), file (source and sink of
 // inserts), print (sink of changes); formats raw and json.
 std::unique_ptr<ConnectorRegistry> MakeFakeConnectors();
 
-}  // namespace millrace
+}  // namespace millrace::sql
 
 #endif  // MILLRACE_SQL_TESTING_FAKE_CONNECTORS_H_

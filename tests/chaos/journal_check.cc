@@ -220,9 +220,9 @@ int Main(int argc, char** argv) {
     return 2;
   }
   JournalCheck check(argv[2]);
-  const absl::Status read =
-      ReadJournalRecords(FileSystem::Real(), argv[1],
-                         [&](const proto::JournalRecord& record) { return check.Take(record); });
+  const absl::Status read = driver::ReadJournalRecords(
+      FileSystem::Real(), argv[1],
+      [&](const proto::JournalRecord& record) { return check.Take(record); });
   nlohmann::ordered_json report = check.Report();
   if (!read.ok()) {
     report["problems"].push_back(std::string(read.message()));

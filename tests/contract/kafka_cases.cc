@@ -57,7 +57,8 @@ class PlainTopic : public KafkaSource {
 class TransactionalTopic : public KafkaSource {
  public:
   TransactionalTopic() {
-    auto producer = NewTransactionalProducer(Broker().bootstrap_servers(), "contract-" + topic_);
+    auto producer =
+        kafka::NewTransactionalProducer(Broker().bootstrap_servers(), "contract-" + topic_);
     EXPECT_OK(producer);
     producer_ = *std::move(producer);
     for (int i = 0; i < 5; ++i) {
@@ -105,7 +106,7 @@ class TransactionalTopic : public KafkaSource {
     }
   }
 
-  std::unique_ptr<TransactionalProducer> producer_;
+  std::unique_ptr<kafka::TransactionalProducer> producer_;
 };
 
 template <typename T>

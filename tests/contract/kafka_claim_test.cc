@@ -173,7 +173,7 @@ TEST_F(KafkaClaim, EndsWhatACrashedWriterLeftOpen) {
   WriteAndCommit(*writer, 1, "one");
   writer.reset();
   // The same, had it died between the records and the commit.
-  auto crashed = NewTransactionalProducer(Broker().bootstrap_servers(), ShardName());
+  auto crashed = kafka::NewTransactionalProducer(Broker().bootstrap_servers(), ShardName());
   ASSERT_OK(crashed);
   ASSERT_OK((*crashed)->Begin());
   ASSERT_OK((*crashed)->Send(topic_, 0, "never committed"));

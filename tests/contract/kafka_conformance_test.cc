@@ -19,7 +19,7 @@ constexpr absl::Duration kTimeout = absl::Seconds(30);
 constexpr absl::Duration kShort = absl::Milliseconds(500);  // for what gets no answer
 
 // The broker of this test program through librdkafka. Topics must have been made.
-class BrokerLog : public TransactionalLog {
+class BrokerLog : public driver::TransactionalLog {
  public:
   BrokerLog() : offsets_topic_(NewTopic(2)) {}
 
@@ -46,8 +46,8 @@ class BrokerLog : public TransactionalLog {
 
   absl::StatusOr<std::optional<std::string>> ReadOffset(const OffsetName& offset,
                                                         bool stable) override {
-    return ReadOffsetMetadata(Broker().bootstrap_servers(), offset.group,
-                              {offsets_topic_, offset.partition}, stable, read_timeout_);
+    return kafka::ReadOffsetMetadata(Broker().bootstrap_servers(), offset.group,
+                                     {offsets_topic_, offset.partition}, stable, read_timeout_);
   }
   absl::Status ExpireGroup(const std::string& group) override {
     return Admin().DeleteGroup(group, kTimeout);
@@ -63,7 +63,7 @@ class BrokerLog : public TransactionalLog {
 
     absl::Status Init() override {
       client_.reset();
-      auto client = NewTransactionalProducer(Broker().bootstrap_servers(), id_, timeout_);
+      auto client = kafka::NewTransactionalProducer(Broker().bootstrap_servers(), id_, timeout_);
       if (!client.ok()) {
         return client.status();
       }
@@ -102,7 +102,7 @@ class BrokerLog : public TransactionalLog {
     const std::string id_;
     const absl::Duration timeout_;
     const std::string offsets_topic_;
-    std::unique_ptr<TransactionalProducer> client_;
+    std::unique_ptr<kafka::TransactionalProducer> client_;
     std::optional<Fate> fate_;
   };
 
@@ -113,16 +113,16 @@ class BrokerLog : public TransactionalLog {
 // What the test does differently with the two: how time passes.
 struct Place {
   std::string name;
-  std::function<std::unique_ptr<TransactionalLog>()> open;
-  std::function<void(TransactionalLog&, absl::Duration)> pass_time;
+  std::function<std::unique_ptr<driver::TransactionalLog>()> open;
+  std::function<void(driver::TransactionalLog&, absl::Duration)> pass_time;
   std::function<std::string()> new_topic;
   // A read that is in vain does not go on for longer.
-  std::function<void(TransactionalLog&, absl::Duration)> set_read_timeout;
+  std::function<void(driver::TransactionalLog&, absl::Duration)> set_read_timeout;
 };
 
 using Values = std::vector<std::string>;
-using Producer = TransactionalLog::Producer;
-using Fate = TransactionalLog::Fate;
+using Producer = driver::TransactionalLog::Producer;
+using Fate = driver::TransactionalLog::Fate;
 
 class KafkaConformance : public testing::TestWithParam<Place> {
  protected:
@@ -153,7 +153,7 @@ class KafkaConformance : public testing::TestWithParam<Place> {
   }
 
   // Transactions that are over take a moment to be seen.
-  void ExpectEnds(TransactionalLog::Ends expected) {
+  void ExpectEnds(driver::TransactionalLog::Ends expected) {
     const absl::Time deadline = SteadyNow() + kTimeout;
     auto found = log_->EndsOf(topic_);
     while (found.ok() && *found != expected && SteadyNow() < deadline) {
@@ -187,7 +187,7 @@ class KafkaConformance : public testing::TestWithParam<Place> {
     EXPECT_FALSE(producer.Commit().ok());
   }
 
-  std::unique_ptr<TransactionalLog> log_;
+  std::unique_ptr<driver::TransactionalLog> log_;
   std::string topic_;
   std::string id_;
   std::string group_;
@@ -392,22 +392,22 @@ TEST_P(KafkaConformance, AnExpiredOffsetIsNoneAndTheRecordsStay) {
 
 Place Simulation() {
   return {.name = "simulation",
-          .open = [] { return std::make_unique<SimulatedKafka>(); },
+          .open = [] { return std::make_unique<driver::SimulatedKafka>(); },
           .pass_time =
-              [](TransactionalLog& log, absl::Duration duration) {
-                dynamic_cast<SimulatedKafka&>(log).PassTime(duration);
+              [](driver::TransactionalLog& log, absl::Duration duration) {
+                dynamic_cast<driver::SimulatedKafka&>(log).PassTime(duration);
               },
           .new_topic = [] { return std::string("topic"); },
-          .set_read_timeout = [](TransactionalLog&, absl::Duration) {}};
+          .set_read_timeout = [](driver::TransactionalLog&, absl::Duration) {}};
 }
 
 Place RealBroker() {
   return {.name = "broker",
           .open = [] { return std::make_unique<BrokerLog>(); },
-          .pass_time = [](TransactionalLog&, absl::Duration) {},  // it does by itself
+          .pass_time = [](driver::TransactionalLog&, absl::Duration) {},  // it does by itself
           .new_topic = [] { return NewTopic(1); },
           .set_read_timeout =
-              [](TransactionalLog& log, absl::Duration timeout) {
+              [](driver::TransactionalLog& log, absl::Duration timeout) {
                 dynamic_cast<BrokerLog&>(log).set_read_timeout(timeout);
               }};
 }

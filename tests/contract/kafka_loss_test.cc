@@ -72,7 +72,7 @@ class KafkaLoss : public testing::Test {
   }
   // `values` in a transaction, which takes an offset of its own at the end.
   void Transact(const Values& values, bool commit) {
-    auto producer = NewTransactionalProducer(Broker().bootstrap_servers(), "tx-" + topic_);
+    auto producer = kafka::NewTransactionalProducer(Broker().bootstrap_servers(), "tx-" + topic_);
     ASSERT_OK(producer);
     ASSERT_OK((*producer)->Begin());
     for (const std::string& value : values) {

@@ -17,7 +17,7 @@ namespace {
 constexpr absl::Duration kTimeout = absl::Seconds(30);
 
 std::unique_ptr<KafkaBroker> broker;
-std::unique_ptr<KafkaAdmin> admin;
+std::unique_ptr<kafka::KafkaAdmin> admin;
 
 class EndBroker : public testing::Environment {
  public:
@@ -40,14 +40,15 @@ KafkaBroker& Broker() {
     auto started = KafkaBroker::Start(options);
     MILLRACE_CHECK(started.ok()) << started.status();
     broker = *std::move(started);
-    auto connected = KafkaAdmin::Create({{"bootstrap.servers", broker->bootstrap_servers()}});
+    auto connected =
+        kafka::KafkaAdmin::Create({{"bootstrap.servers", broker->bootstrap_servers()}});
     MILLRACE_CHECK(connected.ok()) << connected.status();
     admin = *std::move(connected);
   }
   return *broker;
 }
 
-KafkaAdmin& Admin() {
+kafka::KafkaAdmin& Admin() {
   Broker();
   return *admin;
 }
@@ -62,8 +63,8 @@ std::string NewTopic(int32_t partitions, const std::map<std::string, std::string
 }
 
 void Produce(const std::string& topic, int32_t partition, const std::vector<std::string>& values) {
-  auto producer = NewKafkaRecordProducer({{"bootstrap.servers", Broker().bootstrap_servers()}},
-                                         topic, kTimeout);
+  auto producer = kafka::NewKafkaRecordProducer(
+      {{"bootstrap.servers", Broker().bootstrap_servers()}}, topic, kTimeout);
   MILLRACE_CHECK(producer.ok()) << producer.status();
   for (const std::string& value : values) {
     absl::Status sent = (*producer)->Send(std::nullopt, value, partition);
@@ -97,9 +98,9 @@ SinkContext NewShard(uint32_t shard) {
 std::vector<PlainRecord> Consume(const std::string& topic) {
   std::vector<PlainRecord> records;
   absl::Time deadline = SteadyNow() + kTimeout;
-  absl::Status status = ConsumeKafka(
+  absl::Status status = kafka::ConsumeKafka(
       {{"bootstrap.servers", Broker().bootstrap_servers()}}, {.topic = topic}, kTimeout,
-      [&](const KafkaRecordView& view) {
+      [&](const kafka::KafkaRecordView& view) {
         PlainRecord record{
             .partition = view.partition, .offset = view.offset, .timestamp_ms = view.timestamp_ms};
         record.key =

@@ -15,7 +15,7 @@ namespace millrace {
 
 // Started when it is first asked for, ended with the test program.
 KafkaBroker& Broker();
-KafkaAdmin& Admin();
+kafka::KafkaAdmin& Admin();
 
 // A new topic with a name of its own.
 std::string NewTopic(int32_t partitions, const std::map<std::string, std::string>& config = {});

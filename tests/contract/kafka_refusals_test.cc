@@ -67,8 +67,8 @@ void LowerLimit(const std::string& topic, size_t bytes) {
   ASSERT_OK(Admin().SetTopicConfig(topic, "max.message.bytes", absl::StrCat(bytes), kTimeout));
   const absl::Time deadline = Soon();
   while (true) {
-    auto producer = NewKafkaRecordProducer({{"bootstrap.servers", Broker().bootstrap_servers()}},
-                                           topic, kTimeout);
+    auto producer = kafka::NewKafkaRecordProducer(
+        {{"bootstrap.servers", Broker().bootstrap_servers()}}, topic, kTimeout);
     ASSERT_OK(producer);
     ASSERT_OK((*producer)->Send(std::nullopt, std::string(bytes, 'p')));
     if (!(*producer)->Flush(kTimeout).ok()) {

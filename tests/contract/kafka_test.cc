@@ -203,7 +203,7 @@ TEST(KafkaTopics, SelectsWhatTheOptionMeans) {
 TEST(KafkaEnds, StopAtAnOpenTransaction) {
   std::string topic = NewTopic(1);
   Produce(topic, 0, {"a", "b"});
-  auto producer = NewTransactionalProducer(Broker().bootstrap_servers(), "open-" + topic);
+  auto producer = kafka::NewTransactionalProducer(Broker().bootstrap_servers(), "open-" + topic);
   ASSERT_OK(producer);
   ASSERT_OK((*producer)->Begin());
   ASSERT_OK((*producer)->Send(topic, 0, "hidden"));
@@ -249,7 +249,7 @@ TEST(KafkaEnds, StopAtAnOpenTransaction) {
 
 TEST(KafkaReader, KnowsAtOnceThatOnlyAControlRecordFollows) {
   std::string topic = NewTopic(1);
-  auto producer = NewTransactionalProducer(Broker().bootstrap_servers(), "tail-" + topic);
+  auto producer = kafka::NewTransactionalProducer(Broker().bootstrap_servers(), "tail-" + topic);
   ASSERT_OK(producer);
   std::mutex mutex;
   std::condition_variable woken;
@@ -334,8 +334,8 @@ TEST(KafkaReader, NamesTheRecordThatIsNotText) {
 
 TEST(KafkaReader, TombstonesAreNull) {
   std::string topic = NewTopic(1);
-  auto producer = NewKafkaRecordProducer({{"bootstrap.servers", Broker().bootstrap_servers()}},
-                                         topic, kTimeout);
+  auto producer = kafka::NewKafkaRecordProducer(
+      {{"bootstrap.servers", Broker().bootstrap_servers()}}, topic, kTimeout);
   ASSERT_OK(producer);
   ASSERT_OK((*producer)->Send("k", std::nullopt));
   ASSERT_OK((*producer)->Send("", ""));

@@ -39,7 +39,7 @@ class MemorySource : public SourceUnderTest {
     Append(0, SomeValues("c", 200));
     Append(1, SomeValues("d", 100));
   }
-  ~MemorySource() override { MemoryTables::Global().Drop(name_); }
+  ~MemorySource() override { memory::MemoryTables::Global().Drop(name_); }
 
   const proto::Source& source() const override { return source_; }
   std::vector<std::string> Expected(size_t partition) const override {
@@ -48,8 +48,8 @@ class MemorySource : public SourceUnderTest {
   bool can_append() const override { return true; }
   bool prefetches() const override { return true; }
   void Append(size_t partition, const std::vector<std::string>& values) override {
-    MemoryTables::Global().Table(name_)->Append(static_cast<uint32_t>(partition),
-                                                TextRows({values}));
+    memory::MemoryTables::Global().Table(name_)->Append(static_cast<uint32_t>(partition),
+                                                        TextRows({values}));
     values_[partition].insert(values_[partition].end(), values.begin(), values.end());
   }
 
@@ -133,7 +133,7 @@ INSTANTIATE_TEST_SUITE_P(
 class MemorySink : public SinkUnderTest {
  public:
   MemorySink() : name_(FreshName()), sink_(TextSink("memory", "", {{"table", name_}})) {}
-  ~MemorySink() override { MemoryTables::Global().Drop(name_); }
+  ~MemorySink() override { memory::MemoryTables::Global().Drop(name_); }
 
   const proto::Sink& sink() const override { return sink_; }
   proto::Sink UpsertSink() const override {
@@ -147,8 +147,8 @@ class MemorySink : public SinkUnderTest {
   }
   std::vector<std::string> Visible() const override {
     std::vector<std::string> out;
-    for (const MemoryTable::Committed& committed :
-         MemoryTables::Global().Table(name_)->committed()) {
+    for (const memory::MemoryTable::Committed& committed :
+         memory::MemoryTables::Global().Table(name_)->committed()) {
       std::vector<std::string> first = Texts(committed.rows);
       if (committed.rows.column_count() == 1) {
         out.insert(out.end(), first.begin(), first.end());
@@ -216,20 +216,20 @@ TEST(BlackholeSink, CountsCommittedRowsOnce) {
   proto::Sink sink = TextSink("blackhole", "", {});
   const SinkConnector* connector = *Connectors().Sink("blackhole");
   ASSERT_OK(connector->Validate(sink));
-  int64_t before = BlackholeRows();
+  int64_t before = blackhole::BlackholeRows();
   auto writer = connector->CreateWriter(sink, SinkContext{});
   ASSERT_OK(writer);
   ASSERT_OK((*writer)->Write(BatchId(1), 0, TextRows({{"a", "b", "c"}})));
-  EXPECT_EQ(BlackholeRows(), before);
+  EXPECT_EQ(blackhole::BlackholeRows(), before);
   auto marker = (*writer)->Commit(BatchId(1), absl::InfiniteFuture());
   ASSERT_OK(marker);
   ASSERT_OK((*writer)->Commit(BatchId(1), absl::InfiniteFuture()));
-  EXPECT_EQ(BlackholeRows(), before + 3);
+  EXPECT_EQ(blackhole::BlackholeRows(), before + 3);
   writer = connector->CreateWriter(sink, SinkContext{.marker = *marker});
   ASSERT_OK(writer);
   ASSERT_OK((*writer)->Write(BatchId(1), 0, TextRows({{"a", "b", "c"}})));
   ASSERT_OK((*writer)->Commit(BatchId(1), absl::InfiniteFuture()));
-  EXPECT_EQ(BlackholeRows(), before + 3);
+  EXPECT_EQ(blackhole::BlackholeRows(), before + 3);
 }
 
 TEST(PrintSink, IsGatheredAndTakesEverything) {

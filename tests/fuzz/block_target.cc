@@ -15,20 +15,20 @@ namespace millrace {
 namespace {
 
 // Of an exchange of (text, int64), everything to one shard.
-const BlockShape& Shape() {
-  static const BlockShape& shape =
-      *new BlockShape{.rows = {.columns = {MakeType(TypeId::kText), MakeType(TypeId::kInt64)},
-                               .hashes = true,
-                               .weights = true},
-                      .key_groups = 16,
-                      .shards = 1,
-                      .shard = 0};
+const executor::BlockShape& Shape() {
+  static const executor::BlockShape& shape = *new executor::BlockShape{
+      .rows = {.columns = {MakeType(TypeId::kText), MakeType(TypeId::kInt64)},
+               .hashes = true,
+               .weights = true},
+      .key_groups = 16,
+      .shards = 1,
+      .shard = 0};
   return shape;
 }
 
-void UseBlock(const Batch& rows, const std::vector<InputRun>& runs) {
+void UseBlock(const Batch& rows, const std::vector<executor::InputRun>& runs) {
   size_t next = 0;
-  for (const InputRun& run : runs) {
+  for (const executor::InputRun& run : runs) {
     for (uint32_t i = 0; i < run.rows; ++i, ++next) {
       MILLRACE_CHECK(next < rows.physical_rows()) << "runs go beyond the rows";
       MILLRACE_CHECK(KeyGroupOf((*rows.hashes())[next], Shape().key_groups) < 16) << "no group";
@@ -47,13 +47,13 @@ void FuzzBlock(std::string_view bytes) {
     return;
   }
   for (proto::ShuffleFrame::Block& sent : *frame.mutable_blocks()) {
-    ShuffleBlock block{.exchange = sent.exchange(), .shard = sent.shard()};
+    executor::ShuffleBlock block{.exchange = sent.exchange(), .shard = sent.shard()};
     for (const proto::ShuffleFrame::Run& run : sent.runs()) {
       block.runs.push_back(
           {.ordinal = run.ordinal(), .position = run.position(), .rows = run.rows()});
     }
     block.encoded = std::move(*sent.mutable_rows());
-    const absl::StatusOr<Batch> rows = DecodeBlock(block, Shape());
+    const absl::StatusOr<Batch> rows = executor::DecodeBlock(block, Shape());
     if (rows.ok()) {
       UseBlock(*rows, block.runs);
     }

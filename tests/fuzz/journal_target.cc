@@ -45,8 +45,8 @@ void WriteSegment(std::string_view bytes, FileSystem* files) {
 void FuzzJournal(std::string_view bytes) {
   MemoryFileSystem files;
   WriteSegment(WithChecksums(std::string(bytes)), &files);
-  JournaledJobs jobs;
-  FrameReader reader(&files, kSegment);
+  driver::JournaledJobs jobs;
+  driver::FrameReader reader(&files, kSegment);
   absl::StatusOr<bool> more = true;
   while (more.ok() && *more) {
     more = reader.Next([&jobs](const proto::JournalRecord& record) {
@@ -60,7 +60,7 @@ void FuzzJournal(std::string_view bytes) {
     job.history.PlanRecovery().IgnoreError();
   }
   // What is written down of it can be read.
-  JournaledJobs next;
+  driver::JournaledJobs next;
   MILLRACE_CHECK(jobs.WriteCheckpoint([&next](const proto::JournalRecord& record) {
                        return next.Replay(record);
                      })
@@ -97,11 +97,11 @@ std::vector<std::string> JournalSeeds() {
   proto::JournalRecord end;
   end.mutable_checkpoint_end();
   std::vector<std::string> seeds(2);
-  AppendFrame({submitted}, &seeds[0]);
-  AppendFrame({epoch, planned}, &seeds[0]);
-  AppendFrame({ended}, &seeds[0]);
-  AppendFrame({checkpoint, plans, end}, &seeds[1]);
-  AppendFrame({ended}, &seeds[1]);
+  driver::AppendFrame({submitted}, &seeds[0]);
+  driver::AppendFrame({epoch, planned}, &seeds[0]);
+  driver::AppendFrame({ended}, &seeds[0]);
+  driver::AppendFrame({checkpoint, plans, end}, &seeds[1]);
+  driver::AppendFrame({ended}, &seeds[1]);
   return seeds;
 }
 

@@ -20,16 +20,16 @@ void FuzzSavepoint(std::string_view bytes) {
     const uint64_t hash = XXH3_64bits(manifest.data() + kPayloadAt, manifest.size() - kPayloadAt);
     std::memcpy(manifest.data() + kHashAt, &hash, sizeof(hash));
   }
-  ParseSavepoint(manifest, "place").IgnoreError();
+  driver::ParseSavepoint(manifest, "place").IgnoreError();
 }
 
 std::vector<std::string> SavepointSeeds() {
   proto::Savepoint savepoint;
-  savepoint.set_format_version(kSavepointFormatVersion);
+  savepoint.set_format_version(driver::kSavepointFormatVersion);
   savepoint.set_job_name("job");
   savepoint.add_positions()->set_partition("t/0");
   savepoint.mutable_snapshot()->add_layers()->add_files()->set_name("i/e1-b1-x.state");
-  return {SerializeSavepoint(savepoint)};
+  return {driver::SerializeSavepoint(savepoint)};
 }
 
 }  // namespace millrace

@@ -66,20 +66,21 @@ void FuzzSnapshot(std::string_view bytes) {
   file.set_name("incarnation/e1-b1-x.state");
   file.set_bytes(whole.size());
   file.set_checksum(Checksum(whole));
-  file.set_format_version(kSnapshotFormatVersion);
-  const SnapshotFileOrigin origin{
+  file.set_format_version(executor::kSnapshotFormatVersion);
+  const executor::SnapshotFileOrigin origin{
       .incarnation = "incarnation", .epoch = 1, .batch = 1, .key_groups = kKeyGroups};
-  const absl::StatusOr<SnapshotFileReader> reader =
-      SnapshotFileReader::Parse(std::move(whole), file, origin);
+  const absl::StatusOr<executor::SnapshotFileReader> reader =
+      executor::SnapshotFileReader::Parse(std::move(whole), file, origin);
   if (!reader.ok()) {
     return;
   }
   proto::StateIdentity identity;
   identity.set_name(kOperator);
-  for (const KeyGroups wanted : {KeyGroups{0, kKeyGroups}, KeyGroups{3, 5}}) {
+  for (const executor::KeyGroups wanted :
+       {executor::KeyGroups{0, kKeyGroups}, executor::KeyGroups{3, 5}}) {
     reader
         ->Read(identity, wanted,
-               [&](const StateBlock& block) {
+               [&](const executor::StateBlock& block) {
                  for (const uint64_t hash : *block.rows.hashes()) {
                    const uint32_t group = KeyGroupOf(hash, kKeyGroups);
                    MILLRACE_CHECK(wanted.begin <= group && group < wanted.end)
@@ -105,7 +106,7 @@ std::vector<std::string> SnapshotSeeds() {
   Batch small({sample.column(7), sample.column(3)}, sample.physical_rows());
   small.set_hashes(sample.hashes());
   for (const Batch& rows : {sample, small}) {
-    SnapshotFileBuilder builder(header);
+    executor::SnapshotFileBuilder builder(header);
     const absl::Status added = builder.Add({{.operator_name = kOperator, .rows = rows}});
     MILLRACE_CHECK(added.ok()) << added;
     proto::SnapshotFile file;

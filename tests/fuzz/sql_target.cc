@@ -8,12 +8,12 @@ namespace millrace {
 
 void FuzzSql(std::string_view bytes) {
   static const ConnectorRegistry& connectors = *BuiltInConnectors().release();
-  PlanOptions options;
+  sql::PlanOptions options;
   options.connectors = &connectors;
   options.functions = &FunctionRegistry::BuiltIn();
-  const absl::StatusOr<PlannedScript> script = PlanScript(bytes, options);
+  const absl::StatusOr<sql::PlannedScript> script = sql::PlanScript(bytes, options);
   if (script.ok()) {
-    ExplainPlan(script->plan);
+    sql::ExplainPlan(script->plan);
   }
 }
 

@@ -48,7 +48,7 @@ absl::Status AddRows(const proto::BatchResults& results, WeightedRows* rows) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<WeightedRows> RunJob(LocalEngine& engine, const std::string& script) {
+absl::StatusOr<WeightedRows> RunJob(client::LocalEngine& engine, const std::string& script) {
   proto::SubmitRequest request;
   request.set_sql(script);
   request.set_once(true);

@@ -27,7 +27,7 @@ absl::Status AddRows(const proto::BatchResults& results, WeightedRows* rows);
 
 // Submits `script` with `once` and returns what was shown when it has finished. INVALID_ARGUMENT
 // when it was refused; ABORTED with its message when it failed.
-absl::StatusOr<WeightedRows> RunJob(LocalEngine& engine, const std::string& script);
+absl::StatusOr<WeightedRows> RunJob(client::LocalEngine& engine, const std::string& script);
 
 // Asks `condition` every few milliseconds until it is true; DEADLINE_EXCEEDED with `what` after
 // `timeout`.

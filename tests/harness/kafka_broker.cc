@@ -197,8 +197,8 @@ absl::Status KafkaBroker::Launch() {
 
 absl::Status KafkaBroker::WaitUntilReady() {
   absl::Time deadline = SteadyNow() + options_.start_timeout;
-  ASSIGN_OR_RETURN(std::unique_ptr<KafkaAdmin> admin,
-                   KafkaAdmin::Create({{"bootstrap.servers", bootstrap_servers_}}));
+  ASSIGN_OR_RETURN(std::unique_ptr<kafka::KafkaAdmin> admin,
+                   kafka::KafkaAdmin::Create({{"bootstrap.servers", bootstrap_servers_}}));
   while (true) {
     int status = 0;
     if (waitpid(pid_, &status, WNOHANG) == pid_) {

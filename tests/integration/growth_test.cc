@@ -68,26 +68,26 @@ class GrowthTest : public testing::Test {
  protected:
   GrowthTest() {
     spdlog::set_level(spdlog::level::err);
-    DriverOptions driver;
+    driver::DriverOptions driver;
     driver.directory = absl::StrCat(testing::TempDir(), "/",
                                     testing::UnitTest::GetInstance()->current_test_info()->name());
     driver.metrics_address = "127.0.0.1:0";
     driver.results_buffer_bytes = 64 << 10;
-    driver.connectors = &AllConnectors();
+    driver.connectors = &client::AllConnectors();
     driver.functions = &FunctionRegistry::BuiltIn();
-    auto started = Driver::Start(driver);
+    auto started = driver::Driver::Start(driver);
     EXPECT_TRUE(started.ok()) << started.status();
     driver_ = *std::move(started);
-    ExecutorOptions executor;
+    executor::ExecutorOptions executor;
     executor.driver_channel = driver_->InProcessChannel();
     executor.slots = 2;
     executor.memory_bytes = 64 << 20;
     executor.metrics_address = "127.0.0.1:0";
-    executor.connectors = &AllConnectors();
-    auto joined = Executor::Start(std::move(executor));
+    executor.connectors = &client::AllConnectors();
+    auto joined = executor::Executor::Start(std::move(executor));
     EXPECT_TRUE(joined.ok()) << joined.status();
     executor_ = *std::move(joined);
-    client_ = std::make_unique<DriverClient>(driver_->InProcessChannel(), "");
+    client_ = std::make_unique<client::DriverClient>(driver_->InProcessChannel(), "");
   }
   ~GrowthTest() override {
     executor_->Shutdown();
@@ -171,9 +171,9 @@ class GrowthTest : public testing::Test {
     return held;
   }
 
-  std::unique_ptr<Driver> driver_;
-  std::unique_ptr<Executor> executor_;
-  std::unique_ptr<DriverClient> client_;
+  std::unique_ptr<driver::Driver> driver_;
+  std::unique_ptr<executor::Executor> executor_;
+  std::unique_ptr<client::DriverClient> client_;
   std::atomic<int> last_job_ = 0;
 };
 

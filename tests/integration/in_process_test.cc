@@ -62,7 +62,7 @@ WeightedRows CountWords(const std::vector<std::string>& lines) {
 class InProcessTest : public testing::Test {
  protected:
   InProcessTest() {
-    auto kafka = StartMockKafkaCluster();
+    auto kafka = kafka::StartMockKafkaCluster();
     EXPECT_TRUE(kafka.ok()) << kafka.status();
     kafka_ = *std::move(kafka);
     const absl::Status created = kafka_->CreateTopic("lines", kPartitions);
@@ -70,8 +70,8 @@ class InProcessTest : public testing::Test {
   }
 
   void Produce(const std::vector<std::string>& lines) {
-    auto producer = NewKafkaRecordProducer({{"bootstrap.servers", kafka_->bootstrap_servers()}},
-                                           "lines", kTimeout);
+    auto producer = kafka::NewKafkaRecordProducer(
+        {{"bootstrap.servers", kafka_->bootstrap_servers()}}, "lines", kTimeout);
     ASSERT_TRUE(producer.ok()) << producer.status();
     for (const std::string& line : lines) {
       ASSERT_TRUE((*producer)->Send(std::nullopt, line, next_partition_++ % kPartitions).ok());
@@ -93,20 +93,21 @@ class InProcessTest : public testing::Test {
         group_by, ";\n");
   }
 
-  static std::unique_ptr<LocalEngine> StartEngine(const LocalEngineOptions& options) {
-    auto engine = LocalEngine::Start(options);
+  static std::unique_ptr<client::LocalEngine> StartEngine(
+      const client::LocalEngineOptions& options) {
+    auto engine = client::LocalEngine::Start(options);
     EXPECT_TRUE(engine.ok()) << engine.status();
     return engine.ok() ? *std::move(engine) : nullptr;
   }
 
-  std::unique_ptr<MockKafkaCluster> kafka_;
+  std::unique_ptr<kafka::MockKafkaCluster> kafka_;
   int next_partition_ = 0;
 };
 
 // A job that goes on: its rows are gathered by a thread of their own until it ends.
 class RunningJob {
  public:
-  RunningJob(LocalEngine& engine, const std::string& script, const std::string& name)
+  RunningJob(client::LocalEngine& engine, const std::string& script, const std::string& name)
       : engine_(engine), name_(name) {
     proto::SubmitRequest request;
     request.set_sql(script);
@@ -156,7 +157,7 @@ class RunningJob {
     EXPECT_TRUE(followed.ok()) << followed;
   }
 
-  LocalEngine& engine_;
+  client::LocalEngine& engine_;
   std::string name_;
   WeightedRows rows_;
   proto::JobPhase phase_ = proto::PHASE_UNKNOWN;

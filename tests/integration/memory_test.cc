@@ -30,7 +30,7 @@ constexpr char kAtLeastOnce[] = ", delivery = 'at_least_once'";
 class MemoryTest : public testing::Test {
  protected:
   MemoryTest() : in_(Fresh("in")), out_(Fresh("out")) {
-    auto admin = KafkaAdmin::Create(Properties());
+    auto admin = kafka::KafkaAdmin::Create(Properties());
     EXPECT_TRUE(admin.ok()) << admin.status();
     for (const std::string& topic : {in_, out_}) {
       const absl::Status created = (*admin)->CreateTopic(
@@ -38,12 +38,12 @@ class MemoryTest : public testing::Test {
           kTimeout);
       EXPECT_TRUE(created.ok()) << created;
     }
-    auto engine = LocalEngine::Start({.slots = 2, .memory_bytes = kMemoryBytes});
+    auto engine = client::LocalEngine::Start({.slots = 2, .memory_bytes = kMemoryBytes});
     EXPECT_TRUE(engine.ok()) << engine.status();
     engine_ = *std::move(engine);
   }
 
-  static KafkaProperties Properties() {
+  static kafka::KafkaProperties Properties() {
     return {{"bootstrap.servers", KafkaBroker::Shared().bootstrap_servers()}};
   }
   static std::string Fresh(const std::string& stem) {
@@ -54,7 +54,7 @@ class MemoryTest : public testing::Test {
   // All into one of the four partitions. `record` gives the value of each.
   template <typename Record>
   void Produce(int64_t count, const Record& record) {
-    auto producer = NewKafkaRecordProducer(Properties(), in_, kTimeout);
+    auto producer = kafka::NewKafkaRecordProducer(Properties(), in_, kTimeout);
     ASSERT_TRUE(producer.ok()) << producer.status();
     for (int64_t i = 0; i < count; ++i) {
       ASSERT_TRUE((*producer)->Send(std::nullopt, record(i), 2).ok());
@@ -76,9 +76,9 @@ class MemoryTest : public testing::Test {
   // How often each value came out; what a value is longer than its number is left out.
   std::map<int64_t, int64_t> Output() const {
     std::map<int64_t, int64_t> times;
-    const absl::Status read = ConsumeKafka(
+    const absl::Status read = kafka::ConsumeKafka(
         Properties(), {.topic = out_}, kTimeout,
-        [&](const KafkaRecordView& record) {
+        [&](const kafka::KafkaRecordView& record) {
           ++times[std::atoll(std::string(record.value.value_or("-1").substr(0, 8)).c_str())];
           return true;
         },
@@ -97,7 +97,7 @@ class MemoryTest : public testing::Test {
 
   const std::string in_;
   const std::string out_;
-  std::unique_ptr<LocalEngine> engine_;
+  std::unique_ptr<client::LocalEngine> engine_;
 };
 
 // A number of eight digits, and so many bytes more.

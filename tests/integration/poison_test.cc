@@ -35,17 +35,17 @@ struct Record {
 class PoisonTest : public testing::Test {
  protected:
   PoisonTest() {
-    auto kafka = StartMockKafkaCluster();
+    auto kafka = kafka::StartMockKafkaCluster();
     EXPECT_TRUE(kafka.ok()) << kafka.status();
     kafka_ = *std::move(kafka);
     const absl::Status created = kafka_->CreateTopic("events", 2);
     EXPECT_TRUE(created.ok()) << created;
-    MemoryTables::Global().Drop(dead_);
+    memory::MemoryTables::Global().Drop(dead_);
   }
 
   void Produce(int32_t partition, const std::vector<Record>& records) {
-    auto producer = NewKafkaRecordProducer({{"bootstrap.servers", kafka_->bootstrap_servers()}},
-                                           "events", kTimeout);
+    auto producer = kafka::NewKafkaRecordProducer(
+        {{"bootstrap.servers", kafka_->bootstrap_servers()}}, "events", kTimeout);
     ASSERT_TRUE(producer.ok()) << producer.status();
     for (const Record& record : records) {
       ASSERT_TRUE((*producer)->Send(record.key, record.value, partition).ok());
@@ -78,9 +78,9 @@ class PoisonTest : public testing::Test {
 
   std::vector<std::string> ValuesOf(const std::string& topic) {
     std::vector<std::string> values;
-    const absl::Status read = ConsumeKafka(
+    const absl::Status read = kafka::ConsumeKafka(
         {{"bootstrap.servers", kafka_->bootstrap_servers()}}, {.topic = topic}, kTimeout,
-        [&](const KafkaRecordView& record) {
+        [&](const kafka::KafkaRecordView& record) {
           values.emplace_back(record.value.value_or("NULL"));
           return true;
         },
@@ -92,8 +92,8 @@ class PoisonTest : public testing::Test {
   // Rows of the error table in the order of their commit, one shard after another.
   std::vector<std::string> Dead() const {
     std::map<uint32_t, std::vector<std::string>> by_shard;
-    for (const MemoryTable::Committed& committed :
-         MemoryTables::Global().Table(dead_)->committed()) {
+    for (const memory::MemoryTable::Committed& committed :
+         memory::MemoryTables::Global().Table(dead_)->committed()) {
       for (size_t i = 0; i < committed.rows.row_count(); ++i) {
         const uint32_t row = committed.rows.rows()[i];
         WeightedRows one;
@@ -108,15 +108,16 @@ class PoisonTest : public testing::Test {
     return rows;
   }
 
-  static std::unique_ptr<LocalEngine> StartEngine(const LocalEngineOptions& options) {
-    auto engine = LocalEngine::Start(options);
+  static std::unique_ptr<client::LocalEngine> StartEngine(
+      const client::LocalEngineOptions& options) {
+    auto engine = client::LocalEngine::Start(options);
     EXPECT_TRUE(engine.ok()) << engine.status();
     return engine.ok() ? *std::move(engine) : nullptr;
   }
 
   // Of this test alone.
   const std::string dead_ = testing::UnitTest::GetInstance()->current_test_info()->name();
-  std::unique_ptr<MockKafkaCluster> kafka_;
+  std::unique_ptr<kafka::MockKafkaCluster> kafka_;
 };
 
 TEST_F(PoisonTest, GarbageAndFailedExpressionsAreSetAsideWithAllThatIsKnown) {

@@ -28,19 +28,19 @@ constexpr absl::Duration kTimeout = absl::Seconds(60);
 class RefusalsTest : public testing::Test {
  protected:
   RefusalsTest() : in_(Fresh("in")), out_(Fresh("out")), dead_(Fresh("dead")) {
-    auto admin = KafkaAdmin::Create(Properties());
+    auto admin = kafka::KafkaAdmin::Create(Properties());
     EXPECT_TRUE(admin.ok()) << admin.status();
     admin_ = *std::move(admin);
     for (const std::string& topic : {in_, out_, dead_}) {
       const absl::Status created = admin_->CreateTopic({.name = topic}, kTimeout);
       EXPECT_TRUE(created.ok()) << created;
     }
-    auto engine = LocalEngine::Start({.slots = 2});
+    auto engine = client::LocalEngine::Start({.slots = 2});
     EXPECT_TRUE(engine.ok()) << engine.status();
     engine_ = *std::move(engine);
   }
 
-  static KafkaProperties Properties() {
+  static kafka::KafkaProperties Properties() {
     return {{"bootstrap.servers", KafkaBroker::Shared().bootstrap_servers()}};
   }
   static std::string Fresh(const std::string& stem) {
@@ -49,7 +49,7 @@ class RefusalsTest : public testing::Test {
   }
 
   absl::Status Produce(const std::string& topic, const std::string& value) {
-    auto producer = NewKafkaRecordProducer(Properties(), topic, kTimeout);
+    auto producer = kafka::NewKafkaRecordProducer(Properties(), topic, kTimeout);
     if (!producer.ok()) {
       return producer.status();
     }
@@ -73,9 +73,9 @@ class RefusalsTest : public testing::Test {
 
   std::vector<std::string> Values(const std::string& topic) const {
     std::vector<std::string> values;
-    const absl::Status read = ConsumeKafka(
+    const absl::Status read = kafka::ConsumeKafka(
         Properties(), {.topic = topic}, kTimeout,
-        [&](const KafkaRecordView& record) {
+        [&](const kafka::KafkaRecordView& record) {
           if (record.value->empty() || record.value->front() != 'p') {  // one of Limit's records
             values.emplace_back(*record.value);
           }
@@ -123,8 +123,8 @@ class RefusalsTest : public testing::Test {
   const std::string in_;
   const std::string out_;
   const std::string dead_;
-  std::unique_ptr<KafkaAdmin> admin_;
-  std::unique_ptr<LocalEngine> engine_;
+  std::unique_ptr<kafka::KafkaAdmin> admin_;
+  std::unique_ptr<client::LocalEngine> engine_;
 };
 
 TEST_F(RefusalsTest, ALimitThatIsLoweredWhileTheJobRunsLetsRowsFollowOnError) {

@@ -60,8 +60,8 @@ class CountingJob {
   CountingJob(const std::string& setting, const std::string& value,
               const std::string& other_settings = "", const std::string& directory = "")
       : in_(Fresh("in")), out_(Fresh("out")) {
-    MemoryTables::Global().Table(in_)->SetPartitions(1);
-    auto engine = LocalEngine::Start({.directory = directory, .slots = 2});
+    memory::MemoryTables::Global().Table(in_)->SetPartitions(1);
+    auto engine = client::LocalEngine::Start({.directory = directory, .slots = 2});
     EXPECT_TRUE(engine.ok()) << engine.status();
     engine_ = *std::move(engine);
     proto::SubmitRequest request;
@@ -77,16 +77,16 @@ class CountingJob {
 
   const std::string& name() const { return name_; }
   void Append(const std::vector<std::string>& keys) {
-    MemoryTables::Global().Table(in_)->Append(0, Keys(keys));
+    memory::MemoryTables::Global().Table(in_)->Append(0, Keys(keys));
   }
-  std::vector<MemoryTable::Committed> Out() const {
-    return MemoryTables::Global().Table(out_)->committed();
+  std::vector<memory::MemoryTable::Committed> Out() const {
+    return memory::MemoryTables::Global().Table(out_)->committed();
   }
   // All that `enough` asks of the output.
-  std::vector<MemoryTable::Committed> WaitFor(
-      const std::function<bool(const std::vector<MemoryTable::Committed>&)>& enough) {
-    EXPECT_TRUE(
-        MemoryTables::Global().Table(out_)->WaitForCommitted(enough, SteadyNow() + kTimeout));
+  std::vector<memory::MemoryTable::Committed> WaitFor(
+      const std::function<bool(const std::vector<memory::MemoryTable::Committed>&)>& enough) {
+    EXPECT_TRUE(memory::MemoryTables::Global().Table(out_)->WaitForCommitted(
+        enough, SteadyNow() + kTimeout));
     return Out();
   }
   proto::JobDetail Detail() {
@@ -108,13 +108,13 @@ class CountingJob {
  private:
   std::string in_;
   std::string out_;
-  std::unique_ptr<LocalEngine> engine_;
+  std::unique_ptr<client::LocalEngine> engine_;
   std::string name_;
 };
 
-size_t RowsOf(const std::vector<MemoryTable::Committed>& committed) {
+size_t RowsOf(const std::vector<memory::MemoryTable::Committed>& committed) {
   size_t rows = 0;
-  for (const MemoryTable::Committed& one : committed) {
+  for (const memory::MemoryTable::Committed& one : committed) {
     rows += one.rows.rows().count;
   }
   return rows;
@@ -134,7 +134,7 @@ std::string LeastPauseBetweenBatches(const std::string& setting, const std::stri
   CountingJob job(setting, value);
   job.RunBatches(6);
   int64_t least = INT64_MAX;
-  const std::vector<MemoryTable::Committed> out = job.Out();
+  const std::vector<memory::MemoryTable::Committed> out = job.Out();
   for (size_t i = 1; i < out.size(); ++i) {
     if (out[i].batch_time_us != out[i - 1].batch_time_us) {
       least = std::min(least, out[i].batch_time_us - out[i - 1].batch_time_us);
@@ -226,12 +226,12 @@ std::string WhatAKeyRemembers(const std::string& setting, const std::string& val
 // What a job reads of a topic with an open transaction at its end.
 std::string WhatIsReadOfAnOpenTransaction(const std::string& setting, const std::string& value) {
   const KafkaBroker& broker = KafkaBroker::Shared();
-  const KafkaProperties properties = {{"bootstrap.servers", broker.bootstrap_servers()}};
+  const kafka::KafkaProperties properties = {{"bootstrap.servers", broker.bootstrap_servers()}};
   const std::string topic = Fresh("topic");
-  auto admin = KafkaAdmin::Create(properties);
+  auto admin = kafka::KafkaAdmin::Create(properties);
   EXPECT_TRUE(admin.ok()) << admin.status();
   EXPECT_TRUE((*admin)->CreateTopic({.name = topic, .partitions = 1}, kTimeout).ok());
-  auto producer = NewTransactionalProducer(broker.bootstrap_servers(), topic);
+  auto producer = kafka::NewTransactionalProducer(broker.bootstrap_servers(), topic);
   EXPECT_TRUE(producer.ok()) << producer.status();
   for (const char* word : {"committed", "open"}) {
     EXPECT_TRUE((*producer)->Begin().ok());
@@ -241,7 +241,7 @@ std::string WhatIsReadOfAnOpenTransaction(const std::string& setting, const std:
       EXPECT_TRUE((*producer)->Commit().ok());
     }
   }
-  auto engine = LocalEngine::Start({.slots = 2});
+  auto engine = client::LocalEngine::Start({.slots = 2});
   EXPECT_TRUE(engine.ok()) << engine.status();
   const auto rows =
       RunJob(**engine,
@@ -260,7 +260,7 @@ std::string WhatIsReadOfAnOpenTransaction(const std::string& setting, const std:
 
 // What hour a moment has.
 std::string HourOfNoonInGreenwich(const std::string& setting, const std::string& value) {
-  auto engine = LocalEngine::Start({.slots = 1});
+  auto engine = client::LocalEngine::Start({.slots = 1});
   EXPECT_TRUE(engine.ok()) << engine.status();
   const auto rows =
       RunJob(**engine,

@@ -44,7 +44,7 @@ std::vector<Expression> ReadExpressions() {
 class ExpressionsTest : public testing::TestWithParam<Expression> {
  protected:
   static void SetUpTestSuite() {
-    auto engine = LocalEngine::Start({.slots = 1});
+    auto engine = client::LocalEngine::Start({.slots = 1});
     ASSERT_TRUE(engine.ok()) << engine.status();
     engine_ = engine->release();
     std::ofstream(testing::TempDir() + "/one.csv") << "1\n";
@@ -56,8 +56,8 @@ class ExpressionsTest : public testing::TestWithParam<Expression> {
 
   // The one row of a job that selects the expression as text.
   static absl::StatusOr<WeightedRows> Evaluate(const std::string& expression) {
-    MemoryTables::Global().Drop("answer");
-    const auto table = MemoryTables::Global().Table("answer");
+    memory::MemoryTables::Global().Drop("answer");
+    const auto table = memory::MemoryTables::Global().Table("answer");
     const auto run = RunJob(
         *engine_, absl::StrCat("SET batch_duration = '0';\n"
                                "CREATE TABLE one (n int) WITH (connector = 'file', path = '",
@@ -70,15 +70,15 @@ class ExpressionsTest : public testing::TestWithParam<Expression> {
       return run.status();
     }
     WeightedRows rows;
-    for (const MemoryTable::Committed& committed : table->committed()) {
+    for (const memory::MemoryTable::Committed& committed : table->committed()) {
       AddBatch(committed.rows, &rows);
     }
     return rows;
   }
 
-  static LocalEngine* engine_;
+  static client::LocalEngine* engine_;
 };
-LocalEngine* ExpressionsTest::engine_ = nullptr;
+client::LocalEngine* ExpressionsTest::engine_ = nullptr;
 
 // The answers that are right: psql prints booleans as t and f, their cast to text is true and
 // false.

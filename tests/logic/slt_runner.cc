@@ -55,7 +55,7 @@ absl::Status Compare(const std::vector<std::string>& expected,
 
 }  // namespace
 
-SltRunner::SltRunner(LocalEngine* engine, const SltFile* file, std::string directory)
+SltRunner::SltRunner(client::LocalEngine* engine, const SltFile* file, std::string directory)
     : engine_(engine), file_(file), directory_(std::move(directory)) {
   for (const SltTable& table : file_->tables) {
     std::ofstream csv(absl::StrCat(directory_, "/", table.name, ".csv"));
@@ -79,11 +79,11 @@ std::string SltRunner::Prelude(const SltQuery& query) const {
 }
 
 absl::StatusOr<std::vector<std::string>> SltRunner::RowsOf(const std::string& script) {
-  MemoryTables::Global().Drop(kResultTable);
-  const auto result = MemoryTables::Global().Table(kResultTable);
+  memory::MemoryTables::Global().Drop(kResultTable);
+  const auto result = memory::MemoryTables::Global().Table(kResultTable);
   RETURN_IF_ERROR(RunJob(*engine_, script).status());
   WeightedRows weighted;
-  for (const MemoryTable::Committed& committed : result->committed()) {
+  for (const memory::MemoryTable::Committed& committed : result->committed()) {
     AddBatch(committed.rows, &weighted);
   }
   std::vector<std::string> rows;

@@ -16,7 +16,7 @@ namespace millrace {
 class SltRunner {
  public:
   // Writes the file's tables below `directory`, which must exist. Borrows both.
-  SltRunner(LocalEngine* engine, const SltFile* file, std::string directory);
+  SltRunner(client::LocalEngine* engine, const SltFile* file, std::string directory);
 
   // OK if the query gave what the file says; else what differs, ready to be read.
   absl::Status Run(const SltQuery& query);
@@ -27,7 +27,7 @@ class SltRunner {
   // Rows of a query, as the text form of COPY, sorted; repeated ones repeated.
   absl::StatusOr<std::vector<std::string>> RowsOf(const std::string& script);
 
-  LocalEngine* engine_;
+  client::LocalEngine* engine_;
   const SltFile* file_;
   std::string directory_;
 };

@@ -54,7 +54,7 @@ std::vector<Case> AllCases() {
 class SltTest : public testing::TestWithParam<Case> {
  protected:
   static void SetUpTestSuite() {
-    auto engine = LocalEngine::Start({.slots = 2});
+    auto engine = client::LocalEngine::Start({.slots = 2});
     ASSERT_TRUE(engine.ok()) << engine.status();
     engine_ = engine->release();
   }
@@ -62,9 +62,9 @@ class SltTest : public testing::TestWithParam<Case> {
     delete engine_;
     engine_ = nullptr;
   }
-  static LocalEngine* engine_;
+  static client::LocalEngine* engine_;
 };
-LocalEngine* SltTest::engine_ = nullptr;
+client::LocalEngine* SltTest::engine_ = nullptr;
 
 TEST_P(SltTest, GivesWhatPostgresGives) {
   ASSERT_NE(engine_, nullptr);

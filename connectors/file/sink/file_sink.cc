@@ -17,7 +17,7 @@
 #include "connectors/shared/options.h"
 #include "connectors/shared/record_hash.h"
 
-namespace millrace {
+namespace millrace::file {
 namespace {
 
 constexpr char kRollSize[] = "roll_size";
@@ -438,4 +438,4 @@ std::unique_ptr<SinkConnector> NewFileSinkConnector(const ConnectorRegistry* for
   return std::make_unique<FileSinkConnector>(formats, files);
 }
 
-}  // namespace millrace
+}  // namespace millrace::file

@@ -12,13 +12,13 @@
 #include "common/storage/file_system.h"
 #include "connectors/registry.h"
 
-namespace millrace {
+namespace millrace::file {
 
 // `formats`: where formats are looked up. `files`: where the sink writes. Both must outlive the
 // connector and what it creates.
 std::unique_ptr<SinkConnector> NewFileSinkConnector(const ConnectorRegistry* formats,
                                                     FileSystem* files = FileSystem::Real());
 
-}  // namespace millrace
+}  // namespace millrace::file
 
 #endif  // MILLRACE_CONNECTORS_FILE_SINK_FILE_SINK_H_

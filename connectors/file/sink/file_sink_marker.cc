@@ -6,7 +6,7 @@
 #include "absl/strings/str_split.h"
 #include "common/base/status.h"
 
-namespace millrace {
+namespace millrace::file {
 namespace {
 
 constexpr char kOpenEnd[] = ".open";
@@ -122,4 +122,4 @@ absl::StatusOr<FileSinkMarker> FileSinkMarker::Parse(const std::string& text) {
   return marker;
 }
 
-}  // namespace millrace
+}  // namespace millrace::file

@@ -18,7 +18,7 @@
 #include "absl/status/statusor.h"
 #include "common/base/ids.h"
 
-namespace millrace {
+namespace millrace::file {
 
 // The names of a shard's files, without directories.
 class FileSinkNames {
@@ -66,6 +66,6 @@ struct FileSinkMarker {
   static absl::StatusOr<FileSinkMarker> Parse(const std::string& text);
 };
 
-}  // namespace millrace
+}  // namespace millrace::file
 
 #endif  // MILLRACE_CONNECTORS_FILE_SINK_FILE_SINK_MARKER_H_

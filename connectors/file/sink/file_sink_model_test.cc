@@ -14,7 +14,7 @@
 #include "common/storage/memory_file_system.h"
 #include "connectors/file/sink/file_sink_testing.h"
 
-namespace millrace {
+namespace millrace::file {
 namespace {
 
 constexpr char kOut[] = "/out";
@@ -432,4 +432,4 @@ TEST_F(FileSinkModelTest, PassesEveryFailpoint) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::file

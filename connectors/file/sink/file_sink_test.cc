@@ -12,7 +12,7 @@
 #include "connectors/file/sink/file_sink_testing.h"
 #include "connectors/formats/utf8.h"
 
-namespace millrace {
+namespace millrace::file {
 namespace {
 
 using ::testing::ElementsAre;
@@ -498,4 +498,4 @@ TEST_F(RealFileSinkTest, AFileIsNoDirectory) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::file

@@ -16,7 +16,7 @@
 #include "connectors/formats/json/json_format.h"
 #include "connectors/formats/raw/raw_format.h"
 
-namespace millrace {
+namespace millrace::file {
 
 constexpr char kIncarnation[] = "0f0e0d0c-1111";
 
@@ -84,6 +84,6 @@ class FileSinkFixture : public testing::Test {
   ConnectorRegistry registry_;
 };
 
-}  // namespace millrace
+}  // namespace millrace::file
 
 #endif  // MILLRACE_CONNECTORS_FILE_SINK_FILE_SINK_TESTING_H_

@@ -10,7 +10,7 @@
 #include "common/base/status.h"
 #include "connectors/formats/utf8.h"
 
-namespace millrace {
+namespace millrace::file {
 namespace {
 
 constexpr int64_t kCopyBytes = 4 << 20;  // at once
@@ -335,4 +335,4 @@ int64_t RollingFiles::wake_at_us() const {
   return std::min(marker_.begin_us, latest) + options_.roll_us;
 }
 
-}  // namespace millrace
+}  // namespace millrace::file

@@ -18,7 +18,7 @@
 #include "common/storage/file_system.h"
 #include "connectors/file/sink/file_sink_marker.h"
 
-namespace millrace {
+namespace millrace::file {
 
 // Thread-compatible. Errors are the file system's; DATA_LOSS where files do not agree with the
 // marker. After an error the same call may be made again.
@@ -127,6 +127,6 @@ class RollingFiles {
   std::string claimed_;  // the open file of the epoch before, until this epoch's first commit
 };
 
-}  // namespace millrace
+}  // namespace millrace::file
 
 #endif  // MILLRACE_CONNECTORS_FILE_SINK_ROLLING_FILES_H_

@@ -16,7 +16,7 @@
 #include "common/storage/regular_file.h"
 #include "connectors/shared/options.h"
 
-namespace millrace {
+namespace millrace::file {
 namespace {
 
 namespace fs = std::filesystem;
@@ -251,4 +251,4 @@ absl::Status CompleteRecords::ScanForward(const FileHandle& file, const std::str
   return absl::OkStatus();
 }
 
-}  // namespace millrace
+}  // namespace millrace::file

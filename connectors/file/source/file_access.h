@@ -14,7 +14,7 @@
 #include "absl/status/statusor.h"
 #include "connectors/formats/csv/csv_record.h"
 
-namespace millrace {
+namespace millrace::file {
 
 // `errno` after a call that failed, as "what path: text".
 absl::Status SystemError(int error, std::string_view what, const std::string& path);
@@ -100,6 +100,6 @@ class CompleteRecords {
   int64_t end_ = 0;
 };
 
-}  // namespace millrace
+}  // namespace millrace::file
 
 #endif  // MILLRACE_CONNECTORS_FILE_SOURCE_FILE_ACCESS_H_

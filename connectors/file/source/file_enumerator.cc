@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 
-namespace millrace {
+namespace millrace::file {
 namespace {
 
 namespace fs = std::filesystem;
@@ -355,4 +355,4 @@ absl::StatusOr<std::vector<std::string>> FileEnumerator::Identities(
   return out;
 }
 
-}  // namespace millrace
+}  // namespace millrace::file

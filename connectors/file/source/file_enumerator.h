@@ -28,7 +28,7 @@
 #include "connectors/file/source/file_identity.h"
 #include "connectors/source.h"
 
-namespace millrace {
+namespace millrace::file {
 
 // The path of the file when the partition began, whatever its name is now.
 std::string PathOfPartition(const PartitionName& name);
@@ -114,6 +114,6 @@ class FileEnumerator : public SourceEnumerator {
   bool expects_partitions_ = false;              // since the last discovery
 };
 
-}  // namespace millrace
+}  // namespace millrace::file
 
 #endif  // MILLRACE_CONNECTORS_FILE_SOURCE_FILE_ENUMERATOR_H_

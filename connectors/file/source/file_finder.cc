@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 
-namespace millrace {
+namespace millrace::file {
 namespace {
 
 namespace fs = std::filesystem;
@@ -108,4 +108,4 @@ absl::StatusOr<FoundFile> FindFile(const FileIdentity& identity, int64_t least_b
       absl::StrCat("file ", identity.path, " was cut or replaced, and no copy of it is beside it"));
 }
 
-}  // namespace millrace
+}  // namespace millrace::file

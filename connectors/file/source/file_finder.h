@@ -10,7 +10,7 @@
 #include "absl/status/statusor.h"
 #include "connectors/file/source/file_identity.h"
 
-namespace millrace {
+namespace millrace::file {
 
 struct FoundFile {
   FileHandle file;
@@ -25,6 +25,6 @@ struct FoundFile {
 absl::StatusOr<FoundFile> FindFile(const FileIdentity& identity, int64_t least_bytes,
                                    const std::function<bool(const FileStat&)>& is_taken);
 
-}  // namespace millrace
+}  // namespace millrace::file
 
 #endif  // MILLRACE_CONNECTORS_FILE_SOURCE_FILE_FINDER_H_

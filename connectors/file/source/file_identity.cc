@@ -14,7 +14,7 @@
 #include "absl/strings/str_split.h"
 #include "common/base/status.h"
 
-namespace millrace {
+namespace millrace::file {
 namespace {
 
 constexpr char kVersion[] = "file1";
@@ -104,4 +104,4 @@ absl::StatusOr<bool> BeginsLike(const FileHandle& file, const std::string& path,
   return length == identity.length && hash == identity.hash;
 }
 
-}  // namespace millrace
+}  // namespace millrace::file

@@ -11,7 +11,7 @@
 #include "absl/status/statusor.h"
 #include "connectors/file/source/file_access.h"
 
-namespace millrace {
+namespace millrace::file {
 
 // What the system tells about a file without reading it.
 struct FileStat {
@@ -58,6 +58,6 @@ absl::StatusOr<FileIdentity> IdentifyFile(const FileHandle& file, const std::str
 absl::StatusOr<bool> BeginsLike(const FileHandle& file, const std::string& path,
                                 const FileIdentity& identity);
 
-}  // namespace millrace
+}  // namespace millrace::file
 
 #endif  // MILLRACE_CONNECTORS_FILE_SOURCE_FILE_IDENTITY_H_

@@ -20,7 +20,7 @@
 #include "connectors/formats/csv/csv_format.h"
 #include "connectors/formats/raw/raw_format.h"
 
-namespace millrace {
+namespace millrace::file {
 namespace {
 
 namespace fs = std::filesystem;
@@ -498,4 +498,4 @@ TEST_F(RotationTest, SelectsWhatThePathMeans) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::file

@@ -24,7 +24,7 @@
 #include "connectors/shared/options.h"
 #include "connectors/shared/record_hash.h"
 
-namespace millrace {
+namespace millrace::file {
 namespace {
 
 constexpr size_t kBlockBytes = 1 << 20;
@@ -477,4 +477,4 @@ std::unique_ptr<SourceConnector> NewFileSourceConnector(const ConnectorRegistry*
   return std::make_unique<FileSourceConnector>(formats, clock);
 }
 
-}  // namespace millrace
+}  // namespace millrace::file

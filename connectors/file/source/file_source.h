@@ -13,13 +13,13 @@
 #include "common/base/clock.h"
 #include "connectors/registry.h"
 
-namespace millrace {
+namespace millrace::file {
 
 // `formats`: where formats are looked up. `clock`: tells how old a file is. Both must outlive the
 // connector and what it creates.
 std::unique_ptr<SourceConnector> NewFileSourceConnector(const ConnectorRegistry* formats,
                                                         Clock* clock = Clock::Real());
 
-}  // namespace millrace
+}  // namespace millrace::file
 
 #endif  // MILLRACE_CONNECTORS_FILE_SOURCE_FILE_SOURCE_H_

@@ -16,7 +16,7 @@
 #include "connectors/formats/json/json_format.h"
 #include "connectors/formats/raw/raw_format.h"
 
-namespace millrace {
+namespace millrace::file {
 namespace {
 
 class FileTest : public testing::Test {
@@ -255,4 +255,4 @@ TEST_F(FileTest, FindsDirectoriesGlobsAndNearNames) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::file

@@ -12,7 +12,7 @@
 #include "connectors/kafka/client/offsets.h"
 #include "connectors/kafka/client/topics.h"
 
-namespace millrace {
+namespace millrace::kafka {
 namespace {
 
 KafkaTopicDescription Describe(const KafkaTopicMetadata& topic) {
@@ -205,4 +205,4 @@ absl::Status KafkaAdmin::DeleteGroup(const std::string& group, absl::Duration ti
   return error == nullptr ? absl::OkStatus() : KafkaStatus(rd_kafka_error_code(error), what);
 }
 
-}  // namespace millrace
+}  // namespace millrace::kafka

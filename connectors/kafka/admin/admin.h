@@ -18,7 +18,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 
-namespace millrace {
+namespace millrace::kafka {
 
 class KafkaClient;
 
@@ -131,6 +131,6 @@ absl::Status ConsumeKafka(const KafkaProperties& properties, const KafkaConsumeR
                           const std::function<bool(const KafkaRecordView&)>& sink,
                           const std::function<bool()>& stopped);
 
-}  // namespace millrace
+}  // namespace millrace::kafka
 
 #endif  // MILLRACE_CONNECTORS_KAFKA_ADMIN_ADMIN_H_

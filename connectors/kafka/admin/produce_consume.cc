@@ -13,7 +13,7 @@
 #include "connectors/kafka/client/topics.h"
 #include "connectors/kafka/source/enumerator.h"
 
-namespace millrace {
+namespace millrace::kafka {
 namespace {
 
 constexpr int kPollMs = 100;
@@ -235,4 +235,4 @@ absl::Status ConsumeKafka(const KafkaProperties& properties, const KafkaConsumeR
   return consumer.Run(sink, stopped);
 }
 
-}  // namespace millrace
+}  // namespace millrace::kafka

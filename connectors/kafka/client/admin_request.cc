@@ -8,7 +8,7 @@
 #include "common/base/steady_time.h"
 #include "connectors/kafka/client/topics.h"
 
-namespace millrace {
+namespace millrace::kafka {
 namespace {
 
 absl::StatusOr<std::vector<KafkaGroupOffset>> ReadGroupOffsets(
@@ -200,4 +200,4 @@ absl::StatusOr<std::map<std::string, KafkaTopicSetting>> KafkaTopicSettings(
   return settings;
 }
 
-}  // namespace millrace
+}  // namespace millrace::kafka

@@ -15,7 +15,7 @@
 #include "connectors/kafka/client/client.h"
 #include "connectors/kafka/client/offsets.h"
 
-namespace millrace {
+namespace millrace::kafka {
 
 KafkaPtr<rd_kafka_AdminOptions_t> KafkaAdminOptions(KafkaClient* client,
                                                     rd_kafka_admin_op_t operation,
@@ -64,6 +64,6 @@ absl::StatusOr<std::vector<KafkaGroupOffset>> GroupKafkaOffsets(
     KafkaClient* client, const std::string& group, const std::vector<KafkaPartitionId>& only,
     absl::Duration timeout);
 
-}  // namespace millrace
+}  // namespace millrace::kafka
 
 #endif  // MILLRACE_CONNECTORS_KAFKA_CLIENT_ADMIN_REQUEST_H_

@@ -11,7 +11,7 @@
 #include "common/base/units.h"
 #include "connectors/shared/secrets.h"
 
-namespace millrace {
+namespace millrace::kafka {
 namespace {
 
 // Measured (docs/benchmarks.md): with librdkafka's default of 1 s for fetch.queue.backoff.ms, a
@@ -370,4 +370,4 @@ int MillisecondsOf(absl::Duration duration) {
   return static_cast<int>(std::clamp<int64_t>(absl::ToInt64Milliseconds(duration), 1, INT32_MAX));
 }
 
-}  // namespace millrace
+}  // namespace millrace::kafka

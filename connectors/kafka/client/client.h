@@ -21,7 +21,7 @@
 #include "absl/time/time.h"
 #include "connectors/kafka/client/properties.h"
 
-namespace millrace {
+namespace millrace::kafka {
 
 // Thread-safe, as rd_kafka_t is.
 class KafkaClient {
@@ -149,6 +149,6 @@ struct KafkaDeleter {
 template <typename T>
 using KafkaPtr = std::unique_ptr<T, KafkaDeleter>;
 
-}  // namespace millrace
+}  // namespace millrace::kafka
 
 #endif  // MILLRACE_CONNECTORS_KAFKA_CLIENT_CLIENT_H_

@@ -11,7 +11,7 @@
 #include "connectors/kafka/client/start_position.h"
 #include "connectors/kafka/client/topics.h"
 
-namespace millrace {
+namespace millrace::kafka {
 namespace {
 
 OptionMap One(const std::string& name, const std::string& value = "x") {
@@ -171,4 +171,4 @@ TEST(KafkaDelivery, ARefusalNamesRecordAndLimit) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::kafka

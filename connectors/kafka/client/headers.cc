@@ -10,7 +10,7 @@
 #include "common/types/jsonb_text.h"
 #include "connectors/formats/utf8.h"
 
-namespace millrace {
+namespace millrace::kafka {
 namespace {
 
 constexpr size_t kShownBytes = 100;
@@ -117,4 +117,4 @@ absl::StatusOr<KafkaHeaders> ParseKafkaHeaders(std::string_view jsonb) {
   return headers;
 }
 
-}  // namespace millrace
+}  // namespace millrace::kafka

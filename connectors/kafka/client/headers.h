@@ -20,7 +20,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
-namespace millrace {
+namespace millrace::kafka {
 
 using KafkaHeaders = std::vector<std::pair<std::string, std::optional<std::string>>>;
 
@@ -34,6 +34,6 @@ absl::Status AppendKafkaHeader(std::string_view name, std::optional<std::string_
 // written unchanged. INVALID_ARGUMENT says what is expected.
 absl::StatusOr<KafkaHeaders> ParseKafkaHeaders(std::string_view jsonb);
 
-}  // namespace millrace
+}  // namespace millrace::kafka
 
 #endif  // MILLRACE_CONNECTORS_KAFKA_CLIENT_HEADERS_H_

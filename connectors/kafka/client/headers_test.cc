@@ -3,7 +3,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-namespace millrace {
+namespace millrace::kafka {
 namespace {
 
 using ::testing::HasSubstr;
@@ -61,4 +61,4 @@ TEST(KafkaHeadersTest, ANameThatNoJsonCanHoldIsAnError) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::kafka

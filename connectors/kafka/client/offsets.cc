@@ -7,7 +7,7 @@
 #include "common/base/steady_time.h"
 #include "connectors/kafka/client/topics.h"
 
-namespace millrace {
+namespace millrace::kafka {
 namespace {
 
 KafkaPtr<rd_kafka_topic_partition_list_t> NewList(size_t size) {
@@ -185,4 +185,4 @@ absl::Status CommitKafkaOffsets(KafkaClient* client,
              : client->ErrorOf(error, "committing offsets to the consumer group", timeout);
 }
 
-}  // namespace millrace
+}  // namespace millrace::kafka

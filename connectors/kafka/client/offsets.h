@@ -16,7 +16,7 @@
 #include "connectors/kafka/client/client.h"
 #include "connectors/source.h"
 
-namespace millrace {
+namespace millrace::kafka {
 
 struct KafkaPartitionId {
   std::string topic;
@@ -81,6 +81,6 @@ absl::Status CommitKafkaOffsets(KafkaClient* client,
                                 const std::vector<std::pair<KafkaPartitionId, int64_t>>& offsets,
                                 absl::Duration timeout);
 
-}  // namespace millrace
+}  // namespace millrace::kafka
 
 #endif  // MILLRACE_CONNECTORS_KAFKA_CLIENT_OFFSETS_H_

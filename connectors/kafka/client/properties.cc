@@ -7,7 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "common/base/status.h"
 
-namespace millrace {
+namespace millrace::kafka {
 namespace {
 
 // For every client: the cluster's address, authentication, timeouts.
@@ -160,4 +160,4 @@ absl::Status CheckKafkaOptionNames(const OptionMap& options, KafkaRole role,
   return CheckOptionNames(options, "kafka", allowed);
 }
 
-}  // namespace millrace
+}  // namespace millrace::kafka

@@ -12,7 +12,7 @@
 #include "absl/status/status.h"
 #include "connectors/shared/options.h"
 
-namespace millrace {
+namespace millrace::kafka {
 
 enum class KafkaRole { kConsumer, kProducer, kAdmin };
 
@@ -25,6 +25,6 @@ std::vector<std::string> AllowedKafkaProperties(KafkaRole role);
 absl::Status CheckKafkaOptionNames(const OptionMap& options, KafkaRole role,
                                    const std::vector<std::string>& own);
 
-}  // namespace millrace
+}  // namespace millrace::kafka
 
 #endif  // MILLRACE_CONNECTORS_KAFKA_CLIENT_PROPERTIES_H_

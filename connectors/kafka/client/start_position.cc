@@ -11,7 +11,7 @@
 #include "absl/time/time.h"
 #include "common/base/status.h"
 
-namespace millrace {
+namespace millrace::kafka {
 namespace {
 
 absl::Status BadStart(std::string_view text, std::string_view why) {
@@ -75,4 +75,4 @@ absl::StatusOr<KafkaStart> ParseKafkaStart(std::string_view text) {
   return start;
 }
 
-}  // namespace millrace
+}  // namespace millrace::kafka

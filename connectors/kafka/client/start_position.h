@@ -9,7 +9,7 @@
 
 #include "absl/status/statusor.h"
 
-namespace millrace {
+namespace millrace::kafka {
 
 struct KafkaStart {
   enum class Kind { kEarliest, kLatest, kTimestamp, kOffsets, kGroup };
@@ -22,6 +22,6 @@ struct KafkaStart {
 // "offsets:0:12,1:7". INVALID_ARGUMENT lists these.
 absl::StatusOr<KafkaStart> ParseKafkaStart(std::string_view text);
 
-}  // namespace millrace
+}  // namespace millrace::kafka
 
 #endif  // MILLRACE_CONNECTORS_KAFKA_CLIENT_START_POSITION_H_

@@ -11,7 +11,7 @@
 #include "connectors/kafka/client/admin_request.h"
 #include "connectors/kafka/client/topics.h"
 
-namespace millrace {
+namespace millrace::kafka {
 
 bool KafkaTopicLimits::TighterThan(const KafkaTopicLimits& other) const {
   const bool smaller =
@@ -67,4 +67,4 @@ absl::StatusOr<KafkaTopicLimits> ParseKafkaTopicLimits(std::string_view text) {
   return limits;
 }
 
-}  // namespace millrace
+}  // namespace millrace::kafka

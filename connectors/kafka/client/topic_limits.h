@@ -12,7 +12,7 @@
 #include "absl/time/time.h"
 #include "connectors/kafka/client/client.h"
 
-namespace millrace {
+namespace millrace::kafka {
 
 struct KafkaTopicLimits {
   std::optional<int64_t> max_message_bytes;  // of a record batch; none: not known
@@ -35,6 +35,6 @@ absl::StatusOr<KafkaTopicLimits> ReadKafkaTopicLimits(KafkaClient* client, const
 std::string FormatKafkaTopicLimits(const KafkaTopicLimits& limits);
 absl::StatusOr<KafkaTopicLimits> ParseKafkaTopicLimits(std::string_view text);
 
-}  // namespace millrace
+}  // namespace millrace::kafka
 
 #endif  // MILLRACE_CONNECTORS_KAFKA_CLIENT_TOPIC_LIMITS_H_

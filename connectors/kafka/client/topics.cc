@@ -17,7 +17,7 @@
 #include "common/base/steady_time.h"
 #include "connectors/shared/options.h"
 
-namespace millrace {
+namespace millrace::kafka {
 namespace {
 
 constexpr size_t kNamesShown = 20;
@@ -263,4 +263,4 @@ absl::StatusOr<KafkaTopicSelection> ParseKafkaTopics(std::string_view text) {
   return selection;
 }
 
-}  // namespace millrace
+}  // namespace millrace::kafka

@@ -14,7 +14,7 @@
 #include "connectors/kafka/client/client.h"
 #include "connectors/source.h"
 
-namespace millrace {
+namespace millrace::kafka {
 
 struct KafkaTopicMetadata {
   struct Partition {
@@ -66,6 +66,6 @@ struct KafkaTopicSelection {
 };
 absl::StatusOr<KafkaTopicSelection> ParseKafkaTopics(std::string_view text);
 
-}  // namespace millrace
+}  // namespace millrace::kafka
 
 #endif  // MILLRACE_CONNECTORS_KAFKA_CLIENT_TOPICS_H_

@@ -3,7 +3,7 @@
 #include <iterator>
 #include <utility>
 
-namespace millrace {
+namespace millrace::kafka {
 
 void HeldBatches::Add(BatchId batch, int64_t time_us, KafkaRecordEncoder::Encoded encoded,
                       HeldBytes memory) {
@@ -80,4 +80,4 @@ int64_t HeldBatches::bytes_of(BatchId batch) const {
   return held == batches_.end() ? 0 : held->second.memory.bytes() + held->second.left_bytes;
 }
 
-}  // namespace millrace
+}  // namespace millrace::kafka

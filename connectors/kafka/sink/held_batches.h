@@ -15,7 +15,7 @@
 #include "connectors/held_memory.h"
 #include "connectors/kafka/sink/record_encoder.h"
 
-namespace millrace {
+namespace millrace::kafka {
 
 struct HeldBatch {
   BatchId batch;
@@ -53,6 +53,6 @@ class HeldBatches {
   int64_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
-}  // namespace millrace
+}  // namespace millrace::kafka
 
 #endif  // MILLRACE_CONNECTORS_KAFKA_SINK_HELD_BATCHES_H_

@@ -4,7 +4,7 @@
 #include "common/base/status.h"
 #include "connectors/formats/encoded_text.h"
 
-namespace millrace {
+namespace millrace::kafka {
 std::vector<std::pair<std::string, SqlType>> KafkaSinkMetadataColumns() {
   return {{"_key", MakeType(TypeId::kText)},
           {"_headers", MakeType(TypeId::kJsonb)},
@@ -121,4 +121,4 @@ void KafkaRecordEncoder::AddMetadata(const Batch& rows, Encoded* encoded, RowErr
   }
 }
 
-}  // namespace millrace
+}  // namespace millrace::kafka

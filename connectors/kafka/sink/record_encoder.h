@@ -16,7 +16,7 @@
 #include "connectors/format.h"
 #include "connectors/kafka/client/headers.h"
 
-namespace millrace {
+namespace millrace::kafka {
 
 // The columns that an INSERT may name besides the table's own: _key, _headers, _partition.
 std::vector<std::pair<std::string, SqlType>> KafkaSinkMetadataColumns();
@@ -65,6 +65,6 @@ class KafkaRecordEncoder {
   std::unique_ptr<FormatEncoder> encoder_;
 };
 
-}  // namespace millrace
+}  // namespace millrace::kafka
 
 #endif  // MILLRACE_CONNECTORS_KAFKA_SINK_RECORD_ENCODER_H_

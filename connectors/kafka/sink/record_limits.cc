@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "connectors/kafka/client/client.h"
 
-namespace millrace {
+namespace millrace::kafka {
 namespace {
 
 // librdkafka's RD_KAFKAP_MESSAGE_V2_MAX_OVERHEAD: the attributes, and the varints of a record of
@@ -96,4 +96,4 @@ void CheckKafkaRecords(const Batch& rows, const std::vector<KafkaRecord>& record
   }
 }
 
-}  // namespace millrace
+}  // namespace millrace::kafka

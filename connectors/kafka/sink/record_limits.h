@@ -13,7 +13,7 @@
 #include "connectors/kafka/client/topic_limits.h"
 #include "connectors/kafka/sink/record_encoder.h"
 
-namespace millrace {
+namespace millrace::kafka {
 
 // The limits are the same for all batches of an epoch.
 struct KafkaRecordLimits {
@@ -39,6 +39,6 @@ int64_t KafkaBatchBytes(const KafkaRecord& record);
 void CheckKafkaRecords(const Batch& rows, const std::vector<KafkaRecord>& records,
                        const KafkaRecordLimits& limits, RowErrors* refused);
 
-}  // namespace millrace
+}  // namespace millrace::kafka
 
 #endif  // MILLRACE_CONNECTORS_KAFKA_SINK_RECORD_LIMITS_H_

@@ -16,7 +16,7 @@
 #include "connectors/kafka/sink/sink_writer.h"
 #include "connectors/shared/options.h"
 
-namespace millrace {
+namespace millrace::kafka {
 namespace {
 
 class KafkaSinkConnector : public SinkConnector {
@@ -92,4 +92,4 @@ std::unique_ptr<SinkConnector> NewKafkaSinkConnector(const ConnectorRegistry* fo
   return std::make_unique<KafkaSinkConnector>(formats);
 }
 
-}  // namespace millrace
+}  // namespace millrace::kafka

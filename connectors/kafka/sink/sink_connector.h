@@ -7,11 +7,11 @@
 
 #include "connectors/registry.h"
 
-namespace millrace {
+namespace millrace::kafka {
 
 // `formats`: where formats are looked up; must outlive the connector and what it creates.
 std::unique_ptr<SinkConnector> NewKafkaSinkConnector(const ConnectorRegistry* formats);
 
-}  // namespace millrace
+}  // namespace millrace::kafka
 
 #endif  // MILLRACE_CONNECTORS_KAFKA_SINK_SINK_CONNECTOR_H_

@@ -9,7 +9,7 @@
 #include "common/base/mutation.h"
 #include "common/base/status.h"
 
-namespace millrace {
+namespace millrace::kafka {
 namespace {
 
 constexpr char kVersion[] = "1";
@@ -191,4 +191,4 @@ absl::Status ClaimedByHigherEpoch(const KafkaSinkMarker& found, const SinkContex
                                          "; epoch ", context.epoch.value(), " gives up"));
 }
 
-}  // namespace millrace
+}  // namespace millrace::kafka

@@ -18,7 +18,7 @@
 #include "connectors/kafka/sink/sink_settings.h"
 #include "connectors/sink.h"
 
-namespace millrace {
+namespace millrace::kafka {
 
 struct KafkaSinkMarker {
   std::string incarnation;
@@ -78,6 +78,6 @@ std::optional<KafkaTopicLimits> LimitsInDoubt(const SinkContext& context, BatchI
 absl::Status ClaimedByHigherEpoch(const KafkaSinkMarker& found, const SinkContext& context,
                                   const KafkaSinkSettings& settings);
 
-}  // namespace millrace
+}  // namespace millrace::kafka
 
 #endif  // MILLRACE_CONNECTORS_KAFKA_SINK_SINK_MARKER_H_

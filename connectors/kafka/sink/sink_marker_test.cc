@@ -4,7 +4,7 @@
 
 #include "absl/strings/match.h"
 
-namespace millrace {
+namespace millrace::kafka {
 namespace {
 
 KafkaSinkMarker Marker(int64_t epoch, int64_t batch, const std::string& incarnation = "me") {
@@ -169,4 +169,4 @@ TEST(KafkaSinkMarker, AtLeastOnceNeedsNone) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::kafka

@@ -19,7 +19,7 @@
 #include "connectors/kafka/client/admin_request.h"
 #include "connectors/kafka/client/topics.h"
 
-namespace millrace {
+namespace millrace::kafka {
 namespace {
 
 constexpr int kDrainMs = 10;
@@ -434,4 +434,4 @@ absl::StatusOr<int32_t> KafkaSinkProducer::PartitionCount(absl::Time deadline) {
   return partition_count_;
 }
 
-}  // namespace millrace
+}  // namespace millrace::kafka

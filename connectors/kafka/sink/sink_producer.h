@@ -24,7 +24,7 @@
 #include "connectors/kafka/sink/sink_marker.h"
 #include "connectors/kafka/sink/sink_settings.h"
 
-namespace millrace {
+namespace millrace::kafka {
 
 class KafkaSinkProducer {
  public:
@@ -102,6 +102,6 @@ class KafkaSinkProducer {
   KafkaPtr<rd_kafka_topic_t> topic_handle_;
 };
 
-}  // namespace millrace
+}  // namespace millrace::kafka
 
 #endif  // MILLRACE_CONNECTORS_KAFKA_SINK_SINK_PRODUCER_H_

@@ -5,7 +5,7 @@
 #include "connectors/kafka/client/topics.h"
 #include "connectors/shared/flow_out.h"
 
-namespace millrace {
+namespace millrace::kafka {
 namespace {
 
 // librdkafka's defaults, for options without a value.
@@ -66,4 +66,4 @@ absl::StatusOr<KafkaSinkSettings> ParseKafkaSinkSettings(const proto::Sink& sink
   return settings;
 }
 
-}  // namespace millrace
+}  // namespace millrace::kafka

@@ -10,7 +10,7 @@
 #include "absl/time/time.h"
 #include "connectors/shared/options.h"
 
-namespace millrace {
+namespace millrace::kafka {
 
 // The default of the option marker_topic.
 constexpr char kDefaultKafkaMarkerTopic[] = "millrace-markers";
@@ -42,6 +42,6 @@ std::vector<std::string> KafkaSinkOptionNames();
 // INVALID_ARGUMENT names the option and what it may hold.
 absl::StatusOr<KafkaSinkSettings> ParseKafkaSinkSettings(const proto::Sink& sink);
 
-}  // namespace millrace
+}  // namespace millrace::kafka
 
 #endif  // MILLRACE_CONNECTORS_KAFKA_SINK_SINK_SETTINGS_H_

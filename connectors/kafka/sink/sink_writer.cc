@@ -23,7 +23,7 @@
 #include "connectors/kafka/sink/sink_settings.h"
 #include "connectors/shared/flow_out.h"
 
-namespace millrace {
+namespace millrace::kafka {
 namespace {
 
 constexpr absl::Duration kClaimTimeout = absl::Seconds(30);
@@ -626,4 +626,4 @@ absl::StatusOr<std::unique_ptr<SinkWriter>> NewKafkaSinkWriter(const proto::Sink
   return writer;
 }
 
-}  // namespace millrace
+}  // namespace millrace::kafka

@@ -12,7 +12,7 @@
 #include "connectors/format.h"
 #include "connectors/sink.h"
 
-namespace millrace {
+namespace millrace::kafka {
 
 // Claims the shard, within 30 s. ABORTED: a higher epoch has it. FAILED_PRECONDITION: the marker
 // does not fit the journal (ClaimedBatch in sink_marker.h).
@@ -20,6 +20,6 @@ absl::StatusOr<std::unique_ptr<SinkWriter>> NewKafkaSinkWriter(const proto::Sink
                                                                const SinkContext& context,
                                                                const Format* format);
 
-}  // namespace millrace
+}  // namespace millrace::kafka
 
 #endif  // MILLRACE_CONNECTORS_KAFKA_SINK_SINK_WRITER_H_

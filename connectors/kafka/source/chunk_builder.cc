@@ -12,7 +12,7 @@
 #include "connectors/kafka/client/headers.h"
 #include "connectors/shared/record_hash.h"
 
-namespace millrace {
+namespace millrace::kafka {
 namespace {
 
 int64_t MillisecondsOf(const rd_kafka_message_t& message, bool* available) {
@@ -226,4 +226,4 @@ ColumnPtr KafkaChunkBuilder::KeyColumn(const std::shared_ptr<MessageBlock>& bloc
   return column;
 }
 
-}  // namespace millrace
+}  // namespace millrace::kafka

@@ -13,7 +13,7 @@
 #include "connectors/kafka/source/fetched_partition.h"
 #include "connectors/source.h"
 
-namespace millrace {
+namespace millrace::kafka {
 
 // Hidden columns of Kafka tables: _topic, _partition, _offset, _timestamp, _key, _headers.
 std::vector<std::pair<std::string, SqlType>> KafkaMetadataColumns();
@@ -41,6 +41,6 @@ class KafkaChunkBuilder {
   std::vector<std::string_view> keys_;
 };
 
-}  // namespace millrace
+}  // namespace millrace::kafka
 
 #endif  // MILLRACE_CONNECTORS_KAFKA_SOURCE_CHUNK_BUILDER_H_

@@ -19,7 +19,7 @@
 #include "connectors/kafka/client/start_position.h"
 #include "connectors/kafka/client/topics.h"
 
-namespace millrace {
+namespace millrace::kafka {
 namespace {
 
 // A client that is destroyed waits for the answers to its commits of offsets, also of those that
@@ -393,4 +393,4 @@ absl::StatusOr<std::unique_ptr<SourceEnumerator>> NewKafkaEnumerator(const proto
                                            ReadsCommitted(source, context));
 }
 
-}  // namespace millrace
+}  // namespace millrace::kafka

@@ -8,7 +8,7 @@
 #include "absl/status/statusor.h"
 #include "connectors/source.h"
 
-namespace millrace {
+namespace millrace::kafka {
 
 // The consumer group to which a table of a job reports its progress.
 std::string KafkaGroupOf(const proto::Source& source, const std::string& job_name);
@@ -21,6 +21,6 @@ bool ReadsCommitted(const proto::Source& source, const SourceContext& context);
 absl::StatusOr<std::unique_ptr<SourceEnumerator>> NewKafkaEnumerator(const proto::Source& source,
                                                                      const SourceContext& context);
 
-}  // namespace millrace
+}  // namespace millrace::kafka
 
 #endif  // MILLRACE_CONNECTORS_KAFKA_SOURCE_ENUMERATOR_H_

@@ -11,7 +11,7 @@
 #include "common/base/steady_time.h"
 #include "connectors/kafka/client/topics.h"
 
-namespace millrace {
+namespace millrace::kafka {
 namespace {
 
 constexpr size_t kDrainMessages = 1024;
@@ -350,4 +350,4 @@ absl::Status FetchedPartition::GoOnAt(int64_t offset) {
   return StartLocked();
 }
 
-}  // namespace millrace
+}  // namespace millrace::kafka

@@ -24,7 +24,7 @@
 #include "connectors/kafka/client/offsets.h"
 #include "connectors/source.h"
 
-namespace millrace {
+namespace millrace::kafka {
 
 // Messages that are passed on and destroyed together.
 class MessageBlock {
@@ -145,6 +145,6 @@ class FetchedPartition : public std::enable_shared_from_this<FetchedPartition> {
   std::vector<rd_kafka_message_t*> scratch_ ABSL_GUARDED_BY(mutex_);
 };
 
-}  // namespace millrace
+}  // namespace millrace::kafka
 
 #endif  // MILLRACE_CONNECTORS_KAFKA_SOURCE_FETCHED_PARTITION_H_

@@ -19,7 +19,7 @@
 #include "connectors/kafka/source/fetched_partition.h"
 #include "connectors/shared/options.h"
 
-namespace millrace {
+namespace millrace::kafka {
 namespace {
 
 // How many bytes of one partition librdkafka may hold outside the stage: its queue's limit, plus
@@ -249,4 +249,4 @@ absl::StatusOr<std::unique_ptr<SourceReader>> NewKafkaReader(const proto::Source
   return std::make_unique<KafkaReader>(source, context, format, on_data_loss, std::move(client));
 }
 
-}  // namespace millrace
+}  // namespace millrace::kafka

@@ -13,13 +13,13 @@
 #include "connectors/format.h"
 #include "connectors/source.h"
 
-namespace millrace {
+namespace millrace::kafka {
 
 // REQUIRES: the source was validated. `format` outlives the reader.
 absl::StatusOr<std::unique_ptr<SourceReader>> NewKafkaReader(const proto::Source& source,
                                                              const SourceContext& context,
                                                              const Format* format);
 
-}  // namespace millrace
+}  // namespace millrace::kafka
 
 #endif  // MILLRACE_CONNECTORS_KAFKA_SOURCE_READER_H_

@@ -15,7 +15,7 @@
 #include "connectors/kafka/source/reader.h"
 #include "connectors/shared/options.h"
 
-namespace millrace {
+namespace millrace::kafka {
 namespace {
 
 class KafkaSourceConnector : public SourceConnector {
@@ -87,4 +87,4 @@ std::unique_ptr<SourceConnector> NewKafkaSourceConnector(const ConnectorRegistry
   return std::make_unique<KafkaSourceConnector>(formats);
 }
 
-}  // namespace millrace
+}  // namespace millrace::kafka

@@ -6,11 +6,11 @@
 
 #include "connectors/registry.h"
 
-namespace millrace {
+namespace millrace::kafka {
 
 // `formats`: where formats are looked up; must outlive the connector and what it creates.
 std::unique_ptr<SourceConnector> NewKafkaSourceConnector(const ConnectorRegistry* formats);
 
-}  // namespace millrace
+}  // namespace millrace::kafka
 
 #endif  // MILLRACE_CONNECTORS_KAFKA_SOURCE_SOURCE_CONNECTOR_H_

@@ -19,7 +19,7 @@
 #include "connectors/kafka/sink/sink_marker.h"
 #include "connectors/kafka/sink/sink_settings.h"
 
-namespace millrace {
+namespace millrace::kafka {
 namespace {
 
 class Cluster : public MockKafkaCluster {
@@ -153,4 +153,4 @@ absl::StatusOr<std::unique_ptr<SteadyProducer>> StartSteadyProducer(
   return std::make_unique<Producer>(std::move(producer), lines_per_second, std::move(line));
 }
 
-}  // namespace millrace
+}  // namespace millrace::kafka

@@ -12,7 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 
-namespace millrace {
+namespace millrace::kafka {
 
 // Thread-safe. The cluster ends with the object.
 class MockKafkaCluster {
@@ -41,6 +41,6 @@ absl::StatusOr<std::unique_ptr<SteadyProducer>> StartSteadyProducer(
     const std::string& bootstrap_servers, const std::string& topic, double lines_per_second,
     std::function<std::string(int64_t)> line);
 
-}  // namespace millrace
+}  // namespace millrace::kafka
 
 #endif  // MILLRACE_CONNECTORS_KAFKA_TESTING_MOCK_CLUSTER_H_

@@ -21,7 +21,7 @@
 #include "connectors/kafka/admin/admin.h"
 #include "connectors/testing/table_testing.h"
 
-namespace millrace {
+namespace millrace::kafka {
 namespace {
 
 constexpr absl::Duration kTimeout = absl::Seconds(30);
@@ -297,4 +297,4 @@ TEST(MockKafkaCluster, ARecordWhoseTimestampIsOutOfRangeIsAnErrorOnlyIfItsTimeIs
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::kafka

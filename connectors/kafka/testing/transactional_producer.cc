@@ -9,7 +9,7 @@
 #include "common/base/status.h"
 #include "connectors/kafka/client/client.h"
 
-namespace millrace {
+namespace millrace::kafka {
 namespace {
 
 constexpr int kTimeoutMs = 30000;
@@ -130,4 +130,4 @@ absl::StatusOr<std::optional<std::string>> ReadOffsetMetadata(const std::string&
   return std::string(static_cast<const char*>(found.metadata), found.metadata_size);
 }
 
-}  // namespace millrace
+}  // namespace millrace::kafka

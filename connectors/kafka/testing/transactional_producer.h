@@ -16,7 +16,7 @@
 #include "absl/time/time.h"
 #include "connectors/kafka/client/offsets.h"
 
-namespace millrace {
+namespace millrace::kafka {
 
 class TransactionalProducer {
  public:
@@ -44,6 +44,6 @@ absl::StatusOr<std::optional<std::string>> ReadOffsetMetadata(const std::string&
                                                               const KafkaPartitionId& partition,
                                                               bool stable, absl::Duration timeout);
 
-}  // namespace millrace
+}  // namespace millrace::kafka
 
 #endif  // MILLRACE_CONNECTORS_KAFKA_TESTING_TRANSACTIONAL_PRODUCER_H_

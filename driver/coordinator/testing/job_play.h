@@ -14,7 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "driver/coordinator/job_state.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 inline constexpr int64_t kMs = 1000;
 
@@ -323,6 +323,6 @@ class Play {
   std::vector<std::function<void()>> store_work_;
 };
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_COORDINATOR_TESTING_JOB_PLAY_H_

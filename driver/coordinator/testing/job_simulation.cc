@@ -8,7 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 SimulatedStep After(SimulatedStep before) {
@@ -555,4 +555,4 @@ bool JobSimulation::epoch_durable(int64_t epoch) const {
   });
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -21,7 +21,7 @@
 #include "driver/coordinator/job_state.h"
 #include "driver/coordinator/testing/simulated_world.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 // Sanitizers make histories ten times as dear, and find in a few what they find in many.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -163,6 +163,6 @@ class JobSimulation {
   int64_t expected_done_ = 1;
 };
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_COORDINATOR_TESTING_JOB_SIMULATION_H_

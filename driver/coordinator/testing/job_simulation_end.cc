@@ -8,7 +8,7 @@
 
 #include "driver/coordinator/testing/job_simulation.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 void JobSimulation::Settle() {
   settling_ = true;
@@ -64,4 +64,4 @@ void JobSimulation::CheckNothingLostOrTwice() {
   world_.CheckOutput(running_state_);
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -6,7 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "driver/coordinator/testing/job_simulation.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 void JobSimulation::LoseNewestSnapshot() {
   const std::deque<proto::Snapshot>& kept = state_->history().snapshots();
@@ -64,4 +64,4 @@ void JobSimulation::FinishStoreWork(uint64_t looks) {
   }
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

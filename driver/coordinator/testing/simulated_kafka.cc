@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace millrace {
+namespace millrace::driver {
 
 class SimulatedKafka::SimulatedProducer : public Producer {
  public:
@@ -224,4 +224,4 @@ void SimulatedKafka::PassTime(absl::Duration duration) {
   }
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -16,7 +16,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 // A cluster with topics of one partition, and groups with an offset for each partition of a topic
 // of which only the metadata matters. Thread-compatible, like its producers, which it must outlive.
@@ -140,6 +140,6 @@ class SimulatedKafka : public TransactionalLog {
   std::map<OffsetName, KeptOffset> offsets_;
 };
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_COORDINATOR_TESTING_SIMULATED_KAFKA_H_

@@ -9,7 +9,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 
-namespace millrace {
+namespace millrace::driver {
 namespace {
 
 // How many unanswered messages an executor keeps to send again.
@@ -567,4 +567,4 @@ void SimulatedExecutor::Answer(proto::ExecutorMessage message) {
   }
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -18,7 +18,7 @@
 #include "driver/coordinator/testing/simulated_kafka.h"
 #include "proto/cluster.pb.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 // Ranges of offsets by partition.
 using SimulatedRanges = std::map<std::string, std::pair<int64_t, int64_t>>;
@@ -203,6 +203,6 @@ class SimulatedExecutor {
   std::map<std::string, std::string> own_marks_;  // the directory that it sees while it is blind
 };
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_COORDINATOR_TESTING_SIMULATED_WORLD_H_

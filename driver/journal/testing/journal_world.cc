@@ -9,7 +9,7 @@
 #include "driver/journal/file_journal.h"
 #include "driver/journal/journal_follower.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 proto::JournalRecord NumberedRecord(int64_t number) {
   proto::JournalRecord record;
@@ -109,4 +109,4 @@ void JournalDriver::Release() {
   lease_.reset();
 }
 
-}  // namespace millrace
+}  // namespace millrace::driver

@@ -18,7 +18,7 @@
 #include "driver/journal/journal.h"
 #include "driver/journal/journal_state.h"
 
-namespace millrace {
+namespace millrace::driver {
 
 class StandingClock : public Clock {
  public:
@@ -103,6 +103,6 @@ class JournalDriver {
   std::unique_ptr<Journal> journal_;
 };
 
-}  // namespace millrace
+}  // namespace millrace::driver
 
 #endif  // MILLRACE_DRIVER_JOURNAL_TESTING_JOURNAL_WORLD_H_

@@ -5,7 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 absl::StatusOr<AggregateLayout> AggregateLayout::Create(
     const google::protobuf::RepeatedPtrField<proto::AggregateCall>& calls, bool input_retracts,
@@ -80,4 +80,4 @@ size_t AggregateLayout::OwnedBytes(uint32_t group, GroupTable* table) const {
   return bytes;
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

@@ -16,7 +16,7 @@
 #include "google/protobuf/repeated_field.h"
 #include "proto/plan.pb.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 class AggregateLayout {
  public:
@@ -58,6 +58,6 @@ class AggregateLayout {
   bool needs_destroy_ = false;
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_OPERATORS_AGGREGATE_AGGREGATE_LAYOUT_H_

@@ -4,7 +4,7 @@
 
 #include "common/base/status.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 std::vector<SqlType> AggregatePayload::types() const {
   std::vector<SqlType> types;
@@ -76,4 +76,4 @@ absl::Status AggregatePayload::Fill(std::span<const ColumnPtr> columns, RowSet r
   return absl::OkStatus();
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

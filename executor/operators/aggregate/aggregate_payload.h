@@ -16,7 +16,7 @@
 #include "executor/operators/aggregate/aggregate_layout.h"
 #include "executor/state/entries/entry_payload.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 class AggregatePayload : public EntryPayload {
  public:
@@ -44,6 +44,6 @@ class AggregatePayload : public EntryPayload {
   std::vector<uint8_t> visible_;  // by group
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_OPERATORS_AGGREGATE_AGGREGATE_PAYLOAD_H_

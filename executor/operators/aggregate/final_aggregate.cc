@@ -13,7 +13,7 @@
 #include "executor/operators/stage_context.h"
 #include "executor/state/snapshot/held_rows.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 constexpr size_t kEmitRows = 16 << 10;
@@ -378,4 +378,4 @@ void FinalAggregate::AddStateStats(OperatorStats* stats) const {
       static_cast<int64_t>(state_->Bytes() + touch_of_.capacity() * sizeof(uint32_t));
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

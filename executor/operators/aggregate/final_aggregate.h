@@ -19,7 +19,7 @@
 #include "executor/state/keyed/keyed_state.h"
 #include "proto/plan.pb.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 class FinalAggregate : public KeyedOperator {
  public:
@@ -103,6 +103,6 @@ class FinalAggregate : public KeyedOperator {
   uint32_t old_rows_ = 0;
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_OPERATORS_AGGREGATE_FINAL_AGGREGATE_H_

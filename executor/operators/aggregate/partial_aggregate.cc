@@ -9,7 +9,7 @@
 #include "executor/operators/stage_context.h"
 #include "executor/state/snapshot/held_rows.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 constexpr uint32_t kEmitRows = 16 << 10;
@@ -218,4 +218,4 @@ void PartialAggregate::AddStateStats(OperatorStats* stats) const {
                                             groups_.capacity() * sizeof(uint32_t));
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

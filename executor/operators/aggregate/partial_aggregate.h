@@ -18,7 +18,7 @@
 #include "executor/state/entries/group_table.h"
 #include "proto/plan.pb.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 class PartialAggregate : public Operator {
  public:
@@ -77,6 +77,6 @@ class PartialAggregate : public Operator {
   std::vector<uint32_t> groups_;
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_OPERATORS_AGGREGATE_PARTIAL_AGGREGATE_H_

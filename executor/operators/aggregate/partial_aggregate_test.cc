@@ -13,7 +13,7 @@
 #include "plan/builder/plan_builder.h"
 #include "plan/builder/testing/must_build.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 using plan::Col;
@@ -119,4 +119,4 @@ TEST(PartialAggregateTest, WeightsOfRowsAddUpInTheLastColumn) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::executor

@@ -12,7 +12,7 @@
 #include "executor/operators/stage_context.h"
 #include "executor/state/snapshot/held_rows.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 Consolidate::Consolidate(uint32_t id, StageContext* context, std::vector<SqlType> key_types,
                          std::vector<uint32_t> keys)
@@ -229,4 +229,4 @@ void Consolidate::AddStateStats(OperatorStats* stats) const {
   stats->state_bytes = static_cast<int64_t>(table_.Bytes() + entries_.capacity() * sizeof(Entry));
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

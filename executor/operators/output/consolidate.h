@@ -14,7 +14,7 @@
 #include "executor/state/entries/group_table.h"
 #include "proto/plan.pb.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 class Consolidate : public KeyedOperator {
  public:
@@ -82,6 +82,6 @@ class Consolidate : public KeyedOperator {
   uint64_t pushed_rows_ = 0;  // rows of the batch so far, when behind another operator
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_OPERATORS_OUTPUT_CONSOLIDATE_H_

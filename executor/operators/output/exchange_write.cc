@@ -6,7 +6,7 @@
 #include "common/columnar/row_hash.h"
 #include "executor/operators/stage_context.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 ExchangeWrite::ExchangeWrite(const proto::Operator& plan, StageContext* context,
                              const std::optional<std::vector<uint32_t>>& input_hashed)
@@ -46,4 +46,4 @@ void ExchangeWrite::FindRuns(const Batch& batch) {
   });
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

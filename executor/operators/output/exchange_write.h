@@ -10,7 +10,7 @@
 #include "executor/operators/operator.h"
 #include "proto/plan.pb.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 class ExchangeWrite : public Operator {
  public:
@@ -30,6 +30,6 @@ class ExchangeWrite : public Operator {
   std::vector<OutputRun> runs_;
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_OPERATORS_OUTPUT_EXCHANGE_WRITE_H_

@@ -4,7 +4,7 @@
 #include "common/base/status.h"
 #include "executor/operators/stage_context.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 // If the sink refuses a row, all rows of its record in this call are left out, and the others are
 // written in another call.
@@ -24,4 +24,4 @@ absl::Status SinkWrite::Process(const Batch& input) {
   return absl::OkStatus();
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

@@ -6,7 +6,7 @@
 #include "executor/operators/operator.h"
 #include "proto/plan.pb.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 class SinkWrite : public Operator {
  public:
@@ -21,6 +21,6 @@ class SinkWrite : public Operator {
   const uint32_t sink_;
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_OPERATORS_OUTPUT_SINK_WRITE_H_

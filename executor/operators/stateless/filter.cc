@@ -3,7 +3,7 @@
 #include "common/base/status.h"
 #include "executor/operators/stage_context.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 absl::Status Filter::Process(const Batch& input) {
   Batch batch = input;
@@ -34,4 +34,4 @@ absl::Status Filter::Process(const Batch& input) {
   return Emit(batch);
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

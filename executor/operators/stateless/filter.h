@@ -10,7 +10,7 @@
 #include "common/expr/expr_evaluator.h"
 #include "executor/operators/operator.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 class Filter : public Operator {
  public:
@@ -28,6 +28,6 @@ class Filter : public Operator {
   const std::optional<std::vector<uint32_t>> hashed_;
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_OPERATORS_STATELESS_FILTER_H_

@@ -4,7 +4,7 @@
 #include "common/base/status.h"
 #include "executor/operators/stage_context.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 NotNull::NotNull(const proto::Operator& op, StageContext* context,
                  std::optional<std::vector<uint32_t>> input_hashed)
@@ -35,4 +35,4 @@ absl::Status NotNull::Process(const Batch& input) {
   return batch.rows().count == 0 ? absl::OkStatus() : Emit(batch);
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

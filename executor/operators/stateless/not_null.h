@@ -12,7 +12,7 @@
 #include "executor/operators/operator.h"
 #include "proto/plan.pb.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 class NotNull : public Operator {
  public:
@@ -35,6 +35,6 @@ class NotNull : public Operator {
   const std::optional<std::vector<uint32_t>> hashed_;
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_OPERATORS_STATELESS_NOT_NULL_H_

@@ -3,7 +3,7 @@
 #include "common/base/status.h"
 #include "executor/operators/stage_context.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 absl::Status Project::Process(const Batch& input) {
   std::vector<ColumnPtr> columns;
@@ -19,4 +19,4 @@ absl::Status Project::Process(const Batch& input) {
   return batch.empty() ? absl::OkStatus() : Emit(batch);
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

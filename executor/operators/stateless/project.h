@@ -9,7 +9,7 @@
 #include "common/expr/expr_evaluator.h"
 #include "executor/operators/operator.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 class Project : public Operator {
  public:
@@ -29,6 +29,6 @@ class Project : public Operator {
   const std::optional<std::vector<uint32_t>> hashed_;
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_OPERATORS_STATELESS_PROJECT_H_

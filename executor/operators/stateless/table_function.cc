@@ -6,7 +6,7 @@
 #include "common/base/status.h"
 #include "executor/operators/stage_context.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 // Output rows of a slice: enough to work a column at a time, few enough to stay in the cache for
@@ -226,4 +226,4 @@ Batch TableFunction::Join(const Batch& batch, Result result) const {
   return out;
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

@@ -12,7 +12,7 @@
 #include "executor/operators/operator.h"
 #include "proto/plan.pb.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 class TableFunction : public Operator {
  public:
@@ -60,6 +60,6 @@ class TableFunction : public Operator {
   size_t slice_rows_ = 1024;
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_OPERATORS_STATELESS_TABLE_FUNCTION_H_

@@ -4,7 +4,7 @@
 
 #include "executor/state/store/rocksdb_backend.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 std::unique_ptr<StateBackend> OpenBackend(BackendKind kind) {
   if (kind == BackendKind::kMemory) {
@@ -30,4 +30,4 @@ std::string BackendName(const testing::TestParamInfo<BackendKind>& info) {
   return "";
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

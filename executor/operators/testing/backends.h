@@ -8,7 +8,7 @@
 #include "executor/state/store/state_store.h"
 #include "gtest/gtest.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 enum class BackendKind {
   kMemory,
@@ -32,6 +32,6 @@ inline auto AllBackends() {
   return testing::Values(BackendKind::kMemory, BackendKind::kRocksdb, BackendKind::kRocksdbCaching);
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_OPERATORS_TESTING_BACKENDS_H_

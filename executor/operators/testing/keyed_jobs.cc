@@ -8,7 +8,7 @@
 #include "plan/builder/plan_builder.h"
 #include "plan/builder/testing/must_build.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 using plan::Avg;
 using plan::Col;
@@ -85,4 +85,4 @@ LocalJob::StateLayer TakeAll(LocalJob* job, bool full) {
   return job->TakeSnapshot();
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

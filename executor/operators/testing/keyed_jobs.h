@@ -8,7 +8,7 @@
 #include "executor/operators/testing/local_job.h"
 #include "proto/plan.pb.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 // A plan over rows (k numeric, v numeric, t text): an aggregate by k, which with `ordered` includes
 // one that depends on the order of rows; over its results, groups by the sum of v, which come and
@@ -25,6 +25,6 @@ std::vector<std::string> SinkRows(LocalJob* job, const std::vector<LocalJob::Spl
 LocalJob::StateLayer TakeAll(LocalJob* job, bool full);
 size_t EntryCount(const LocalJob::StateLayer& layer, int64_t weight);
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_OPERATORS_TESTING_KEYED_JOBS_H_

@@ -10,7 +10,7 @@
 #include "common/types/text_format.h"
 #include "gtest/gtest.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 Batch MakeRows(const std::vector<SqlType>& types, const std::vector<std::string>& rows) {
   std::vector<std::shared_ptr<Column>> columns;
@@ -308,4 +308,4 @@ std::vector<std::string> ChangedTable::Rows() const {
   return out;
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

@@ -18,7 +18,7 @@
 #include "executor/state/store/state_store.h"
 #include "proto/plan.pb.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 // The aggregates and a few functions: is_even(bigint), checked(bigint) (fails for 13: "unlucky"),
 // split_words(text), repeat(bigint) (1…n; fails for n < 0: "negative").
@@ -134,6 +134,6 @@ class ChangedTable {
   std::map<std::string, int64_t> rows_;
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_OPERATORS_TESTING_LOCAL_JOB_H_

@@ -7,7 +7,7 @@
 #include "gtest/gtest.h"
 #include "plan/builder/testing/must_build.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 const std::vector<LocalJob::Variation> kVariations = {
@@ -89,4 +89,4 @@ proto::JobPlan GroupedPlan(const std::vector<plan::AggregateExpression>& aggrega
       options.on_error);
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

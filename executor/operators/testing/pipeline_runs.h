@@ -13,7 +13,7 @@
 #include "plan/builder/plan_builder.h"
 #include "proto/plan.pb.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 using Sinks = std::map<std::pair<uint32_t, uint32_t>, std::vector<std::string>>;
 using Splits = std::vector<LocalJob::Split>;
@@ -45,6 +45,6 @@ struct GroupedOptions {
 proto::JobPlan GroupedPlan(const std::vector<plan::AggregateExpression>& aggregates,
                            const GroupedOptions& options = {});
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_OPERATORS_TESTING_PIPELINE_RUNS_H_

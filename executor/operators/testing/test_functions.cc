@@ -5,7 +5,7 @@
 #include "executor/operators/testing/local_job.h"
 #include "gtest/gtest.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 ScalarFunction IsEven() {
@@ -109,4 +109,4 @@ const FunctionRegistry& TestRegistry() {
   return *kRegistry;
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

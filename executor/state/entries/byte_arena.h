@@ -8,7 +8,7 @@
 #include <memory>
 #include <vector>
 
-namespace millrace {
+namespace millrace::executor {
 
 class ByteArena {
  public:
@@ -55,6 +55,6 @@ class ByteArena {
   size_t block_bytes_ = 0;
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_STATE_ENTRIES_BYTE_ARENA_H_

@@ -14,7 +14,7 @@
 #include "common/types/jsonb_order.h"
 #include "common/types/numeric.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 // The byte in front of every value.
@@ -252,4 +252,4 @@ absl::StatusOr<std::vector<ColumnPtr>> DecodeRows(std::span<const SqlType> types
   return columns;
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

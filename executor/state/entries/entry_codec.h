@@ -23,7 +23,7 @@
 #include "common/columnar/column.h"
 #include "common/types/sql_type.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 std::string EncodeKey(std::span<const ColumnPtr> keys, uint64_t hash, uint32_t row);
 uint64_t HashOfKey(std::string_view key);
@@ -45,6 +45,6 @@ int64_t TouchedAtOfEntry(std::string_view entry);
 absl::StatusOr<std::vector<ColumnPtr>> DecodeRows(std::span<const SqlType> types,
                                                   std::vector<std::string_view> rows);
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_STATE_ENTRIES_ENTRY_CODEC_H_

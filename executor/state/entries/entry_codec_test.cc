@@ -10,7 +10,7 @@
 #include "common/types/text_format.h"
 #include "gtest/gtest.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 // "NULL" is NULL.
@@ -141,4 +141,4 @@ TEST(EntryCodecTest, EntriesComeBackAsTheyWere) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::executor

@@ -10,7 +10,7 @@
 #include <algorithm>
 #include <cstdint>
 
-namespace millrace {
+namespace millrace::executor {
 
 class EntryExpiry {
  public:
@@ -43,6 +43,6 @@ class EntryExpiry {
   int64_t pass_oldest_us_ = 0;
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_STATE_ENTRIES_ENTRY_EXPIRY_H_

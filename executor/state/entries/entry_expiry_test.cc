@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 TEST(EntryExpiryTest, EntryLivesThroughItsLastMicrosecond) {
@@ -53,4 +53,4 @@ TEST(EntryExpiryTest, EntryThatIsTouchedDuringAPassIsNotForgotten) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::executor

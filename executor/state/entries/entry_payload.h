@@ -17,7 +17,7 @@
 #include "common/types/sql_type.h"
 #include "executor/state/entries/group_table.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 class EntryPayload {
  public:
@@ -50,6 +50,6 @@ class EntryPayload {
   virtual size_t Bytes() const = 0;
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_STATE_ENTRIES_ENTRY_PAYLOAD_H_

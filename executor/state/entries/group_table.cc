@@ -6,7 +6,7 @@
 
 #include "common/base/check.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 // A table with more slots than this does not fit the first two cache levels, so prefetching pays.
@@ -249,4 +249,4 @@ size_t GroupTable::Bytes() const {
          payload_capacity_ * stride_ + free_.capacity() * sizeof(uint32_t);
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

@@ -19,7 +19,7 @@
 #include "common/expr/aggregate_function.h"
 #include "executor/state/entries/key_store.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 class GroupTable {
  public:
@@ -107,6 +107,6 @@ class GroupTable {
   std::vector<Added> added_;
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_STATE_ENTRIES_GROUP_TABLE_H_

@@ -13,7 +13,7 @@
 #include "common/types/numeric.h"
 #include "gtest/gtest.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 using MaybeText = std::optional<std::string>;
@@ -211,4 +211,4 @@ TEST(GroupTableTest, PayloadsSurviveGrowth) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::executor

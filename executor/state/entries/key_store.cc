@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "common/columnar/owned_values.h"
-namespace millrace {
+namespace millrace::executor {
 
 KeyStore::KeyStore(std::vector<SqlType> types) : types_(std::move(types)) {
   for (const SqlType& type : types_) {
@@ -153,4 +153,4 @@ size_t KeyStore::Bytes() const {
   return bytes;
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

@@ -11,7 +11,7 @@
 #include "common/types/sql_type.h"
 #include "executor/state/entries/byte_arena.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 class KeyStore {
  public:
@@ -82,6 +82,6 @@ class KeyStore {
   size_t released_ = 0;
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_STATE_ENTRIES_KEY_STORE_H_

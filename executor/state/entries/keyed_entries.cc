@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 std::vector<SqlType> EntryTypes(std::vector<SqlType> types, const EntryPayload& payload) {
@@ -160,4 +160,4 @@ size_t KeyedEntries::Bytes() const {
          owned_bytes_.capacity() * sizeof(uint32_t) + static_cast<size_t>(total_owned_bytes_);
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

@@ -19,7 +19,7 @@
 #include "executor/state/entries/entry_payload.h"
 #include "executor/state/entries/group_table.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 class KeyedEntries {
  public:
@@ -82,6 +82,6 @@ class KeyedEntries {
   int64_t total_owned_bytes_ = 0;
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_STATE_ENTRIES_KEYED_ENTRIES_H_

@@ -9,7 +9,7 @@
 #include "executor/state/keyed/stored_state.h"
 #include "executor/state/snapshot/held_rows.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 std::unique_ptr<KeyedState> KeyedState::Create(Options options, StateBackend* backend) {
   if (backend == nullptr) {
@@ -62,4 +62,4 @@ absl::Status KeyedState::EqualKeysApart(const std::vector<ColumnPtr>& keys, uint
       "its state (--drop-state), so that it is rebuilt from the source"));
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

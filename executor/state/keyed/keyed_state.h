@@ -33,7 +33,7 @@
 #include "executor/state/store/state_store.h"
 #include "proto/checkpoint.pb.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 class KeyedState : public OperatorState {
  public:
@@ -105,6 +105,6 @@ class KeyedState : public OperatorState {
   bool taken_ = true;  // the snapshot before
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_STATE_KEYED_KEYED_STATE_H_

@@ -14,7 +14,7 @@
 #include "common/columnar/row_hash.h"
 #include "executor/operators/testing/backends.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 using ::testing::ElementsAre;
@@ -301,4 +301,4 @@ TEST(MemoryStateTest, ClearedStateIsEmpty) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::executor

@@ -6,7 +6,7 @@
 
 #include "common/base/status.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 // A sweep at a batch's end looks at this many group numbers, which takes a fraction of a
@@ -183,4 +183,4 @@ absl::Status MemoryState::RestoreEntries(const StateBlock& block) {
   return absl::OkStatus();
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

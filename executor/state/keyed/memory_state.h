@@ -14,7 +14,7 @@
 #include "executor/state/keyed/keyed_state.h"
 #include "executor/state/snapshot/snapshot_marks.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 // Thread-compatible.
 class MemoryState : public KeyedState {
@@ -50,6 +50,6 @@ class MemoryState : public KeyedState {
   uint32_t sweep_next_ = 0;
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_STATE_KEYED_MEMORY_STATE_H_

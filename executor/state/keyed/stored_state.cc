@@ -8,7 +8,7 @@
 #include "common/base/status.h"
 #include "executor/state/entries/entry_codec.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 // A sweep at a batch's end looks at this many entries, which takes some ten milliseconds, and at
@@ -265,4 +265,4 @@ absl::Status StoredState::RestoreEntries(const StateBlock& block) {
   return store_->Commit();
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

@@ -19,7 +19,7 @@
 #include "executor/state/keyed/keyed_state.h"
 #include "executor/state/store/state_store.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 // Thread-compatible.
 class StoredState : public KeyedState {
@@ -70,6 +70,6 @@ class StoredState : public KeyedState {
   std::string sweep_from_;  // the key at which the sweep goes on; empty = from the beginning
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_STATE_KEYED_STORED_STATE_H_

@@ -12,7 +12,7 @@
 #include "common/types/numeric.h"
 #include "common/types/text_format.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 constexpr size_t kMaxValueBytes = 120;
@@ -102,4 +102,4 @@ Batch ConcatenateBatches(const std::vector<Batch>& batches) {
   return out;
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

@@ -8,7 +8,7 @@
 
 #include "common/columnar/batch.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 // "key (word = a, n = 3)"; long values are cut. `names` may be shorter than `columns`.
 std::string DescribeKey(const std::vector<std::string>& names,
@@ -25,6 +25,6 @@ Batch CopyRows(const Batch& batch);
 // has, and without origins. REQUIRES: at least one batch.
 Batch ConcatenateBatches(const std::vector<Batch>& batches);
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_STATE_SNAPSHOT_HELD_ROWS_H_

@@ -13,7 +13,7 @@
 #include "executor/state/snapshot/state_block.h"
 #include "proto/checkpoint.pb.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 class OperatorState {
  public:
@@ -30,6 +30,6 @@ class OperatorState {
   virtual int64_t wake_at_us() const = 0;
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_STATE_SNAPSHOT_OPERATOR_STATE_H_

@@ -17,7 +17,7 @@
 #include "common/columnar/batch_codec.h"
 #include "common/columnar/row_hash.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 constexpr std::string_view kMagic = "MRSTATE\n";
@@ -432,4 +432,4 @@ absl::Status SnapshotFileReader::ReadSection(
   return rows == section.rows() ? absl::OkStatus() : damaged("has not as many entries as it says");
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

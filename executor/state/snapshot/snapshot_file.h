@@ -33,7 +33,7 @@
 #include "executor/state/snapshot/state_block.h"
 #include "proto/checkpoint.pb.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 inline constexpr uint32_t kSnapshotFormatVersion = 2;
 
@@ -134,6 +134,6 @@ class SnapshotFileReader {
   proto::SnapshotIndex index_;
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_STATE_SNAPSHOT_SNAPSHOT_FILE_H_

@@ -17,7 +17,7 @@
 #include "common/columnar/text_view.h"
 #include "common/storage/memory_file_system.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 using ::testing::HasSubstr;
@@ -406,4 +406,4 @@ TEST(SnapshotFileTest, ErrorsOfTheTakerCarryTheFilesName) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::executor

@@ -2,7 +2,7 @@
 
 #include <cstring>
 
-namespace millrace {
+namespace millrace::executor {
 
 bool SnapshotMarks::Remove(uint32_t group) {
   if ((marks_[group] & kShown) == 0) {
@@ -68,4 +68,4 @@ void SnapshotMarks::TakeOwed(const uint32_t* listed, size_t count, std::vector<u
   }
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

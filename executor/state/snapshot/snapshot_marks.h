@@ -16,7 +16,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace millrace {
+namespace millrace::executor {
 
 class SnapshotMarks {
  public:
@@ -73,6 +73,6 @@ class SnapshotMarks {
   size_t end_ = 0;
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_STATE_SNAPSHOT_SNAPSHOT_MARKS_H_

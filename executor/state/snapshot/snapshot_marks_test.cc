@@ -8,7 +8,7 @@
 
 #include "gtest/gtest.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 // Keys are small numbers with a value each; groups are handed out as a table does it, the last
@@ -190,4 +190,4 @@ TEST(SnapshotMarksTest, WhatCameAndWentBetweenCutsIsInNoLayer) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::executor

@@ -6,7 +6,7 @@
 
 #include "common/columnar/batch.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 // One row per entry. Columns are the operator's keys, then the parts of its state, as its identity
 // (StateIdentity.shape) lists them; hashes are those of the keys. Weight +1 (or none): the entry
@@ -18,6 +18,6 @@ struct StateBlock {
   bool equal_keys_apart = false;
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_STATE_SNAPSHOT_STATE_BLOCK_H_

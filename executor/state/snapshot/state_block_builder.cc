@@ -5,7 +5,7 @@
 
 #include "executor/state/snapshot/held_rows.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 void StateBlockBuilder::Add(Batch entries) {
   if (entries.empty()) {
@@ -49,4 +49,4 @@ void StateBlockBuilder::Clear() {
   bytes_ = 0;
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

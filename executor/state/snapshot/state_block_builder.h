@@ -9,7 +9,7 @@
 
 #include "executor/state/snapshot/state_block.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 class StateBlockBuilder {
  public:
@@ -38,6 +38,6 @@ class StateBlockBuilder {
   size_t bytes_ = 0;
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_STATE_SNAPSHOT_STATE_BLOCK_BUILDER_H_

@@ -31,7 +31,7 @@
 #include "common/base/failure_kind.h"
 #include "common/base/status.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 constexpr char kDirectoryPrefix[] = "millrace-state-";
@@ -453,4 +453,4 @@ absl::StatusOr<std::unique_ptr<StateBackend>> OpenRocksdbBackend(const RocksdbOp
   return Database::Open(options);
 }
 
-}  // namespace millrace
+}  // namespace millrace::executor

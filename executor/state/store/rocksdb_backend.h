@@ -17,7 +17,7 @@
 #include "absl/status/statusor.h"
 #include "executor/state/store/state_store.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 struct RocksdbOptions {
   std::string directory;  // created if missing; empty = the system's for temporary files
@@ -30,6 +30,6 @@ struct RocksdbOptions {
 // Errors as in state_store.h.
 absl::StatusOr<std::unique_ptr<StateBackend>> OpenRocksdbBackend(const RocksdbOptions& options);
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_STATE_STORE_ROCKSDB_BACKEND_H_

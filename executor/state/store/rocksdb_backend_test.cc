@@ -15,7 +15,7 @@
 #include "executor/state/store/state_store.h"
 #include "gtest/gtest.h"
 
-namespace millrace {
+namespace millrace::executor {
 namespace {
 
 using Lines = std::vector<std::string>;
@@ -214,4 +214,4 @@ TEST_F(RocksdbBackendTest, ADirectoryThatCannotBeWrittenToIsNamed) {
 }
 
 }  // namespace
-}  // namespace millrace
+}  // namespace millrace::executor

@@ -23,7 +23,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
-namespace millrace {
+namespace millrace::executor {
 
 // Thread-compatible.
 class StateStore {
@@ -77,6 +77,6 @@ class StateBackend {
   virtual std::unique_ptr<StateStore> OpenStore() = 0;
 };
 
-}  // namespace millrace
+}  // namespace millrace::executor
 
 #endif  // MILLRACE_EXECUTOR_STATE_STORE_STATE_STORE_H_

@@ -9,12 +9,12 @@
 #include "plan/logical/expr_tree.h"
 #include "plan/logical/sql_error.h"
 
-namespace millrace {
+namespace millrace::sql {
 
 using Form = proto::Expr::SpecialForm;
 
 proto::Expr MakeBatchTime(int32_t position) {
-  return MakeForm(Form::BATCH_TIME, {}, MakeType(TypeId::kTimestampTz), position);
+  return plan::MakeForm(Form::BATCH_TIME, {}, MakeType(TypeId::kTimestampTz), position);
 }
 
 absl::StatusOr<proto::Expr> ExprBinder::Bind(const pg_query::Node& node) const {
@@ -73,44 +73,46 @@ absl::StatusOr<std::vector<proto::Expr>> ExprBinder::BindAll(const PgNodes& node
 absl::StatusOr<proto::Expr> ExprBinder::BindColumn(const pg_query::ColumnRef& reference) const {
   const std::vector<std::string> parts = StringsOf(reference.fields());
   if (parts.size() != static_cast<size_t>(reference.fields_size())) {
-    return ErrorAt(reference.location(),
-                   "* stands for columns only in a SELECT list and in count(*)");
+    return plan::ErrorAt(reference.location(),
+                         "* stands for columns only in a SELECT list and in count(*)");
   }
   if (parts.size() > 2) {
-    return ErrorAt(reference.location(),
-                   absl::StrCat("\"", absl::StrJoin(parts, "."),
-                                "\": schemas are not supported; write column or table.column"));
+    return plan::ErrorAt(
+        reference.location(),
+        absl::StrCat("\"", absl::StrJoin(parts, "."),
+                     "\": schemas are not supported; write column or table.column"));
   }
   ASSIGN_OR_RETURN(const ScopeColumn column, scope_.Find(parts.size() == 2 ? parts[0] : "",
                                                          parts.back(), reference.location()));
-  return MakeColumn(column.index, column.type, reference.location());
+  return plan::MakeColumn(column.index, column.type, reference.location());
 }
 
 absl::StatusOr<proto::Expr> ExprBinder::BindConstant(const pg_query::A_Const& constant) const {
   const int32_t position = constant.location();
   if (constant.isnull()) {
-    return MakeNull(SqlType(), position);
+    return plan::MakeNull(SqlType(), position);
   }
   switch (constant.val_case()) {
     case pg_query::A_Const::kIval:
-      return MakeLiteral(absl::StrCat(constant.ival().ival()), MakeType(TypeId::kInt32), position);
+      return plan::MakeLiteral(absl::StrCat(constant.ival().ival()), MakeType(TypeId::kInt32),
+                               position);
     case pg_query::A_Const::kFval: {
       // An integer that is too long for ival, until the parser put a minus in front of it, is one
       // of -2147483648.
       if (int32_t integer = 0; absl::SimpleAtoi(constant.fval().fval(), &integer)) {
-        return MakeLiteral(absl::StrCat(integer), MakeType(TypeId::kInt32), position);
+        return plan::MakeLiteral(absl::StrCat(integer), MakeType(TypeId::kInt32), position);
       }
       if (int64_t integer = 0; absl::SimpleAtoi(constant.fval().fval(), &integer)) {
-        return MakeLiteral(absl::StrCat(integer), MakeType(TypeId::kInt64), position);
+        return plan::MakeLiteral(absl::StrCat(integer), MakeType(TypeId::kInt64), position);
       }
       absl::StatusOr<proto::Expr> literal =
-          ParseLiteral(constant.fval().fval(), MakeType(TypeId::kNumeric), position);
-      return literal.ok() ? std::move(literal) : WithPosition(literal.status(), position);
+          plan::ParseLiteral(constant.fval().fval(), MakeType(TypeId::kNumeric), position);
+      return literal.ok() ? std::move(literal) : plan::WithPosition(literal.status(), position);
     }
     case pg_query::A_Const::kBoolval:
-      return MakeBool(constant.boolval().boolval(), position);
+      return plan::MakeBool(constant.boolval().boolval(), position);
     case pg_query::A_Const::kSval:
-      return MakeLiteral(constant.sval().sval(), SqlType(), position);
+      return plan::MakeLiteral(constant.sval().sval(), SqlType(), position);
     default:
       return Unsupported("a bit string", position);
   }
@@ -126,13 +128,14 @@ absl::StatusOr<proto::Expr> ExprBinder::BindCast(const pg_query::TypeCast& cast)
   ASSIGN_OR_RETURN(proto::Expr expr, Bind(cast.arg()));
   if (!interval_field.empty()) {
     double number = 0;
-    if (TypeOf(expr).id != TypeId::kUnknown || !absl::SimpleAtod(expr.literal().text(), &number)) {
-      return ErrorAt(expr.position(), absl::StrCat("interval '…' ", interval_field,
-                                                   " needs a number in the quotes"));
+    if (plan::TypeOf(expr).id != TypeId::kUnknown ||
+        !absl::SimpleAtod(expr.literal().text(), &number)) {
+      return plan::ErrorAt(expr.position(), absl::StrCat("interval '…' ", interval_field,
+                                                         " needs a number in the quotes"));
     }
     expr.mutable_literal()->set_text(absl::StrCat(expr.literal().text(), " ", interval_field));
   }
-  return builder_.Coerce(std::move(expr), type, CastContext::kExplicit);
+  return builder_.Coerce(std::move(expr), type, plan::CastContext::kExplicit);
 }
 
 absl::StatusOr<proto::Expr> ExprBinder::BindSqlValue(
@@ -143,10 +146,10 @@ absl::StatusOr<proto::Expr> ExprBinder::BindSqlValue(
       return MakeBatchTime(position);
     case pg_query::SVFOP_CURRENT_DATE:
       return builder_.Coerce(MakeBatchTime(position), MakeType(TypeId::kDate),
-                             CastContext::kExplicit);
+                             plan::CastContext::kExplicit);
     case pg_query::SVFOP_LOCALTIMESTAMP:
       return builder_.Coerce(MakeBatchTime(position), MakeType(TypeId::kTimestamp),
-                             CastContext::kExplicit);
+                             plan::CastContext::kExplicit);
     default:
       return Unsupported(
           "this value function (only CURRENT_TIMESTAMP, CURRENT_DATE and LOCALTIMESTAMP are)",
@@ -158,14 +161,14 @@ absl::StatusOr<proto::Expr> ExprBinder::BindArray(const pg_query::A_ArrayExpr& a
                                                   const SqlType* element) const {
   ASSIGN_OR_RETURN(Exprs exprs, BindAll(array.elements()));
   if (exprs.empty() && element == nullptr) {
-    return ErrorAt(array.location(),
-                   "the type of an empty array is unknown; write ARRAY[]::text[]");
+    return plan::ErrorAt(array.location(),
+                         "the type of an empty array is unknown; write ARRAY[]::text[]");
   }
   SqlType type;
   if (element != nullptr) {
     type = *element;
     for (proto::Expr& expr : exprs) {
-      ASSIGN_OR_RETURN(expr, builder_.Coerce(std::move(expr), type, CastContext::kExplicit));
+      ASSIGN_OR_RETURN(expr, builder_.Coerce(std::move(expr), type, plan::CastContext::kExplicit));
     }
   } else {
     ASSIGN_OR_RETURN(type, builder_.Unify(&exprs, "ARRAY"));
@@ -173,7 +176,7 @@ absl::StatusOr<proto::Expr> ExprBinder::BindArray(const pg_query::A_ArrayExpr& a
   if (type.id == TypeId::kArray) {
     return Unsupported("an array of arrays", array.location());
   }
-  return MakeForm(Form::ARRAY, std::move(exprs), ArrayOf(type), array.location());
+  return plan::MakeForm(Form::ARRAY, std::move(exprs), ArrayOf(type), array.location());
 }
 
 absl::StatusOr<proto::Expr> ExprBinder::BindIndirection(
@@ -188,15 +191,15 @@ absl::StatusOr<proto::Expr> ExprBinder::BindIndirection(
       return Unsupported("a slice of an array", position);
     }
     ASSIGN_OR_RETURN(proto::Expr index, Bind(step.a_indices().uidx()));
-    const SqlType type = TypeOf(expr);
+    const SqlType type = plan::TypeOf(expr);
     if (type.id == TypeId::kJsonb) {
       ASSIGN_OR_RETURN(expr,
                        builder_.Operator("->", {std::move(expr), std::move(index)}, position));
       continue;
     }
     if (type.id != TypeId::kArray) {
-      return ErrorAt(position, absl::StrCat("cannot subscript type ", type.ToString(),
-                                            ": it is not an array"));
+      return plan::ErrorAt(position, absl::StrCat("cannot subscript type ", type.ToString(),
+                                                  ": it is not an array"));
     }
     if (builder_.functions().Scalars("array_get").empty()) {
       return Unsupported("a subscript of an array", position);
@@ -207,4 +210,4 @@ absl::StatusOr<proto::Expr> ExprBinder::BindIndirection(
   return expr;
 }
 
-}  // namespace millrace
+}  // namespace millrace::sql

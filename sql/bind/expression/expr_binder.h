@@ -15,7 +15,7 @@
 #include "sql/parse/ast.h"
 #include "third_party/pg_query.pb.h"
 
-namespace millrace {
+namespace millrace::sql {
 
 // Aggregate calls found in the expressions of a query. An expression refers to call i as to column
 // kFirstColumn + i, until the query knows where aggregates end up.
@@ -30,7 +30,7 @@ class ExprBinder {
  public:
   // `clause` is for messages ("WHERE"). `aggregates` is null where aggregate functions are not
   // allowed. All must outlive it.
-  ExprBinder(const ExprBuilder& builder, const Scope& scope, std::string clause,
+  ExprBinder(const plan::ExprBuilder& builder, const Scope& scope, std::string clause,
              AggregateCollector* aggregates)
       : builder_(builder), scope_(scope), clause_(std::move(clause)), aggregates_(aggregates) {}
 
@@ -88,7 +88,7 @@ class ExprBinder {
                                             const pg_query::FuncCall& call) const;
   absl::Status RefuseAggregateSyntax(const std::string& name, const pg_query::FuncCall& call) const;
 
-  const ExprBuilder& builder_;
+  const plan::ExprBuilder& builder_;
   const Scope& scope_;
   const std::string clause_;
   AggregateCollector* const aggregates_;
@@ -97,6 +97,6 @@ class ExprBinder {
 // batch_time() as an expression.
 proto::Expr MakeBatchTime(int32_t position);
 
-}  // namespace millrace
+}  // namespace millrace::sql
 
 #endif  // MILLRACE_SQL_BIND_EXPRESSION_EXPR_BINDER_H_

@@ -8,13 +8,14 @@
 #include "plan/logical/sql_error.h"
 #include "sql/bind/expression/expr_binder.h"
 
-namespace millrace {
+namespace millrace::sql {
 namespace {
 
 bool SameCall(const proto::AggregateCall& a, const proto::AggregateCall& b) {
   return a.function() == b.function() && a.has_filter() == b.has_filter() &&
-         (!a.has_filter() || SameExpr(a.filter(), b.filter())) &&
-         std::equal(a.args().begin(), a.args().end(), b.args().begin(), b.args().end(), SameExpr);
+         (!a.has_filter() || plan::SameExpr(a.filter(), b.filter())) &&
+         std::equal(a.args().begin(), a.args().end(), b.args().begin(), b.args().end(),
+                    plan::SameExpr);
 }
 
 bool IsBatchTimeFunction(std::string_view name) {
@@ -49,14 +50,14 @@ absl::StatusOr<proto::Expr> ExprBinder::BindCall(const pg_query::FuncCall& call)
                        : call.agg_distinct()   ? "DISTINCT"
                        : call.has_agg_filter() ? "FILTER"
                                                : "ORDER BY";
-    return ErrorAt(position,
-                   absl::StrCat(part, " specified, but ", name, " is not an aggregate function"));
+    return plan::ErrorAt(
+        position, absl::StrCat(part, " specified, but ", name, " is not an aggregate function"));
   }
   if (IsBatchTimeFunction(name) && call.args().empty()) {
     return MakeBatchTime(position);
   }
   if (name == "clock_timestamp" || name == "timeofday") {
-    return ErrorAt(
+    return plan::ErrorAt(
         position,
         absl::StrCat(name,
                      "() is not supported: a batch that is replayed would see another time; "
@@ -64,7 +65,7 @@ absl::StatusOr<proto::Expr> ExprBinder::BindCall(const pg_query::FuncCall& call)
   }
   name = RegisteredName(name, functions);
   if (functions.Scalars(name).empty() && !functions.Tables(name).empty()) {
-    return ErrorAt(
+    return plan::ErrorAt(
         position,
         absl::StrCat("set-returning function ", name,
                      " is supported in FROM and as a column of SELECT by itself: FROM table, ",
@@ -78,8 +79,8 @@ absl::Status ExprBinder::RefuseAggregateSyntax(const std::string& name,
                                                const pg_query::FuncCall& call) const {
   const int32_t position = call.location();
   if (aggregates_ == nullptr) {
-    return ErrorAt(position,
-                   absl::StrCat("aggregate function ", name, "() is not allowed in ", clause_));
+    return plan::ErrorAt(
+        position, absl::StrCat("aggregate function ", name, "() is not allowed in ", clause_));
   }
   if (call.agg_distinct()) {
     return Unsupported(absl::StrCat("DISTINCT in an aggregate (", name, "(DISTINCT …))"), position);
@@ -90,7 +91,8 @@ absl::Status ExprBinder::RefuseAggregateSyntax(const std::string& name,
                        position);
   }
   if (call.agg_star() && name != "count") {
-    return ErrorAt(position, absl::StrCat(name, "(*) does not exist; * is for count(*) only"));
+    return plan::ErrorAt(position,
+                         absl::StrCat(name, "(*) does not exist; * is for count(*) only"));
   }
   return absl::OkStatus();
 }
@@ -102,10 +104,10 @@ absl::StatusOr<proto::Expr> ExprBinder::BindAggregate(const std::string& name,
   const ExprBinder inner(builder_, scope_, "the arguments of an aggregate", nullptr);
   ASSIGN_OR_RETURN(Exprs args, inner.BindAll(call.args()));
   if (args.empty() && !call.agg_star()) {
-    return ErrorAt(position, absl::StrCat(name, "() needs an argument",
-                                          name == "count" ? ", or *: count(*)" : ""));
+    return plan::ErrorAt(position, absl::StrCat(name, "() needs an argument",
+                                                name == "count" ? ", or *: count(*)" : ""));
   }
-  ASSIGN_OR_RETURN(ResolvedCall<AggregateFunction> resolved,
+  ASSIGN_OR_RETURN(plan::ResolvedCall<AggregateFunction> resolved,
                    builder_.Aggregate(name, std::move(args), position));
   proto::AggregateCall aggregate;
   aggregate.set_function(name);
@@ -126,8 +128,8 @@ absl::StatusOr<proto::Expr> ExprBinder::BindAggregate(const std::string& name,
     aggregates_->calls.push_back(std::move(aggregate));
     aggregates_->functions.push_back(resolved.function);
   }
-  return MakeColumn(AggregateCollector::kFirstColumn + index, resolved.function->result_type(),
-                    position);
+  return plan::MakeColumn(AggregateCollector::kFirstColumn + index,
+                          resolved.function->result_type(), position);
 }
 
-}  // namespace millrace
+}  // namespace millrace::sql

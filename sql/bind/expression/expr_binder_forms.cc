@@ -6,7 +6,7 @@
 #include "plan/logical/sql_error.h"
 #include "sql/bind/expression/expr_binder.h"
 
-namespace millrace {
+namespace millrace::sql {
 
 using Form = proto::Expr::SpecialForm;
 
@@ -28,7 +28,7 @@ absl::StatusOr<proto::Expr> ExprBinder::BindLogical(const pg_query::BoolExpr& ex
   const Form::Kind kind = is_not                                ? Form::NOT
                           : expr.boolop() == pg_query::AND_EXPR ? Form::AND
                                                                 : Form::OR;
-  return MakeForm(kind, std::move(args), kBool, expr.location());
+  return plan::MakeForm(kind, std::move(args), kBool, expr.location());
 }
 
 absl::StatusOr<proto::Expr> ExprBinder::BindNullTest(const pg_query::NullTest& test) const {
@@ -36,14 +36,14 @@ absl::StatusOr<proto::Expr> ExprBinder::BindNullTest(const pg_query::NullTest& t
   ASSIGN_OR_RETURN(arg, builder_.ResolveUnknown(std::move(arg)));
   const Form::Kind kind =
       test.nulltesttype() == pg_query::IS_NULL ? Form::IS_NULL : Form::IS_NOT_NULL;
-  return MakeForm(kind, {std::move(arg)}, kBool, test.location());
+  return plan::MakeForm(kind, {std::move(arg)}, kBool, test.location());
 }
 
 absl::StatusOr<proto::Expr> ExprBinder::BindBooleanTest(const pg_query::BooleanTest& test) const {
   ASSIGN_OR_RETURN(proto::Expr arg, Bind(test.arg()));
   ASSIGN_OR_RETURN(arg, builder_.CoerceToBoolean(std::move(arg), "IS TRUE or IS FALSE"));
   const auto form = [&](Form::Kind kind) {
-    return MakeForm(kind, {std::move(arg)}, kBool, test.location());
+    return plan::MakeForm(kind, {std::move(arg)}, kBool, test.location());
   };
   switch (test.booltesttype()) {
     case pg_query::IS_TRUE:
@@ -51,9 +51,9 @@ absl::StatusOr<proto::Expr> ExprBinder::BindBooleanTest(const pg_query::BooleanT
     case pg_query::IS_FALSE:
       return form(Form::IS_FALSE);
     case pg_query::IS_NOT_TRUE:
-      return MakeForm(Form::NOT, {form(Form::IS_TRUE)}, kBool, test.location());
+      return plan::MakeForm(Form::NOT, {form(Form::IS_TRUE)}, kBool, test.location());
     case pg_query::IS_NOT_FALSE:
-      return MakeForm(Form::NOT, {form(Form::IS_FALSE)}, kBool, test.location());
+      return plan::MakeForm(Form::NOT, {form(Form::IS_FALSE)}, kBool, test.location());
     case pg_query::IS_UNKNOWN:
       return form(Form::IS_NULL);
     case pg_query::IS_NOT_UNKNOWN:
@@ -64,8 +64,8 @@ absl::StatusOr<proto::Expr> ExprBinder::BindBooleanTest(const pg_query::BooleanT
 }
 
 absl::StatusOr<proto::Expr> ExprBinder::CheckSize(proto::Expr expr) {
-  if (SizeOf(expr) > kMaxExprSize) {
-    return ErrorAt(expr.position(), "expression is too large; compute parts of it in a view");
+  if (plan::SizeOf(expr) > plan::kMaxExprSize) {
+    return plan::ErrorAt(expr.position(), "expression is too large; compute parts of it in a view");
   }
   return expr;
 }
@@ -76,7 +76,7 @@ absl::StatusOr<proto::Expr> ExprBinder::BindCase(const pg_query::CaseExpr& expr)
     ASSIGN_OR_RETURN(proto::Expr result, Bind(expr.defresult()));
     results.push_back(std::move(result));
   } else {
-    results.push_back(MakeNull(SqlType(), expr.location()));
+    results.push_back(plan::MakeNull(SqlType(), expr.location()));
   }
   proto::Expr subject;
   if (expr.has_arg()) {
@@ -103,7 +103,7 @@ absl::StatusOr<proto::Expr> ExprBinder::BindCase(const pg_query::CaseExpr& expr)
     args.push_back(std::move(results[i + 1]));
   }
   args.push_back(std::move(results[0]));
-  return CheckSize(MakeForm(Form::CASE, std::move(args), type, expr.location()));
+  return CheckSize(plan::MakeForm(Form::CASE, std::move(args), type, expr.location()));
 }
 
 absl::StatusOr<proto::Expr> ExprBinder::BindUnified(Form::Kind kind, const PgNodes& args,
@@ -111,7 +111,7 @@ absl::StatusOr<proto::Expr> ExprBinder::BindUnified(Form::Kind kind, const PgNod
                                                     int32_t position) const {
   ASSIGN_OR_RETURN(Exprs exprs, BindAll(args));
   ASSIGN_OR_RETURN(const SqlType type, builder_.Unify(&exprs, what));
-  return MakeForm(kind, std::move(exprs), type, position);
+  return plan::MakeForm(kind, std::move(exprs), type, position);
 }
 
-}  // namespace millrace
+}  // namespace millrace::sql

@@ -10,7 +10,7 @@
 #include "plan/logical/sql_error.h"
 #include "sql/bind/expression/expr_binder.h"
 
-namespace millrace {
+namespace millrace::sql {
 
 using Form = proto::Expr::SpecialForm;
 
@@ -20,7 +20,7 @@ constexpr SqlType kBool = MakeType(TypeId::kBool);
 
 proto::Expr Negate(proto::Expr expr) {
   const int32_t position = expr.position();
-  return MakeForm(Form::NOT, {std::move(expr)}, kBool, position);
+  return plan::MakeForm(Form::NOT, {std::move(expr)}, kBool, position);
 }
 
 }  // namespace
@@ -68,7 +68,7 @@ absl::StatusOr<proto::Expr> ExprBinder::BindPlainOperator(const pg_query::A_Expr
     args.push_back(std::move(left));
   }
   ASSIGN_OR_RETURN(proto::Expr right, Bind(expr.rexpr()));
-  if (!expr.has_lexpr() && symbol == "+" && TypeOf(right).IsNumber()) {
+  if (!expr.has_lexpr() && symbol == "+" && plan::TypeOf(right).IsNumber()) {
     return right;
   }
   args.push_back(std::move(right));
@@ -99,13 +99,13 @@ absl::StatusOr<proto::Expr> ExprBinder::BindEqual(proto::Expr left, proto::Expr 
   ASSIGN_OR_RETURN(proto::Expr equal,
                    builder_.Operator("=", {std::move(left), std::move(right)}, position));
   Exprs sides(equal.call().args().begin(), equal.call().args().end());
-  if (!TypeOf(sides[0]).IsNumber() || !TypeOf(sides[1]).IsNumber() ||
-      SameType(TypeOf(sides[0]), TypeOf(sides[1]))) {
+  if (!plan::TypeOf(sides[0]).IsNumber() || !plan::TypeOf(sides[1]).IsNumber() ||
+      plan::SameType(plan::TypeOf(sides[0]), plan::TypeOf(sides[1]))) {
     return equal;
   }
   // Two sizes of integers, or real and double precision: the wider type holds both as they are.
   RETURN_IF_ERROR(builder_.Unify(&sides, "=").status());
-  return MakeCall("=", std::move(sides), kBool, position);
+  return plan::MakeCall("=", std::move(sides), kBool, position);
 }
 
 absl::StatusOr<proto::Expr> ExprBinder::BindAnyEqual(const proto::Expr& needle, Exprs values,
@@ -113,53 +113,55 @@ absl::StatusOr<proto::Expr> ExprBinder::BindAnyEqual(const proto::Expr& needle, 
   Exprs tests;
   SqlType last;  // the type of the value before this one
   for (proto::Expr& value : values) {
-    const SqlType type = TypeOf(value);
-    const bool joins = !tests.empty() && IsForm(tests.back(), Form::IN_LIST) &&
-                       type.id != TypeId::kUnknown && SameType(type, last);
+    const SqlType type = plan::TypeOf(value);
+    const bool joins = !tests.empty() && plan::IsForm(tests.back(), Form::IN_LIST) &&
+                       type.id != TypeId::kUnknown && plan::SameType(type, last);
     last = type;
     if (joins) {
-      ExprList* const list = MutableArgsOf(&tests.back());
-      ASSIGN_OR_RETURN(*list->Add(),
-                       builder_.Coerce(std::move(value), WithoutModifiers(TypeOf((*list)[1])),
-                                       CastContext::kImplicit));
+      plan::ExprList* const list = plan::MutableArgsOf(&tests.back());
+      ASSIGN_OR_RETURN(
+          *list->Add(),
+          builder_.Coerce(std::move(value), plan::WithoutModifiers(plan::TypeOf((*list)[1])),
+                          plan::CastContext::kImplicit));
       continue;
     }
     ASSIGN_OR_RETURN(proto::Expr equal, BindEqual(needle, std::move(value), position));
     const proto::Expr left = equal.call().args(0);
     const proto::Expr right = equal.call().args(1);
-    tests.push_back(SameType(TypeOf(left), TypeOf(right))
-                        ? MakeForm(Form::IN_LIST, {left, right}, kBool, position)
+    tests.push_back(plan::SameType(plan::TypeOf(left), plan::TypeOf(right))
+                        ? plan::MakeForm(Form::IN_LIST, {left, right}, kBool, position)
                         : std::move(equal));
   }
   if (tests.size() == 1) {
     return std::move(tests.front());
   }
-  return CheckSize(MakeForm(Form::OR, std::move(tests), kBool, position));
+  return CheckSize(plan::MakeForm(Form::OR, std::move(tests), kBool, position));
 }
 
 absl::StatusOr<proto::Expr> ExprBinder::BindDistinct(const pg_query::A_Expr& expr) const {
   ASSIGN_OR_RETURN(proto::Expr left, Bind(expr.lexpr()));
   ASSIGN_OR_RETURN(proto::Expr right, Bind(expr.rexpr()));
-  if (IsNullLiteral(left) || IsNullLiteral(right)) {
+  if (plan::IsNullLiteral(left) || plan::IsNullLiteral(right)) {
     ASSIGN_OR_RETURN(
         proto::Expr other,
-        builder_.ResolveUnknown(IsNullLiteral(left) ? std::move(right) : std::move(left)));
-    return MakeForm(Form::IS_NOT_NULL, {std::move(other)}, kBool, expr.location());
+        builder_.ResolveUnknown(plan::IsNullLiteral(left) ? std::move(right) : std::move(left)));
+    return plan::MakeForm(Form::IS_NOT_NULL, {std::move(other)}, kBool, expr.location());
   }
   const int32_t position = expr.location();
   ASSIGN_OR_RETURN(proto::Expr equal, BindEqual(std::move(left), std::move(right), position));
   const proto::Expr first = equal.call().args(0);
   const proto::Expr second = equal.call().args(1);
-  if (SameType(TypeOf(first), TypeOf(second))) {
-    return MakeForm(Form::IS_DISTINCT_FROM, {first, second}, kBool, position);
+  if (plan::SameType(plan::TypeOf(first), plan::TypeOf(second))) {
+    return plan::MakeForm(Form::IS_DISTINCT_FROM, {first, second}, kBool, position);
   }
   // The equality is NULL only where a side is.
   const auto is_null = [&](const proto::Expr& side) {
-    return MakeForm(Form::IS_NULL, {side}, kBool, position);
+    return plan::MakeForm(Form::IS_NULL, {side}, kBool, position);
   };
-  proto::Expr both_null = MakeForm(Form::AND, {is_null(first), is_null(second)}, kBool, position);
-  return CheckSize(
-      Negate(MakeForm(Form::COALESCE, {std::move(equal), std::move(both_null)}, kBool, position)));
+  proto::Expr both_null =
+      plan::MakeForm(Form::AND, {is_null(first), is_null(second)}, kBool, position);
+  return CheckSize(Negate(
+      plan::MakeForm(Form::COALESCE, {std::move(equal), std::move(both_null)}, kBool, position)));
 }
 
 absl::StatusOr<proto::Expr> ExprBinder::BindNullIf(const pg_query::A_Expr& expr) const {
@@ -169,7 +171,8 @@ absl::StatusOr<proto::Expr> ExprBinder::BindNullIf(const pg_query::A_Expr& expr)
                    builder_.Operator("=", {std::move(left), std::move(right)}, expr.location()));
   const proto::Expr first = equal.call().args(0);
   const proto::Expr second = equal.call().args(1);
-  return MakeForm(Form::NULLIF, {first, second, std::move(equal)}, TypeOf(first), expr.location());
+  return plan::MakeForm(Form::NULLIF, {first, second, std::move(equal)}, plan::TypeOf(first),
+                        expr.location());
 }
 
 absl::StatusOr<proto::Expr> ExprBinder::BindIn(const pg_query::Node& needle, const PgNodes& values,
@@ -178,14 +181,15 @@ absl::StatusOr<proto::Expr> ExprBinder::BindIn(const pg_query::Node& needle, con
   ASSIGN_OR_RETURN(Exprs exprs, BindAll(values));
   // Several values without columns are an array: they get a type in common, which the needle has a
   // say in. All others are compared by themselves (transformAExprIn of PostgreSQL's parse_expr.c).
-  const auto columns = std::stable_partition(exprs.begin(), exprs.end(),
-                                             [](const auto& expr) { return !ReadsColumns(expr); });
-  std::vector<SqlType> types = {TypeOf(first)};
-  std::transform(exprs.begin(), columns, std::back_inserter(types), TypeOf);
-  const std::optional<SqlType> common = CommonType(types);
+  const auto columns = std::stable_partition(
+      exprs.begin(), exprs.end(), [](const auto& expr) { return !plan::ReadsColumns(expr); });
+  std::vector<SqlType> types = {plan::TypeOf(first)};
+  std::transform(exprs.begin(), columns, std::back_inserter(types), plan::TypeOf);
+  const std::optional<SqlType> common = plan::CommonType(types);
   if (types.size() > 2 && common.has_value()) {
     for (auto expr = exprs.begin(); expr != columns; ++expr) {
-      ASSIGN_OR_RETURN(*expr, builder_.Coerce(std::move(*expr), *common, CastContext::kImplicit));
+      ASSIGN_OR_RETURN(*expr,
+                       builder_.Coerce(std::move(*expr), *common, plan::CastContext::kImplicit));
     }
   }
   ASSIGN_OR_RETURN(proto::Expr in, BindAnyEqual(first, std::move(exprs), position));
@@ -217,16 +221,16 @@ absl::StatusOr<proto::Expr> ExprBinder::BindBetween(const pg_query::A_Expr& expr
                      builder_.Operator(negated ? "<" : ">=", {value, from}, position));
     ASSIGN_OR_RETURN(proto::Expr below,
                      builder_.Operator(negated ? ">" : "<=", {value, to}, position));
-    return MakeForm(negated ? Form::OR : Form::AND, {std::move(above), std::move(below)}, kBool,
-                    position);
+    return plan::MakeForm(negated ? Form::OR : Form::AND, {std::move(above), std::move(below)},
+                          kBool, position);
   };
   ASSIGN_OR_RETURN(proto::Expr forward, within(low, high));
   if (!symmetric) {
     return CheckSize(std::move(forward));
   }
   ASSIGN_OR_RETURN(proto::Expr backward, within(high, low));
-  return CheckSize(MakeForm(negated ? Form::AND : Form::OR,
-                            {std::move(forward), std::move(backward)}, kBool, position));
+  return CheckSize(plan::MakeForm(negated ? Form::AND : Form::OR,
+                                  {std::move(forward), std::move(backward)}, kBool, position));
 }
 
-}  // namespace millrace
+}  // namespace millrace::sql

@@ -7,19 +7,21 @@
 #include "plan/logical/spelling.h"
 #include "plan/logical/sql_error.h"
 
-namespace millrace {
+namespace millrace::sql {
 
-absl::Status Scope::AddTable(const std::string& alias, const std::vector<OutputColumn>& visible,
-                             const std::vector<OutputColumn>& hidden, int32_t position) {
+absl::Status Scope::AddTable(const std::string& alias,
+                             const std::vector<plan::OutputColumn>& visible,
+                             const std::vector<plan::OutputColumn>& hidden, int32_t position) {
   if (HasTable(alias)) {
-    return ErrorAt(position, absl::StrCat("table name \"", alias, "\" specified more than once"));
+    return plan::ErrorAt(position,
+                         absl::StrCat("table name \"", alias, "\" specified more than once"));
   }
   tables_.push_back(alias);
-  for (const OutputColumn& column : visible) {
+  for (const plan::OutputColumn& column : visible) {
     const auto index = static_cast<uint32_t>(columns_.size());
     columns_.push_back({.table = alias, .name = column.name, .type = column.type, .index = index});
   }
-  for (const OutputColumn& column : hidden) {
+  for (const plan::OutputColumn& column : hidden) {
     const auto index = static_cast<uint32_t>(columns_.size());
     columns_.push_back(
         {.table = alias, .name = column.name, .type = column.type, .index = index, .hidden = true});
@@ -27,7 +29,7 @@ absl::Status Scope::AddTable(const std::string& alias, const std::vector<OutputC
   return absl::OkStatus();
 }
 
-absl::Status Scope::AddScalarFunction(const std::string& alias, const OutputColumn& column,
+absl::Status Scope::AddScalarFunction(const std::string& alias, const plan::OutputColumn& column,
                                       int32_t position) {
   RETURN_IF_ERROR(AddTable(alias, {column}, {}, position));
   values_.emplace(alias, columns_.back().index);
@@ -39,8 +41,8 @@ bool Scope::HasTable(const std::string& table) const {
 }
 
 absl::Status Scope::NoTable(const std::string& table, int32_t position) const {
-  return ErrorAt(position, absl::StrCat("missing FROM-clause entry for table \"", table, "\"",
-                                        DidYouMean(table, tables_)));
+  return plan::ErrorAt(position, absl::StrCat("missing FROM-clause entry for table \"", table, "\"",
+                                              plan::DidYouMean(table, tables_)));
 }
 
 absl::StatusOr<std::optional<ScopeColumn>> Scope::FindUnqualified(const std::string& name,
@@ -51,9 +53,9 @@ absl::StatusOr<std::optional<ScopeColumn>> Scope::FindUnqualified(const std::str
       continue;
     }
     if (found.has_value() && found->hidden == column.hidden) {
-      return ErrorAt(position,
-                     absl::StrCat("column reference \"", name, "\" is ambiguous: ", found->table,
-                                  ".", name, " or ", column.table, ".", name));
+      return plan::ErrorAt(
+          position, absl::StrCat("column reference \"", name, "\" is ambiguous: ", found->table,
+                                 ".", name, " or ", column.table, ".", name));
     }
     if (!found.has_value() || found->hidden) {
       found = column;
@@ -86,8 +88,8 @@ absl::StatusOr<ScopeColumn> Scope::Find(const std::string& table, const std::str
   }
   const std::string shown =
       table.empty() ? absl::StrCat("\"", name, "\"") : absl::StrCat(table, ".", name);
-  return ErrorAt(position,
-                 absl::StrCat("column ", shown, " does not exist", DidYouMean(name, known)));
+  return plan::ErrorAt(
+      position, absl::StrCat("column ", shown, " does not exist", plan::DidYouMean(name, known)));
 }
 
 absl::StatusOr<std::vector<ScopeColumn>> Scope::Expand(const std::string& table,
@@ -104,4 +106,4 @@ absl::StatusOr<std::vector<ScopeColumn>> Scope::Expand(const std::string& table,
   return expanded;
 }
 
-}  // namespace millrace
+}  // namespace millrace::sql

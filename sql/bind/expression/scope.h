@@ -15,7 +15,7 @@
 #include "common/types/sql_type.h"
 #include "plan/logical/logical_plan.h"
 
-namespace millrace {
+namespace millrace::sql {
 
 struct ScopeColumn {
   std::string table;  // alias of the FROM item
@@ -29,11 +29,11 @@ class Scope {
  public:
   // Adds a FROM item's columns; their indexes follow those of the items before. An error at
   // `position` if the alias is taken.
-  absl::Status AddTable(const std::string& alias, const std::vector<OutputColumn>& visible,
-                        const std::vector<OutputColumn>& hidden, int32_t position);
+  absl::Status AddTable(const std::string& alias, const std::vector<plan::OutputColumn>& visible,
+                        const std::vector<plan::OutputColumn>& hidden, int32_t position);
 
   // The same for a function that returns one value per row: its alias alone means that value.
-  absl::Status AddScalarFunction(const std::string& alias, const OutputColumn& column,
+  absl::Status AddScalarFunction(const std::string& alias, const plan::OutputColumn& column,
                                  int32_t position);
 
   // The column `name`, of table `table` if that is not empty. Errors suggest the nearest name.
@@ -58,6 +58,6 @@ class Scope {
   std::vector<ScopeColumn> columns_;
 };
 
-}  // namespace millrace
+}  // namespace millrace::sql
 
 #endif  // MILLRACE_SQL_BIND_EXPRESSION_SCOPE_H_

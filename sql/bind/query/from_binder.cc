@@ -10,7 +10,7 @@
 #include "sql/bind/query/select_binder.h"
 #include "sql/catalog/create_table.h"
 
-namespace millrace {
+namespace millrace::sql {
 namespace {
 
 bool IsWindowFunction(const std::string& name) {
@@ -24,14 +24,14 @@ SqlType ColumnTypeOf(const SqlType& declared, const std::vector<proto::Expr>& ar
   const auto array = std::find_if(args.begin(), args.end(), [](const proto::Expr& arg) {
     return arg.type().kind() == proto::TYPE_ARRAY;
   });
-  return array == args.end() ? declared : MakeType(TypeOf(*array).element);
+  return array == args.end() ? declared : MakeType(plan::TypeOf(*array).element);
 }
 
 // The function's columns: its own names, except that a single unnamed one is called as the item is.
-std::vector<OutputColumn> FunctionColumns(const ResolvedCall<TableFunctionDef>& call,
-                                          const std::string& alias) {
+std::vector<plan::OutputColumn> FunctionColumns(const plan::ResolvedCall<TableFunctionDef>& call,
+                                                const std::string& alias) {
   const TableFunctionDef& function = *call.function;
-  std::vector<OutputColumn> columns;
+  std::vector<plan::OutputColumn> columns;
   for (size_t i = 0; i < function.column_types.size(); ++i) {
     std::string name = i < function.column_names.size() ? function.column_names[i] : "";
     if (function.column_types.size() == 1 && (name.empty() || name == function.name)) {
@@ -54,7 +54,8 @@ absl::StatusOr<SelectBinder::From> SelectBinder::BindFrom(const PgNodes& items, 
     RETURN_IF_ERROR(AddItem(item, &from));
   }
   if (from.node == nullptr) {
-    return ErrorAt(position, "a query needs a table in FROM: a job reads at least one source");
+    return plan::ErrorAt(position,
+                         "a query needs a table in FROM: a job reads at least one source");
   }
   return from;
 }
@@ -125,17 +126,18 @@ absl::Status SelectBinder::AddFunction(const pg_query::RangeFunction& function, 
     return Unsupported(absl::StrCat("a time window (", name, ")"), position);
   }
   if (from->node == nullptr) {
-    return ErrorAt(position, absl::StrCat("a query needs a table in FROM before the function ",
-                                          name, ": a job reads at least one source"));
+    return plan::ErrorAt(position,
+                         absl::StrCat("a query needs a table in FROM before the function ", name,
+                                      ": a job reads at least one source"));
   }
   if (builder_.functions().Tables(name).empty() && !builder_.functions().Scalars(name).empty()) {
-    return ErrorAt(position,
-                   absl::StrCat("function ", name,
-                                " returns a single value and is not supported in FROM; use it "
-                                "in the SELECT list"));
+    return plan::ErrorAt(
+        position, absl::StrCat("function ", name,
+                               " returns a single value and is not supported in FROM; use it "
+                               "in the SELECT list"));
   }
   const std::string alias = function.has_alias() ? function.alias().aliasname() : name;
-  ASSIGN_OR_RETURN(TableFunctionNode node, BindTableFunction(name, *call, alias, *from));
+  ASSIGN_OR_RETURN(plan::TableFunctionNode node, BindTableFunction(name, *call, alias, *from));
   node.with_ordinality = function.ordinality();
   node.left = left;
   if (function.ordinality()) {
@@ -143,22 +145,21 @@ absl::Status SelectBinder::AddFunction(const pg_query::RangeFunction& function, 
   }
   RETURN_IF_ERROR(
       RenameColumns(alias, StringsOf(function.alias().colnames()), position, &node.columns));
-  const std::vector<OutputColumn> columns = node.columns;
-  from->node = MakeTableFunction(std::move(from->node), std::move(node), position);
+  const std::vector<plan::OutputColumn> columns = node.columns;
+  from->node = plan::MakeTableFunction(std::move(from->node), std::move(node), position);
   return columns.size() == 1 ? from->scope.AddScalarFunction(alias, columns.front(), position)
                              : from->scope.AddTable(alias, columns, {}, position);
 }
 
-absl::StatusOr<TableFunctionNode> SelectBinder::BindTableFunction(const std::string& name,
-                                                                  const pg_query::FuncCall& call,
-                                                                  const std::string& alias,
-                                                                  const From& from) const {
+absl::StatusOr<plan::TableFunctionNode> SelectBinder::BindTableFunction(
+    const std::string& name, const pg_query::FuncCall& call, const std::string& alias,
+    const From& from) const {
   ASSIGN_OR_RETURN(
       std::vector<proto::Expr> args,
       ExprBinder(builder_, from.scope, "set-returning functions", nullptr).BindAll(call.args()));
-  ASSIGN_OR_RETURN(ResolvedCall<TableFunctionDef> resolved,
+  ASSIGN_OR_RETURN(plan::ResolvedCall<TableFunctionDef> resolved,
                    builder_.TableFunction(name, std::move(args), call.location()));
-  TableFunctionNode node;
+  plan::TableFunctionNode node;
   node.function = resolved.function->name;
   node.kept.resize(from.node->output.size());
   std::iota(node.kept.begin(), node.kept.end(), 0);
@@ -184,17 +185,18 @@ absl::StatusOr<SelectBinder::SelectFunction> SelectBinder::ExpandSelectFunction(
     if (expanded.node != nullptr) {
       return Unsupported("a second set-returning function in a SELECT list", position);
     }
-    ASSIGN_OR_RETURN(TableFunctionNode node, BindTableFunction(name, call, name, *from));
+    ASSIGN_OR_RETURN(plan::TableFunctionNode node, BindTableFunction(name, call, name, *from));
     if (node.columns.size() != 1) {
       return Unsupported(
           absl::StrCat("function ", name,
                        ", which returns several columns, in a SELECT list (write it in FROM)"),
           position);
     }
-    const OutputColumn column = node.columns.front();
+    const plan::OutputColumn column = node.columns.front();
     expanded.node = &value;
-    expanded.column = MakeColumn(static_cast<uint32_t>(node.kept.size()), column.type, position);
-    from->node = MakeTableFunction(std::move(from->node), std::move(node), position);
+    expanded.column =
+        plan::MakeColumn(static_cast<uint32_t>(node.kept.size()), column.type, position);
+    from->node = plan::MakeTableFunction(std::move(from->node), std::move(node), position);
     // No expression can name this column; the scope must only count it.
     RETURN_IF_ERROR(from->scope.AddTable("", {}, {{name, column.type}}, position));
   }
@@ -216,22 +218,23 @@ absl::StatusOr<SelectBinder::Relation> SelectBinder::BindTable(const pg_query::R
   ASSIGN_OR_RETURN(const std::string name, RelationName(range));
   Relation relation;
   if (const auto common = common_tables_.find(name); common != common_tables_.end()) {
-    relation.node = Clone(*common->second);
+    relation.node = plan::Clone(*common->second);
     relation.visible = relation.node->output;
   } else {
     ASSIGN_OR_RETURN(const Catalog::Entry entry, catalog_.Find(name, position));
     if (entry.view != nullptr) {
-      relation.node = Clone(*entry.view->query);
-      SetScope(relation.node.get(), name);
+      relation.node = plan::Clone(*entry.view->query);
+      plan::SetScope(relation.node.get(), name);
       relation.visible = relation.node->output;
     } else {
       const auto connector = connectors_.Source(entry.table->connector);
       if (!connector.ok()) {
-        return ErrorAt(position, absl::StrCat("table \"", name,
-                                              "\" cannot be read: ", connector.status().message()));
+        return plan::ErrorAt(
+            position,
+            absl::StrCat("table \"", name, "\" cannot be read: ", connector.status().message()));
       }
       if (!entry.table->primary_key.empty()) {
-        return ErrorAt(
+        return plan::ErrorAt(
             entry.table->primary_key_position,
             absl::StrCat(
                 "PRIMARY KEY on table \"", name,
@@ -257,7 +260,7 @@ SelectBinder::Relation SelectBinder::ScanTable(
     TypeToProto(type, column.mutable_type());
     column.set_declared(declared);
   };
-  for (const OutputColumn& column : table.columns) {
+  for (const plan::OutputColumn& column : table.columns) {
     add(column.name, column.type, static_cast<int>(columns.size()));
   }
   for (const auto& [name, type] : metadata) {
@@ -265,8 +268,8 @@ SelectBinder::Relation SelectBinder::ScanTable(
     relation.hidden.push_back({name, type});
   }
   relation.visible = table.columns;
-  relation.node = MakeScan(std::make_shared<const proto::Source>(MakeSource(table)),
-                           std::move(columns), position);
+  relation.node = plan::MakeScan(std::make_shared<const proto::Source>(MakeSource(table)),
+                                 std::move(columns), position);
   return relation;
 }
 
@@ -279,11 +282,11 @@ absl::StatusOr<SelectBinder::Relation> SelectBinder::BindSubquery(
   Relation relation;
   relation.alias = subquery.alias().aliasname();
   ASSIGN_OR_RETURN(relation.node, BindQuery(subquery.subquery().select_stmt(), position));
-  SetScope(relation.node.get(), relation.alias);
+  plan::SetScope(relation.node.get(), relation.alias);
   relation.visible = relation.node->output;
   RETURN_IF_ERROR(RenameColumns(relation.alias, StringsOf(subquery.alias().colnames()), position,
                                 &relation.visible));
   return relation;
 }
 
-}  // namespace millrace
+}  // namespace millrace::sql

@@ -8,19 +8,19 @@
 #include "plan/logical/expr_tree.h"
 #include "plan/logical/sql_error.h"
 
-namespace millrace {
+namespace millrace::sql {
 namespace {
 
 using Form = proto::Expr::SpecialForm;
 
-bool IsBatchTime(const proto::Expr& expr, const LogicalNode& input) {
-  return IsForm(expr, Form::BATCH_TIME) ||
-         (expr.node_case() == proto::Expr::kColumn && IsBatchTimeColumn(input, expr.column()));
+bool IsBatchTime(const proto::Expr& expr, const plan::LogicalNode& input) {
+  return plan::IsForm(expr, Form::BATCH_TIME) || (expr.node_case() == proto::Expr::kColumn &&
+                                                  plan::IsBatchTimeColumn(input, expr.column()));
 }
 
 const proto::Expr* FindAggregate(const proto::Expr& expr) {
   const proto::Expr* found = nullptr;
-  AnyExpr(expr, [&found](const proto::Expr& e) {
+  plan::AnyExpr(expr, [&found](const proto::Expr& e) {
     if (e.node_case() == proto::Expr::kColumn && e.column() >= AggregateCollector::kFirstColumn) {
       found = &e;
     }
@@ -31,7 +31,7 @@ const proto::Expr* FindAggregate(const proto::Expr& expr) {
 
 bool Contains(const std::vector<proto::Expr>& exprs, const proto::Expr& expr) {
   return std::any_of(exprs.begin(), exprs.end(),
-                     [&expr](const proto::Expr& e) { return SameExpr(e, expr); });
+                     [&expr](const proto::Expr& e) { return plan::SameExpr(e, expr); });
 }
 
 }  // namespace
@@ -45,12 +45,12 @@ absl::StatusOr<proto::Expr> Grouping::BindKey(const pg_query::Node& item,
   if (item.has_a_const()) {
     const int32_t position = item.a_const().location();
     if (!item.a_const().has_ival()) {
-      return ErrorAt(position, "non-integer constant in GROUP BY");
+      return plan::ErrorAt(position, "non-integer constant in GROUP BY");
     }
     const int32_t ordinal = item.a_const().ival().ival();
     if (ordinal < 1 || static_cast<size_t>(ordinal) > targets.size()) {
-      return ErrorAt(position,
-                     absl::StrCat("GROUP BY position ", ordinal, " is not in the SELECT list"));
+      return plan::ErrorAt(
+          position, absl::StrCat("GROUP BY position ", ordinal, " is not in the SELECT list"));
     }
     return targets[static_cast<size_t>(ordinal) - 1];
   }
@@ -73,7 +73,8 @@ absl::Status Grouping::AddKeys(const PgNodes& items, const std::vector<proto::Ex
   for (const pg_query::Node& item : items) {
     ASSIGN_OR_RETURN(proto::Expr key, BindKey(item, targets, names));
     if (const proto::Expr* aggregate = FindAggregate(key); aggregate != nullptr) {
-      return ErrorAt(aggregate->position(), "aggregate functions are not allowed in GROUP BY");
+      return plan::ErrorAt(aggregate->position(),
+                           "aggregate functions are not allowed in GROUP BY");
     }
     ASSIGN_OR_RETURN(key, builder_.ResolveUnknown(std::move(key)));
     if (!Contains(keys_, key)) {
@@ -83,10 +84,11 @@ absl::Status Grouping::AddKeys(const PgNodes& items, const std::vector<proto::Ex
   return absl::OkStatus();
 }
 
-absl::StatusOr<LogicalNodePtr> Grouping::Apply(LogicalNodePtr input, AggregateCollector collector,
-                                               std::optional<proto::Expr> having,
-                                               std::vector<proto::Expr>* targets,
-                                               int32_t position) {
+absl::StatusOr<plan::LogicalNodePtr> Grouping::Apply(plan::LogicalNodePtr input,
+                                                     AggregateCollector collector,
+                                                     std::optional<proto::Expr> having,
+                                                     std::vector<proto::Expr>* targets,
+                                                     int32_t position) {
   const bool grouped = !keys_.empty();
   const auto time_keys =
       std::stable_partition(keys_.begin(), keys_.end(),
@@ -101,13 +103,14 @@ absl::StatusOr<LogicalNodePtr> Grouping::Apply(LogicalNodePtr input, AggregateCo
                             ? scope_.At(key.column()).name
                             : absl::StrCat("key", key_names.size() + 1));
   }
-  LogicalNodePtr node = MakeAggregate(std::move(input),
-                                      AggregateNode{.keys = keys_,
-                                                    .aggregates = std::move(collector.calls),
-                                                    .functions = std::move(collector.functions),
-                                                    .per_batch = !batch_times_.empty(),
-                                                    .global = !grouped},
-                                      std::move(key_names), position);
+  plan::LogicalNodePtr node =
+      plan::MakeAggregate(std::move(input),
+                          plan::AggregateNode{.keys = keys_,
+                                              .aggregates = std::move(collector.calls),
+                                              .functions = std::move(collector.functions),
+                                              .per_batch = !batch_times_.empty(),
+                                              .global = !grouped},
+                          std::move(key_names), position);
   for (proto::Expr& target : *targets) {
     ASSIGN_OR_RETURN(target, Rewrite(target));
   }
@@ -115,13 +118,13 @@ absl::StatusOr<LogicalNodePtr> Grouping::Apply(LogicalNodePtr input, AggregateCo
     return node;
   }
   ASSIGN_OR_RETURN(proto::Expr predicate, Rewrite(*having));
-  return MakeFilter(std::move(node), std::move(predicate));
+  return plan::MakeFilter(std::move(node), std::move(predicate));
 }
 
 absl::StatusOr<proto::Expr> Grouping::Rewrite(const proto::Expr& expr) const {
   for (size_t i = 0; i < keys_.size(); ++i) {
-    if (SameExpr(keys_[i], expr)) {
-      return MakeColumn(static_cast<uint32_t>(i), TypeOf(expr), expr.position());
+    if (plan::SameExpr(keys_[i], expr)) {
+      return plan::MakeColumn(static_cast<uint32_t>(i), plan::TypeOf(expr), expr.position());
     }
   }
   if (Contains(batch_times_, expr)) {
@@ -130,16 +133,18 @@ absl::StatusOr<proto::Expr> Grouping::Rewrite(const proto::Expr& expr) const {
   if (expr.node_case() == proto::Expr::kColumn) {
     if (expr.column() >= AggregateCollector::kFirstColumn) {
       const uint32_t index = expr.column() - AggregateCollector::kFirstColumn;
-      return MakeColumn(static_cast<uint32_t>(keys_.size()) + index, TypeOf(expr), expr.position());
+      return plan::MakeColumn(static_cast<uint32_t>(keys_.size()) + index, plan::TypeOf(expr),
+                              expr.position());
     }
     const ScopeColumn& column = scope_.At(expr.column());
-    return ErrorAt(expr.position(),
-                   absl::StrCat("column \"", column.table, ".", column.name,
-                                "\" must appear in the GROUP BY clause or be used in an aggregate "
-                                "function"));
+    return plan::ErrorAt(
+        expr.position(),
+        absl::StrCat("column \"", column.table, ".", column.name,
+                     "\" must appear in the GROUP BY clause or be used in an aggregate "
+                     "function"));
   }
   proto::Expr rewritten = expr;
-  if (ExprList* args = MutableArgsOf(&rewritten); args != nullptr) {
+  if (plan::ExprList* args = plan::MutableArgsOf(&rewritten); args != nullptr) {
     for (proto::Expr& arg : *args) {
       ASSIGN_OR_RETURN(arg, Rewrite(proto::Expr(arg)));
     }
@@ -147,27 +152,27 @@ absl::StatusOr<proto::Expr> Grouping::Rewrite(const proto::Expr& expr) const {
   return rewritten;
 }
 
-LogicalNodePtr MakeDistinct(LogicalNodePtr query, int32_t position) {
-  AggregateNode aggregate;
+plan::LogicalNodePtr MakeDistinct(plan::LogicalNodePtr query, int32_t position) {
+  plan::AggregateNode aggregate;
   std::vector<std::string> key_names;
   std::vector<proto::Expr> exprs;
   std::vector<std::string> names;
   for (uint32_t i = 0; i < query->output.size(); ++i) {
-    const OutputColumn& column = query->output[i];
+    const plan::OutputColumn& column = query->output[i];
     names.push_back(column.name);
-    if (IsBatchTimeColumn(*query, i)) {
+    if (plan::IsBatchTimeColumn(*query, i)) {
       aggregate.per_batch = true;
       exprs.push_back(MakeBatchTime(position));
       continue;
     }
     exprs.push_back(
-        MakeColumn(static_cast<uint32_t>(aggregate.keys.size()), column.type, position));
-    aggregate.keys.push_back(MakeColumn(i, column.type, position));
+        plan::MakeColumn(static_cast<uint32_t>(aggregate.keys.size()), column.type, position));
+    aggregate.keys.push_back(plan::MakeColumn(i, column.type, position));
     key_names.push_back(column.name);
   }
-  LogicalNodePtr node =
-      MakeAggregate(std::move(query), std::move(aggregate), std::move(key_names), position);
-  return MakeProject(std::move(node), std::move(exprs), std::move(names));
+  plan::LogicalNodePtr node =
+      plan::MakeAggregate(std::move(query), std::move(aggregate), std::move(key_names), position);
+  return plan::MakeProject(std::move(node), std::move(exprs), std::move(names));
 }
 
-}  // namespace millrace
+}  // namespace millrace::sql

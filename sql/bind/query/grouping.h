@@ -13,13 +13,14 @@
 #include "sql/bind/expression/scope.h"
 #include "third_party/pg_query.pb.h"
 
-namespace millrace {
+namespace millrace::sql {
 
 // Inserts an aggregation between a query's FROM and its SELECT list. Thread-compatible; all
 // arguments must outlive it.
 class Grouping {
  public:
-  Grouping(const ExprBuilder& builder, const Scope& scope) : builder_(builder), scope_(scope) {}
+  Grouping(const plan::ExprBuilder& builder, const Scope& scope)
+      : builder_(builder), scope_(scope) {}
 
   // GROUP BY items: expressions, ordinals of the SELECT list, and its aliases where no column has
   // the name.
@@ -28,9 +29,10 @@ class Grouping {
 
   // Puts the aggregation on top of `input`. `having` and `targets` are rewritten to read its output
   // and `having` is applied. `position` is the query's.
-  absl::StatusOr<LogicalNodePtr> Apply(LogicalNodePtr input, AggregateCollector collector,
-                                       std::optional<proto::Expr> having,
-                                       std::vector<proto::Expr>* targets, int32_t position);
+  absl::StatusOr<plan::LogicalNodePtr> Apply(plan::LogicalNodePtr input,
+                                             AggregateCollector collector,
+                                             std::optional<proto::Expr> having,
+                                             std::vector<proto::Expr>* targets, int32_t position);
 
  private:
   absl::StatusOr<proto::Expr> BindKey(const pg_query::Node& item,
@@ -38,7 +40,7 @@ class Grouping {
                                       const std::vector<std::string>& names) const;
   absl::StatusOr<proto::Expr> Rewrite(const proto::Expr& expr) const;
 
-  const ExprBuilder& builder_;
+  const plan::ExprBuilder& builder_;
   const Scope& scope_;
   std::vector<proto::Expr> keys_;
   // Keys that are the time of the batch: not part of the state's key.
@@ -46,8 +48,8 @@ class Grouping {
 };
 
 // SELECT DISTINCT: one row per combination of the query's columns.
-LogicalNodePtr MakeDistinct(LogicalNodePtr query, int32_t position);
+plan::LogicalNodePtr MakeDistinct(plan::LogicalNodePtr query, int32_t position);
 
-}  // namespace millrace
+}  // namespace millrace::sql
 
 #endif  // MILLRACE_SQL_BIND_QUERY_GROUPING_H_

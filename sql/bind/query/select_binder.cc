@@ -9,7 +9,7 @@
 #include "plan/logical/sql_error.h"
 #include "sql/bind/query/grouping.h"
 
-namespace millrace {
+namespace millrace::sql {
 namespace {
 
 // The name that PostgreSQL gives a column of the SELECT list without an alias.
@@ -57,18 +57,21 @@ bool IsStar(const pg_query::Node& node, std::string* table) {
 
 }  // namespace
 
-absl::StatusOr<LogicalNodePtr> FinishSelect(BoundSelect select, const ExprBuilder& builder) {
+absl::StatusOr<plan::LogicalNodePtr> FinishSelect(BoundSelect select,
+                                                  const plan::ExprBuilder& builder) {
   for (proto::Expr& expr : select.exprs) {
     ASSIGN_OR_RETURN(expr, builder.ResolveUnknown(std::move(expr)));
   }
-  return MakeProject(std::move(select.input), std::move(select.exprs), std::move(select.names));
+  return plan::MakeProject(std::move(select.input), std::move(select.exprs),
+                           std::move(select.names));
 }
 
 absl::Status RenameColumns(const std::string& alias, const std::vector<std::string>& names,
-                           int32_t position, std::vector<OutputColumn>* columns) {
+                           int32_t position, std::vector<plan::OutputColumn>* columns) {
   if (names.size() > columns->size()) {
-    return ErrorAt(position, absl::StrCat("\"", alias, "\" has ", columns->size(), " columns, but ",
-                                          names.size(), " column aliases were given"));
+    return plan::ErrorAt(position,
+                         absl::StrCat("\"", alias, "\" has ", columns->size(), " columns, but ",
+                                      names.size(), " column aliases were given"));
   }
   for (size_t i = 0; i < names.size(); ++i) {
     (*columns)[i].name = names[i];
@@ -130,11 +133,11 @@ absl::Status SelectBinder::BindCommonTables(const pg_query::WithClause& with) {
     if (!table.ctequery().has_select_stmt()) {
       return Unsupported("a statement other than SELECT in WITH", table.location());
     }
-    ASSIGN_OR_RETURN(LogicalNodePtr query,
+    ASSIGN_OR_RETURN(plan::LogicalNodePtr query,
                      BindQuery(table.ctequery().select_stmt(), table.location()));
     RETURN_IF_ERROR(RenameColumns(table.ctename(), StringsOf(table.aliascolnames()),
                                   table.location(), &query->output));
-    SetScope(query.get(), table.ctename());
+    plan::SetScope(query.get(), table.ctename());
     common_tables_[table.ctename()] = std::move(query);
   }
   return absl::OkStatus();
@@ -152,7 +155,7 @@ absl::StatusOr<SelectBinder::Targets> SelectBinder::BindTargets(const PgNodes& t
       ASSIGN_OR_RETURN(const std::vector<ScopeColumn> columns,
                        scope.Expand(table, target.location()));
       for (const ScopeColumn& column : columns) {
-        bound.exprs.push_back(MakeColumn(column.index, column.type, target.location()));
+        bound.exprs.push_back(plan::MakeColumn(column.index, column.type, target.location()));
         bound.names.push_back(column.name);
       }
       continue;
@@ -178,7 +181,7 @@ absl::StatusOr<BoundSelect> SelectBinder::Bind(const pg_query::SelectStmt& selec
     ASSIGN_OR_RETURN(
         proto::Expr where,
         ExprBinder(builder_, from.scope, "WHERE", nullptr).BindBoolean(select.where_clause()));
-    from.node = MakeFilter(std::move(from.node), std::move(where));
+    from.node = plan::MakeFilter(std::move(from.node), std::move(where));
   }
 
   ASSIGN_OR_RETURN(const SelectFunction function,
@@ -206,26 +209,26 @@ absl::StatusOr<BoundSelect> SelectBinder::Bind(const pg_query::SelectStmt& selec
     return bound;
   }
   const std::vector<std::string> names = bound.names;
-  ASSIGN_OR_RETURN(LogicalNodePtr query, FinishSelect(std::move(bound), builder_));
-  LogicalNodePtr distinct = MakeDistinct(std::move(query), position);
+  ASSIGN_OR_RETURN(plan::LogicalNodePtr query, FinishSelect(std::move(bound), builder_));
+  plan::LogicalNodePtr distinct = MakeDistinct(std::move(query), position);
   BoundSelect result{.input = nullptr, .exprs = {}, .names = names};
   for (uint32_t i = 0; i < distinct->output.size(); ++i) {
-    result.exprs.push_back(MakeColumn(i, distinct->output[i].type, position));
+    result.exprs.push_back(plan::MakeColumn(i, distinct->output[i].type, position));
   }
   result.input = std::move(distinct);
   return result;
 }
 
-absl::StatusOr<LogicalNodePtr> SelectBinder::BindQuery(const pg_query::SelectStmt& select,
-                                                       int32_t position) {
+absl::StatusOr<plan::LogicalNodePtr> SelectBinder::BindQuery(const pg_query::SelectStmt& select,
+                                                             int32_t position) {
   // Names of WITH are visible in this query and inside it only.
-  std::map<std::string, LogicalNodePtr> outer;
+  std::map<std::string, plan::LogicalNodePtr> outer;
   for (const auto& [name, query] : common_tables_) {
-    outer.emplace(name, Clone(*query));
+    outer.emplace(name, plan::Clone(*query));
   }
   ASSIGN_OR_RETURN(BoundSelect bound, Bind(select, position));
   common_tables_ = std::move(outer);
   return FinishSelect(std::move(bound), builder_);
 }
 
-}  // namespace millrace
+}  // namespace millrace::sql

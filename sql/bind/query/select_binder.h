@@ -17,12 +17,12 @@
 #include "sql/parse/source_text.h"
 #include "third_party/pg_query.pb.h"
 
-namespace millrace {
+namespace millrace::sql {
 
 // A query whose SELECT list is not applied yet: its expressions read the columns of `input`, and
 // untyped literals in it still take the type of what they are inserted into.
 struct BoundSelect {
-  LogicalNodePtr input;
+  plan::LogicalNodePtr input;
   std::vector<proto::Expr> exprs;
   std::vector<std::string> names;
 };
@@ -31,25 +31,26 @@ class SelectBinder {
  public:
   // All must outlive it.
   SelectBinder(const Catalog& catalog, const ConnectorRegistry& connectors,
-               const ExprBuilder& builder, const SourceText& source)
+               const plan::ExprBuilder& builder, const SourceText& source)
       : catalog_(catalog), connectors_(connectors), builder_(builder), source_(source) {}
 
   // `position` is where the query begins, for errors about the whole of it.
   absl::StatusOr<BoundSelect> Bind(const pg_query::SelectStmt& select, int32_t position);
   // The same, with the SELECT list applied.
-  absl::StatusOr<LogicalNodePtr> BindQuery(const pg_query::SelectStmt& select, int32_t position);
+  absl::StatusOr<plan::LogicalNodePtr> BindQuery(const pg_query::SelectStmt& select,
+                                                 int32_t position);
 
  private:
   struct From {
-    LogicalNodePtr node;
+    plan::LogicalNodePtr node;
     Scope scope;
   };
   // One item of FROM: its names and its plan.
   struct Relation {
-    LogicalNodePtr node;
+    plan::LogicalNodePtr node;
     std::string alias;
-    std::vector<OutputColumn> visible;
-    std::vector<OutputColumn> hidden;
+    std::vector<plan::OutputColumn> visible;
+    std::vector<plan::OutputColumn> hidden;
   };
   // SELECT list with its output names.
   struct Targets {
@@ -73,10 +74,10 @@ class SelectBinder {
   absl::Status AddItem(const pg_query::Node& item, From* from);
   absl::Status AddJoin(const pg_query::JoinExpr& join, From* from);
   absl::Status AddFunction(const pg_query::RangeFunction& function, bool left, From* from);
-  absl::StatusOr<TableFunctionNode> BindTableFunction(const std::string& name,
-                                                      const pg_query::FuncCall& call,
-                                                      const std::string& alias,
-                                                      const From& from) const;
+  absl::StatusOr<plan::TableFunctionNode> BindTableFunction(const std::string& name,
+                                                            const pg_query::FuncCall& call,
+                                                            const std::string& alias,
+                                                            const From& from) const;
   // SELECT unnest(a) FROM t means FROM t, unnest(a).
   absl::StatusOr<SelectFunction> ExpandSelectFunction(const PgNodes& targets, From* from) const;
   absl::StatusOr<const pg_query::FuncCall*> FunctionCallOf(
@@ -90,19 +91,20 @@ class SelectBinder {
 
   const Catalog& catalog_;
   const ConnectorRegistry& connectors_;
-  const ExprBuilder& builder_;
+  const plan::ExprBuilder& builder_;
   const SourceText& source_;
-  std::map<std::string, LogicalNodePtr> common_tables_;  // WITH, by name
+  std::map<std::string, plan::LogicalNodePtr> common_tables_;  // WITH, by name
 };
 
 // Applies the SELECT list. Untyped literals become text.
-absl::StatusOr<LogicalNodePtr> FinishSelect(BoundSelect select, const ExprBuilder& builder);
+absl::StatusOr<plan::LogicalNodePtr> FinishSelect(BoundSelect select,
+                                                  const plan::ExprBuilder& builder);
 
 // Renames leading columns by an alias list: t(a, b). An error at `position` if there are more names
 // than columns.
 absl::Status RenameColumns(const std::string& alias, const std::vector<std::string>& names,
-                           int32_t position, std::vector<OutputColumn>* columns);
+                           int32_t position, std::vector<plan::OutputColumn>* columns);
 
-}  // namespace millrace
+}  // namespace millrace::sql
 
 #endif  // MILLRACE_SQL_BIND_QUERY_SELECT_BINDER_H_

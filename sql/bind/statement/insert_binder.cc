@@ -15,7 +15,7 @@
 #include "sql/catalog/create_table.h"
 #include "sql/parse/ast.h"
 
-namespace millrace {
+namespace millrace::sql {
 namespace {
 
 class InsertBinder {
@@ -23,7 +23,7 @@ class InsertBinder {
   InsertBinder(const pg_query::InsertStmt& insert, int32_t position, const BindContext& context)
       : insert_(insert), position_(position), context_(context) {}
 
-  absl::StatusOr<LogicalInsert> Bind() {
+  absl::StatusOr<plan::LogicalInsert> Bind() {
     RETURN_IF_ERROR(RefuseClauses());
     RETURN_IF_ERROR(FindSink());
     RETURN_IF_ERROR(BindColumns());
@@ -69,19 +69,19 @@ class InsertBinder {
     ASSIGN_OR_RETURN(const std::string name, RelationName(insert_.relation()));
     ASSIGN_OR_RETURN(const Catalog::Entry entry, context_.catalog.Find(name, position));
     if (entry.table == nullptr) {
-      return ErrorAt(position,
-                     absl::StrCat("\"", name, "\" is a view and cannot be inserted into"));
+      return plan::ErrorAt(position,
+                           absl::StrCat("\"", name, "\" is a view and cannot be inserted into"));
     }
     const auto connector = context_.connectors.Sink(entry.table->connector);
     if (!connector.ok()) {
-      return ErrorAt(
+      return plan::ErrorAt(
           position,
           absl::StrCat("table \"", name, "\" cannot be written: ", connector.status().message()));
     }
     if (!entry.table->primary_key.empty() && !(*connector)->traits().accepts_upsert) {
-      return ErrorAt(entry.table->primary_key_position,
-                     absl::StrCat("connector ", entry.table->connector,
-                                  " does not take rows by PRIMARY KEY (upsert)"));
+      return plan::ErrorAt(entry.table->primary_key_position,
+                           absl::StrCat("connector ", entry.table->connector,
+                                        " does not take rows by PRIMARY KEY (upsert)"));
     }
     metadata_ = (*connector)->MetadataColumns();
     result_.sink = MakeSink(*entry.table);
@@ -107,8 +107,8 @@ class InsertBinder {
       }
       ASSIGN_OR_RETURN(const int target, FindColumn(column));
       if (std::find(targets_.begin(), targets_.end(), target) != targets_.end()) {
-        return ErrorAt(column.location(),
-                       absl::StrCat("column \"", column.name(), "\" specified more than once"));
+        return plan::ErrorAt(column.location(), absl::StrCat("column \"", column.name(),
+                                                             "\" specified more than once"));
       }
       targets_.push_back(target);
     }
@@ -132,40 +132,43 @@ class InsertBinder {
       }
       known.push_back(name);
     }
-    return ErrorAt(column.location(),
-                   absl::StrCat("column \"", column.name(), "\" of table \"", result_.sink.table(),
-                                "\" does not exist", DidYouMean(column.name(), known)));
+    return plan::ErrorAt(
+        column.location(),
+        absl::StrCat("column \"", column.name(), "\" of table \"", result_.sink.table(),
+                     "\" does not exist", plan::DidYouMean(column.name(), known)));
   }
 
   absl::Status MatchColumns(const BoundSelect& select) {
     if (select.exprs.size() > targets_.size()) {
-      return ErrorAt(
+      return plan::ErrorAt(
           select.exprs[targets_.size()].position(),
           absl::StrCat("INSERT has more expressions than target columns: ", select.exprs.size(),
                        " for ", targets_.size(), " of table \"", result_.sink.table(), "\""));
     }
     if (select.exprs.size() < targets_.size() && !insert_.cols().empty()) {
-      return ErrorAt(insert_.cols(static_cast<int>(select.exprs.size())).res_target().location(),
-                     absl::StrCat("INSERT has more target columns than expressions: ",
-                                  targets_.size(), " for ", select.exprs.size()));
+      return plan::ErrorAt(
+          insert_.cols(static_cast<int>(select.exprs.size())).res_target().location(),
+          absl::StrCat("INSERT has more target columns than expressions: ", targets_.size(),
+                       " for ", select.exprs.size()));
     }
     targets_.resize(select.exprs.size());
     for (uint32_t key : result_.sink.key_columns()) {
       if (std::find(targets_.begin(), targets_.end(), static_cast<int>(key)) == targets_.end()) {
-        return ErrorAt(result_.position,
-                       absl::StrCat("column \"", result_.sink.columns(static_cast<int>(key)).name(),
-                                    "\" is in the PRIMARY KEY of table \"", result_.sink.table(),
-                                    "\" and must be inserted"));
+        return plan::ErrorAt(
+            result_.position,
+            absl::StrCat("column \"", result_.sink.columns(static_cast<int>(key)).name(),
+                         "\" is in the PRIMARY KEY of table \"", result_.sink.table(),
+                         "\" and must be inserted"));
       }
     }
     return absl::OkStatus();
   }
 
-  absl::StatusOr<LogicalNodePtr> Assign(BoundSelect select) const {
+  absl::StatusOr<plan::LogicalNodePtr> Assign(BoundSelect select) const {
     std::vector<proto::Expr> exprs;
     std::vector<std::string> names;
     for (const proto::Field& field : result_.sink.columns()) {
-      exprs.push_back(MakeNull(TypeFromProto(field.type()), result_.position));
+      exprs.push_back(plan::MakeNull(TypeFromProto(field.type()), result_.position));
       names.push_back(field.name());
     }
     for (size_t i = 0; i < select.exprs.size(); ++i) {
@@ -173,42 +176,43 @@ class InsertBinder {
       ASSIGN_OR_RETURN(exprs[static_cast<size_t>(targets_[i])],
                        AssignTo(field, std::move(select.exprs[i])));
     }
-    return MakeProject(std::move(select.input), std::move(exprs), std::move(names));
+    return plan::MakeProject(std::move(select.input), std::move(exprs), std::move(names));
   }
 
   absl::StatusOr<proto::Expr> AssignTo(const proto::Field& field, proto::Expr expr) const {
-    const SqlType from = TypeOf(expr);
+    const SqlType from = plan::TypeOf(expr);
     const SqlType to = TypeFromProto(field.type());
-    if (!CanCast(from, to, CastContext::kAssignment)) {
-      return ErrorAt(expr.position(),
-                     absl::StrCat("column \"", field.name(), "\" is of type ", to.ToString(),
-                                  " but expression is of type ", from.ToString(),
-                                  "; you will need to rewrite or cast the expression"));
+    if (!plan::CanCast(from, to, plan::CastContext::kAssignment)) {
+      return plan::ErrorAt(expr.position(),
+                           absl::StrCat("column \"", field.name(), "\" is of type ", to.ToString(),
+                                        " but expression is of type ", from.ToString(),
+                                        "; you will need to rewrite or cast the expression"));
     }
-    return context_.builder.Coerce(std::move(expr), to, CastContext::kAssignment);
+    return context_.builder.Coerce(std::move(expr), to, plan::CastContext::kAssignment);
   }
 
   const pg_query::InsertStmt& insert_;
   const int32_t position_;
   const BindContext& context_;
   std::vector<std::pair<std::string, SqlType>> metadata_;
-  LogicalInsert result_;
+  plan::LogicalInsert result_;
   std::vector<int> targets_;  // sink column of each item of the SELECT list
 };
 
 }  // namespace
 
-absl::StatusOr<LogicalInsert> BindInsert(const pg_query::InsertStmt& insert, int32_t position,
-                                         const BindContext& context) {
+absl::StatusOr<plan::LogicalInsert> BindInsert(const pg_query::InsertStmt& insert, int32_t position,
+                                               const BindContext& context) {
   return InsertBinder(insert, position, context).Bind();
 }
 
-absl::StatusOr<LogicalInsert> BindExplainedSelect(const pg_query::SelectStmt& select,
-                                                  int32_t position, const BindContext& context) {
+absl::StatusOr<plan::LogicalInsert> BindExplainedSelect(const pg_query::SelectStmt& select,
+                                                        int32_t position,
+                                                        const BindContext& context) {
   SelectBinder binder(context.catalog, context.connectors, context.builder, context.source);
-  LogicalInsert insert;
+  plan::LogicalInsert insert;
   ASSIGN_OR_RETURN(insert.query, binder.BindQuery(select, position));
-  for (const OutputColumn& column : insert.query->output) {
+  for (const plan::OutputColumn& column : insert.query->output) {
     proto::Field* field = insert.sink.add_columns();
     field->set_name(column.name);
     TypeToProto(column.type, field->mutable_type());
@@ -221,4 +225,4 @@ absl::StatusOr<LogicalInsert> BindExplainedSelect(const pg_query::SelectStmt& se
   return insert;
 }
 
-}  // namespace millrace
+}  // namespace millrace::sql

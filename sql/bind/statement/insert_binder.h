@@ -11,24 +11,25 @@
 #include "sql/parse/source_text.h"
 #include "third_party/pg_query.pb.h"
 
-namespace millrace {
+namespace millrace::sql {
 
 // What statements are bound against. All must outlive it.
 struct BindContext {
   const Catalog& catalog;
   const ConnectorRegistry& connectors;
-  const ExprBuilder& builder;
+  const plan::ExprBuilder& builder;
   const SourceText& source;
 };
 
 // `name` of the result is the sink's; the script makes it unique.
-absl::StatusOr<LogicalInsert> BindInsert(const pg_query::InsertStmt& insert, int32_t position,
-                                         const BindContext& context);
+absl::StatusOr<plan::LogicalInsert> BindInsert(const pg_query::InsertStmt& insert, int32_t position,
+                                               const BindContext& context);
 
 // A SELECT on its own, for EXPLAIN: its rows go to a sink that is never run.
-absl::StatusOr<LogicalInsert> BindExplainedSelect(const pg_query::SelectStmt& select,
-                                                  int32_t position, const BindContext& context);
+absl::StatusOr<plan::LogicalInsert> BindExplainedSelect(const pg_query::SelectStmt& select,
+                                                        int32_t position,
+                                                        const BindContext& context);
 
-}  // namespace millrace
+}  // namespace millrace::sql
 
 #endif  // MILLRACE_SQL_BIND_STATEMENT_INSERT_BINDER_H_

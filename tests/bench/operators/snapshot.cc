@@ -38,9 +38,9 @@ proto::JobPlan WordCountPlan(const FunctionRegistry& registry) {
   return *std::move(plan);
 }
 
-class NoOutputs : public PipelineOutputs {
+class NoOutputs : public executor::PipelineOutputs {
  public:
-  absl::Status ExchangeRows(uint32_t, const Batch&, std::span<const OutputRun>) override {
+  absl::Status ExchangeRows(uint32_t, const Batch&, std::span<const executor::OutputRun>) override {
     return absl::OkStatus();
   }
   absl::Status SinkRows(uint32_t, uint32_t, const Batch&, RowErrors*) override {
@@ -74,14 +74,14 @@ Batch Words(size_t first, size_t count) {
   return batch;
 }
 
-std::unique_ptr<KeyedPipeline> MakeShard(const proto::JobPlan& plan, uint32_t shard,
-                                         const FunctionRegistry& registry) {
-  auto pipeline = KeyedPipeline::Create(plan, 1, shard, registry);
+std::unique_ptr<executor::KeyedPipeline> MakeShard(const proto::JobPlan& plan, uint32_t shard,
+                                                   const FunctionRegistry& registry) {
+  auto pipeline = executor::KeyedPipeline::Create(plan, 1, shard, registry);
   MILLRACE_CHECK(pipeline.ok()) << pipeline.status();
   return *std::move(pipeline);
 }
 
-void Fill(KeyedPipeline* pipeline, uint32_t shard, size_t keys) {
+void Fill(executor::KeyedPipeline* pipeline, uint32_t shard, size_t keys) {
   NoOutputs outputs;
   pipeline->BeginBatch(BatchId(1), 1, &outputs);
   uint64_t position = 0;
@@ -93,7 +93,7 @@ void Fill(KeyedPipeline* pipeline, uint32_t shard, size_t keys) {
         own->push_back(row);
       }
     }
-    const InputRun run{
+    const executor::InputRun run{
         .ordinal = 0, .position = position, .rows = static_cast<uint32_t>(own->size())};
     position += own->size();
     block.set_selection(std::move(own));
@@ -104,7 +104,7 @@ void Fill(KeyedPipeline* pipeline, uint32_t shard, size_t keys) {
 }
 
 // As KeyedShard does it, without pauses.
-std::vector<StateBlock> Copy(KeyedPipeline* pipeline, uint32_t shard) {
+std::vector<executor::StateBlock> Copy(executor::KeyedPipeline* pipeline, uint32_t shard) {
   const Stopwatch cut;
   pipeline->BeginSnapshot(/*full=*/true);
   const double cut_ms = cut.Ms();
@@ -115,7 +115,7 @@ std::vector<StateBlock> Copy(KeyedPipeline* pipeline, uint32_t shard) {
     steps.push_back(step.Ms());
   }
   const Stopwatch take;
-  std::vector<StateBlock> blocks = pipeline->TakeSnapshot();
+  std::vector<executor::StateBlock> blocks = pipeline->TakeSnapshot();
   std::printf("shard %u: cut %.2f ms; %zu steps, %.1f ms together, longest %.2f ms; take %.2f ms\n",
               shard, cut_ms, steps.size(), std::accumulate(steps.begin(), steps.end(), 0.0),
               *std::max_element(steps.begin(), steps.end()), take.Ms());
@@ -129,7 +129,7 @@ void Run(size_t keys) {
   proto::SnapshotHeader header;
   header.set_key_groups(plan.key_groups());
   header.set_key_hash_version(kRowHashVersion);
-  std::vector<std::vector<StateBlock>> copied;
+  std::vector<std::vector<executor::StateBlock>> copied;
   for (uint32_t shard = 0; shard < kShards; ++shard) {
     const auto pipeline = MakeShard(plan, shard, registry);
     header.clear_operators();
@@ -140,8 +140,8 @@ void Run(size_t keys) {
     copied.push_back(Copy(pipeline.get(), shard));
   }
   const Stopwatch encode;
-  SnapshotFileBuilder builder(header);
-  for (const std::vector<StateBlock>& blocks : copied) {
+  executor::SnapshotFileBuilder builder(header);
+  for (const std::vector<executor::StateBlock>& blocks : copied) {
     MILLRACE_CHECK(builder.Add(blocks).ok()) << "an operator has no identity";
   }
   proto::SnapshotFile file;
@@ -150,23 +150,23 @@ void Run(size_t keys) {
   std::printf("file: %ld entries, %.1f MB, encoded in %.0f ms\n", rows,
               static_cast<double>(bytes.size()) * 1e-6, encode.Ms());
 
-  std::vector<std::unique_ptr<KeyedPipeline>> restored;
+  std::vector<std::unique_ptr<executor::KeyedPipeline>> restored;
   restored.reserve(kShards);
   for (uint32_t shard = 0; shard < kShards; ++shard) {
     restored.push_back(MakeShard(plan, shard, registry));
   }
   const Stopwatch restore;
-  const auto reader =
-      SnapshotFileReader::Parse(std::move(bytes), file, {.key_groups = plan.key_groups()});
+  const auto reader = executor::SnapshotFileReader::Parse(std::move(bytes), file,
+                                                          {.key_groups = plan.key_groups()});
   MILLRACE_CHECK(reader.ok()) << reader.status();
   const double verified_ms = restore.Ms();
   std::vector<std::thread> threads;
   threads.reserve(kShards);
   for (uint32_t shard = 0; shard < kShards; ++shard) {
     threads.emplace_back([&, shard] {
-      const absl::Status status =
-          reader->Read("counts", KeyGroupsOfShard(shard, plan.key_groups(), kShards),
-                       [&](const StateBlock& block) { return restored[shard]->Restore(block); });
+      const absl::Status status = reader->Read(
+          "counts", executor::KeyGroupsOfShard(shard, plan.key_groups(), kShards),
+          [&](const executor::StateBlock& block) { return restored[shard]->Restore(block); });
       MILLRACE_CHECK(status.ok()) << status;
     });
   }

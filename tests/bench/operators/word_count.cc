@@ -41,7 +41,7 @@ std::vector<ColumnPtr> MakeChunks(size_t distinct, size_t chunks) {
 
 void BM_HashProbeCount(benchmark::State& state) {
   std::vector<ColumnPtr> chunks = MakeChunks(static_cast<size_t>(state.range(0)), 64);
-  GroupTable table({MakeType(TypeId::kText)}, 8);
+  executor::GroupTable table({MakeType(TypeId::kText)}, 8);
   std::vector<uint64_t> hashes(kRows);
   std::vector<uint32_t> groups(kRows);
   RowSet rows{nullptr, kRows};
@@ -73,9 +73,9 @@ void BM_HashOnly(benchmark::State& state) {
 }
 BENCHMARK(BM_HashOnly);
 
-class NoOutputs : public PipelineOutputs {
+class NoOutputs : public executor::PipelineOutputs {
  public:
-  absl::Status ExchangeRows(uint32_t, const Batch&, std::span<const OutputRun>) override {
+  absl::Status ExchangeRows(uint32_t, const Batch&, std::span<const executor::OutputRun>) override {
     return absl::OkStatus();
   }
   absl::Status SinkRows(uint32_t, uint32_t, const Batch&, RowErrors*) override {
@@ -100,7 +100,8 @@ void BM_SourceStage(benchmark::State& state) {
     state.SkipWithError("the plan is broken");
     return;
   }
-  std::unique_ptr<SourcePipeline> pipeline = *SourcePipeline::Create(*plan, 0, registry);
+  std::unique_ptr<executor::SourcePipeline> pipeline =
+      *executor::SourcePipeline::Create(*plan, 0, registry);
   std::vector<ColumnPtr> chunks = MakeChunks(static_cast<size_t>(state.range(0)), 64);
   NoOutputs outputs;
   for (auto _ : state) {

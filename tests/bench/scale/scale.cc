@@ -98,12 +98,13 @@ class PlayedJob {
  public:
   PlayedJob(int job, int partitions, int executors)
       : partitions_(partitions),
-        state_(JobHistory(Submission(job, partitions, executors)), Settings(), JobStateOptions()) {}
+        state_(driver::JobHistory(Submission(job, partitions, executors)), Settings(),
+               driver::JobStateOptions()) {}
 
   // Makes executors [0, count) the live ones, and goes on until the epoch with them is open.
   Cost SetExecutors(int count) {
     counted_ = {};
-    MembersChanged event;
+    driver::MembersChanged event;
     for (int executor = 0; executor < count; ++executor) {
       event.members.push_back({.id = ExecutorId(ExecutorName(executor)),
                                .name = absl::StrCat("host:", executor),
@@ -115,7 +116,7 @@ class PlayedJob {
     // An executor that joins is waited for a moment, and taken in at a batch boundary.
     for (int tries = 0; tries < 10 && members_ != static_cast<size_t>(count); ++tries) {
       now_us_ += kBatchUs;
-      Do(TimerFired());
+      Do(driver::TimerFired());
     }
     MILLRACE_CHECK(members_ == static_cast<size_t>(count)) << members_ << " of " << count;
     return counted_;
@@ -129,7 +130,7 @@ class PlayedJob {
   };
   BatchCost RunBatch() {
     end_ += kRecordsPerSplit;
-    EndsKnown ends;
+    driver::EndsKnown ends;
     for (int partition = 0; partition < partitions_; ++partition) {
       ends.ends.push_back({.partition = PartitionName(partition),
                            .stable_end = end_,
@@ -143,7 +144,7 @@ class PlayedJob {
     Do(std::move(ends));
     cost.ends_cpu_ms = std::exchange(counted_, {}).cpu_ms;
     now_us_ += kBatchUs / 2;
-    Take(Handle(TimerFired()));
+    Take(Handle(driver::TimerFired()));
     cost.plan = counted_;
     AnswerAll();
     MILLRACE_CHECK(done_ > done);
@@ -158,33 +159,33 @@ class PlayedJob {
     return settings;
   }
 
-  std::vector<JobAction> Handle(const JobEvent& event) {
+  std::vector<driver::JobAction> Handle(const driver::JobEvent& event) {
     const double begin = CpuMs();
-    std::vector<JobAction> actions =
+    std::vector<driver::JobAction> actions =
         state_.Handle(event, {now_us_, 1'700'000'000'000'000 + now_us_});
     counted_.cpu_ms += CpuMs() - begin;
     return actions;
   }
 
-  void Do(const JobEvent& event) {
+  void Do(const driver::JobEvent& event) {
     Take(Handle(event));
     AnswerAll();
   }
 
   // Counts what is sent, and lists what the executors and the journal answer.
-  void Take(std::vector<JobAction> actions) {
-    for (JobAction& action : actions) {
-      if (const auto* append = std::get_if<AppendRecord>(&action)) {
-        answers_.push_back(RecordDurable{append->id});
-      } else if (const auto* send = std::get_if<SendToExecutor>(&action)) {
+  void Take(std::vector<driver::JobAction> actions) {
+    for (driver::JobAction& action : actions) {
+      if (const auto* append = std::get_if<driver::AppendRecord>(&action)) {
+        answers_.push_back(driver::RecordDurable{append->id});
+      } else if (const auto* send = std::get_if<driver::SendToExecutor>(&action)) {
         const double begin = CpuMs();
         const std::string bytes = send->message.SerializeAsString();
         counted_.cpu_ms += CpuMs() - begin;
         counted_.bytes += static_cast<int64_t>(bytes.size());
         AnswerMessage(send->to, send->message);
-      } else if (std::holds_alternative<BatchDone>(action)) {
+      } else if (std::holds_alternative<driver::BatchDone>(action)) {
         ++done_;
-      } else if (const auto* over = std::get_if<JobOver>(&action)) {
+      } else if (const auto* over = std::get_if<driver::JobOver>(&action)) {
         MILLRACE_CHECK(false) << over->message;
       }
     }
@@ -192,14 +193,14 @@ class PlayedJob {
 
   void AnswerAll() {
     while (!answers_.empty()) {
-      for (const JobEvent& answer : std::exchange(answers_, {})) {
+      for (const driver::JobEvent& answer : std::exchange(answers_, {})) {
         Take(Handle(answer));
       }
     }
   }
 
   void AnswerMessage(const ExecutorId& from, const proto::DriverMessage& message) {
-    ExecutorReported report{.from = from, .message = {}};
+    driver::ExecutorReported report{.from = from, .message = {}};
     if (message.has_start_epoch()) {
       AnswerStart(message.start_epoch(), &report);
     } else if (message.has_run_batch()) {
@@ -217,7 +218,7 @@ class PlayedJob {
   }
 
   // Each partition and each keyed shard is a shard of the sink, and has a marker.
-  void AnswerStart(const proto::StartEpoch& start, ExecutorReported* report) {
+  void AnswerStart(const proto::StartEpoch& start, driver::ExecutorReported* report) {
     members_ = static_cast<size_t>(start.assignment().members_size());
     proto::EpochReady* ready = report->message.mutable_epoch_ready();
     ready->set_epoch(start.epoch());
@@ -244,11 +245,11 @@ class PlayedJob {
   }
 
   const int partitions_;
-  JobState state_;
+  driver::JobState state_;
   int64_t now_us_ = 0;
   int64_t end_ = 0;
   Cost counted_;
-  std::vector<JobEvent> answers_;
+  std::vector<driver::JobEvent> answers_;
   size_t members_ = 0;
   size_t done_ = 0;
 };

@@ -37,23 +37,23 @@ constexpr int64_t kSnapshotEvery = 1000;
 constexpr int64_t kInFlight = 10'000;  // appends
 
 struct OpenedJournal {
-  JournaledJobs jobs;
-  std::unique_ptr<DirectoryLease> lease;
-  std::unique_ptr<Journal> journal;
+  driver::JournaledJobs jobs;
+  std::unique_ptr<driver::DirectoryLease> lease;
+  std::unique_ptr<driver::Journal> journal;
 };
 
 std::unique_ptr<OpenedJournal> Open(const std::string& directory) {
   auto opened = std::make_unique<OpenedJournal>();
-  DirectoryLeaseOptions lease;
+  driver::DirectoryLeaseOptions lease;
   lease.directory = directory;
   lease.driver_id = absl::StrCat("bench-", getpid());
-  auto taken = DirectoryLease::Acquire(std::move(lease));
+  auto taken = driver::DirectoryLease::Acquire(std::move(lease));
   MILLRACE_CHECK(taken.ok()) << taken.status();
   opened->lease = *std::move(taken);
-  FileJournalOptions options;
+  driver::FileJournalOptions options;
   options.lease = opened->lease.get();
   options.state = &opened->jobs;
-  auto journal = OpenFileJournal(std::move(options));
+  auto journal = driver::OpenFileJournal(std::move(options));
   MILLRACE_CHECK(journal.ok()) << journal.status();
   opened->journal = *std::move(journal);
   return opened;
