@@ -16,6 +16,7 @@
 #include "common/base/check.h"
 #include "common/columnar/row_hash.h"
 #include "common/expr/aggregates/all.h"
+#include "common/expr/state_identity.h"
 #include "executor/operators/stage_pipeline.h"
 #include "executor/state/snapshot/snapshot_file.h"
 #include "plan/builder/plan_builder.h"
@@ -160,12 +161,13 @@ void Run(size_t keys) {
                                                           {.key_groups = plan.key_groups()});
   MILLRACE_CHECK(reader.ok()) << reader.status();
   const double verified_ms = restore.Ms();
+  const proto::StateIdentity counts = StateIdentitiesOf(plan, registry).at(0);
   std::vector<std::thread> threads;
   threads.reserve(kShards);
   for (uint32_t shard = 0; shard < kShards; ++shard) {
     threads.emplace_back([&, shard] {
       const absl::Status status = reader->Read(
-          "counts", executor::KeyGroupsOfShard(shard, plan.key_groups(), kShards),
+          counts, executor::KeyGroupsOfShard(shard, plan.key_groups(), kShards),
           [&](const executor::StateBlock& block) { return restored[shard]->Restore(block); });
       MILLRACE_CHECK(status.ok()) << status;
     });
