@@ -14,6 +14,7 @@
 #include "common/metrics/metrics.h"
 #include "common/rpc/address.h"
 #include "common/rpc/rpc.h"
+#include "common/storage/file_location.h"
 #include "common/storage/file_system.h"
 #include "driver/event_loop.h"
 #include "driver/executors/executor_directory.h"
@@ -26,7 +27,6 @@
 #include "driver/services/jobs_service.h"
 
 namespace millrace::driver {
-namespace {}  // namespace
 
 // Members in order of construction; Shutdown takes them apart in the reverse one.
 class Driver::Impl {
@@ -229,6 +229,13 @@ class Driver::Impl {
 
 absl::StatusOr<std::unique_ptr<Driver>> Driver::Start(DriverOptions options) {
   MILLRACE_CHECK(options.connectors != nullptr && options.functions != nullptr);
+  absl::StatusOr<std::string> directory = PathOfLocation(options.directory);
+  if (!directory.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("a journal cannot be kept at '", options.directory,
+                     "': ", directory.status().message(), "; it takes a path or file:///path"));
+  }
+  options.directory = *std::move(directory);
   auto impl = std::make_unique<Impl>(std::move(options));
   RETURN_IF_ERROR(impl->Start());
   return std::unique_ptr<Driver>(new Driver(std::move(impl)));

@@ -31,7 +31,8 @@ struct DriverOptions {
   // only.
   std::string listen_address;
   // Where the journal is kept, made if missing; one live driver per directory (docs/exactly-once.md
-  // §6). Empty = in memory: jobs end with the process, and every submission says so in its notices.
+  // §6). A path or file:///path. Empty = in memory: jobs end with the process, and every submission
+  // says so in its notices.
   std::string directory;
   // What Start does while another driver has the directory. true: it waits until that driver ends
   // or falls silent; false: it returns ALREADY_EXISTS.
