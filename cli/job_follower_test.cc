@@ -176,6 +176,18 @@ TEST_F(JobFollowerTest, ClosedStandardOutputIsAnError) {
   EXPECT_THAT(err_.str(), HasSubstr("standard output"));
 }
 
+// gRPC would fail without a word.
+TEST_F(JobFollowerTest, ANameThatIsNotUtf8IsRefusedAndShown) {
+  const std::string name = "w\xF6rds";
+  for (const absl::Status& status :
+       {client_->Show(name).status(), client_->Stop(name, false).status()}) {
+    EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("name 'w\\xf6rds' is not UTF-8"));
+  }
+  EXPECT_EQ(FollowJob(*client_, name, {}, console_), kExitFailed);
+  EXPECT_THAT(err_.str(), HasSubstr("is not UTF-8"));
+}
+
 TEST(DriverClientTest, NoDriverSaysWhereAndWhatToDo) {
   // Port 1 of the loopback interface: reserved, nobody listens there.
   const auto jobs = client::DriverClient::ForAddress("127.0.0.1:1")->List();

@@ -8,6 +8,7 @@
 #include "cli/job_follower.h"
 #include "client/local_engine.h"
 #include "common/base/status.h"
+#include "common/base/utf8.h"
 #include "connectors/registry.h"
 #include "sql/planner.h"
 
@@ -30,14 +31,14 @@ std::string CheckpointLocation(const proto::JobPlan& plan) {
 }
 
 // The job's name if the script gives none: the file's, so that the next run of the same file finds
-// its journal.
+// its journal. A file's name need not be UTF-8, but a job's name must.
 std::string DefaultName(const proto::JobPlan& plan, const std::string& script) {
   const auto found = plan.settings().find("job_name");
   if (found != plan.settings().end() && !found->second.empty()) {
     return "";
   }
   const std::string stem = std::filesystem::path(script).stem().string();
-  return script == "-" || stem.empty() ? "job" : stem;
+  return script == "-" || stem.empty() || !IsUtf8(stem) ? "job" : stem;
 }
 
 int RunPlanned(const RunOptions& options, const proto::SubmitRequest& request,
