@@ -59,7 +59,7 @@ int RunPlanned(const RunOptions& options, const proto::SubmitRequest& request,
                             ? InScript(job.status(), options.script)
                             : job.status());
   }
-  const DrainOnInterrupt::Scope draining(drain, (*engine)->client(), job->name());
+  const DrainOnInterrupt::Scope draining(drain, [&engine] { return (*engine)->Drain(); });
   for (const std::string& notice : job->notices()) {
     console.Note(notice);
   }
@@ -70,10 +70,10 @@ int RunPlanned(const RunOptions& options, const proto::SubmitRequest& request,
   if (!options.once && !prints) {
     console.Note(absl::StrCat("job ", job->name(), " runs; Ctrl-C drains it"));
   }
-  return FollowJob(
+  return drain.EndWith(FollowJob(
       (*engine)->client(), job->name(),
       {.output = options.output, .progress = options.once || !prints, .summary = options.once},
-      console);
+      console));
 }
 
 int RunRun(const RunOptions& options, const Console& console) {

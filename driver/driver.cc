@@ -105,16 +105,18 @@ class Driver::Impl {
       server_->Shutdown(absl::ZeroDuration());
     }
     loop_.Stop();
-    jobs_.reset();
-    closing_.Stop();
-    releasing_.Stop();
-    merging_.Stop();
+    // From here on nothing is decided. The directory goes to the next driver first, since the rest
+    // may wait for sources and stores that do not answer.
     context_.journal = nullptr;
     journal_.reset();
     if (lease_ != nullptr) {
       lease_->Release();
       lease_.reset();
     }
+    jobs_.reset();
+    closing_.Stop();
+    releasing_.Stop();
+    merging_.Stop();
     exposer_.reset();
   }
 

@@ -26,6 +26,10 @@
 
 namespace millrace::driver {
 
+// How long whoever ends a driver lets it bring its jobs to a batch boundary. Work that stands still
+// ends the wait sooner (see Driver::Drain).
+inline constexpr absl::Duration kDrainTimeout = absl::Seconds(60);
+
 struct DriverOptions {
   // host:port to serve on; port 0 = a free one (see Driver::address()). Empty = in this process
   // only.
