@@ -170,6 +170,7 @@ class Driver::Impl {
       }
       told = told && !followed.ok();
     };
+    lease.before_taking = [follower](uint64_t counted) { return follower->Check(counted); };
     lease.clock = options_.clock;
     lease.directory = options_.directory;
     lease.driver_id = driver_id_;

@@ -129,6 +129,7 @@ class FileJournal : public Journal {
     }
     MILLRACE_FAILPOINT("journal.segment_headed");
     RETURN_IF_ERROR(lease_.Confirm());
+    lease_.NoteCounted(end_.segment);
     checkpoint_bytes_ = end_.length;
     // Old segments go only now: up to here, a driver that takes over may need them.
     const absl::Status removed =

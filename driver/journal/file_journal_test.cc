@@ -94,6 +94,57 @@ TEST_F(FileJournalTest, FlippedBitInWhatWasDurableIsNamed) {
   }
 }
 
+// A start without jobs, or with those of an older segment, would be taken for the truth.
+TEST_F(FileJournalTest, ASegmentThatCountedIsNotPassedOverHoweverItWasDamaged) {
+  for (const int starts : {1, 2}) {
+    JournalWorld world;
+    JournalDriver driver(&world, "driver");
+    for (int start = 1; start <= starts; ++start) {
+      ASSERT_TRUE(driver.Open().ok());
+      ASSERT_TRUE(driver.Append(start).ok());
+      driver.Release();
+    }
+    const std::string path = SegmentPath("/j", static_cast<uint64_t>(starts));
+    const std::string whole = *world.files.Read(path);
+    const std::string damages[] = {"", std::string(whole.size(), '\0'),
+                                   std::string(whole.rbegin(), whole.rend()), whole.substr(0, 20)};
+    for (const std::string& damaged : damages) {
+      world.files.Overwrite(path, damaged);
+      const std::vector<uint64_t> before = *ListSegments(&world.files, "/j");
+      for (int tries = 0; tries < 3; ++tries) {
+        const absl::Status status = driver.Open();
+        ASSERT_EQ(status.code(), absl::StatusCode::kDataLoss) << status;
+        EXPECT_THAT(std::string(status.message()), HasSubstr(path));
+        EXPECT_THAT(std::string(status.message()), HasSubstr("restore the file from a copy"));
+      }
+      EXPECT_EQ(*ListSegments(&world.files, "/j"), before) << "a failed start leaves nothing";
+    }
+    world.files.Overwrite(path, whole);
+    EXPECT_TRUE(driver.Open().ok());
+    EXPECT_EQ(driver.read().size(), static_cast<size_t>(starts));
+  }
+}
+
+// Without LEASE, only what no crash leaves is known to be damage.
+TEST_F(FileJournalTest, WhatNoCrashLeavesOfAFrameIsDamage) {
+  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(Append(1).ok());
+  const std::string before = Bytes(1);
+  ASSERT_TRUE(Append(2).ok());
+  const std::string whole = Bytes(1);
+  driver_.Abandon();
+  const std::string longer = whole.substr(0, whole.size() - 1) + "\x01 and more";
+  for (const std::string& damaged :
+       {std::string(whole.rbegin(), whole.rend()), before + "a person's", longer}) {
+    JournalWorld world;
+    ASSERT_TRUE(world.files.MakeDirectory("/j").ok());
+    world.files.Overwrite("/j/journal-000001.log", damaged);
+    JournalDriver driver(&world, "driver");
+    EXPECT_EQ(driver.Open().code(), absl::StatusCode::kDataLoss) << damaged;
+    EXPECT_THAT(*ListSegments(&world.files, "/j"), ElementsAre(1));
+  }
+}
+
 TEST_F(FileJournalTest, SegmentsBeforeTheLastAreNotNeeded) {
   ASSERT_TRUE(Open().ok());
   ASSERT_TRUE(Append(1).ok());

@@ -63,6 +63,7 @@ absl::Status JournalDriver::Open(bool wait) {
   };
   JournalFollower follower(&world_->files, JournalWorld::kDirectory, &state_);
   options.while_waiting = [&follower] { follower.CatchUp().IgnoreError(); };
+  options.before_taking = [&follower](uint64_t counted) { return follower.Check(counted); };
   options.on_lost = [this](const absl::Status& why) { losses_.push_back(why); };
   ASSIGN_OR_RETURN(lease_, DirectoryLease::Acquire(std::move(options)));
   FileJournalOptions journal;
