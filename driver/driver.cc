@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/check.h"
+#include "common/base/excerpt.h"
 #include "common/base/status.h"
 #include "common/base/uuid.h"
 #include "common/base/version.h"
@@ -151,6 +152,11 @@ class Driver::Impl {
     journal.on_sync = [&seconds, &records](double took, size_t count) {
       seconds.Observe(took);
       records.Increment(static_cast<double>(count));
+    };
+    journal.on_trouble = [this](const absl::Status& trouble) {
+      loop_.Post([this, words = trouble.ok() ? std::string() : Excerpt(ToStd(trouble.message()))] {
+        context_.journal_trouble = words;
+      });
     };
     journal.kept_bytes = static_cast<uint64_t>(options_.journal_kept_bytes);
     ASSIGN_OR_RETURN(journal_, OpenFileJournal(std::move(journal), &follower));

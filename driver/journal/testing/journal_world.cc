@@ -74,6 +74,8 @@ absl::Status JournalDriver::Open(bool wait) {
   journal.frame_bytes = frame_bytes_;
   journal.segment_bytes = segment_bytes_;
   journal.kept_bytes = kept_bytes_;
+  journal.on_trouble = on_trouble_;
+  journal.first_retry_pause = on_trouble_ == nullptr ? absl::ZeroDuration() : absl::Milliseconds(1);
   ASSIGN_OR_RETURN(journal_, OpenFileJournal(std::move(journal), &follower));
   read_ = state_.numbers();
   return absl::OkStatus();
