@@ -60,7 +60,7 @@ absl::StatusOr<int> Demo(const DemoOptions& options, const Console& console) {
   proto::SubmitRequest request;
   request.set_sql(script);
   ASSIGN_OR_RETURN(const auto job, engine->client().Submit(request));
-  const DrainOnInterrupt::Scope draining(drain, engine->client(), job.name());
+  const DrainOnInterrupt::Scope draining(drain, [&engine] { return engine->Drain(); });
   console.Note(absl::StrCat("Kafka inside this process at ", kafka->bootstrap_servers(),
                             ", topic test, ", WithThousands(static_cast<int64_t>(options.rate)),
                             " lines/s; the job:\n", script,
@@ -68,7 +68,8 @@ absl::StatusOr<int> Demo(const DemoOptions& options, const Console& console) {
   ASSIGN_OR_RETURN(
       const auto producer,
       kafka::StartSteadyProducer(kafka->bootstrap_servers(), "test", options.rate, &LineText));
-  return FollowJob(engine->client(), job.name(), {.max_batches = options.batches}, console);
+  return drain.EndWith(
+      FollowJob(engine->client(), job.name(), {.max_batches = options.batches}, console));
 }
 
 int RunDemo(const DemoOptions& options, const Console& console) {

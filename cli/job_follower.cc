@@ -17,6 +17,9 @@
 namespace millrace::cli {
 namespace {
 
+// How long the threads of a drained job, which may wait for a broker, may take to end.
+constexpr absl::Duration kExitPatience = absl::Seconds(3);
+
 // One run of FollowJob.
 class Follower {
  public:
@@ -126,33 +129,40 @@ class Follower {
 
 }  // namespace
 
-DrainOnInterrupt::Scope::Scope(DrainOnInterrupt& drain, client::DriverClient& client,
-                               const std::string& job)
-    : drain_(drain) {
-  absl::MutexLock lock(&drain_.mutex_);
-  drain_.client_ = &client;
-  drain_.job_ = job;
-  drain_.had_job_ = true;
+DrainOnInterrupt::Scope::Scope(DrainOnInterrupt& on_interrupt, Drain drain)
+    : on_interrupt_(on_interrupt) {
+  absl::MutexLock lock(&on_interrupt_.mutex_);
+  on_interrupt_.drain_ = std::move(drain);
+  on_interrupt_.had_job_ = true;
 }
 
 DrainOnInterrupt::Scope::~Scope() {
-  absl::MutexLock lock(&drain_.mutex_);
-  drain_.client_ = nullptr;
+  absl::MutexLock lock(&on_interrupt_.mutex_);
+  on_interrupt_.drain_ = nullptr;
 }
 
 void DrainOnInterrupt::OnInterrupt() {
+  interrupted_ = true;
   absl::MutexLock lock(&mutex_);
-  if (client_ == nullptr) {
+  if (drain_ == nullptr) {
     if (!had_job_) {
       _exit(kExitFailed);  // nothing has begun that would have to be finished
     }
     return;  // the job has ended by itself
   }
   console_.Note("\ndraining: the batches under way are finished; Ctrl-C again ends at once");
-  const auto stopped = client_->Stop(job_, /*cancel=*/false);
-  if (!stopped.ok()) {
-    console_.Fail(Annotate(stopped.status(), "cannot drain; Ctrl-C again ends at once"));
+  if (const absl::Status drained = drain_(); !drained.ok()) {
+    // Nothing moves, and destructors might wait for the same as the batches.
+    _exit(console_.Fail(Annotate(drained, "ends without draining")));
   }
+}
+
+int DrainOnInterrupt::EndWith(int code) {
+  if (interrupted_) {
+    console_.out.flush();
+    deadline_.emplace(kExitPatience, code);
+  }
+  return code;
 }
 
 int FollowJob(client::DriverClient& client, const std::string& job, const FollowOptions& options,

@@ -3,13 +3,18 @@
 #ifndef MILLRACE_CLI_JOB_FOLLOWER_H_
 #define MILLRACE_CLI_JOB_FOLLOWER_H_
 
+#include <atomic>
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <string>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "cli/console.h"
 #include "client/driver_client.h"
+#include "common/base/exit_deadline.h"
 
 namespace millrace::cli {
 
@@ -21,34 +26,43 @@ struct FollowOptions {
       0;  // drain after so many batches with records; 0 = when the job ends by itself
 };
 
-// Turns Ctrl-C into a drain of the job, once there is one; before that it ends the process at once.
-// Thread-safe. BlockInterrupts() must come first.
+// Turns Ctrl-C into a drain, once there is a job; before that it ends the process at once, and so
+// it does when the job cannot be drained because nothing moves. Thread-safe. BlockInterrupts() must
+// come first.
 class DrainOnInterrupt {
  public:
   explicit DrainOnInterrupt(const Console& console) : console_(console) {}
 
-  // While one lives, an interrupt drains `job`. Its end waits for a drain that is being asked for,
-  // so that the client may go after it.
+  // Brings the job to a batch boundary. After an error, what the job is at will be run again.
+  using Drain = std::function<absl::Status()>;
+
+  // While one lives, an interrupt calls `drain`. Its end waits for a call that is under way, so
+  // that what `drain` uses may go after it.
   class Scope {
    public:
-    Scope(DrainOnInterrupt& drain, client::DriverClient& client, const std::string& job);
+    Scope(DrainOnInterrupt& on_interrupt, Drain drain);
     ~Scope();
     Scope(const Scope&) = delete;
     Scope& operator=(const Scope&) = delete;
 
    private:
-    DrainOnInterrupt& drain_;
+    DrainOnInterrupt& on_interrupt_;
   };
 
   // What InterruptListener calls.
   void OnInterrupt();
 
+  // To be called with the exit code when the job is over; returns it. After an interrupt, the
+  // process ends with it within seconds, whatever destructors then wait for.
+  int EndWith(int code);
+
  private:
   const Console& console_;
-  absl::Mutex mutex_;  // held while the driver is asked
-  client::DriverClient* client_ ABSL_GUARDED_BY(mutex_) = nullptr;  // null: no job yet, or no more
-  std::string job_ ABSL_GUARDED_BY(mutex_);
+  absl::Mutex mutex_;                    // held while the job is drained
+  Drain drain_ ABSL_GUARDED_BY(mutex_);  // null: no job yet, or no more
   bool had_job_ ABSL_GUARDED_BY(mutex_) = false;
+  std::atomic<bool> interrupted_ = false;
+  std::optional<ExitDeadline> deadline_;
 };
 
 // Returns when the job has ended; the exit code, after a message on stderr if it is not kExitOk.

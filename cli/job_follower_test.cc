@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <iostream>
 #include <memory>
 #include <sstream>
 #include <string>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
 #include "client/driver_client.h"
 #include "common/base/steady_time.h"
 #include "common/columnar/batch_codec.h"
@@ -148,20 +150,59 @@ TEST_F(JobFollowerTest, StopsAfterTheBatchesThatWereAskedFor) {
 }
 
 TEST_F(JobFollowerTest, AnInterruptDrainsTheJob) {
-  DrainOnInterrupt drain(console_);
-  const DrainOnInterrupt::Scope scope(drain, *client_, "words");
-  drain.OnInterrupt();
-  EXPECT_THAT(jobs_.stopped(), ElementsAre("words drained"));
+  DrainOnInterrupt on_interrupt(console_);
+  int drains = 0;
+  const DrainOnInterrupt::Scope scope(on_interrupt, [&] {
+    ++drains;
+    return absl::OkStatus();
+  });
+  on_interrupt.OnInterrupt();
+  EXPECT_EQ(drains, 1);
   EXPECT_THAT(err_.str(), HasSubstr("draining"));
+  EXPECT_EQ(on_interrupt.EndWith(kExitOk), kExitOk);
 }
 
 TEST_F(JobFollowerTest, AnInterruptAfterTheJobHasEndedDoesNothing) {
-  DrainOnInterrupt drain(console_);
+  DrainOnInterrupt on_interrupt(console_);
+  int drains = 0;
   {
-    const DrainOnInterrupt::Scope scope(drain, *client_, "words");
+    const DrainOnInterrupt::Scope scope(on_interrupt, [&] {
+      ++drains;
+      return absl::OkStatus();
+    });
   }
-  drain.OnInterrupt();
-  EXPECT_THAT(jobs_.stopped(), ElementsAre());
+  on_interrupt.OnInterrupt();
+  EXPECT_EQ(drains, 0);
+}
+
+// Kafka is away: the job would wait for it for a minute.
+TEST_F(JobFollowerTest, AnInterruptEndsTheProcessWhenTheJobCannotBeDrained) {
+  testing::FLAGS_gtest_death_test_style = "threadsafe";
+  const Console console{.out = std::cout, .err = std::cerr};
+  EXPECT_EXIT(
+      {
+        DrainOnInterrupt on_interrupt(console);
+        const DrainOnInterrupt::Scope scope(on_interrupt, [] {
+          return absl::DeadlineExceededError("not at a batch boundary yet: words");
+        });
+        on_interrupt.OnInterrupt();
+      },
+      testing::ExitedWithCode(kExitFailed), "ends without draining: not at a batch boundary");
+}
+
+// Destructors may wait for Kafka too.
+TEST_F(JobFollowerTest, AnInterruptedProcessEndsThoughDestructorsWait) {
+  testing::FLAGS_gtest_death_test_style = "threadsafe";
+  EXPECT_EXIT(
+      {
+        DrainOnInterrupt on_interrupt(console_);
+        const DrainOnInterrupt::Scope scope(on_interrupt, [] { return absl::OkStatus(); });
+        on_interrupt.OnInterrupt();
+        on_interrupt.EndWith(kExitOk);
+        absl::Notification never;
+        never.WaitForNotification();
+      },
+      testing::ExitedWithCode(kExitOk), "");
 }
 
 TEST_F(JobFollowerTest, AnInterruptBeforeThereIsAJobEndsTheProcess) {
@@ -174,6 +215,18 @@ TEST_F(JobFollowerTest, ClosedStandardOutputIsAnError) {
   out_.setstate(std::ios::badbit);
   EXPECT_EQ(FollowJob(*client_, "words", {}, console_), kExitFailed);
   EXPECT_THAT(err_.str(), HasSubstr("standard output"));
+}
+
+// gRPC would fail without a word.
+TEST_F(JobFollowerTest, ANameThatIsNotUtf8IsRefusedAndShown) {
+  const std::string name = "w\xF6rds";
+  for (const absl::Status& status :
+       {client_->Show(name).status(), client_->Stop(name, false).status()}) {
+    EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("name 'w\\xf6rds' is not UTF-8"));
+  }
+  EXPECT_EQ(FollowJob(*client_, name, {}, console_), kExitFailed);
+  EXPECT_THAT(err_.str(), HasSubstr("is not UTF-8"));
 }
 
 TEST(DriverClientTest, NoDriverSaysWhereAndWhatToDo) {

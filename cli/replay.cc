@@ -58,8 +58,8 @@ int RunReplay(const ReplayOptions& options, const Console& console) {
   if (!engine.ok()) {
     return console.Fail(engine.status());
   }
-  const DrainOnInterrupt::Scope draining(drain, (*engine)->client(), name);
-  return FollowJob((*engine)->client(), name, {.output = options.output}, console);
+  const DrainOnInterrupt::Scope draining(drain, [&engine] { return (*engine)->Drain(); });
+  return drain.EndWith(FollowJob((*engine)->client(), name, {.output = options.output}, console));
 }
 
 }  // namespace

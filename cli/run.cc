@@ -8,6 +8,7 @@
 #include "cli/job_follower.h"
 #include "client/local_engine.h"
 #include "common/base/status.h"
+#include "common/base/utf8.h"
 #include "connectors/registry.h"
 #include "sql/planner.h"
 
@@ -30,14 +31,14 @@ std::string CheckpointLocation(const proto::JobPlan& plan) {
 }
 
 // The job's name if the script gives none: the file's, so that the next run of the same file finds
-// its journal.
+// its journal. A file's name need not be UTF-8, but a job's name must.
 std::string DefaultName(const proto::JobPlan& plan, const std::string& script) {
   const auto found = plan.settings().find("job_name");
   if (found != plan.settings().end() && !found->second.empty()) {
     return "";
   }
   const std::string stem = std::filesystem::path(script).stem().string();
-  return script == "-" || stem.empty() ? "job" : stem;
+  return script == "-" || stem.empty() || !IsUtf8(stem) ? "job" : stem;
 }
 
 int RunPlanned(const RunOptions& options, const proto::SubmitRequest& request,
@@ -58,7 +59,7 @@ int RunPlanned(const RunOptions& options, const proto::SubmitRequest& request,
                             ? InScript(job.status(), options.script)
                             : job.status());
   }
-  const DrainOnInterrupt::Scope draining(drain, (*engine)->client(), job->name());
+  const DrainOnInterrupt::Scope draining(drain, [&engine] { return (*engine)->Drain(); });
   for (const std::string& notice : job->notices()) {
     console.Note(notice);
   }
@@ -69,10 +70,10 @@ int RunPlanned(const RunOptions& options, const proto::SubmitRequest& request,
   if (!options.once && !prints) {
     console.Note(absl::StrCat("job ", job->name(), " runs; Ctrl-C drains it"));
   }
-  return FollowJob(
+  return drain.EndWith(FollowJob(
       (*engine)->client(), job->name(),
       {.output = options.output, .progress = options.once || !prints, .summary = options.once},
-      console);
+      console));
 }
 
 int RunRun(const RunOptions& options, const Console& console) {

@@ -12,6 +12,7 @@
 #include "common/base/steady_time.h"
 #include "common/rpc/address.h"
 #include "common/rpc/rpc.h"
+#include "common/rpc/text_check.h"
 
 namespace millrace::client {
 namespace {
@@ -97,6 +98,7 @@ absl::StatusOr<DriverClient::Driver> DriverClient::Connect() const {
 template <typename Request, typename Response>
 absl::StatusOr<Response> DriverClient::Call(Method<Request, Response> method,
                                             const Request& request, absl::Duration timeout) {
+  RETURN_IF_ERROR(CheckTexts(request));
   ASSIGN_OR_RETURN(const Driver driver, FindDriver());
   grpc::ClientContext context;
   SetTimeout(&context, timeout);
@@ -148,6 +150,7 @@ absl::StatusOr<proto::ExecutorsResponse> DriverClient::Executors() {
 absl::Status DriverClient::Results(
     const proto::ResultsRequest& request,
     const std::function<bool(const proto::BatchResults&)>& on_batch) {
+  RETURN_IF_ERROR(CheckTexts(request));
   ASSIGN_OR_RETURN(const Driver driver, FindDriver());
   grpc::ClientContext context;
   if (!request.follow()) {

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/check.h"
 #include "common/base/status.h"
+#include "common/base/steady_time.h"
 #include "common/expr/function_registry.h"
 #include "connectors/all.h"
 
@@ -52,6 +53,8 @@ absl::Status LocalEngine::AddExecutor() {
   executors_.push_back(std::move(started));
   return absl::OkStatus();
 }
+
+absl::Status LocalEngine::Drain() { return driver_->Drain(SteadyNow() + driver::kDrainTimeout); }
 
 void LocalEngine::KillExecutor() {
   MILLRACE_CHECK(!executors_.empty());

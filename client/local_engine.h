@@ -41,6 +41,12 @@ class LocalEngine {
 
   DriverClient& client() { return *client_; }
 
+  // Brings every job to a batch boundary, as a driver does that is told to stop; jobs can be
+  // resumed from the directory. DEADLINE_EXCEEDED names the jobs that did not get there: what they
+  // are at will be run again, and the engine may be destroyed, or the process ended. Blocks;
+  // thread-safe.
+  absl::Status Drain();
+
   // Changes of membership, as on a cluster. REQUIRES: started with more than one executor; one
   // thread at a time.
   absl::Status AddExecutor();

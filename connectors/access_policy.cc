@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/status.h"
+#include "common/storage/file_location.h"
 
 namespace millrace {
 namespace {
@@ -16,7 +17,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kWildcards = "*?[";
-constexpr std::string_view kFileUrl = "file://";
 
 // The path after links and ".." are followed; nothing if that cannot be told, as behind a link to
 // something that does not exist.
@@ -125,8 +125,8 @@ absl::Status AccessPolicy::CheckPath(std::string_view path) const {
   if (!confined_) {
     return absl::OkStatus();
   }
-  const std::string_view plain = path.starts_with(kFileUrl) ? path.substr(kFileUrl.size()) : path;
-  const std::optional<fs::path> fixed = FixedPart(fs::path(plain));
+  const absl::StatusOr<std::string> plain = PathOfLocation(path);
+  const std::optional<fs::path> fixed = plain.ok() ? FixedPart(fs::path(*plain)) : std::nullopt;
   return fixed.has_value() && IsBelowOneOf(paths_, *fixed) ? absl::OkStatus() : Refusal(path);
 }
 

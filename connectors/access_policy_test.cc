@@ -71,6 +71,7 @@ TEST_F(AccessPolicyTest, NothingLeadsOut) {
   EXPECT_FALSE(Allowed("data/\\.\\./outside/*")) << "glob takes the backslashes away";
   EXPECT_FALSE(Allowed("dat*/x")) << "what it matches may be anywhere beside the root";
   EXPECT_FALSE(Policy().CheckPath("file://" + (root_ / "outside").string()).ok());
+  EXPECT_FALSE(Policy().CheckPath("s3://" + (root_ / "data").string()).ok());
   EXPECT_FALSE(Policy().CheckPath("").ok());
 }
 

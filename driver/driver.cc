@@ -8,12 +8,14 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/check.h"
+#include "common/base/excerpt.h"
 #include "common/base/status.h"
 #include "common/base/uuid.h"
 #include "common/base/version.h"
 #include "common/metrics/metrics.h"
 #include "common/rpc/address.h"
 #include "common/rpc/rpc.h"
+#include "common/storage/file_location.h"
 #include "common/storage/file_system.h"
 #include "driver/event_loop.h"
 #include "driver/executors/executor_directory.h"
@@ -26,7 +28,6 @@
 #include "driver/services/jobs_service.h"
 
 namespace millrace::driver {
-namespace {}  // namespace
 
 // Members in order of construction; Shutdown takes them apart in the reverse one.
 class Driver::Impl {
@@ -105,16 +106,18 @@ class Driver::Impl {
       server_->Shutdown(absl::ZeroDuration());
     }
     loop_.Stop();
-    jobs_.reset();
-    closing_.Stop();
-    releasing_.Stop();
-    merging_.Stop();
+    // From here on nothing is decided. The directory goes to the next driver first, since the rest
+    // may wait for sources and stores that do not answer.
     context_.journal = nullptr;
     journal_.reset();
     if (lease_ != nullptr) {
       lease_->Release();
       lease_.reset();
     }
+    jobs_.reset();
+    closing_.Stop();
+    releasing_.Stop();
+    merging_.Stop();
     exposer_.reset();
   }
 
@@ -150,6 +153,11 @@ class Driver::Impl {
       seconds.Observe(took);
       records.Increment(static_cast<double>(count));
     };
+    journal.on_trouble = [this](const absl::Status& trouble) {
+      loop_.Post([this, words = trouble.ok() ? std::string() : Excerpt(ToStd(trouble.message()))] {
+        context_.journal_trouble = words;
+      });
+    };
     journal.kept_bytes = static_cast<uint64_t>(options_.journal_kept_bytes);
     ASSIGN_OR_RETURN(journal_, OpenFileJournal(std::move(journal), &follower));
     context_.journal = journal_.get();
@@ -168,6 +176,7 @@ class Driver::Impl {
       }
       told = told && !followed.ok();
     };
+    lease.before_taking = [follower](uint64_t counted) { return follower->Check(counted); };
     lease.clock = options_.clock;
     lease.directory = options_.directory;
     lease.driver_id = driver_id_;
@@ -229,6 +238,13 @@ class Driver::Impl {
 
 absl::StatusOr<std::unique_ptr<Driver>> Driver::Start(DriverOptions options) {
   MILLRACE_CHECK(options.connectors != nullptr && options.functions != nullptr);
+  absl::StatusOr<std::string> directory = PathOfLocation(options.directory);
+  if (!directory.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("a journal cannot be kept at '", options.directory,
+                     "': ", directory.status().message(), "; it takes a path or file:///path"));
+  }
+  options.directory = *std::move(directory);
   auto impl = std::make_unique<Impl>(std::move(options));
   RETURN_IF_ERROR(impl->Start());
   return std::unique_ptr<Driver>(new Driver(std::move(impl)));

@@ -26,12 +26,17 @@
 
 namespace millrace::driver {
 
+// How long whoever ends a driver lets it bring its jobs to a batch boundary. Work that stands still
+// ends the wait sooner (see Driver::Drain).
+inline constexpr absl::Duration kDrainTimeout = absl::Seconds(60);
+
 struct DriverOptions {
   // host:port to serve on; port 0 = a free one (see Driver::address()). Empty = in this process
   // only.
   std::string listen_address;
   // Where the journal is kept, made if missing; one live driver per directory (docs/exactly-once.md
-  // §6). Empty = in memory: jobs end with the process, and every submission says so in its notices.
+  // §6). A path or file:///path. Empty = in memory: jobs end with the process, and every submission
+  // says so in its notices.
   std::string directory;
   // What Start does while another driver has the directory. true: it waits until that driver ends
   // or falls silent; false: it returns ALREADY_EXISTS.

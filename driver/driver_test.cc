@@ -21,6 +21,7 @@
 #include "common/base/steady_time.h"
 #include "common/columnar/batch_codec.h"
 #include "common/rpc/rpc.h"
+#include "common/storage/file_system.h"
 #include "driver/testing/fake_cluster.h"
 #include "proto/jobs.grpc.pb.h"
 
@@ -175,6 +176,19 @@ class DriverTest : public ::testing::Test {
   std::unique_ptr<Driver> driver_;
   std::unique_ptr<proto::Jobs::Stub> jobs_;
 };
+
+TEST_F(DriverTest, AFileUrlOfTheJournalIsThePathInIt) {
+  DriverOptions options = Options();
+  options.directory = absl::StrCat("file://", directory_);
+  StartDriver(options);
+  const absl::StatusOr<std::vector<std::string>> kept = FileSystem::Real()->List(directory_);
+  ASSERT_TRUE(kept.ok()) << kept.status();
+  EXPECT_THAT(*kept, Contains("journal-000001.log"));
+  options.directory = "s3://bucket/journal";
+  const absl::Status refused = Driver::Start(options).status();
+  EXPECT_TRUE(absl::IsInvalidArgument(refused)) << refused;
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("there is no scheme s3"));
+}
 
 TEST_F(DriverTest, RunsABoundedJobToItsEndAndShowsItsRowsInOrder) {
   StartDriver();

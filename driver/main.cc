@@ -18,6 +18,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
+#include "common/base/exit_deadline.h"
 #include "common/base/failpoint.h"
 #include "common/base/status.h"
 #include "common/base/steady_time.h"
@@ -29,7 +30,8 @@
 namespace millrace::driver {
 namespace {
 
-constexpr absl::Duration kDrainTimeout = absl::Seconds(60);
+// How long the threads that wait for sources and stores may take to end after that.
+constexpr absl::Duration kExitPatience = absl::Seconds(3);
 
 constexpr char kExample[] =
     "Example:\n"
@@ -159,6 +161,7 @@ int Serve(DriverOptions options, StopRequest& stop) {
   if (const absl::Status drained = (*driver)->Drain(SteadyNow() + kDrainTimeout); !drained.ok()) {
     spdlog::warn("{}", ToStd(drained.message()));
   }
+  const ExitDeadline deadline(kExitPatience, 0);
   (*driver)->Shutdown();
   return 0;
 }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "common/base/exit_deadline.h"
 #include "common/base/failpoint.h"
 #include "common/base/units.h"
 #include "connectors/all.h"
@@ -20,6 +21,10 @@
 
 namespace millrace::executor {
 namespace {
+
+// How long the last words to the driver and the end of all threads may take after a drain. What was
+// not committed by then is run again, so nothing is lost if a broker or mount holds them up longer.
+constexpr absl::Duration kExitPatience = absl::Seconds(4);
 
 constexpr char kExample[] = R"(
 Example: two executors of a driver on this machine
@@ -138,6 +143,7 @@ void DrainOnSignal(Executor* executor, absl::Duration timeout) {
     sigwait(&again, &second);
     std::_Exit(1);
   }).detach();
+  const ExitDeadline deadline(timeout + kExitPatience, 0);
   const absl::Status status = executor->Drain(timeout);
   if (!status.ok()) {
     spdlog::warn("{}; they will be run again", std::string(status.message()));

@@ -43,7 +43,13 @@ absl::Status FromGrpc(const grpc::Status& status) {
   if (status.ok()) {
     return absl::OkStatus();
   }
-  return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
+  const auto code = static_cast<absl::StatusCode>(status.error_code());
+  // gRPC says nothing where a message cannot be encoded or decoded.
+  return status.error_message().empty()
+             ? absl::Status(code,
+                            absl::StrCat("the call failed as ", absl::StatusCodeToString(code),
+                                         ", without a message"))
+             : absl::Status(code, status.error_message());
 }
 
 grpc::Status ToGrpc(const absl::Status& status) {

@@ -26,7 +26,8 @@ namespace millrace {
 // rows may be larger.
 inline constexpr int kMaxRpcMessageBytes = 256 << 20;
 
-// Converts a status; the sets of codes are the same, and messages pass unchanged.
+// Converts a status; the sets of codes are the same, and messages pass unchanged. An error without
+// a message gets one that says so.
 absl::Status FromGrpc(const grpc::Status& status);
 grpc::Status ToGrpc(const absl::Status& status);
 

@@ -52,6 +52,12 @@ TEST(StatusTest, KeepsCodeAndWords) {
   EXPECT_TRUE(FromGrpc(ToGrpc(absl::OkStatus())).ok());
 }
 
+TEST(StatusTest, AnErrorIsNeverWithoutWords) {
+  const absl::Status status = FromGrpc(grpc::Status(grpc::StatusCode::INTERNAL, ""));
+  EXPECT_TRUE(absl::IsInternal(status));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("INTERNAL, without a message"));
+}
+
 class EchoJobs : public proto::Jobs::Service {
   grpc::Status Submit(grpc::ServerContext*, const proto::SubmitRequest* request,
                       proto::SubmitResponse* response) override {

@@ -7,6 +7,7 @@
 #include "common/base/failpoint.h"
 #include "common/base/status.h"
 #include "common/base/uuid.h"
+#include "common/storage/file_location.h"
 
 namespace millrace {
 namespace {
@@ -145,18 +146,11 @@ absl::Status BadUrl(std::string_view url, std::string_view why) {
 absl::StatusOr<std::unique_ptr<CheckpointStore>> CheckpointStore::Open(std::string_view url,
                                                                        FileSystem* files,
                                                                        MissingDirectories missing) {
-  std::string_view path = url;
-  const size_t scheme_end = url.find("://");
-  if (scheme_end != std::string_view::npos) {
-    const std::string_view scheme = url.substr(0, scheme_end);
-    path = url.substr(scheme_end + 3);
-    if (scheme != "file") {
-      return BadUrl(url, absl::StrCat("there is no scheme ", ToAbsl(scheme)));
-    }
-    if (!path.starts_with('/')) {
-      return BadUrl(url, "file:// is followed by the path, not by a host");
-    }
+  const absl::StatusOr<std::string> location = PathOfLocation(url);
+  if (!location.ok()) {
+    return BadUrl(url, ToStd(location.status().message()));
   }
+  std::string_view path = *location;
   while (path.size() > 1 && path.ends_with('/')) {
     path.remove_suffix(1);
   }

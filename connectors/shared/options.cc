@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <cctype>
 #include <cmath>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/status.h"
+#include "common/storage/file_location.h"
 
 namespace millrace {
 namespace {
@@ -117,6 +119,16 @@ absl::StatusOr<std::string> RequiredOption(const OptionMap& options, std::string
                                                    ", for example ", ToAbsl(example)));
   }
   return found->second;
+}
+
+absl::StatusOr<std::string> PathOption(const OptionMap& options, std::string_view connector,
+                                       std::string_view name, std::string_view example) {
+  ASSIGN_OR_RETURN(const std::string location, RequiredOption(options, connector, name, example));
+  absl::StatusOr<std::string> path = PathOfLocation(location);
+  return path.ok() ? std::move(path)
+                   : absl::InvalidArgumentError(absl::StrCat(
+                         "option ", ToAbsl(name), " = '", location, "': ", path.status().message(),
+                         "; it takes a path or file:///path, for example ", ToAbsl(example)));
 }
 
 absl::StatusOr<int64_t> IntOption(const OptionMap& options, std::string_view name, int64_t fallback,

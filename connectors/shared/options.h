@@ -34,6 +34,9 @@ absl::Status CheckOptionNames(const OptionMap& options, std::string_view connect
 std::string OptionOr(const OptionMap& options, std::string_view name, std::string_view fallback);
 absl::StatusOr<std::string> RequiredOption(const OptionMap& options, std::string_view connector,
                                            std::string_view name, std::string_view example);
+// The path that the option names, which may be a file:// URL.
+absl::StatusOr<std::string> PathOption(const OptionMap& options, std::string_view connector,
+                                       std::string_view name, std::string_view example);
 absl::StatusOr<int64_t> IntOption(const OptionMap& options, std::string_view name, int64_t fallback,
                                   int64_t min, int64_t max);
 absl::StatusOr<double> DoubleOption(const OptionMap& options, std::string_view name,

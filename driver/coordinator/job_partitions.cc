@@ -29,8 +29,9 @@ void JobState::ChangePartitions() {
   }
   if (changes.lost.has_value()) {
     EndForLostData(*changes.lost);
+  } else {
+    DropGonePartitions();
   }
-  DropGonePartitions();
   if (stage_ < Stage::kEnding && !(changes.retired.empty() && changes.identified.empty())) {
     Append(BuildPartitionsChanged(Origin(), changes.retired, changes.identified));
   }

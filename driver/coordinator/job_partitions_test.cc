@@ -2,6 +2,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "driver/coordinator/job_state.h"
 #include "driver/coordinator/testing/job_play.h"
 
@@ -77,6 +80,33 @@ TEST(JobPartitionsTest, UnreadRecordsOfADeletedPartitionEndTheJobAndAreNamed) {
       play.state().message(),
       HasSubstr("source table \"lines\": partition t/0: it was deleted before offsets [110, "
                 "125) were read: they are lost; to go on without them"));
+}
+
+TEST(JobPartitionsTest, AJobEndsOnceWhereAKnownAndAFoundPartitionAreLostTogether) {
+  const proto::JobSubmitted submitted = SubmittedWith(1, "fail");
+  Play play(submitted, Play::Settings(0));
+  play.Start();
+  play.Ends(110);
+  play.RunBatch(1);
+  play.Do(ResultsHeld{true});  // so that the partition that is found is not planned
+  play.Do(PartitionsDiscovered{0, {{"t/1", 7}}});
+  EndsKnown both;
+  for (const auto& [name, end] : {std::pair("t/0", 125), std::pair("t/1", 9)}) {
+    both.ends.push_back({.partition = name,
+                         .stable_end = end,
+                         .high_watermark = end,
+                         .closed = true,
+                         .gone = true,
+                         .why = "it was deleted"});
+  }
+  play.Do(both);
+  EXPECT_EQ(play.state().phase(), proto::PHASE_FAILED);
+  EXPECT_THAT(play.state().message(), HasSubstr("partition t/0: it was deleted"));
+  EXPECT_EQ(std::count_if(play.journal.begin(), play.journal.end(),
+                          [](const auto& record) { return record.has_job_ended(); }),
+            1);
+  EXPECT_THAT(play.over, SizeIs(1));
+  EXPECT_EQ(Reread(play, submitted).ended()->message(), play.over[0].message);
 }
 
 TEST(JobPartitionsTest, OnDataLossSkipGoesOnWithoutThemAndNotesTheRange) {

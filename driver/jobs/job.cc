@@ -454,6 +454,11 @@ std::string Job::message() const {
     return history().ended().has_value() ? history().ended()->message()
                                          : "interrupted; submit it again to go on";
   }
+  if (!context_->journal_trouble.empty()) {
+    return absl::StrCat(
+        "waits for the journal, which cannot be written: ", context_->journal_trouble,
+        "; the job goes on by itself once that is mended");
+  }
   if (!state_->message().empty()) {
     return state_->message();
   }

@@ -47,6 +47,7 @@ struct JobContext {
   EventLoop* releasing = nullptr;  // waits for the threads of jobs' stores
   ExecutorDirectory* executors = nullptr;
   Journal* journal = nullptr;
+  std::string journal_trouble;  // on the loop: why appends wait; empty while they do not
   const ConnectorRegistry* connectors = nullptr;
   const FunctionRegistry* functions = nullptr;
   MetricsRegistry* metrics = nullptr;

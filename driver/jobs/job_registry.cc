@@ -376,9 +376,10 @@ void JobRegistry::GoDown() {
 }
 
 bool JobRegistry::NothingMoves(int64_t asked_us) const {
-  return std::all_of(jobs_.begin(), jobs_.end(), [asked_us](const auto& entry) {
-    return !entry.second->running() || entry.second->Stuck(asked_us);
-  });
+  return !context_->journal_trouble.empty() ||
+         std::all_of(jobs_.begin(), jobs_.end(), [asked_us](const auto& entry) {
+           return !entry.second->running() || entry.second->Stuck(asked_us);
+         });
 }
 
 absl::Status JobRegistry::Drain(absl::Time deadline) {

@@ -128,7 +128,7 @@ class JobRegistry {
   void ForgetOldJobs();
   proto::ExecutorsResponse ExecutorsOnLoop() const;
 
-  // Whether all running jobs are stuck.
+  // Whether all running jobs are stuck, or wait for a journal that cannot be written.
   bool NothingMoves(int64_t asked_us) const;
 
   // On the caller's thread.

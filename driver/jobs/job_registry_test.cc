@@ -490,6 +490,29 @@ TEST_F(JobOnExecutorsTest, ExecutorThatAJobGoesOnWithoutIsShownWithTheTimeAndThe
   EXPECT_LT(absl::FromUnixMicros(left_out.until_us()), absl::Now() + absl::Minutes(1));
 }
 
+TEST_F(JobOnExecutorsTest, AJobThatWaitsForTheJournalSaysSoAndHoldsUpNoDrain) {
+  Start();
+  ASSERT_EQ(Submit(kRunningScript, "words"), absl::OkStatus());
+  journal_.Hold();
+  loop_.Call([&] {
+    context_.journal_trouble = "no space left on device writing /j";
+    return true;
+  });
+  Join({"a"});  // the epoch's record waits from here on
+  loop_.Call([&] {
+    jobs_->OnMembersChanged();
+    return true;
+  });
+  const absl::StatusOr<proto::JobDetail> shown = jobs_->Show("words");
+  ASSERT_TRUE(shown.ok()) << shown.status();
+  EXPECT_THAT(shown->summary().message(), HasSubstr("cannot be written: no space left on device"));
+  EXPECT_NE(shown->summary().phase(), proto::PHASE_FAILED);
+  const absl::Time asked = SteadyNow();
+  const absl::Status drained = jobs_->Drain(asked + absl::Minutes(1));
+  EXPECT_TRUE(absl::IsDeadlineExceeded(drained)) << drained;
+  EXPECT_LT(SteadyNow() - asked, absl::Seconds(10));
+}
+
 TEST_F(JobRegistryTest, EpochThatNobodyNeedsIsEndedWhenItsExecutorIsBack) {
   Start();
   ASSERT_EQ(Submit(kRunningScript, "over"), absl::OkStatus());

@@ -79,6 +79,11 @@ void SourceWatcher::RequestStop() {
   wake_.Signal();
 }
 
+bool SourceWatcher::IsStopping() {
+  absl::MutexLock lock(&mutex_);
+  return stopping_;
+}
+
 void SourceWatcher::Stop() {
   RequestStop();
   if (thread_.joinable()) {
@@ -113,7 +118,9 @@ void SourceWatcher::WatchUntilStopped() {
         PublishWaiting();
         next_publish = SteadyNow() + options_.publish_interval;
       }
-      if (now >= next_ends) {
+      // Each of these calls may wait for a source that does not answer; no other one is begun once
+      // the job is told to stop.
+      if (now >= next_ends && !IsStopping()) {
         AskEnds();
         next_ends = SteadyNow() + ends_interval();
         // A file that was rotated or deleted may have a successor, which must not wait for the next
@@ -122,7 +129,7 @@ void SourceWatcher::WatchUntilStopped() {
           next_discovery = std::min(next_discovery, SteadyNow());
         }
       }
-      if (now >= next_discovery) {
+      if (now >= next_discovery && !IsStopping()) {
         Discover();
         next_discovery = SteadyNow() + DiscoveryInterval(ends_interval());
       }

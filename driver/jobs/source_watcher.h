@@ -76,6 +76,7 @@ class SourceWatcher {
 
  private:
   void Run();
+  bool IsStopping();
   void WatchUntilStopped();
   void AskEnds();
   // NOT_FOUND or OUT_OF_RANGE when records that were read are known to be gone.

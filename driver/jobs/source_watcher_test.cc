@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <set>
 
 #include "absl/strings/str_cat.h"
@@ -30,6 +31,8 @@ struct Source {
   std::map<std::string, int64_t> published;
   int publish_calls = 0;
   int failing_publishes = 0;  // how many of the next calls fail
+  std::function<void()> during_publish;
+  int asked_for_ends = 0;
   // What the watcher reported.
   std::vector<PartitionName> found;
   std::vector<absl::Status> lost;
@@ -83,6 +86,7 @@ class FakeEnumerator : public SourceEnumerator {
   absl::StatusOr<std::vector<PartitionEnd>> Ends(const std::vector<PartitionName>& partitions,
                                                  absl::Duration) override {
     absl::MutexLock lock(&source_->mutex);
+    ++source_->asked_for_ends;
     if (!source_->trouble.ok()) {
       return source_->trouble;
     }
@@ -109,8 +113,12 @@ class FakeEnumerator : public SourceEnumerator {
                               absl::Duration) override {
     absl::MutexLock lock(&source_->mutex);
     ++source_->publish_calls;
+    if (source_->during_publish != nullptr) {
+      source_->during_publish();
+    }
     if (source_->failing_publishes > 0) {
       --source_->failing_publishes;
+      source_->changed.SignalAll();
       return absl::UnavailableError("the group's coordinator is away");
     }
     for (const PartitionOffset& offset : committed) {
@@ -343,6 +351,27 @@ TEST_F(SourceWatcherTest, DoesNotPublishAtTheEndWhatItCouldNotPublishBefore) {
   source_.Until([this] { return source_.publish_calls == 1; });
   watcher->Stop();
   absl::MutexLock lock(&source_.mutex);
+  EXPECT_EQ(source_.publish_calls, 1);
+}
+
+// Each call may take seconds while the broker hangs, and so did the end of the driver.
+TEST_F(SourceWatcherTest, AsksNothingMoreOnceItIsToldToStop) {
+  const auto watcher = Watch();
+  watcher->set_ends_interval(absl::ZeroDuration());  // then they are due in every round
+  int asked = 0;
+  {
+    absl::MutexLock lock(&source_.mutex);
+    source_.failing_publishes = 1;
+    source_.during_publish = [&] {
+      asked = source_.asked_for_ends;
+      watcher->RequestStop();
+    };
+  }
+  watcher->Publish({{"t/0", Offset(3)}});
+  source_.Until([this] { return source_.publish_calls == 1; });
+  watcher->Stop();
+  absl::MutexLock lock(&source_.mutex);
+  EXPECT_EQ(source_.asked_for_ends, asked);
   EXPECT_EQ(source_.publish_calls, 1);
 }
 

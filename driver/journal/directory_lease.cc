@@ -130,6 +130,11 @@ absl::StatusOr<std::unique_ptr<DirectoryLease>> DirectoryLease::Acquire(
     const LeaseWatch::Verdict verdict = watch.Judge(seen, own.clock->MonotonicNs());
     if (verdict == LeaseWatch::Verdict::kFree) {
       RETURN_IF_ERROR(CheckNewestIsThere(seen, own.directory));
+      const uint64_t counted = seen.lease.has_value() ? seen.lease->counted_segment() : 0;
+      if (own.before_taking != nullptr) {
+        RETURN_IF_ERROR(own.before_taking(counted));
+      }
+      lease->NoteCounted(counted);
       ASSIGN_OR_RETURN(const bool taken, lease->TryTakeOver(seen.last_segment));
       if (taken) {
         spdlog::info("drives {} from {} on", own.directory, SegmentName(lease->first_segment_));
@@ -251,6 +256,11 @@ absl::Status DirectoryLease::Confirm() {
   return replaced ? Lose() : CheckDirectory();
 }
 
+void DirectoryLease::NoteCounted(uint64_t segment) {
+  absl::MutexLock lock(&mutex_);
+  counted_segment_ = std::max(counted_segment_, segment);
+}
+
 bool DirectoryLease::Fresh() const {
   const int64_t now_ns = options_.clock->MonotonicNs();
   absl::MutexLock lock(&mutex_);
@@ -312,6 +322,7 @@ absl::Status DirectoryLease::DraftLease(bool released) {
   {
     absl::MutexLock lock(&mutex_);
     lease.set_segment(last_segment_);
+    lease.set_counted_segment(counted_segment_);
     lease.set_counter(++counter_);
   }
   std::string text;

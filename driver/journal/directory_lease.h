@@ -44,6 +44,10 @@ struct DirectoryLeaseOptions {
   // Called after each look that finds that another driver has the directory, or may have it: for
   // work to do while waiting. It may do I/O; the looks wait for it. May be null.
   std::function<void()> while_waiting;
+  // Called before the directory is taken over, with the highest segment of which LEASE says that it
+  // has counted (0 = none): an error ends Acquire, which then leaves the directory as it was. It
+  // may do I/O. May be null.
+  std::function<absl::Status(uint64_t counted_segment)> before_taking;
   // Called once when another driver has taken over. Runs on a thread of this object, so it must not
   // wait for that thread.
   std::function<void(const absl::Status& why)> on_lost;
@@ -119,6 +123,11 @@ class DirectoryLease {
   // over. Costs a look at one name and one at the directory.
   absl::Status Confirm();
 
+  // Notes that the checkpoint of this driver's segment is durable and that no other driver had
+  // taken over then. LEASE says so from the next renewal on, so that the loss of the segment's
+  // contents is told from a segment that was never begun. No I/O.
+  void NoteCounted(uint64_t segment);
+
   // Looks for a successor, then raises the counter in LEASE. ABORTED: another driver has taken
   // over; other errors: LEASE could not be written, and standbys may try to take over.
   absl::Status Renew();
@@ -156,6 +165,8 @@ class DirectoryLease {
   uint64_t last_segment_ ABSL_GUARDED_BY(mutex_) = 0;
   // The segment that CreateNext is creating; 0 = none.
   uint64_t creating_ ABSL_GUARDED_BY(mutex_) = 0;
+  // The highest segment that has counted, as far as this driver and the LEASE that it found know.
+  uint64_t counted_segment_ ABSL_GUARDED_BY(mutex_) = 0;
   // When the last look that found no successor began.
   int64_t confirmed_at_ns_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t counter_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -15,8 +15,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "common/base/failpoint.h"
+#include "common/base/monotonic_cond_var.h"
 #include "common/base/mutation.h"
 #include "common/base/status.h"
+#include "common/base/steady_time.h"
 #include "driver/journal/journal_frame.h"
 #include "driver/journal/journal_reader.h"
 #include "driver/journal/running_hash.h"
@@ -24,6 +26,10 @@
 
 namespace millrace::driver {
 namespace {
+
+// Of the file by which a full disk is told from one that has room again.
+constexpr char kProbeName[] = "PROBE";
+constexpr uint64_t kProbeBytes = 64 << 10;
 
 constexpr uint64_t kMaxAppendBytes = 64 << 20;
 
@@ -78,6 +84,10 @@ class FileJournal : public Journal {
     absl::MutexLock reopening(&reopen_mutex_);
     {
       absl::MutexLock lock(&mutex_);
+      AwaitTry();
+      if (!trouble_.ok()) {
+        return Annotate(trouble_, "the journal cannot be written now");
+      }
       if (failure_.ok()) {
         return absl::OkStatus();
       }
@@ -97,6 +107,30 @@ class FileJournal : public Journal {
     std::vector<proto::JournalRecord> records;
     Done done;
   };
+
+  // An append whose records the state has taken, or why it has not.
+  struct Taken {
+    Appended append;  // its records are in the frame that is being written
+    absl::Status status;
+    size_t count = 0;
+  };
+
+  // Whether the failure may pass by itself. A driver that was replaced stays replaced, and a
+  // journal that cannot be read back is not mended by waiting.
+  bool MayPass(const absl::Status& failure) const {
+    return options_.first_retry_pause > absl::ZeroDuration() && !failure.ok() &&
+           !absl::IsAborted(failure) && !absl::IsDataLoss(failure);
+  }
+
+  // Has the writer thread try again, if it waits for the environment, and waits for the result.
+  void AwaitTry() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    const int64_t tries = tries_;
+    retry_now_ = !trouble_.ok();
+    wake_.SignalAll();
+    while (!trouble_.ok() && tries_ == tries) {
+      tried_.Wait(&mutex_);
+    }
+  }
 
   // Begins another segment after a failure. The state may have taken records that then failed to be
   // written; it is brought back by reading the journal again.
@@ -129,6 +163,7 @@ class FileJournal : public Journal {
     }
     MILLRACE_FAILPOINT("journal.segment_headed");
     RETURN_IF_ERROR(lease_.Confirm());
+    lease_.NoteCounted(end_.segment);
     checkpoint_bytes_ = end_.length;
     // Old segments go only now: up to here, a driver that takes over may need them.
     const absl::Status removed =
@@ -196,15 +231,9 @@ class FileJournal : public Journal {
       }
       group_ = std::exchange(appended_, {});
       mutex_.Unlock();
-      absl::Status written;
-      while (!group_.empty() && written.ok()) {
-        written = WriteFirst();
-      }
-      if (written.ok() && HasGrown()) {
-        // After an error, writing must not go on in the old segment: the new one may count already.
-        if (written = GoOnInNextSegment(); !written.ok()) {
-          Fail(written);
-        }
+      absl::Status written = WriteGroup();
+      while (MayPass(written) && (written = AwaitEnvironment(written)).ok()) {
+        written = WriteGroup();
       }
       for (const Appended& failed : std::exchange(group_, {})) {
         failed.done(written);
@@ -213,11 +242,100 @@ class FileJournal : public Journal {
     }
   }
 
+  absl::Status WriteGroup() {
+    while (!group_.empty()) {
+      RETURN_IF_ERROR(WriteFirst());
+    }
+    if (!HasGrown()) {
+      return absl::OkStatus();
+    }
+    // After an error, writing must not go on in the old segment: the new one may count already.
+    absl::Status next = GoOnInNextSegment();
+    if (!next.ok()) {
+      Fail(next);
+    }
+    return next;
+  }
+
+  // Tries to begin another segment until it can, and says so to those who wait. An error: writing
+  // cannot go on, and everything fails with it: another failure than of the environment has come,
+  // or the journal is being destroyed. The appends of the group stay unanswered.
+  absl::Status AwaitEnvironment(absl::Status trouble) {
+    absl::Duration pause = options_.first_retry_pause;
+    std::string told;
+    while (MayPass(trouble)) {
+      if (std::exchange(told, std::string(trouble.message())) != trouble.message()) {
+        TellTrouble(trouble);
+      }
+      if (!PauseBeforeRetry(pause)) {
+        break;
+      }
+      pause = std::min(2 * pause, options_.longest_retry_pause);
+      trouble = lease_.Confirm();  // a driver that was replaced has nothing to wait for
+      if (trouble.ok()) {
+        trouble = ProbeRoom();
+      }
+      if (trouble.ok()) {
+        trouble = GoOnAfterFailure();
+      }
+      NoteTry(trouble);
+    }
+    if (!trouble.ok()) {
+      Fail(trouble, /*for_good=*/true);
+    }
+    TellTrouble(absl::OkStatus());
+    return trouble;
+  }
+
+  // False: the journal is being destroyed.
+  bool PauseBeforeRetry(absl::Duration pause) {
+    absl::MutexLock lock(&mutex_);
+    const absl::Time until = SteadyNow() + pause;
+    while (!stopping_ && !retry_now_ && SteadyNow() < until) {
+      wake_.WaitUntil(&mutex_, until);
+    }
+    retry_now_ = false;
+    return !stopping_;
+  }
+
+  void NoteTry(const absl::Status& result) {
+    absl::MutexLock lock(&mutex_);
+    trouble_ = MayPass(result) ? result : absl::OkStatus();
+    ++tries_;
+    tried_.SignalAll();
+  }
+
+  void TellTrouble(const absl::Status& trouble) {
+    if (options_.on_trouble != nullptr) {
+      options_.on_trouble(trouble);
+    }
+  }
+
+  // Whether the disk takes as much as a segment begins with. Each segment that is created and
+  // cannot be begun keeps its number, so on a full disk there would soon be thousands of them.
+  absl::Status ProbeRoom() {
+    const std::string path = absl::StrCat(lease_.directory(), "/", kProbeName);
+    FileSystem& files = *lease_.files();
+    files.Remove(path).IgnoreError();  // of a driver that died during its probe
+    absl::Status probed;
+    {
+      ASSIGN_OR_RETURN(const std::unique_ptr<AppendFile> file, files.Create(path));
+      probed = file->Append(std::string(checkpoint_bytes_ + kProbeBytes, '\0'));
+      if (probed.ok()) {
+        probed = file->Sync();
+      }
+    }
+    files.Remove(path).IgnoreError();
+    return probed;
+  }
+
   // Writes as many appends from the front of the group as fit into a frame, and answers them in
-  // order. An append that the state refuses is answered in its place among them.
+  // order. An append that the state refuses is answered in its place among them. If the frame
+  // cannot be written because of the environment, nobody is answered, and the appends are in the
+  // group as before.
   absl::Status WriteFirst() {
     std::vector<proto::JournalRecord> records;
-    std::vector<std::pair<Done, absl::Status>> answers;
+    std::deque<Taken> taken;
     uint64_t bytes = 0;
     while (!group_.empty() && bytes < options_.frame_bytes) {
       Appended& next = group_.front();
@@ -225,20 +343,40 @@ class FileJournal : public Journal {
       if (!records.empty() && bytes + more > options_.frame_bytes) {
         break;
       }
-      absl::Status taken = Take(next.records, more);
-      if (taken.ok()) {
+      absl::Status status = Take(next.records, more);
+      const size_t count = status.ok() ? next.records.size() : 0;
+      if (status.ok()) {
         bytes += more;
         std::move(next.records.begin(), next.records.end(), std::back_inserter(records));
       }
-      answers.emplace_back(std::move(next.done), std::move(taken));
+      taken.push_back({std::move(next), std::move(status), count});
       group_.pop_front();
     }
     const absl::Status written = records.empty() ? absl::OkStatus() : WriteFrame(records);
-    for (auto& [done, answer] : answers) {
-      answer.Update(written);
-      done(answer);
+    if (MayPass(written)) {
+      PutBack(std::move(taken), std::move(records));
+      return written;
+    }
+    for (Taken& one : taken) {
+      one.status.Update(written);
+      one.append.done(one.status);
     }
     return written;
+  }
+
+  // The state is read anew before they are taken again, and decides about them once more.
+  void PutBack(std::deque<Taken> taken, std::vector<proto::JournalRecord> records) {
+    auto record = records.begin();
+    for (Taken& one : taken) {
+      if (one.status.ok()) {
+        const auto end = record + static_cast<std::ptrdiff_t>(one.count);
+        one.append.records.assign(std::make_move_iterator(record), std::make_move_iterator(end));
+        record = end;
+      }
+    }
+    for (auto one = taken.rbegin(); one != taken.rend(); ++one) {
+      group_.push_front(std::move(one->append));
+    }
   }
 
   absl::Status Take(const std::vector<proto::JournalRecord>& records, uint64_t bytes) {
@@ -270,12 +408,19 @@ class FileJournal : public Journal {
   }
 
   // Called before any caller is told, so that a Reopen by such a caller finds the failure. All that
-  // has been appended so far fails with it.
-  void Fail(const absl::Status& failure) {
+  // has been appended so far fails with it, unless it may pass and is not said to be for good: then
+  // appends wait.
+  void Fail(const absl::Status& failure, bool for_good = false) {
     spdlog::error("journal: {}; {} is given up at {} bytes", ToStd(failure.message()),
                   SegmentName(end_.segment), end_.length);
     file_.reset();
     absl::MutexLock lock(&mutex_);
+    if (MayPass(failure) && !for_good) {
+      trouble_ = failure;
+      return;
+    }
+    trouble_ = absl::OkStatus();
+    tried_.SignalAll();
     failure_ = failure;
     std::move(appended_.begin(), appended_.end(), std::back_inserter(group_));
     appended_.clear();
@@ -311,9 +456,14 @@ class FileJournal : public Journal {
 
   absl::Mutex reopen_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);
   absl::Mutex mutex_;
-  absl::CondVar wake_;
+  MonotonicCondVar wake_;
+  MonotonicCondVar tried_;
   std::deque<Appended> appended_ ABSL_GUARDED_BY(mutex_);
   absl::Status failure_ ABSL_GUARDED_BY(mutex_);
+  // Why appends wait; OK while they do not.
+  absl::Status trouble_ ABSL_GUARDED_BY(mutex_);
+  bool retry_now_ ABSL_GUARDED_BY(mutex_) = false;
+  int64_t tries_ ABSL_GUARDED_BY(mutex_) = 0;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread writer_;
 };

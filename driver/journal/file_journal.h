@@ -6,8 +6,9 @@
 //
 // A write or sync that failed is never tried again on the same file, since the kernel may have
 // dropped the pages. The file is given up at its last synced length, which the next segment's
-// header states. A record is acknowledged only if, after its sync, no other driver had made a
-// segment (docs/exactly-once.md §6).
+// header states; what was being written is written to that segment, once there can be one. A record
+// is acknowledged only if, after its sync, no other driver had made a segment (docs/exactly-once.md
+// §6).
 #ifndef MILLRACE_DRIVER_JOURNAL_FILE_JOURNAL_H_
 #define MILLRACE_DRIVER_JOURNAL_FILE_JOURNAL_H_
 
@@ -17,6 +18,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "driver/journal/directory_lease.h"
 #include "driver/journal/journal.h"
 #include "driver/journal/journal_follower.h"
@@ -33,6 +35,15 @@ struct FileJournalOptions {
   // Called after every group commit, on the journal's thread, with the seconds that it took and the
   // number of its records. May be null.
   std::function<void(double seconds, size_t records)> on_sync;
+
+  // Called when the journal cannot be written because of its environment (a full disk, a mount that
+  // is away), again when the reason changes, and with OK when that is over. Appends wait
+  // meanwhile. On the journal's thread; must not call the journal. May be null.
+  std::function<void(const absl::Status& trouble)> on_trouble;
+  // The pauses between tries while that lasts, doubled from the first to the longest. With a first
+  // pause of zero nothing is tried again: such a failure is one until Reopen.
+  absl::Duration first_retry_pause = absl::Milliseconds(100);
+  absl::Duration longest_retry_pause = absl::Seconds(2);
 
   // The size of a frame, at most; an append that is larger gets a frame of its own.
   uint64_t frame_bytes = 4 << 20;

@@ -4,8 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <memory>
 #include <numeric>
 #include <optional>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
@@ -91,6 +93,57 @@ TEST_F(FileJournalTest, FlippedBitInWhatWasDurableIsNamed) {
     ASSERT_EQ(status.code(), absl::StatusCode::kDataLoss) << "bit " << bit;
     EXPECT_THAT(std::string(status.message()),
                 HasSubstr(absl::StrCat("/j/journal-000001.log is damaged at offset ", header)));
+  }
+}
+
+// A start without jobs, or with those of an older segment, would be taken for the truth.
+TEST_F(FileJournalTest, ASegmentThatCountedIsNotPassedOverHoweverItWasDamaged) {
+  for (const int starts : {1, 2}) {
+    JournalWorld world;
+    JournalDriver driver(&world, "driver");
+    for (int start = 1; start <= starts; ++start) {
+      ASSERT_TRUE(driver.Open().ok());
+      ASSERT_TRUE(driver.Append(start).ok());
+      driver.Release();
+    }
+    const std::string path = SegmentPath("/j", static_cast<uint64_t>(starts));
+    const std::string whole = *world.files.Read(path);
+    const std::string damages[] = {"", std::string(whole.size(), '\0'),
+                                   std::string(whole.rbegin(), whole.rend()), whole.substr(0, 20)};
+    for (const std::string& damaged : damages) {
+      world.files.Overwrite(path, damaged);
+      const std::vector<uint64_t> before = *ListSegments(&world.files, "/j");
+      for (int tries = 0; tries < 3; ++tries) {
+        const absl::Status status = driver.Open();
+        ASSERT_EQ(status.code(), absl::StatusCode::kDataLoss) << status;
+        EXPECT_THAT(std::string(status.message()), HasSubstr(path));
+        EXPECT_THAT(std::string(status.message()), HasSubstr("restore the file from a copy"));
+      }
+      EXPECT_EQ(*ListSegments(&world.files, "/j"), before) << "a failed start leaves nothing";
+    }
+    world.files.Overwrite(path, whole);
+    EXPECT_TRUE(driver.Open().ok());
+    EXPECT_EQ(driver.read().size(), static_cast<size_t>(starts));
+  }
+}
+
+// Without LEASE, only what no crash leaves is known to be damage.
+TEST_F(FileJournalTest, WhatNoCrashLeavesOfAFrameIsDamage) {
+  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(Append(1).ok());
+  const std::string before = Bytes(1);
+  ASSERT_TRUE(Append(2).ok());
+  const std::string whole = Bytes(1);
+  driver_.Abandon();
+  const std::string longer = whole.substr(0, whole.size() - 1) + "\x01 and more";
+  for (const std::string& damaged :
+       {std::string(whole.rbegin(), whole.rend()), before + "a person's", longer}) {
+    JournalWorld world;
+    ASSERT_TRUE(world.files.MakeDirectory("/j").ok());
+    world.files.Overwrite("/j/journal-000001.log", damaged);
+    JournalDriver driver(&world, "driver");
+    EXPECT_EQ(driver.Open().code(), absl::StatusCode::kDataLoss) << damaged;
+    EXPECT_THAT(*ListSegments(&world.files, "/j"), ElementsAre(1));
   }
 }
 
@@ -415,6 +468,134 @@ TEST_F(FileJournalTest, FullDiskFailsEverythingUntilReopened) {
   files_.Crash(/*torn_bytes=*/1000);
   ASSERT_TRUE(Open().ok());
   EXPECT_THAT(read(), ElementsAre(1, 5));
+}
+
+class WaitingJournalTest : public FileJournalTest {
+ protected:
+  WaitingJournalTest() {
+    driver_.WaitForEnvironment([this](const absl::Status& trouble) {
+      absl::MutexLock lock(&mutex_);
+      troubles_.push_back(trouble);
+    });
+  }
+  ~WaitingJournalTest() override { driver_.Abandon(); }  // it tells members of this class
+  std::string FirstTrouble() {
+    absl::MutexLock lock(&mutex_);
+    return troubles_.empty() ? "" : std::string(troubles_.front().message());
+  }
+  // Appends without waiting for the answers, which come in order.
+  void AppendLater(int64_t number) {
+    driver_.journal().Append({NumberedRecord(number)}, [this, number](const absl::Status& status) {
+      absl::MutexLock lock(&mutex_);
+      answers_.emplace_back(number, status);
+    });
+  }
+  template <typename Condition>
+  void Until(Condition condition) {
+    absl::MutexLock lock(&mutex_);
+    EXPECT_TRUE(mutex_.AwaitWithTimeout(absl::Condition(&condition), absl::Seconds(30)));
+  }
+  void FillDisk() { files_.SetCapacity(static_cast<int64_t>(Bytes(1).size()) + 5); }
+
+  absl::Mutex mutex_;
+  std::vector<absl::Status> troubles_;
+  std::vector<std::pair<int64_t, absl::Status>> answers_;
+};
+
+// A full disk is no reason to end jobs.
+TEST_F(WaitingJournalTest, AppendsWaitForRoomOnAFullDisk) {
+  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(Append(1).ok());
+  FillDisk();
+  AppendLater(2);
+  Until([this] { return !troubles_.empty(); });
+  EXPECT_THAT(FirstTrouble(), HasSubstr("no space left on device"));
+  AppendLater(3);
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_THAT(std::string(driver_.journal().Reopen().message()), HasSubstr("no space left"));
+  }
+  Until([this] { return answers_.empty(); });
+  EXPECT_LE(ListSegments(&files_, "/j")->size(), 2u) << "tries on a full disk leave no segments";
+  files_.SetCapacity(INT64_MAX);
+  Until([this] { return answers_.size() == 2; });
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(answers_[static_cast<size_t>(i)].first, i + 2);
+    EXPECT_TRUE(answers_[static_cast<size_t>(i)].second.ok());
+  }
+  EXPECT_TRUE(troubles_.back().ok());
+  EXPECT_TRUE(Append(4).ok());
+  files_.Crash();
+  ASSERT_TRUE(Open().ok());
+  EXPECT_THAT(read(), ElementsAre(1, 2, 3, 4));
+}
+
+TEST_F(WaitingJournalTest, WhatTheStateRefusesIsRefusedAfterTheWaitToo) {
+  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(Append(5).ok());
+  FillDisk();
+  AppendLater(6);
+  AppendLater(6);
+  AppendLater(7);
+  Until([this] { return !troubles_.empty(); });
+  files_.SetCapacity(INT64_MAX);
+  Until([this] { return answers_.size() == 3; });
+  EXPECT_TRUE(answers_[0].second.ok());
+  EXPECT_TRUE(absl::IsDataLoss(answers_[1].second)) << answers_[1].second;
+  EXPECT_TRUE(answers_[2].second.ok());
+  ASSERT_TRUE(Open().ok());
+  EXPECT_THAT(read(), ElementsAre(5, 6, 7));
+}
+
+TEST_F(WaitingJournalTest, AFailedSyncIsMadeUpForInTheNextSegment) {
+  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(Append(1).ok());
+  files_.SetFault(
+      [failed = std::make_shared<bool>(false)](Operation operation, const std::string&) {
+        return operation == Operation::kSync && !std::exchange(*failed, true)
+                   ? absl::InternalError("Input/output error syncing x")
+                   : absl::OkStatus();
+      });
+  EXPECT_TRUE(Append(2).ok());
+  files_.SetFault(nullptr);
+  files_.Crash();
+  ASSERT_TRUE(Open().ok());
+  EXPECT_THAT(read(), ElementsAre(1, 2));
+}
+
+TEST_F(WaitingJournalTest, ADriverThatWasReplacedMeanwhileAcknowledgesNothing) {
+  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(Append(1).ok());
+  FillDisk();
+  AppendLater(2);
+  Until([this] { return !troubles_.empty(); });
+  // There is room again, but the first driver does not find it before the second has taken over.
+  files_.SetFault([](Operation operation, const std::string& path) {
+    return operation == Operation::kCreate && path == "/j/PROBE"
+               ? absl::ResourceExhaustedError("no space left")
+               : absl::OkStatus();
+  });
+  files_.SetCapacity(INT64_MAX);
+  JournalDriver second(&world_, "second");
+  ASSERT_TRUE(second.Open().ok());
+  files_.SetFault(nullptr);
+  Until([this] { return answers_.size() == 1; });
+  EXPECT_TRUE(absl::IsAborted(answers_[0].second)) << answers_[0].second;
+  EXPECT_THAT(second.read(), ElementsAre(1));
+  EXPECT_TRUE(second.Append(3).ok());
+}
+
+TEST_F(WaitingJournalTest, ItsEndDoesNotWaitForRoom) {
+  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(Append(1).ok());
+  FillDisk();
+  AppendLater(2);
+  Until([this] { return !troubles_.empty(); });
+  driver_.Abandon();
+  ASSERT_EQ(answers_.size(), 1u);
+  EXPECT_TRUE(absl::IsResourceExhausted(answers_[0].second)) << answers_[0].second;
+  files_.SetCapacity(INT64_MAX);
+  ASSERT_TRUE(Open().ok());
+  EXPECT_TRUE(Append(2).ok());
 }
 
 TEST_F(FileJournalTest, FailedSyncGivesTheFileUpEvenIfItsBytesAreThere) {

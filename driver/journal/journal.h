@@ -26,11 +26,15 @@ class Journal {
   //
   // Records that do not follow from the journaled ones are not written: FAILED_PRECONDITION or
   // DATA_LOSS says why, and later records of the job fail likewise until it is submitted again.
-  // After any other failure every append fails with the same status until Reopen.
+  // While the environment does not let the journal be written (a full disk), appends wait for as
+  // long as that takes. After any other failure, such as that another driver has taken over, every
+  // append fails with the same status until Reopen; so do those that wait when the journal is
+  // destroyed.
   virtual void Append(std::vector<proto::JournalRecord> records, Done done) = 0;
 
-  // Goes on after a failure, such as a full disk. OK when the journal takes records again; at once
-  // if it had not failed. The records that failed are not in it. Does I/O.
+  // Goes on after a failure. OK when the journal takes records again; at once if it had not failed.
+  // The records that failed are not in it. While appends wait for the environment, it has the
+  // journal try again now, and returns the reason if that fails too. Does I/O.
   virtual absl::Status Reopen() = 0;
 };
 

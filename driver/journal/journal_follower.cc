@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 #include "driver/journal/segment_files.h"
 
@@ -12,13 +13,37 @@ namespace millrace::driver {
 
 absl::Status JournalFollower::CatchUp() { return ReadOn(UINT64_MAX); }
 
-absl::StatusOr<JournalEnd> JournalFollower::Finish(uint64_t end_segment) {
-  const bool followed = segment_ != 0;
-  absl::Status read = ReadOn(end_segment);
-  if (!read.ok() && followed) {
-    read = ReadOn(end_segment);  // read anew: the followed segment may have been removed meanwhile
+absl::Status JournalFollower::Check(uint64_t counted_segment) {
+  while (true) {
+    RETURN_IF_ERROR(ReadOnOrAnew(UINT64_MAX));
+    if (segment_ < counted_segment) {
+      return absl::DataLossError(absl::StrCat(
+          SegmentPath(directory_, counted_segment), " is not whole any more: it once counted, as ",
+          directory_,
+          "/LEASE says; restore the file from a copy. If it is lost, remove it and LEASE to ",
+          segment_ == 0 ? "begin without any job"
+                        : absl::StrCat("go on from ", SegmentName(segment_),
+                                       " (jobs may then have written what is not in it)")));
+    }
+    if (segment_ == 0) {
+      return absl::OkStatus();
+    }
+    const uint64_t segment = segment_;
+    const uint64_t offset = frames_->offset();
+    const absl::Status tail = frames_->TornBytes().status();
+    if (tail.ok()) {
+      return absl::OkStatus();
+    }
+    // While a driver writes, what was torn a moment ago is whole, with more behind it.
+    RETURN_IF_ERROR(ReadOnOrAnew(UINT64_MAX));
+    if (segment_ == segment && frames_->offset() == offset) {
+      return tail;
+    }
   }
-  RETURN_IF_ERROR(read);
+}
+
+absl::StatusOr<JournalEnd> JournalFollower::Finish(uint64_t end_segment) {
+  RETURN_IF_ERROR(ReadOnOrAnew(end_segment));
   if (segment_ == 0) {
     return JournalEnd();
   }
@@ -31,6 +56,12 @@ absl::StatusOr<JournalEnd> JournalFollower::Finish(uint64_t end_segment) {
         path_, torn, frames_->offset());
   }
   return JournalEnd{segment_, frames_->offset(), frames_->checksum()};
+}
+
+// Begins anew after an error: what was being read may have been removed meanwhile.
+absl::Status JournalFollower::ReadOnOrAnew(uint64_t end_segment) {
+  const absl::Status read = ReadOn(end_segment);
+  return read.ok() ? read : ReadOn(end_segment);
 }
 
 absl::Status JournalFollower::ReadOn(uint64_t end_segment) {

@@ -28,6 +28,11 @@ class JournalFollower {
   // driver that writes the journal may have removed what was being read.
   absl::Status CatchUp();
 
+  // Catches up, and says whether the journal can be read to its end, before anything is done that
+  // rests on it. DATA_LOSS, as of Finish, also if no segment from `counted_segment` on counts any
+  // more (0 = none is known to have counted). A driver may write on meanwhile.
+  absl::Status Check(uint64_t counted_segment);
+
   // Brings the state to what the segments below `end_segment` add up to, which no longer change,
   // and returns where they end. DATA_LOSS names the file and offset that cannot be read.
   // FAILED_PRECONDITION: a newer version wrote it. The state must not be used after an error. A
@@ -36,6 +41,7 @@ class JournalFollower {
 
  private:
   absl::Status ReadOn(uint64_t end_segment);
+  absl::Status ReadOnOrAnew(uint64_t end_segment);
   absl::Status BeginWith(const JournalSegment& last);
   absl::Status Replay(const proto::JournalRecord& record);
 

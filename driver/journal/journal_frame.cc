@@ -50,6 +50,20 @@ uint64_t FrameLength(std::string_view bytes) {
   return length <= kMaxFrameBytes ? length : 0;
 }
 
+// Whether `left` bytes that begin like this may be what a crash has left of one frame: its
+// beginning, or zeros where the disk had no data yet. What comes after a frame is written only when
+// that is durable, so nothing is behind a torn one.
+bool MayBeTorn(std::string_view begin, uint64_t left) {
+  const std::string_view magic = begin.substr(0, std::min(kMagic.size(), begin.size()));
+  if (magic.find_first_not_of('\0') == std::string_view::npos) {
+    return true;
+  }
+  if (magic != kMagic.substr(0, magic.size())) {
+    return false;
+  }
+  return begin.size() < kFrameHeaderBytes || left <= FrameLength(begin);
+}
+
 absl::Status ReadRecords(std::string_view payload, const std::string& where,
                          const OnRecord& on_record) {
   proto::JournalRecord record;
@@ -152,7 +166,14 @@ absl::StatusOr<uint64_t> FrameReader::TornBytes() {
     }
     ++at;
   }
-  return end > offset_ ? end - offset_ : 0;
+  if (end <= offset_) {
+    return 0;
+  }
+  behind.offset_ = offset_;
+  ASSIGN_OR_RETURN(const std::string_view torn, behind.Peek(kFrameHeaderBytes));
+  const uint64_t left = end - offset_;
+  return MayBeTorn(torn.substr(0, left), left) ? absl::StatusOr<uint64_t>(left)
+                                               : DamagedAt(path_, offset_);
 }
 
 }  // namespace millrace::driver

@@ -48,8 +48,9 @@ class FrameReader {
   uint64_t offset() const { return offset_; }
   uint64_t checksum() const { return hash_.value(); }
 
-  // How many bytes the file has behind offset(). DATA_LOSS names file and offset when there is a
-  // whole frame among them: then the bytes at offset() are no torn tail of a crash, but damaged.
+  // How many bytes the file has behind offset(). DATA_LOSS names file and offset when these are not
+  // the torn tail of a crash, but damaged: there is a whole frame among them, or they do not look
+  // like a part of one frame, or are more than that.
   // REQUIRES: Next has just found no whole frame.
   absl::StatusOr<uint64_t> TornBytes();
 

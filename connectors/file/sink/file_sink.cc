@@ -301,7 +301,7 @@ class FileSinkConnector : public SinkConnector {
     std::vector<std::string> allowed = format->Options({.sink = true, .in_files = true});
     allowed.insert(allowed.end(), {"path", kRollSize, kRollInterval, kMaxHeldOption});
     RETURN_IF_ERROR(CheckOptionNames(sink.options(), "file", allowed));
-    RETURN_IF_ERROR(RequiredOption(sink.options(), "file", "path", "'/data/out'").status());
+    RETURN_IF_ERROR(Directory(sink).status());
     RETURN_IF_ERROR(RollBytes(sink).status());
     RETURN_IF_ERROR(RollInterval(sink).status());
     RETURN_IF_ERROR(MaxHeldBytes(sink.options()).status());
@@ -314,7 +314,7 @@ class FileSinkConnector : public SinkConnector {
   // Writes a file, which also finds what the directory's permissions do not tell: quotas, read-only
   // file systems.
   absl::Status Probe(const proto::Sink& sink, absl::Duration) const override {
-    const std::string path = OptionOr(sink.options(), "path", "");
+    ASSIGN_OR_RETURN(const std::string path, Directory(sink));
     RETURN_IF_ERROR(formats_->access().CheckFile(path));
     RETURN_IF_ERROR(MakeDirectory(path));
     const std::string probe = path + "/.millrace-probe";
@@ -354,6 +354,10 @@ class FileSinkConnector : public SinkConnector {
   }
 
  private:
+  static absl::StatusOr<std::string> Directory(const proto::Sink& sink) {
+    return PathOption(sink.options(), "file", "path", "'/data/out'");
+  }
+
   static absl::StatusOr<int64_t> RollBytes(const proto::Sink& sink) {
     absl::StatusOr<int64_t> bytes = ParseBytes(OptionOr(sink.options(), kRollSize, "128 MiB"));
     if (!bytes.ok()) {
@@ -393,6 +397,7 @@ class FileSinkConnector : public SinkConnector {
   static absl::StatusOr<RollingFiles::Options> FilesOf(const proto::Sink& sink,
                                                        const SinkContext& context,
                                                        const Format& format) {
+    ASSIGN_OR_RETURN(std::string directory, Directory(sink));
     ASSIGN_OR_RETURN(const int64_t roll_bytes, RollBytes(sink));
     ASSIGN_OR_RETURN(const absl::Duration roll_interval, RollInterval(sink));
     ASSIGN_OR_RETURN(const bool with_header, BoolOption(sink.options(), "header", false));
@@ -401,7 +406,7 @@ class FileSinkConnector : public SinkConnector {
       ASSIGN_OR_RETURN(header, format.FileHeader(sink));
     }
     return RollingFiles::Options{
-        .directory = OptionOr(sink.options(), "path", ""),
+        .directory = std::move(directory),
         .names = FileSinkNames(context.sink, context.shard, context.incarnation,
                                format.traits().file_extension),
         .epoch = context.epoch,

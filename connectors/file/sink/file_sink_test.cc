@@ -489,6 +489,21 @@ TEST_F(RealFileSinkTest, WritesThroughEpochsWithAZombie) {
   }
 }
 
+TEST_F(RealFileSinkTest, AFileUrlIsThePathInIt) {
+  const auto connector = NewFileSinkConnector(&registry_);
+  const proto::Sink sink = Table("file://" + directory_ + "/out", "raw");
+  ASSERT_TRUE(connector->Validate(sink).ok());
+  ASSERT_TRUE(connector->Probe(sink, absl::Seconds(1)).ok());
+  auto writer = *Open(files_, sink, 1, "");
+  ASSERT_TRUE(Write(writer.get(), 1, {"line"}).ok());
+  writer->Finish();
+  ASSERT_TRUE(writer->Commit(BatchId(1), absl::InfiniteFuture()).ok());
+  ASSERT_TRUE(writer->Settle(BatchId(1), absl::InfiniteFuture()).ok());
+  EXPECT_EQ(Published(files_, directory_ + "/out"), "line\n");
+  const absl::Status refused = connector->Validate(Table("s3://bucket/out", "raw"));
+  EXPECT_TRUE(absl::IsInvalidArgument(refused)) << refused;
+}
+
 TEST_F(RealFileSinkTest, AFileIsNoDirectory) {
   std::ofstream(directory_ + "/f") << "x";
   const absl::Status status =

@@ -41,7 +41,7 @@ absl::StatusOr<FileOptions> ParseOptions(const proto::Source& source, const Form
   const OptionMap& options = source.options();
   FileOptions out;
   ASSIGN_OR_RETURN(out.files.path,
-                   RequiredOption(options, "file", "path", "'/data/events' or '/data/*.csv'"));
+                   PathOption(options, "file", "path", "'/data/events' or '/data/*.csv'"));
   ASSIGN_OR_RETURN(out.files.follow, BoolOption(options, "follow", false));
   ASSIGN_OR_RETURN(std::string start,
                    ChoiceOption(options, "start", "earliest", {"earliest", "latest"}));

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "common/types/text_format.h"
 #include "connectors/file/source/file_access.h"
 #include "connectors/file/source/file_source.h"
@@ -90,6 +91,30 @@ using Values = std::vector<std::string>;
 TEST_F(FileTest, TheLastLineNeedsNoEndInABoundedFile) {
   Append("f", "one\ntwo\r\n\nlast");
   EXPECT_EQ(ReadAll(Table(Path("f"), "raw"), Path("f")), (Values{"one", "two", "", "last"}));
+}
+
+TEST_F(FileTest, AFileUrlIsThePathInIt) {
+  Append("f", "one\n");
+  EXPECT_EQ(ReadAll(Table("file://" + Path("f"), "raw"), Path("f")), Values{"one"});
+  auto connector = NewFileSourceConnector(&registry_);
+  for (const proto::Source& source :
+       {Table("file://" + Path("f"), "raw"), Followed(Table("file://" + Path("*"), "raw"))}) {
+    const auto found =
+        (*connector->CreateEnumerator(source, SourceContext{}))->Discover(absl::Seconds(1));
+    ASSERT_TRUE(found.ok()) << found.status();
+    EXPECT_EQ(*found, Values{Path("f")});
+  }
+}
+
+// With follow, a relative path "s3:/…" would be waited for, without a word.
+TEST_F(FileTest, AUrlThatIsNoPathIsRefused) {
+  auto connector = NewFileSourceConnector(&registry_);
+  for (const char* url : {"s3://bucket/f", "file://host/f", "file:/f"}) {
+    const absl::Status status = connector->Validate(Followed(Table(url, "raw")));
+    EXPECT_TRUE(absl::IsInvalidArgument(status)) << url << ": " << status;
+    EXPECT_TRUE(absl::StrContains(status.message(), absl::StrCat("option path = '", url, "'")))
+        << status;
+  }
 }
 
 TEST_F(FileTest, AFollowedFileGivesCompleteLinesOnly) {

@@ -63,6 +63,7 @@ absl::Status JournalDriver::Open(bool wait) {
   };
   JournalFollower follower(&world_->files, JournalWorld::kDirectory, &state_);
   options.while_waiting = [&follower] { follower.CatchUp().IgnoreError(); };
+  options.before_taking = [&follower](uint64_t counted) { return follower.Check(counted); };
   options.on_lost = [this](const absl::Status& why) { losses_.push_back(why); };
   ASSIGN_OR_RETURN(lease_, DirectoryLease::Acquire(std::move(options)));
   FileJournalOptions journal;
@@ -73,6 +74,8 @@ absl::Status JournalDriver::Open(bool wait) {
   journal.frame_bytes = frame_bytes_;
   journal.segment_bytes = segment_bytes_;
   journal.kept_bytes = kept_bytes_;
+  journal.on_trouble = on_trouble_;
+  journal.first_retry_pause = on_trouble_ == nullptr ? absl::ZeroDuration() : absl::Milliseconds(1);
   ASSIGN_OR_RETURN(journal_, OpenFileJournal(std::move(journal), &follower));
   read_ = state_.numbers();
   return absl::OkStatus();

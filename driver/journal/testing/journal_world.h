@@ -85,6 +85,10 @@ class JournalDriver {
   void SetFrameBytes(uint64_t bytes) { frame_bytes_ = bytes; }
   void SetSegmentBytes(uint64_t bytes) { segment_bytes_ = bytes; }
   void SetKeptBytes(uint64_t bytes) { kept_bytes_ = bytes; }
+  // With this, appends wait while the disk does not take them; without it, they fail.
+  void WaitForEnvironment(std::function<void(const absl::Status&)> on_trouble) {
+    on_trouble_ = std::move(on_trouble);
+  }
   // The numbers of the records that Open read.
   const std::vector<int64_t>& read() const { return read_; }
   const NumberState& state() const { return state_; }
@@ -96,6 +100,7 @@ class JournalDriver {
   uint64_t frame_bytes_ = 4 << 20;
   uint64_t segment_bytes_ = 32 << 20;
   uint64_t kept_bytes_ = 128 << 20;
+  std::function<void(const absl::Status&)> on_trouble_;
   NumberState state_;  // outlives the journal
   std::vector<int64_t> read_;
   std::vector<absl::Status> losses_;
