@@ -70,7 +70,7 @@ def complaints(sources, time_of_day):
 
 
 def main():
-    paths = subprocess.run(["git", "ls-files", "*.cc", "*.h", ":!third_party"], cwd=ROOT, check=True, text=True,
+    paths = subprocess.run(["git", "ls-files", "*.cc", "*.h", ":!third_party", ":!build"], cwd=ROOT, check=True, text=True,
                            stdout=subprocess.PIPE).stdout.split()
     sources = {path: (ROOT / path).read_text() for path in paths if (ROOT / path).exists()}
     found = complaints(sources, TIME_OF_DAY)
