@@ -169,8 +169,7 @@ absl::StatusOr<uint64_t> FrameReader::TornBytes() {
   if (end <= offset_) {
     return 0;
   }
-  behind.offset_ = offset_;
-  ASSIGN_OR_RETURN(const std::string_view torn, behind.Peek(kFrameHeaderBytes));
+  ASSIGN_OR_RETURN(const std::string_view torn, Peek(kFrameHeaderBytes));
   const uint64_t left = end - offset_;
   return MayBeTorn(torn.substr(0, left), left) ? absl::StatusOr<uint64_t>(left)
                                                : DamagedAt(path_, offset_);
