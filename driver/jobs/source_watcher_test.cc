@@ -111,11 +111,16 @@ class FakeEnumerator : public SourceEnumerator {
   }
   absl::Status PublishOffsets(const std::vector<PartitionOffset>& committed,
                               absl::Duration) override {
+    std::function<void()> during;
+    {
+      absl::MutexLock lock(&source_->mutex);
+      during = source_->during_publish;
+    }
+    if (during != nullptr) {
+      during();
+    }
     absl::MutexLock lock(&source_->mutex);
     ++source_->publish_calls;
-    if (source_->during_publish != nullptr) {
-      source_->during_publish();
-    }
     if (source_->failing_publishes > 0) {
       --source_->failing_publishes;
       source_->changed.SignalAll();
@@ -363,8 +368,9 @@ TEST_F(SourceWatcherTest, AsksNothingMoreOnceItIsToldToStop) {
     absl::MutexLock lock(&source_.mutex);
     source_.failing_publishes = 1;
     source_.during_publish = [&] {
-      asked = source_.asked_for_ends;
       watcher->RequestStop();
+      absl::MutexLock asked_lock(&source_.mutex);
+      asked = source_.asked_for_ends;
     };
   }
   watcher->Publish({{"t/0", Offset(3)}});
