@@ -11,6 +11,7 @@
 #include "absl/strings/str_join.h"
 #include "cli/command.h"
 #include "common/base/failpoint.h"
+#include "common/base/lock_order.h"
 
 namespace {
 
@@ -39,6 +40,7 @@ std::string Explain(const CLI::App& app, const CLI::ParseError& error) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  millrace::IgnoreLockOrder();
   // A reader that goes away (| head) ends a write with an error instead of the process without a
   // word.
   std::signal(SIGPIPE, SIG_IGN);

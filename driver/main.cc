@@ -20,6 +20,7 @@
 #include "absl/time/time.h"
 #include "common/base/exit_deadline.h"
 #include "common/base/failpoint.h"
+#include "common/base/lock_order.h"
 #include "common/base/status.h"
 #include "common/base/steady_time.h"
 #include "common/base/units.h"
@@ -228,4 +229,7 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace millrace::driver
 
-int main(int argc, char** argv) { return millrace::driver::Main(argc, argv); }
+int main(int argc, char** argv) {
+  millrace::IgnoreLockOrder();
+  return millrace::driver::Main(argc, argv);
+}

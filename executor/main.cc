@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "common/base/exit_deadline.h"
 #include "common/base/failpoint.h"
+#include "common/base/lock_order.h"
 #include "common/base/units.h"
 #include "connectors/all.h"
 #include "connectors/registry.h"
@@ -198,6 +199,7 @@ int Run(const Flags& flags) {
 }  // namespace millrace::executor
 
 int main(int argc, char** argv) {
+  millrace::IgnoreLockOrder();
   spdlog::set_default_logger(spdlog::stderr_logger_mt("executor"));
   CLI::App app("Reads, computes and writes for a Millrace driver.", "millrace-executor");
   millrace::executor::Flags flags;
