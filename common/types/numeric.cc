@@ -687,8 +687,12 @@ absl::Status Numeric::Check() const {
     case Kind::kFinite:
       return scale >= 0 && IsNarrow(unscaled, scale) ? absl::OkStatus()
                                                      : damaged("more digits than a cell holds");
-    case Kind::kWide:
     case Kind::kNegativeWide:
+      if (digit_bytes() == 0) {
+        return damaged("a sign, but no digits");
+      }
+      [[fallthrough]];
+    case Kind::kWide:
       return scale >= 0 && scale <= kMaxScale && digit_bytes() <= kMaxDigitBytes &&
                      exponent() <= kMaxExponent && exponent() >= -scale
                  ? absl::OkStatus()

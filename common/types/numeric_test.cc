@@ -230,6 +230,8 @@ TEST(NumericTest, DamagedCellsAreRefused) {
   EXPECT_TRUE(refused(Numeric::Wide(false, {nullptr, 8}, 200000, 0)));
   EXPECT_TRUE(refused(Numeric::Wide(false, {nullptr, 8}, -5, 4)));
   EXPECT_TRUE(refused(Numeric::Wide(true, {nullptr, 8}, 0, 16384)));
+  EXPECT_TRUE(refused(Numeric::Wide(true, {}, -50, 50))) << "a zero with a sign is not equal to 0";
+  EXPECT_FALSE(refused(Numeric::Wide(false, {}, -50, 50)));
 }
 
 TEST(NumericTest, CopiesOwnTheirDigits) {
