@@ -140,7 +140,7 @@ void SourceWatcher::WatchUntilStopped() {
     if (!to_publish_.empty()) {
       wakeup = std::min(wakeup, next_publish);
     }
-    wake_.WaitFor(&mutex_, std::min(wakeup - now, absl::Hours(1)));
+    wake_.WaitUntil(&mutex_, wakeup);
   }
 }
 

@@ -3,7 +3,6 @@
 #include <spdlog/spdlog.h>
 
 #include <atomic>
-#include <chrono>
 #include <deque>
 #include <memory>
 #include <thread>
@@ -12,6 +11,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "common/base/monotonic_cond_var.h"
+#include "common/base/steady_time.h"
 
 namespace millrace::driver {
 namespace {
@@ -22,7 +22,7 @@ using Stream = grpc::ServerReaderWriter<proto::DriverMessage, proto::ExecutorMes
 // not read at all.
 constexpr size_t kMaxQueued = 16'384;
 // How long a stream that was closed may take to end by itself.
-constexpr auto kCloseGrace = std::chrono::seconds(1);
+constexpr absl::Duration kCloseGrace = absl::Seconds(1);
 
 // Writes what is queued on a thread of its own; gRPC allows one writer beside one reader.
 class StreamLink : public ExecutorLink {
@@ -91,10 +91,9 @@ class StreamLink : public ExecutorLink {
       if (closing_ && !ended_) {
         // The executor ends the stream when it has read the last message. Cancelling the stream at
         // once could overtake that message.
-        const auto cancel_at = std::chrono::steady_clock::now() + kCloseGrace;
-        for (auto now = cancel_at - kCloseGrace; !ended_ && now < cancel_at;
-             now = std::chrono::steady_clock::now()) {
-          wake_.WaitFor(&mutex_, absl::FromChrono(cancel_at - now));
+        const absl::Time cancel_at = SteadyNow() + kCloseGrace;
+        while (!ended_ && !wake_.WaitUntil(&mutex_, cancel_at)) {
+          // woken by a message, or for no reason
         }
         if (!ended_) {
           context_->TryCancel();

@@ -12,6 +12,7 @@
 #include "absl/synchronization/mutex.h"
 #include "common/base/monotonic_cond_var.h"
 #include "common/base/status.h"
+#include "common/base/steady_time.h"
 #include "connectors/kafka/client/client.h"
 #include "connectors/kafka/client/topics.h"
 #include "connectors/kafka/source/chunk_builder.h"
@@ -27,7 +28,7 @@ namespace {
 constexpr int64_t kLibraryBytesPerPartition = 3 << 19;
 constexpr int64_t kLeastStageBytes = 256 << 10;
 constexpr absl::Duration kConfirmTimeout = absl::Seconds(5);
-constexpr auto kPollInterval = std::chrono::milliseconds(100);
+constexpr absl::Duration kPollInterval = absl::Milliseconds(100);
 
 class KafkaReader : public SourceReader {
  public:
@@ -178,13 +179,12 @@ class KafkaReader : public SourceReader {
   // a millisecond.
   void Pump() {
     std::vector<std::shared_ptr<FetchedPartition>> woken;
-    auto next_poll = std::chrono::steady_clock::now();
+    absl::Time next_poll = SteadyNow();
     while (true) {
       {
         absl::MutexLock lock(&pump_mutex_);
         if (!stop_ && woken_.empty()) {
-          pump_wake_.WaitFor(&pump_mutex_,
-                             absl::FromChrono(next_poll - std::chrono::steady_clock::now()));
+          pump_wake_.WaitUntil(&pump_mutex_, next_poll);
         }
         if (stop_) {
           return;
@@ -200,9 +200,9 @@ class KafkaReader : public SourceReader {
       if (advanced && context_.on_progress != nullptr) {
         context_.on_progress();
       }
-      if (std::chrono::steady_clock::now() >= next_poll) {
+      if (SteadyNow() >= next_poll) {
         client_->Poll();
-        next_poll = std::chrono::steady_clock::now() + kPollInterval;
+        next_poll = SteadyNow() + kPollInterval;
       }
     }
   }
