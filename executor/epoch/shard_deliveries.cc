@@ -8,7 +8,11 @@
 namespace millrace::executor {
 
 ShardDeliveries::ShardDeliveries(const EpochLayout* layout, TaskHost* host, Shards shards)
-    : layout_(*layout), host_(host), shards_(std::move(shards)) {}
+    : layout_(*layout), host_(host), shards_(std::move(shards)) {
+  for (uint32_t member = 0; member < layout_.members.size(); ++member) {
+    member_index_.emplace(layout_.members[member].executor_id, member);
+  }
+}
 
 void ShardDeliveries::BeginBatch(std::shared_ptr<BatchRun> run) {
   absl::MutexLock lock(&mutex_);
@@ -118,12 +122,8 @@ void ShardDeliveries::MemberEnded(const std::shared_ptr<BatchRun>& run, uint32_t
 }
 
 std::optional<uint32_t> ShardDeliveries::MemberIndex(const std::string& executor_id) const {
-  for (uint32_t member = 0; member < layout_.members.size(); ++member) {
-    if (layout_.members[member].executor_id == executor_id) {
-      return member;
-    }
-  }
-  return std::nullopt;
+  const auto member = member_index_.find(executor_id);
+  return member == member_index_.end() ? std::nullopt : std::optional(member->second);
 }
 
 }  // namespace millrace::executor

@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "executor/epoch/batch_run.h"
@@ -68,6 +69,7 @@ class ShardDeliveries {
   const EpochLayout& layout_;
   TaskHost* const host_;
   const Shards shards_;
+  absl::flat_hash_map<std::string, uint32_t> member_index_;  // by executor; fixed once built
 
   absl::Mutex mutex_;
   std::shared_ptr<BatchRun> run_ ABSL_GUARDED_BY(mutex_);      // null before the first batch
