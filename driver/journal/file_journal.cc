@@ -457,7 +457,7 @@ class FileJournal : public Journal {
   absl::Mutex reopen_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);
   absl::Mutex mutex_;
   MonotonicCondVar wake_;
-  MonotonicCondVar tried_;
+  absl::CondVar tried_;
   std::deque<Appended> appended_ ABSL_GUARDED_BY(mutex_);
   absl::Status failure_ ABSL_GUARDED_BY(mutex_);
   // Why appends wait; OK while they do not.
