@@ -350,7 +350,6 @@ class Checker:
             what = "lacks the setting" if name in self._tree.settings else "has a setting that there is not:"
             self._say(path, text.count("\n", 0, table.start()) + 1 if table else 1, f"the table {what} {name}")
 
-
     def _source(self, path, text):
         """What a comment says of a document: (docs/exactly-once.md §3)."""
         for match in re.finditer(r"\b(docs/[\w-]+\.md)(?:[\s/#]*§(\d+))?", text):
