@@ -67,16 +67,14 @@ class FileJournal : public Journal {
     absl::Status failure;
     {
       absl::MutexLock lock(&mutex_);
-      failure = failure_;
-      if (failure.ok()) {
+      if (failure_.ok()) {
         appended_.push_back({std::move(records), std::move(done)});
+        wake_.Signal();
+        return;
       }
+      failure = failure_;
     }
-    if (!failure.ok()) {
-      done(failure);
-      return;
-    }
-    wake_.Signal();
+    done(failure);
   }
 
   absl::Status Reopen() override {
