@@ -1,6 +1,6 @@
-// The records that a running job journals. Each is built here, and applied to a JobHistory by the
-// function below it in job_records.cc, which first checks that the record follows from those before
-// it: whoever changes what a record says finds both ends side by side. Pure functions.
+// The records of a job that follow its submission. Each is built here, and applied to a JobHistory
+// by the function below it in job_records.cc, which first checks that the record follows from those
+// before it: whoever changes what a record says finds both ends side by side. Pure functions.
 //
 // JobSubmitted is not among them: a submission is journaled before the job runs
 // (driver/submission/submission.h).
@@ -17,7 +17,8 @@
 
 namespace millrace::driver {
 
-// Who decided what a record says.
+// Who decided what a record says. The epoch is 0 if it was decided before the job ran, or while it
+// did not.
 struct RecordOrigin {
   std::string job_id;
   Epoch epoch;

@@ -9,6 +9,7 @@
 #include "common/base/failpoint.h"
 #include "common/base/status.h"
 #include "common/expr/state_identity.h"
+#include "driver/coordinator/job_records.h"
 #include "driver/jobs/journal_failpoints.h"
 #include "driver/results/result_keys.h"
 #include "driver/results/result_rows.h"
@@ -484,20 +485,14 @@ void Job::Quarantine(absl::Status why) {
   quarantine_ = std::move(why);
 }
 
-proto::JobEnded Job::Cancellation() const {
-  proto::JobEnded ended;
-  ended.set_job_id(id());
-  ended.set_how(proto::JobEnded::CANCELLED);
-  ended.set_at_us(Now().wall_us);
-  return ended;
+proto::JournalRecord Job::Cancellation() const {
+  return BuildJobEnded({id(), Epoch()}, proto::JobEnded::CANCELLED, "", Now().wall_us);
 }
 
 bool Job::MarkCancelled() {
   MILLRACE_CHECK(!running());
   JobHistory history = *idle_history_;
-  proto::JournalRecord record;
-  *record.mutable_job_ended() = Cancellation();
-  if (!history.Apply(record).ok()) {
+  if (!history.Apply(Cancellation()).ok()) {
     return false;
   }
   outcome_.reset();

@@ -122,7 +122,7 @@ class Job : public std::enable_shared_from_this<Job> {
   void Quarantine(absl::Status why);
 
   // The record that cancels a job that is not running: it will not be resumed.
-  proto::JobEnded Cancellation() const;
+  proto::JournalRecord Cancellation() const;
   // To be called once the cancellation is durable. False: nothing but the job's name is known, so
   // the registry forgets it. REQUIRES: not running.
   bool MarkCancelled();

@@ -320,8 +320,7 @@ absl::Status JobRegistry::CancelIdle(const std::string& name) {
 // submit it again.
 void JobRegistry::AppendCancellation(const JobPtr& job, std::shared_ptr<Completion> cancelled) {
   reserved_names_.insert(job->name());
-  proto::JournalRecord record;
-  *record.mutable_job_ended() = job->Cancellation();
+  proto::JournalRecord record = job->Cancellation();
   HitBeforeAppend(record.record_case());
   const auto end = [this, job, cancelled](const absl::Status& written) {
     if (written.ok() && !job->MarkCancelled()) {

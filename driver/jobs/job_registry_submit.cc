@@ -9,6 +9,7 @@
 #include "common/base/status.h"
 #include "common/base/steady_time.h"
 #include "common/base/uuid.h"
+#include "driver/coordinator/job_records.h"
 #include "driver/jobs/completion.h"
 #include "driver/jobs/job_registry.h"
 #include "driver/jobs/journal_failpoints.h"
@@ -131,18 +132,17 @@ absl::StatusOr<proto::SubmitResponse> JobRegistry::SubmitReserved(
   if (begins_state) {
     // An empty snapshot after the last committed batch: the state begins empty, and no earlier
     // batch need be run again.
-    proto::SnapshotCompleted* empty = records.emplace_back().mutable_snapshot_completed();
-    empty->set_job_id(submitted.job_id());
-    empty->mutable_snapshot()->set_batch(known->last_committed().value());
+    proto::Snapshot empty;
+    empty.set_batch(known->last_committed().value());
+    records.push_back(BuildSnapshotCompleted({submitted.job_id(), Epoch()}, empty));
   }
   std::optional<proto::Savepoint> savepoint;
   if (!request.from_savepoint().empty()) {
     ASSIGN_OR_RETURN(savepoint, BeginFromSavepoint(request, submission.plan, &submitted));
     if (savepoint->snapshot().layers_size() > 0 ||
         (submission.plan.running_state() && submitted.base_batch() > 0)) {
-      proto::SnapshotCompleted* completed = records.emplace_back().mutable_snapshot_completed();
-      completed->set_job_id(submitted.job_id());
-      *completed->mutable_snapshot() = savepoint->snapshot();
+      records.push_back(
+          BuildSnapshotCompleted({submitted.job_id(), Epoch()}, savepoint->snapshot()));
     }
   }
   ASSIGN_OR_RETURN(

@@ -10,6 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "common/base/status.h"
 #include "driver/coordinator/job_history.h"
+#include "driver/coordinator/job_records.h"
 
 namespace millrace::driver {
 namespace {
@@ -274,8 +275,7 @@ absl::StatusOr<std::vector<proto::JournalRecord>> ReplayRecords(
   PrintInsteadOfWriting(submitted->mutable_plan());
 
   if (snapshot != nullptr) {
-    *replay.emplace_back().mutable_snapshot_completed()->mutable_snapshot() = *snapshot;
-    replay.back().mutable_snapshot_completed()->set_job_id(id);
+    replay.push_back(BuildSnapshotCompleted({id, Epoch()}, *snapshot));
   }
   for (int64_t number = submitted->base_batch() + 1; number <= batch.value(); ++number) {
     *replay.emplace_back().mutable_batch_planned() = records.planned.at(number);
