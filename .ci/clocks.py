@@ -33,7 +33,6 @@ TIME_OF_DAY = {
     "connectors/file/source/file_rotation_test.cc": "files have their times from the file system",
     "driver/jobs/job_registry_test.cc": "a time that is shown",
     "executor/executor_snapshot_test.cc": "a Clock of the test's own",
-    "tests/contract/kafka_refusals_test.cc": "times of batches",
     "tests/contract/kafka_sink_test.cc": "times of batches",
 }
 

@@ -5,7 +5,7 @@ set -euo pipefail
 
 # Mutation, and the tests that must notice it.
 suites=(
-  "fencing //tests/contract:kafka_claim_test"
+  "fencing //tests/contract:kafka_claim_test //tests/contract:kafka_crash_test"
   "marker //tests/contract:kafka_claim_test //tests/contract:kafka_contract_test"
   "fsync_order //driver/journal:takeover_test"
   "split_order //executor/operators:stage_pipeline_test //executor/operators:keyed_state_test"

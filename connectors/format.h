@@ -48,7 +48,7 @@ struct EncodedRecords {
   std::vector<TextOwner> owners;
 };
 
-// One per writer; used by one thread at a time.
+// One per shard; used by one thread at a time.
 class FormatEncoder {
  public:
   virtual ~FormatEncoder() = default;

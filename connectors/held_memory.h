@@ -1,4 +1,4 @@
-// Counts the bytes of rows that sink writers hold until commit, for a job on an executor and for
+// Counts the bytes of rows that sink sessions hold until commit, for a job on an executor and for
 // the whole executor, which has one limit for all its jobs (a part of --memory). Thread-safe.
 #ifndef MILLRACE_CONNECTORS_HELD_MEMORY_H_
 #define MILLRACE_CONNECTORS_HELD_MEMORY_H_
@@ -44,7 +44,7 @@ class HeldMemory {
   std::atomic<int64_t> bytes_ = 0;
 };
 
-// The bytes that one holder, such as a batch of a writer, has taken; given back when the object is
+// The bytes that one holder, such as a batch of a session, has taken; given back when the object is
 // destroyed. Thread-compatible.
 class HeldBytes {
  public:

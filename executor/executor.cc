@@ -35,7 +35,9 @@
 namespace millrace::executor {
 namespace {
 
-// Threads for opening, preparing and committing writers, which mostly wait for other servers. All
+// The version of proto/cluster.proto that this executor speaks.
+constexpr uint32_t kProtocol = 1;
+// Threads for opening, preparing and committing sessions, which mostly wait for other servers. All
 // jobs share this many; each has a few of its own besides (BlockingLanes).
 constexpr size_t kBlockingThreads = 128;
 constexpr absl::Duration kLastWords = absl::Seconds(2);
@@ -215,6 +217,7 @@ void ExecutorImpl::OpenLink() {
   options.registration.set_slots(options_.slots);
   options.registration.set_engine_version(kEngineVersion);
   options.registration.set_memory_bytes(options_.memory_bytes);
+  options.registration.set_protocol(kProtocol);
   options.on_registered = [this](uint64_t session, const proto::Registered& registered) {
     jobs_->OnRegistered(session, registered.driver_id());
   };

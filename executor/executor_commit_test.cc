@@ -91,9 +91,9 @@ TEST(ExecutorCommitTest, ACommitThatIsTooLargeIsBlamedOnItsFirstBatch) {
   EXPECT_EQ(failed.batch(), 1);
 }
 
-// BatchCommitted of one batch asks all writers when they want to be woken, while the next batch
-// opens the writers of a partition that has just appeared.
-TEST(ExecutorCommitTest, ABatchCommitsWhileTheNextOneOpensWriters) {
+// BatchCommitted of one batch asks all sessions when they want to be woken, while the next batch
+// opens those of a partition that has just appeared.
+TEST(ExecutorCommitTest, ABatchCommitsWhileTheNextOneOpensSessions) {
   constexpr int64_t kBatches = 100;
   TestCluster cluster(1);
   TestJob job(&cluster, CopyPlan({}), {"t/0"});
@@ -113,7 +113,7 @@ TEST(ExecutorCommitTest, ABatchCommitsWhileTheNextOneOpensWriters) {
   EXPECT_EQ(cluster.output.Rows().size(), static_cast<size_t>(kBatches));
 }
 
-// A job with more writers than an executor has threads for them, all of which hang.
+// A job with more sessions than an executor has threads for them, all of which hang.
 class HangingJobTest : public ::testing::Test {
  protected:
   static constexpr int kPartitions = 200;
@@ -234,7 +234,7 @@ TEST(ExecutorCommitTest, RetiredShardOfAnUnknownSinkIsRefused) {
   EXPECT_THAT(job.WaitFailed().message(), HasSubstr("unknown sink"));
 }
 
-TEST(ExecutorCommitTest, WriterSettlesBeforeItsNextCommitWhatIsInTheJournal) {
+TEST(ExecutorCommitTest, SessionSettlesBeforeItsNextCommitWhatIsInTheJournal) {
   TestCluster cluster(1);
   AppendLines(&cluster, 3);
   TestJob job(&cluster, CopyPlan({}), {"t/0"});
@@ -257,7 +257,7 @@ TEST(ExecutorCommitTest, WriterSettlesBeforeItsNextCommitWhatIsInTheJournal) {
                                   "settle 0/0 b2", "commit 0/0 b3"));
 }
 
-TEST(ExecutorCommitTest, WriterWithoutRowsSettlesWhenTheJournalHasItsCommit) {
+TEST(ExecutorCommitTest, SessionWithoutRowsSettlesWhenTheJournalHasItsCommit) {
   TestCluster cluster(1);
   AppendLines(&cluster, 2);
   TestJob job(&cluster, CopyPlan({}), {"t/0", "t/1"});
@@ -298,7 +298,7 @@ TEST(ExecutorCommitTest, LossThatASinkReportsIsNotTakenForASnapshots) {
   EXPECT_THAT(failed.message(), HasSubstr("table out, shard 0: the marker is gone"));
 }
 
-TEST(ExecutorCommitTest, WriterWhoseTimeHasComeIsCommittedWithoutRows) {
+TEST(ExecutorCommitTest, SessionWhoseTimeHasComeIsCommittedWithoutRows) {
   TestCluster cluster(1);
   AppendLines(&cluster, 3);
   TestJob job(&cluster, CopyPlan({}), {"t/0", "t/1"});
@@ -310,7 +310,8 @@ TEST(ExecutorCommitTest, WriterWhoseTimeHasComeIsCommittedWithoutRows) {
   job.Run(2, {});
   EXPECT_THAT(Markers(job.Commit(2)), ElementsAre("0/0 m2 @2", "0/1 m2 @2"));
   EXPECT_THAT(EventsOf(cluster.output, "note"),
-              UnorderedElementsAre("note 0/0 b2 at 2000000", "note 0/1 b2 at 2000000"));
+              UnorderedElementsAre("note 0/0 b1 at 1000000", "note 0/0 b2 at 2000000",
+                                   "note 0/1 b2 at 2000000"));
   cluster.output.WakeAt(0);
   job.SendRun(3, {{"t/0", {1, 2}}});
   EXPECT_EQ(job.WaitPrepared(3)[0].wake_at_us(), 0);
@@ -318,7 +319,7 @@ TEST(ExecutorCommitTest, WriterWhoseTimeHasComeIsCommittedWithoutRows) {
 }
 
 // The refusal is judged again with the batch, so the sink must know that the batch was committed.
-TEST(ExecutorCommitTest, WriterThatRefusesAllRowsOfABatchCommitsIt) {
+TEST(ExecutorCommitTest, SessionThatRefusesAllRowsOfABatchCommitsIt) {
   TestCluster cluster(1);
   AppendLines(&cluster, 3);
   cluster.output.Refuse({"t/0-0", "t/0-1"});
@@ -333,7 +334,7 @@ TEST(ExecutorCommitTest, WriterThatRefusesAllRowsOfABatchCommitsIt) {
   EXPECT_THAT(cluster.output.RowsOf(2), ElementsAre("t/0-2"));
 }
 
-// A writer whose wake-up stays overdue must not hide the later wake-ups of others from the driver.
+// A session whose wake-up stays overdue must not hide the later wake-ups of others from the driver.
 TEST(ExecutorCommitTest, AnOverdueWakeHidesNoLaterOne) {
   TestCluster cluster(1);
   AppendLines(&cluster, 3);
@@ -371,7 +372,7 @@ TEST(ExecutorCommitTest, AnOverdueWakeOfAShardHidesNoLaterOneWhileABatchRuns) {
   EXPECT_EQ(job.WaitPrepared(4)[0].wake_at_us(), 4000001);
 }
 
-TEST(ExecutorCommitTest, LastCommitOfAJobIsEveryWritersAndSettledBeforeTheEnd) {
+TEST(ExecutorCommitTest, LastCommitOfAJobIsEverySessionsAndSettledBeforeTheEnd) {
   TestCluster cluster(1);
   AppendLines(&cluster, 3);
   TestJob job(&cluster, CopyPlan({}), {"t/0", "t/1"});
@@ -385,7 +386,8 @@ TEST(ExecutorCommitTest, LastCommitOfAJobIsEveryWritersAndSettledBeforeTheEnd) {
   for (const char* shard : {"0/0", "0/1"}) {
     std::vector<std::string> events = cluster.output.Events();
     std::erase_if(events, [&](const std::string& event) {
-      return event.find(shard) == std::string::npos || event.starts_with("prepare");
+      return event.find(shard) == std::string::npos || event.starts_with("prepare") ||
+             event.starts_with("note");
     });
     EXPECT_THAT(events,
                 ElementsAre(absl::StrCat("open ", shard, " ''"), absl::StrCat("finish ", shard),

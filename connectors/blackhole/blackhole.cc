@@ -17,18 +17,18 @@ namespace {
 std::atomic<int64_t> rows_committed{0};
 
 // The marker is the last committed batch in decimal.
-class BlackholeWriter : public SinkWriter {
+class BlackholeSession : public SingleShardSession {
  public:
-  explicit BlackholeWriter(BatchId committed) : committed_(committed) {}
+  explicit BlackholeSession(BatchId committed) : committed_(committed) {}
 
-  absl::Status Write(BatchId batch, int64_t, const Batch& rows) override {
+  absl::Status Write(const SinkBatch& batch, const Batch& rows) override {
     absl::MutexLock lock(&mutex_);
-    held_rows_[batch] += static_cast<int64_t>(rows.row_count());
+    held_rows_[batch.id] += static_cast<int64_t>(rows.row_count());
     return absl::OkStatus();
   }
   absl::Status Prepare(BatchId, absl::Time) override { return absl::OkStatus(); }
 
-  absl::StatusOr<std::string> Commit(BatchId through, absl::Time) override {
+  absl::Status Commit(BatchId through, absl::Time) override {
     absl::MutexLock lock(&mutex_);
     while (!held_rows_.empty() && held_rows_.begin()->first <= through) {
       if (held_rows_.begin()->first > committed_) {
@@ -37,14 +37,13 @@ class BlackholeWriter : public SinkWriter {
       held_rows_.erase(held_rows_.begin());
     }
     committed_ = std::max(committed_, through);
-    return absl::StrCat(committed_.value());
+    return absl::OkStatus();
   }
 
-  BatchId committed() const override {
+  SinkMark mark() const override {
     absl::MutexLock lock(&mutex_);
-    return committed_;
+    return {.written = {}, .batch = committed_, .marker = absl::StrCat(committed_.value())};
   }
-  std::string marker() const override { return absl::StrCat(committed().value()); }
 
  private:
   mutable absl::Mutex mutex_;
@@ -62,14 +61,14 @@ class BlackholeSinkConnector : public SinkConnector {
   absl::Status Probe(const proto::Sink&, absl::Duration) const override { return absl::OkStatus(); }
   std::vector<std::pair<std::string, SqlType>> MetadataColumns() const override { return {}; }
 
-  absl::StatusOr<std::unique_ptr<SinkWriter>> CreateWriter(
-      const proto::Sink&, const SinkContext& context) const override {
+  absl::StatusOr<std::unique_ptr<SinkSession>> Open(const std::vector<SinkTable>&,
+                                                    const SinkContext& context) const override {
     int64_t committed = 0;
     if (!context.marker.empty() && !absl::SimpleAtoi(context.marker, &committed)) {
       return absl::DataLossError(
           absl::StrCat("the marker \"", context.marker, "\" is no batch number"));
     }
-    return std::make_unique<BlackholeWriter>(BatchId(committed));
+    return std::make_unique<BlackholeSession>(BatchId(committed));
   }
 };
 

@@ -17,19 +17,19 @@ namespace millrace::memory {
 namespace {
 
 // The marker is the last committed batch in decimal.
-class MemoryWriter : public SinkWriter {
+class MemorySession : public SingleShardSession {
  public:
-  MemoryWriter(std::shared_ptr<MemoryTable> table, SinkContext context, BatchId committed)
+  MemorySession(std::shared_ptr<MemoryTable> table, SinkContext context, BatchId committed)
       : table_(std::move(table)), context_(std::move(context)), committed_(committed) {}
 
-  absl::Status Write(BatchId batch, int64_t batch_time_us, const Batch& rows) override {
+  absl::Status Write(const SinkBatch& batch, const Batch& rows) override {
     // Encoding copies the text out of the memory that its views point into.
     std::string encoded;
     EncodeBatch(rows, &encoded);
     const auto bytes = static_cast<int64_t>(encoded.size());
     absl::MutexLock lock(&mutex_);
-    UncommittedRows& held = uncommitted_[batch];
-    held.time_us = batch_time_us;
+    UncommittedRows& held = uncommitted_[batch.id];
+    held.time_us = batch.time_us;
     RETURN_IF_ERROR(held.memory.Add(context_.memory, bytes, "a writer of connector memory"));
     held.bytes.push_back(std::move(encoded));
     held_bytes_ += bytes;
@@ -38,7 +38,7 @@ class MemoryWriter : public SinkWriter {
 
   absl::Status Prepare(BatchId, absl::Time) override { return absl::OkStatus(); }
 
-  absl::StatusOr<std::string> Commit(BatchId through, absl::Time) override {
+  absl::Status Commit(BatchId through, absl::Time) override {
     absl::MutexLock lock(&mutex_);
     while (!uncommitted_.empty() && uncommitted_.begin()->first <= through) {
       const auto& [batch, held] = *uncommitted_.begin();
@@ -52,14 +52,13 @@ class MemoryWriter : public SinkWriter {
       uncommitted_.erase(uncommitted_.begin());
     }
     committed_ = std::max(committed_, through);
-    return absl::StrCat(committed_.value());
+    return absl::OkStatus();
   }
 
-  BatchId committed() const override {
+  SinkMark mark() const override {
     absl::MutexLock lock(&mutex_);
-    return committed_;
+    return {.written = {}, .batch = committed_, .marker = absl::StrCat(committed_.value())};
   }
-  std::string marker() const override { return absl::StrCat(committed().value()); }
   int64_t held_bytes() const override {
     absl::MutexLock lock(&mutex_);
     return held_bytes_;
@@ -95,14 +94,15 @@ class MemorySinkConnector : public SinkConnector {
   absl::Status Probe(const proto::Sink&, absl::Duration) const override { return absl::OkStatus(); }
   std::vector<std::pair<std::string, SqlType>> MetadataColumns() const override { return {}; }
 
-  absl::StatusOr<std::unique_ptr<SinkWriter>> CreateWriter(
-      const proto::Sink& sink, const SinkContext& context) const override {
+  absl::StatusOr<std::unique_ptr<SinkSession>> Open(const std::vector<SinkTable>& tables,
+                                                    const SinkContext& context) const override {
+    const proto::Sink& sink = *tables.front().table;
     int64_t committed = 0;
     if (!context.marker.empty() && !absl::SimpleAtoi(context.marker, &committed)) {
       return absl::DataLossError(
           absl::StrCat("the marker \"", context.marker, "\" is no batch number"));
     }
-    return std::make_unique<MemoryWriter>(
+    return std::make_unique<MemorySession>(
         MemoryTables::Global().Table(OptionOr(sink.options(), "table", sink.table())), context,
         BatchId(committed));
   }

@@ -22,9 +22,9 @@ class PrintSinkConnector : public SinkConnector {
   absl::Status Probe(const proto::Sink&, absl::Duration) const override { return absl::OkStatus(); }
   std::vector<std::pair<std::string, SqlType>> MetadataColumns() const override { return {}; }
 
-  absl::StatusOr<std::unique_ptr<SinkWriter>> CreateWriter(const proto::Sink&,
-                                                           const SinkContext&) const override {
-    return absl::InternalError("connector print has no writer: its rows go to the driver");
+  absl::StatusOr<std::unique_ptr<SinkSession>> Open(const std::vector<SinkTable>&,
+                                                    const SinkContext&) const override {
+    return absl::InternalError("connector print has no sessions: its rows go to the driver");
   }
 };
 

@@ -1,7 +1,7 @@
-// Decides when rows leave a writer's memory before their commit. They leave for a place that hides
-// them until then: an open transaction, or a file behind its committed length. A writer holds its
+// Decides when rows leave a session's memory before their commit. They leave for a place that hides
+// them until then: an open transaction, or a file behind its committed length. A session holds its
 // rows as long as they are few, because rows that have left cannot be written a second time: if the
-// place breaks, that costs the epoch. Only rows of the writer's first batch that is not committed
+// place breaks, that costs the epoch. Only rows of the session's first batch that is not committed
 // may leave, since every commit that can come covers that batch. Rows of later batches stay; if
 // memory has no room for them, Write waits until their batch is the first.
 //
@@ -39,10 +39,10 @@ class FlowOut {
   FlowOut(const SinkContext& context, int64_t max_held_bytes)
       : memory_(context.memory), ended_(context.ended), max_held_bytes_(max_held_bytes) {}
 
-  // Whether a writer that holds this many bytes is to pass them on as soon as it may.
+  // Whether a session that holds this many bytes is to pass them on as soon as it may.
   bool Wanted(int64_t held_bytes) const;
 
-  // Waits until `is_first` says that the batch, for whose rows memory had no room, is the writer's
+  // Waits until `is_first` says that the batch, for whose rows memory had no room, is the session's
   // first one. Otherwise returns `no_room` for Write: as it is when the epoch has ended, and as
   // kTooLarge when the wait takes longer than `patience`. REQUIRES: `no_room` is not OK.
   absl::Status AwaitTurn(const absl::Status& no_room, absl::FunctionRef<bool()> is_first,

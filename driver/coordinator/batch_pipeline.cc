@@ -133,8 +133,10 @@ bool BatchPipeline::OnCommitted(size_t member, const proto::BatchCommitted& comm
       !wave_->committed.Add(member)) {
     return false;
   }
-  wave_->markers.insert(wave_->markers.end(), committed.markers().begin(),
-                        committed.markers().end());
+  CommitMarks& marks = wave_->marks;
+  marks.shards.insert(marks.shards.end(), committed.markers().begin(), committed.markers().end());
+  marks.sessions.insert(marks.sessions.end(), committed.sessions().begin(),
+                        committed.sessions().end());
   return true;
 }
 

@@ -24,6 +24,7 @@
 #include "common/base/ids.h"
 #include "driver/coordinator/job_event.h"
 #include "driver/coordinator/job_history.h"
+#include "driver/coordinator/job_records.h"
 #include "driver/coordinator/member_answers.h"
 #include "proto/cluster.pb.h"
 
@@ -58,7 +59,7 @@ class BatchPipeline {
     BatchId through;
     MemberAnswers committed;
     bool finish = false;  // nothing comes after it
-    std::vector<proto::SinkMarker> markers;
+    CommitMarks marks;
   };
 
   // From a batch's launch until all members have prepared it, times the number of batches that are

@@ -86,7 +86,7 @@ TEST(BatchPipelineTest, ABatchIsPreparedCommittedAndJournaled) {
   EXPECT_TRUE(pipeline.OnCommitted(1, Committed(5, "b")));
   const std::optional<BatchPipeline::Wave> taken = pipeline.TakeCommittedWave();
   ASSERT_TRUE(taken.has_value());
-  EXPECT_EQ(taken->markers.size(), 2u);
+  EXPECT_EQ(taken->marks.shards.size(), 2u);
   EXPECT_EQ(pipeline.wave(), nullptr);
 
   const BatchDone* const journaled = pipeline.MoveToJournal(taken->through, 40);

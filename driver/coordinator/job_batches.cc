@@ -229,9 +229,14 @@ void JobState::PlanBatch(int64_t due_us) {
       splits.back().set_seen_end(seen_end);
     }
   }
+  std::vector<uint32_t> slots;
+  slots.reserve(batch.new_partitions.size());
+  for (const proto::PartitionStart& start : batch.new_partitions) {
+    slots.push_back(partitions_[start.ordinal()].owner);
+  }
   batch.retired = partitions_.TakeRetiredUntold();
   Append(BuildBatchPlanned(Origin(), batch.plan.batch, batch.plan.batch_time_us,
-                           history_.plan().parallelism(), splits, batch.new_partitions));
+                           history_.plan().parallelism(), splits, batch.new_partitions, slots));
   Launch(std::move(batch));
   ticks_.Planned(due_us, backlog, now_.mono_us);
 }
@@ -299,7 +304,44 @@ std::vector<proto::RunBatch> JobState::RunBatchMessages(const BatchPipeline::Bat
       retired->set_partition(partition.name);
     }
   }
+  if (!batch.suppressed) {
+    AddVisible(batch.plan.batch, &runs);
+  }
   return runs;
+}
+
+// Tells the owners of shards whose output of the batch is visible already. Shards of one sink that
+// were judged by the same terms go together.
+void JobState::AddVisible(BatchId batch, std::vector<proto::RunBatch>* runs) const {
+  if (batch > visible_through_) {
+    return;
+  }
+  for (const auto& [place, entries] : visible_) {
+    const VisibleUpto* const covered = FindVisible(entries, batch);
+    if (covered == nullptr) {
+      continue;
+    }
+    const auto [sink, shard] = place;
+    const uint32_t owner = OwnerOf(sink, shard);
+    if (owner == PartitionTable::kNoOwner) {
+      continue;  // a partition that no batch reads any more
+    }
+    auto& of_owner = *(*runs)[owner].mutable_visible();
+    if (of_owner.empty() || of_owner.rbegin()->sink() != sink ||
+        of_owner.rbegin()->terms() != covered->terms) {
+      of_owner.Add()->set_sink(sink);
+      of_owner.rbegin()->set_terms(covered->terms);
+    }
+    of_owner.rbegin()->add_shards(shard);
+  }
+}
+
+// The member that writes a shard of a sink of a group.
+uint32_t JobState::OwnerOf(uint32_t sink, uint32_t shard) const {
+  if (history_.plan().sinks(static_cast<int>(sink)).keyed()) {
+    return shard < shard_owners_.size() ? shard_owners_[shard] : PartitionTable::kNoOwner;
+  }
+  return shard < partitions_.size() ? partitions_[shard].owner : PartitionTable::kNoOwner;
 }
 
 void JobState::OnPrepared(size_t member, const proto::BatchPrepared& prepared) {
@@ -331,7 +373,7 @@ void JobState::OnPrepared(size_t member, const proto::BatchPrepared& prepared) {
 void JobState::FinishPreparing(BatchPipeline::Batch* batch) {
   pipeline_.FinishPreparing(batch, now_.mono_us);
   if (!batch->claimed.empty()) {
-    batch->claims_record = Append(BuildEpochOpened(Origin(), std::exchange(batch->claimed, {})));
+    batch->claims_record = Append(BuildShardsClaimed(Origin(), std::exchange(batch->claimed, {})));
   }
   const BatchDone& done = batch->done;
   if (!batch->suppressed) {
@@ -354,10 +396,10 @@ void JobState::OnCommitted(size_t member, const proto::BatchCommitted& committed
   // The markers are those after the last batch of the wave, and they go into the record of its
   // first batch. So the journal never counts a batch as committed before it knows the markers,
   // whichever part of the records becomes durable. If only a part does, the other batches of the
-  // wave run again, and shards suppress the rows that their markers cover.
-  std::vector<proto::SinkMarker> markers = std::move(wave->markers);
+  // wave run again, and the rows that the markers cover are not written again.
   while (const BatchDone* done = pipeline_.MoveToJournal(wave->through, now_.mono_us)) {
-    Append(BuildBatchCommitted(Origin(), done->batch, done->splits, std::exchange(markers, {})));
+    Append(
+        BuildBatchCommitted(Origin(), done->batch, done->splits, std::exchange(wave->marks, {})));
   }
 }
 

@@ -82,6 +82,7 @@ absl::Status JobHistory::WriteCheckpoint(
   for (const auto& [shard, marker] : markers_) {
     *out->add_markers() = marker;
   }
+  sessions_.WriteCheckpoint(out);
   if (ended_.has_value()) {
     *out->mutable_ended() = *ended_;
   }
@@ -129,6 +130,7 @@ JobHistory::JobHistory(const proto::JobCheckpoint& checkpoint)
   for (const proto::SinkMarker& marker : checkpoint.markers()) {
     markers_[{marker.sink(), marker.shard()}] = marker;
   }
+  sessions_.ReadCheckpoint(checkpoint);
   if (checkpoint.has_ended()) {
     ended_ = checkpoint.ended();
   }

@@ -40,7 +40,8 @@ void JobState::BeginEpoch() {
     message_.clear();  // after a failure the message stays, with the cause, until a batch has been
                        // committed
   }
-  epoch_record_ = Append(BuildEpochStarted(Origin(), epoch_reason_));
+  epoch_record_ =
+      Append(BuildEpochStarted(Origin(), epoch_reason_, static_cast<uint32_t>(members_.size())));
   epoch_durable_ = false;
   store_mark_.reset();
   actions_.push_back(EpochBegan{epoch_, epoch_reason_, epoch_is_restart_});
@@ -121,6 +122,9 @@ proto::StartEpoch JobState::CommonStart() const {
   }
   start.mutable_assignment()->mutable_shard_owner()->Add(shard_owners_.begin(),
                                                          shard_owners_.end());
+  for (const std::vector<uint32_t>& group : options_.session_groups) {
+    start.add_groups()->mutable_sinks()->Add(group.begin(), group.end());
+  }
   return start;
 }
 
@@ -138,6 +142,9 @@ std::vector<JobState::MemberShare> JobState::Shares() const {
   // A shard's number is that of a keyed shard or of a partition, as its sink has it; whoever owns
   // either gets the marker.
   for (const auto& [place, marker] : history_.markers()) {
+    if (IsGrouped(place.first)) {
+      continue;
+    }
     const uint32_t shard = place.second;
     const uint32_t keyed =
         shard < shard_owners_.size() ? shard_owners_[shard] : PartitionTable::kNoOwner;
@@ -153,11 +160,98 @@ std::vector<JobState::MemberShare> JobState::Shares() const {
     // In turns, since each claim takes a round trip or more.
     size_t member = 0;
     for (const proto::SinkMarker& retired : history_.submitted().retired_shards()) {
-      shares[member].retired.push_back(&retired);
-      member = (member + 1) % shares.size();
+      if (!IsGrouped(retired.sink())) {
+        shares[member].retired.push_back(&retired);
+        member = (member + 1) % shares.size();
+      }
     }
   }
+  ShareClaims(&shares);
   return shares;
+}
+
+// Shares out the places of shared sessions: to each member those of its slot, and all others in
+// turns.
+void JobState::ShareClaims(std::vector<MemberShare>* shares) const {
+  const std::vector<std::vector<uint32_t>>& groups = options_.session_groups;
+  const auto has_group = [&](uint32_t name) {
+    return std::any_of(groups.begin(), groups.end(),
+                       [&](const auto& group) { return group.front() == name; });
+  };
+  size_t member = 0;
+  const auto next = [&] {
+    MemberShare& share = (*shares)[member];
+    member = (member + 1) % shares->size();
+    return &share;
+  };
+  for (proto::SessionMark& place :
+       history_.sessions().PlacesToClaim(groups, static_cast<uint32_t>(shares->size()))) {
+    const bool is_own = place.slot() < shares->size() && has_group(place.group());
+    MemberShare* const share = is_own ? &(*shares)[place.slot()] : next();
+    share->places.push_back(std::move(place));
+  }
+  for (proto::SinkMarker& former : FormerShards()) {
+    next()->former.push_back(std::move(former));
+  }
+}
+
+bool JobState::IsGrouped(uint32_t sink) const {
+  return std::any_of(options_.session_groups.begin(), options_.session_groups.end(),
+                     [&](const std::vector<uint32_t>& group) {
+                       return std::find(group.begin(), group.end(), sink) != group.end();
+                     });
+}
+
+// The shards that a version before sessions may have written: those that it has journaled, and
+// those that the plan has. Empty if the last epoch that opened had sessions.
+std::vector<proto::SinkMarker> JobState::FormerShards() const {
+  std::vector<proto::SinkMarker> former;
+  if (!history_.wants_former_claims()) {
+    return former;
+  }
+  for (const auto& [place, marker] : history_.markers()) {
+    if (IsGrouped(place.first)) {
+      former.push_back(marker);
+    }
+  }
+  for (const std::vector<uint32_t>& group : options_.session_groups) {
+    for (const uint32_t sink : group) {
+      const bool keyed = history_.plan().sinks(static_cast<int>(sink)).keyed();
+      const size_t shards = keyed ? shard_owners_.size() : history_.partitions().size();
+      for (uint32_t shard = 0; shard < shards; ++shard) {
+        if (!history_.markers().contains({sink, shard})) {
+          proto::SinkMarker& unclaimed = former.emplace_back();
+          unclaimed.set_sink(sink);
+          unclaimed.set_shard(shard);
+        }
+      }
+    }
+  }
+  return former;
+}
+
+SessionAssignment JobState::AssignSessions() const {
+  SessionAssignment assignment;
+  assignment.slots = static_cast<uint32_t>(members_.size());
+  assignment.groups = options_.session_groups;
+  bool of_partitions = false;
+  for (const std::vector<uint32_t>& group : assignment.groups) {
+    for (const uint32_t sink : group) {
+      const bool keyed = history_.plan().sinks(static_cast<int>(sink)).keyed();
+      if (keyed) {
+        assignment.shard_slot = shard_owners_;
+      }
+      of_partitions |= !keyed;
+    }
+  }
+  if (of_partitions) {
+    assignment.partition_slot.reserve(partitions_.size());
+    for (const PartitionTable::Partition& partition : partitions_.all()) {
+      const bool owned = partition.owner != PartitionTable::kNoOwner;
+      assignment.partition_slot.push_back(owned ? partition.owner + 1 : 0);
+    }
+  }
+  return assignment;
 }
 
 void JobState::SendStart(size_t member, const proto::StartEpoch& common, const MemberShare& share) {
@@ -183,6 +277,8 @@ void JobState::SendStart(size_t member, const proto::StartEpoch& common, const M
   for (const proto::SinkMarker* retired : share.retired) {
     *start.add_retired_shards() = *retired;
   }
+  start.mutable_sessions()->Add(share.places.begin(), share.places.end());
+  start.mutable_former_shards()->Add(share.former.begin(), share.former.end());
   Send(member, std::move(message));
 }
 
@@ -192,7 +288,11 @@ void JobState::OnEpochReady(size_t member, const proto::EpochReady& ready) {
   }
   members_[member].answered = true;
   members_[member].wake_at_us = ready.wake_at_us();
-  claimed_.insert(claimed_.end(), ready.markers().begin(), ready.markers().end());
+  claimed_.shards.insert(claimed_.shards.end(), ready.markers().begin(), ready.markers().end());
+  claimed_.sessions.insert(claimed_.sessions.end(), ready.sessions().begin(),
+                           ready.sessions().end());
+  claimed_.former.insert(claimed_.former.end(), ready.former_shards().begin(),
+                         ready.former_shards().end());
   CheckStoreOf(member, ready);
 }
 
@@ -204,29 +304,91 @@ void JobState::TakeForReady(size_t member) {
   }
 }
 
-// Called when all shards are claimed, so that their markers are final. The markers are journaled
-// before any batch of this epoch can commit: whoever later finds a shard without a marker can tell
-// a lost marker from one that never was.
+// Called when everything is claimed, so that marks are final. What the claims have found is
+// journaled before any batch of this epoch can commit: from then on the journal says through which
+// places the epoch writes, and what was visible before.
 void JobState::OpenEpoch() {
-  BatchId furthest;
-  for (const proto::SinkMarker& marker : claimed_) {
+  BatchId furthest = history_.last_committed();
+  for (const proto::SinkMarker& marker : claimed_.shards) {
     furthest = std::max(furthest, BatchId(marker.batch()));
     if (BatchId(marker.batch()) > history_.last_planned()) {
-      End(proto::JobEnded::FAILED,
-          absl::StrCat("shard ", marker.shard(), " of table \"", TableOf(history_.plan(), marker),
-                       "\" holds the output of batch ", marker.batch(),
-                       ", but this journal ends with batch ", history_.last_planned().value(),
-                       ": it is an old copy. Restore the newest one, or cancel the job and submit "
-                       "it under another name"));
+      EndForOldCopy(marker);
       return;
     }
   }
-  Append(BuildEpochOpened(Origin(), std::exchange(claimed_, {})));
-  const BatchId withdrawn = FirstToWithdraw(std::max(furthest, history_.last_committed()));
+  absl::StatusOr<proto::OpenedSessions> opened =
+      history_.sessions().Open(history_.plan(), AssignSessions(), claimed_.sessions,
+                               history_.last_committed(), history_.last_planned());
+  if (!opened.ok()) {
+    if (absl::IsFailedPrecondition(opened.status())) {
+      End(proto::JobEnded::FAILED, std::string(ToStd(opened.status().message())));
+    } else {
+      Fail(opened.status(), FailureKind::kUndecided, absl::StrCat("epoch ", epoch_.value()));
+    }
+    return;
+  }
+  for (const proto::SinkMarker& former : claimed_.former) {
+    if (BatchId(former.batch()) > history_.last_planned()) {
+      EndForOldCopy(former);
+      return;
+    }
+    AddFormer(former, &*opened);
+  }
+  if (const absl::Status whole = CheckFormerClaimed(); !whole.ok()) {
+    Fail(whole, FailureKind::kUndecided, absl::StrCat("epoch ", epoch_.value()));
+    return;
+  }
+  visible_ = VisibleOf(*opened);
+  for (const auto& [shard, entries] : visible_) {
+    visible_through_ = std::max(visible_through_, entries.back().batch);
+  }
+  furthest = std::max(furthest, visible_through_);
+  Append(BuildEpochOpened(Origin(), claimed_.shards, *std::move(opened)));
+  claimed_ = {};
+  const BatchId withdrawn = FirstToWithdraw(furthest);
   if (withdrawn != BatchId(0)) {
     AbandonBatches(withdrawn);
   } else {
     EnterRunning();
+  }
+}
+
+void JobState::EndForOldCopy(const proto::SinkMarker& marker) {
+  End(proto::JobEnded::FAILED,
+      absl::StrCat("shard ", marker.shard(), " of table \"", TableOf(history_.plan(), marker),
+                   "\" holds the output of batch ", marker.batch(),
+                   ", but this journal ends with batch ", history_.last_planned().value(),
+                   ": it is an old copy. Restore the newest one, or cancel the job and submit "
+                   "it under another name"));
+}
+
+absl::Status JobState::CheckFormerClaimed() const {
+  std::set<std::pair<uint32_t, uint32_t>> claimed;
+  for (const proto::SinkMarker& former : claimed_.former) {
+    claimed.emplace(former.sink(), former.shard());
+  }
+  for (const proto::SinkMarker& former : FormerShards()) {
+    if (!claimed.contains({former.sink(), former.shard()})) {
+      return absl::InternalError(absl::StrCat("shard ", former.shard(), " of table \"",
+                                              TableOf(history_.plan(), former),
+                                              "\" was not claimed from the version before"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// A shard that a version before sessions had: it judged rows by what its marker says.
+void JobState::AddFormer(const proto::SinkMarker& former, proto::OpenedSessions* opened) const {
+  if (BatchId(former.batch()) <= history_.last_committed()) {
+    return;
+  }
+  proto::VisibleOutput* const visible = opened->add_visible();
+  visible->set_sink(former.sink());
+  visible->set_shard(former.shard());
+  visible->set_batch(former.batch());
+  const auto marker = history_.markers().find({former.sink(), former.shard()});
+  if (marker != history_.markers().end()) {
+    visible->set_terms(marker->second.marker());
   }
 }
 

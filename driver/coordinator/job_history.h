@@ -25,6 +25,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "common/base/ids.h"
+#include "driver/coordinator/session_history.h"
 #include "proto/journal.pb.h"
 
 namespace millrace::driver {
@@ -144,9 +145,16 @@ class JobHistory {
 
   // The last epoch that had all its shards claimed.
   Epoch last_opened() const { return last_opened_; }
-  // Last marker of every sink shard, by (sink, shard).
+  // Last marker of every sink shard that has a session of its own, by (sink, shard).
   const std::map<std::pair<uint32_t, uint32_t>, proto::SinkMarker>& markers() const {
     return markers_;
+  }
+  // What is known of sessions that several shards share.
+  const SessionHistory& sessions() const { return sessions_; }
+  // Whether the last epoch that opened was of a version before sessions, so that its shards must be
+  // claimed in the form of that version.
+  bool wants_former_claims() const {
+    return last_opened_ != Epoch() && sessions_.opened() == Epoch();
   }
   // Whether shards that the present plan no longer has are still to be claimed.
   bool wants_retirement() const {
@@ -215,6 +223,7 @@ class JobHistory {
   std::vector<int64_t> replayable_from_;
   std::deque<proto::Snapshot> snapshots_;
   std::map<std::pair<uint32_t, uint32_t>, proto::SinkMarker> markers_;
+  SessionHistory sessions_;
   std::optional<proto::JobEnded> ended_;
   absl::Status first_error_;
 

@@ -22,10 +22,12 @@ void SetOrigin(const RecordOrigin& origin, Part* part) {
 
 // ---- EpochStarted ----
 
-proto::JournalRecord BuildEpochStarted(const RecordOrigin& origin, const std::string& reason) {
+proto::JournalRecord BuildEpochStarted(const RecordOrigin& origin, const std::string& reason,
+                                       uint32_t slots) {
   proto::JournalRecord record;
   SetOrigin(origin, record.mutable_epoch_started());
   record.mutable_epoch_started()->set_reason(reason);
+  record.mutable_epoch_started()->set_slots(slots);
   return record;
 }
 
@@ -34,13 +36,22 @@ absl::Status JobHistory::ApplyEpoch(const proto::EpochStarted& epoch) {
     return Broken(absl::StrCat("epoch ", epoch.epoch(), " after epoch ", last_epoch_.value()));
   }
   last_epoch_ = Epoch(epoch.epoch());
+  sessions_.OnStarted(epoch);
   return absl::OkStatus();
 }
 
 // ---- EpochOpened ----
 
 proto::JournalRecord BuildEpochOpened(const RecordOrigin& origin,
-                                      const std::vector<proto::SinkMarker>& claimed) {
+                                      const std::vector<proto::SinkMarker>& claimed,
+                                      proto::OpenedSessions sessions) {
+  proto::JournalRecord record = BuildShardsClaimed(origin, claimed);
+  *record.mutable_epoch_opened()->mutable_sessions() = std::move(sessions);
+  return record;
+}
+
+proto::JournalRecord BuildShardsClaimed(const RecordOrigin& origin,
+                                        const std::vector<proto::SinkMarker>& claimed) {
   proto::JournalRecord record;
   SetOrigin(origin, record.mutable_epoch_opened());
   record.mutable_epoch_opened()->mutable_markers()->Add(claimed.begin(), claimed.end());
@@ -51,7 +62,16 @@ absl::Status JobHistory::ApplyOpened(const proto::EpochOpened& opened) {
   if (Epoch(opened.epoch()) != last_epoch_) {
     return Broken(absl::StrCat("epoch ", opened.epoch(), " opened in epoch ", last_epoch_.value()));
   }
-  last_opened_ = last_epoch_;
+  if (last_opened_ != last_epoch_) {
+    sessions_.OnOpened(opened);
+    last_opened_ = last_epoch_;
+  }
+  for (const proto::SinkGroup& group : opened.sessions().groups()) {
+    // What versions before sessions left of these sinks is claimed, and said in the record.
+    for (const uint32_t sink : group.sinks()) {
+      markers_.erase(markers_.lower_bound({sink, 0}), markers_.upper_bound({sink, UINT32_MAX}));
+    }
+  }
   for (const proto::SinkMarker& marker : opened.markers()) {
     markers_[{marker.sink(), marker.shard()}] = marker;
   }
@@ -63,7 +83,8 @@ absl::Status JobHistory::ApplyOpened(const proto::EpochOpened& opened) {
 proto::JournalRecord BuildBatchPlanned(const RecordOrigin& origin, BatchId batch,
                                        int64_t batch_time_us, uint32_t parallelism,
                                        const std::vector<proto::Split>& splits,
-                                       const std::vector<proto::PartitionStart>& entering) {
+                                       const std::vector<proto::PartitionStart>& entering,
+                                       const std::vector<uint32_t>& slots) {
   proto::JournalRecord record;
   proto::BatchPlanned* planned = record.mutable_batch_planned();
   SetOrigin(origin, planned);
@@ -72,6 +93,7 @@ proto::JournalRecord BuildBatchPlanned(const RecordOrigin& origin, BatchId batch
   planned->set_parallelism(parallelism);
   planned->mutable_splits()->Add(splits.begin(), splits.end());
   planned->mutable_new_partitions()->Add(entering.begin(), entering.end());
+  planned->mutable_new_slots()->Add(slots.begin(), slots.end());
   return record;
 }
 
@@ -109,6 +131,7 @@ absl::Status JobHistory::ApplyPlanned(const proto::BatchPlanned& planned) {
   }
   last_planned_ = batch.batch;
   last_batch_time_us_ = batch.batch_time_us;
+  sessions_.OnPlanned(planned);
   replayable_.push_back(std::move(batch));
   return absl::OkStatus();
 }
@@ -142,13 +165,14 @@ absl::Status JobHistory::CheckSplits(const proto::BatchPlanned& planned, size_t 
 
 proto::JournalRecord BuildBatchCommitted(const RecordOrigin& origin, BatchId batch,
                                          const std::vector<proto::SplitReport>& splits,
-                                         const std::vector<proto::SinkMarker>& markers) {
+                                         const CommitMarks& marks) {
   proto::JournalRecord record;
   proto::BatchCommittedRecord* committed = record.mutable_batch_committed();
   SetOrigin(origin, committed);
   committed->set_batch(batch.value());
   committed->mutable_splits()->Add(splits.begin(), splits.end());
-  committed->mutable_markers()->Add(markers.begin(), markers.end());
+  committed->mutable_markers()->Add(marks.shards.begin(), marks.shards.end());
+  committed->mutable_sessions()->Add(marks.sessions.begin(), marks.sessions.end());
   return record;
 }
 
@@ -182,6 +206,7 @@ absl::Status JobHistory::ApplyCommitted(const proto::BatchCommittedRecord& commi
   for (const proto::SinkMarker& marker : committed.markers()) {
     markers_[{marker.sink(), marker.shard()}] = marker;
   }
+  sessions_.OnCommitted(committed);
   last_committed_ = id;
   if (plan().running_state()) {
     batch.committed = std::move(digests);

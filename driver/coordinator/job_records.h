@@ -24,25 +24,38 @@ struct RecordOrigin {
   Epoch epoch;
 };
 
-// An epoch begins. Its number is higher than that of any epoch before.
-proto::JournalRecord BuildEpochStarted(const RecordOrigin& origin, const std::string& reason);
+// An epoch of so many members begins. Its number is higher than that of any epoch before.
+proto::JournalRecord BuildEpochStarted(const RecordOrigin& origin, const std::string& reason,
+                                       uint32_t slots);
 
-// These shards are claimed by the epoch, with these markers. Whoever later finds a shard without a
-// marker knows from the record that the marker was lost.
+// All that the epoch may write through is claimed: shared sessions, as `sessions` says, and shards
+// with sessions of their own, with these markers.
 proto::JournalRecord BuildEpochOpened(const RecordOrigin& origin,
-                                      const std::vector<proto::SinkMarker>& claimed);
+                                      const std::vector<proto::SinkMarker>& claimed,
+                                      proto::OpenedSessions sessions);
+
+// Shards of partitions that came within the epoch are claimed, with these markers.
+proto::JournalRecord BuildShardsClaimed(const RecordOrigin& origin,
+                                        const std::vector<proto::SinkMarker>& claimed);
 
 // The next batch reads `splits`. `entering`: the partitions that are read from this batch on, new
-// ones first. `parallelism`: of the plan.
+// ones first; `slots`: of the member that owns each of them. `parallelism`: of the plan.
 proto::JournalRecord BuildBatchPlanned(const RecordOrigin& origin, BatchId batch,
                                        int64_t batch_time_us, uint32_t parallelism,
                                        const std::vector<proto::Split>& splits,
-                                       const std::vector<proto::PartitionStart>& entering);
+                                       const std::vector<proto::PartitionStart>& entering,
+                                       const std::vector<uint32_t>& slots);
 
-// All shards have committed the batch. `markers`: those of the wave, if the batch is its first.
+// What the commit of a wave has changed of markers and marks.
+struct CommitMarks {
+  std::vector<proto::SinkMarker> shards;
+  std::vector<proto::SessionMark> sessions;
+};
+
+// All shards have committed the batch. `marks`: those of the wave, if the batch is its first.
 proto::JournalRecord BuildBatchCommitted(const RecordOrigin& origin, BatchId batch,
                                          const std::vector<proto::SplitReport>& splits,
-                                         const std::vector<proto::SinkMarker>& markers);
+                                         const CommitMarks& marks);
 
 // The batches from `first` on are withdrawn; no shard has committed any of them.
 proto::JournalRecord BuildBatchesAbandoned(const RecordOrigin& origin, BatchId first,

@@ -30,6 +30,23 @@ proto::SinkMarker Marker(uint32_t shard, const std::string& words) {
   return marker;
 }
 
+// Sink 1 alone writes through shared sessions, on three executors.
+proto::OpenedSessions Sessions() {
+  proto::OpenedSessions sessions;
+  sessions.set_slots(3);
+  sessions.add_groups()->add_sinks(1);
+  return sessions;
+}
+
+proto::SessionMark Mark(uint32_t slot, int64_t written_epoch, int64_t batch) {
+  proto::SessionMark mark;
+  mark.set_group(1);
+  mark.set_slot(slot);
+  mark.set_written_epoch(written_epoch);
+  mark.set_batch(batch);
+  return mark;
+}
+
 // A job with running state and one partition, which begins at offset 10.
 JobHistory History() {
   proto::JobSubmitted submitted;
@@ -59,12 +76,14 @@ TEST(JobRecordsTest, AHistoryTakesWhatIsBuilt) {
   identified.set_identity("inode 7");
 
   const std::vector<proto::JournalRecord> records = {
-      BuildEpochStarted(Origin(), "submitted"),
-      BuildEpochOpened(Origin(), {Marker(0, "claimed"), Marker(1, "claimed")}),
+      BuildEpochStarted(Origin(), "submitted", 3),
+      BuildEpochOpened(Origin(), {Marker(0, "claimed"), Marker(1, "claimed")}, Sessions()),
       BuildBatchPlanned(Origin(), BatchId(1), 100, 2, {Split(0, 10, 20, 25), Split(1, 0, 5)},
-                        {entering}),
-      BuildBatchPlanned(Origin(), BatchId(2), 200, 2, {Split(0, 20, 30)}, {}),
-      BuildBatchCommitted(Origin(), BatchId(1), {report}, {Marker(0, "committed")}),
+                        {entering}, {2}),
+      BuildShardsClaimed(Origin(), {Marker(1, "claimed anew")}),
+      BuildBatchPlanned(Origin(), BatchId(2), 200, 2, {Split(0, 20, 30)}, {}, {}),
+      BuildBatchCommitted(Origin(), BatchId(1), {report},
+                          {.shards = {Marker(0, "committed")}, .sessions = {Mark(1, 4, 2)}}),
       BuildSnapshotCompleted(Origin(), snapshot),
       BuildBatchesAbandoned(Origin(), BatchId(2), "too large"),
       BuildPartitionsChanged(Origin(), {retired}, {identified}),
@@ -80,7 +99,11 @@ TEST(JobRecordsTest, AHistoryTakesWhatIsBuilt) {
   EXPECT_EQ(history.last_epoch(), Epoch(4));
   EXPECT_EQ(history.last_opened(), Epoch(4));
   EXPECT_EQ(history.markers().at({0, 0}).marker(), "committed");
-  EXPECT_EQ(history.markers().at({0, 1}).marker(), "claimed");
+  EXPECT_EQ(history.markers().at({0, 1}).marker(), "claimed anew");
+  EXPECT_EQ(history.sessions().opened(), Epoch(4)) << "shards that are claimed later open nothing";
+  const std::vector<proto::SessionMark> places = history.sessions().PlacesToClaim({}, 1);
+  ASSERT_EQ(places.size(), 3u) << "one for each of the epoch's slots";
+  EXPECT_EQ(places[1].batch(), 2);
   EXPECT_EQ(history.last_planned(), BatchId(1));
   EXPECT_EQ(history.last_committed(), BatchId(1));
   EXPECT_THAT(history.planned_to(), ElementsAre(20, 5));
@@ -93,12 +116,41 @@ TEST(JobRecordsTest, AHistoryTakesWhatIsBuilt) {
 }
 
 TEST(JobRecordsTest, ARecordSaysWhoDecidedIt) {
-  EXPECT_EQ(BuildEpochStarted(Origin(), "why").epoch_started().reason(), "why");
-  EXPECT_EQ(BuildBatchPlanned(Origin(), BatchId(1), 100, 8, {}, {}).batch_planned().epoch(), 4);
-  EXPECT_EQ(BuildBatchPlanned(Origin(), BatchId(1), 100, 8, {}, {}).batch_planned().parallelism(),
-            8u);
+  EXPECT_EQ(BuildEpochStarted(Origin(), "why", 3).epoch_started().reason(), "why");
+  EXPECT_EQ(BuildEpochStarted(Origin(), "why", 3).epoch_started().slots(), 3u);
+  const proto::BatchPlanned planned =
+      BuildBatchPlanned(Origin(), BatchId(1), 100, 8, {}, {}, {5}).batch_planned();
+  EXPECT_EQ(planned.epoch(), 4);
+  EXPECT_EQ(planned.parallelism(), 8u);
+  EXPECT_THAT(planned.new_slots(), ElementsAre(5u));
   EXPECT_EQ(BuildBatchCommitted(Origin(), BatchId(1), {}, {}).batch_committed().epoch(), 4);
   EXPECT_EQ(BuildSnapshotDropped(Origin(), BatchId(3), "gone").snapshot_dropped().reason(), "gone");
+}
+
+// A record that brings claims of single shards must not look like the opening of an epoch whose
+// version has no sessions.
+TEST(JobRecordsTest, AnEpochOpensWithSessionsEvenIfItHasNone) {
+  EXPECT_TRUE(BuildEpochOpened(Origin(), {}, {}).epoch_opened().has_sessions());
+  EXPECT_FALSE(BuildShardsClaimed(Origin(), {}).epoch_opened().has_sessions());
+}
+
+// What a version before sessions has left of a table is of no more use once an epoch has claimed it
+// and said so; markers of other tables stay.
+TEST(JobRecordsTest, FormerMarkersOfATableVanishWhenItsSessionsOpen) {
+  JobHistory history = History();
+  proto::SinkMarker grouped = Marker(7, "former");
+  grouped.set_sink(1);
+  ASSERT_TRUE(history.Apply(BuildEpochStarted({"id", Epoch(3)}, "", 0)).ok());
+  ASSERT_TRUE(
+      history.Apply(BuildShardsClaimed({"id", Epoch(3)}, {Marker(0, "own"), grouped})).ok());
+  EXPECT_TRUE(history.wants_former_claims());
+  ASSERT_TRUE(history.Apply(BuildEpochStarted(Origin(), "", 3)).ok());
+  EXPECT_TRUE(history.wants_former_claims()) << "it has not opened";
+  EXPECT_TRUE(history.markers().contains({1, 7}));
+  ASSERT_TRUE(history.Apply(BuildEpochOpened(Origin(), {}, Sessions())).ok());
+  EXPECT_FALSE(history.wants_former_claims());
+  EXPECT_FALSE(history.markers().contains({1, 7}));
+  EXPECT_EQ(history.markers().at({0, 0}).marker(), "own");
 }
 
 TEST(JobRecordsTest, OlderVersionsQuarantineAJobWhosePartitionsChanged) {

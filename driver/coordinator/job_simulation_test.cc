@@ -29,6 +29,11 @@ TEST_P(JobSimulationTest, LosesNothing) {
   int64_t lost_snapshots = 0;
   int64_t retirements = 0;
   int64_t doubts = 0;
+  int64_t entries = 0;
+  int64_t reopenings = 0;
+  int64_t orphans = 0;
+  int64_t visible_shards = 0;
+  int64_t upgrades = 0;
   int64_t unseen_stores = 0;
   int64_t unseen_snapshots = 0;
   const uint64_t first = 1 + static_cast<uint64_t>(part) * kSeedsOfPart;
@@ -46,6 +51,11 @@ TEST_P(JobSimulationTest, LosesNothing) {
     lost_snapshots += simulation.lost_snapshots;
     retirements += simulation.retirements;
     doubts += simulation.doubts;
+    entries += simulation.entries;
+    reopenings += simulation.reopenings;
+    orphans += simulation.orphans;
+    visible_shards += simulation.visible_shards;
+    upgrades += simulation.upgrades;
     unseen_stores += simulation.unseen_stores;
     unseen_snapshots += simulation.unseen_snapshots;
     if (::testing::Test::HasFailure()) {
@@ -63,6 +73,11 @@ TEST_P(JobSimulationTest, LosesNothing) {
   EXPECT_GT(retirements, 125);
   EXPECT_GT(halvings, 125);
   EXPECT_GT(doubts, 125);
+  EXPECT_GT(entries - reopenings, 25);
+  EXPECT_GT(reopenings, 125);
+  EXPECT_GT(orphans, 125);
+  EXPECT_GT(visible_shards, 125);
+  EXPECT_GT(upgrades, 125);
   if (running_state) {
     EXPECT_GT(snapshots, 250);
     EXPECT_GT(restores, 125);

@@ -339,7 +339,9 @@ void JobState::AbandonEpoch() {
   pipeline_.EndEpoch();
   members_.clear();
   member_index_.clear();
-  claimed_.clear();
+  claimed_ = {};
+  visible_.clear();
+  visible_through_ = BatchId();
   snapshots_.Abandon();
   partitions_.EndEpoch();
   rebalance_at_us_ = kNever;

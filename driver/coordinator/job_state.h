@@ -98,8 +98,11 @@ struct JobStateOptions {
   std::string driver_address;                   // for the message of a job that waits for executors
   uint64_t jitter_seed = 0;                     // spreads retries of jobs that failed together
   std::vector<proto::StateIdentity> operators;  // of the plan, those with state
+  // The plan's sinks that share sessions (connectors/session_groups.h): ascending, named by the
+  // first.
+  std::vector<std::vector<uint32_t>> session_groups;
 
-  int64_t ready_timeout_us = 60'000'000;  // StartEpoch to EpochReady: readers and writers connect
+  int64_t ready_timeout_us = 60'000'000;  // StartEpoch to EpochReady: readers and sessions connect
   int64_t prepare_timeout_us = 600'000'000;   // RunBatch to BatchPrepared, for each
                                               // batch of a folded plan
   int64_t commit_timeout_us = 120'000'000;    // CommitBatch to BatchCommitted
@@ -223,6 +226,14 @@ class JobState {
     int64_t wake_at_us = 0;  // batch time at which it wants a batch without input; 0 = never
   };
 
+  // What claims have found: in shards with sessions of their own, in places of shared sessions, and
+  // in shards that versions before sessions had.
+  struct Claims {
+    std::vector<proto::SinkMarker> shards;
+    std::vector<proto::SessionMark> sessions;
+    std::vector<proto::SinkMarker> former;
+  };
+
   // The batch that needs more memory than an executor has.
   struct TooLarge {
     BatchId batch;
@@ -279,14 +290,24 @@ class JobState {
   struct MemberShare {
     std::vector<uint32_t> partitions;               // ordinals
     std::vector<const proto::SinkMarker*> markers;  // of the shards that it claims
-    std::vector<const proto::SinkMarker*>
-        retired;  // its share of the shards to be claimed and left
+    std::vector<const proto::SinkMarker*> retired;  // shards that it claims and leaves
+    std::vector<proto::SessionMark> places;         // places of shared sessions that it claims
+    std::vector<proto::SinkMarker> former;  // shards that it claims as versions before sessions did
   };
   std::vector<MemberShare> Shares() const;
+  void ShareClaims(std::vector<MemberShare>* shares) const;
+  // Whether the sink's shards share sessions.
+  bool IsGrouped(uint32_t sink) const;
+  std::vector<proto::SinkMarker> FormerShards() const;
+  SessionAssignment AssignSessions() const;
   void SendStart(size_t member, const proto::StartEpoch& common, const MemberShare& share);
   void OnEpochReady(size_t member, const proto::EpochReady& ready);
   void TakeForReady(size_t member);
   void OpenEpoch();
+  void EndForOldCopy(const proto::SinkMarker& marker);
+  // INTERNAL: a shard of a version before sessions was not claimed.
+  absl::Status CheckFormerClaimed() const;
+  void AddFormer(const proto::SinkMarker& former, proto::OpenedSessions* opened) const;
   // The first planned batch to withdraw; 0 = none. `furthest`: the last batch that a claimed shard
   // has committed.
   BatchId FirstToWithdraw(BatchId furthest);
@@ -349,6 +370,8 @@ class JobState {
   void Launch(BatchPipeline::Batch batch);
   // By member.
   std::vector<proto::RunBatch> RunBatchMessages(const BatchPipeline::Batch& batch) const;
+  void AddVisible(BatchId batch, std::vector<proto::RunBatch>* runs) const;
+  uint32_t OwnerOf(uint32_t sink, uint32_t shard) const;
   void OnPrepared(size_t member, const proto::BatchPrepared& prepared);
   void FinishPreparing(BatchPipeline::Batch* batch);
   void OnCommitted(size_t member, const proto::BatchCommitted& committed);
@@ -433,8 +456,10 @@ class JobState {
   BatchSizer sizer_;
   bool results_held_ = false;
 
-  std::vector<int64_t> read_from_;          // by ordinal, where this epoch begins to read
-  std::vector<proto::SinkMarker> claimed_;  // claimed by the members that are ready
+  std::vector<int64_t> read_from_;  // by ordinal, where this epoch begins to read
+  Claims claimed_;                  // what the members that are ready have claimed
+  VisibleOutput visible_;           // when this epoch opened, beyond the last committed batch
+  BatchId visible_through_;         // the last batch of which some output is in it
   BatchPipeline pipeline_;
   BatchClock clock_;
   bool clock_trouble_told_ = false;

@@ -21,9 +21,12 @@ TEST_P(JobStepTest, LosesNothing) {
   planned.step = static_cast<SimulatedStep>(std::get<0>(GetParam()));
   constexpr uint64_t kPatience = 100;  // few histories come to a rare step several times
   constexpr int kInterruptions = kFewHistories ? 1 : 8;
+  constexpr uint64_t kEnough = 1000;  // histories, if one of them was interrupted
+  constexpr uint64_t kMost = 10'000;
   int interrupted = 0;
   uint64_t last_seed = 0;
-  for (uint64_t seed = 1; seed <= 10000 && interrupted < kInterruptions; ++seed) {
+  for (uint64_t seed = 1;
+       seed <= (interrupted == 0 ? kMost : kEnough) && interrupted < kInterruptions; ++seed) {
     SCOPED_TRACE(absl::StrCat("seed ", seed));
     JobSimulation simulation(seed, /*running_state=*/seed % 4 != 0);
     planned.skip = seed - last_seed > kPatience ? 0 : interrupted % 4;

@@ -8,6 +8,26 @@
 #include "absl/strings/str_cat.h"
 
 namespace millrace::driver {
+namespace {
+
+// Executors of versions before sessions would write each shard in a transaction of its own, over
+// which the claims of this version have no power.
+constexpr uint32_t kLeastProtocol = 1;
+
+// Empty if the executor may join.
+std::string WhyRejected(const proto::Register& registration) {
+  if (registration.executor_id().empty()) {
+    return "the registration has no executor_id";
+  }
+  if (registration.protocol() < kLeastProtocol) {
+    return absl::StrCat("executor ", registration.name(), " is of Millrace ",
+                        registration.engine_version(), ", which is too old for this driver: start ",
+                        "the same version as the driver's");
+  }
+  return "";
+}
+
+}  // namespace
 
 ExecutorDirectory::ExecutorDirectory(std::string driver_id, absl::Duration heartbeat_interval,
                                      absl::Duration heartbeat_timeout, Listener listener)
@@ -23,9 +43,9 @@ void ExecutorDirectory::Connected(const proto::Register& registration,
     link->Close();
     return;
   }
-  if (registration.executor_id().empty()) {
+  if (const std::string reason = WhyRejected(registration); !reason.empty()) {
     proto::DriverMessage message;
-    message.mutable_rejected()->set_reason("the registration has no executor_id");
+    message.mutable_rejected()->set_reason(reason);
     link->Send(std::move(message));
     link->Close();
     return;

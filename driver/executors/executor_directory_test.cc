@@ -33,6 +33,7 @@ class ExecutorDirectoryTest : public ::testing::Test {
     registration.set_executor_id(id);
     registration.set_name("name-" + id);
     registration.set_slots(3);
+    registration.set_protocol(1);
     auto link = std::make_shared<FakeLink>();
     directory_.Connected(registration, link);
     return link;
@@ -132,12 +133,31 @@ TEST_F(ExecutorDirectoryTest, RejectsWhoHasNoIdentity) {
   EXPECT_TRUE(directory_.all().empty());
 }
 
+// It would commit each shard by itself, and a claim of this version does not stop that.
+TEST_F(ExecutorDirectoryTest, RejectsAnExecutorWhoseSinksHaveNoSessions) {
+  proto::Register registration;
+  registration.set_executor_id("old");
+  registration.set_name("host:17");
+  registration.set_engine_version("0.9.2");
+  registration.set_protocol(0);
+  const auto link = std::make_shared<FakeLink>();
+  directory_.Connected(registration, link);
+  ASSERT_EQ(link->sent.size(), 1u);
+  EXPECT_EQ(link->sent[0].rejected().reason(),
+            "executor host:17 is of Millrace 0.9.2, which is too old for this driver: start the "
+            "same version as the driver's");
+  EXPECT_TRUE(link->closed);
+  EXPECT_TRUE(directory_.all().empty());
+  EXPECT_EQ(changes_, 0);
+}
+
 // Joins under a name that was generated for a process, and is lost at once.
 TEST_F(ExecutorDirectoryTest, AFlappingExecutorIsKeptFromWorkForAWhile) {
   const auto connect = [this](const std::string& id, const std::string& name) {
     proto::Register registration;
     registration.set_executor_id(id);
     registration.set_name(name);
+    registration.set_protocol(1);
     auto link = std::make_shared<FakeLink>();
     link->heard_us = INT64_MAX / 2;
     directory_.Connected(registration, link);

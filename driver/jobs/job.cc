@@ -9,6 +9,7 @@
 #include "common/base/failpoint.h"
 #include "common/base/status.h"
 #include "common/expr/state_identity.h"
+#include "connectors/session_groups.h"
 #include "driver/coordinator/job_records.h"
 #include "driver/jobs/journal_failpoints.h"
 #include "driver/results/result_keys.h"
@@ -77,6 +78,7 @@ void Job::Start(std::vector<std::unique_ptr<SourceEnumerator>> enumerators, bool
   options.driver_address = context_->driver_address;
   options.settle = settle;
   options.operators = StateIdentitiesOf(idle_history_->plan(), *context_->functions);
+  options.session_groups = GroupSinks(idle_history_->plan(), *context_->connectors);
   options.jitter_seed = std::hash<std::string>()(idle_history_->submitted().incarnation());
   metrics_ = std::make_unique<JobMetrics>(context_->metrics, idle_history_->name());
   state_ = std::make_unique<JobState>(*std::move(idle_history_), settings_, std::move(options));

@@ -258,6 +258,7 @@ class JobOnExecutorsTest : public JobRegistryTest {
         registration.set_executor_id(absl::StrCat("id of ", name));
         registration.set_name(name);
         registration.set_slots(1);
+        registration.set_protocol(1);
         executors_.Connected(registration, std::make_shared<KeptLink>(&sent_));
       }
       return true;
@@ -447,6 +448,7 @@ TEST_F(JobRegistryTest, ExecutorThatComesAndGoesIsShownWithTheTimeAndTheReason) 
     executors_.CheckTimeouts(now_us);
     proto::Register registration;
     registration.set_name("flapping");
+    registration.set_protocol(1);
     for (int i = 0; i <= FlapRecord::kTimes; ++i) {
       registration.set_executor_id(absl::StrCat("e", i));
       const auto link = std::make_shared<KeptLink>(&sent);
@@ -522,6 +524,7 @@ TEST_F(JobRegistryTest, EpochThatNobodyNeedsIsEndedWhenItsExecutorIsBack) {
   loop_.Call([&] {
     proto::Register registration;
     registration.set_executor_id("back");
+    registration.set_protocol(1);
     executors_.Connected(registration, std::make_shared<KeptLink>(&sent));
     for (const std::string& job : {over, std::string("forgotten")}) {
       proto::ExecutorMessage here;
@@ -552,6 +555,7 @@ TEST_F(JobRegistryTest, EpochThatItsJobHasGivenUpIsEndedWhenItsExecutorIsBack) {
   loop_.Call([&] {
     proto::Register registration;
     registration.set_executor_id("back");
+    registration.set_protocol(1);
     executors_.Connected(registration, std::make_shared<KeptLink>(&sent));
     sent.clear();
     proto::ExecutorMessage here;

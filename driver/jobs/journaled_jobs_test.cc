@@ -67,6 +67,29 @@ proto::JournalRecord Epoch(const std::string& id, int64_t epoch, bool opened) {
   return record;
 }
 
+// An epoch in which two executors share sessions, and output is visible up to this batch.
+proto::JournalRecord OpenedWithSessions(const std::string& id, int64_t epoch, int64_t visible) {
+  proto::JournalRecord record = Epoch(id, epoch, /*opened=*/true);
+  proto::OpenedSessions* sessions = record.mutable_epoch_opened()->mutable_sessions();
+  sessions->set_slots(2);
+  sessions->add_groups()->add_sinks(1);
+  sessions->add_partition_slot(2);
+  sessions->add_marks()->set_group(1);
+  sessions->mutable_marks(0)->add_terms()->set_terms(absl::StrCat("terms of ", epoch));
+  sessions->add_visible()->set_sink(1);
+  sessions->mutable_visible(0)->set_batch(visible);
+  return record;
+}
+
+// The same commit, which a session of this epoch has written.
+proto::JournalRecord WithMark(proto::JournalRecord commit, int64_t epoch) {
+  proto::SessionMark* mark = commit.mutable_batch_committed()->add_sessions();
+  mark->set_group(1);
+  mark->set_written_epoch(epoch);
+  mark->set_batch(commit.batch_committed().batch());
+  return commit;
+}
+
 proto::JournalRecord SnapshotOf(const std::string& id, int64_t batch, bool dropped = false) {
   proto::JournalRecord record;
   if (dropped) {
@@ -291,14 +314,17 @@ TEST(JournaledJobsTest, CheckpointAnywhereChangesNothing) {
           break;
         case 3:
         case 4:
-          records = {Committed("a", ++committed)};
+          records = {WithMark(Committed("a", ++committed), epoch)};
           committed = std::min(committed, planned);
           break;
         case 5:
           records = {Epoch("a", ++epoch, false)};
+          records[0].mutable_epoch_started()->set_slots(static_cast<uint32_t>(dice(4)));
           break;
         case 6:
-          records = {Epoch("a", epoch, true), SnapshotOf("a", dice(static_cast<int>(planned + 1)))};
+          records = {dice(4) == 1 ? Epoch("a", epoch, true)
+                                  : OpenedWithSessions("a", epoch, committed + dice(3)),
+                     SnapshotOf("a", dice(static_cast<int>(planned + 1)))};
           break;
         case 7:
           records = {SnapshotOf("a", dice(static_cast<int>(planned + 1)),
@@ -351,6 +377,7 @@ TEST(JournaledJobsTest, ReadsAJournalOfThreeSegmentsInFormat2) {
   EXPECT_EQ(job.history.last_snapshot(), BatchId(3));
   EXPECT_THAT(job.history.committed_to(), ElementsAre(10));
   EXPECT_EQ(job.history.ended()->how(), proto::JobEnded::FINISHED);
+  EXPECT_TRUE(job.history.wants_former_claims()) << "no epoch has had sessions";
   JournaledJobs next;
   ReplayAll(CheckpointOf(jobs), &next);
   EXPECT_EQ(Text(next), Text(jobs));

@@ -668,6 +668,29 @@ TEST_F(FileJournalTest, RecordsThatGatherShareASync) {
   EXPECT_LE(files_.sync_count() - syncs, 2) << "the first, and one for all that came meanwhile";
 }
 
+// Format 4 has the form of format 3, and its records say what sessions have written. A version that
+// passed over that would write batches twice.
+TEST_F(FileJournalTest, AJournalOfFormat3GoesOnInOneThatItsVersionRefuses) {
+  std::vector<proto::JournalRecord> first(2);
+  first[0].mutable_header()->set_format_version(3);
+  first[0].mutable_header()->set_checkpoint(true);
+  first[1].mutable_checkpoint_end();
+  std::string bytes;
+  AppendFrame(first, &bytes);
+  AppendFrame({NumberedRecord(1)}, &bytes);
+  ASSERT_TRUE(files_.MakeDirectory("/j").ok());
+  files_.Overwrite("/j/journal-000001.log", bytes);
+  ASSERT_TRUE(Open().ok());
+  EXPECT_THAT(read(), ElementsAre(1));
+  EXPECT_TRUE(Append(2).ok());
+  const auto last = FindLastSegment(&files_, "/j", UINT64_MAX);
+  ASSERT_TRUE(last.ok() && last->has_value()) << last.status();
+  EXPECT_EQ((*last)->number, 2u);
+  EXPECT_EQ((*last)->header.format_version(), 4u);
+  ASSERT_TRUE(Open().ok());
+  EXPECT_THAT(read(), ElementsAre(1, 2));
+}
+
 TEST_F(FileJournalTest, RefusesANewerFormatByNumber) {
   proto::JournalRecord record;
   record.mutable_header()->set_format_version(9);

@@ -24,8 +24,9 @@
 
 namespace millrace::driver {
 
-// The newest format that this version reads.
-inline constexpr uint32_t kJournalFormatVersion = 3;
+// The newest format that this version reads. Format 4 has the form of format 3, and records about
+// sink sessions, without which an older version would write a batch twice.
+inline constexpr uint32_t kJournalFormatVersion = 4;
 
 // How far a journal has been read: up to the end of a whole frame of a segment.
 struct JournalEnd {

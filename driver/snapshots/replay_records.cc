@@ -282,6 +282,7 @@ absl::StatusOr<std::vector<proto::JournalRecord>> ReplayRecords(
     if (number < batch.value()) {
       *replay.emplace_back().mutable_batch_committed() = records.committed.at(number);
       replay.back().mutable_batch_committed()->clear_markers();
+      replay.back().mutable_batch_committed()->clear_sessions();
     }
   }
   return replay;

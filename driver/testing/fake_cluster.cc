@@ -107,8 +107,8 @@ class FakeSink : public SinkConnector {
   }
   absl::Status Probe(const proto::Sink&, absl::Duration) const override { return absl::OkStatus(); }
   std::vector<std::pair<std::string, SqlType>> MetadataColumns() const override { return {}; }
-  absl::StatusOr<std::unique_ptr<SinkWriter>> CreateWriter(const proto::Sink&,
-                                                           const SinkContext&) const override {
+  absl::StatusOr<std::unique_ptr<SinkSession>> Open(const std::vector<SinkTable>&,
+                                                    const SinkContext&) const override {
     return absl::UnimplementedError("fake executors write nothing");
   }
 
@@ -176,6 +176,7 @@ FakeExecutor::FakeExecutor(const std::shared_ptr<grpc::Channel>& channel, std::s
   message.mutable_register_()->set_executor_id(NewUuid());
   message.mutable_register_()->set_name(name_);
   message.mutable_register_()->set_slots(2);
+  message.mutable_register_()->set_protocol(1);
   Send(message);
   reader_ = std::thread([this] { Serve(); });
   beater_ = std::thread([this] { Beat(); });

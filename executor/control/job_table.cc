@@ -68,7 +68,7 @@ void JobTable::StartEpoch(uint64_t session, proto::StartEpoch message) {
     std::erase_if(alive_, [](const std::weak_ptr<JobEpoch>& alive) { return alive.expired(); });
     alive_.push_back(next);
   }
-  // The writers of the epoch before must be closed before the new writers claim their shards.
+  // The sessions of the epoch before must be closed before the new ones claim their places.
   if (previous == nullptr) {
     next->Open();
   } else {

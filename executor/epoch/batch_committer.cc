@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <set>
-#include <string>
 #include <utility>
 
 #include "common/base/failpoint.h"
@@ -26,17 +25,17 @@ BatchCommitter::BatchCommitter(TaskHost* host, Clock* clock, JobMetrics* metrics
       options_(options),
       on_committed_(std::move(on_committed)) {}
 
-void BatchCommitter::Prepare(BatchId batch, Writers writers, std::function<void()> done) {
+void BatchCommitter::Prepare(BatchId batch, Sessions sessions, std::function<void()> done) {
   {
     absl::MutexLock lock(&mutex_);
-    prepared_[batch] = writers;
+    prepared_[batch] = sessions;
   }
-  const size_t count = writers.size();
-  const auto prepare = [this, batch, writers](size_t i) {
+  const size_t count = sessions.size();
+  const auto prepare = [this, batch, sessions](size_t i) {
     if (host_->ended()) {
       return;
     }
-    const absl::Status status = writers[i]->Prepare(batch, SteadyNow() + options_.prepare_timeout);
+    const absl::Status status = sessions[i]->Prepare(batch, SteadyNow() + options_.prepare_timeout);
     if (!status.ok()) {
       host_->Fail(batch, status);
     }
@@ -48,7 +47,7 @@ void BatchCommitter::Prepare(BatchId batch, Writers writers, std::function<void(
   });
 }
 
-void BatchCommitter::Commit(BatchId through, BatchId durable, Writers finish) {
+void BatchCommitter::Commit(BatchId through, BatchId durable, Sessions finish) {
   proto::BatchCommitted again;
   {
     absl::MutexLock lock(&mutex_);
@@ -119,7 +118,7 @@ void BatchCommitter::StartNext() {
 void BatchCommitter::RunTasks(const std::shared_ptr<Round>& round) {
   const auto set_aside =
       std::stable_partition(round->tasks.begin(), round->tasks.end(),
-                            [](const Task& task) { return !task.writer->sets_aside(); });
+                            [](const Task& task) { return !task.session->sets_aside(); });
   const auto first = static_cast<size_t>(set_aside - round->tasks.begin());
   const auto finish = [this, round] {
     if (!host_->ended()) {
@@ -149,65 +148,60 @@ bool BatchCommitter::PlanRound(Round* round) {
 }
 
 void BatchCommitter::PlanCommits(Round* round) {
-  const std::set<ShardWriter*> finish(ordered_.front().finish.begin(),
+  const std::set<OpenSession*> finish(ordered_.front().finish.begin(),
                                       ordered_.front().finish.end());
-  std::set<ShardWriter*> writers = finish;
+  std::set<OpenSession*> sessions = finish;
   round->first = prepared_.begin()->first;
   for (const auto& [batch, prepared] : prepared_) {
     if (batch <= round->through) {
-      writers.insert(prepared.begin(), prepared.end());
+      sessions.insert(prepared.begin(), prepared.end());
     }
   }
-  for (ShardWriter* writer : writers) {
-    round->tasks.push_back({.writer = writer,
-                            .settle = WantsSettling(writer),
+  for (OpenSession* session : sessions) {
+    round->tasks.push_back({.session = session,
+                            .settle = WantsSettling(session),
                             .commit = true,
-                            .finish = finish.contains(writer),
-                            .marker = ""});
+                            .finish = finish.contains(session)});
   }
 }
 
-// Adds tasks that settle writers, but not those that a prepared batch has rows for, unless the
-// epoch is ending: such a writer is settled with its next commit, which in a busy job comes soon
+// Adds tasks that settle sessions, but not those that a prepared batch has rows for, unless the
+// epoch is ending: such a session is settled with its next commit, which in a busy job comes soon
 // and would otherwise have to wait for this round.
 void BatchCommitter::PlanSettling(Round* round) {
-  std::set<ShardWriter*> later;
+  std::set<OpenSession*> later;
   if (when_settled_ == nullptr) {
     for (const auto& [batch, prepared] : prepared_) {
       later.insert(prepared.begin(), prepared.end());
     }
   }
-  for (const auto& [writer, progress] : unsettled_) {
-    if (!later.contains(writer) && WantsSettling(writer)) {
+  for (const auto& [session, progress] : unsettled_) {
+    if (!later.contains(session) && WantsSettling(session)) {
       round->tasks.push_back(
-          {.writer = writer, .settle = true, .commit = false, .finish = false, .marker = ""});
+          {.session = session, .settle = true, .commit = false, .finish = false});
     }
   }
 }
 
-bool BatchCommitter::WantsSettling(ShardWriter* writer) const {
-  const auto progress = unsettled_.find(writer);
+bool BatchCommitter::WantsSettling(OpenSession* session) const {
+  const auto progress = unsettled_.find(session);
   return progress != unsettled_.end() && progress->second.settled < durable_;
 }
 
 void BatchCommitter::RunTask(const std::shared_ptr<Round>& round, size_t index) {
-  Task& task = round->tasks[index];
+  const Task& task = round->tasks[index];
   absl::Status status;
   if (task.settle) {
     status = Try(round->deadline, [&](absl::Time deadline) {
-      return task.writer->Settle(round->durable, deadline);
+      return task.session->Settle(round->durable, deadline);
     });
   }
   if (task.finish && status.ok()) {
-    task.writer->Finish();
+    task.session->Finish();
   }
   if (task.commit && status.ok() && !host_->ended()) {
     status = Try(round->deadline, [&](absl::Time deadline) {
-      absl::StatusOr<std::string> marker = task.writer->Commit(round->through, deadline);
-      if (marker.ok()) {
-        task.marker = *std::move(marker);
-      }
-      return marker.status();
+      return task.session->Commit(round->through, deadline);
     });
   }
   if (!status.ok()) {
@@ -267,7 +261,7 @@ void BatchCommitter::Finish(const std::shared_ptr<Round>& round) {
 
 void BatchCommitter::NoteProgress(const Round& round) {
   for (const Task& task : round.tasks) {
-    auto progress = unsettled_.find(task.writer);
+    auto progress = unsettled_.find(task.session);
     if (task.settle && progress != unsettled_.end()) {
       progress->second.settled = round.durable;
       if (progress->second.committed <= round.durable) {
@@ -275,9 +269,9 @@ void BatchCommitter::NoteProgress(const Round& round) {
       }
     }
     if (task.commit) {
-      // A writer without an entry has settled everything before this round.
+      // A session without an entry has settled everything before this round.
       unsettled_
-          .try_emplace(task.writer, Progress{.committed = {}, .settled = round.through.Prev()})
+          .try_emplace(task.session, Progress{.committed = {}, .settled = round.through.Prev()})
           .first->second.committed = round.through;
     }
   }
@@ -287,7 +281,7 @@ proto::BatchCommitted BatchCommitter::Report(const Round& round) const {
   proto::BatchCommitted committed;
   committed.set_batch(round.through.value());
   for (const Task& task : round.tasks) {
-    *committed.add_markers() = task.writer->Marker(task.marker);
+    task.session->ReportCommit(&committed);
   }
   return committed;
 }

@@ -1,9 +1,9 @@
-// Prepares and commits the sink writers of batches: many writers at a time, batches in order. One
-// commit of a writer takes all batches that are prepared up to the ordered one. Between commits, it
-// settles writers whose commit has become durable in the journal. A writer does only one of these
-// at a time.
+// Prepares and commits the sink sessions of batches: many sessions at a time, batches in order. One
+// commit of a session takes all batches that are prepared up to the ordered one. Between commits,
+// it settles sessions whose commit has become durable in the journal. A session commits and settles
+// one at a time; it may prepare a batch while it commits those before.
 //
-// Writers of failed records commit after all others. A sink may refuse a row as late as at its
+// Sessions of failed records commit after all others. A sink may refuse a row as late as at its
 // commit: the batch then runs again with that row set aside, and whoever takes it must not have
 // committed the batch without it. Rows of a source's partition and its failed records are written
 // on one executor, so that nobody else need be waited for.
@@ -26,7 +26,7 @@
 #include "common/base/clock.h"
 #include "common/base/ids.h"
 #include "executor/epoch/job_metrics.h"
-#include "executor/epoch/sink_set.h"
+#include "executor/epoch/open_session.h"
 #include "executor/epoch/task_host.h"
 #include "proto/cluster.pb.h"
 
@@ -39,7 +39,7 @@ class BatchCommitter {
     absl::Duration commit_timeout = absl::Seconds(60);  // over all tries
     int commit_tries = 5;
   };
-  using Writers = std::vector<ShardWriter*>;
+  using Sessions = std::vector<OpenSession*>;
   // Called when batches are committed, on a thread that may block. `host`, `clock` and `metrics`
   // outlive the committer.
   using OnCommitted = std::function<void(proto::BatchCommitted)>;
@@ -47,14 +47,14 @@ class BatchCommitter {
   BatchCommitter(TaskHost* host, Clock* clock, JobMetrics* metrics, Options options,
                  OnCommitted on_committed);
 
-  // Prepares the writers that are to commit the batch, then calls `done` (at once when there are
+  // Prepares the sessions that are to commit the batch, then calls `done` (at once when there are
   // none).
-  void Prepare(BatchId batch, Writers writers, std::function<void()> done);
+  void Prepare(BatchId batch, Sessions sessions, std::function<void()> done);
 
   // Commits the prepared batches up to `through`. `durable`: as in SetDurable. If `through` was
-  // committed last, reports that again. Also commits the writers of `finish`, for the last time.
+  // committed last, reports that again. Also commits the sessions of `finish`, for the last time.
   // REQUIRES: `through` is prepared.
-  void Commit(BatchId through, BatchId durable, Writers finish);
+  void Commit(BatchId through, BatchId durable, Sessions finish);
   // Says that the commits of all batches up to `batch` are durable in the journal.
   void SetDurable(BatchId batch);
   // The same, for an epoch that ends. Calls `settled` once everything that was ordered is
@@ -65,13 +65,12 @@ class BatchCommitter {
   size_t pending() const;
 
  private:
-  // What one writer has to do in a round.
+  // What one session has to do in a round.
   struct Task {
-    ShardWriter* writer = nullptr;
+    OpenSession* session = nullptr;
     bool settle = false;
     bool commit = false;
     bool finish = false;  // call Finish before the commit
-    std::string marker;   // the marker that Commit returned
   };
   struct Round {
     BatchId through;  // 0 = the round only settles
@@ -88,7 +87,7 @@ class BatchCommitter {
 
   struct Order {
     BatchId through;
-    Writers finish;
+    Sessions finish;
   };
 
   void StartNext();
@@ -97,7 +96,7 @@ class BatchCommitter {
   bool PlanRound(Round* round) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void PlanCommits(Round* round) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void PlanSettling(Round* round) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool WantsSettling(ShardWriter* writer) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool WantsSettling(OpenSession* session) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RunTasks(const std::shared_ptr<Round>& round);
   void RunTask(const std::shared_ptr<Round>& round, size_t index);
   // Repeats a call that fails for a reason that may pass.
@@ -113,13 +112,13 @@ class BatchCommitter {
   const OnCommitted on_committed_;
 
   mutable absl::Mutex mutex_;
-  std::map<BatchId, Writers> prepared_ ABSL_GUARDED_BY(mutex_);
+  std::map<BatchId, Sessions> prepared_ ABSL_GUARDED_BY(mutex_);
   std::deque<Order> ordered_ ABSL_GUARDED_BY(mutex_);
   bool busy_ ABSL_GUARDED_BY(mutex_) = false;  // a round is under way
   BatchId durable_ ABSL_GUARDED_BY(mutex_);
   std::function<void()> when_settled_ ABSL_GUARDED_BY(mutex_);
-  // Progress of the writers that have commits which they have not settled.
-  std::map<ShardWriter*, Progress> unsettled_ ABSL_GUARDED_BY(mutex_);
+  // Progress of the sessions that have commits which they have not settled.
+  std::map<OpenSession*, Progress> unsettled_ ABSL_GUARDED_BY(mutex_);
   proto::BatchCommitted last_ ABSL_GUARDED_BY(mutex_);
 };
 

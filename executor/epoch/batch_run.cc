@@ -19,6 +19,11 @@ BatchRun::BatchRun(const EpochLayout& layout, const proto::RunBatch& message, in
       units_left_(layout.stages.size()),
       stages_left_(layout.stages.size()),
       exchanges_(layout.exchanges.size()) {
+  for (const proto::VisibleShards& visible : message.visible()) {
+    for (const uint32_t shard : visible.shards()) {
+      visible_[{.sink = visible.sink(), .shard = shard}] = visible.terms();
+    }
+  }
   for (size_t stage = 0; stage < layout.stages.size(); ++stage) {
     if (layout.stages[stage].source.has_value()) {
       ++source_stages_left_;
@@ -35,6 +40,14 @@ BatchRun::BatchRun(const EpochLayout& layout, const proto::RunBatch& message, in
     exchanges_[exchange].received.resize(layout.members.size());
     exchanges_[exchange].ended.resize(layout.members.size());
   }
+}
+
+SinkBatch BatchRun::ForShard(ShardPlace shard) const {
+  SinkBatch batch{.id = batch_, .time_us = time_us_};
+  if (const auto visible = visible_.find(shard); visible != visible_.end()) {
+    batch.visible = visible->second;
+  }
+  return batch;
 }
 
 BatchRun::Consequences BatchRun::EndEmptyStages() {
@@ -127,9 +140,9 @@ void BatchRun::AddSkipped(const SkipReport& report) {
   }
 }
 
-void BatchRun::AddWriter(ShardWriter* writer) {
+void BatchRun::AddSession(OpenSession* session) {
   absl::MutexLock lock(&mutex_);
-  writers_.push_back(writer);
+  sessions_.insert(session);
 }
 
 absl::Status BatchRun::AddResult(uint32_t sink, uint32_t shard, std::string rows,
@@ -141,9 +154,9 @@ absl::Status BatchRun::AddResult(uint32_t sink, uint32_t shard, std::string rows
   return absl::OkStatus();
 }
 
-std::vector<ShardWriter*> BatchRun::TakeWriters() {
+std::set<OpenSession*> BatchRun::TakeSessions() {
   absl::MutexLock lock(&mutex_);
-  return std::move(writers_);
+  return std::move(sessions_);
 }
 
 std::vector<std::pair<uint32_t, std::string>> BatchRun::TakeResults() {

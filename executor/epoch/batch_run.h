@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,13 +18,14 @@
 #include "absl/synchronization/mutex.h"
 #include "common/base/ids.h"
 #include "connectors/held_memory.h"
+#include "connectors/sink.h"
 #include "executor/epoch/epoch_layout.h"
 #include "executor/operators/stage_pipeline.h"
 #include "proto/cluster.pb.h"
 
 namespace millrace::executor {
 
-class ShardWriter;
+class OpenSession;
 
 class BatchRun {
  public:
@@ -34,6 +36,8 @@ class BatchRun {
   int64_t start_ns() const { return start_ns_; }
   // Whether the batch's output is committed already: then it only builds state and writes nothing.
   bool suppressed() const { return suppressed_; }
+  // The batch as a shard of a sink takes it: the driver may have said that it is visible there.
+  SinkBatch ForShard(ShardPlace shard) const;
 
   // What follows when stages have ended.
   struct Consequences {
@@ -58,17 +62,18 @@ class BatchRun {
   void AddReport(proto::SplitReport report);
   void AddSkipped(const SkipReport& report);
   void AddRowsOut(int64_t rows) { rows_out_.fetch_add(rows, std::memory_order_relaxed); }
-  void AddWriter(ShardWriter* writer);
-  // Adds a writer that was opened for this batch. To be called before its tasks begin.
-  void AddClaimed(const ShardWriter* writer) { claimed_.push_back(writer); }
-  const std::vector<const ShardWriter*>& claimed() const { return claimed_; }
+  // Adds a session that commits the batch, if it is not there yet: it has rows or has refused some.
+  void AddSession(OpenSession* session);
+  // Adds a session that was opened for this batch. To be called before its tasks begin.
+  void AddClaimed(const OpenSession* session) { claimed_.push_back(session); }
+  const std::vector<const OpenSession*>& claimed() const { return claimed_; }
   // Adds encoded rows for a person, in order per sink and shard. They count in `memory` like
   // uncommitted rows of other sinks; returns its error if there is no memory.
   absl::Status AddResult(uint32_t sink, uint32_t shard, std::string rows,
                          const std::shared_ptr<HeldMemory>& memory);
 
   // Valid once all tasks have ended.
-  std::vector<ShardWriter*> TakeWriters();
+  std::set<OpenSession*> TakeSessions();
   // By sink, then shard.
   std::vector<std::pair<uint32_t, std::string>> TakeResults();
   void FillPrepared(proto::BatchPrepared* prepared);
@@ -90,7 +95,8 @@ class BatchRun {
   const int64_t time_us_;
   const int64_t start_ns_;
   const bool suppressed_;
-  std::vector<const ShardWriter*> claimed_;
+  std::map<ShardPlace, std::string> visible_;  // the terms by which each was judged
+  std::vector<const OpenSession*> claimed_;
   std::vector<std::atomic<uint64_t>> sent_;  // [exchange · members + member]
   std::atomic<int64_t> rows_out_ = 0;
   std::atomic<int64_t> read_us_ = 0;
@@ -102,7 +108,7 @@ class BatchRun {
   std::vector<Exchange> exchanges_ ABSL_GUARDED_BY(mutex_);
   std::vector<proto::SplitReport> reports_ ABSL_GUARDED_BY(mutex_);
   SkipReport skipped_ ABSL_GUARDED_BY(mutex_);
-  std::vector<ShardWriter*> writers_ ABSL_GUARDED_BY(mutex_);
+  std::set<OpenSession*> sessions_ ABSL_GUARDED_BY(mutex_);
   std::map<std::pair<uint32_t, uint32_t>, std::vector<std::string>> results_
       ABSL_GUARDED_BY(mutex_);
   HeldBytes results_memory_ ABSL_GUARDED_BY(mutex_);

@@ -108,6 +108,23 @@ TEST(EpochLayoutTest, ContradictionsAreRefused) {
   EXPECT_FALSE(EpochLayout::Make(start, "self").ok());
 }
 
+TEST(BatchRunTest, VisibleShardsAreJudgedByTheTermsOfTheirSession) {
+  const EpochLayout layout = Layout();
+  proto::RunBatch message = RunMessage(6, 0);
+  message.set_batch_time_us(7);
+  proto::VisibleShards* visible = message.add_visible();
+  visible->add_shards(1);
+  visible->add_shards(3);
+  visible->set_terms("old");
+  BatchRun run(layout, message, 0);
+  EXPECT_EQ(run.ForShard({.sink = 0, .shard = 1}).visible, "old");
+  EXPECT_EQ(run.ForShard({.sink = 0, .shard = 3}).visible, "old");
+  const SinkBatch other = run.ForShard({.sink = 0, .shard = 2});
+  EXPECT_EQ(other.visible, std::nullopt);
+  EXPECT_EQ(other.id, BatchId(6));
+  EXPECT_EQ(other.time_us, 7);
+}
+
 TEST(BatchRunTest, StagesEndWhenTheirUnitsHave) {
   const EpochLayout layout = Layout();
   BatchRun run(layout, RunMessage(1, /*splits_of_source_1=*/2), 0);

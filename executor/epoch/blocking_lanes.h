@@ -1,12 +1,12 @@
-// Threads of an executor for calls that block: opening, preparing, committing and settling writers,
-// reading and writing snapshots, reports that wait for the driver. Each job has lanes of its own,
-// so that a job whose calls hang does not stop the others.
+// Threads of an executor for calls that block: opening, preparing, committing and settling
+// sessions, reading and writing snapshots, reports that wait for the driver. Each job has lanes of
+// its own, so that a job whose calls hang does not stop the others.
 //
 // A lane runs a limited number of tasks at once; the rest wait in it. All lanes share a number of
 // threads, but each lane is always given a few, whatever the others do. When threads are scarce,
 // lanes take turns.
 //
-// Thread-safe. Queues are not bounded here: each task stands for a writer or a report, and each of
+// Thread-safe. Queues are not bounded here: each task stands for a session or a report, and each of
 // these has at most one task queued.
 #ifndef MILLRACE_EXECUTOR_EPOCH_BLOCKING_LANES_H_
 #define MILLRACE_EXECUTOR_EPOCH_BLOCKING_LANES_H_

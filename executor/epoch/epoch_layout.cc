@@ -60,6 +60,7 @@ absl::Status LayoutPlan(EpochLayout* layout) {
   layout->sources_of_sink.resize(plan.sinks_size());
   layout->keyed_sink.resize(plan.sinks_size());
   layout->error_sink.resize(plan.sinks_size());
+  layout->group_of_sink.resize(plan.sinks_size());
   for (int source = 0; source < plan.sources_size(); ++source) {
     if (plan.sources(source).on_error() != proto::ON_ERROR_TABLE) {
       continue;
@@ -153,12 +154,82 @@ absl::Status LayoutAssignment(const proto::Assignment& assignment, EpochLayout* 
 
 absl::Status LayoutRetired(const proto::StartEpoch& start, EpochLayout* layout) {
   for (const proto::SinkMarker& retired : start.retired_shards()) {
-    if (retired.sink() >= static_cast<uint32_t>(layout->plan.sinks_size())) {
+    if (retired.sink() >= layout->group_of_sink.size()) {
       return Contradiction(
           *layout, absl::StrCat("retired shard ", retired.shard(), " is of an unknown sink"));
     }
-    layout->retired_shards.emplace_back(retired.sink(), retired.shard());
+    layout->retired_shards.push_back({retired.sink(), retired.shard()});
     layout->markers[layout->retired_shards.back()] = retired.marker();
+  }
+  return absl::OkStatus();
+}
+
+absl::Status LayoutGroup(const proto::SinkGroup& group, EpochLayout* layout) {
+  if (group.sinks().empty()) {
+    return Contradiction(*layout, "a group has no sinks");
+  }
+  const uint32_t name = group.sinks(0);
+  const auto wrong = [&](std::string_view what) {
+    return Contradiction(*layout, absl::StrCat("group ", name, " ", ToAbsl(what)));
+  };
+  std::vector<uint32_t>& sinks = layout->groups[name];
+  for (const uint32_t sink : group.sinks()) {
+    if (sink >= layout->group_of_sink.size()) {
+      return wrong("has an unknown sink");
+    }
+    if (layout->group_of_sink[sink].has_value()) {
+      return wrong(absl::StrCat("has sink ", sink, ", which is in a group already"));
+    }
+    if (!sinks.empty() && sink < sinks.back()) {
+      return wrong("has its sinks in no order");
+    }
+    if (layout->error_sink[sink] != layout->error_sink[name]) {
+      // Failed records are committed after all others, which takes a session of their own.
+      return wrong("mixes failed records with others");
+    }
+    layout->group_of_sink[sink] = name;
+    sinks.push_back(sink);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status LayoutSlots(const proto::StartEpoch& start, EpochLayout* layout) {
+  for (const proto::SessionMark& claim : start.sessions()) {
+    const SlotPlace place{.group = claim.group(), .slot = claim.slot()};
+    const auto wrong = [&](std::string_view what) {
+      return Contradiction(
+          *layout, absl::StrCat("slot ", place.slot, " of group ", place.group, " ", ToAbsl(what)));
+    };
+    if (place.group >= layout->group_of_sink.size()) {
+      return wrong("is of an unknown sink");
+    }
+    if (layout->groups.contains(place.group) && place.slot < layout->members.size() &&
+        place.slot != layout->self) {
+      return wrong("is another member's");
+    }
+    if (!layout->markers.emplace(place, claim.marker()).second) {
+      return wrong("is claimed twice");
+    }
+    layout->slots.push_back(place);
+  }
+  for (const auto& [name, sinks] : layout->groups) {
+    if (!layout->markers.contains(SlotPlace{.group = name, .slot = layout->self})) {
+      return Contradiction(*layout, absl::StrCat("this member has no slot of group ", name));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status LayoutFormer(const proto::StartEpoch& start, EpochLayout* layout) {
+  for (const proto::SinkMarker& former : start.former_shards()) {
+    const ShardPlace place{.sink = former.sink(), .shard = former.shard()};
+    if (place.sink >= layout->group_of_sink.size() ||
+        !layout->group_of_sink[place.sink].has_value()) {
+      return Contradiction(*layout, absl::StrCat("former shard ", place.shard, " is of sink ",
+                                                 place.sink, ", which is in no group"));
+    }
+    layout->former_shards.push_back(place);
+    layout->markers[place] = former.marker();
   }
   return absl::OkStatus();
 }
@@ -197,9 +268,14 @@ absl::StatusOr<EpochLayout> EpochLayout::Make(proto::StartEpoch start, const std
   RETURN_IF_ERROR(LayoutMembers(start, self_id, &layout));
   RETURN_IF_ERROR(LayoutAssignment(start.assignment(), &layout));
   for (proto::SinkMarker& marker : *start.mutable_markers()) {
-    layout.markers[{marker.sink(), marker.shard()}] = std::move(*marker.mutable_marker());
+    layout.markers[ShardPlace{marker.sink(), marker.shard()}] = std::move(*marker.mutable_marker());
   }
+  for (const proto::SinkGroup& group : start.groups()) {
+    RETURN_IF_ERROR(LayoutGroup(group, &layout));
+  }
+  RETURN_IF_ERROR(LayoutSlots(start, &layout));
   RETURN_IF_ERROR(LayoutRetired(start, &layout));
+  RETURN_IF_ERROR(LayoutFormer(start, &layout));
   RETURN_IF_ERROR(CheckRestore(layout));
   return layout;
 }

@@ -7,12 +7,12 @@
 #include <map>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "common/base/ids.h"
 #include "common/config/settings.h"
+#include "executor/epoch/sink_places.h"
 #include "executor/shuffle/shuffle_hub.h"
 #include "executor/state/snapshot/snapshot_file.h"
 #include "proto/cluster.pb.h"
@@ -61,10 +61,23 @@ struct EpochLayout {
   std::vector<uint32_t> shard_owner;  // per keyed shard, index into members
   std::vector<uint32_t> own_shards;
   std::vector<proto::PartitionStart> own_partitions;
-  // By (sink, shard), of the shards that this member claims when the epoch starts.
-  std::map<std::pair<uint32_t, uint32_t>, std::string> markers;
-  // Shards of earlier plans that this member claims and then leaves, as (sink, shard).
-  std::vector<std::pair<uint32_t, uint32_t>> retired_shards;
+
+  // Sinks that share sessions, ascending, by the name of their group; and per sink, the name of its
+  // group. None: each shard of the sink has a session of its own.
+  std::map<uint32_t, std::vector<uint32_t>> groups;
+  std::vector<std::optional<uint32_t>> group_of_sink;
+  // What this member claims when the epoch starts: its own slot of each group, and slots that an
+  // earlier epoch has left.
+  std::vector<SlotPlace> slots;
+  // It claims these too, and then leaves them: shards of earlier plans, and shards as versions
+  // before sessions have written them.
+  std::vector<ShardPlace> retired_shards;
+  std::vector<ShardPlace> former_shards;
+  // Of places that it claims when the epoch starts; none: the place has never been claimed.
+  std::map<SessionPlace, std::string> markers;
+
+  // Whether this member writes in the slot, rather than only claim it.
+  bool IsOwn(SlotPlace place) const { return place.slot == self && groups.contains(place.group); }
 
   uint32_t shard_count() const { return static_cast<uint32_t>(shard_owner.size()); }
   KeyGroups KeyGroupsOf(uint32_t shard) const {

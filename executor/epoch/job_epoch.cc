@@ -21,7 +21,7 @@ bool JobEpoch::Spawn(std::function<void()> task, QueuePlace place) {
 }
 
 bool JobEpoch::SpawnBlocking(std::function<void()> task) {
-  return SpawnOn(writers_lane_.get(), std::move(task));
+  return SpawnOn(sessions_lane_.get(), std::move(task));
 }
 
 bool JobEpoch::SpawnReport(std::function<void()> task) {
@@ -50,7 +50,7 @@ void JobEpoch::RunBatch(const proto::RunBatch& message) {
   }
   reports_.AnsweredByRun(BatchId(message.batch()));
   StartNextBatch();
-  const EpochWork::Token token = work_.Take();  // writers stay
+  const EpochWork::Token token = work_.Take();  // sessions stay
   if (token != nullptr) {
     committer_.SetDurable(BatchId(message.durable_batch()));
   }
@@ -59,10 +59,10 @@ void JobEpoch::RunBatch(const proto::RunBatch& message) {
 void JobEpoch::Commit(const proto::CommitBatch& message) {
   const BatchId through(message.batch());
   reports_.AnsweredByCommit(through);
-  const EpochWork::Token token = work_.Take();  // writers stay
+  const EpochWork::Token token = work_.Take();  // sessions stay
   if (token != nullptr) {
     committer_.Commit(through, BatchId(message.durable_batch()),
-                      message.finish() ? sinks_->All() : std::vector<ShardWriter*>());
+                      message.finish() ? sinks_->Sessions() : BatchCommitter::Sessions());
   }
 }
 
@@ -126,25 +126,24 @@ void JobEpoch::StartNextBatch() {
 }
 
 void JobEpoch::OpenPartitions(const proto::RunBatch& message, std::function<void()> done) {
-  // Writers of retired partitions stay: they still have rows to show later.
+  // Sessions of retired partitions stay: they still have rows to show later.
   for (const proto::PartitionKey& retired : message.retired_partitions()) {
     sources_->Unassign(retired);
   }
   sinks_->NoteMarkers(message.markers());
-  std::vector<std::pair<uint32_t, uint32_t>> writers;
+  std::vector<ShardPlace> shards;
   for (const proto::PartitionStart& partition : message.new_partitions()) {
     const absl::Status status = sources_->Assign(partition);
     if (!status.ok()) {
       Fail(BatchId(message.batch()), status);
       return;
     }
-    const auto of_partition = sinks_->WritersFor(partition);
+    const std::vector<ShardPlace> of_partition = sinks_->ShardsOf(partition);
     // A partition that was retired may have writers already.
-    std::copy_if(
-        of_partition.begin(), of_partition.end(), std::back_inserter(writers),
-        [this](const auto& place) { return sinks_->Find(place.first, place.second) == nullptr; });
+    std::copy_if(of_partition.begin(), of_partition.end(), std::back_inserter(shards),
+                 [this](const ShardPlace& shard) { return sinks_->Find(shard) == nullptr; });
   }
-  OpenWriters(std::move(writers), std::move(done));
+  claims_->AddShards(std::move(shards), std::move(done));
 }
 
 void JobEpoch::StartBatch(const proto::RunBatch& message) {
@@ -157,8 +156,10 @@ void JobEpoch::StartBatch(const proto::RunBatch& message) {
   }
   auto run = std::make_shared<BatchRun>(layout_, message, runtime_.clock->MonotonicNs());
   for (const proto::PartitionStart& partition : message.new_partitions()) {
-    for (const auto& [sink, shard] : sinks_->WritersFor(partition)) {
-      run->AddClaimed(sinks_->Find(sink, shard));
+    for (const ShardPlace& shard : sinks_->ShardsOf(partition)) {
+      if (!sinks_->shared(shard.sink)) {
+        run->AddClaimed(sinks_->Find(shard)->session());
+      }
     }
   }
   {
@@ -232,21 +233,22 @@ void JobEpoch::PrepareBatch(const std::shared_ptr<BatchRun>& run) {
   if (run->suppressed()) {
     report();  // the batch has no output and will not be committed
   } else {
-    committer_.Prepare(run->batch(), WritersToCommit(run.get()), report);
+    committer_.Prepare(run->batch(), SessionsToCommit(run.get()), report);
   }
 }
 
-// The writers that have rows or have refused some, and those that are due without rows.
-std::vector<ShardWriter*> JobEpoch::WritersToCommit(BatchRun* run) {
-  std::vector<ShardWriter*> writers = run->TakeWriters();
-  const std::set<ShardWriter*> with_rows(writers.begin(), writers.end());
-  for (ShardWriter* writer : sinks_->All()) {
-    if (!with_rows.contains(writer) && writer->IsDue(run->time_us())) {
-      writer->NoteBatch(run->batch(), run->time_us());
-      writers.push_back(writer);
+// The sessions that have rows or have refused some, and those that are due without rows.
+std::vector<OpenSession*> JobEpoch::SessionsToCommit(BatchRun* run) {
+  std::set<OpenSession*> sessions = run->TakeSessions();
+  for (OpenSession* session : sinks_->Sessions()) {
+    if (session->IsDue(run->time_us())) {
+      sessions.insert(session);
     }
   }
-  return writers;
+  for (OpenSession* session : sessions) {
+    session->NoteBatch(run->batch(), run->time_us());  // perhaps it has no rows of the batch
+  }
+  return {sessions.begin(), sessions.end()};
 }
 
 int64_t JobEpoch::WakeAtUs() const {
@@ -272,8 +274,8 @@ void JobEpoch::ReportPrepared(const std::shared_ptr<BatchRun>& run, int64_t proc
   run->FillPrepared(&prepared);
   prepared.set_state_rows(state_rows);
   prepared.set_state_bytes(state_bytes);
-  for (const ShardWriter* writer : run->claimed()) {
-    *prepared.add_claimed() = writer->ClaimedMarker();
+  for (const OpenSession* session : run->claimed()) {
+    *prepared.add_claimed() = session->ShardMarker();
   }
   prepared.set_held_bytes(sinks_->held_bytes());
   prepared.set_batch_held_bytes(prepared.batch_held_bytes() + sinks_->held_bytes_of(run->batch()));

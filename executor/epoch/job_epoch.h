@@ -1,11 +1,11 @@
-// One epoch of a job on this executor: readers, operators, state and sink writers from StartEpoch
+// One epoch of a job on this executor: readers, operators, state and sink sessions from StartEpoch
 // until it is stopped, replaced or fails. Runs one batch at a time while earlier ones commit.
 //
 // Thread-safe. Control calls (RunBatch, Commit, TakeSnapshot, Stop) return at once; the work
 // happens on the executor's pools. An epoch keeps itself alive until it has ended, and ends only by
 // Stop or a failure.
 //
-//   opening ──▶ running ──▶ ending (tasks return) ──▶ ended (readers and writers are closed)
+//   opening ──▶ running ──▶ ending (tasks return) ──▶ ended (readers and sessions are closed)
 #ifndef MILLRACE_EXECUTOR_EPOCH_JOB_EPOCH_H_
 #define MILLRACE_EXECUTOR_EPOCH_JOB_EPOCH_H_
 
@@ -35,6 +35,7 @@
 #include "executor/epoch/keyed_shard.h"
 #include "executor/epoch/memory_budget.h"
 #include "executor/epoch/shard_deliveries.h"
+#include "executor/epoch/sink_claims.h"
 #include "executor/epoch/sink_set.h"
 #include "executor/epoch/snapshot_taker.h"
 #include "executor/epoch/source_set.h"
@@ -92,7 +93,7 @@ class JobEpoch : public TaskHost,
   void Resend(uint64_t session);
 
   // Ends the epoch; with `report`, EpochStopped follows. `when_ended` is called once readers and
-  // writers are closed.
+  // sessions are closed.
   void Stop(bool report, std::function<void()> when_ended = nullptr);
 
   // Settles the sinks up to `durable`, then ends the epoch; EpochStopped follows, or EpochFailed if
@@ -133,12 +134,11 @@ class JobEpoch : public TaskHost,
   absl::Status OpenSnapshots();
   // False when the driver's store cannot be seen here, which ends the epoch.
   bool OpenStoreProof();
-  // Each of these calls `done` when all has gone well.
+  // Calls `done` when all has gone well.
   void RestoreState(std::function<void()> done);
-  void OpenWriters(std::vector<std::pair<uint32_t, uint32_t>> wanted, std::function<void()> done);
-  void ClaimRetired(std::function<void(std::vector<proto::SinkMarker> markers)> done);
   absl::Status Connect();
-  void Ready(std::vector<proto::SinkMarker> markers);
+  // `ready` says what the claims have found.
+  void Ready(proto::EpochReady ready);
   void BeginEnd();
   void Close();
   void ReportEnd();
@@ -152,7 +152,7 @@ class JobEpoch : public TaskHost,
   void StartSplits(const std::shared_ptr<BatchRun>& run, const proto::RunBatch& message);
   void Follow(const std::shared_ptr<BatchRun>& run, const BatchRun::Consequences& consequences);
   void PrepareBatch(const std::shared_ptr<BatchRun>& run);
-  std::vector<ShardWriter*> WritersToCommit(BatchRun* run);
+  std::vector<OpenSession*> SessionsToCommit(BatchRun* run);
   // When this executor wants a batch without input; 0 = never.
   int64_t WakeAtUs() const;
   void ReportPrepared(const std::shared_ptr<BatchRun>& run, int64_t processed_ns);
@@ -167,14 +167,15 @@ class JobEpoch : public TaskHost,
   const EpochLayout layout_;
   JobMetrics metrics_;
   DriverReports reports_;
-  // The lane of writers' calls only, so that reports, opening and closing do not wait behind them.
-  const std::shared_ptr<BlockingLanes::Lane> writers_lane_;
+  // The lane of sessions' calls only, so that reports, opening and closing do not wait behind them.
+  const std::shared_ptr<BlockingLanes::Lane> sessions_lane_;
   const std::shared_ptr<BlockingLanes::Lane> control_lane_;
 
-  // Made by Open and destroyed by Close; in between they do not change, except that writers of new
-  // partitions are added.
+  // Made by Open and destroyed by Close; in between they do not change, except that sessions and
+  // writers of new partitions are added.
   std::shared_ptr<SourceSet> sources_;  // shared with TakeProgress
   std::unique_ptr<SinkSet> sinks_;
+  std::unique_ptr<SinkClaims> claims_;
   std::unique_ptr<OutputRouter> router_;
   std::unique_ptr<SourceWorkers> workers_;
   SourceTaskContext source_context_;

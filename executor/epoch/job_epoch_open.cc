@@ -15,7 +15,7 @@ namespace {
 
 // An epoch's quota of threads for blocking calls. If all calls of an epoch hang, some of the shared
 // threads remain for the others, and each epoch has a few of its own.
-constexpr BlockingLanes::Quota kWritersQuota{.most = 96, .reserved = 8};
+constexpr BlockingLanes::Quota kSessionsQuota{.most = 96, .reserved = 8};
 constexpr BlockingLanes::Quota kControlQuota{.most = 4, .reserved = 4};
 
 }  // namespace
@@ -27,7 +27,7 @@ JobEpoch::JobEpoch(const JobRuntime* runtime, DriverSink* driver, uint64_t sessi
       layout_(std::move(layout)),
       metrics_(runtime->metrics, layout_.job_name),
       reports_(driver, session, layout_.job, layout_.epoch),
-      writers_lane_(runtime->blocking->NewLane(kWritersQuota)),
+      sessions_lane_(runtime->blocking->NewLane(kSessionsQuota)),
       control_lane_(runtime->blocking->NewLane(kControlQuota)),
       committer_(this, runtime->clock, &metrics_, runtime->commit,
                  [this](proto::BatchCommitted committed) {
@@ -52,6 +52,8 @@ void JobEpoch::Open() {
 void JobEpoch::OpenParts() {
   sinks_ = std::make_unique<SinkSet>(&layout_, runtime_.connectors, runtime_.held_memory,
                                      [this] { return ended(); });
+  claims_ = std::make_unique<SinkClaims>(
+      this, &layout_, sinks_.get(), [this](const absl::Status& status) { FailOpening(status); });
   router_ = std::make_unique<OutputRouter>(
       &layout_, sinks_.get(), runtime_.gate, &metrics_,
       [this](ShuffleBlock block) { deliveries_->DeliverLocal(std::move(block)); });
@@ -79,17 +81,17 @@ void JobEpoch::OpenParts() {
   if (!OpenStoreProof()) {
     return;
   }
-  RestoreState([this] {
-    OpenWriters(sinks_->WritersToOpen(), [this] {
-      ClaimRetired([this](std::vector<proto::SinkMarker> markers) {
-        MILLRACE_FAILPOINT("executor.claimed");
-        const absl::Status connected = Connect();
-        if (connected.ok()) {
-          Ready(std::move(markers));
-        } else {
-          FailOpening(connected);
-        }
-      });
+  // Claims come first: whoever waits for a transaction that a dead session has left open waits no
+  // longer than necessary.
+  claims_->ClaimAll([this](proto::EpochReady found) {
+    MILLRACE_FAILPOINT("executor.claimed");
+    RestoreState([this, found = std::move(found)] {
+      const absl::Status connected = Connect();
+      if (connected.ok()) {
+        Ready(found);
+      } else {
+        FailOpening(connected);
+      }
     });
   });
 }
@@ -197,59 +199,6 @@ void JobEpoch::RestoreState(std::function<void()> done) {
       ->Start(std::move(done));
 }
 
-void JobEpoch::OpenWriters(std::vector<std::pair<uint32_t, uint32_t>> wanted,
-                           std::function<void()> done) {
-  auto opened = std::make_shared<std::vector<std::unique_ptr<ShardWriter>>>(wanted.size());
-  const size_t count = wanted.size();
-  const auto open = [this, wanted = std::move(wanted), opened](size_t i) {
-    if (ended()) {
-      return;
-    }
-    absl::StatusOr<std::unique_ptr<ShardWriter>> writer =
-        sinks_->OpenWriter(wanted[i].first, wanted[i].second);
-    if (writer.ok()) {
-      (*opened)[i] = *std::move(writer);
-    } else {
-      FailOpening(writer.status());
-    }
-  };
-  FanOut(this, count, open, [this, opened, done = std::move(done)] {
-    if (ended()) {
-      return;
-    }
-    for (std::unique_ptr<ShardWriter>& writer : *opened) {
-      sinks_->AddWriter(std::move(writer));
-    }
-    done();
-  });
-}
-
-// Claims shards that the plan no longer has, and writes nothing to them. The claim ends what a dead
-// writer of such a shard has left open.
-void JobEpoch::ClaimRetired(std::function<void(std::vector<proto::SinkMarker> markers)> done) {
-  std::vector<std::pair<uint32_t, uint32_t>> wanted = layout_.retired_shards;
-  std::erase_if(wanted, [this](const auto& place) { return sinks_->gathered(place.first); });
-  const size_t count = wanted.size();
-  auto markers = std::make_shared<std::vector<proto::SinkMarker>>(count);
-  const auto claim = [this, wanted = std::move(wanted), markers](size_t i) {
-    if (ended()) {
-      return;
-    }
-    const absl::StatusOr<std::unique_ptr<ShardWriter>> writer =
-        sinks_->OpenWriter(wanted[i].first, wanted[i].second);
-    if (writer.ok()) {
-      (*markers)[i] = (*writer)->ClaimedMarker();
-    } else {
-      FailOpening(writer.status());
-    }
-  };
-  FanOut(this, count, claim, [this, markers, done = std::move(done)] {
-    if (!ended()) {
-      done(std::move(*markers));
-    }
-  });
-}
-
 absl::Status JobEpoch::Connect() {
   if (layout_.members.size() > 1 && runtime_.shuffle->address().empty()) {
     return absl::FailedPreconditionError(
@@ -268,8 +217,7 @@ absl::Status JobEpoch::Connect() {
   return absl::OkStatus();
 }
 
-void JobEpoch::Ready(std::vector<proto::SinkMarker> markers) {
-  std::vector<proto::SinkMarker> own = sinks_->ClaimedMarkers();
+void JobEpoch::Ready(proto::EpochReady ready) {
   {
     absl::MutexLock lock(&mutex_);
     if (phase_ != Phase::kOpening) {
@@ -278,17 +226,11 @@ void JobEpoch::Ready(std::vector<proto::SinkMarker> markers) {
     phase_ = Phase::kRunning;
     has_sources_ = true;
   }
-  proto::EpochReady ready;
   ready.set_wake_at_us(WakeAtUs());
   if (store_proof_.has_value()) {
     ready.set_store_mark_nonce(store_proof_->nonce);
     ready.mutable_store_answer()->set_name(store_proof_->answer.name);
     ready.mutable_store_answer()->set_nonce(store_proof_->answer.nonce);
-  }
-  for (std::vector<proto::SinkMarker>* some : {&own, &markers}) {
-    for (proto::SinkMarker& marker : *some) {
-      *ready.add_markers() = std::move(marker);
-    }
   }
   reports_.Report(std::move(ready));
   driver_->ProgressChanged();
@@ -349,7 +291,7 @@ void JobEpoch::Stop(bool report, std::function<void()> when_ended) {
 }
 
 void JobEpoch::SettleAndStop(BatchId durable) {
-  const EpochWork::Token token = work_.Take();  // writers stay
+  const EpochWork::Token token = work_.Take();  // sessions stay
   if (durable == BatchId() || token == nullptr) {
     Stop(/*report=*/true);
   } else {
@@ -381,6 +323,7 @@ void JobEpoch::Close() {
   store_.reset();
   workers_.reset();
   router_.reset();
+  claims_.reset();
   sinks_.reset();
   metrics_.state_rows.Set(0);
   metrics_.state_bytes.Set(0);

@@ -31,9 +31,9 @@ JobMetrics::JobMetrics(MetricsRegistry* registry, const std::string& job)
                                           {{"job", job}})),
       prepare_seconds(registry->Histogram(
           "millrace_executor_batch_prepare_seconds",
-          "From the end of the last stage to all sink writers prepared.", {{"job", job}})),
+          "From the end of the last stage to all sink sessions prepared.", {{"job", job}})),
       commit_seconds(registry->Histogram("millrace_executor_batch_commit_seconds",
-                                         "From the order to commit to all sink writers committed.",
+                                         "From the order to commit to all sink sessions committed.",
                                          {{"job", job}})),
       snapshot_seconds(registry->Histogram("millrace_executor_snapshot_seconds",
                                            "Encoding and writing a snapshot's file.",

@@ -2,54 +2,27 @@
 
 #include <algorithm>
 #include <utility>
+#include <variant>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 
 namespace millrace::executor {
 
-absl::Status ShardWriter::Write(BatchId batch, int64_t batch_time_us, const Batch& rows,
-                                RowErrors* refused, bool* first) {
+absl::Status ShardWriter::Write(const SinkBatch& batch, const Batch& rows, RowErrors* refused) {
   absl::MutexLock lock(&mutex_);
-  const absl::Status status = writer_->Write(batch, batch_time_us, rows);
-  if (!status.ok()) {
-    const std::vector<RowError> errors = writer_->TakeRefused();
-    if (errors.empty()) {
-      return Annotate(status, name_);
-    }
-    for (const RowError& error : errors) {
-      refused->Add(error.row, Annotate(error.status, name_));
-    }
+  const absl::Status status = shard_->Write(batch, rows);
+  if (status.ok()) {
+    return status;
   }
-  *first = last_written_ != batch;
-  if (*first && !status.ok()) {
-    writer_->NoteBatch(batch, batch_time_us);  // perhaps no row of it follows
+  const std::vector<RowError> errors = shard_->TakeRefused();
+  if (errors.empty()) {
+    return Annotate(status, name_);
   }
-  last_written_ = batch;
+  for (const RowError& error : errors) {
+    refused->Add(error.row, Annotate(error.status, name_));
+  }
   return absl::OkStatus();
-}
-
-absl::Status ShardWriter::Prepare(BatchId batch, absl::Time deadline) {
-  return Annotate(writer_->Prepare(batch, deadline), name_);
-}
-
-absl::StatusOr<std::string> ShardWriter::Commit(BatchId through, absl::Time deadline) {
-  absl::StatusOr<std::string> marker = writer_->Commit(through, deadline);
-  return marker.ok() ? std::move(marker) : Annotate(marker.status(), name_);
-}
-
-absl::Status ShardWriter::Settle(BatchId batch, absl::Time deadline) {
-  return Annotate(writer_->Settle(batch, deadline), name_);
-}
-
-proto::SinkMarker ShardWriter::Marker(std::string marker) const {
-  proto::SinkMarker result;
-  result.set_sink(sink_);
-  result.set_shard(shard_);
-  result.set_marker(std::move(marker));
-  result.set_batch(writer_->committed().value());
-  result.set_hides_rows(writer_->hides_rows());
-  return result;
 }
 
 SinkSet::SinkSet(const EpochLayout* layout, const ConnectorRegistry* connectors,
@@ -61,133 +34,184 @@ SinkSet::SinkSet(const EpochLayout* layout, const ConnectorRegistry* connectors,
       markers_(layout->markers) {}
 
 absl::Status SinkSet::Init() {
-  for (const proto::Sink& sink : layout_.plan.sinks()) {
-    ASSIGN_OR_RETURN(const SinkConnector* connector, connectors_.Sink(sink.connector()));
+  for (const proto::Sink& table : layout_.plan.sinks()) {
+    ASSIGN_OR_RETURN(const SinkConnector* connector, connectors_.Sink(table.connector()));
+    const bool shares = connector->traits().scope == SinkTraits::Scope::kExecutor;
+    if (shares != shared(static_cast<uint32_t>(connectors_of_sink_.size()))) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "table ", table.table(), ": the driver, of another version perhaps, does not agree that ",
+          "connector ", table.connector(), shares ? " shares" : " does not share", " sessions"));
+    }
     connectors_of_sink_.push_back(connector);
   }
   return absl::OkStatus();
 }
 
-std::vector<std::pair<uint32_t, uint32_t>> SinkSet::WritersToOpen() const {
-  std::vector<std::pair<uint32_t, uint32_t>> wanted;
+std::vector<ShardPlace> SinkSet::OwnShards() const {
+  std::vector<ShardPlace> own;
   for (uint32_t sink = 0; sink < connectors_of_sink_.size(); ++sink) {
     if (!layout_.keyed_sink[sink] || gathered(sink)) {
       continue;
     }
     for (const uint32_t shard : layout_.own_shards) {
-      wanted.emplace_back(sink, shard);
+      own.push_back({.sink = sink, .shard = shard});
     }
   }
   for (const proto::PartitionStart& partition : layout_.own_partitions) {
-    const auto of_partition = WritersFor(partition);
-    wanted.insert(wanted.end(), of_partition.begin(), of_partition.end());
+    const std::vector<ShardPlace> of_partition = ShardsOf(partition);
+    own.insert(own.end(), of_partition.begin(), of_partition.end());
   }
-  return wanted;
+  return own;
 }
 
-std::vector<std::pair<uint32_t, uint32_t>> SinkSet::WritersFor(
-    const proto::PartitionStart& partition) const {
-  std::vector<std::pair<uint32_t, uint32_t>> wanted;
+std::vector<ShardPlace> SinkSet::ShardsOf(const proto::PartitionStart& partition) const {
+  std::vector<ShardPlace> shards;
   for (uint32_t sink = 0; sink < connectors_of_sink_.size(); ++sink) {
     const std::vector<uint32_t>& sources = layout_.sources_of_sink[sink];
     if (!gathered(sink) &&
         std::find(sources.begin(), sources.end(), partition.key().source()) != sources.end()) {
-      wanted.emplace_back(sink, partition.ordinal());
+      shards.push_back({.sink = sink, .shard = partition.ordinal()});
     }
   }
-  return wanted;
+  return shards;
 }
 
 void SinkSet::NoteMarkers(const google::protobuf::RepeatedPtrField<proto::SinkMarker>& markers) {
   absl::MutexLock lock(&mutex_);
   for (const proto::SinkMarker& marker : markers) {
-    markers_[{marker.sink(), marker.shard()}] = marker.marker();
+    markers_[ShardPlace{marker.sink(), marker.shard()}] = marker.marker();
   }
 }
 
-std::string SinkSet::MarkerBefore(uint32_t sink, uint32_t shard) const {
-  absl::ReaderMutexLock lock(&mutex_);
-  const auto marker = markers_.find({sink, shard});
-  return marker == markers_.end() ? "" : marker->second;
+std::string SinkSet::Name(ShardPlace shard) const {
+  return absl::StrCat("table ", Table(shard.sink).table(), ", shard ", shard.shard);
 }
 
-absl::StatusOr<std::unique_ptr<ShardWriter>> SinkSet::OpenWriter(uint32_t sink,
-                                                                 uint32_t shard) const {
-  const proto::Sink& table = layout_.plan.sinks(static_cast<int>(sink));
+std::string SinkSet::Name(SlotPlace slot) const {
+  const auto group = layout_.groups.find(slot.group);
+  const size_t others = layout_.IsOwn(slot) ? group->second.size() - 1 : 0;
+  return absl::StrCat("table ", Table(slot.group).table(),
+                      others == 0 ? "" : absl::StrCat(" and ", others, " more"), ", slot ",
+                      slot.slot);
+}
+
+SessionPlace SinkSet::PlaceOf(ShardPlace shard) const {
+  const std::optional<uint32_t>& group = layout_.group_of_sink[shard.sink];
+  return group.has_value() ? SessionPlace(SlotPlace{.group = *group, .slot = layout_.self})
+                           : SessionPlace(shard);
+}
+
+SinkContext SinkSet::ContextOf(const SessionPlace& place) const {
   SinkContext context;
   context.job_name = layout_.job_name;
   context.incarnation = layout_.incarnation.value();
   context.epoch = layout_.epoch;
-  context.sink = sink;
-  context.shard = shard;
-  context.marker = MarkerBefore(sink, shard);
   context.committed_batch = layout_.committed_batch;
   context.planned_batch = layout_.planned_batch;
   context.batch_time_us = layout_.batch_time_us;
   context.memory = job_memory_;
   context.ended = ended_;
-  std::string name = absl::StrCat("table ", table.table(), ", shard ", shard);
-  absl::StatusOr<std::unique_ptr<SinkWriter>> writer =
-      connectors_of_sink_[sink]->CreateWriter(table, context);
-  if (!writer.ok()) {
-    return Annotate(writer.status(), name);
+  if (const auto* shard = std::get_if<ShardPlace>(&place)) {
+    context.sink = shard->sink;
+    context.shard = shard->shard;
+  } else {
+    context.sink = std::get<SlotPlace>(place).group;
+    context.slot = std::get<SlotPlace>(place).slot;
   }
-  return std::make_unique<ShardWriter>(sink, shard, layout_.error_sink[sink], std::move(name),
-                                       *std::move(writer));
-}
-
-void SinkSet::AddWriter(std::unique_ptr<ShardWriter> writer) {
-  const std::pair<uint32_t, uint32_t> key(writer->sink(), writer->shard());
-  absl::MutexLock lock(&mutex_);
-  writers_[key] = std::move(writer);
-}
-
-std::vector<ShardWriter*> SinkSet::All() const {
-  std::vector<ShardWriter*> all;
   absl::ReaderMutexLock lock(&mutex_);
-  all.reserve(writers_.size());
-  for (const auto& [key, writer] : writers_) {
-    all.push_back(writer.get());
+  if (const auto marker = markers_.find(place); marker != markers_.end()) {
+    context.marker = marker->second;
+  }
+  return context;
+}
+
+absl::StatusOr<std::unique_ptr<OpenSession>> SinkSet::Open(const SessionPlace& place) const {
+  const SinkContext context = ContextOf(place);
+  std::string name = std::visit([this](const auto& of_kind) { return Name(of_kind); }, place);
+  std::vector<uint32_t> sinks;
+  if (const auto* slot = std::get_if<SlotPlace>(&place); slot == nullptr) {
+    sinks = {context.sink};
+  } else if (layout_.IsOwn(*slot)) {
+    sinks = layout_.groups.at(slot->group);
+  }
+  std::vector<SinkTable> tables;
+  for (const uint32_t sink : sinks) {
+    tables.push_back({.index = sink, .table = &Table(sink)});
+  }
+  if (tables.empty()) {
+    tables.push_back({.index = context.sink, .table = &Table(context.sink)});
+  }
+  absl::StatusOr<std::unique_ptr<SinkSession>> session =
+      connectors_of_sink_[context.sink]->Open(tables, context);
+  if (!session.ok()) {
+    return Annotate(session.status(), name);
+  }
+  return std::make_unique<OpenSession>(place, std::move(sinks), layout_.error_sink[context.sink],
+                                       std::move(name), *std::move(session));
+}
+
+absl::StatusOr<BatchId> SinkSet::ClaimFormer(ShardPlace shard) const {
+  absl::StatusOr<BatchId> committed =
+      connectors_of_sink_[shard.sink]->ClaimFormerShard(Table(shard.sink), ContextOf(shard));
+  return committed.ok() ? committed : Annotate(committed.status(), Name(shard));
+}
+
+void SinkSet::AddSession(std::unique_ptr<OpenSession> session) {
+  const SessionPlace place = session->place();
+  absl::MutexLock lock(&mutex_);
+  sessions_[place] = std::move(session);
+}
+
+absl::Status SinkSet::AddWriter(ShardPlace shard) {
+  OpenSession* session = nullptr;
+  {
+    absl::ReaderMutexLock lock(&mutex_);
+    session = sessions_.at(PlaceOf(shard)).get();
+  }
+  ASSIGN_OR_RETURN(SinkShard* const target, session->AddShard(shard));
+  absl::MutexLock lock(&mutex_);
+  writers_[shard] = std::make_unique<ShardWriter>(session, target, Name(shard));
+  return absl::OkStatus();
+}
+
+ShardWriter* SinkSet::Find(ShardPlace shard) const {
+  absl::ReaderMutexLock lock(&mutex_);
+  const auto writer = writers_.find(shard);
+  return writer == writers_.end() ? nullptr : writer->second.get();
+}
+
+std::vector<OpenSession*> SinkSet::Sessions() const {
+  std::vector<OpenSession*> all;
+  absl::ReaderMutexLock lock(&mutex_);
+  all.reserve(sessions_.size());
+  for (const auto& [place, session] : sessions_) {
+    all.push_back(session.get());
   }
   return all;
 }
 
-std::vector<proto::SinkMarker> SinkSet::ClaimedMarkers() const {
-  std::vector<proto::SinkMarker> markers;
-  for (const ShardWriter* writer : All()) {
-    markers.push_back(writer->ClaimedMarker());
-  }
-  return markers;
-}
-
 int64_t SinkSet::held_bytes() const {
   int64_t bytes = 0;
-  for (const ShardWriter* writer : All()) {
-    bytes += writer->held_bytes();
+  for (const OpenSession* session : Sessions()) {
+    bytes += session->held_bytes();
   }
   return bytes;
 }
 
 int64_t SinkSet::held_bytes_of(BatchId batch) const {
   int64_t bytes = 0;
-  for (const ShardWriter* writer : All()) {
-    bytes += writer->held_bytes_of(batch);
+  for (const OpenSession* session : Sessions()) {
+    bytes += session->held_bytes_of(batch);
   }
   return bytes;
 }
 
 int64_t SinkSet::WakeAfter(int64_t batch_time_us) const {
   int64_t least = 0;
-  for (const ShardWriter* writer : All()) {
-    least = EarlierWake(least, LaterWake(writer->wake_at_us(), batch_time_us));
+  for (const OpenSession* session : Sessions()) {
+    least = EarlierWake(least, LaterWake(session->wake_at_us(), batch_time_us));
   }
   return least;
-}
-
-ShardWriter* SinkSet::Find(uint32_t sink, uint32_t shard) const {
-  absl::ReaderMutexLock lock(&mutex_);
-  const auto writer = writers_.find({sink, shard});
-  return writer == writers_.end() ? nullptr : writer->second.get();
 }
 
 }  // namespace millrace::executor

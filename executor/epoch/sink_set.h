@@ -1,8 +1,9 @@
-// The sink writers of a job's epoch on this executor, one per sink and shard that lives here. Sinks
-// whose rows go to a person (gathered) have no writers: their rows travel with the batch's report.
+// The sinks of a job's epoch on this executor: the sessions that are open, and the writers of the
+// shards that live here, each of which writes through one of them. Sinks whose rows go to a person
+// (gathered) have neither: their rows travel with the batch's report.
 //
-// Thread-safe after Init: writers of new partitions are added for one batch while another one
-// commits. Writers stay as long as the set.
+// Thread-safe after Init: sessions and writers of new partitions are added for one batch while
+// another one commits. They stay as long as the set.
 #ifndef MILLRACE_EXECUTOR_EPOCH_SINK_SET_H_
 #define MILLRACE_EXECUTOR_EPOCH_SINK_SET_H_
 
@@ -22,6 +23,8 @@
 #include "connectors/held_memory.h"
 #include "connectors/registry.h"
 #include "executor/epoch/epoch_layout.h"
+#include "executor/epoch/open_session.h"
+#include "executor/epoch/sink_places.h"
 #include "proto/cluster.pb.h"
 
 namespace millrace::executor {
@@ -37,59 +40,24 @@ inline int64_t LaterWake(int64_t wake_at_us, int64_t batch_time_us) {
   return wake_at_us > batch_time_us ? wake_at_us : 0;
 }
 
-// One writer, and the last batch that it was given rows of.
+// Writes one shard through a session.
 class ShardWriter {
  public:
-  // `sets_aside`: the writer's rows are failed records.
-  ShardWriter(uint32_t sink, uint32_t shard, bool sets_aside, std::string name,
-              std::unique_ptr<SinkWriter> writer)
-      : sink_(sink),
-        shard_(shard),
-        sets_aside_(sets_aside),
-        name_(std::move(name)),
-        writer_(std::move(writer)) {}
+  // `session` has made `shard`; both outlive the writer. `name`: how errors call it.
+  ShardWriter(OpenSession* session, SinkShard* shard, std::string name)
+      : session_(session), name_(std::move(name)), shard_(shard) {}
 
-  uint32_t sink() const { return sink_; }
-  uint32_t shard() const { return shard_; }
-  bool sets_aside() const { return sets_aside_; }
+  OpenSession* session() const { return session_; }
 
-  // `first` becomes true for the first rows of the batch, even if they are refused: a writer that
-  // has refused rows commits the batch like one that has taken some (SinkWriter::TakeRefused). Rows
-  // that the sink can never take go to `refused`, and then none of `rows` has been written. Errors
-  // name table and shard, here and below.
-  absl::Status Write(BatchId batch, int64_t batch_time_us, const Batch& rows, RowErrors* refused,
-                     bool* first);
-  absl::Status Prepare(BatchId batch, absl::Time deadline);
-  absl::StatusOr<std::string> Commit(BatchId through, absl::Time deadline);
-  absl::Status Settle(BatchId batch, absl::Time deadline);
-  // As in SinkWriter. Not during Write.
-  void NoteBatch(BatchId batch, int64_t batch_time_us) { writer_->NoteBatch(batch, batch_time_us); }
-  void Finish() { writer_->Finish(); }
-
-  // The shard's marker in the form that the driver keeps; `marker` is what Commit returned.
-  proto::SinkMarker Marker(std::string marker) const;
-  // The same after the claim, before any Commit.
-  proto::SinkMarker ClaimedMarker() const { return Marker(writer_->marker()); }
-
-  // Thread-safe.
-  int64_t wake_at_us() const { return writer_->wake_at_us(); }
-  int64_t held_bytes() const { return writer_->held_bytes(); }
-  int64_t held_bytes_of(BatchId batch) const { return writer_->held_bytes_of(batch); }
-  // Whether the writer is to be committed at this batch time although it has no rows.
-  bool IsDue(int64_t batch_time_us) const {
-    const int64_t wake_at_us = writer_->wake_at_us();
-    return wake_at_us != 0 && wake_at_us <= batch_time_us;
-  }
+  // Rows that the sink can never take go to `refused`, and then none of `rows` has been written.
+  // Errors name table and shard.
+  absl::Status Write(const SinkBatch& batch, const Batch& rows, RowErrors* refused);
 
  private:
-  const uint32_t sink_;
-  const uint32_t shard_;
-  const bool sets_aside_;
+  OpenSession* const session_;
   const std::string name_;
-  const std::unique_ptr<SinkWriter> writer_;
-  absl::Mutex mutex_;  // guards Write, since two stages may write to one sink; Commit does not take
-                       // it the next batch
-  BatchId last_written_ ABSL_GUARDED_BY(mutex_);
+  absl::Mutex mutex_;  // two stages may write to one sink; held while the shard takes rows
+  SinkShard* const shard_ ABSL_PT_GUARDED_BY(mutex_);
 };
 
 class SinkSet {
@@ -99,50 +67,65 @@ class SinkSet {
   SinkSet(const EpochLayout* layout, const ConnectorRegistry* connectors, HeldMemory* held_memory,
           std::function<bool()> ended);
 
-  // Resolves connectors. NOT_FOUND lists those there are.
+  // Resolves connectors. NOT_FOUND lists those there are; INVALID_ARGUMENT if driver and executor
+  // do not agree which sinks share sessions.
   absl::Status Init();
 
   bool gathered(uint32_t sink) const { return connectors_of_sink_[sink]->traits().gathered; }
+  // Whether the sink is of a group, whose session writes all its shards.
+  bool shared(uint32_t sink) const { return layout_.group_of_sink[sink].has_value(); }
 
-  // The (sink, shard) pairs to open for this executor at the start, and for a partition that
-  // appears later.
-  std::vector<std::pair<uint32_t, uint32_t>> WritersToOpen() const;
-  std::vector<std::pair<uint32_t, uint32_t>> WritersFor(
-      const proto::PartitionStart& partition) const;
+  // The shards that this executor writes from the start, and those of a partition that appears
+  // later.
+  std::vector<ShardPlace> OwnShards() const;
+  std::vector<ShardPlace> ShardsOf(const proto::PartitionStart& partition) const;
 
   // Takes the markers of shards that will be opened for partitions that appear within the epoch.
   void NoteMarkers(const google::protobuf::RepeatedPtrField<proto::SinkMarker>& markers);
-  // Opens one; may block.
-  absl::StatusOr<std::unique_ptr<ShardWriter>> OpenWriter(uint32_t sink, uint32_t shard) const;
-  void AddWriter(std::unique_ptr<ShardWriter> writer);
+  // Claims a place, and opens a session there; may block. The session of a slot of another member,
+  // or of a group that there was once, writes nothing: it is opened for the claim.
+  absl::StatusOr<std::unique_ptr<OpenSession>> Open(const SessionPlace& place) const;
+  // Claims a shard in the form of versions before sessions, and returns the last batch that is
+  // visible there; may block.
+  absl::StatusOr<BatchId> ClaimFormer(ShardPlace shard) const;
 
-  // The markers of all present writers.
-  std::vector<proto::SinkMarker> ClaimedMarkers() const;
-  std::vector<ShardWriter*> All() const;
+  void AddSession(std::unique_ptr<OpenSession> session);
+  // Makes the writer of a shard. REQUIRES: its session has been added; no batch is being written.
+  absl::Status AddWriter(ShardPlace shard);
+  // Null when the writer has not been added.
+  ShardWriter* Find(ShardPlace shard) const;
+
+  std::vector<OpenSession*> Sessions() const;
   // The memory of this job's uncommitted rows on this executor.
   const std::shared_ptr<HeldMemory>& memory() const { return job_memory_; }
   int64_t held_bytes() const;
   int64_t held_bytes_of(BatchId batch) const;
-  // The earliest batch time after this one at which a writer wants a commit; 0 = none.
+  // The earliest batch time after this one at which a session wants a commit; 0 = none.
   int64_t WakeAfter(int64_t batch_time_us) const;
 
-  // Null when the writer has not been opened.
-  ShardWriter* Find(uint32_t sink, uint32_t shard) const;
-
  private:
-  std::string MarkerBefore(uint32_t sink, uint32_t shard) const;
+  const proto::Sink& Table(uint32_t sink) const {
+    return layout_.plan.sinks(static_cast<int>(sink));
+  }
+  // What errors call a shard, and the session of a slot.
+  std::string Name(ShardPlace shard) const;
+  std::string Name(SlotPlace slot) const;
+  // The place of the session that writes the shard.
+  SessionPlace PlaceOf(ShardPlace shard) const;
+  // The context of a claim but for its place.
+  SinkContext ContextOf(const SessionPlace& place) const;
 
   const EpochLayout& layout_;
   const ConnectorRegistry& connectors_;
   const std::shared_ptr<HeldMemory> job_memory_;
   const std::function<bool()> ended_;
   std::vector<const SinkConnector*> connectors_of_sink_;
-  // Held only while a map is read or changed: a writer's calls may take long.
+  // Held only while a map is read or changed: a session's calls may take long.
   mutable absl::Mutex mutex_;
-  // The last journaled marker by (sink, shard); none: it has never been claimed.
-  std::map<std::pair<uint32_t, uint32_t>, std::string> markers_ ABSL_GUARDED_BY(mutex_);
-  std::map<std::pair<uint32_t, uint32_t>, std::unique_ptr<ShardWriter>> writers_
-      ABSL_GUARDED_BY(mutex_);
+  // The last journaled markers; none: the place has never been claimed.
+  std::map<SessionPlace, std::string> markers_ ABSL_GUARDED_BY(mutex_);
+  std::map<SessionPlace, std::unique_ptr<OpenSession>> sessions_ ABSL_GUARDED_BY(mutex_);
+  std::map<ShardPlace, std::unique_ptr<ShardWriter>> writers_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace millrace::executor

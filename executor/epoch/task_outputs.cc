@@ -73,19 +73,20 @@ absl::Status OutputRouter::WriteSink(BatchRun* run, uint32_t sink, uint32_t shar
     });
     return status;
   }
-  ShardWriter* writer = sinks_.Find(sink, shard);
+  ShardWriter* writer = sinks_.Find({sink, shard});
   if (writer == nullptr) {
     return absl::InternalError(absl::StrCat("rows for shard ", shard, " of sink ",
                                             layout_.plan.sinks(static_cast<int>(sink)).table(),
                                             ", which has no writer here"));
   }
-  bool first = false;
-  RETURN_IF_ERROR(writer->Write(run->batch(), run->time_us(), rows, refused, &first));
+  const SinkBatch batch = run->ForShard({sink, shard});
+  RETURN_IF_ERROR(writer->Write(batch, rows, refused));
   if (refused->empty()) {
     run->AddRowsOut(count);
   }
-  if (first) {
-    run->AddWriter(writer);
+  // Rows that are visible already need no commit; a refusal does (SinkShard::TakeRefused).
+  if (!batch.visible.has_value() || !refused->empty()) {
+    run->AddSession(writer->session());
   }
   return absl::OkStatus();
 }

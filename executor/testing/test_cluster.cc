@@ -87,6 +87,9 @@ void TestJob::SendStart(int64_t epoch) {
   for (uint32_t shard = 0; shard < plan_.parallelism(); ++shard) {
     start->mutable_assignment()->add_shard_owner(shard % executors);
   }
+  for (const std::vector<uint32_t>& group : groups) {
+    start->add_groups()->mutable_sinks()->Add(group.begin(), group.end());
+  }
   for (size_t i = 0; i < executors; ++i) {
     start->mutable_assignment()->clear_partitions();
     for (size_t ordinal = i; ordinal < partitions_.size(); ordinal += executors) {
@@ -95,10 +98,7 @@ void TestJob::SendStart(int64_t epoch) {
       partition->set_ordinal(static_cast<uint32_t>(ordinal));
       partition->set_offset(start_offsets[partitions_[ordinal]]);
     }
-    start->clear_retired_shards();
-    for (size_t retired = i; retired < retired_shards.size(); retired += executors) {
-      *start->add_retired_shards() = retired_shards[retired];
-    }
+    AddClaims(i, start);
     start->clear_stream_keys();
     for (size_t other = 0; other < executors; ++other) {
       proto::StreamKeys* keys = start->add_stream_keys();
@@ -106,6 +106,36 @@ void TestJob::SendStart(int64_t epoch) {
       keys->set_from(absl::StrCat("key of epoch ", epoch, " from ", other, " to ", i));
     }
     cluster_.driver.Send(cluster_.id(i), message);
+  }
+}
+
+void TestJob::AddClaims(size_t executor, proto::StartEpoch* start) const {
+  const auto deal = [&](const auto& all, auto* own) {
+    own->Clear();
+    for (size_t i = executor; i < all.size(); i += executors) {
+      *own->Add() = all[i];
+    }
+  };
+  deal(retired_shards, start->mutable_retired_shards());
+  deal(former_shards, start->mutable_former_shards());
+  deal(left_slots, start->mutable_sessions());
+  for (const std::vector<uint32_t>& group : groups) {
+    proto::SessionMark* own = start->add_sessions();
+    own->set_group(group.front());
+    own->set_slot(static_cast<uint32_t>(executor));
+  }
+}
+
+void TestJob::AddVisible(size_t executor, proto::RunBatch* run) const {
+  for (const proto::VisibleShards& of_sink : visible) {
+    proto::VisibleShards own = of_sink;
+    own.clear_shards();
+    for (const uint32_t shard : of_sink.shards()) {
+      if (shard % executors == executor) {
+        own.add_shards(shard);
+      }
+    }
+    *run->add_visible() = own;
   }
 }
 
@@ -138,6 +168,7 @@ void TestJob::SendRun(int64_t batch, const Ranges& ranges) {
     run->set_batch(batch);
     run->set_batch_time_us(batch * 1000000);
     run->set_durable_batch(durable_batch);
+    AddVisible(i, run);
     for (const uint32_t ordinal : new_ordinals_) {
       if (ordinal % executors == i) {
         proto::PartitionStart* start = run->add_new_partitions();

@@ -71,7 +71,13 @@ class TestJob {
   std::string snapshot_location = "/snapshots";
   std::string store_mark;  // empty = there is nothing to prove
   proto::Snapshot restore;
+  std::vector<std::vector<uint32_t>> groups;  // sinks that share sessions
+  // Dealt out to the executors, which claim these besides what is their own.
   std::vector<proto::SinkMarker> retired_shards;
+  std::vector<proto::SinkMarker> former_shards;
+  std::vector<proto::SessionMark> left_slots;
+  // Sent in RunBatch to the executors that have the shards.
+  std::vector<proto::VisibleShards> visible;
   // Sent in RunBatch, CommitBatch and StopEpoch.
   int64_t durable_batch = 0;
   bool finish = false;  // in CommitBatch
@@ -106,6 +112,9 @@ class TestJob {
                                   const std::string& what);
   template <typename Message>
   void Address(Message* message) const;
+  // Fills in what this executor claims.
+  void AddClaims(size_t executor, proto::StartEpoch* start) const;
+  void AddVisible(size_t executor, proto::RunBatch* run) const;
 
   TestCluster& cluster_;
   const proto::JobPlan plan_;

@@ -8,6 +8,7 @@
 #include "common/base/status.h"
 #include "common/base/steady_time.h"
 #include "common/columnar/text_view.h"
+#include "executor/testing/shared_test_sink.h"
 
 namespace millrace::executor {
 
@@ -197,27 +198,30 @@ std::vector<std::string> RowsAsText(const Batch& batch) {
   return rows;
 }
 
-class TestWriter : public SinkWriter {
+class TestSession : public SingleShardSession {
  public:
-  TestWriter(TestOutput* output, const SinkContext& context)
+  TestSession(TestOutput* output, const SinkContext& context)
       : output_(output),
         job_(context.job_name),
-        name_(absl::StrCat(context.sink, "/", context.shard)),
-        claimed_marker_(absl::StrCat("e", context.epoch.value(), " after '", context.marker, "'")) {
+        name_(absl::StrCat(context.sink, "/", context.shard)) {
     output_->Add(absl::StrCat("open ", name_, " '", context.marker, "'"));
     absl::MutexLock lock(&mutex_);
     absl::MutexLock output_lock(&output_->mutex_);
-    committed_ = output_->committed_[name_];
+    mark_.batch = output_->committed_[name_];
+    mark_.marker = absl::StrCat("e", context.epoch.value(), " after '", context.marker, "'");
   }
-  ~TestWriter() override { output_->Add(absl::StrCat("close ", name_)); }
+  ~TestSession() override { output_->Add(absl::StrCat("close ", name_)); }
 
-  absl::Status Write(BatchId batch, int64_t, const Batch& rows) override {
-    RETURN_IF_ERROR(Refuse(rows));
+  absl::Status Write(const SinkBatch& batch, const Batch& rows) override {
+    refused_ = output_->RefusedOf(rows);
+    if (!refused_.empty()) {
+      return refused_.errors().front().status;
+    }
     absl::MutexLock lock(&mutex_);
     for (std::string& row : RowsAsText(rows)) {
-      if (batch > committed_) {
+      if (batch.id > mark_.batch) {
         held_bytes_ += static_cast<int64_t>(row.size());
-        uncommitted_rows_[batch].push_back(std::move(row));
+        uncommitted_rows_[batch.id].push_back(std::move(row));
       }
     }
     return absl::OkStatus();
@@ -227,22 +231,10 @@ class TestWriter : public SinkWriter {
     output_->Add(absl::StrCat("prepare ", name_, " b", batch.value()));
     return absl::OkStatus();
   }
-  absl::StatusOr<std::string> Commit(BatchId through, absl::Time) override {
-    std::function<void()> callback;
-    {
-      absl::MutexLock lock(&output_->mutex_);
-      callback = output_->on_commit_;
-    }
-    if (callback != nullptr) {
-      callback();
-    }
-    output_->HangIfTold(job_);
+  absl::Status Commit(BatchId through, absl::Time) override {
+    RETURN_IF_ERROR(output_->BeginCommit(job_));
     absl::MutexLock lock(&mutex_);
     absl::MutexLock output_lock(&output_->mutex_);
-    if (output_->failures_ > 0) {
-      --output_->failures_;
-      return output_->failure_;
-    }
     while (!uncommitted_rows_.empty() && uncommitted_rows_.begin()->first <= through) {
       for (std::string& row : uncommitted_rows_.begin()->second) {
         held_bytes_ -= static_cast<int64_t>(row.size());
@@ -250,17 +242,17 @@ class TestWriter : public SinkWriter {
       }
       uncommitted_rows_.erase(uncommitted_rows_.begin());
     }
-    committed_ = through;
+    mark_.batch = through;
+    mark_.marker = absl::StrCat("m", through.value());
     output_->committed_[name_] = through;
     output_->events_.push_back(absl::StrCat("commit ", name_, " b", through.value()));
-    return absl::StrCat("m", through.value());
+    return absl::OkStatus();
   }
 
-  BatchId committed() const override {
+  SinkMark mark() const override {
     absl::MutexLock lock(&mutex_);
-    return committed_;
+    return mark_;
   }
-  std::string marker() const override { return claimed_marker_; }
   void NoteBatch(BatchId batch, int64_t batch_time_us) override {
     output_->Add(absl::StrCat("note ", name_, " b", batch.value(), " at ", batch_time_us));
   }
@@ -281,25 +273,12 @@ class TestWriter : public SinkWriter {
   }
 
  private:
-  absl::Status Refuse(const Batch& rows) {
-    refused_.Clear();
-    const std::vector<std::string> texts = RowsAsText(rows);
-    absl::MutexLock lock(&output_->mutex_);
-    for (size_t i = 0; i < texts.size(); ++i) {
-      if (output_->refused_rows_.contains(texts[i])) {
-        refused_.Add(rows.rows()[i], absl::InvalidArgumentError("the sink takes no such row"));
-      }
-    }
-    return refused_.empty() ? absl::OkStatus() : refused_.errors().front().status;
-  }
-
   TestOutput* const output_;
   const std::string job_;
   const std::string name_;
-  const std::string claimed_marker_;
   RowErrors refused_;  // used by Write
   mutable absl::Mutex mutex_;
-  BatchId committed_ ABSL_GUARDED_BY(mutex_);
+  SinkMark mark_ ABSL_GUARDED_BY(mutex_);
   int64_t held_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   std::map<BatchId, std::vector<std::string>> uncommitted_rows_ ABSL_GUARDED_BY(mutex_);
 };
@@ -313,14 +292,10 @@ class TestSinkConnector : public SinkConnector {
   }
   absl::Status Probe(const proto::Sink&, absl::Duration) const override { return absl::OkStatus(); }
   std::vector<std::pair<std::string, SqlType>> MetadataColumns() const override { return {}; }
-  absl::StatusOr<std::unique_ptr<SinkWriter>> CreateWriter(
-      const proto::Sink&, const SinkContext& context) const override {
-    {
-      absl::MutexLock lock(&output_->mutex_);
-      RETURN_IF_ERROR(output_->open_failure_);
-    }
-    output_->HangIfTold(context.job_name);
-    return std::make_unique<TestWriter>(output_, context);
+  absl::StatusOr<std::unique_ptr<SinkSession>> Open(const std::vector<SinkTable>&,
+                                                    const SinkContext& context) const override {
+    RETURN_IF_ERROR(output_->BeginOpening(context.job_name));
+    return std::make_unique<TestSession>(output_, context);
   }
 
  private:
@@ -385,6 +360,50 @@ void TestOutput::Add(std::string event) {
   events_.push_back(std::move(event));
 }
 
+RowErrors TestOutput::RefusedOf(const Batch& rows) const {
+  RowErrors refused;
+  const std::vector<std::string> texts = RowsAsText(rows);
+  absl::MutexLock lock(&mutex_);
+  for (size_t i = 0; i < texts.size(); ++i) {
+    if (refused_rows_.contains(texts[i])) {
+      refused.Add(rows.rows()[i], absl::InvalidArgumentError("the sink takes no such row"));
+    }
+  }
+  return refused;
+}
+
+absl::Status TestOutput::BeginOpening(const std::string& job) {
+  {
+    absl::MutexLock lock(&mutex_);
+    RETURN_IF_ERROR(open_failure_);
+  }
+  HangIfTold(job);
+  return absl::OkStatus();
+}
+
+absl::Status TestOutput::BeginCommit(const std::string& job) {
+  std::function<void()> callback;
+  {
+    absl::MutexLock lock(&mutex_);
+    callback = on_commit_;
+  }
+  if (callback != nullptr) {
+    callback();
+  }
+  HangIfTold(job);
+  absl::MutexLock lock(&mutex_);
+  if (failures_ == 0) {
+    return absl::OkStatus();
+  }
+  --failures_;
+  return failure_;
+}
+
+void TestOutput::AddRow(BatchId batch, std::string row) {
+  absl::MutexLock lock(&mutex_);
+  rows_.emplace_back(batch.value(), std::move(row));
+}
+
 void TestOutput::Refuse(std::set<std::string> rows) {
   absl::MutexLock lock(&mutex_);
   refused_rows_ = std::move(rows);
@@ -411,9 +430,9 @@ void TestOutput::WakeAt(int64_t batch_time_us) {
   wake_at_us_ = batch_time_us;
 }
 
-void TestOutput::WakeOneAt(const std::string& writer, int64_t batch_time_us) {
+void TestOutput::WakeOneAt(const std::string& session, int64_t batch_time_us) {
   absl::MutexLock lock(&mutex_);
-  wakes_[writer] = batch_time_us;
+  wakes_[session] = batch_time_us;
 }
 
 void TestOutput::OnCommit(std::function<void()> callback) {
@@ -427,6 +446,7 @@ std::unique_ptr<ConnectorRegistry> TestConnectors(TestTopic* topic, TestOutput* 
   registry->AddSource("test", std::make_unique<TestSourceConnector>(topic));
   registry->AddSink("test", std::make_unique<TestSinkConnector>(output, /*gathered=*/false));
   registry->AddSink("test-print", std::make_unique<TestSinkConnector>(output, /*gathered=*/true));
+  registry->AddSink("test-shared", NewSharedTestSink(output));
   return registry;
 }
 

@@ -1,5 +1,5 @@
-// Connectors for the executor's tests: a source of lines in memory and a sink that remembers what
-// was committed. Thread-safe.
+// Connectors for the executor's tests: a source of lines in memory and sinks that remember what was
+// committed. Thread-safe.
 #ifndef MILLRACE_EXECUTOR_TESTING_TEST_CONNECTORS_H_
 #define MILLRACE_EXECUTOR_TESTING_TEST_CONNECTORS_H_
 
@@ -62,15 +62,15 @@ class TestOutput {
   // "settle 0/3 b1", "close 0/3".
   std::vector<std::string> Events() const;
 
-  // Sets the rows, as text, that no writer takes.
+  // Sets the rows, as text, that no sink takes.
   void Refuse(std::set<std::string> rows);
   // Lets the next `times` commits fail with this status.
   void FailCommits(int times, absl::Status status);
   void FailSettling(absl::Status status);
   void FailOpening(absl::Status status);
-  // Sets the time at which all writers, or that of one "sink/shard", want to be woken; 0 = never.
+  // Sets the time at which all sessions, or that of one "sink/shard", want to be woken; 0 = never.
   void WakeAt(int64_t batch_time_us);
-  void WakeOneAt(const std::string& writer, int64_t batch_time_us);
+  void WakeOneAt(const std::string& session, int64_t batch_time_us);
   // Claims and commits of the job hang until Release.
   void Hang(const std::string& job);
   void Release();
@@ -79,16 +79,22 @@ class TestOutput {
   // Sets a callback that Commit calls without a lock.
   void OnCommit(std::function<void()> callback);
 
- private:
-  friend class TestWriter;
-  friend class TestSinkConnector;
+  // For the sinks: what they have done, and what the test wants of them. A claim and a commit begin
+  // with a call that hangs while the test wants that, and returns the error that it wants.
   void Add(std::string event);
+  void AddRow(BatchId batch, std::string row);
+  RowErrors RefusedOf(const Batch& rows) const;
+  absl::Status BeginOpening(const std::string& job);
+  absl::Status BeginCommit(const std::string& job);
+
+ private:
+  friend class TestSession;
   void HangIfTold(const std::string& job);
 
   mutable absl::Mutex mutex_;
   std::vector<std::pair<int64_t, std::string>> rows_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::string> events_ ABSL_GUARDED_BY(mutex_);
-  // By "sink/shard": the last committed batch, which the next writer of the shard finds.
+  // By "sink/shard": the last committed batch, which the next session of the shard finds.
   std::map<std::string, BatchId> committed_ ABSL_GUARDED_BY(mutex_);
   int64_t wake_at_us_ ABSL_GUARDED_BY(mutex_) = 0;
   std::map<std::string, int64_t> wakes_ ABSL_GUARDED_BY(mutex_);
@@ -102,7 +108,8 @@ class TestOutput {
   int hanging_calls_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
-// Source "test", sinks "test" and, gathered, "test-print". Both outlive the registry.
+// Source "test", sinks "test", "test-print" (gathered) and "test-shared" (shared_test_sink.h). Both
+// outlive the registry.
 std::unique_ptr<ConnectorRegistry> TestConnectors(TestTopic* topic, TestOutput* output,
                                                   AccessPolicy access = AccessPolicy());
 

@@ -17,6 +17,8 @@ struct TestPlanOptions {
 
 // SELECT line FROM source: no exchange.
 proto::JobPlan CopyPlan(const TestPlanOptions& options);
+// The same, and SELECT line FROM source into the table "keyed", through an exchange on line.
+proto::JobPlan TwoTablesPlan(const TestPlanOptions& options);
 // SELECT word, count(*) FROM source, string_to_table(line, ' ') GROUP BY word[, batch_time()].
 proto::JobPlan WordCountPlan(const TestPlanOptions& options, bool per_batch);
 // SELECT string_agg(line, ',') per batch, over an ordered exchange.

@@ -53,8 +53,8 @@ class FakeSink : public SinkConnector {
   SinkTraits traits() const override { return traits_; }
   absl::Status Probe(const proto::Sink&, absl::Duration) const override { return absl::OkStatus(); }
   MetadataColumnList MetadataColumns() const override { return metadata_; }
-  absl::StatusOr<std::unique_ptr<SinkWriter>> CreateWriter(const proto::Sink&,
-                                                           const SinkContext&) const override {
+  absl::StatusOr<std::unique_ptr<SinkSession>> Open(const std::vector<SinkTable>&,
+                                                    const SinkContext&) const override {
     return absl::UnimplementedError("fake");
   }
 

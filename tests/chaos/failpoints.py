@@ -137,7 +137,7 @@ USUAL = {
     "lease.released": Occasions.drain,
 }
 ONCE = ("journal.segment", "journal.header", "journal.before_removed", "journal.removed", "lease.before_taken",
-        "lease.taken")
+        "lease.taken", "kafka_sink.before_init", "kafka_sink.initialized", "kafka_sink.before_claimed", "kafka_sink.claimed")
 BY_THE_DRIVER = ("store.before_remove", "store.removed")
 
 

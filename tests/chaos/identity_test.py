@@ -50,7 +50,7 @@ class IdentityTest(unittest.TestCase):
         return collections.Counter((row["p"], row["n"]) for row in rows)
 
     def test_a_name_whose_journal_was_deleted_begins_anew(self):
-        """The markers of the job before must not be taken for its own: it writes everything again."""
+        """The marks of the job before must not be taken for its own: it writes everything again."""
         world = self.start()
         self.expect_right(world)
         before = self.times_of_rows(world)
@@ -63,7 +63,7 @@ class IdentityTest(unittest.TestCase):
         wait_until(lambda: self.times_of_rows(world) == {row: 2 for row in before}, 60, "every row is there again, once", 0.3)
 
     def test_an_old_copy_of_the_journal_is_noticed(self):
-        """The shards have committed batches that the copy has never planned: going on would write rows twice."""
+        """The sessions have committed batches that the copy has never planned: going on would write rows twice."""
         world = self.start()
         self.kill_all(world)
         copy = world.directory / "old-journal"

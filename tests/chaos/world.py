@@ -15,20 +15,20 @@ import time
 
 from tests.chaos import pipelines
 from tests.chaos.ledger_process import Ledger
-from tests.harness.processes import (Cli, CommandFailed, KafkaBroker, Process, accepts_connections, find_file, free_ports,
-                                     new_directory, run, wait_until)
+from tests.harness.processes import (Cli, CommandFailed, KafkaBroker, Process, accepts_connections, binary_path, find_file,
+                                     free_ports, new_directory, run, wait_until)
 from tests.harness.tcp_proxy import TcpProxy
 
 JOB = "chaos"
 KAFKA = "${env:CHAOS_KAFKA}"  # each process has its own way to the broker
 
 
-def driver_binary():
-    return find_file("driver/millrace-driver", "bazel-bin/driver/millrace-driver")
+def driver_binary(binaries=None):
+    return binary_path("millrace-driver", binaries)
 
 
-def executor_binary():
-    return find_file("executor/millrace-executor", "bazel-bin/executor/millrace-executor")
+def executor_binary(binaries=None):
+    return binary_path("millrace-executor", binaries)
 
 
 class Place:
@@ -119,11 +119,12 @@ class SmallDisk:
 class World:
     """Starts everything but the job. `proxied` False: direct connections, for measurements. `small_disks`: journal and
     snapshots on file systems that can fail; needs root. `new_names`: executors have another name at each start, so that one
-    that is killed again and again is not left out of work as one that flaps."""
+    that is killed again and again is not left out of work as one that flaps. `binaries` as of a Cluster."""
 
     def __init__(self, outputs, seed=1, rate=1000, executors=3, drivers=2, partitions=4, proxied=True, broker=None,
                  directory=None, heap="512m", settings=None, kafka_options=None, file_options=None, hot_keys=20,
-                 cold_keys=5000, records=0, slots=2, small_disks=False, driver_arguments=(), new_names=False):
+                 cold_keys=5000, records=0, slots=2, small_disks=False, driver_arguments=(), new_names=False,
+                 binaries=None):
         self.directory = pathlib.Path(directory) if directory else new_directory("chaos")
         self.seed = seed
         self.settings = {"batch_duration": "100 ms", "checkpoint_interval": "2 s", "parallelism": 4,
@@ -132,6 +133,7 @@ class World:
         self._sink_options = {"kafka_options": kafka_options, "file_options": {"roll_interval": "1 s", **(file_options or {})}}
         self._small_disks = small_disks
         self._driver_arguments = driver_arguments
+        self._binaries = binaries
         self._closing = []
         self._owns_broker = broker is None
         try:
@@ -142,7 +144,7 @@ class World:
             self.snapshot_disk = self._disk("snapshots", 256)
             self._make_drivers(drivers if standby_supported() else 1)
             self._make_executors(executors, proxied, slots, new_names)
-            self.cli = Cli(bootstrap=self.broker.bootstrap, driver=",".join(self.driver_addresses))
+            self.cli = Cli(bootstrap=self.broker.bootstrap, driver=",".join(self.driver_addresses), binaries=binaries)
             self.cli.env["CHAOS_KAFKA"] = self.broker.bootstrap
             self.start_all()
             self.ledger = Ledger(self.directory, self.broker.bootstrap, self.source, self.outputs, partitions, rate, seed,
@@ -198,9 +200,9 @@ class World:
         env = {"CHAOS_KAFKA": kafka.address if kafka else self.broker.bootstrap}
         self.drivers = []
         for number, address in enumerate(self.driver_addresses):
-            command = [driver_binary(), "--listen", address, "--directory", self.journal_disk.path, "--metrics",
-                       f"127.0.0.1:{self._metrics_ports[number]}", "--allow-path", self.directory, "--allow-secret",
-                       "env:CHAOS_KAFKA", *self._driver_arguments]
+            command = [driver_binary(self._binaries), "--listen", address, "--directory", self.journal_disk.path,
+                       "--metrics", f"127.0.0.1:{self._metrics_ports[number]}", "--allow-path", self.directory,
+                       "--allow-secret", "env:CHAOS_KAFKA", *self._driver_arguments]
             self.drivers.append(Place(f"driver-{number + 1}", command, self.directory, env))
 
     def _make_executors(self, count, proxied, slots, new_names):
@@ -216,8 +218,9 @@ class World:
             else:
                 drivers, advertised = self.driver_addresses, listen
             kafka = self.proxies.get(f"{name}-kafka".replace("-", "", 1))
-            command = [executor_binary(), "--driver", ",".join(drivers), "--shuffle-listen", listen, "--shuffle-advertise",
-                       advertised, "--name", f"{name}.{{start}}" if new_names else name, "--slots", slots]
+            command = [executor_binary(self._binaries), "--driver", ",".join(drivers), "--shuffle-listen", listen,
+                       "--shuffle-advertise", advertised, "--name", f"{name}.{{start}}" if new_names else name, "--slots",
+                       slots]
             env = {"CHAOS_KAFKA": kafka.address if kafka else self.broker.bootstrap}
             self.executors.append(Place(name, command, self.directory, env))
 
@@ -351,7 +354,7 @@ def standby_supported():
 
 
 def copy_logs(world, target):
-    """What a person needs after a failure: logs, journal, outputs, and what the broker has of them and of markers."""
+    """What a person needs after a failure: logs, journal, outputs, and what the broker has of them and of the sinks' marks."""
     shutil.copytree(world.directory, target, dirs_exist_ok=True,
                     ignore=shutil.ignore_patterns("snapshots", "logs"))
     shutil.copytree(world.broker.directory, target / "kafka", dirs_exist_ok=True,

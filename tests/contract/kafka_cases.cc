@@ -127,7 +127,6 @@ class KafkaSink : public SinkUnderTest {
   }
 
   const proto::Sink& sink() const override { return sink_; }
-  bool keeps_marker() const override { return true; }
   proto::Sink UpsertSink() const override {
     proto::Sink sink = sink_;
     sink.clear_columns();
@@ -166,6 +165,8 @@ SinkCase RawTopic() {
 INSTANTIATE_TEST_SUITE_P(Kafka, SinkContract, testing::Values(RawTopic()),
                          [](const auto& info) { return info.param.name; });
 INSTANTIATE_TEST_SUITE_P(Kafka, LargeBatchContract, testing::Values(RawTopic()),
+                         [](const auto& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(Kafka, SharedSessionContract, testing::Values(RawTopic()),
                          [](const auto& info) { return info.param.name; });
 
 }  // namespace

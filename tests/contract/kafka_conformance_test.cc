@@ -2,9 +2,15 @@
 // simulated history (driver/coordinator/job_simulation_test.cc) is worth as much as this.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/steady_time.h"
@@ -44,13 +50,34 @@ class BrokerLog : public driver::TransactionalLog {
     return values;
   }
 
-  absl::StatusOr<std::optional<std::string>> ReadOffset(const OffsetName& offset,
-                                                        bool stable) override {
-    return kafka::ReadOffsetMetadata(Broker().bootstrap_servers(), offset.group,
-                                     {offsets_topic_, offset.partition}, stable, read_timeout_);
+  absl::StatusOr<std::vector<PlacedRecord>> ReadThrough(const std::string& topic, int64_t first,
+                                                        int64_t last) override {
+    const absl::Time deadline = SteadyNow() + read_timeout_;
+    while (true) {
+      const absl::StatusOr<Ends> ends = EndsOf(topic);
+      if (!ends.ok()) {
+        return ends.status();
+      }
+      if (ends->stable > last) {
+        break;
+      }
+      if (SteadyNow() >= deadline) {
+        return absl::UnavailableError("an open transaction is in the way");
+      }
+    }
+    std::vector<PlacedRecord> records;
+    for (const PlainRecord& record : Consume(topic)) {
+      if (record.offset >= first && record.offset <= last) {
+        records.push_back({record.offset, {record.key, *record.value}});
+      }
+    }
+    return records;
   }
-  absl::Status ExpireGroup(const std::string& group) override {
-    return Admin().DeleteGroup(group, kTimeout);
+
+  absl::StatusOr<std::optional<std::string>> ReadOffset(const OffsetName& offset) override {
+    return kafka::ReadOffsetMetadata(Broker().bootstrap_servers(), offset.group,
+                                     {offsets_topic_, offset.partition}, /*stable=*/true,
+                                     read_timeout_);
   }
 
   void set_read_timeout(absl::Duration timeout) { read_timeout_ = timeout; }
@@ -71,10 +98,13 @@ class BrokerLog : public driver::TransactionalLog {
       return absl::OkStatus();
     }
     absl::Status Begin() override { return client_->Begin(); }
-    absl::Status Produce(const std::string& topic, const std::string& value) override {
-      absl::Status sent = client_->Send(topic, 0, value);
+    absl::Status Produce(const std::string& topic, const Record& record) override {
+      const absl::Status sent = record.key.has_value()
+                                    ? client_->SendKeyed(topic, 0, *record.key, record.value)
+                                    : client_->Send(topic, 0, record.value);
       return sent.ok() ? client_->Flush() : sent;
     }
+    int64_t LastOffset() const override { return client_->last_offset(); }
     absl::Status SendOffset(const OffsetName& offset, const std::string& metadata) override {
       return client_->SendOffset(offset.group, {offsets_topic_, offset.partition}, metadata);
     }
@@ -110,12 +140,14 @@ class BrokerLog : public driver::TransactionalLog {
   absl::Duration read_timeout_ = kTimeout;
 };
 
-// What the test does differently with the two: how time passes.
+// What the test does differently with the two.
 struct Place {
   std::string name;
   std::function<std::unique_ptr<driver::TransactionalLog>()> open;
   std::function<void(driver::TransactionalLog&, absl::Duration)> pass_time;
-  std::function<std::string()> new_topic;
+  // For "rows", or for "marks", which is compacted.
+  std::function<std::string(const std::string&)> new_topic;
+  std::function<void(driver::TransactionalLog&, const std::string&)> compact;
   // A read that is in vain does not go on for longer.
   std::function<void(driver::TransactionalLog&, absl::Duration)> set_read_timeout;
 };
@@ -123,10 +155,17 @@ struct Place {
 using Values = std::vector<std::string>;
 using Producer = driver::TransactionalLog::Producer;
 using Fate = driver::TransactionalLog::Fate;
+using Record = driver::TransactionalLog::Record;
+using PlacedRecord = driver::TransactionalLog::PlacedRecord;
 
+// Rows in one topic, and marks in another, as a session keeps them: `out` comes in one transaction
+// with rows, and a claim reads up to its own record.
 class KafkaConformance : public testing::TestWithParam<Place> {
  protected:
-  KafkaConformance() : log_(GetParam().open()), topic_(GetParam().new_topic()) {
+  KafkaConformance()
+      : log_(GetParam().open()),
+        topic_(GetParam().new_topic("rows")),
+        marks_(GetParam().new_topic("marks")) {
     static std::atomic<int> next{0};
     id_ = absl::StrCat("conformance-", GetParam().name, "-", next++);
     group_ = "group-" + id_;
@@ -143,13 +182,31 @@ class KafkaConformance : public testing::TestWithParam<Place> {
   // Up to the commit.
   void Prepare(Producer& producer, const std::string& value) {
     ASSERT_OK(producer.Begin());
-    ASSERT_OK(producer.Produce(topic_, value));
-    ASSERT_OK(log_->ReadOffset({group_}, /*stable=*/true));  // as is required
-    ASSERT_OK(producer.SendOffset({group_}, "with " + value));
+    ASSERT_OK(producer.Produce(topic_, {std::nullopt, value}));
+    ASSERT_OK(producer.Produce(marks_, {"out", value}));
   }
   void Write(Producer& producer, const std::string& value) {
     Prepare(producer, value);
     ASSERT_OK(producer.Commit());
+  }
+  // A transaction that holds nothing but a claim; where that lies.
+  int64_t Claim(Producer& producer) {
+    EXPECT_OK(producer.Begin());
+    EXPECT_OK(producer.Produce(marks_, {absl::StrCat("claim/", ++claims_), ""}));
+    EXPECT_OK(producer.Commit());
+    return producer.LastOffset();
+  }
+  // Claims, and expects this to be the last `out` before the claim.
+  void ClaimAndExpectOut(Producer& producer, const std::optional<std::string>& expected) {
+    auto found = log_->ReadThrough(marks_, 0, Claim(producer));
+    ASSERT_OK(found);
+    std::optional<std::string> out;
+    for (const PlacedRecord& placed : *found) {
+      if (placed.record.key == "out") {
+        out = placed.record.value;
+      }
+    }
+    EXPECT_EQ(out, expected);
   }
 
   // Transactions that are over take a moment to be seen.
@@ -168,50 +225,82 @@ class KafkaConformance : public testing::TestWithParam<Place> {
     ASSERT_OK(found);
     EXPECT_EQ(*found, expected);
   }
-  void ExpectOffset(const std::optional<std::string>& expected, bool stable = true) {
-    auto found = log_->ReadOffset({group_}, stable);
+  void ExpectInTheWay(int64_t last) {
+    GetParam().set_read_timeout(*log_, kShort);
+    const absl::Status status = log_->ReadThrough(marks_, 0, last).status();
+    EXPECT_TRUE(absl::IsUnavailable(status)) << status;
+    GetParam().set_read_timeout(*log_, kTimeout);
+  }
+
+  // REQUIRES: a transaction. Its records may or may not be taken.
+  void ExpectFenced(Producer& producer) {
+    EXPECT_FALSE(producer.Commit().ok());
+    EXPECT_FALSE(producer.Begin().ok()) << "for good";
+  }
+
+  // As versions before sessions kept their marks.
+  void WriteWithOffset(Producer& producer, const std::string& value) {
+    ASSERT_OK(producer.Begin());
+    ASSERT_OK(producer.Produce(topic_, {std::nullopt, value}));
+    ASSERT_OK(log_->ReadOffset({group_}));  // as is required
+    ASSERT_OK(producer.SendOffset({group_}, "with " + value));
+  }
+  void ExpectOffset(const std::optional<std::string>& expected, int32_t partition = 0) {
+    auto found = log_->ReadOffset({group_, partition});
     ASSERT_OK(found);
     EXPECT_EQ(*found, expected);
   }
   void ExpectUnstable() {
     GetParam().set_read_timeout(*log_, kShort);
-    const absl::Status status = log_->ReadOffset({group_}, /*stable=*/true).status();
-    EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
+    const absl::Status status = log_->ReadOffset({group_}).status();
+    EXPECT_TRUE(absl::IsUnavailable(status)) << status;
     GetParam().set_read_timeout(*log_, kTimeout);
-  }
-
-  // REQUIRES: a transaction.
-  void ExpectFenced(Producer& producer) {
-    const absl::Status sent = producer.SendOffset({group_}, "of the fenced");
-    EXPECT_TRUE(absl::IsAborted(sent)) << sent;
-    EXPECT_FALSE(producer.Commit().ok());
   }
 
   std::unique_ptr<driver::TransactionalLog> log_;
   std::string topic_;
+  std::string marks_;
   std::string id_;
   std::string group_;
+  int claims_ = 0;
 };
 
-TEST_P(KafkaConformance, RecordsAndOffsetsComeTogether) {
+TEST_P(KafkaConformance, RecordsOfAllTopicsComeTogether) {
   auto producer = Open();
-  ExpectOffset(std::nullopt);
   ExpectEnds({0, 0});
-  Write(*producer, "a");
-  ExpectOffset("with a");  // at once
-  ExpectEnds({2, 2});      // the record, and the end of the transaction
+  Prepare(*producer, "a");
+  ExpectVisible({});
+  ASSERT_OK(producer->Commit());
+  ExpectEnds({2, 2});  // the record, and the end of the transaction
   Write(*producer, "b");
-  ExpectOffset("with b");
   ExpectEnds({4, 4});
   ExpectVisible({"a", "b"});
+  ClaimAndExpectOut(*producer, "b");
 }
 
-TEST_P(KafkaConformance, AStableReadIsNeverOld) {
+TEST_P(KafkaConformance, AReadThroughARecordOfItsOwnIsNeverOld) {
   auto producer = Open();
-  for (int i = 0; i < 50; ++i) {
+  for (int i = 0; i < 20; ++i) {
     Write(*producer, absl::StrCat(i));
-    ExpectOffset(absl::StrCat("with ", i));
+    ClaimAndExpectOut(*producer, absl::StrCat(i));
   }
+}
+
+TEST_P(KafkaConformance, AReadBeginsAndEndsWhereItIsTold) {
+  auto producer = Open();
+  Write(*producer, "a");
+  const int64_t a = producer->LastOffset();
+  Write(*producer, "b");
+  const int64_t b = producer->LastOffset();
+  const int64_t claim = Claim(*producer);
+  EXPECT_LT(a, b);
+  EXPECT_LT(b, claim);
+  auto found = log_->ReadThrough(marks_, b, b);
+  ASSERT_OK(found);
+  EXPECT_EQ(*found, (std::vector<PlacedRecord>{{b, {"out", "b"}}}));
+  found = log_->ReadThrough(marks_, a + 1, claim);
+  ASSERT_OK(found);
+  EXPECT_EQ(*found, (std::vector<PlacedRecord>{{b, {"out", "b"}}, {claim, {"claim/1", ""}}}));
 }
 
 TEST_P(KafkaConformance, WhatIsAbortedIsNotSeen) {
@@ -221,33 +310,10 @@ TEST_P(KafkaConformance, WhatIsAbortedIsNotSeen) {
   ASSERT_OK(producer->Abort());
   ExpectEnds({4, 4});
   ExpectVisible({"a"});
-  ExpectOffset("with a");
+  ClaimAndExpectOut(*producer, "a");
   Write(*producer, "c");
   ExpectEnds({6, 6});
   ExpectVisible({"a", "c"});
-}
-
-TEST_P(KafkaConformance, AMarkerAloneIsATransaction) {
-  auto producer = Open();
-  ASSERT_OK(producer->Begin());
-  ASSERT_OK(producer->SendOffset({group_}, "claimed"));
-  ASSERT_OK(producer->Commit());
-  ExpectOffset("claimed");
-  ExpectEnds({0, 0});
-}
-
-TEST_P(KafkaConformance, OffsetsOfTwoPartitionsAreApart) {
-  auto producer = Open();
-  Write(*producer, "a");
-  ExpectOffset("with a");
-  ASSERT_OK(producer->Begin());
-  ASSERT_OK(producer->SendOffset({group_, 1}, "of another"));
-  ExpectOffset("with a");  // not held up by the open one
-  ASSERT_OK(producer->Commit());
-  ExpectOffset("with a");
-  auto found = log_->ReadOffset({group_, 1}, /*stable=*/true);
-  ASSERT_OK(found);
-  EXPECT_EQ(*found, "of another");
 }
 
 TEST_P(KafkaConformance, AnOpenTransactionHoldsTheStableOffsetAndTheReaders) {
@@ -255,7 +321,7 @@ TEST_P(KafkaConformance, AnOpenTransactionHoldsTheStableOffsetAndTheReaders) {
   auto second = Open(id_ + "-second");
   Prepare(*first, "a");
   ASSERT_OK(second->Begin());
-  ASSERT_OK(second->Produce(topic_, "b"));
+  ASSERT_OK(second->Produce(topic_, {std::nullopt, "b"}));
   ASSERT_OK(second->Commit());
   ExpectEnds({0, 3});
   ExpectVisible({});
@@ -264,19 +330,22 @@ TEST_P(KafkaConformance, AnOpenTransactionHoldsTheStableOffsetAndTheReaders) {
   ExpectVisible({"a", "b"});
 }
 
-TEST_P(KafkaConformance, OffsetsOfAnOpenTransactionAreUnstable) {
+// So a claim waits for strangers whose transactions began before it in the same partition.
+TEST_P(KafkaConformance, AReadWaitsForOpenTransactionsThatBeganBeforeItsEnd) {
+  auto stranger = Open(id_ + "-stranger");
   auto producer = Open();
   Write(*producer, "a");
-  ExpectOffset("with a");
-  Prepare(*producer, "b");
-  ExpectUnstable();
-  ExpectOffset("with a", /*stable=*/false);
-  ASSERT_OK(producer->Commit());
-  ExpectOffset("with b");
-  Prepare(*producer, "c");
-  ExpectUnstable();
-  ASSERT_OK(producer->Abort());
-  ExpectOffset("with b");
+  Prepare(*stranger, "of a stranger");
+  const int64_t claim = Claim(*producer);
+  ExpectInTheWay(claim);
+  ASSERT_OK(stranger->Abort());
+  auto found = log_->ReadThrough(marks_, claim, claim);
+  ASSERT_OK(found);
+  EXPECT_EQ(found->size(), 1u);
+  Prepare(*stranger, "of a stranger");
+  found = log_->ReadThrough(marks_, claim, claim);
+  ASSERT_OK(found);
+  EXPECT_EQ(found->size(), 1u) << "it began after that";
 }
 
 TEST_P(KafkaConformance, TheLastInitFencesAndEndsWhatIsOpen) {
@@ -285,18 +354,31 @@ TEST_P(KafkaConformance, TheLastInitFencesAndEndsWhatIsOpen) {
   Prepare(*first, "b");
   ExpectEnds({2, 3});
   auto second = Open();
-  ExpectOffset("with a");
+  ClaimAndExpectOut(*second, "a");
   ExpectEnds({4, 4});
   ExpectFenced(*first);
   Write(*second, "c");
   ExpectVisible({"a", "c"});
-  ExpectOffset("with c");
+  ClaimAndExpectOut(*second, "c");
   // Whoever comes last owns it, also one that was here before.
   ASSERT_OK(first->Init());
   ASSERT_OK(second->Begin());
+  (void)second->Produce(topic_, {std::nullopt, "of the fenced"});
   ExpectFenced(*second);
   Write(*first, "d");
   ExpectVisible({"a", "c", "d"});
+}
+
+// What a claim rests on: if its transaction is committed, nobody has come in between.
+TEST_P(KafkaConformance, AClaimFailsIfAnotherHasComeSinceItsInit) {
+  auto first = Open();
+  auto second = Open();
+  ASSERT_OK(first->Begin());
+  (void)first->Produce(marks_, {"claim/first", ""});
+  EXPECT_FALSE(first->Commit().ok());
+  Write(*second, "a");
+  ASSERT_OK(first->Init());
+  ClaimAndExpectOut(*first, "a");
 }
 
 TEST_P(KafkaConformance, ACommitOfAFencedProducerIsRefused) {
@@ -307,7 +389,7 @@ TEST_P(KafkaConformance, ACommitOfAFencedProducerIsRefused) {
   EXPECT_TRUE(absl::IsAborted(status)) << status;
   ExpectEnds({2, 2});
   ExpectVisible({});
-  ExpectOffset(std::nullopt);
+  ClaimAndExpectOut(*second, std::nullopt);
 }
 
 TEST_P(KafkaConformance, ACrashLeavesATransactionOpen) {
@@ -315,9 +397,8 @@ TEST_P(KafkaConformance, ACrashLeavesATransactionOpen) {
   Prepare(*producer, "a");
   producer.reset();
   ExpectEnds({0, 1});
-  ExpectUnstable();
   producer = Open();
-  ExpectOffset(std::nullopt);
+  ClaimAndExpectOut(*producer, std::nullopt);
   ExpectEnds({2, 2});
   ExpectVisible({});
 }
@@ -335,19 +416,19 @@ TEST_P(KafkaConformance, ACommitInDoubtMayBeAskedForAgain) {
   ExpectVisible({"a", "b"});
 }
 
-TEST_P(KafkaConformance, TheMarkerTellsWhatBecameOfACommitThatWasCarriedOut) {
+TEST_P(KafkaConformance, TheLogTellsWhatBecameOfACommitThatWasCarriedOut) {
   auto producer = Open();
   Prepare(*producer, "a");
   producer->LoseAnswerOfCommit(Fate::kCarriedOut);
   EXPECT_TRUE(absl::IsUnavailable(producer->Commit()));
   ExpectEnds({2, 2});
   auto next = Open();
-  ExpectOffset("with a");
+  ClaimAndExpectOut(*next, "a");
   Write(*next, "b");
   ExpectVisible({"a", "b"});
 }
 
-TEST_P(KafkaConformance, TheMarkerTellsWhatBecameOfACommitThatWasLost) {
+TEST_P(KafkaConformance, TheLogTellsWhatBecameOfACommitThatWasLost) {
   auto producer = Open();
   Write(*producer, "a");
   Prepare(*producer, "b");
@@ -355,9 +436,8 @@ TEST_P(KafkaConformance, TheMarkerTellsWhatBecameOfACommitThatWasLost) {
   const absl::Status status = producer->Commit();
   EXPECT_TRUE(absl::IsUnavailable(status)) << status;
   ExpectEnds({2, 3});
-  ExpectUnstable();
   producer = Open();
-  ExpectOffset("with a");
+  ClaimAndExpectOut(*producer, "a");
   ExpectEnds({4, 4});
   Write(*producer, "b");
   ExpectVisible({"a", "b"});
@@ -369,25 +449,101 @@ TEST_P(KafkaConformance, ATransactionThatIsOpenForTooLongIsAbortedAndItsProducer
   Prepare(*producer, "b");
   GetParam().pass_time(*log_, absl::Seconds(2));
   ExpectEnds({4, 4});
-  ExpectOffset("with a");
   const absl::Status status = producer->Commit();
   EXPECT_TRUE(absl::IsAborted(status)) << status;
   ASSERT_OK(producer->Init());
+  ClaimAndExpectOut(*producer, "a");
   Write(*producer, "c");
   ExpectVisible({"a", "c"});
 }
 
-TEST_P(KafkaConformance, AnExpiredOffsetIsNoneAndTheRecordsStay) {
+TEST_P(KafkaConformance, CompactionKeepsTheLastRecordOfEachKeyWhereItWas) {
   auto producer = Open();
-  Write(*producer, "a");
-  ExpectOffset("with a");
-  ASSERT_OK(log_->ExpireGroup(group_));
+  std::vector<PlacedRecord> written;
+  const auto note = [&](const std::string& key, const std::string& value) {
+    ASSERT_OK(producer->Begin());
+    ASSERT_OK(producer->Produce(marks_, {key, value}));
+    ASSERT_OK(producer->Commit());
+    written.push_back({producer->LastOffset(), {key, value}});
+  };
+  note("claim/1", "");
+  for (int i = 0; i < 50; ++i) {
+    note("out", absl::StrCat(i));
+    if (i == 25) {
+      // An aborted record supersedes none.
+      ASSERT_OK(producer->Begin());
+      ASSERT_OK(producer->Produce(marks_, {"claim/1", "aborted"}));
+      ASSERT_OK(producer->Abort());
+      note("claim/2", "");
+    }
+  }
+  const int64_t last = written.back().offset;
+  GetParam().compact(*log_, marks_);
+  const PlacedRecord superseded = written[1];  // the first `out`
+  absl::StatusOr<std::vector<PlacedRecord>> found;
+  const absl::Time deadline = SteadyNow() + kTimeout;
+  do {
+    found = log_->ReadThrough(marks_, 0, last);
+    ASSERT_OK(found);
+  } while (std::count(found->begin(), found->end(), superseded) > 0 && SteadyNow() < deadline);
+  EXPECT_EQ(std::count(found->begin(), found->end(), superseded), 0) << "nothing was compacted";
+  std::set<std::string> keys;
+  for (auto record = written.rbegin(); record != written.rend(); ++record) {
+    if (keys.insert(*record->record.key).second) {
+      EXPECT_EQ(std::count(found->begin(), found->end(), *record), 1) << *record->record.key;
+    }
+  }
+  for (const PlacedRecord& record : *found) {
+    EXPECT_EQ(std::count(written.begin(), written.end(), record), 1) << "at " << record.offset;
+  }
+}
+
+// The tests from here on are about offsets, which only claims of former shards read.
+TEST_P(KafkaConformance, RecordsAndOffsetsComeTogether) {
+  auto producer = Open();
   ExpectOffset(std::nullopt);
-  ExpectOffset(std::nullopt, /*stable=*/false);
-  ExpectVisible({"a"});
-  Write(*producer, "b");
-  ExpectOffset("with b");
-  ExpectVisible({"a", "b"});
+  for (int i = 0; i < 20; ++i) {
+    WriteWithOffset(*producer, absl::StrCat(i));
+    ASSERT_OK(producer->Commit());
+    ExpectOffset(absl::StrCat("with ", i));  // at once
+  }
+  ExpectEnds({40, 40});
+}
+
+TEST_P(KafkaConformance, OffsetsOfAnOpenTransactionAreUnstable) {
+  auto producer = Open();
+  WriteWithOffset(*producer, "a");
+  ExpectUnstable();
+  ASSERT_OK(producer->Commit());
+  ExpectOffset("with a");
+  WriteWithOffset(*producer, "b");
+  ExpectUnstable();
+  ASSERT_OK(producer->Abort());
+  ExpectOffset("with a");
+}
+
+TEST_P(KafkaConformance, OffsetsOfTwoPartitionsAreApart) {
+  auto producer = Open();
+  WriteWithOffset(*producer, "a");
+  ASSERT_OK(producer->Commit());
+  ExpectOffset("with a");
+  ASSERT_OK(producer->Begin());
+  ASSERT_OK(producer->SendOffset({group_, 1}, "of another"));
+  ExpectOffset("with a");  // not held up by the open one
+  ASSERT_OK(producer->Commit());
+  ExpectOffset("with a");
+  ExpectOffset("of another", 1);
+}
+
+TEST_P(KafkaConformance, AnInitEndsTheOffsetsThatWereLeftOpen) {
+  auto producer = Open();
+  WriteWithOffset(*producer, "a");
+  ASSERT_OK(producer->Commit());
+  WriteWithOffset(*producer, "b");
+  producer.reset();
+  ExpectUnstable();
+  producer = Open();
+  ExpectOffset("with a");
 }
 
 Place Simulation() {
@@ -397,15 +553,28 @@ Place Simulation() {
               [](driver::TransactionalLog& log, absl::Duration duration) {
                 dynamic_cast<driver::SimulatedKafka&>(log).PassTime(duration);
               },
-          .new_topic = [] { return std::string("topic"); },
+          .new_topic = [](const std::string& name) { return name; },
+          .compact =
+              [](driver::TransactionalLog& log, const std::string& topic) {
+                dynamic_cast<driver::SimulatedKafka&>(log).Compact(topic, [] { return true; });
+              },
           .set_read_timeout = [](driver::TransactionalLog&, absl::Duration) {}};
 }
 
+// Time passes by itself, and compaction comes by itself, once there are segments that nobody writes
+// to.
 Place RealBroker() {
   return {.name = "broker",
           .open = [] { return std::make_unique<BrokerLog>(); },
-          .pass_time = [](driver::TransactionalLog&, absl::Duration) {},  // it does by itself
-          .new_topic = [] { return NewTopic(1); },
+          .pass_time = [](driver::TransactionalLog&, absl::Duration) {},
+          .new_topic =
+              [](const std::string& name) {
+                return name != "marks" ? NewTopic(1)
+                                       : NewTopic(1, {{"cleanup.policy", "compact"},
+                                                      {"segment.bytes", "1000"},
+                                                      {"min.cleanable.dirty.ratio", "0.01"}});
+              },
+          .compact = [](driver::TransactionalLog&, const std::string&) {},
           .set_read_timeout =
               [](driver::TransactionalLog& log, absl::Duration timeout) {
                 dynamic_cast<BrokerLog&>(log).set_read_timeout(timeout);

@@ -37,6 +37,8 @@ KafkaBroker& Broker() {
     // How often it looks for transactions that have been open too long; 10 s by default.
     options.server_properties["transaction.abort.timed.out.transaction.cleanup.interval.ms"] =
         "100";
+    // How often it looks for what can be compacted; 15 s by default.
+    options.server_properties["log.cleaner.backoff.ms"] = "100";
     auto started = KafkaBroker::Start(options);
     MILLRACE_CHECK(started.ok()) << started.status();
     broker = *std::move(started);
@@ -85,14 +87,6 @@ int64_t StableEnd(const std::string& topic, int32_t partition) {
     }
     MILLRACE_CHECK(SteadyNow() < deadline) << "the transaction in " << topic << " does not end";
   }
-}
-
-SinkContext NewShard(uint32_t shard) {
-  static std::atomic<int> next{0};
-  return {.job_name = "job",
-          .incarnation = absl::StrCat("place-", next++),
-          .epoch = Epoch(1),
-          .shard = shard};
 }
 
 std::vector<PlainRecord> Consume(const std::string& topic) {

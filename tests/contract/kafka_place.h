@@ -2,13 +2,14 @@
 #ifndef MILLRACE_TESTS_CONTRACT_KAFKA_PLACE_H_
 #define MILLRACE_TESTS_CONTRACT_KAFKA_PLACE_H_
 
+#include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "connectors/kafka/admin/admin.h"
 #include "connectors/kafka/testing/transactional_producer.h"
-#include "connectors/sink.h"
 #include "tests/harness/kafka_broker.h"
 
 namespace millrace {
@@ -26,9 +27,6 @@ void Produce(const std::string& topic, int32_t partition, const std::vector<std:
 // Where the partition ends once it holds no open transaction: the coordinator answers before the
 // end of a transaction is in the log.
 int64_t StableEnd(const std::string& topic, int32_t partition = 0);
-
-// What a sink shard of a new job is told in its first epoch.
-SinkContext NewShard(uint32_t shard = 0);
 
 struct PlainRecord {
   int32_t partition = 0;

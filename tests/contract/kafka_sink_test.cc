@@ -1,5 +1,5 @@
 // What is particular to the Kafka sink, over a real broker: how records are written, and what a
-// transaction is. Claims, fencing and doubt are in kafka_claim_test.cc.
+// transaction is. Claims, fencing and doubt are in kafka_claim_test.cc and kafka_crash_test.cc.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -16,6 +16,7 @@
 #include "common/base/steady_time.h"
 #include "connectors/source.h"
 #include "tests/contract/kafka_place.h"
+#include "tests/contract/sink_life.h"
 #include "tests/contract/tables.h"
 
 namespace millrace {
@@ -47,17 +48,14 @@ proto::Sink SinkTable(const std::string& topic) {
                   {{"bootstrap.servers", Broker().bootstrap_servers()}, {"topic", topic}});
 }
 
-std::unique_ptr<SinkWriter> Open(const proto::Sink& sink, const SinkContext& context) {
+SinkLife LifeOf(const proto::Sink& sink) {
   EXPECT_OK(KafkaSink().Validate(sink));
-  auto writer = KafkaSink().CreateWriter(sink, context);
-  EXPECT_OK(writer);
-  return *std::move(writer);
+  return SinkLife(&KafkaSink(), sink);
 }
 
-void Write(SinkWriter& writer, int64_t batch, const std::vector<std::string>& values,
-           int64_t time_us) {
-  EXPECT_OK(writer.Write(BatchId(batch), time_us, TextRows({values})));
-  EXPECT_OK(writer.Prepare(BatchId(batch), Soon()));
+void Write(SinkMember& member, int64_t batch, const std::vector<std::string>& values) {
+  EXPECT_OK(member.Write(batch, TextRows({values})));
+  EXPECT_OK(member.session().Prepare(BatchId(batch), Soon()));
 }
 
 std::vector<std::string> Values(const std::string& topic) {
@@ -85,10 +83,10 @@ TEST(KafkaSink, WritesKeyHeadersPartitionAndTime) {
   auto headers = std::make_shared<Column>(MakeType(TypeId::kJsonb), 1);
   headers->SetTextCopy(0, kHeaders);
   Batch rows({TextColumn({"v"}), TextColumn({"k"}), partition, headers}, 1);
-  auto writer = KafkaSink().CreateWriter(sink, NewShard());
-  ASSERT_OK(writer);
-  ASSERT_OK((*writer)->Write(BatchId(1), 1700000000123000, rows));
-  ASSERT_OK((*writer)->Commit(BatchId(1), Soon()));
+  SinkLife life = LifeOf(sink);
+  auto member = life.Open();
+  ASSERT_OK(member->shard().Write({.id = BatchId(1), .time_us = 1700000000123000}, rows));
+  ASSERT_OK(member->Commit(1));
 
   proto::Source source = Table(topic);
   source.clear_columns();
@@ -119,11 +117,10 @@ TEST(KafkaSink, PartitionsAsJavaDoes) {
   std::string topic = NewTopic(4);
   proto::Sink sink = SinkTable(topic);
   AddSinkColumn(&sink, "_key", proto::TYPE_TEXT);
-  auto writer = KafkaSink().CreateWriter(sink, NewShard());
-  ASSERT_OK(writer);
-  ASSERT_OK(
-      (*writer)->Write(BatchId(1), 0, TextRows({{"a", "b", "c"}, {"21", "foobar", "kafka"}})));
-  ASSERT_OK((*writer)->Commit(BatchId(1), Soon()));
+  SinkLife life = LifeOf(sink);
+  auto member = life.Open();
+  ASSERT_OK(member->Write(1, TextRows({{"a", "b", "c"}, {"21", "foobar", "kafka"}})));
+  ASSERT_OK(member->Commit(1));
   std::map<std::string, int32_t> partitions;
   for (const PlainRecord& record : Consume(topic)) {
     partitions[*record.key] = record.partition;
@@ -134,25 +131,34 @@ TEST(KafkaSink, PartitionsAsJavaDoes) {
   EXPECT_EQ(partitions["foobar"], (-790332482 & 0x7fffffff) % 4);
 }
 
-TEST(KafkaSink, RecordsWithoutAKeyGoWhereTheirBatchGoes) {
-  std::string topic = NewTopic(3);
-  proto::Sink sink = SinkTable(topic);
-  std::map<int64_t, std::set<int32_t>> by_batch;
-  for (int round = 0; round < 2; ++round) {  // a replay writes to the same partitions
-    auto writer = KafkaSink().CreateWriter(sink, NewShard(1));
-    ASSERT_OK(writer);
+// A batch that is written again goes to the same partitions, whichever session has the shard.
+TEST(KafkaSink, RecordsWithoutAKeyGoWhereTheirShardAndBatchGo) {
+  const std::string topic = NewTopic(3);
+  SinkLife life = LifeOf(SinkTable(topic));
+  std::map<std::string, std::set<int32_t>> by_value;
+  const std::vector<std::vector<uint32_t>> layouts[] = {{{0, 1}}, {{1}, {0}}};
+  for (const auto& shards : layouts) {
+    const SinkMembers members = life.OpenEpoch(shards);
     for (int64_t batch = 1; batch <= 3; ++batch) {
-      ASSERT_OK((*writer)->Write(BatchId(batch), 0,
-                                 TextRows({{absl::StrCat(batch), absl::StrCat(batch)}})));
-      ASSERT_OK((*writer)->Commit(BatchId(batch), Soon()));
+      for (size_t slot = 0; slot < members.size(); ++slot) {
+        for (const uint32_t shard : shards[slot]) {
+          const std::string value = absl::StrCat(shard, "/", batch);
+          // By the shard itself: what is out counts as if it were not.
+          ASSERT_OK(members[slot]->shard(shard).Write({.id = BatchId(batch)},
+                                                      TextRows({{value, value}})));
+        }
+        ASSERT_OK(members[slot]->Commit(batch));
+      }
     }
+    life.context.planned_batch = BatchId(3);
   }
   for (const PlainRecord& record : Consume(topic)) {
-    by_batch[record.value->at(0)].insert(record.partition);
+    by_value[*record.value].insert(record.partition);
   }
+  EXPECT_EQ(by_value.size(), 6u);
   std::set<int32_t> used;
-  for (const auto& [batch, partitions] : by_batch) {
-    EXPECT_EQ(partitions.size(), 1u) << batch;
+  for (const auto& [value, partitions] : by_value) {
+    EXPECT_EQ(partitions.size(), 1u) << value;
     used.insert(*partitions.begin());
   }
   EXPECT_EQ(used.size(), 3u);
@@ -180,66 +186,115 @@ TEST(KafkaTransactions, ATimeoutThatTheBrokerDoesNotAllowIsAnErrorOfTheScript) {
   proto::Sink sink = SinkTable(NewTopic(1));
   (*sink.mutable_options())["transaction.timeout.ms"] = "2000000000";
   EXPECT_OK(KafkaSink().Validate(sink));
-  absl::Status status = KafkaSink().CreateWriter(sink, NewShard()).status();
+  absl::Status status = LifeOf(sink).TryOpenEpoch({{0}}).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
   EXPECT_TRUE(absl::StrContains(status.message(), "transaction.max.timeout.ms")) << status;
 }
 
-TEST(KafkaTransactions, SeveralBatchesGoOutInOne) {
-  std::string topic = NewTopic(1);
-  auto writer = Open(SinkTable(topic), NewShard());
+TEST(KafkaTransactions, SeveralBatchesOfSeveralShardsGoOutInOne) {
+  const std::string topic = NewTopic(1);
+  SinkLife life = LifeOf(SinkTable(topic));
+  const SinkMembers members = life.OpenEpoch({{0, 1}});
+  SinkMember& member = *members[0];
   EXPECT_EQ(StableEnd(topic), 0) << "a claim writes nothing to the topic";
   for (int64_t batch = 1; batch <= 3; ++batch) {
-    Write(*writer, batch, {absl::StrCat("batch ", batch)}, kLongAgoUs);
+    Write(member, batch, {absl::StrCat("batch ", batch)});
   }
-  auto marker = writer->Commit(BatchId(3), Soon());
-  ASSERT_OK(marker);
-  EXPECT_TRUE(absl::StartsWith(*marker, "1:3:")) << *marker;
-  EXPECT_EQ(StableEnd(topic), 4) << "three records and one commit";
-  EXPECT_EQ(writer->held_bytes(), 0);
-  Write(*writer, 4, {"batch 4"}, kLongAgoUs);
-  ASSERT_OK(writer->Commit(BatchId(4), Soon()));
-  EXPECT_EQ(StableEnd(topic), 6);
-  EXPECT_EQ(Values(topic), (std::vector<std::string>{"batch 1", "batch 2", "batch 3", "batch 4"}));
+  ASSERT_OK(member.Write(3, TextRows({{"of another shard"}}), 1));
+  ASSERT_OK(member.Commit(3));
+  EXPECT_EQ(member.mark().written, Epoch(1));
+  EXPECT_EQ(member.mark().batch, BatchId(3));
+  EXPECT_EQ(StableEnd(topic), 5) << "four records and one commit";
+  EXPECT_EQ(member.session().held_bytes(), 0);
+  Write(member, 4, {"batch 4"});
+  ASSERT_OK(member.Commit(4));
+  EXPECT_EQ(StableEnd(topic), 7);
+  EXPECT_EQ(Values(topic).size(), 5u);
 }
 
-// Old by batch time: what this machine's clock says plays no part.
-TEST(KafkaTransactions, WithoutRowsThereIsNoneUntilTheMarkerIsOld) {
-  const int64_t hour_us = absl::ToInt64Microseconds(absl::Hours(1));
-  std::string topic = NewTopic(1);
-  auto writer = Open(SinkTable(topic), NewShard());
-  Write(*writer, 1, {"one"}, kLongAgoUs);
-  ASSERT_OK(writer->Commit(BatchId(1), Soon()));
-  EXPECT_EQ(writer->wake_at_us(), kLongAgoUs + hour_us);
-  writer->NoteBatch(BatchId(2), kLongAgoUs + hour_us - 1);
-  auto marker = writer->Commit(BatchId(2), Soon());
-  ASSERT_OK(marker);
-  EXPECT_TRUE(absl::StartsWith(*marker, "1:1:")) << *marker;
-  EXPECT_EQ(writer->committed(), BatchId(2));
+// What readers of both topics see belongs together; each commit is one of the log as well.
+TEST(KafkaTransactions, TablesThatShareASessionAreCommittedInOneStep) {
+  const std::string topics[] = {NewTopic(1), NewTopic(1)};
+  const proto::Sink tables[] = {SinkTable(topics[0]), SinkTable(topics[1])};
+  EXPECT_FALSE(KafkaSink().SessionKey(tables[0]).empty());
+  EXPECT_EQ(KafkaSink().SessionKey(tables[0]), KafkaSink().SessionKey(tables[1]));
+  const SinkLife life = LifeOf(tables[0]);  // of which only the context counts
+  SinkContext context = life.context;
+  context.epoch = Epoch(1);
+  context.sink = 2;
+  auto session = KafkaSink().Open({{2, &tables[0]}, {5, &tables[1]}}, context);
+  ASSERT_OK(session);
+  for (const uint32_t sink : {5, 2}) {
+    auto shard = (*session)->AddShard(sink, 0);
+    ASSERT_OK(shard);
+    ASSERT_OK((*shard)->Write({.id = BatchId(1)}, TextRows({{absl::StrCat("of ", sink)}})));
+  }
+  ASSERT_OK((*session)->Prepare(BatchId(1), Soon()));
+  SetFailpointHandler([&](const char* name) {
+    if (std::string(name) == "kafka_sink.before_commit") {
+      EXPECT_TRUE(Values(topics[0]).empty());
+      EXPECT_TRUE(Values(topics[1]).empty());
+    }
+  });
+  ASSERT_OK((*session)->Commit(BatchId(1), Soon()));
+  SetFailpointHandler(nullptr);
+  for (const std::string& topic : topics) {
+    EXPECT_EQ(StableEnd(topic), 2) << "a record and one commit";
+  }
+  EXPECT_EQ(Values(topics[0]), std::vector<std::string>{"of 2"});
+  EXPECT_EQ(Values(topics[1]), std::vector<std::string>{"of 5"});
+  const std::string log = "millrace-marks-" + context.job_name;
+  EXPECT_EQ(StableEnd(log), 4) << "a claim and a mark, each with its commit";
+  EXPECT_FALSE((*session)->AddShard(0, 0).ok()) << "a table of another session";
+}
 
-  Write(*writer, 3, {"three"}, kLongAgoUs + hour_us);
-  ASSERT_OK(writer->Commit(BatchId(3), Soon()));
-  EXPECT_EQ(writer->wake_at_us(), kLongAgoUs + 2 * hour_us);
-  writer->NoteBatch(BatchId(4), kLongAgoUs + 2 * hour_us);
-  marker = writer->Commit(BatchId(4), Soon());
-  ASSERT_OK(marker);
-  EXPECT_TRUE(absl::StartsWith(*marker, "1:4:")) << *marker;
-  EXPECT_EQ(writer->wake_at_us(), kLongAgoUs + 3 * hour_us);
-  EXPECT_EQ(StableEnd(topic), 4) << "two records with their commits";
+TEST(KafkaTransactions, TablesWithOtherPropertiesHaveASessionOfTheirOwn) {
+  const proto::Sink table = SinkTable("a");
+  for (const auto& [name, value] :
+       std::map<std::string, std::string>{{"transaction.timeout.ms", "1000"},
+                                          {"delivery", "at_least_once"},
+                                          {"marker_topic", "marks"},
+                                          {"bootstrap.servers", "localhost:1"}}) {
+    proto::Sink other = table;
+    (*other.mutable_options())[name] = value;
+    EXPECT_NE(KafkaSink().SessionKey(table), KafkaSink().SessionKey(other)) << name;
+  }
+  proto::Sink other = table;
+  (*other.mutable_options())["topic"] = "b";
+  other.set_format("json");
+  EXPECT_EQ(KafkaSink().SessionKey(table), KafkaSink().SessionKey(other));
+}
+
+TEST(KafkaTransactions, WithoutRowsThereIsNone) {
+  const std::string topic = NewTopic(1);
+  SinkLife life = LifeOf(SinkTable(topic));
+  auto member = life.Open();
+  Write(*member, 1, {"one"});
+  ASSERT_OK(member->Commit(1));
+  const std::string log = "millrace-marks-" + life.context.job_name;
+  const int64_t end = StableEnd(log);
+  // However old the mark is by batch time.
+  member->session().NoteBatch(BatchId(2), kLongAgoUs + absl::ToInt64Microseconds(absl::Hours(99)));
+  ASSERT_OK(member->Commit(2));
+  EXPECT_EQ(member->mark().batch, BatchId(1));
+  EXPECT_EQ(member->session().wake_at_us(), 0);
+  EXPECT_EQ(StableEnd(log), end);
+  EXPECT_EQ(StableEnd(topic), 2);
 }
 
 TEST(KafkaTransactions, AnOpenOneThatTakesTooLongSaysWhatToRaise) {
   std::string topic = NewTopic(1);
   proto::Sink sink = SinkTable(topic);
   (*sink.mutable_options())["transaction.timeout.ms"] = "1000";
-  auto writer = Open(sink, NewShard());
-  Write(*writer, 1, {"one"}, kLongAgoUs);
+  SinkLife life = LifeOf(sink);
+  auto member = life.Open();
+  Write(*member, 1, {"one"});
   SetFailpointHandler([&](const char* name) {
     if (std::string(name) == "kafka_sink.before_commit") {
       EXPECT_EQ(StableEnd(topic), 2) << "the broker has aborted it";
     }
   });
-  absl::Status status = writer->Commit(BatchId(1), Soon()).status();
+  absl::Status status = member->Commit(1);
   SetFailpointHandler(nullptr);
   EXPECT_EQ(status.code(), absl::StatusCode::kAborted) << status;
   EXPECT_TRUE(absl::StrContains(status.message(), "transaction.timeout.ms, 1000; raise it"))
@@ -254,19 +309,20 @@ TEST(KafkaTransactions, ABatchWhoseRowsAreInOneForTooLongIsMadeSmaller) {
   proto::Sink sink = SinkTable(topic);
   (*sink.mutable_options())["transaction.timeout.ms"] = "1000";
   (*sink.mutable_options())["max_held"] = "200 B";
-  auto writer = Open(sink, NewShard());
-  Write(*writer, 1, {"one", "two", "three", "four", "five"}, kLongAgoUs);
-  EXPECT_EQ(writer->held_bytes(), 0);
-  Write(*writer, 1, {"six"}, kLongAgoUs);
-  EXPECT_GT(writer->held_bytes(), 0);
+  SinkLife life = LifeOf(sink);
+  auto member = life.Open();
+  Write(*member, 1, {"one", "two", "three", "four", "five"});
+  EXPECT_EQ(member->session().held_bytes(), 0);
+  Write(*member, 1, {"six"});
+  EXPECT_GT(member->session().held_bytes(), 0);
   EXPECT_EQ(StableEnd(topic), 6) << "the broker has aborted it";
-  absl::Status status = writer->Commit(BatchId(1), Soon()).status();
+  absl::Status status = member->Commit(1);
   EXPECT_EQ(FailureKindOf(status), FailureKind::kTooLarge) << status;
   EXPECT_EQ(status.code(), absl::StatusCode::kAborted) << status;
   EXPECT_TRUE(absl::StrContains(status.message(), "rows of batch 1 were in that transaction"))
       << status;
   EXPECT_TRUE(absl::StrContains(status.message(), "raise max_held")) << status;
-  EXPECT_EQ(writer->Commit(BatchId(1), Soon()).status(), status);
+  EXPECT_EQ(member->Commit(1), status);
   EXPECT_TRUE(Values(topic).empty());
 }
 
@@ -275,21 +331,21 @@ TEST(KafkaTransactions, RowsOfABatchThatRunsAgainStayInMemoryWhileThereIsRoom) {
   std::string topic = NewTopic(1);
   proto::Sink sink = SinkTable(topic);
   (*sink.mutable_options())["max_held"] = "200 B";
-  SinkContext context = NewShard();
-  context.memory = std::make_shared<HeldMemory>(10'000);
-  context.planned_batch = BatchId(1);
-  auto writer = Open(sink, context);
+  SinkLife life = LifeOf(sink);
+  life.context.memory = std::make_shared<HeldMemory>(10'000);
+  life.context.planned_batch = BatchId(1);
+  auto member = life.Open();
   const std::vector<std::string> rows(10, std::string(100, 'x'));
-  Write(*writer, 1, rows, kLongAgoUs);
-  EXPECT_GT(writer->held_bytes(), 1000);
+  Write(*member, 1, rows);
+  EXPECT_GT(member->session().held_bytes(), 1000);
   for (int i = 0; i < 9; ++i) {
-    Write(*writer, 1, rows, kLongAgoUs);
+    Write(*member, 1, rows);
   }
-  EXPECT_LT(writer->held_bytes(), 10'000) << "there is no room for all";
-  ASSERT_OK(writer->Commit(BatchId(1), Soon()));
+  EXPECT_LT(member->session().held_bytes(), 10'000) << "there is no room for all";
+  ASSERT_OK(member->Commit(1));
   EXPECT_EQ(Values(topic).size(), 100u);
-  Write(*writer, 2, rows, kLongAgoUs);
-  EXPECT_EQ(writer->held_bytes(), 0) << "a new batch";
+  Write(*member, 2, rows);
+  EXPECT_EQ(member->session().held_bytes(), 0) << "a new batch";
 }
 
 // A broker may take minutes for what a large batch still has to send, and a new epoch waits for it.
@@ -297,17 +353,16 @@ TEST(KafkaTransactions, RowsStopLeavingWhenTheEpochEnds) {
   std::string topic = NewTopic(1);
   proto::Sink sink = SinkTable(topic);
   (*sink.mutable_options())["max_held"] = "200 B";
-  SinkContext context = NewShard();
+  SinkLife life = LifeOf(sink);
   bool ended = false;
-  context.ended = [&ended] { return ended; };
-  auto writer = Open(sink, context);
-  Write(*writer, 1, {"one", "two", "three", "four", "five"}, kLongAgoUs);
-  EXPECT_EQ(writer->held_bytes(), 0);
+  life.context.ended = [&ended] { return ended; };
+  auto member = life.Open();
+  Write(*member, 1, {"one", "two", "three", "four", "five"});
+  EXPECT_EQ(member->session().held_bytes(), 0);
   ended = true;
-  absl::Status status =
-      writer->Write(BatchId(1), kLongAgoUs, TextRows({{"six", "seven", "eight", "nine", "ten"}}));
+  absl::Status status = member->Write(1, TextRows({{"six", "seven", "eight", "nine", "ten"}}));
   EXPECT_EQ(status.code(), absl::StatusCode::kCancelled) << status;
-  EXPECT_FALSE(writer->Commit(BatchId(1), Soon()).ok());
+  EXPECT_FALSE(member->Commit(1).ok());
   EXPECT_TRUE(Values(topic).empty());
 }
 
@@ -315,13 +370,12 @@ TEST(KafkaTransactions, AtLeastOnceHidesNothingAndHoldsAll) {
   std::string topic = NewTopic(1);
   proto::Sink sink = SinkTable(topic);
   (*sink.mutable_options())["delivery"] = "at_least_once";
-  SinkContext context = NewShard();
-  context.memory = std::make_shared<HeldMemory>(1000);
-  auto writer = Open(sink, context);
-  Write(*writer, 1, {std::string(600, 'x')}, kLongAgoUs);
-  EXPECT_EQ(
-      FailureKindOf(writer->Write(BatchId(1), kLongAgoUs, TextRows({{std::string(600, 'y')}}))),
-      FailureKind::kTooLarge);
+  SinkLife life = LifeOf(sink);
+  life.context.memory = std::make_shared<HeldMemory>(1000);
+  auto member = life.Open();
+  Write(*member, 1, {std::string(600, 'x')});
+  EXPECT_EQ(FailureKindOf(member->Write(1, TextRows({{std::string(600, 'y')}}))),
+            FailureKind::kTooLarge);
   EXPECT_TRUE(Values(topic).empty());
   (*sink.mutable_options())["max_held"] = "1 MiB";
   absl::Status status = KafkaSink().Validate(sink);
@@ -332,24 +386,24 @@ TEST(KafkaTransactions, AtLeastOnceHasNone) {
   std::string topic = NewTopic(1);
   proto::Sink sink = SinkTable(topic);
   (*sink.mutable_options())["delivery"] = "at_least_once";
-  SinkContext context = NewShard();
-  auto writer = Open(sink, context);
-  Write(*writer, 1, {"one"}, kLongAgoUs);
-  Write(*writer, 2, {"two"}, kLongAgoUs);
-  auto marker = writer->Commit(BatchId(2), Soon());
-  ASSERT_OK(marker);
-  EXPECT_EQ(*marker, "2");
-  EXPECT_EQ(writer->wake_at_us(), 0);
-  context.epoch = Epoch(2);
-  context.marker = *marker;
-  context.committed_batch = context.planned_batch = BatchId(2);
-  writer = Open(sink, context);
-  EXPECT_EQ(writer->committed(), BatchId(2));
-  Write(*writer, 2, {"two"}, kLongAgoUs);
-  Write(*writer, 3, {"three"}, kLongAgoUs);
-  ASSERT_OK(writer->Commit(BatchId(3), Soon()));
-  EXPECT_EQ(StableEnd(topic), 3) << "records only";
-  EXPECT_EQ(Values(topic), (std::vector<std::string>{"one", "two", "three"}));
+  SinkLife life = LifeOf(sink);
+  auto member = life.Open();
+  Write(*member, 1, {"one"});
+  Write(*member, 2, {"two"});
+  ASSERT_OK(life.CommitAndJournal(member.get(), 2));
+  EXPECT_EQ(member->mark().written, Epoch(0));
+  EXPECT_EQ(member->session().wake_at_us(), 0);
+  Write(*member, 3, {"three"});
+  ASSERT_OK(member->Commit(3));  // which the journal does not hear of
+  member = life.Open();
+  EXPECT_EQ(member->mark().written, Epoch(0)) << "nobody knows";
+  Write(*member, 3, {"three"});
+  ASSERT_OK(member->Commit(3));
+  EXPECT_EQ(StableEnd(topic), 4) << "records only";
+  EXPECT_EQ(Values(topic), (std::vector<std::string>{"one", "two", "three", "three"}));
+  EXPECT_TRUE(absl::IsNotFound(
+      Admin().DescribeTopic("millrace-marks-" + life.context.job_name, kTimeout).status()))
+      << "and no log";
 }
 
 TEST(KafkaSink, SaysWhatItsOptionsMayHold) {
@@ -365,36 +419,41 @@ TEST(KafkaSink, SaysWhatItsOptionsMayHold) {
 
 // No assertion on times: for whoever reads the log.
 TEST(KafkaTransactions, TimesOfClaimsAndCommits) {
+  constexpr uint32_t kSlots = 16;
   std::string topic = NewTopic(4);
-  std::vector<std::unique_ptr<SinkWriter>> writers(16);
-  SinkContext job = NewShard();
+  SinkLife life = LifeOf(SinkTable(topic));
+  life.BeginEpoch();
+  std::vector<std::unique_ptr<SinkSession>> sessions(kSlots);
   absl::Time begin = SteadyNow();
   std::vector<std::thread> claims;
-  for (uint32_t shard = 0; shard < writers.size(); ++shard) {
-    claims.emplace_back([&, shard] {
-      SinkContext context = job;
-      context.shard = shard;
-      writers[shard] = Open(SinkTable(topic), context);
+  for (uint32_t slot = 0; slot < kSlots; ++slot) {
+    claims.emplace_back([&, slot] {
+      auto session = life.Claim(life.ContextOf(slot));
+      EXPECT_OK(session);
+      sessions[slot] = session.ok() ? *std::move(session) : nullptr;
     });
   }
   for (std::thread& claim : claims) {
     claim.join();
   }
-  std::cout << "16 shards claimed in " << SteadyNow() - begin << "\n";
+  std::cout << kSlots << " places claimed in " << SteadyNow() - begin << "\n";
+  ASSERT_NE(sessions[0], nullptr);
+  auto shard = sessions[0]->AddShard(0, 0);
+  ASSERT_OK(shard);
   std::vector<absl::Duration> times;
   for (int64_t batch = 1; batch <= 200; ++batch) {
-    Write(*writers[0], batch, std::vector<std::string>(20, "a record of some bytes"),
-          absl::ToUnixMicros(absl::Now()));
+    ASSERT_OK((*shard)->Write({.id = BatchId(batch), .time_us = absl::ToUnixMicros(absl::Now())},
+                              TextRows({std::vector<std::string>(20, "a record of some bytes")})));
     begin = SteadyNow();
-    ASSERT_OK(writers[0]->Commit(BatchId(batch), Soon()));
+    ASSERT_OK(sessions[0]->Commit(BatchId(batch), Soon()));
     times.push_back(SteadyNow() - begin);
   }
   std::sort(times.begin(), times.end());
   std::cout << "commit of 20 records: p50 " << times[times.size() / 2] << ", p99 "
             << times[times.size() * 99 / 100] << "\n";
-  for (const auto& writer : writers) {
-    ASSERT_NE(writer, nullptr);
-    ASSERT_OK(writer->Commit(BatchId(201), Soon()));
+  for (const auto& session : sessions) {
+    ASSERT_NE(session, nullptr);
+    ASSERT_OK(session->Commit(BatchId(201), Soon()));
   }
   EXPECT_EQ(Values(topic).size(), 4000u);
 }
@@ -407,12 +466,14 @@ TEST(KafkaTransactions, ThroughputWithAndWithout) {
     std::string topic = NewTopic(4);
     proto::Sink sink = SinkTable(topic);
     (*sink.mutable_options())["delivery"] = delivery;
-    auto writer = Open(sink, NewShard());
+    SinkLife life = LifeOf(sink);
+    auto member = life.Open();
     absl::Duration commits;
     for (int64_t batch = 1; batch <= kBatches; ++batch) {
-      Write(*writer, batch, values, absl::ToUnixMicros(absl::Now()));
+      ASSERT_OK(member->shard().Write(
+          {.id = BatchId(batch), .time_us = absl::ToUnixMicros(absl::Now())}, TextRows({values})));
       absl::Time begin = SteadyNow();
-      ASSERT_OK(writer->Commit(BatchId(batch), Soon()));
+      ASSERT_OK(member->Commit(batch));
       commits += SteadyNow() - begin;
     }
     std::cout << delivery << ": " << commits / kBatches << " per commit of " << kRecords

@@ -13,6 +13,7 @@
 #include "common/base/steady_time.h"
 #include "connectors/source.h"
 #include "tests/contract/kafka_place.h"
+#include "tests/contract/sink_life.h"
 #include "tests/contract/tables.h"
 
 namespace millrace {
@@ -395,10 +396,10 @@ TEST(KafkaTrouble, ARestartedBrokerIsWaitedFor) {
   ASSERT_OK(reader->Read(topic + "/0", Offset(1), 10, 0, Soon()));
   proto::Sink sink = TextSink(
       "kafka", "raw", {{"bootstrap.servers", Broker().bootstrap_servers()}, {"topic", topic}});
-  auto writer = KafkaSink().CreateWriter(sink, NewShard());
-  ASSERT_OK(writer);
-  ASSERT_OK((*writer)->Write(BatchId(1), 0, TextRows({{"first"}})));
-  ASSERT_OK((*writer)->Commit(BatchId(1), Soon()));
+  SinkLife life(&KafkaSink(), sink);
+  auto member = life.Open();
+  ASSERT_OK(member->Write(1, TextRows({{"first"}})));
+  ASSERT_OK(member->Commit(1));
 
   Broker().Kill();
   absl::Status status =
@@ -406,14 +407,14 @@ TEST(KafkaTrouble, ARestartedBrokerIsWaitedFor) {
   // The record "first" may have been fetched before the end of the broker.
   EXPECT_TRUE(status.ok() || absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status))
       << status;
-  ASSERT_OK((*writer)->Write(BatchId(2), 0, TextRows({{"second"}})));
-  status = (*writer)->Commit(BatchId(2), SteadyNow() + absl::Milliseconds(200)).status();
+  ASSERT_OK(member->Write(2, TextRows({{"second"}})));
+  status = member->session().Commit(BatchId(2), SteadyNow() + absl::Milliseconds(200));
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
   EXPECT_EQ(enumerator->Ends({topic + "/0"}, absl::Milliseconds(200)).status().code(),
             absl::StatusCode::kUnavailable);
 
   ASSERT_OK(Broker().Restart());
-  ASSERT_OK((*writer)->Commit(BatchId(2), Soon()));
+  ASSERT_OK(member->Commit(2));
   // "second" may have been tried twice, and what was aborted is in the log as well.
   const int64_t end = StableEnd(topic);
   auto ends = enumerator->Ends({topic + "/0"}, kTimeout);

@@ -213,32 +213,37 @@ INSTANTIATE_TEST_SUITE_P(Local, LargeBatchContract, testing::Values(Sink<FileSin
 
 // A black hole shows nothing: its count is all there is to see.
 TEST(BlackholeSink, CountsCommittedRowsOnce) {
-  proto::Sink sink = TextSink("blackhole", "", {});
   const SinkConnector* connector = *Connectors().Sink("blackhole");
-  ASSERT_OK(connector->Validate(sink));
-  int64_t before = blackhole::BlackholeRows();
-  auto writer = connector->CreateWriter(sink, SinkContext{});
-  ASSERT_OK(writer);
-  ASSERT_OK((*writer)->Write(BatchId(1), 0, TextRows({{"a", "b", "c"}})));
+  SinkLife life(connector, TextSink("blackhole", "", {}));
+  ASSERT_OK(connector->Validate(life.table));
+  const int64_t before = blackhole::BlackholeRows();
+  auto member = life.Open();
+  ASSERT_OK(member->Write(1, TextRows({{"a", "b", "c"}})));
   EXPECT_EQ(blackhole::BlackholeRows(), before);
-  auto marker = (*writer)->Commit(BatchId(1), absl::InfiniteFuture());
-  ASSERT_OK(marker);
-  ASSERT_OK((*writer)->Commit(BatchId(1), absl::InfiniteFuture()));
+  ASSERT_OK(life.CommitAndJournal(member.get(), 1));
+  ASSERT_OK(life.CommitAndJournal(member.get(), 1));
   EXPECT_EQ(blackhole::BlackholeRows(), before + 3);
-  writer = connector->CreateWriter(sink, SinkContext{.marker = *marker});
-  ASSERT_OK(writer);
-  ASSERT_OK((*writer)->Write(BatchId(1), 0, TextRows({{"a", "b", "c"}})));
-  ASSERT_OK((*writer)->Commit(BatchId(1), absl::InfiniteFuture()));
+  member = life.Open();
+  ASSERT_OK(member->Write(1, TextRows({{"a", "b", "c"}})));
+  ASSERT_OK(life.CommitAndJournal(member.get(), 1));
   EXPECT_EQ(blackhole::BlackholeRows(), before + 3);
 }
 
 TEST(PrintSink, IsGatheredAndTakesEverything) {
   const SinkConnector* connector = *Connectors().Sink("print");
   EXPECT_TRUE(connector->traits().gathered);
-  proto::Sink sink = TextSink("print", "", {});
-  sink.set_mode(proto::SINK_CHANGES);
-  EXPECT_OK(connector->Validate(sink));
-  EXPECT_FALSE(connector->CreateWriter(sink, SinkContext{}).ok());
+  SinkLife life(connector, TextSink("print", "", {}));
+  life.table.set_mode(proto::SINK_CHANGES);
+  EXPECT_OK(connector->Validate(life.table));
+  EXPECT_FALSE(life.Claim(life.ContextOf(0)).ok());
+}
+
+// The driver and the executors must agree with the connector on what a session writes.
+TEST(ConnectorRegistry, KnowsWhichSinksHaveSessionsOfTheirOwn) {
+  for (const char* name : {"blackhole", "file", "memory"}) {
+    EXPECT_EQ((*Connectors().Sink(name))->traits().scope, SinkTraits::Scope::kShard) << name;
+  }
+  EXPECT_EQ((*Connectors().Sink("kafka"))->traits().scope, SinkTraits::Scope::kExecutor);
 }
 
 TEST(ConnectorRegistry, ListsWhatThereIs) {

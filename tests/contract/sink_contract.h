@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "connectors/sink.h"
+#include "tests/contract/sink_life.h"
 #include "tests/contract/tables.h"
 
 namespace millrace {
@@ -24,11 +25,8 @@ class SinkUnderTest {
   // What a reader sees, in order where there is one: for append the values, for upsert "key=value"
   // and "key deleted".
   virtual std::vector<std::string> Visible() const = 0;
-  // Like Visible, but does not wait for open transactions of writers, which may take long.
+  // Like Visible, but does not wait for open transactions of sessions, which may take long.
   virtual std::vector<std::string> VisibleNow() const { return Visible(); }
-  // Whether the place itself keeps the marker, so that it can refuse a writer of a lower epoch. For
-  // others the driver does: it takes no marker of one.
-  virtual bool keeps_marker() const { return false; }
   // The same place with a PRIMARY KEY column key before the column value.
   virtual proto::Sink UpsertSink() const { return {}; }
 };
@@ -45,31 +43,38 @@ struct SinkCase {
 class SinkContract : public testing::TestWithParam<SinkCase> {
  protected:
   void SetUp() override;
-  // In a new epoch, with what the driver's journal would know: `marker`, and the batches that the
-  // test has planned and committed so far.
-  std::unique_ptr<SinkWriter> Open(const std::string& marker, uint32_t shard = 0);
-  std::unique_ptr<SinkWriter> Open(const proto::Sink& sink, const std::string& marker,
-                                   uint32_t shard = 0);
-  // Writes, prepares and commits one batch; the marker.
-  std::string CommitRows(SinkWriter* writer, int64_t batch, const std::vector<std::string>& values);
-  void WriteRows(SinkWriter* writer, int64_t batch, const std::vector<std::string>& values);
-  // Many rows, of more bytes than a HeldMemory of 100,000 has. REQUIRES: context_ had one when the
-  // writer was opened.
-  absl::Status WriteMany(SinkWriter* writer, int64_t batch);
-  // Prepares and commits all batches up to `through`, and settles them as the driver does once the
-  // commit is journaled.
-  std::string Commit(SinkWriter* writer, int64_t through);
+
+  void WriteRows(SinkMember& member, int64_t batch, const std::vector<std::string>& values,
+                 uint32_t shard = 0);
+  // Commits all batches up to `through` and settles them, as the driver has it done once the commit
+  // is journaled. REQUIRES: the session is the job's only one.
+  void Commit(SinkMember& member, int64_t through);
+  void CommitRows(SinkMember& member, int64_t batch, const std::vector<std::string>& values);
+  // Many rows, of more bytes than a HeldMemory of 100,000 has. REQUIRES: the life had one when the
+  // session was opened.
+  absl::Status WriteMany(SinkMember& member, int64_t batch, uint32_t shard = 0);
 
   std::unique_ptr<SinkUnderTest> place_;
   const SinkConnector* connector_ = nullptr;
-  SinkContext context_;  // of the last writer
+  std::unique_ptr<SinkLife> life_;
 };
 
-// Of the sinks whose rows may leave a writer's memory before their commit
+// Of the sinks whose rows may leave a session's memory before their commit
 // (connectors/shared/flow_out.h): batches that are much larger than the memory for them.
 class LargeBatchContract : public SinkContract {
  protected:
   void SetUp() override;
+};
+
+// Of the sinks with SinkTraits::Scope::kExecutor: several shards in a session, and places that
+// outlive executors.
+class SharedSessionContract : public SinkContract {
+ protected:
+  void SetUp() override;
+  void TearDown() override;
+
+  // Commits of all members, then the journal's record of the batch.
+  void CommitAll(const SinkMembers& members, int64_t through);
 };
 
 }  // namespace millrace

@@ -1,6 +1,6 @@
 // Jobs from Kafka to Kafka whose input or output is much more than an executor may hold: batches
 // fit into --memory, and nothing is lost or twice. A real broker, since the mock keeps 5 MB of a
-// partition and no markers.
+// partition and has no real transactions.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

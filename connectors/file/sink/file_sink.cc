@@ -47,10 +47,10 @@ absl::Status ForPeople(const absl::Status& status) {
 
 // Holds rows as lines until their commit, or until they are so many that they go to the file ahead
 // of it. Write may run beside Commit and Settle of earlier batches.
-class FileWriter : public SinkWriter {
+class FileSession : public SingleShardSession {
  public:
-  FileWriter(std::string directory, const SinkContext& context, int64_t max_held_bytes,
-             const Format& format, std::unique_ptr<FormatEncoder> encoder, RollingFiles files)
+  FileSession(std::string directory, const SinkContext& context, int64_t max_held_bytes,
+              const Format& format, std::unique_ptr<FormatEncoder> encoder, RollingFiles files)
       : directory_(std::move(directory)),
         memory_(context.memory),
         flow_out_(context, max_held_bytes),
@@ -62,10 +62,10 @@ class FileWriter : public SinkWriter {
     Remember();
   }
 
-  absl::Status Write(BatchId batch, int64_t batch_time_us, const Batch& rows) override {
+  absl::Status Write(const SinkBatch& batch, const Batch& rows) override {
     ASSIGN_OR_RETURN(const EncodedRecords encoded, encoder_->Encode(rows));
     RETURN_IF_ERROR(CheckLines(rows, encoded));
-    if (batch <= committed()) {
+    if (batch.id <= mark().batch) {
       return absl::OkStatus();
     }
     int64_t bytes = 0;
@@ -76,25 +76,25 @@ class FileWriter : public SinkWriter {
     const absl::Status taken =
         memory.Add(memory_, bytes, absl::StrCat("the writer to ", directory_));
     if (taken.ok()) {
-      Hold(batch, batch_time_us, encoded, std::move(memory));
+      Hold(batch, encoded, std::move(memory));
       if (!flow_out_.Wanted(held_bytes())) {
         return absl::OkStatus();
       }
     }
-    const auto is_first = [&] { return IsFirst(batch); };
+    const auto is_first = [&] { return IsFirst(batch.id); };
     if (!taken.ok()) {
       RETURN_IF_ERROR(flow_out_.AwaitTurn(taken, is_first));
     } else if (!is_first()) {
       return absl::OkStatus();
     }
-    return WriteAhead(batch, batch_time_us, taken.ok() ? std::string() : Lines(encoded));
+    return WriteAhead(batch, taken.ok() ? std::string() : Lines(encoded));
   }
 
   std::vector<RowError> TakeRefused() override { return refused_.Take(); }
 
   void NoteBatch(BatchId batch, int64_t batch_time_us) override {
     absl::MutexLock lock(&mutex_);
-    if (batch > committed_) {
+    if (batch > mark_.batch) {
       uncommitted_[batch].time_us = batch_time_us;
     }
   }
@@ -106,13 +106,13 @@ class FileWriter : public SinkWriter {
 
   absl::Status Prepare(BatchId, absl::Time) override { return absl::OkStatus(); }
 
-  absl::StatusOr<std::string> Commit(BatchId through, absl::Time) override {
+  absl::Status Commit(BatchId through, absl::Time) override {
     RollingFiles::Addition addition{.batch = through};
     absl::MutexLock files_lock(&files_mutex_);
     {
       absl::MutexLock lock(&mutex_);
-      if (through <= committed_) {
-        return marker_;
+      if (through <= mark_.batch) {
+        return absl::OkStatus();
       }
       addition.close = finish_;
       // The addition only refers to the lines, which stay in place until the file has them: no
@@ -136,7 +136,7 @@ class FileWriter : public SinkWriter {
       held = uncommitted_.erase(held);
     }
     Remember();
-    return marker_;
+    return absl::OkStatus();
   }
 
   absl::Status Settle(BatchId batch, absl::Time) override {
@@ -147,13 +147,9 @@ class FileWriter : public SinkWriter {
     return absl::OkStatus();
   }
 
-  BatchId committed() const override {
+  SinkMark mark() const override {
     absl::MutexLock lock(&mutex_);
-    return committed_;
-  }
-  std::string marker() const override {
-    absl::MutexLock lock(&mutex_);
-    return marker_;
+    return mark_;
   }
   int64_t wake_at_us() const override {
     absl::MutexLock lock(&mutex_);
@@ -204,10 +200,10 @@ class FileWriter : public SinkWriter {
     int64_t left_bytes = 0;  // bytes of lines that are in the file already
   };
 
-  void Hold(BatchId batch, int64_t time_us, const EncodedRecords& encoded, HeldBytes memory) {
+  void Hold(const SinkBatch& batch, const EncodedRecords& encoded, HeldBytes memory) {
     absl::MutexLock lock(&mutex_);
-    Held& held = uncommitted_[batch];
-    held.time_us = time_us;
+    Held& held = uncommitted_[batch.id];
+    held.time_us = batch.time_us;
     held_bytes_ += memory.bytes();
     const auto bytes = static_cast<size_t>(memory.bytes());
     held.memory.Join(std::move(memory));
@@ -239,13 +235,13 @@ class FileWriter : public SinkWriter {
 
   // Moves the lines of the first batch to the file: those that are held, and `more`, for which
   // there was no memory.
-  absl::Status WriteAhead(BatchId batch, int64_t time_us, const std::string& more) {
-    RollingFiles::Addition addition{.batch = batch, .begin_us = time_us};
+  absl::Status WriteAhead(const SinkBatch& batch, const std::string& more) {
+    RollingFiles::Addition addition{.batch = batch.id, .begin_us = batch.time_us};
     absl::MutexLock files_lock(&files_mutex_);
     {
       absl::MutexLock lock(&mutex_);
-      Held& held = uncommitted_[batch];
-      held.time_us = time_us;
+      Held& held = uncommitted_[batch.id];
+      held.time_us = batch.time_us;
       addition.lines.assign(held.pieces.begin(), held.pieces.end());
     }
     addition.lines.push_back(more);
@@ -253,7 +249,7 @@ class FileWriter : public SinkWriter {
       return ForPeople(status);
     }
     absl::MutexLock lock(&mutex_);
-    Held& held = uncommitted_[batch];
+    Held& held = uncommitted_[batch.id];
     held_bytes_ -= held.memory.bytes();
     held.left_bytes += held.memory.bytes() + static_cast<int64_t>(more.size());
     held.memory = {};
@@ -263,8 +259,7 @@ class FileWriter : public SinkWriter {
 
   // Copies what other threads may ask for while files_ is in use.
   void Remember() ABSL_EXCLUSIVE_LOCKS_REQUIRED(files_mutex_, mutex_) {
-    committed_ = files_.marker().batch;
-    marker_ = files_.marker().ToString();
+    mark_ = {.written = {}, .batch = files_.marker().batch, .marker = files_.marker().ToString()};
     wake_at_us_ = files_.wake_at_us();
     hides_rows_ = !files_.marker().open.empty() || !files_.marker().closed.empty();
   }
@@ -285,8 +280,7 @@ class FileWriter : public SinkWriter {
   std::map<BatchId, Held> uncommitted_ ABSL_GUARDED_BY(mutex_);
   int64_t held_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   bool finish_ ABSL_GUARDED_BY(mutex_) = false;
-  BatchId committed_ ABSL_GUARDED_BY(mutex_);
-  std::string marker_ ABSL_GUARDED_BY(mutex_);  // as of the claim or the last Commit
+  SinkMark mark_ ABSL_GUARDED_BY(mutex_);
   int64_t wake_at_us_ ABSL_GUARDED_BY(mutex_) = 0;
   bool hides_rows_ ABSL_GUARDED_BY(mutex_) = false;
 };
@@ -328,8 +322,9 @@ class FileSinkConnector : public SinkConnector {
 
   std::vector<std::pair<std::string, SqlType>> MetadataColumns() const override { return {}; }
 
-  absl::StatusOr<std::unique_ptr<SinkWriter>> CreateWriter(
-      const proto::Sink& sink, const SinkContext& context) const override {
+  absl::StatusOr<std::unique_ptr<SinkSession>> Open(const std::vector<SinkTable>& tables,
+                                                    const SinkContext& context) const override {
+    const proto::Sink& sink = *tables.front().table;
     FileSinkMarker marker;
     if (!context.marker.empty()) {
       ASSIGN_OR_RETURN(marker, FileSinkMarker::Parse(context.marker));
@@ -349,8 +344,8 @@ class FileSinkConnector : public SinkConnector {
       return ForPeople(claimed);
     }
     ASSIGN_OR_RETURN(const int64_t max_held_bytes, MaxHeldBytes(sink.options()));
-    return std::make_unique<FileWriter>(directory, context, max_held_bytes, *format,
-                                        std::move(encoder), std::move(files));
+    return std::make_unique<FileSession>(directory, context, max_held_bytes, *format,
+                                         std::move(encoder), std::move(files));
   }
 
  private:

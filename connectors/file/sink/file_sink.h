@@ -3,7 +3,7 @@
 // Options path (a directory), format, roll_size and roll_interval (docs/sql.md). Each sink
 // shard appends committed batches to a file of its own with fsync; the file is hidden until it is
 // large or old enough, or the job finishes, and then gets a name that readers may read, once its
-// last commit is in the journal (docs/exactly-once.md §7). Writers need Settle to show anything.
+// last commit is in the journal (docs/exactly-once.md §7). Sessions need Settle to show anything.
 #ifndef MILLRACE_CONNECTORS_FILE_SINK_FILE_SINK_H_
 #define MILLRACE_CONNECTORS_FILE_SINK_FILE_SINK_H_
 

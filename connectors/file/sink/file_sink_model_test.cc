@@ -216,27 +216,27 @@ class FileSinkModelTest : public FileSinkFixture {
 
   // Writes one batch, or two that are committed together, and commits; tries again as executors do.
   // Returns the last batch, or none if the process cannot go on.
-  std::optional<int64_t> CommitNext(World* world, SinkWriter* writer) {
+  std::optional<int64_t> CommitNext(World* world, SingleShardSession* session) {
     int64_t through = world->journal.batch() + 1;
     for (int64_t last =
              std::min(kBatches, through + static_cast<int64_t>(Mix(world->seed, -through) % 2));
          ; ++through) {
-      writer->NoteBatch(BatchId(through), through * kSecond);
+      session->NoteBatch(BatchId(through), through * kSecond);
       if (const auto rows = RowsOf(world->seed, through); !rows.empty()) {
-        if (!Write(writer, through, rows, through * kSecond).ok()) {
+        if (!Write(session, through, rows, through * kSecond).ok()) {
           return std::nullopt;  // the epoch fails, or would if it were alive
         }
       }
-      EXPECT_TRUE(writer->Prepare(BatchId(through), absl::InfiniteFuture()).ok());
+      EXPECT_TRUE(session->Prepare(BatchId(through), absl::InfiniteFuture()).ok());
       if (through == last) {
         break;
       }
     }
     if (through == kBatches) {
-      writer->Finish();
+      session->Finish();
     }
     for (int tries = 0; tries < 2; ++tries) {
-      if (writer->Commit(BatchId(through), absl::InfiniteFuture()).ok()) {
+      if (session->Commit(BatchId(through), absl::InfiniteFuture()).ok()) {
         return through;
       }
     }
@@ -255,8 +255,8 @@ class FileSinkModelTest : public FileSinkFixture {
 
   bool RunEpochSteps(World* world, const std::function<void(int64_t commits)>& after) {
     const int64_t epoch = world->journal.StartEpoch();
-    auto writer = Open(&world->files, Target(world->seed), epoch, world->journal.marker());
-    if (!writer.ok() || !world->journal.RecordClaim(epoch, (*writer)->marker())) {
+    auto session = Open(&world->files, Target(world->seed), epoch, world->journal.marker());
+    if (!session.ok() || !world->journal.RecordClaim(epoch, (*session)->mark().marker)) {
       return false;
     }
     after(0);
@@ -264,18 +264,18 @@ class FileSinkModelTest : public FileSinkFixture {
     for (int64_t commits = 1; settled < kBatches; ++commits) {
       int64_t durable = world->journal.batch();
       if (durable < kBatches) {
-        const std::optional<int64_t> through = CommitNext(world, writer->get());
+        const std::optional<int64_t> through = CommitNext(world, session->get());
         if (!through.has_value() ||
-            !world->journal.RecordCommit(epoch, (*writer)->marker(), *through)) {
+            !world->journal.RecordCommit(epoch, (*session)->mark().marker, *through)) {
           // A zombie may still have been told which commits were durable.
-          (void)(*writer)->Settle(BatchId(durable), absl::InfiniteFuture());
+          (void)(*session)->Settle(BatchId(durable), absl::InfiniteFuture());
           return false;
         }
         durable = *through;
         after(commits);
       }
       if (durable == kBatches || Mix(world->seed, durable * 7) % 2 == 0) {
-        if (!(*writer)->Settle(BatchId(durable), absl::InfiniteFuture()).ok()) {
+        if (!(*session)->Settle(BatchId(durable), absl::InfiniteFuture()).ok()) {
           return false;
         }
         settled = durable;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "common/base/status.h"
 #include "connectors/file/sink/file_sink.h"
 #include "connectors/file/sink/file_sink_marker.h"
 #include "connectors/formats/csv/csv_format.h"
@@ -48,18 +49,23 @@ class FileSinkFixture : public testing::Test {
     return context;
   }
 
-  absl::StatusOr<std::unique_ptr<SinkWriter>> Open(FileSystem* files, const proto::Sink& sink,
-                                                   int64_t epoch, const std::string& marker) const {
-    return NewFileSinkConnector(&registry_, files)->CreateWriter(sink, Context(epoch, marker));
+  absl::StatusOr<std::unique_ptr<SingleShardSession>> Open(FileSystem* files,
+                                                           const proto::Sink& sink, int64_t epoch,
+                                                           const std::string& marker) const {
+    ASSIGN_OR_RETURN(std::unique_ptr<SinkSession> session,
+                     NewFileSinkConnector(&registry_, files)
+                         ->Open({{.index = 0, .table = &sink}}, Context(epoch, marker)));
+    // The connector has no other sessions.
+    return std::unique_ptr<SingleShardSession>(static_cast<SingleShardSession*>(session.release()));
   }
 
-  static absl::Status Write(SinkWriter* writer, int64_t batch,
-                            const std::vector<std::string>& values, int64_t time_us = 0) {
+  static absl::Status Write(SinkShard* shard, int64_t batch, const std::vector<std::string>& values,
+                            int64_t time_us = 0) {
     auto column = std::make_shared<Column>(MakeType(TypeId::kText), values.size());
     for (size_t i = 0; i < values.size(); ++i) {
       column->SetTextCopy(i, values[i]);
     }
-    return writer->Write(BatchId(batch), time_us, Batch({column}, values.size()));
+    return shard->Write({.id = BatchId(batch), .time_us = time_us}, Batch({column}, values.size()));
   }
 
   // The lines that readers see, file after file; nothing if the files are not numbered without

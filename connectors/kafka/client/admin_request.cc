@@ -57,6 +57,21 @@ absl::StatusOr<std::vector<KafkaGroupOffset>> ReadGroupOffsets(
   return out;
 }
 
+std::map<std::string, KafkaTopicSetting> SettingsOf(const rd_kafka_ConfigResource_t* topic) {
+  std::map<std::string, KafkaTopicSetting> settings;
+  size_t entries = 0;
+  const rd_kafka_ConfigEntry_t** entry = rd_kafka_ConfigResource_configs(topic, &entries);
+  for (size_t i = 0; i < entries; ++i) {
+    if (const char* value = rd_kafka_ConfigEntry_value(entry[i]); value != nullptr) {
+      settings[rd_kafka_ConfigEntry_name(entry[i])] = {
+          .value = value,
+          .of_topic =
+              rd_kafka_ConfigEntry_source(entry[i]) == RD_KAFKA_CONFIG_SOURCE_DYNAMIC_TOPIC_CONFIG};
+    }
+  }
+  return settings;
+}
+
 }  // namespace
 
 KafkaPtr<rd_kafka_AdminOptions_t> KafkaAdminOptions(KafkaClient* client,
@@ -169,15 +184,39 @@ absl::StatusOr<std::vector<KafkaGroupOffset>> GroupKafkaOffsets(
       timeout, [&](absl::Duration left) { return ReadGroupOffsets(client, group, only, left); });
 }
 
+void RequestKafkaTopicSettings(KafkaClient* client, const std::vector<std::string>& names,
+                               rd_kafka_queue_t* queue, absl::Duration timeout) {
+  const auto options = KafkaAdminOptions(client, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, timeout);
+  std::vector<rd_kafka_ConfigResource_t*> resources;
+  resources.reserve(names.size());
+  for (const std::string& name : names) {
+    resources.push_back(rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, name.c_str()));
+  }
+  rd_kafka_DescribeConfigs(client->get(), resources.data(), resources.size(), options.get(), queue);
+  rd_kafka_ConfigResource_destroy_array(resources.data(), resources.size());
+}
+
+absl::StatusOr<std::map<std::string, std::map<std::string, KafkaTopicSetting>>>
+AwaitKafkaTopicSettings(KafkaClient* client, rd_kafka_queue_t* queue, absl::Duration timeout) {
+  ASSIGN_OR_RETURN(KafkaPtr<rd_kafka_event_t> event,
+                   KafkaAdminAnswer(client, queue, "reading the settings of topics", timeout));
+  std::map<std::string, std::map<std::string, KafkaTopicSetting>> settings;
+  size_t resources = 0;
+  const rd_kafka_ConfigResource_t** found = rd_kafka_DescribeConfigs_result_resources(
+      rd_kafka_event_DescribeConfigs_result(event.get()), &resources);
+  for (size_t i = 0; i < resources; ++i) {
+    if (rd_kafka_ConfigResource_error(found[i]) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+      settings[rd_kafka_ConfigResource_name(found[i])] = SettingsOf(found[i]);
+    }
+  }
+  return settings;
+}
+
 absl::StatusOr<std::map<std::string, KafkaTopicSetting>> KafkaTopicSettings(
     KafkaClient* client, const std::string& name, absl::Duration timeout) {
   const std::string what = absl::StrCat("reading the settings of topic ", name);
   KafkaPtr<rd_kafka_queue_t> queue(rd_kafka_queue_new(client->get()));
-  const auto options = KafkaAdminOptions(client, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, timeout);
-  rd_kafka_ConfigResource_t* resource =
-      rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, name.c_str());
-  rd_kafka_DescribeConfigs(client->get(), &resource, 1, options.get(), queue.get());
-  rd_kafka_ConfigResource_destroy(resource);
+  RequestKafkaTopicSettings(client, {name}, queue.get(), timeout);
   ASSIGN_OR_RETURN(KafkaPtr<rd_kafka_event_t> event,
                    KafkaAdminAnswer(client, queue.get(), what, timeout));
   std::map<std::string, KafkaTopicSetting> settings;
@@ -186,16 +225,7 @@ absl::StatusOr<std::map<std::string, KafkaTopicSetting>> KafkaTopicSettings(
       rd_kafka_event_DescribeConfigs_result(event.get()), &resources);
   for (size_t i = 0; i < resources; ++i) {
     RETURN_IF_ERROR(KafkaStatus(rd_kafka_ConfigResource_error(found[i]), what));
-    size_t entries = 0;
-    const rd_kafka_ConfigEntry_t** entry = rd_kafka_ConfigResource_configs(found[i], &entries);
-    for (size_t j = 0; j < entries; ++j) {
-      if (const char* value = rd_kafka_ConfigEntry_value(entry[j]); value != nullptr) {
-        settings[rd_kafka_ConfigEntry_name(entry[j])] = {
-            .value = value,
-            .of_topic = rd_kafka_ConfigEntry_source(entry[j]) ==
-                        RD_KAFKA_CONFIG_SOURCE_DYNAMIC_TOPIC_CONFIG};
-      }
-    }
+    settings = SettingsOf(found[i]);
   }
   return settings;
 }

@@ -51,6 +51,13 @@ absl::StatusOr<std::map<std::string, KafkaTopicSetting>> KafkaTopicSettings(Kafk
                                                                             const std::string& name,
                                                                             absl::Duration timeout);
 
+// The same for several topics, by topic, whose answer is under way: the request has been sent to
+// `queue`. Leaves out topics whose settings cannot be read.
+void RequestKafkaTopicSettings(KafkaClient* client, const std::vector<std::string>& names,
+                               rd_kafka_queue_t* queue, absl::Duration timeout);
+absl::StatusOr<std::map<std::string, std::map<std::string, KafkaTopicSetting>>>
+AwaitKafkaTopicSettings(KafkaClient* client, rd_kafka_queue_t* queue, absl::Duration timeout);
+
 struct KafkaGroupOffset {
   KafkaPartitionId partition;
   int64_t offset = 0;

@@ -131,6 +131,8 @@ absl::StatusCode CodeOf(rd_kafka_resp_err_t error) {
     case RD_KAFKA_RESP_ERR_INVALID_MSG:
     case RD_KAFKA_RESP_ERR__BAD_COMPRESSION:
       return absl::StatusCode::kDataLoss;
+    case RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE:
+      return absl::StatusCode::kUnimplemented;
     case RD_KAFKA_RESP_ERR__FATAL:
     case RD_KAFKA_RESP_ERR__FENCED:
     case RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH:

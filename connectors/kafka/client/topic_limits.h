@@ -1,4 +1,4 @@
-// Says what records a topic takes, by its settings. They are read when a sink shard is claimed, and
+// Says what records a topic takes, by its settings. They are read when a sink session begins, and
 // again when the broker has refused a record. Rows are judged by them before they are written.
 #ifndef MILLRACE_CONNECTORS_KAFKA_CLIENT_TOPIC_LIMITS_H_
 #define MILLRACE_CONNECTORS_KAFKA_CLIENT_TOPIC_LIMITS_H_
@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -29,6 +30,26 @@ struct KafkaTopicLimits {
 // Other errors name the topic.
 absl::StatusOr<KafkaTopicLimits> ReadKafkaTopicLimits(KafkaClient* client, const std::string& topic,
                                                       absl::Duration timeout);
+
+// The same for several topics, in one round trip: the constructor sends, and Wait collects the
+// answers in the order of the topics, so that other requests can be under way at once.
+class KafkaTopicLimitsRequest {
+ public:
+  KafkaTopicLimitsRequest(KafkaClient* client, std::vector<std::string> topics,
+                          absl::Duration timeout);
+  absl::StatusOr<std::vector<KafkaTopicLimits>> Wait();
+
+ private:
+  // What has been asked in one go. An error where the answer is not complete, as for a topic that
+  // was just made.
+  absl::StatusOr<std::vector<KafkaTopicLimits>> Answer();
+
+  KafkaClient* const client_;
+  const std::vector<std::string> topics_;
+  const absl::Time deadline_;
+  KafkaPtr<rd_kafka_queue_t> partitions_;
+  KafkaPtr<rd_kafka_queue_t> settings_;
+};
 
 // "1048588:0:12": bytes (−1: not known), whether a key is wanted, partitions. DATA_LOSS for
 // anything else.

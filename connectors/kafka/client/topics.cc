@@ -131,13 +131,8 @@ absl::Status ConfirmKafkaTopicGone(KafkaClient* client, const absl::Status& gone
                : gone;
 }
 
-absl::StatusOr<std::vector<std::string>> KafkaTopicIds(KafkaClient* client,
-                                                       const std::vector<std::string>& topics,
-                                                       absl::Duration timeout) {
-  if (topics.empty()) {
-    return std::vector<std::string>();
-  }
-  const std::string what = "asking for the ids of topics";
+void RequestKafkaTopicOutlines(KafkaClient* client, const std::vector<std::string>& topics,
+                               rd_kafka_queue_t* queue, absl::Duration timeout) {
   std::vector<const char*> names;
   names.reserve(topics.size());
   for (const std::string& topic : topics) {
@@ -150,9 +145,13 @@ absl::StatusOr<std::vector<std::string>> KafkaTopicIds(KafkaClient* client,
   char reason[256];
   rd_kafka_AdminOptions_set_request_timeout(options.get(), MillisecondsOf(timeout), reason,
                                             sizeof(reason));
-  KafkaPtr<rd_kafka_queue_t> queue(rd_kafka_queue_new(client->get()));
-  rd_kafka_DescribeTopics(client->get(), collection.get(), options.get(), queue.get());
-  KafkaPtr<rd_kafka_event_t> event(rd_kafka_queue_poll(queue.get(), MillisecondsOf(timeout) + 500));
+  rd_kafka_DescribeTopics(client->get(), collection.get(), options.get(), queue);
+}
+
+absl::StatusOr<std::map<std::string, KafkaTopicOutline>> AwaitKafkaTopicOutlines(
+    KafkaClient* client, rd_kafka_queue_t* queue, absl::Duration timeout) {
+  const std::string what = "asking about topics";
+  KafkaPtr<rd_kafka_event_t> event(rd_kafka_queue_poll(queue, MillisecondsOf(timeout) + 500));
   if (event == nullptr) {
     return Annotate(client->Unreachable(timeout), what);
   }
@@ -163,7 +162,7 @@ absl::StatusOr<std::vector<std::string>> KafkaTopicIds(KafkaClient* client,
   size_t count = 0;
   const rd_kafka_TopicDescription_t** described = rd_kafka_DescribeTopics_result_topics(
       rd_kafka_event_DescribeTopics_result(event.get()), &count);
-  std::map<std::string, std::string> ids;
+  std::map<std::string, KafkaTopicOutline> outlines;
   for (size_t i = 0; i < count; ++i) {
     const std::string name = rd_kafka_TopicDescription_name(described[i]);
     if (const rd_kafka_error_t* error = rd_kafka_TopicDescription_error(described[i]);
@@ -173,14 +172,29 @@ absl::StatusOr<std::vector<std::string>> KafkaTopicIds(KafkaClient* client,
     const rd_kafka_Uuid_t* id = rd_kafka_TopicDescription_topic_id(described[i]);
     const bool has_id = rd_kafka_Uuid_most_significant_bits(id) != 0 ||
                         rd_kafka_Uuid_least_significant_bits(id) != 0;
-    ids[name] = has_id ? rd_kafka_Uuid_base64str(id) : "";
+    size_t partitions = 0;
+    rd_kafka_TopicDescription_partitions(described[i], &partitions);
+    outlines[name] = {.id = has_id ? rd_kafka_Uuid_base64str(id) : "",
+                      .partitions = static_cast<int32_t>(partitions)};
   }
-  std::vector<std::string> out;
-  out.reserve(topics.size());
+  return outlines;
+}
+
+absl::StatusOr<std::vector<std::string>> KafkaTopicIds(KafkaClient* client,
+                                                       const std::vector<std::string>& topics,
+                                                       absl::Duration timeout) {
+  if (topics.empty()) {
+    return std::vector<std::string>();
+  }
+  KafkaPtr<rd_kafka_queue_t> queue(rd_kafka_queue_new(client->get()));
+  RequestKafkaTopicOutlines(client, topics, queue.get(), timeout);
+  ASSIGN_OR_RETURN(auto outlines, AwaitKafkaTopicOutlines(client, queue.get(), timeout));
+  std::vector<std::string> ids;
+  ids.reserve(topics.size());
   for (const std::string& topic : topics) {
-    out.push_back(ids[topic]);
+    ids.push_back(outlines[topic].id);
   }
-  return out;
+  return ids;
 }
 
 absl::Status NoSuchTopic(const std::string& topic,

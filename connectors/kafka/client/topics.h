@@ -4,6 +4,7 @@
 #define MILLRACE_CONNECTORS_KAFKA_CLIENT_TOPICS_H_
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -40,6 +41,17 @@ absl::StatusOr<KafkaTopicMetadata> FindKafkaTopic(KafkaClient* client, const std
 absl::Status ConfirmKafkaTopicGone(KafkaClient* client, const absl::Status& gone,
                                    const std::string& topic, int32_t partition,
                                    absl::Duration timeout);
+
+// What a cluster says of several topics in one answer, by topic. The request is sent to `queue`,
+// and Await takes the answer from there. NOT_FOUND names a topic that is missing.
+struct KafkaTopicOutline {
+  std::string id;  // as of KafkaTopicIds
+  int32_t partitions = 0;
+};
+void RequestKafkaTopicOutlines(KafkaClient* client, const std::vector<std::string>& topics,
+                               rd_kafka_queue_t* queue, absl::Duration timeout);
+absl::StatusOr<std::map<std::string, KafkaTopicOutline>> AwaitKafkaTopicOutlines(
+    KafkaClient* client, rd_kafka_queue_t* queue, absl::Duration timeout);
 
 // The ids of topics, in order; a topic that is deleted and created again gets another one. Empty
 // from a cluster without ids (before Kafka 2.8). NOT_FOUND names the topic.

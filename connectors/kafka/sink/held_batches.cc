@@ -1,25 +1,24 @@
 #include "connectors/kafka/sink/held_batches.h"
 
 #include <iterator>
-#include <utility>
 
 namespace millrace::kafka {
 
-void HeldBatches::Add(BatchId batch, int64_t time_us, KafkaRecordEncoder::Encoded encoded,
-                      HeldBytes memory) {
+void HeldBatches::Add(HeldRows rows) {
   absl::MutexLock lock(&mutex_);
-  HeldBatch& held = batches_[batch];
-  held.batch = batch;
-  held.time_us = time_us;
-  bytes_ += memory.bytes();
-  held.memory.Join(std::move(memory));
-  if (held.records.empty()) {
-    held.records = std::move(encoded.records);
-    held.owners = std::move(encoded.owners);
+  const int64_t bytes = rows.memory.bytes();
+  bytes_ += bytes;
+  Held& batch = batches_[rows.batch];
+  batch.bytes += bytes;
+  const auto [found, added] =
+      batch.shards.try_emplace({rows.table, rows.shard}, std::move(rows));  // moves only if added
+  if (added) {
     return;
   }
-  std::move(encoded.records.begin(), encoded.records.end(), std::back_inserter(held.records));
-  std::move(encoded.owners.begin(), encoded.owners.end(), std::back_inserter(held.owners));
+  HeldRows& held = found->second;
+  held.memory.Join(std::move(rows.memory));
+  std::move(rows.records.begin(), rows.records.end(), std::back_inserter(held.records));
+  std::move(rows.owners.begin(), rows.owners.end(), std::back_inserter(held.owners));
 }
 
 BatchId HeldBatches::first() const {
@@ -27,43 +26,43 @@ BatchId HeldBatches::first() const {
   return batches_.empty() ? BatchId() : batches_.begin()->first;
 }
 
-HeldBatch HeldBatches::TakeRows(BatchId batch) {
+std::vector<HeldRows> HeldBatches::TakeRows(BatchId batch) {
+  std::vector<HeldRows> taken;
   absl::MutexLock lock(&mutex_);
   const auto held = batches_.find(batch);
   if (held == batches_.end()) {
-    return {};
+    return taken;
   }
-  HeldBatch taken{.batch = batch, .time_us = held->second.time_us};
-  taken.memory = std::exchange(held->second.memory, {});
-  taken.records = std::exchange(held->second.records, {});
-  taken.owners = std::exchange(held->second.owners, {});
-  bytes_ -= taken.memory.bytes();
+  for (auto& [shard, rows] : held->second.shards) {
+    taken.push_back(std::move(rows));
+  }
+  held->second.shards.clear();
+  bytes_ -= held->second.bytes;
+  held->second.left_bytes += std::exchange(held->second.bytes, 0);
   return taken;
 }
 
 void HeldBatches::NoteLeft(BatchId batch, int64_t bytes) {
   absl::MutexLock lock(&mutex_);
-  HeldBatch& held = batches_[batch];
-  held.batch = batch;
-  held.left_bytes += bytes;
+  batches_[batch].left_bytes += bytes;
 }
 
-std::vector<const HeldBatch*> HeldBatches::Upto(BatchId through) const {
+std::vector<const HeldRows*> HeldBatches::Upto(BatchId through) const {
   absl::MutexLock lock(&mutex_);
-  std::vector<const HeldBatch*> out;
-  for (auto it = batches_.begin(); it != batches_.end() && it->first <= through; ++it) {
-    if (!it->second.records.empty()) {
-      out.push_back(&it->second);
+  std::vector<const HeldRows*> out;
+  for (auto batch = batches_.begin(); batch != batches_.end() && batch->first <= through; ++batch) {
+    for (const auto& [shard, rows] : batch->second.shards) {
+      out.push_back(&rows);
     }
   }
   return out;
 }
 
 void HeldBatches::DropUpto(BatchId through) {
-  std::vector<HeldBatch> dropped;  // freed after the lock is released
+  std::vector<Held> dropped;  // freed after the lock is released
   absl::MutexLock lock(&mutex_);
   while (!batches_.empty() && batches_.begin()->first <= through) {
-    bytes_ -= batches_.begin()->second.memory.bytes();
+    bytes_ -= batches_.begin()->second.bytes;
     dropped.push_back(std::move(batches_.begin()->second));
     batches_.erase(batches_.begin());
   }
@@ -77,7 +76,7 @@ int64_t HeldBatches::bytes() const {
 int64_t HeldBatches::bytes_of(BatchId batch) const {
   absl::MutexLock lock(&mutex_);
   const auto held = batches_.find(batch);
-  return held == batches_.end() ? 0 : held->second.memory.bytes() + held->second.left_bytes;
+  return held == batches_.end() ? 0 : held->second.bytes + held->second.left_bytes;
 }
 
 }  // namespace millrace::kafka

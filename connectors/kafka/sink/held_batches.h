@@ -1,9 +1,10 @@
-// Holds encoded batches of a sink shard between Write and the commit. Thread-safe: batches are
-// added while earlier ones are committed; a batch that Upto has returned does not move until it is
-// dropped. Rows of the first batch may leave before its commit (TakeRows).
+// Holds encoded rows of a session's shards between Write and the commit of their batch.
+// Thread-safe: rows are added while earlier batches are committed; what Upto has returned does not
+// move until it is dropped. Rows of the first batch may leave before its commit (TakeRows).
 #ifndef MILLRACE_CONNECTORS_KAFKA_SINK_HELD_BATCHES_H_
 #define MILLRACE_CONNECTORS_KAFKA_SINK_HELD_BATCHES_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <utility>
@@ -17,30 +18,31 @@
 
 namespace millrace::kafka {
 
-struct HeldBatch {
+// Rows of one batch and one shard, in the order in which they were written.
+struct HeldRows {
+  size_t table = 0;  // by its place in the session
+  uint32_t shard = 0;
   BatchId batch;
   int64_t time_us = 0;
-  HeldBytes memory;
+  HeldBytes memory;  // accounts for the records
   std::vector<KafkaRecord> records;
   std::vector<TextOwner> owners;  // own the memory that the records' views point into
-  int64_t left_bytes = 0;         // bytes of rows that have left already
 };
 
 class HeldBatches {
  public:
-  // `memory` accounts for the records.
-  void Add(BatchId batch, int64_t time_us, KafkaRecordEncoder::Encoded encoded, HeldBytes memory);
+  void Add(HeldRows rows);
 
   // The first batch that is held, even if all of its rows have left; 0 = none.
   BatchId first() const;
-  // Moves the held rows of a batch out, together with the account of their memory. REQUIRES: it is
-  // the first batch, and is not being committed.
-  HeldBatch TakeRows(BatchId batch);
-  // Notes that `bytes` of the batch have left.
+  // Moves the held rows of a batch out, because they leave. REQUIRES: it is the first batch, and is
+  // not being committed.
+  std::vector<HeldRows> TakeRows(BatchId batch);
+  // Notes that rows of the batch leave that were never held.
   void NoteLeft(BatchId batch, int64_t bytes);
 
-  // The batches up to `through` that have records, in order.
-  std::vector<const HeldBatch*> Upto(BatchId through) const;
+  // The rows of the batches up to `through`, by batch, table and shard.
+  std::vector<const HeldRows*> Upto(BatchId through) const;
   void DropUpto(BatchId through);
 
   // Bytes that all batches hold; and bytes of one batch, including rows that have left.
@@ -48,8 +50,14 @@ class HeldBatches {
   int64_t bytes_of(BatchId batch) const;
 
  private:
+  struct Held {
+    std::map<std::pair<size_t, uint32_t>, HeldRows> shards;  // by table and shard
+    int64_t bytes = 0;
+    int64_t left_bytes = 0;
+  };
+
   mutable absl::Mutex mutex_;
-  std::map<BatchId, HeldBatch> batches_ ABSL_GUARDED_BY(mutex_);
+  std::map<BatchId, Held> batches_ ABSL_GUARDED_BY(mutex_);
   int64_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 

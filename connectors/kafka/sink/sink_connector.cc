@@ -10,10 +10,12 @@
 #include "connectors/kafka/client/properties.h"
 #include "connectors/kafka/client/topic_limits.h"
 #include "connectors/kafka/client/topics.h"
+#include "connectors/kafka/sink/former_claim.h"
+#include "connectors/kafka/sink/mark_log.h"
 #include "connectors/kafka/sink/record_encoder.h"
 #include "connectors/kafka/sink/sink_producer.h"
+#include "connectors/kafka/sink/sink_session.h"
 #include "connectors/kafka/sink/sink_settings.h"
-#include "connectors/kafka/sink/sink_writer.h"
 #include "connectors/shared/options.h"
 
 namespace millrace::kafka {
@@ -40,7 +42,9 @@ class KafkaSinkConnector : public SinkConnector {
     return format->ValidateSink(columns.payload);
   }
 
-  SinkTraits traits() const override { return {.accepts_upsert = true}; }
+  SinkTraits traits() const override {
+    return {.scope = SinkTraits::Scope::kExecutor, .accepts_upsert = true};
+  }
 
   absl::Status Probe(const proto::Sink& sink, absl::Duration timeout) const override {
     ASSIGN_OR_RETURN(KafkaSinkSettings settings, ParseKafkaSinkSettings(sink));
@@ -54,7 +58,14 @@ class KafkaSinkConnector : public SinkConnector {
       return WithCreationAdvice(limits.status(), settings.topic);
     }
     // Properties that do not go together show only when all of them are in one client.
-    RETURN_IF_ERROR(KafkaSinkProducer::Create(sink.options(), settings, "millrace-probe").status());
+    const KafkaProducerConfig config{.options = sink.options(),
+                                     .settings = settings.session,
+                                     .name = "millrace-probe",
+                                     .tables = {settings.table},
+                                     .topics = {settings.topic},
+                                     .log_topic = settings.session.marker_topic};
+    RETURN_IF_ERROR(KafkaSinkProducer::Create(config).status());
+    RETURN_IF_ERROR(CheckMarkLog(client.get(), settings.session.marker_topic, timeout));
     ASSIGN_OR_RETURN(const KafkaSinkColumns columns, SplitKafkaSinkColumns(sink));
     if (limits->wants_key && sink.mode() != proto::SINK_UPSERT && columns.key < 0) {
       return absl::InvalidArgumentError(absl::StrCat(
@@ -68,10 +79,16 @@ class KafkaSinkConnector : public SinkConnector {
     return KafkaSinkMetadataColumns();
   }
 
-  absl::StatusOr<std::unique_ptr<SinkWriter>> CreateWriter(
-      const proto::Sink& sink, const SinkContext& context) const override {
-    ASSIGN_OR_RETURN(const Format* format, FormatOf(sink));
-    return NewKafkaSinkWriter(sink, context, format);
+  std::string SessionKey(const proto::Sink& sink) const override { return KafkaSessionKey(sink); }
+
+  absl::StatusOr<std::unique_ptr<SinkSession>> Open(const std::vector<SinkTable>& tables,
+                                                    const SinkContext& context) const override {
+    return OpenKafkaSinkSession(tables, context, formats_);
+  }
+
+  absl::StatusOr<BatchId> ClaimFormerShard(const proto::Sink& sink,
+                                           const SinkContext& context) const override {
+    return ClaimFormerKafkaShard(sink, context);
   }
 
  private:

@@ -1,13 +1,11 @@
 #include "connectors/kafka/sink/sink_producer.h"
 
 #include <algorithm>
-#include <cstdlib>
-#include <cstring>
 #include <map>
 #include <utility>
-#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "common/base/failpoint.h"
 #include "common/base/failure_kind.h"
@@ -16,8 +14,6 @@
 #include "common/base/steady_time.h"
 #include "common/base/units.h"
 #include "common/base/uuid.h"
-#include "connectors/kafka/client/admin_request.h"
-#include "connectors/kafka/client/topics.h"
 
 namespace millrace::kafka {
 namespace {
@@ -33,20 +29,9 @@ constexpr absl::Duration kStandstill = absl::Seconds(5);
 
 int MillisecondsUntil(absl::Time deadline) { return MillisecondsOf(deadline - SteadyNow()); }
 
-KafkaPtr<rd_kafka_topic_partition_list_t> MarkerOffsets(const std::string& topic,
-                                                        const KafkaSinkMarker& marker) {
-  const std::string text = FormatKafkaSinkMarker(marker);
-  KafkaPtr<rd_kafka_topic_partition_list_t> list(
-      rd_kafka_topic_partition_list_new(kKafkaMarkerDigits));
-  for (const int32_t number : KafkaMarkerPartitions(marker.epoch)) {
-    rd_kafka_topic_partition_t* partition =
-        rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), number);
-    partition->offset = 0;
-    partition->metadata = std::malloc(text.size());  // the list frees it
-    std::memcpy(partition->metadata, text.data(), text.size());
-    partition->metadata_size = text.size();
-  }
-  return list;
+// The error of a producer whose transactional id another one has taken.
+absl::Status Fenced(const std::string& text) {
+  return absl::AbortedError(absl::StrCat(text, "; another session has taken the place"));
 }
 
 // FatalStatus decides whether the producer is fenced.
@@ -59,48 +44,57 @@ absl::Status Undelivered(rd_kafka_resp_err_t error, const KafkaUndelivered& reco
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<KafkaSinkProducer>> KafkaSinkProducer::Create(
-    const OptionMap& options, const KafkaSinkSettings& settings, const std::string& shard) {
-  std::unique_ptr<KafkaSinkProducer> producer(new KafkaSinkProducer(settings, shard));
+    const KafkaProducerConfig& config) {
+  std::unique_ptr<KafkaSinkProducer> producer(new KafkaSinkProducer(config));
+  const KafkaSessionSettings& settings = config.settings;
   std::map<std::string, std::string> fixed = {{"enable.idempotence", "true"},
                                               {"batch.size", absl::StrCat(settings.batch_bytes)}};
   if (settings.exactly_once) {
-    fixed["transactional.id"] = IsMutation("fencing") ? NewUuid() : shard;
-    if (options.count("socket.timeout.ms") == 0) {
-      // Sending the marker waits this long for a hanging broker, whatever the deadline is.
+    fixed["transactional.id"] = IsMutation("fencing") ? NewUuid() : config.name;
+    if (config.options.count("socket.timeout.ms") == 0) {
+      // A request to a hanging broker takes this long, whatever the deadline is.
       fixed["socket.timeout.ms"] = absl::StrCat(
           absl::ToInt64Milliseconds(std::min(kSocketTimeout, settings.transaction_timeout)));
     }
-    producer->group_.reset(rd_kafka_consumer_group_metadata_new(shard.c_str()));
   }
   KafkaSinkProducer* self = producer.get();
   ASSIGN_OR_RETURN(producer->client_,
                    KafkaClient::Create(
-                       KafkaRole::kProducer, options, fixed,
+                       KafkaRole::kProducer, config.options, fixed,
                        [self](const rd_kafka_message_t* message) { self->OnDelivery(message); }));
-  producer->topic_handle_.reset(
-      rd_kafka_topic_new(producer->client_->get(), settings.topic.c_str(), nullptr));
-  if (producer->topic_handle_ == nullptr) {
-    return absl::InvalidArgumentError(absl::StrCat("no topic can be called ", settings.topic));
+  for (const std::string& topic : config.topics) {
+    ASSIGN_OR_RETURN(producer->topics_.emplace_back(), producer->TopicOf(topic));
+  }
+  if (!config.log_topic.empty()) {
+    ASSIGN_OR_RETURN(producer->log_, producer->TopicOf(config.log_topic));
   }
   return producer;
 }
 
+absl::StatusOr<KafkaPtr<rd_kafka_topic_t>> KafkaSinkProducer::TopicOf(const std::string& name) {
+  KafkaPtr<rd_kafka_topic_t> topic(rd_kafka_topic_new(client_->get(), name.c_str(), nullptr));
+  if (topic == nullptr) {
+    return absl::InvalidArgumentError(absl::StrCat("no topic can be called ", name));
+  }
+  return topic;
+}
+
 std::string KafkaSinkProducer::What(std::string_view doing) const {
   return absl::StrCat(
-      "topic ", settings_.topic, ", ", ToAbsl(doing),
-      settings_.exactly_once ? absl::StrCat(" (transactional.id ", shard_, ")") : "");
+      config_.topics.size() == 1 ? "topic " : "topics ", absl::StrJoin(config_.topics, ", "), ", ",
+      ToAbsl(doing),
+      config_.settings.exactly_once ? absl::StrCat(" (transactional.id ", config_.name, ")") : "");
 }
 
 absl::Status KafkaSinkProducer::Init(absl::Time deadline) {
-  if (!settings_.exactly_once) {
+  if (!config_.settings.exactly_once) {
     return absl::OkStatus();
   }
-  RETURN_IF_ERROR(EnsureMarkerTopic(deadline));
   MILLRACE_FAILPOINT("kafka_sink.before_init");
   while (true) {
     absl::Status status =
         TransactionStatus(rd_kafka_init_transactions(client_->get(), MillisecondsUntil(deadline)),
-                          "taking over the shard's transactions");
+                          "taking over the place's transactions");
     if (status.ok()) {
       MILLRACE_FAILPOINT("kafka_sink.initialized");
       return status;
@@ -112,76 +106,25 @@ absl::Status KafkaSinkProducer::Init(absl::Time deadline) {
   }
 }
 
-// A broker that creates topics by itself may have created the marker topic when it was asked for
-// it, with too few partitions.
-absl::Status KafkaSinkProducer::EnsureMarkerTopic(absl::Time deadline) {
-  while (true) {
-    absl::StatusOr<KafkaTopicMetadata> found =
-        FindKafkaTopic(client_.get(), settings_.marker_topic, deadline - SteadyNow());
-    if (!found.ok() && !absl::IsNotFound(found.status())) {
-      return Annotate(found.status(), "the topic of the sinks' markers");
-    }
-    if (found.ok() && found->partitions.size() >= kKafkaMarkerPartitions) {
-      return absl::OkStatus();
-    }
-    absl::Status made =
-        found.ok() ? GrowKafkaTopic(client_.get(), settings_.marker_topic, kKafkaMarkerPartitions,
-                                    deadline - SteadyNow())
-                   : CreateKafkaTopic(client_.get(), settings_.marker_topic, kKafkaMarkerPartitions,
-                                      -1, {}, deadline - SteadyNow());
-    // If another shard was faster, all partitions will be found in a moment.
-    if (!made.ok() && !absl::IsAlreadyExists(made) &&
-        !(found.ok() && absl::IsInvalidArgument(made))) {
-      return Annotate(made,
-                      absl::StrCat("the topic of the sinks' markers needs ", kKafkaMarkerPartitions,
-                                   " partitions (marker_topic names another)"));
-    }
-    if (SteadyNow() + kPause >= deadline) {
-      return absl::UnavailableError(
-          absl::StrCat("topic ", settings_.marker_topic, " of the sinks' markers does not appear"));
-    }
-    absl::SleepFor(kPause);
-  }
-}
-
 absl::Status KafkaSinkProducer::StandsStill(const absl::Status& status) {
   health_ = std::max(health_, Health::kFatal);
   return absl::UnavailableError(
       absl::StrCat(status.message(), "; nothing has moved for ", DurationToString(kStandstill)));
 }
 
-absl::StatusOr<std::optional<KafkaSinkMarker>> KafkaSinkProducer::ReadMarker(absl::Time deadline) {
-  std::vector<KafkaPartitionId> partitions;
-  partitions.reserve(kKafkaMarkerPartitions);
-  for (int32_t partition = 0; partition < kKafkaMarkerPartitions; ++partition) {
-    partitions.push_back({settings_.marker_topic, partition});
-  }
-  const absl::Time until = std::min(deadline, SteadyNow() + kStandstill);
-  absl::StatusOr<std::vector<KafkaGroupOffset>> offsets =
-      GroupKafkaOffsets(client_.get(), shard_, partitions, until - SteadyNow());
-  if (!offsets.ok()) {
-    return absl::IsUnavailable(offsets.status()) && until < deadline ? StandsStill(offsets.status())
-                                                                     : offsets.status();
-  }
-  std::vector<std::string> texts;
-  texts.reserve(offsets->size());
-  for (KafkaGroupOffset& offset : *offsets) {
-    texts.push_back(std::move(offset.metadata));
-  }
-  absl::StatusOr<std::optional<KafkaSinkMarker>> marker = LastKafkaSinkMarker(texts);
-  return marker.ok() ? marker : Annotate(marker.status(), absl::StrCat("group ", shard_));
-}
-
 absl::Status KafkaSinkProducer::Begin() {
   begun_ = SteadyNow();
-  return settings_.exactly_once ? TransactionStatus(rd_kafka_begin_transaction(client_->get()),
-                                                    "beginning a transaction")
-                                : absl::OkStatus();
+  return config_.settings.exactly_once
+             ? TransactionStatus(rd_kafka_begin_transaction(client_->get()),
+                                 "beginning a transaction")
+             : absl::OkStatus();
 }
 
 void KafkaSinkProducer::OnDelivery(const rd_kafka_message_t* message) {
   if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-    NoteFailure(message->err, UndeliveredOf(*message, settings_.topic), true);
+    NoteFailure(message->err, UndeliveredOf(*message, rd_kafka_topic_name(message->rkt)), true);
+  } else if (message->_private != nullptr && message->offset >= 0) {
+    mark_offset_ = message->offset;
   }
 }
 
@@ -189,16 +132,29 @@ void KafkaSinkProducer::NoteFailure(rd_kafka_resp_err_t error, const KafkaUndeli
                                     bool by_broker) {
   health_ = std::max(health_, Health::kMustAbort);
   const bool refused = IsKafkaRefusal(error);
-  if (failure_.ok() || (refused && !refused_)) {
+  if (failure_.ok() || (refused && refusing_topic_.empty())) {
     failure_ = Undelivered(error, record, by_broker);
-    refused_ = refused;
+    refusing_topic_ = refused ? record.topic : "";
   }
 }
 
-absl::Status KafkaSinkProducer::Produce(const KafkaRecord& record, int32_t partition,
+absl::Status KafkaSinkProducer::Produce(size_t table, const KafkaRecord& record,
                                         int64_t timestamp_ms, absl::Time deadline) {
+  return Send(topics_[table].get(), record, timestamp_ms, /*is_mark=*/false, deadline);
+}
+
+absl::Status KafkaSinkProducer::ProduceMark(const KafkaMarkRecord& mark, int32_t partition,
+                                            absl::Time deadline) {
+  constexpr int64_t kNow = 0;
+  mark_offset_.reset();
+  return Send(log_.get(), {.key = mark.key, .value = mark.value, .partition = partition}, kNow,
+              /*is_mark=*/true, deadline);
+}
+
+absl::Status KafkaSinkProducer::Send(rd_kafka_topic_t* topic, const KafkaRecord& record,
+                                     int64_t timestamp_ms, bool is_mark, absl::Time deadline) {
   while (true) {
-    rd_kafka_resp_err_t error = Enqueue(record, partition, timestamp_ms);
+    rd_kafka_resp_err_t error = Enqueue(topic, record, timestamp_ms, is_mark);
     switch (error) {
       case RD_KAFKA_RESP_ERR_NO_ERROR:
         return absl::OkStatus();
@@ -214,8 +170,8 @@ absl::Status KafkaSinkProducer::Produce(const KafkaRecord& record, int32_t parti
       default:
         NoteFailure(
             error,
-            {.topic = settings_.topic,
-             .partition = partition,
+            {.topic = rd_kafka_topic_name(topic),
+             .partition = record.partition,
              .key = record.key.data() == nullptr ? std::nullopt : std::make_optional(record.key),
              .bytes = record.size()},
             false);
@@ -229,16 +185,18 @@ absl::Status KafkaSinkProducer::Produce(const KafkaRecord& record, int32_t parti
   }
 }
 
-rd_kafka_resp_err_t KafkaSinkProducer::Enqueue(const KafkaRecord& record, int32_t partition,
-                                               int64_t timestamp_ms) {
-  const int32_t to = partition < 0 ? RD_KAFKA_PARTITION_UA : partition;
-  // No flags, so the value is not copied: the batch keeps it until the transaction has ended.
+rd_kafka_resp_err_t KafkaSinkProducer::Enqueue(rd_kafka_topic_t* topic, const KafkaRecord& record,
+                                               int64_t timestamp_ms, bool is_mark) {
+  const int32_t to = record.partition < 0 ? RD_KAFKA_PARTITION_UA : record.partition;
+  // Without flags the value is not copied: a batch keeps it until the transaction has ended.
+  const int flags = is_mark ? RD_KAFKA_MSG_F_COPY : 0;
+  void* const opaque = is_mark ? this : nullptr;
   if (record.headers == nullptr) {
     return rd_kafka_producev(
-        client_->get(), RD_KAFKA_V_RKT(topic_handle_.get()), RD_KAFKA_V_PARTITION(to),
-        RD_KAFKA_V_MSGFLAGS(0), RD_KAFKA_V_KEY(record.key.data(), record.key.size()),
+        client_->get(), RD_KAFKA_V_RKT(topic), RD_KAFKA_V_PARTITION(to), RD_KAFKA_V_MSGFLAGS(flags),
+        RD_KAFKA_V_KEY(record.key.data(), record.key.size()),
         RD_KAFKA_V_VALUE(const_cast<char*>(record.value.data()), record.value.size()),
-        RD_KAFKA_V_TIMESTAMP(timestamp_ms), RD_KAFKA_V_END);
+        RD_KAFKA_V_TIMESTAMP(timestamp_ms), RD_KAFKA_V_OPAQUE(opaque), RD_KAFKA_V_END);
   }
   rd_kafka_headers_t* headers = rd_kafka_headers_new(record.headers->size());
   for (const auto& [name, value] : *record.headers) {
@@ -247,27 +205,28 @@ rd_kafka_resp_err_t KafkaSinkProducer::Enqueue(const KafkaRecord& record, int32_
                         value.has_value() ? static_cast<ssize_t>(value->size()) : 0);
   }
   rd_kafka_resp_err_t error = rd_kafka_producev(
-      client_->get(), RD_KAFKA_V_RKT(topic_handle_.get()), RD_KAFKA_V_PARTITION(to),
-      RD_KAFKA_V_MSGFLAGS(0), RD_KAFKA_V_KEY(record.key.data(), record.key.size()),
+      client_->get(), RD_KAFKA_V_RKT(topic), RD_KAFKA_V_PARTITION(to), RD_KAFKA_V_MSGFLAGS(flags),
+      RD_KAFKA_V_KEY(record.key.data(), record.key.size()),
       RD_KAFKA_V_VALUE(const_cast<char*>(record.value.data()), record.value.size()),
-      RD_KAFKA_V_TIMESTAMP(timestamp_ms), RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END);
+      RD_KAFKA_V_TIMESTAMP(timestamp_ms), RD_KAFKA_V_OPAQUE(opaque), RD_KAFKA_V_HEADERS(headers),
+      RD_KAFKA_V_END);
   if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
     rd_kafka_headers_destroy(headers);
   }
   return error;
 }
 
-absl::Status KafkaSinkProducer::SendMarker(const KafkaSinkMarker& marker, absl::Time deadline) {
-  if (!settings_.exactly_once) {
-    return absl::OkStatus();
-  }
-  const auto offsets = MarkerOffsets(settings_.marker_topic, marker);
+absl::Status KafkaSinkProducer::SendOffsets(const std::string& group,
+                                            const rd_kafka_topic_partition_list_t* offsets,
+                                            absl::Time deadline) {
+  KafkaPtr<rd_kafka_consumer_group_metadata_t> metadata(
+      rd_kafka_consumer_group_metadata_new(group.c_str()));
   const absl::Time until = std::min(deadline, SteadyNow() + kStandstill);
   while (true) {
-    absl::Status status = TransactionStatus(
-        rd_kafka_send_offsets_to_transaction(client_->get(), offsets.get(), group_.get(),
-                                             MillisecondsUntil(until)),
-        "writing the marker");
+    absl::Status status =
+        TransactionStatus(rd_kafka_send_offsets_to_transaction(
+                              client_->get(), offsets, metadata.get(), MillisecondsUntil(until)),
+                          "writing the marker");
     if (!absl::IsUnavailable(status) || health_ != Health::kGood) {
       return status;
     }
@@ -310,7 +269,7 @@ absl::Status KafkaSinkProducer::Flush(absl::Time deadline) {
 // transactional call. The only such call without effect in the middle of a transaction is to begin
 // another one.
 absl::Status KafkaSinkProducer::CheckTransaction() {
-  if (!settings_.exactly_once) {
+  if (!config_.settings.exactly_once) {
     return absl::OkStatus();
   }
   KafkaPtr<rd_kafka_error_t> error(rd_kafka_begin_transaction(client_->get()));
@@ -322,7 +281,7 @@ absl::Status KafkaSinkProducer::CheckTransaction() {
 }
 
 absl::Status KafkaSinkProducer::Commit(absl::Time deadline) {
-  if (!settings_.exactly_once) {
+  if (!config_.settings.exactly_once) {
     return absl::OkStatus();
   }
   const absl::Time until = std::min(deadline, SteadyNow() + kStandstill);
@@ -342,7 +301,7 @@ absl::Status KafkaSinkProducer::Commit(absl::Time deadline) {
 }
 
 void KafkaSinkProducer::Abort(absl::Time deadline) {
-  if (health_ >= Health::kInDoubt || !settings_.exactly_once) {
+  if (health_ >= Health::kInDoubt || !config_.settings.exactly_once) {
     return;
   }
   KafkaPtr<rd_kafka_error_t> ignored(
@@ -364,8 +323,7 @@ absl::Status KafkaSinkProducer::TransactionStatus(rd_kafka_error_t* error, std::
   if (IsKafkaFencing(
           rd_kafka_error_code(error))) {  // some calls report this as a failed transaction only
     health_ = Health::kFenced;
-    return absl::AbortedError(absl::StrCat(What(what), ": ", rd_kafka_error_string(error),
-                                           "; another writer has taken the shard"));
+    return Fenced(absl::StrCat(What(what), ": ", rd_kafka_error_string(error)));
   }
   if (rd_kafka_error_txn_requires_abort(error) != 0) {
     rd_kafka_poll(client_->get(), 0);
@@ -389,25 +347,26 @@ absl::Status KafkaSinkProducer::FatalStatus(std::string_view what) {
   const rd_kafka_resp_err_t error = rd_kafka_fatal_error(client_->get(), reason, sizeof(reason));
   health_ = IsKafkaFencing(error) ? Health::kFenced : Health::kFatal;
   const absl::Duration open = SteadyNow() - begun_;
-  if (health_ == Health::kFenced && open >= settings_.transaction_timeout) {
+  if (health_ == Health::kFenced && open >= config_.settings.transaction_timeout) {
     // kEnvironment: a broker that is slow now may be faster later.
     return WithFailureKind(absl::AbortedError(absl::StrCat(
                                What(what), ": the transaction was open for ",
                                DurationToString(absl::Trunc(open, absl::Milliseconds(1))),
                                ", and the broker ends one ", "after transaction.timeout.ms, ",
-                               absl::ToInt64Milliseconds(settings_.transaction_timeout),
+                               absl::ToInt64Milliseconds(config_.settings.transaction_timeout),
                                "; raise it, or make batches smaller")),
                            FailureKind::kEnvironment);
   }
   std::string text = absl::StrCat(What(what), ": ", reason);
   if (health_ == Health::kFenced) {
-    return absl::AbortedError(absl::StrCat(text, "; another writer has taken the shard"));
+    return Fenced(text);
   }
   if (error == RD_KAFKA_RESP_ERR_INVALID_TRANSACTION_TIMEOUT) {
     // No later producer with this setting fares better.
     return absl::InvalidArgumentError(absl::StrCat(
         What(what), ": transaction.timeout.ms = ",
-        absl::ToInt64Milliseconds(settings_.transaction_timeout), " of table ", settings_.table,
+        absl::ToInt64Milliseconds(config_.settings.transaction_timeout), " of table ",
+        absl::StrJoin(config_.tables, ", "),
         " is more than the broker's transaction.max.timeout.ms: lower the one, or raise the "
         "other"));
   }
@@ -416,22 +375,6 @@ absl::Status KafkaSinkProducer::FatalStatus(std::string_view what) {
   return absl::IsPermissionDenied(status) || absl::IsUnauthenticated(status)
              ? absl::Status(status.code(), text)
              : absl::UnavailableError(text);
-}
-
-absl::StatusOr<KafkaTopicLimits> KafkaSinkProducer::ReadTopicLimits(absl::Time deadline) {
-  return ReadKafkaTopicLimits(client_.get(), settings_.topic, deadline - SteadyNow());
-}
-
-absl::StatusOr<int32_t> KafkaSinkProducer::PartitionCount(absl::Time deadline) {
-  if (partition_count_ == 0) {
-    ASSIGN_OR_RETURN(KafkaTopicMetadata topic,
-                     FindKafkaTopic(client_.get(), settings_.topic, deadline - SteadyNow()));
-    partition_count_ = static_cast<int32_t>(topic.partitions.size());
-  }
-  if (partition_count_ == 0) {
-    return absl::UnavailableError(What("it has no partitions yet"));
-  }
-  return partition_count_;
 }
 
 }  // namespace millrace::kafka

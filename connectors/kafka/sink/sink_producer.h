@@ -1,11 +1,11 @@
-// The producer of one sink shard: one transaction at a time, which has records and the shard's
-// marker. For a sink that writes at least once, the same calls work without transactions.
-// Thread-compatible; calls return within their deadline.
+// The producer of a sink session: one transaction at a time, which has records of several topics
+// and one of the log of marks. For sinks that write at least once, the same calls work without
+// transactions. Thread-compatible; calls return within their deadline.
 //
 // If a call returns UNAVAILABLE while health() is kGood, it has run out of time, and may be made
 // again or continued. After any other error the transaction cannot be committed any more, or nobody
-// knows whether it was: call Abort, drop the producer, and read the marker with the next one. The
-// same holds when there is no progress for 5 s.
+// knows whether it was: call Abort, drop the producer, and claim the place again with the next one.
+// The same holds when there is no progress for 5 s.
 #ifndef MILLRACE_CONNECTORS_KAFKA_SINK_SINK_PRODUCER_H_
 #define MILLRACE_CONNECTORS_KAFKA_SINK_SINK_PRODUCER_H_
 
@@ -14,17 +14,27 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "connectors/kafka/client/client.h"
-#include "connectors/kafka/client/topic_limits.h"
 #include "connectors/kafka/sink/record_encoder.h"
-#include "connectors/kafka/sink/sink_marker.h"
+#include "connectors/kafka/sink/session_mark.h"
 #include "connectors/kafka/sink/sink_settings.h"
 
 namespace millrace::kafka {
+
+struct KafkaProducerConfig {
+  OptionMap options;
+  KafkaSessionSettings settings;
+  std::string name;  // the transactional id
+  std::vector<std::string> tables;
+  std::vector<std::string> topics;  // of each table
+  std::string log_topic;            // of the marks; empty = there are none
+};
 
 class KafkaSinkProducer {
  public:
@@ -36,25 +46,26 @@ class KafkaSinkProducer {
     kFenced,     // the same, because another producer has its transactional id
   };
 
-  // `shard` is the transactional id and the group of the marker.
+  // `config` outlives the producer.
   static absl::StatusOr<std::unique_ptr<KafkaSinkProducer>> Create(
-      const OptionMap& options, const KafkaSinkSettings& settings, const std::string& shard);
+      const KafkaProducerConfig& config);
 
-  // Fences every other producer of the shard, ends a transaction that it left open, and makes sure
-  // that the marker topic exists. Does nothing for at-least-once sinks.
+  // Fences every other producer of the name, and ends a transaction that it left open. Does nothing
+  // for at-least-once sinks.
   absl::Status Init(absl::Time deadline);
 
-  // Reads the shard's last marker, which no open transaction can change any more. REQUIRES: exactly
-  // once; Init.
-  absl::StatusOr<std::optional<KafkaSinkMarker>> ReadMarker(absl::Time deadline);
-
   absl::Status Begin();
-  // Passes a record to librdkafka. Its bytes must not move or change until the producer is
-  // destroyed or the transaction is committed. `partition` −1: by the key.
-  absl::Status Produce(const KafkaRecord& record, int32_t partition, int64_t timestamp_ms,
+  // Passes a record of a table to librdkafka. Its bytes must not move or change until the producer
+  // is destroyed or the transaction is committed.
+  absl::Status Produce(size_t table, const KafkaRecord& record, int64_t timestamp_ms,
                        absl::Time deadline);
-  // Adds the marker to the transaction, while records are still on their way.
-  absl::Status SendMarker(const KafkaSinkMarker& marker, absl::Time deadline);
+  // The same with a mark, whose bytes are copied. REQUIRES: exactly once.
+  absl::Status ProduceMark(const KafkaMarkRecord& mark, int32_t partition, absl::Time deadline);
+  // The offset that the mark has got; none if the broker has not told. REQUIRES: Flush.
+  std::optional<int64_t> mark_offset() const { return mark_offset_; }
+  // Adds offsets of a group to the transaction.
+  absl::Status SendOffsets(const std::string& group, const rd_kafka_topic_partition_list_t* offsets,
+                           absl::Time deadline);
   // Waits until the broker has every record.
   absl::Status Flush(absl::Time deadline);
   // Commits the transaction. When time runs out it is not aborted, since the broker may have
@@ -64,19 +75,17 @@ class KafkaSinkProducer {
   // transaction may be committed, or belongs to another producer.
   void Abort(absl::Time deadline);
 
-  absl::StatusOr<int32_t> PartitionCount(absl::Time deadline);
-  // May be called even after the transaction has failed.
-  absl::StatusOr<KafkaTopicLimits> ReadTopicLimits(absl::Time deadline);
-  // Whether the topic has refused a record.
-  bool refused() const { return refused_; }
+  // The topic that has refused a record; empty if none has.
+  const std::string& refusing_topic() const { return refusing_topic_; }
 
   Health health() const { return health_; }
+  // For requests about topics, which may be made even after the transaction has failed.
+  KafkaClient* client() const { return client_.get(); }
 
  private:
-  KafkaSinkProducer(KafkaSinkSettings settings, std::string shard)
-      : settings_(std::move(settings)), shard_(std::move(shard)) {}
+  explicit KafkaSinkProducer(const KafkaProducerConfig& config) : config_(config) {}
 
-  absl::Status EnsureMarkerTopic(absl::Time deadline);
+  absl::StatusOr<KafkaPtr<rd_kafka_topic_t>> TopicOf(const std::string& name);
   // Returns `status` as an error after which the producer cannot be used any more.
   absl::Status StandsStill(const absl::Status& status);
   absl::Status CheckTransaction();
@@ -87,19 +96,23 @@ class KafkaSinkProducer {
   // Keeps the failure of the first record. The failure of a refused record takes precedence over
   // those of others, which fail because of it.
   void NoteFailure(rd_kafka_resp_err_t error, const KafkaUndelivered& record, bool by_broker);
-  rd_kafka_resp_err_t Enqueue(const KafkaRecord& record, int32_t partition, int64_t timestamp_ms);
+  // Passes a record on, and waits for room in librdkafka's queue. `is_mark`: its bytes are copied,
+  // and its offset is noted.
+  absl::Status Send(rd_kafka_topic_t* topic, const KafkaRecord& record, int64_t timestamp_ms,
+                    bool is_mark, absl::Time deadline);
+  rd_kafka_resp_err_t Enqueue(rd_kafka_topic_t* topic, const KafkaRecord& record,
+                              int64_t timestamp_ms, bool is_mark);
   std::string What(std::string_view doing) const;
 
-  const KafkaSinkSettings settings_;
-  const std::string shard_;
+  const KafkaProducerConfig& config_;
   Health health_ = Health::kGood;
   absl::Status failure_;  // the error of the first record that could not be delivered
-  bool refused_ = false;
+  std::string refusing_topic_;
+  std::optional<int64_t> mark_offset_;
   absl::Time begun_ = absl::InfiniteFuture();
-  int32_t partition_count_ = 0;  // 0 = not asked yet
-  KafkaPtr<rd_kafka_consumer_group_metadata_t> group_;
   std::shared_ptr<KafkaClient> client_;
-  KafkaPtr<rd_kafka_topic_t> topic_handle_;
+  std::vector<KafkaPtr<rd_kafka_topic_t>> topics_;  // of each table
+  KafkaPtr<rd_kafka_topic_t> log_;
 };
 
 }  // namespace millrace::kafka

@@ -12,22 +12,18 @@
 
 namespace millrace::kafka {
 
-// The default of the option marker_topic.
-constexpr char kDefaultKafkaMarkerTopic[] = "millrace-markers";
-
-// What a claim does when the broker has expired the shard's marker, about batches that may or may
-// not be committed.
+// What a claim does when the log of marks has lost what the journal knows of a place, about batches
+// that may or may not be committed.
 enum class OnLostMarker {
   kFail,
   kWritten,     // they are in the topic: do not write them again
   kNotWritten,  // they are not: write them
 };
 
-struct KafkaSinkSettings {
-  std::string table;
-  std::string topic;
+// What all tables of a session have in common.
+struct KafkaSessionSettings {
   bool exactly_once = true;  // else at least once, without transactions
-  std::string marker_topic;
+  std::string marker_topic;  // the log of marks; empty = the job's own
   OnLostMarker on_lost_marker = OnLostMarker::kFail;
   int64_t max_message_bytes = 0;
   int64_t batch_bytes = 0;     // batch.size
@@ -36,11 +32,21 @@ struct KafkaSinkSettings {
   absl::Duration transaction_timeout;
 };
 
+struct KafkaSinkSettings {
+  std::string table;
+  std::string topic;
+  KafkaSessionSettings session;
+};
+
 // The names of the options that are read here and are no properties of librdkafka.
 std::vector<std::string> KafkaSinkOptionNames();
 
 // INVALID_ARGUMENT names the option and what it may hold.
 absl::StatusOr<KafkaSinkSettings> ParseKafkaSinkSettings(const proto::Sink& sink);
+
+// The same for tables that can share a session: those whose options differ only in what concerns
+// neither the producer nor the log of marks, as topic and format do.
+std::string KafkaSessionKey(const proto::Sink& sink);
 
 }  // namespace millrace::kafka
 

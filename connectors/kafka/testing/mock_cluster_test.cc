@@ -116,27 +116,36 @@ TEST(MockKafkaCluster, CarriesLinesFromTheSteadyProducerToTheSource) {
       enumerator->PublishOffsets({{(*ends)[0].partition, (*ends)[0].stable_end}}, kTimeout).ok());
 }
 
+// Opens a session of topic out in the next epoch after that of `context`.
+std::unique_ptr<SinkSession> Open(const proto::Sink& sink, SinkContext* context) {
+  static const auto& registry = *BuiltInConnectors().release();  // outlives every session
+  context->epoch = context->epoch.Next();
+  auto session = (*registry.Sink("kafka"))->Open({{.index = 0, .table = &sink}}, *context);
+  EXPECT_TRUE(session.ok()) << session.status();
+  return session.ok() ? *std::move(session) : nullptr;
+}
+
 // The mock only pretends to have transactions, so this proves nothing about them; but a sink must
 // work with it.
 TEST(MockKafkaCluster, TakesWhatTheSinkWrites) {
   auto cluster = StartMockKafkaCluster();
   ASSERT_TRUE(cluster.ok()) << cluster.status();
   ASSERT_TRUE((*cluster)->CreateTopic("out", 1).ok());
-  auto registry = BuiltInConnectors();
   const proto::Sink sink = RawSink((*cluster)->bootstrap_servers());
-  const SinkConnector* connector = *registry->Sink("kafka");
   SinkContext context{.incarnation = "demo"};
   for (int64_t batch = 1; batch <= 2; ++batch) {
-    context.epoch = Epoch(batch);
-    auto writer = connector->CreateWriter(sink, context);
-    ASSERT_TRUE(writer.ok()) << writer.status();
-    EXPECT_EQ((*writer)->committed(), BatchId(batch - 1));
+    const std::unique_ptr<SinkSession> session = Open(sink, &context);
+    ASSERT_NE(session, nullptr);
+    EXPECT_EQ(session->mark().written, Epoch(batch - 1));
+    EXPECT_EQ(session->mark().batch, BatchId(batch - 1));
+    auto shard = session->AddShard(0, 0);
+    ASSERT_TRUE(shard.ok()) << shard.status();
     auto values = std::make_shared<Column>(MakeType(TypeId::kText), 1);
     values->SetTextCopy(0, absl::StrCat("line ", batch));
-    ASSERT_TRUE((*writer)->Write(BatchId(batch), 0, Batch({values}, 1)).ok());
-    auto marker = (*writer)->Commit(BatchId(batch), SteadyNow() + kTimeout);
-    ASSERT_TRUE(marker.ok()) << marker.status();
-    context.marker = *marker;
+    ASSERT_TRUE((*shard)->Write({.id = BatchId(batch)}, Batch({values}, 1)).ok());
+    const absl::Status committed = session->Commit(BatchId(batch), SteadyNow() + kTimeout);
+    ASSERT_TRUE(committed.ok()) << committed;
+    context.marker = session->mark().marker;
     context.committed_batch = context.planned_batch = BatchId(batch);
   }
   std::vector<std::string> lines;
@@ -157,15 +166,16 @@ TEST(MockKafkaCluster, WriteRefusesExactlyWhatTheProducerWouldRefuse) {
   auto cluster = StartMockKafkaCluster();
   ASSERT_TRUE(cluster.ok()) << cluster.status();
   ASSERT_TRUE((*cluster)->CreateTopic("out", 1).ok());
-  auto registry = BuiltInConnectors();
   proto::Sink sink = RawSink((*cluster)->bootstrap_servers());
   (*sink.mutable_options())["message.max.bytes"] = "1000";
   proto::Field* column = sink.add_columns();
   column->set_name("_headers");
   column->mutable_type()->set_kind(proto::TYPE_JSONB);
-  auto writer =
-      (*registry->Sink("kafka"))->CreateWriter(sink, {.incarnation = "demo", .epoch = Epoch(1)});
-  ASSERT_TRUE(writer.ok()) << writer.status();
+  SinkContext context{.incarnation = "demo"};
+  const std::unique_ptr<SinkSession> session = Open(sink, &context);
+  ASSERT_NE(session, nullptr);
+  auto shard = session->AddShard(0, 0);
+  ASSERT_TRUE(shard.ok()) << shard.status();
   // 36 bytes of the protocol; a header of 100 + 200 bytes, whose lengths take 2 bytes each.
   const std::string header =
       absl::StrCat("{\"", std::string(100, 'h'), "\": \"", std::string(200, 'v'), "\"}");
@@ -178,44 +188,22 @@ TEST(MockKafkaCluster, WriteRefusesExactlyWhatTheProducerWouldRefuse) {
   headers->SetTextCopy(1, header);
   headers->SetNull(2);
   const Batch rows({values, headers}, 3);
-  EXPECT_EQ((*writer)->Write(BatchId(1), 0, rows).code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ((*shard)->Write({.id = BatchId(1)}, rows).code(), absl::StatusCode::kInvalidArgument);
   std::vector<uint32_t> refused;
-  for (const RowError& error : (*writer)->TakeRefused()) {
+  for (const RowError& error : (*shard)->TakeRefused()) {
     EXPECT_THAT(std::string(error.status.message()),
                 ::testing::HasSubstr("a record of 1001 bytes"));
     refused.push_back(error.row);
   }
   EXPECT_EQ(refused, (std::vector<uint32_t>{1, 2}));
-  EXPECT_EQ((*writer)->held_bytes(), 0);
+  EXPECT_EQ(session->held_bytes(), 0);
   const uint32_t first = 0;
-  ASSERT_TRUE((*writer)->Write(BatchId(1), 0, rows.TakeRows(&first, 1)).ok());
-  const auto marker = (*writer)->Commit(BatchId(1), SteadyNow() + kTimeout);
-  ASSERT_TRUE(marker.ok()) << marker.status();
-  // Rows of a committed batch are refused all the same when the batch runs again.
-  EXPECT_FALSE((*writer)->Write(BatchId(1), 0, rows).ok());
-  EXPECT_EQ((*writer)->TakeRefused().size(), 2u);
-}
-
-// Only the driver's clock matters: the executor's may be days off.
-TEST(MockKafkaCluster, MarkersAreRenewedByBatchTime) {
-  constexpr int64_t kHourUs = 3'600'000'000;
-  auto cluster = StartMockKafkaCluster();
-  ASSERT_TRUE(cluster.ok()) << cluster.status();
-  ASSERT_TRUE((*cluster)->CreateTopic("out", 1).ok());
-  auto registry = BuiltInConnectors();
-  const proto::Sink sink = RawSink((*cluster)->bootstrap_servers());
-  auto writer =
-      (*registry->Sink("kafka"))
-          ->CreateWriter(sink,
-                         {.incarnation = "demo", .epoch = Epoch(1), .batch_time_us = 5 * kHourUs});
-  ASSERT_TRUE(writer.ok()) << writer.status();
-  EXPECT_EQ((*writer)->wake_at_us(), 6 * kHourUs);
-  (*writer)->NoteBatch(BatchId(1), 5 * kHourUs + 1);
-  ASSERT_TRUE((*writer)->Commit(BatchId(1), SteadyNow() + kTimeout).ok());
-  EXPECT_EQ((*writer)->wake_at_us(), 6 * kHourUs) << "not yet";
-  (*writer)->NoteBatch(BatchId(2), 6 * kHourUs);
-  ASSERT_TRUE((*writer)->Commit(BatchId(2), SteadyNow() + kTimeout).ok());
-  EXPECT_EQ((*writer)->wake_at_us(), 7 * kHourUs);
+  ASSERT_TRUE((*shard)->Write({.id = BatchId(1)}, rows.TakeRows(&first, 1)).ok());
+  const absl::Status committed = session->Commit(BatchId(1), SteadyNow() + kTimeout);
+  ASSERT_TRUE(committed.ok()) << committed;
+  // Rows of output that is visible are refused all the same when the batch runs again.
+  EXPECT_FALSE((*shard)->Write({.id = BatchId(1), .visible = session->Terms(0)}, rows).ok());
+  EXPECT_EQ((*shard)->TakeRefused().size(), 2u);
 }
 
 // A driver that is told to stop took a minute: librdkafka waits for the answers to commits.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -23,9 +24,11 @@ KafkaPtr<rd_kafka_topic_partition_list_t> ListOf(const KafkaPartitionId& partiti
 
 class Producer : public TransactionalProducer {
  public:
-  explicit Producer(std::shared_ptr<KafkaClient> client) : client_(std::move(client)) {}
-
-  absl::Status Init() {
+  absl::Status Open(const OptionMap& options, const std::map<std::string, std::string>& fixed) {
+    ASSIGN_OR_RETURN(client_, KafkaClient::Create(KafkaRole::kProducer, options, fixed,
+                                                  [this](const rd_kafka_message_t* message) {
+                                                    last_offset_ = message->offset;
+                                                  }));
     return FromError(rd_kafka_init_transactions(client_->get(), kTimeoutMs), "init");
   }
   absl::Status Begin() override {
@@ -33,17 +36,18 @@ class Producer : public TransactionalProducer {
   }
 
   absl::Status Send(const std::string& topic, int32_t partition, std::string_view value) override {
-    return KafkaStatus(
-        rd_kafka_producev(client_->get(), RD_KAFKA_V_TOPIC(topic.c_str()),
-                          RD_KAFKA_V_PARTITION(partition), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-                          RD_KAFKA_V_VALUE(const_cast<char*>(value.data()), value.size()),
-                          RD_KAFKA_V_END),
-        topic);
+    return SendRecord(topic, partition, std::nullopt, value);
+  }
+  absl::Status SendKeyed(const std::string& topic, int32_t partition, std::string_view key,
+                         std::string_view value) override {
+    return SendRecord(topic, partition, key, value);
   }
 
   absl::Status Flush() override {
     return KafkaStatus(rd_kafka_flush(client_->get(), kTimeoutMs), "flush");
   }
+
+  int64_t last_offset() const override { return last_offset_; }
 
   absl::Status SendOffset(const std::string& group, const KafkaPartitionId& partition,
                           std::string_view metadata) override {
@@ -67,6 +71,17 @@ class Producer : public TransactionalProducer {
   }
 
  private:
+  absl::Status SendRecord(const std::string& topic, int32_t partition,
+                          std::optional<std::string_view> key, std::string_view value) {
+    return KafkaStatus(
+        rd_kafka_producev(
+            client_->get(), RD_KAFKA_V_TOPIC(topic.c_str()), RD_KAFKA_V_PARTITION(partition),
+            RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+            RD_KAFKA_V_KEY(key.has_value() ? key->data() : nullptr, key.value_or("").size()),
+            RD_KAFKA_V_VALUE(const_cast<char*>(value.data()), value.size()), RD_KAFKA_V_END),
+        topic);
+  }
+
   absl::Status FromError(rd_kafka_error_t* error, std::string_view what) {
     KafkaPtr<rd_kafka_error_t> owner(error);
     if (error == nullptr) {
@@ -81,6 +96,7 @@ class Producer : public TransactionalProducer {
                                                    : absl::InternalError(text);
   }
 
+  int64_t last_offset_ = -1;  // the client's callback sets it in Flush
   std::shared_ptr<KafkaClient> client_;
 };
 
@@ -91,16 +107,12 @@ absl::StatusOr<std::unique_ptr<TransactionalProducer>> NewTransactionalProducer(
     absl::Duration transaction_timeout) {
   OptionMap options;
   options["bootstrap.servers"] = bootstrap_servers;
-  ASSIGN_OR_RETURN(
-      std::shared_ptr<KafkaClient> client,
-      KafkaClient::Create(
-          KafkaRole::kProducer, options,
-          {{"transactional.id", transactional_id},
-           {"message.timeout.ms",
-            absl::StrCat(std::min(kTimeoutMs, MillisecondsOf(transaction_timeout)))},
-           {"transaction.timeout.ms", absl::StrCat(MillisecondsOf(transaction_timeout))}}));
-  auto producer = std::make_unique<Producer>(std::move(client));
-  RETURN_IF_ERROR(producer->Init());
+  auto producer = std::make_unique<Producer>();
+  RETURN_IF_ERROR(producer->Open(
+      options, {{"transactional.id", transactional_id},
+                {"message.timeout.ms",
+                 absl::StrCat(std::min(kTimeoutMs, MillisecondsOf(transaction_timeout)))},
+                {"transaction.timeout.ms", absl::StrCat(MillisecondsOf(transaction_timeout))}}));
   return producer;
 }
 

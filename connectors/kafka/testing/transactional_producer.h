@@ -24,8 +24,12 @@ class TransactionalProducer {
   virtual absl::Status Begin() = 0;
   virtual absl::Status Send(const std::string& topic, int32_t partition,
                             std::string_view value) = 0;
+  virtual absl::Status SendKeyed(const std::string& topic, int32_t partition, std::string_view key,
+                                 std::string_view value) = 0;
   // Waits until all sent records are in the log.
   virtual absl::Status Flush() = 0;
+  // Where the record that was sent last lies in its partition. REQUIRES: Flush.
+  virtual int64_t last_offset() const = 0;
   // Adds offset 0 of `partition`, with `metadata`, for a group to the transaction.
   virtual absl::Status SendOffset(const std::string& group, const KafkaPartitionId& partition,
                                   std::string_view metadata) = 0;

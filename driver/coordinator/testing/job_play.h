@@ -91,15 +91,18 @@ class Play {
   void Report(const std::string& from, proto::ExecutorMessage message) {
     Do(ExecutorReported{ExecutorId(from), std::move(message)});
   }
-  // `marker_batch`: what the claim of shard 0 found.
+  // `marker_batch`: what the claim of shard 0 found. What claims of places find is in `places` and
+  // `former_batches`.
   void Ready(const std::string& from, int64_t marker_batch = -1) {
     proto::ExecutorMessage message;
-    message.mutable_epoch_ready()->set_epoch(state_.epoch().value());
+    proto::EpochReady* ready = message.mutable_epoch_ready();
+    ready->set_epoch(state_.epoch().value());
     if (marker_batch >= 0) {
-      message.mutable_epoch_ready()->add_markers()->set_batch(marker_batch);
+      ready->add_markers()->set_batch(marker_batch);
     }
-    message.mutable_epoch_ready()->set_store_mark_nonce(read_nonce);
-    message.mutable_epoch_ready()->mutable_store_answer()->set_name("answer of " + from);
+    ready->set_store_mark_nonce(read_nonce);
+    ready->mutable_store_answer()->set_name("answer of " + from);
+    ClaimPlaces(started[from], ready);
     Report(from, std::move(message));
   }
   void SnapshotWritten(const std::string& from, int64_t batch, const std::string& error = "") {
@@ -145,6 +148,25 @@ class Play {
       message.mutable_batch_committed()->add_markers()->set_marker(marker);
     }
     Report(from, std::move(message));
+  }
+  // The executor has written in one place up to this batch, and commits it.
+  void CommittedIn(const std::string& from, int64_t batch, uint32_t group, uint32_t slot) {
+    const proto::SessionMark& mark = Write(group, slot, state_.epoch().value(), batch);
+    proto::ExecutorMessage message;
+    message.mutable_batch_committed()->set_epoch(state_.epoch().value());
+    message.mutable_batch_committed()->set_batch(batch);
+    *message.mutable_batch_committed()->add_sessions() = mark;
+    Report(from, std::move(message));
+  }
+  // From now on, claims of the place find that this epoch has written all up to this batch there.
+  proto::SessionMark& Write(uint32_t group, uint32_t slot, int64_t epoch, int64_t batch) {
+    proto::SessionMark& mark = places[{group, slot}];
+    mark.set_group(group);
+    mark.set_slot(slot);
+    mark.set_written_epoch(epoch);
+    mark.set_batch(batch);
+    mark.set_marker(absl::StrCat(epoch, ":", batch));
+    return mark;
   }
   void Stopped(const std::string& from) {
     proto::ExecutorMessage message;
@@ -214,6 +236,7 @@ class Play {
   std::vector<int64_t> unacknowledged;
   std::vector<proto::JournalRecord> journal;
   std::vector<proto::StartEpoch> starts;
+  std::map<std::string, proto::StartEpoch> started;  // the last one to each executor
   std::vector<proto::RunBatch> runs;
   std::vector<std::string> receiver_of;  // receiver of each of `runs`
   std::vector<int64_t> commits;
@@ -224,6 +247,13 @@ class Play {
   std::vector<JobOver> over;
   std::vector<PartitionsRetired::Retired> retired;
   int stops = 0;
+
+  // What claims find outside, by (group, slot): what the journal knows, where nothing is here. The
+  // session of each sink of a group has the terms "e" and its epoch.
+  std::map<std::pair<uint32_t, uint32_t>, proto::SessionMark> places;
+  // By (sink, shard): what versions before sessions have committed; 0 where nothing is here.
+  std::map<std::pair<uint32_t, uint32_t>, int64_t> former_batches;
+  bool claims_places = true;
 
   // What the driver finds in the snapshot directory. Its checks are answered at once, unless the
   // test wants to answer them itself.
@@ -268,6 +298,32 @@ class Play {
     *message.mutable_epoch_failed() = std::move(failed);
     Report(from, std::move(message));
   }
+  void ClaimPlaces(const proto::StartEpoch& start, proto::EpochReady* ready) const {
+    if (!claims_places) {
+      return;
+    }
+    for (const proto::SessionMark& known : start.sessions()) {
+      const auto outside = places.find({known.group(), known.slot()});
+      proto::SessionMark* claimed = ready->add_sessions();
+      *claimed = outside == places.end() ? known : outside->second;
+      for (const proto::SinkGroup& group : start.groups()) {
+        if (group.sinks(0) == known.group() &&
+            known.slot() < static_cast<uint32_t>(start.assignment().members_size())) {
+          for (const uint32_t sink : group.sinks()) {
+            claimed->add_terms()->set_sink(sink);
+            claimed->mutable_terms()->rbegin()->set_terms(absl::StrCat("e", start.epoch()));
+          }
+        }
+      }
+    }
+    for (const proto::SinkMarker& known : start.former_shards()) {
+      const auto outside = former_batches.find({known.sink(), known.shard()});
+      proto::SinkMarker* claimed = ready->add_former_shards();
+      claimed->set_sink(known.sink());
+      claimed->set_shard(known.shard());
+      claimed->set_batch(outside == former_batches.end() ? 0 : outside->second);
+    }
+  }
   void Take(std::vector<JobAction> actions) {
     for (JobAction& action : actions) {
       if (auto* append = std::get_if<AppendRecord>(&action)) {
@@ -305,6 +361,7 @@ class Play {
   void TakeMessage(const std::string& to, const proto::DriverMessage& message) {
     if (message.has_start_epoch()) {
       starts.push_back(message.start_epoch());
+      started[to] = message.start_epoch();
     } else if (message.has_run_batch()) {
       runs.push_back(message.run_batch());
       receiver_of.push_back(to);

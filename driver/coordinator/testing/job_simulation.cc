@@ -46,7 +46,9 @@ JobSimulation::JobSimulation(uint64_t seed, bool running_state)
   submitted_.set_name("job");
   submitted_.set_incarnation("inc");
   submitted_.mutable_plan()->add_sources()->set_table("t");
-  submitted_.mutable_plan()->add_sinks()->set_table("out");
+  submitted_.mutable_plan()->add_sinks()->set_table("counts");
+  submitted_.mutable_plan()->mutable_sinks(kKeyedSink)->set_keyed(true);
+  submitted_.mutable_plan()->add_sinks()->set_table("lines");
   submitted_.mutable_plan()->set_parallelism(SimulatedWorld::kShards);
   submitted_.mutable_plan()->set_running_state(running_state);
   submitted_.set_snapshot_location("store");
@@ -67,13 +69,30 @@ JobSimulation::JobSimulation(uint64_t seed, bool running_state)
   world_.interrupt = [this](SimulatedStep step) { return AtStep(step); };
   world_.lose_answer = [this] { return FateOfAnswer(); };
   world_.unreadable = [this](const std::string&) { return !settling_ && Pick(40) == 0; };
+  for (int32_t partition = 0; partition < kMarkPartitions && seed % 4 == 0; ++partition) {
+    world_.kafka.CompactAlways(MarkTopic(partition));
+  }
+  PickGroups();
+  if (seed % 3 == 1) {
+    BeginWithFormerVersion();
+  }
   StartDriver(/*settle=*/false);
+}
+
+// Both sinks share a session of each executor, or have one each.
+void JobSimulation::PickGroups() {
+  groups_ = {{kKeyedSink, kPartitionSink}};
+  if (Pick(2) == 0) {
+    groups_ = {{kKeyedSink}, {kPartitionSink}};
+  }
 }
 
 void JobSimulation::InterruptAt(const PlannedInterruption& planned) { planned_ = planned; }
 
 SimulatedInterruption JobSimulation::AtStep(SimulatedStep step) {
   doubts += step == SimulatedStep::kCommitInDoubt ? 1 : 0;
+  orphans += step == SimulatedStep::kOrphanClaimed ? 1 : 0;
+  upgrades += step == SimulatedStep::kFormerClaimed ? 1 : 0;
   if (step != planned_.step || planned_.times == 0 || planned_.skip-- > 0) {
     return SimulatedInterruption::kNone;
   }
@@ -105,6 +124,7 @@ void JobSimulation::StartDriver(bool settle) {
   options.max_exclusion_us = 1'000'000;
   options.settle = settle;
   options.operators.emplace_back().set_name("counts/aggregate-1");
+  options.session_groups = groups_;
   settling_job_ = settle;
   state_ = std::make_unique<JobState>(std::move(history), settings_, options);
   expected_done_ = state_->history().last_committed().value() + 1;
@@ -156,12 +176,14 @@ void JobSimulation::Step() {
         Trouble();
       } else if (Pick(12) == 0) {
         Close();
+      } else if (Pick(4) == 0) {
+        CompactMarks();
       }
   }
 }
 
 void JobSimulation::Trouble() {
-  const uint64_t kind = Pick(22);
+  const uint64_t kind = Pick(23);
   if (kind < 3 && executors_.size() < 4) {
     AddExecutor();
   } else if (executors_.empty()) {
@@ -194,7 +216,7 @@ void JobSimulation::Trouble() {
     RandomExecutor()->DieAfter(static_cast<int64_t>(Pick(16)));
   } else if (kind == 11) {
     RandomExecutor()->FailNextSnapshot();
-  } else if (kind == 12) {
+  } else if (kind == 12 || kind == 22) {
     LoseNewestSnapshot();
   } else if (kind > 18) {
     // An executor mounts the store, or loses it: before an epoch or in the middle of one.
@@ -244,6 +266,9 @@ void JobSimulation::LetZombiesWork() {
   }
   if (zombie_driver_ != nullptr && Pick(4) == 0) {
     LetZombieDriverWork();
+  }
+  if (Pick(4) == 0) {
+    LetFormerWritersWork();
   }
   if (!zombies_.empty()) {
     const auto zombie = zombies_.begin() + static_cast<long>(Pick(zombies_.size()));
@@ -397,7 +422,7 @@ void JobSimulation::NoteDurable(const proto::JournalRecord& record) {
   } else if (record.has_batch_committed()) {
     world_.durable_commits = std::max(world_.durable_commits, record.batch_committed().batch());
   } else if (record.has_epoch_opened()) {
-    world_.opened_epochs.insert(record.epoch_opened().epoch());
+    NoteOpened(record.epoch_opened());
   } else if (record.has_snapshot_completed()) {
     ++snapshots;
     const proto::Snapshot& snapshot = record.snapshot_completed().snapshot();
@@ -411,13 +436,7 @@ void JobSimulation::NoteDurable(const proto::JournalRecord& record) {
     ASSERT_GT(lost_snapshots, 0) << "given up although all its files are there: "
                                  << record.snapshot_dropped().reason();
   } else if (record.has_batches_abandoned()) {
-    ++withdrawals;
-    halvings += settling_job_ ? 0 : 1;
-    const int64_t first = record.batches_abandoned().batch();
-    for (uint32_t shard = 0; shard < SimulatedWorld::kShards; ++shard) {
-      ASSERT_LT(world_.MarkerBatch(shard), first) << "withdrawn although it is out";
-    }
-    world_.planned.erase(world_.planned.lower_bound(first), world_.planned.end());
+    NoteWithdrawn(record.batches_abandoned());
   }
 }
 
@@ -428,8 +447,10 @@ void JobSimulation::NotePlanned(const proto::BatchPlanned& planned) {
   auto& ranges = world_.planned[planned.batch()];
   for (const proto::Split& split : planned.splits()) {
     ranges[split.key().partition()] = {split.begin(), split.end()};
+    world_.ordinals[split.key().partition()] = split.ordinal();
   }
   world_.planned_time[planned.batch()] = planned.batch_time_us();
+  NoteEntered(planned);
 }
 
 void JobSimulation::Produce() {
@@ -454,12 +475,14 @@ void JobSimulation::Close() {
 
 void JobSimulation::AdvanceTime() {
   const int64_t wakeup = state_->next_wakeup_us();
+  const int64_t before_us = now_us_;
   now_us_ += static_cast<int64_t>(Pick(4'000));
   // Deadlines of a minute are rarely met: messages are faster than that.
   const bool soon = wakeup != JobState::kNever && wakeup - now_us_ < 2'000'000;
   if (soon ? Pick(2) == 0 : wakeup != JobState::kNever && !settling_ && Pick(100) == 0) {
     now_us_ = std::max(now_us_, wakeup);
   }
+  world_.kafka.PassTime(absl::Microseconds(now_us_ - before_us));
   Handle(TimerFired{});
 }
 
@@ -470,6 +493,7 @@ void JobSimulation::Handle(const JobEvent& event) {
     std::visit([this](auto& a) { Take(a); }, action);
   }
   if (std::exchange(resume_, false)) {
+    PickGroups();  // the new plan may have other ones
     StartDriver(/*settle=*/false);
   }
 }
@@ -481,17 +505,11 @@ void JobSimulation::Take(AppendRecord& append) {
 void JobSimulation::Take(SendToExecutor& send) {
   if (send.message.has_run_batch()) {
     CheckRun(send.message.run_batch());
+    CheckVisible(send.to.value(), send.message.run_batch());
   } else if (send.message.has_commit_batch()) {
     CheckCommit(send.message.commit_batch());
   } else if (send.message.has_start_epoch()) {
-    epoch_members_.clear();
-    for (const auto& member : send.message.start_epoch().assignment().members()) {
-      epoch_members_.insert(member.executor_id());
-    }
-    prepared_.clear();
-    running_batches_.clear();
-    suppress_until_ = send.message.start_epoch().suppress_until();
-    restores += send.message.start_epoch().has_restore() ? 1 : 0;
+    NoteStart(send.to.value(), send.message.start_epoch());
   }
   NoteSent(send.message);
   const auto executor = executors_.find(send.to.value());

@@ -1,8 +1,9 @@
 // A job under virtual time: the state machine against simulated executors, journal, source, sinks,
 // snapshots and network, in a seeded random history with losses, joins, zombies, reconnections,
-// failures, commits in doubt, batches that are too large, driver crashes and changes of plan.
-// Checks the rules as the history unfolds, and at its end that nothing is lost and nothing comes
-// twice. What goes wrong becomes a GoogleTest failure. Single-threaded.
+// failures, commits in doubt, batches that are too large, driver crashes and changes of plan. Some
+// histories begin with what a version before sessions has left. Checks the rules as the history
+// unfolds, and at its end that nothing is lost and nothing comes twice. What goes wrong becomes a
+// GoogleTest failure. Single-threaded.
 #ifndef MILLRACE_DRIVER_COORDINATOR_TESTING_JOB_SIMULATION_H_
 #define MILLRACE_DRIVER_COORDINATOR_TESTING_JOB_SIMULATION_H_
 
@@ -19,6 +20,8 @@
 #include <vector>
 
 #include "driver/coordinator/job_state.h"
+#include "driver/coordinator/testing/simulated_executor.h"
+#include "driver/coordinator/testing/simulated_former.h"
 #include "driver/coordinator/testing/simulated_world.h"
 
 namespace millrace::driver {
@@ -65,11 +68,17 @@ class JobSimulation {
   int64_t unseen_stores = 0;     // epochs that an executor without the store could not begin
   int64_t retirements = 0;       // retirements of partitions that then go on
   int64_t doubts = 0;            // commits of output that were not answered
+  int64_t entries = 0;           // partitions that entered a running epoch, and of these
+  int64_t reopenings = 0;        // the retired ones that were read again
+  int64_t orphans = 0;           // claims of places that nobody has
+  int64_t visible_shards = 0;    // outputs that were visible when their batch ran again
+  int64_t upgrades = 0;          // claims in the form of versions before sessions
   int64_t batches() const { return world_.durable_commits; }
 
  private:
   uint64_t Pick(uint64_t n) { return random_() % n; }
 
+  void PickGroups();
   void StartDriver(bool settle);
   void Step();
   void Trouble();
@@ -100,9 +109,20 @@ class JobSimulation {
   void MakeDurable(uint64_t records);
   void NoteDurable(const proto::JournalRecord& record);
   void NotePlanned(const proto::BatchPlanned& planned);
+  void NoteOpened(const proto::EpochOpened& opened);
+  void NoteEntered(const proto::BatchPlanned& planned);
+  void NoteWithdrawn(const proto::BatchesAbandoned& abandoned);
   void Produce();
   void Close();
   void AdvanceTime();
+  // Lets some of the records vanish from the log of marks that may.
+  void CompactMarks();
+
+  // What a version before sessions has left: a journal, rows, and writers that wake later.
+  void BeginWithFormerVersion();
+  void JournalFormerBatches(int64_t planned, int64_t committed);
+  void WriteFormerOutput(int64_t planned, int64_t committed);
+  void LetFormerWritersWork();
 
   // Ends the trouble: all input that was produced must now lead to committed output.
   void Settle();
@@ -113,7 +133,10 @@ class JobSimulation {
   void Take(AppendRecord& append);
   void Take(SendToExecutor& send);
   void NoteSent(const proto::DriverMessage& message);
+  void NoteStart(const std::string& member, const proto::StartEpoch& start);
   void CheckRun(const proto::RunBatch& run);
+  // `visible` must say exactly which of the member's shards have output of the batch already.
+  void CheckVisible(const std::string& member, const proto::RunBatch& run);
   void CheckCommit(const proto::CommitBatch& commit);
   void Take(EpochBegan&) {}
   void Take(BatchDone& done);
@@ -156,7 +179,10 @@ class JobSimulation {
   std::pair<uint64_t, TransactionalLog::Fate>
       unanswered_;         // how many of the next commits are not answered, and their fate
   bool new_plan_ = false;  // the next driver gets a new plan
+  std::vector<std::vector<uint32_t>> groups_;  // of sinks that share sessions
+  std::vector<std::unique_ptr<FormerWriter>> former_writers_;
   std::set<std::string> epoch_members_;
+  std::map<std::string, std::set<SimulatedShard>> shards_of_;  // by member
   std::map<int64_t, std::set<std::string>> prepared_;
   std::set<int64_t> running_batches_;
   int64_t suppress_until_ = 0;

@@ -25,17 +25,21 @@ class SimulatedKafka::SimulatedProducer : public Producer {
     return absl::OkStatus();
   }
 
-  absl::Status Produce(const std::string& topic, const std::string& value) override {
+  absl::Status Produce(const std::string& topic, const Record& record) override {
     if (phase_ != Phase::kBegun) {
       return absl::FailedPreconditionError("produce: no transaction");
     }
     if (!fenced()) {
       Transaction& transaction = kafka_.OpenTransaction(owner_, timeout_);
       transaction.topics.insert(topic);
-      kafka_.topics_[topic].push_back({owner_.open, value});
+      Topic& log = kafka_.topics_[topic];
+      last_offset_ = static_cast<int64_t>(log.size());
+      log.push_back({owner_.open, record});
     }
     return absl::OkStatus();
   }
+
+  int64_t LastOffset() const override { return last_offset_; }
 
   absl::Status SendOffset(const OffsetName& offset, const std::string& metadata) override {
     if (phase_ != Phase::kBegun) {
@@ -109,6 +113,7 @@ class SimulatedKafka::SimulatedProducer : public Producer {
   const absl::Duration timeout_;
   int64_t epoch_ = 0;
   Phase phase_ = Phase::kNew;
+  int64_t last_offset_ = -1;
   std::optional<Fate> fate_;
 };
 
@@ -133,6 +138,9 @@ void SimulatedKafka::End(Owner& owner, State state) {
   ended->state = state;
   for (const std::string& topic : ended->topics) {
     topics_[topic].push_back({ended, std::nullopt});
+    if (compacted_always_.contains(topic)) {
+      Compact(topic, [] { return true; });
+    }
   }
   for (const auto& [name, metadata] : ended->offsets) {
     KeptOffset& kept = offsets_[name];
@@ -143,40 +151,76 @@ void SimulatedKafka::End(Owner& owner, State state) {
   }
 }
 
-size_t SimulatedKafka::StableEnd(const std::vector<Record>& log) {
-  const auto open = std::find_if(log.begin(), log.end(), [](const Record& record) {
-    return record.transaction->state == State::kOpen;
+bool SimulatedKafka::IsCommitted(const Entry& entry) {
+  return entry.record.has_value() && entry.transaction->state == State::kCommitted;
+}
+
+size_t SimulatedKafka::StableEnd(const Topic& topic) {
+  const auto open = std::find_if(topic.begin(), topic.end(), [](const Entry& entry) {
+    return entry.transaction->state == State::kOpen;
   });
-  return static_cast<size_t>(open - log.begin());
+  return static_cast<size_t>(open - topic.begin());
 }
 
 absl::StatusOr<TransactionalLog::Ends> SimulatedKafka::EndsOf(const std::string& topic) {
-  const std::vector<Record>& log = topics_[topic];
+  const Topic& log = topics_[topic];
   return Ends{static_cast<int64_t>(StableEnd(log)), static_cast<int64_t>(log.size())};
 }
 
 absl::StatusOr<std::vector<std::string>> SimulatedKafka::ReadCommitted(const std::string& topic) {
-  const std::vector<Record>& log = topics_[topic];
+  const Topic& log = topics_[topic];
   std::vector<std::string> values;
   const size_t end = StableEnd(log);
   for (size_t i = 0; i < end; ++i) {
-    if (log[i].value.has_value() && log[i].transaction->state == State::kCommitted) {
-      values.push_back(*log[i].value);
+    if (IsCommitted(log[i])) {
+      values.push_back(log[i].record->value);
     }
   }
   return values;
 }
 
-absl::StatusOr<std::optional<std::string>> SimulatedKafka::ReadOffset(const OffsetName& offset,
-                                                                      bool stable) {
+absl::StatusOr<std::vector<TransactionalLog::PlacedRecord>> SimulatedKafka::ReadThrough(
+    const std::string& topic, int64_t first, int64_t last) {
+  if (last >= static_cast<int64_t>(StableEnd(topics_[topic]))) {
+    return absl::UnavailableError("an open transaction is in the way");
+  }
+  std::vector<PlacedRecord> records = AllCommitted(topic);
+  std::erase_if(records, [&](const PlacedRecord& record) {
+    return record.offset < first || record.offset > last;
+  });
+  return records;
+}
+
+std::vector<TransactionalLog::PlacedRecord> SimulatedKafka::AllCommitted(
+    const std::string& topic) const {
+  std::vector<PlacedRecord> records;
+  const auto log = topics_.find(topic);
+  for (size_t i = 0; log != topics_.end() && i < log->second.size(); ++i) {
+    if (IsCommitted(log->second[i])) {
+      records.push_back({static_cast<int64_t>(i), *log->second[i].record});
+    }
+  }
+  return records;
+}
+
+void SimulatedKafka::Compact(const std::string& topic, const std::function<bool()>& vanishes) {
+  Topic& log = topics_[topic];
+  std::set<std::string> superseded;
+  for (auto entry = log.rbegin(); entry != log.rend(); ++entry) {
+    if (IsCommitted(*entry) && entry->record->key.has_value() &&
+        !superseded.insert(*entry->record->key).second && vanishes()) {
+      entry->record.reset();
+    }
+  }
+}
+
+absl::StatusOr<std::optional<std::string>> SimulatedKafka::ReadOffset(const OffsetName& offset) {
   KeptOffset& kept = offsets_[offset];
-  if (stable) {
-    if (!kept.open.empty()) {
-      return absl::UnavailableError("an open transaction has this offset");
-    }
-    if (kept.late.has_value()) {
-      kept.committed = std::exchange(kept.late, std::nullopt);
-    }
+  if (!kept.open.empty()) {
+    return absl::UnavailableError("an open transaction has this offset");
+  }
+  if (kept.late.has_value()) {
+    kept.committed = std::exchange(kept.late, std::nullopt);
   }
   return kept.committed;
 }
@@ -185,7 +229,7 @@ absl::StatusOr<std::map<int32_t, std::string>> SimulatedKafka::ReadOffsets(
     const std::string& group) {
   for (const auto& [name, kept] : offsets_) {
     if (name.group == group) {
-      if (absl::Status status = ReadOffset(name, /*stable=*/true).status(); !status.ok()) {
+      if (absl::Status status = ReadOffset(name).status(); !status.ok()) {
         return status;
       }
     }
@@ -202,16 +246,6 @@ std::map<int32_t, std::string> SimulatedKafka::CommittedOffsets(const std::strin
     }
   }
   return found;
-}
-
-absl::Status SimulatedKafka::ExpireGroup(const std::string& group) {
-  for (auto& [name, kept] : offsets_) {
-    if (name.group == group) {
-      kept.committed.reset();
-      kept.late.reset();
-    }
-  }
-  return absl::OkStatus();
 }
 
 void SimulatedKafka::PassTime(absl::Duration duration) {

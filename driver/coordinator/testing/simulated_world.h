@@ -1,14 +1,12 @@
-// The world outside of the driver in a simulation of a job: a Kafka for its sink, a store for
-// snapshots, and executors that obey proto/cluster.proto and check that the driver does. Everything
-// that goes wrong becomes a GoogleTest failure. Single-threaded.
+// The world outside of the driver in a simulation of a job: a Kafka for its sinks, a store for
+// snapshots, and what the executors there have made visible. Everything that goes wrong becomes a
+// GoogleTest failure. Single-threaded.
 #ifndef MILLRACE_DRIVER_COORDINATOR_TESTING_SIMULATED_WORLD_H_
 #define MILLRACE_DRIVER_COORDINATOR_TESTING_SIMULATED_WORLD_H_
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <map>
-#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -16,7 +14,7 @@
 #include <vector>
 
 #include "driver/coordinator/testing/simulated_kafka.h"
-#include "proto/cluster.pb.h"
+#include "proto/journal.pb.h"
 
 namespace millrace::driver {
 
@@ -30,19 +28,26 @@ using SimulatedState = std::map<std::string, int64_t>;
 // The steps after which a process of the simulation can be interrupted. The driver's steps come in
 // pairs: before a record is durable, and when it is durable and the driver has not heard of that.
 enum class SimulatedStep {
-  kRestored,
-  kInitialized,  // the producer of a shard is initialized
-  kMarkerRead,
+  kFormerInitialized,  // the producer of a shard of a version before sessions is initialized
+  kFormerMarkerRead,
+  kFormerClaimSent,
+  kFormerClaimInDoubt,
+  kFormerClaimed,
+  kInitialized,  // the producer of a place is initialized
   kClaimSent,
-  kClaimed,
+  kClaimInDoubt,  // not answered or fenced: it begins again
+  kClaimed,       // the claim is in the log, which is not read yet
+  kLogAwaited,    // an open transaction keeps the log from being read
+  kLogRead,
+  kOrphanClaimed,  // a place that nobody has is claimed, and dropped
+  kRestored,
   kBatchRun,
   kRowsLeft,  // for the open transaction, before the commit
   kCommitTold,
   kProduced,
-  kLastMarkerSeen,  // read stably, before the next marker is sent
-  kMarkerSent,
-  kClaimInDoubt,
+  kMarkSent,
   kCommitInDoubt,
+  kDoubtResolved,
   kCommitted,
   kSnapshotCut,
   kSnapshotWritten,
@@ -72,6 +77,71 @@ enum class SimulatedInterruption {
   kHang,  // the process stops, is taken for dead, and may go on later
 };
 
+// The sinks of the job: one behind an exchange, whose shards are keyed shards, and one before it,
+// whose shards are partitions by their ordinals.
+inline constexpr uint32_t kKeyedSink = 0;
+inline constexpr uint32_t kPartitionSink = 1;
+
+struct SimulatedShard {
+  uint32_t sink = 0;
+  uint32_t shard = 0;
+  friend auto operator<=>(const SimulatedShard&, const SimulatedShard&) = default;
+};
+// The topic that has the shard's output.
+std::string TopicOf(SimulatedShard shard);
+
+// Where a session writes: a slot of a group of sinks.
+struct SimulatedPlace {
+  uint32_t group = 0;
+  uint32_t slot = 0;
+  friend auto operator<=>(const SimulatedPlace&, const SimulatedPlace&) = default;
+};
+std::string Text(SimulatedPlace place);
+
+// Who wrote a row. No place: a version before sessions.
+struct SimulatedWriter {
+  int64_t epoch = 0;
+  std::optional<SimulatedPlace> place;
+  friend bool operator==(const SimulatedWriter&, const SimulatedWriter&) = default;
+};
+
+// What a shard writes for a batch: one row, or none if the batch has no input for it.
+struct SimulatedRow {
+  SimulatedShard shard;
+  int64_t batch = 0;
+  std::string text;
+};
+// The row as a record: its value is the same whoever writes it, its key tells who did.
+TransactionalLog::Record RecordOf(const SimulatedRow& row, const SimulatedWriter& writer);
+
+// In epoch `written`, a place has written all batches up to this one.
+struct SimulatedMark {
+  int64_t written = 0;
+  int64_t batch = 0;
+  friend auto operator<=>(const SimulatedMark&, const SimulatedMark&) = default;
+};
+
+// The log of marks (docs/exactly-once.md §3).
+inline constexpr int32_t kMarkPartitions = 2;
+std::string MarkTopic(int32_t partition);
+TransactionalLog::Record ClaimRecord(SimulatedPlace place, int64_t epoch);
+TransactionalLog::Record OutRecord(SimulatedPlace place, const SimulatedMark& mark);
+
+// What records of the log say about a place.
+struct FoundMarks {
+  int64_t claim = 0;  // the highest epoch that has claimed it
+  std::optional<SimulatedMark> out;
+  int64_t out_offset = -1;
+};
+FoundMarks FindMarks(const std::vector<TransactionalLog::PlacedRecord>& records,
+                     SimulatedPlace place);
+
+// By what the sessions of an epoch judge the rows of a sink.
+std::string SimulatedTerms(int64_t epoch, uint32_t sink);
+
+// Broker time after which it aborts a transaction; long, as time goes in a history.
+inline constexpr absl::Duration kTransactionTimeout = absl::Seconds(1);
+
 struct SimulatedWorld {
   static constexpr uint32_t kShards = 4;
 
@@ -79,12 +149,18 @@ struct SimulatedWorld {
   // Durable plans by batch. A withdrawn batch is planned anew.
   std::map<int64_t, SimulatedRanges> planned;
   std::map<int64_t, int64_t> planned_time;
-  std::set<int64_t> ever_planned;   // planned batches, including withdrawn ones
-  std::set<int64_t> opened_epochs;  // epochs that are durably open
+  std::map<std::string, uint32_t> ordinals;  // of the partitions in durable plans
+  std::set<int64_t> ever_planned;            // planned batches, including withdrawn ones
+  std::set<int64_t> opened_epochs;           // epochs that are durably open
+  // Who writes what in them, including partitions that entered later.
+  std::map<int64_t, proto::OpenedSessions> opened;
   int64_t durable_commits = 0;
 
   SimulatedKafka kafka;
-  std::map<uint32_t, int64_t> claimed_by;  // the highest epoch that has claimed each shard
+  // The highest epoch that has claimed each place, and each shard as versions before sessions do.
+  std::map<SimulatedPlace, int64_t> claimed_by;
+  std::map<SimulatedShard, int64_t> former_claimed_by;
+  std::map<SimulatedShard, std::string> former_markers;  // the last ones that the journal has
   std::map<std::string, std::map<uint32_t, SimulatedState>> store;  // file → states by shard
   std::map<std::string, std::string> marks;                         // marks in the store
 
@@ -101,107 +177,34 @@ struct SimulatedWorld {
   // Whether an executor fails to read this file although it is there.
   std::function<bool(const std::string& file)> unreadable;
 
-  // The last committed batch of the shard, by its markers.
-  int64_t MarkerBatch(uint32_t shard) const;
+  // All shards of the job's sinks.
+  std::vector<SimulatedShard> Shards() const;
+  // Whether a batch that reads these ranges has a row for the shard.
+  bool HasRow(SimulatedShard shard, const SimulatedRanges& ranges) const;
+  // Who has written the shard's rows of batches from `first` on, by batch, as readers will see them
+  // once open transactions are aborted.
+  std::map<int64_t, SimulatedWriter> WritersOf(SimulatedShard shard, int64_t first) const;
+  std::optional<SimulatedWriter> WriterOf(SimulatedShard shard, int64_t batch) const;
+  // By what this writer has judged the shard's rows.
+  std::string TermsOf(SimulatedShard shard, const SimulatedWriter& writer) const;
+  // What the log says about the place, as readers will see it once open transactions are aborted.
+  FoundMarks MarksOf(SimulatedPlace place) const;
+  // The place through which the shard is written in an epoch, if the journal says so.
+  std::optional<SimulatedPlace> PlaceOf(int64_t epoch, SimulatedShard shard) const;
+
   // Every shard must have the output of every planned batch, in order and once.
   void CheckOutput(bool running_state);
+  // What is visible beyond the last committed batch must be what `opened` says.
+  void CheckVisible(const proto::OpenedSessions& opened) const;
 };
+
+// The output of a keyed shard, and of a partition.
+std::string CountsText(int64_t batch, const SimulatedState& state);
+std::string LinesText(int64_t batch, int64_t begin, int64_t end);
 
 // The keyed shard that counts a partition.
 uint32_t SimulatedShardOf(const std::string& partition);
 uint64_t SimulatedHashOf(const std::string& partition, int64_t begin, int64_t end);
-
-class SimulatedExecutor {
- public:
-  SimulatedExecutor(std::string id, bool keeps_state, SimulatedWorld* world)
-      : id_(std::move(id)), keeps_state_(keeps_state), world_(*world) {}
-
-  const std::string& id() const { return id_; }
-
-  // Takes the next step of the work that it has begun, or else the next message.
-  void Step();
-  void Fail();
-  // The stream broke and is back: messages on their way are lost, and the executor sends again what
-  // the driver may not have received.
-  void Reconnect();
-
-  // Dies after this many more steps.
-  void DieAfter(int64_t steps) { steps_until_death_ = steps; }
-  // How the executor was interrupted: whether it is dead, or asleep.
-  SimulatedInterruption interruption() const { return interruption_; }
-  void Wake() { interruption_ = SimulatedInterruption::kNone; }
-  // Lets the next snapshot fail.
-  void FailNextSnapshot() { fail_snapshot_ = true; }
-  // Whether the executor sees another directory in place of the store.
-  void SetBlind(bool blind) { blind_ = blind; }
-  bool blind() const { return blind_; }
-
-  std::deque<proto::DriverMessage> inbox;
-  std::deque<proto::ExecutorMessage> outbox;
-
- private:
-  // A shard of the sink, as connectors/kafka writes it (docs/exactly-once.md §3).
-  struct Shard {
-    std::unique_ptr<TransactionalLog::Producer> producer;
-    int64_t out = 0;   // the last committed batch
-    int64_t left = 0;  // the batch whose rows are in the open transaction only; 0 = none
-  };
-  using Work = std::function<void()>;
-
-  void Receive(const proto::DriverMessage& message);
-  void Start(const proto::StartEpoch& start);
-  bool Restore(const proto::StartEpoch& start);
-  void Run(const proto::RunBatch& run);
-  bool IsTooLarge(const proto::RunBatch& run) const;
-  void Count(const proto::RunBatch& run);
-  void TakeSnapshot(const proto::TakeSnapshot& take);
-
-  void Claim(uint32_t shard);
-  void Init(uint32_t shard);
-  void ReadMarker(uint32_t shard);
-  std::optional<int64_t> LastMarker(uint32_t shard);
-  void AwaitMarker(uint32_t shard);
-  void SendMarker(uint32_t shard, int64_t batch);
-  void Commit(const proto::CommitBatch& commit);
-  void CommitShard(uint32_t shard, int64_t through);
-  void LetRowsLeave(uint32_t shard, int64_t batch);
-  void Produce(uint32_t shard, int64_t through);
-  void EndTransaction(uint32_t shard, int64_t through, const Work& again);
-  proto::SinkMarker MarkerOf(uint32_t shard) const;
-
-  void DoNext(std::vector<Work> work);
-  void Reached(SimulatedStep step);
-  bool FindMark(const proto::StartEpoch& start);
-  enum class Fault { kNone, kRestore, kStore };
-  void GiveUp(const std::string& why, Fault fault = Fault::kNone);
-  void GiveUp(proto::EpochFailed failed);
-  void Answer(proto::ExecutorMessage message);
-
-  const std::string id_;
-  const bool keeps_state_;
-  SimulatedWorld& world_;
-
-  int64_t epoch_ = 0;
-  int64_t suppress_until_ = 0;
-  int64_t next_run_ = 1;
-  int64_t committed_through_ = 0;
-  int64_t last_cut_ = 0;
-  std::map<std::string, int64_t> positions_;
-  std::vector<uint32_t> own_shards_;
-  std::map<uint32_t, Shard> shards_;
-  std::map<uint32_t, SimulatedState> states_;
-  std::set<uint32_t> changed_;  // shards that changed since the last cut or restore
-  // Output that is not committed, by batch.
-  std::map<int64_t, std::map<uint32_t, SimulatedState>> prepared_;
-  std::deque<proto::ExecutorMessage> unanswered_;
-  std::deque<Work> work_;  // work to do before the next message
-  bool gave_up_ = false;   // it has given up the present epoch
-  int64_t steps_until_death_ = -1;
-  SimulatedInterruption interruption_ = SimulatedInterruption::kNone;
-  bool fail_snapshot_ = false;
-  bool blind_ = false;
-  std::map<std::string, std::string> own_marks_;  // the directory that it sees while it is blind
-};
 
 }  // namespace millrace::driver
 

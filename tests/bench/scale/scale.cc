@@ -98,8 +98,7 @@ class PlayedJob {
  public:
   PlayedJob(int job, int partitions, int executors)
       : partitions_(partitions),
-        state_(driver::JobHistory(Submission(job, partitions, executors)), Settings(),
-               driver::JobStateOptions()) {}
+        state_(driver::JobHistory(Submission(job, partitions, executors)), Settings(), Options()) {}
 
   // Makes executors [0, count) the live ones, and goes on until the epoch with them is open.
   Cost SetExecutors(int count) {
@@ -157,6 +156,13 @@ class PlayedJob {
     JobSettings settings;
     settings.batch_duration = absl::Microseconds(kBatchUs);
     return settings;
+  }
+
+  // The sink is one with shared sessions, as Kafka's is.
+  static driver::JobStateOptions Options() {
+    driver::JobStateOptions options;
+    options.session_groups = {{0}};
+    return options;
   }
 
   std::vector<driver::JobAction> Handle(const driver::JobEvent& event) {
@@ -217,16 +223,17 @@ class PlayedJob {
     answers_.push_back(std::move(report));
   }
 
-  // Each partition and each keyed shard is a shard of the sink, and has a marker.
+  // Each executor has a session for all shards that live there. None has written before.
   void AnswerStart(const proto::StartEpoch& start, driver::ExecutorReported* report) {
     members_ = static_cast<size_t>(start.assignment().members_size());
     proto::EpochReady* ready = report->message.mutable_epoch_ready();
     ready->set_epoch(start.epoch());
-    for (const proto::PartitionStart& partition : start.assignment().partitions()) {
-      proto::SinkMarker* marker = ready->add_markers();
-      marker->set_shard(partition.ordinal());
-      marker->set_marker(absl::StrCat(start.epoch(), ":", start.committed_batch()));
-      marker->set_batch(start.committed_batch());
+    for (const proto::SessionMark& claim : start.sessions()) {
+      proto::SessionMark* found = ready->add_sessions();
+      *found = claim;
+      found->set_marker(
+          absl::StrCat("0:0:", claim.slot() % 4, ":", start.epoch(), ":", start.epoch()));
+      found->add_terms()->set_terms("1048588:0:12");
     }
   }
 

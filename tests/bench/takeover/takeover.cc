@@ -109,10 +109,12 @@ proto::JournalRecord Committed(int64_t batch) {
     report->set_records(100);
     report->set_bytes(10'000);
     report->set_input_hash(static_cast<uint64_t>(batch) * 0x9e3779b97f4a7c15);
-    proto::SinkMarker* marker = committed->add_markers();
-    marker->set_shard(static_cast<uint32_t>(partition));
-    marker->set_batch(batch);
   }
+  // One executor's session has written it.
+  proto::SessionMark* mark = committed->add_sessions();
+  mark->set_written_epoch(1);
+  mark->set_batch(batch);
+  mark->set_marker(absl::StrCat("1:", batch, ":0:", 2 * batch, ":1"));
   return record;
 }
 

@@ -1,30 +1,33 @@
-#include "connectors/kafka/sink/sink_marker.h"
+#include "connectors/kafka/sink/former_marker.h"
 
 #include <algorithm>
-#include <vector>
+#include <utility>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "common/base/mutation.h"
 #include "common/base/status.h"
+#include "connectors/kafka/client/topic_limits.h"
 
 namespace millrace::kafka {
 namespace {
 
 constexpr char kVersion[] = "1";
+constexpr char kDefaultTopic[] = "millrace-markers";
 
 bool ParseNumber(absl::string_view text, int64_t* number) {
   return absl::SimpleAtoi(text, number) && *number >= 0;
 }
 
-// "topic counts, shard 3 (marker of group millrace-…)", with which every message begins.
+// "topic counts, shard 3 (marker: group millrace-…, topic millrace-markers)", with which every
+// message begins.
 std::string Place(const SinkContext& context, const KafkaSinkSettings& settings) {
   return absl::StrCat("topic ", settings.topic, ", shard ", context.shard, " (marker: group ",
-                      KafkaSinkShardName(context), ", topic ", settings.marker_topic, ")");
+                      FormerShardName(context), ", topic ", FormerMarkerTopic(settings), ")");
 }
 
-absl::Status CheckFound(const KafkaSinkMarker& found, const JournaledKafkaMarker& journaled,
+absl::Status CheckFound(const FormerMarker& found, const JournaledFormerMarker& journaled,
                         const SinkContext& context, const KafkaSinkSettings& settings) {
   if (found.incarnation != context.incarnation) {
     return absl::FailedPreconditionError(absl::StrCat(
@@ -33,7 +36,9 @@ absl::Status CheckFound(const KafkaSinkMarker& found, const JournaledKafkaMarker
         "; does another cluster or a copied checkpoint directory use the same names?"));
   }
   if (found.epoch > context.epoch && !IsMutation("fencing")) {
-    return ClaimedByHigherEpoch(found, context, settings);
+    return absl::AbortedError(absl::StrCat(Place(context, settings),
+                                           ": a higher epoch has claimed it, ", found.epoch.value(),
+                                           "; epoch ", context.epoch.value(), " gives up"));
   }
   if (found.batch > std::max(context.planned_batch, journaled.batch)) {
     return absl::FailedPreconditionError(absl::StrCat(
@@ -58,7 +63,7 @@ absl::StatusOr<BatchId> BatchWithoutMarker(const SinkContext& context,
   if (known >= context.planned_batch) {
     return known;
   }
-  switch (settings.on_lost_marker) {
+  switch (settings.session.on_lost_marker) {
     case OnLostMarker::kWritten:
       return context.planned_batch;
     case OnLostMarker::kNotWritten:
@@ -71,8 +76,7 @@ absl::StatusOr<BatchId> BatchWithoutMarker(const SinkContext& context,
       "offsets.retention.minutes), so nobody can know whether batches ", known.Next().value(),
       " to ", context.planned_batch.value(),
       " are out. Look whether their rows are in the topic, and submit the job again with the "
-      "option "
-      "on_lost_marker of table ",
+      "option on_lost_marker of table ",
       settings.table,
       ": 'written' leaves these batches out (rows that are not there are lost), 'not_written' "
       "writes them (rows that are there are there twice)"));
@@ -80,27 +84,31 @@ absl::StatusOr<BatchId> BatchWithoutMarker(const SinkContext& context,
 
 }  // namespace
 
-std::string FormatKafkaSinkMarker(const KafkaSinkMarker& marker) {
+std::string FormerMarkerTopic(const KafkaSinkSettings& settings) {
+  return settings.session.marker_topic.empty() ? kDefaultTopic : settings.session.marker_topic;
+}
+
+std::string FormatFormerMarker(const FormerMarker& marker) {
   return absl::StrCat(kVersion, ":", marker.incarnation, ":", marker.epoch.value(), ":",
                       marker.batch.value());
 }
 
-std::array<int32_t, kKafkaMarkerDigits> KafkaMarkerPartitions(Epoch epoch) {
-  constexpr int32_t kBase = kKafkaMarkerPartitions / kKafkaMarkerDigits;
-  std::array<int32_t, kKafkaMarkerDigits> partitions;
+std::array<int32_t, kFormerMarkerDigits> FormerMarkerPartitions(Epoch epoch) {
+  constexpr int32_t kBase = kFormerMarkerPartitions / kFormerMarkerDigits;
+  std::array<int32_t, kFormerMarkerDigits> partitions;
   int64_t rest = epoch.value();
-  for (int32_t digit = 0; digit < kKafkaMarkerDigits; ++digit) {
+  for (int32_t digit = 0; digit < kFormerMarkerDigits; ++digit) {
     partitions[digit] = digit * kBase + static_cast<int32_t>(rest % kBase);
     rest /= kBase;
   }
   return partitions;
 }
 
-absl::StatusOr<std::optional<KafkaSinkMarker>> LastKafkaSinkMarker(
+absl::StatusOr<std::optional<FormerMarker>> LastFormerMarker(
     const std::vector<std::string>& texts) {
-  std::optional<KafkaSinkMarker> last;
+  std::optional<FormerMarker> last;
   for (const std::string& text : texts) {
-    ASSIGN_OR_RETURN(KafkaSinkMarker marker, ParseKafkaSinkMarker(text));
+    ASSIGN_OR_RETURN(FormerMarker marker, ParseFormerMarker(text));
     if (!last.has_value() || marker.epoch > last->epoch) {
       last = std::move(marker);
     }
@@ -108,7 +116,7 @@ absl::StatusOr<std::optional<KafkaSinkMarker>> LastKafkaSinkMarker(
   return last;
 }
 
-absl::StatusOr<KafkaSinkMarker> ParseKafkaSinkMarker(std::string_view text) {
+absl::StatusOr<FormerMarker> ParseFormerMarker(std::string_view text) {
   std::vector<absl::string_view> parts = absl::StrSplit(ToAbsl(text), ':');
   int64_t epoch = 0;
   int64_t batch = 0;
@@ -117,22 +125,11 @@ absl::StatusOr<KafkaSinkMarker> ParseKafkaSinkMarker(std::string_view text) {
     return absl::DataLossError(absl::StrCat("\"", ToAbsl(text), "\" is no marker of version ",
                                             kVersion, ", 1:<incarnation>:<epoch>:<batch>"));
   }
-  return KafkaSinkMarker{std::string(parts[1]), Epoch(epoch), BatchId(batch)};
+  return FormerMarker{std::string(parts[1]), Epoch(epoch), BatchId(batch)};
 }
 
-std::string FormatJournaledKafkaMarker(const JournaledKafkaMarker& marker) {
-  if (!marker.epoch.has_value()) {
-    return absl::StrCat(marker.batch.value());
-  }
-  std::string text = absl::StrCat(marker.epoch->value(), ":", marker.batch.value());
-  if (marker.limits.has_value()) {
-    absl::StrAppend(&text, ":", FormatKafkaTopicLimits(*marker.limits));
-  }
-  return text;
-}
-
-absl::StatusOr<JournaledKafkaMarker> ParseJournaledKafkaMarker(const SinkContext& context) {
-  JournaledKafkaMarker marker;
+absl::StatusOr<JournaledFormerMarker> ParseJournaledFormerMarker(const SinkContext& context) {
+  JournaledFormerMarker marker;
   if (context.marker.empty()) {
     return marker;
   }
@@ -150,19 +147,19 @@ absl::StatusOr<JournaledKafkaMarker> ParseJournaledKafkaMarker(const SinkContext
     marker.epoch = Epoch(epoch);
   }
   if (parts.size() > 2) {
-    ASSIGN_OR_RETURN(marker.limits, ParseKafkaTopicLimits(ToStd(parts[2])));
+    RETURN_IF_ERROR(ParseKafkaTopicLimits(ToStd(parts[2])).status());
   }
   return marker;
 }
 
-std::string KafkaSinkShardName(const SinkContext& context) {
+std::string FormerShardName(const SinkContext& context) {
   return absl::StrCat("millrace-", context.incarnation, "-", context.sink, "-", context.shard);
 }
 
-absl::StatusOr<BatchId> ClaimedBatch(const std::optional<KafkaSinkMarker>& found,
-                                     const SinkContext& context,
-                                     const KafkaSinkSettings& settings) {
-  ASSIGN_OR_RETURN(JournaledKafkaMarker journaled, ParseJournaledKafkaMarker(context));
+absl::StatusOr<BatchId> FormerlyWritten(const std::optional<FormerMarker>& found,
+                                        const SinkContext& context,
+                                        const KafkaSinkSettings& settings) {
+  ASSIGN_OR_RETURN(JournaledFormerMarker journaled, ParseJournaledFormerMarker(context));
   // A shard without rows writes no marker, so the journal may know of later batches than the
   // marker.
   const BatchId known = std::max(context.committed_batch, journaled.batch);
@@ -175,20 +172,8 @@ absl::StatusOr<BatchId> ClaimedBatch(const std::optional<KafkaSinkMarker>& found
   }
   // Claims are journaled before the first batch of their epoch can commit, so a shard that the
   // journal does not know has never written.
-  const bool expired = settings.exactly_once && journaled.epoch.has_value();
+  const bool expired = settings.session.exactly_once && journaled.epoch.has_value();
   return expired ? BatchWithoutMarker(context, settings, known) : known;
-}
-
-std::optional<KafkaTopicLimits> LimitsInDoubt(const SinkContext& context, BatchId claimed) {
-  const absl::StatusOr<JournaledKafkaMarker> journaled = ParseJournaledKafkaMarker(context);
-  return journaled.ok() && claimed > context.committed_batch ? journaled->limits : std::nullopt;
-}
-
-absl::Status ClaimedByHigherEpoch(const KafkaSinkMarker& found, const SinkContext& context,
-                                  const KafkaSinkSettings& settings) {
-  return absl::AbortedError(absl::StrCat(Place(context, settings),
-                                         ": a higher epoch has claimed it, ", found.epoch.value(),
-                                         "; epoch ", context.epoch.value(), " gives up"));
 }
 
 }  // namespace millrace::kafka

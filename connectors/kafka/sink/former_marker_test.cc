@@ -1,4 +1,4 @@
-#include "connectors/kafka/sink/sink_marker.h"
+#include "connectors/kafka/sink/former_marker.h"
 
 #include <gtest/gtest.h>
 
@@ -7,13 +7,12 @@
 namespace millrace::kafka {
 namespace {
 
-KafkaSinkMarker Marker(int64_t epoch, int64_t batch, const std::string& incarnation = "me") {
+FormerMarker Marker(int64_t epoch, int64_t batch, const std::string& incarnation = "me") {
   return {.incarnation = incarnation, .epoch = Epoch(epoch), .batch = BatchId(batch)};
 }
 
 KafkaSinkSettings Settings(OnLostMarker on_lost = OnLostMarker::kFail) {
-  return {
-      .table = "t", .topic = "out", .marker_topic = "millrace-markers", .on_lost_marker = on_lost};
+  return {.table = "t", .topic = "out", .session = {.on_lost_marker = on_lost}};
 }
 
 // The context of epoch 5, which finds `journaled` and knows batches up to `committed` and
@@ -28,70 +27,56 @@ SinkContext Context(const std::string& journaled, int64_t committed, int64_t pla
           .planned_batch = BatchId(planned)};
 }
 
-TEST(KafkaSinkMarker, ReadsWhatItWrites) {
-  EXPECT_EQ(FormatKafkaSinkMarker(Marker(3, 42, "0f0e-4000")), "1:0f0e-4000:3:42");
-  EXPECT_EQ(*ParseKafkaSinkMarker("1:0f0e-4000:3:42"), Marker(3, 42, "0f0e-4000"));
+TEST(FormerMarker, ReadsWhatItWrites) {
+  EXPECT_EQ(FormatFormerMarker(Marker(3, 42, "0f0e-4000")), "1:0f0e-4000:3:42");
+  EXPECT_EQ(*ParseFormerMarker("1:0f0e-4000:3:42"), Marker(3, 42, "0f0e-4000"));
   for (const char* text :
        {"", "1", "2:me:3:42", "1:me:3", "1:me:3:x", "1:me:-3:4", "1:me:3:4:5", "1:me::4"}) {
-    EXPECT_EQ(ParseKafkaSinkMarker(text).status().code(), absl::StatusCode::kDataLoss) << text;
+    EXPECT_EQ(ParseFormerMarker(text).status().code(), absl::StatusCode::kDataLoss) << text;
   }
 }
 
-TEST(KafkaSinkMarker, OfAllPartitionsTheHighestEpochCounts) {
-  EXPECT_EQ(*LastKafkaSinkMarker({}), std::nullopt);
+TEST(FormerMarker, OfAllPartitionsTheHighestEpochCounts) {
+  EXPECT_EQ(*LastFormerMarker({}), std::nullopt);
   // The highest epoch's batch is not the highest batch if a withdrawal followed a claim.
-  EXPECT_EQ(*LastKafkaSinkMarker({"1:me:16:40", "1:me:17:39", "1:me:2:7"}), Marker(17, 39));
-  EXPECT_EQ(LastKafkaSinkMarker({"1:me:16:40", "?"}).status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(*LastFormerMarker({"1:me:16:40", "1:me:17:39", "1:me:2:7"}), Marker(17, 39));
+  EXPECT_EQ(LastFormerMarker({"1:me:16:40", "?"}).status().code(), absl::StatusCode::kDataLoss);
 }
 
-TEST(KafkaSinkMarker, AZombieOf16EpochsAgoTakesNotAllMarkersAlong) {
+TEST(FormerMarker, AZombieOf16EpochsAgoTakesNotAllMarkersAlong) {
   for (const int64_t epoch : {1, 16, 4095, 4096, 1'000'001}) {
-    const auto own = KafkaMarkerPartitions(Epoch(epoch));
+    const auto own = FormerMarkerPartitions(Epoch(epoch));
     for (const int32_t partition : own) {
-      EXPECT_LT(partition, kKafkaMarkerPartitions);
+      EXPECT_LT(partition, kFormerMarkerPartitions);
     }
     EXPECT_EQ(own[0], epoch % 16) << "where it was before there were three";
     for (int64_t age = 1; age < 4096 && age < epoch; ++age) {
-      EXPECT_NE(KafkaMarkerPartitions(Epoch(epoch - age)), own) << epoch << " and " << age;
+      EXPECT_NE(FormerMarkerPartitions(Epoch(epoch - age)), own) << epoch << " and " << age;
     }
   }
 }
 
-TEST(KafkaSinkMarker, TheJournalsIsOfEpochAndBatchOrOfABatch) {
-  auto with_epoch = ParseJournaledKafkaMarker(Context("3:42", 0, 0));
-  EXPECT_EQ(with_epoch->epoch, Epoch(3));
-  EXPECT_EQ(with_epoch->batch, BatchId(42));
-  EXPECT_EQ(FormatJournaledKafkaMarker(*with_epoch), "3:42");
-  auto batch = ParseJournaledKafkaMarker(Context("42", 0, 0));
+TEST(FormerMarker, TheJournalsIsOfEpochAndBatchOrOfABatch) {
+  for (const char* text : {"3:42", "3:42:1048588:1:12", "3:42:-1:0:0"}) {
+    const auto journaled = ParseJournaledFormerMarker(Context(text, 0, 0));
+    ASSERT_TRUE(journaled.ok()) << journaled.status();
+    EXPECT_EQ(journaled->epoch, Epoch(3));
+    EXPECT_EQ(journaled->batch, BatchId(42));
+  }
+  const auto batch = ParseJournaledFormerMarker(Context("42", 0, 0));
   EXPECT_FALSE(batch->epoch.has_value());
-  EXPECT_EQ(FormatJournaledKafkaMarker(*batch), "42");
-  auto with_limits = ParseJournaledKafkaMarker(Context("3:42:1048588:1:12", 0, 0));
-  ASSERT_TRUE(with_limits.ok()) << with_limits.status();
-  EXPECT_EQ(with_limits->limits,
-            (KafkaTopicLimits{.max_message_bytes = 1048588, .wants_key = true, .partitions = 12}));
-  EXPECT_EQ(FormatJournaledKafkaMarker(*with_limits), "3:42:1048588:1:12");
-  auto unknown = ParseJournaledKafkaMarker(Context("3:42:-1:0:0", 0, 0));
-  EXPECT_EQ(unknown->limits, KafkaTopicLimits());
-  EXPECT_EQ(FormatJournaledKafkaMarker(*unknown), "3:42:-1:0:0");
+  EXPECT_EQ(batch->batch, BatchId(42));
   for (const char* text : {"nonsense", "1:2:3", ":", "3:", "1:2:", "1:2:3:2:1", "1:2:-2:0:1",
                            "1:2:3:0:-1", "1:2:3:0:1:1"}) {
-    EXPECT_EQ(ParseJournaledKafkaMarker(Context(text, 0, 0)).status().code(),
+    EXPECT_EQ(ParseJournaledFormerMarker(Context(text, 0, 0)).status().code(),
               absl::StatusCode::kDataLoss)
         << text;
   }
 }
 
-TEST(KafkaSinkMarker, LimitsStayAsLongAsABatchThatIsOutMayRunAgain) {
-  const SinkContext context = Context("3:41:1000:0:1", 41, 43);
-  EXPECT_EQ(LimitsInDoubt(context, BatchId(42))->max_message_bytes, 1000);
-  EXPECT_FALSE(LimitsInDoubt(context, BatchId(41)).has_value());
-  EXPECT_FALSE(LimitsInDoubt(Context("3:41", 41, 43), BatchId(42)).has_value());
-}
-
-// The table of docs/exactly-once.md §3, line by line.
 struct ClaimCase {
   const char* name;
-  std::optional<KafkaSinkMarker> found;
+  std::optional<FormerMarker> found;
   SinkContext context;
   OnLostMarker on_lost = OnLostMarker::kFail;
   int64_t batch = -1;  // −1: refused
@@ -103,7 +88,7 @@ class Claim : public testing::TestWithParam<ClaimCase> {};
 
 TEST_P(Claim, BeginsAfterWhatIsOut) {
   const ClaimCase& one = GetParam();
-  auto batch = ClaimedBatch(one.found, one.context, Settings(one.on_lost));
+  auto batch = FormerlyWritten(one.found, one.context, Settings(one.on_lost));
   if (one.batch >= 0) {
     ASSERT_TRUE(batch.ok()) << batch.status();
     EXPECT_EQ(batch->value(), one.batch);
@@ -154,18 +139,18 @@ INSTANTIATE_TEST_SUITE_P(
         ClaimCase{"was_at_least_once", std::nullopt, Context("7", 7, 9), OnLostMarker::kFail, 7}),
     [](const auto& info) { return std::string(info.param.name); });
 
-TEST(KafkaSinkMarker, ALostOneNamesTheWayOut) {
-  absl::Status status = ClaimedBatch(std::nullopt, Context("4:7", 7, 8), Settings()).status();
+TEST(FormerMarker, ALostOneNamesTheWayOut) {
+  absl::Status status = FormerlyWritten(std::nullopt, Context("4:7", 7, 8), Settings()).status();
   for (const char* text : {"group millrace-me-1-2", "offsets.retention.minutes", "on_lost_marker",
                            "'written'", "'not_written'"}) {
     EXPECT_TRUE(absl::StrContains(status.message(), text)) << status;
   }
 }
 
-TEST(KafkaSinkMarker, AtLeastOnceNeedsNone) {
+TEST(FormerMarker, AtLeastOnceNeedsNone) {
   KafkaSinkSettings settings = Settings();
-  settings.exactly_once = false;
-  EXPECT_EQ(*ClaimedBatch(std::nullopt, Context("4:7", 7, 9), settings), BatchId(7));
+  settings.session.exactly_once = false;
+  EXPECT_EQ(*FormerlyWritten(std::nullopt, Context("4:7", 7, 9), settings), BatchId(7));
 }
 
 }  // namespace
