@@ -83,6 +83,11 @@ const std::vector<Setting>& Settings() {
        "time between micro-batches; 0 = as fast as the pipeline goes",
        ParseDurationInto<&JobSettings::batch_duration>,
        FormatDuration<&JobSettings::batch_duration>},
+      {"commit_interval", kDurationForm,
+       "least time from one commit to the next; batches that are ready meanwhile are committed "
+       "together",
+       ParseDurationInto<&JobSettings::commit_interval>,
+       FormatDuration<&JobSettings::commit_interval>},
       {"parallelism", "a whole number from 0 to 4096",
        "keyed shards, the unit of work behind an exchange; 0 = 4 for each slot, at least 4 and at "
        "most 64",

@@ -17,8 +17,9 @@
 namespace millrace {
 
 struct JobSettings {
-  std::string job_name;                              // empty: made up at submission
-  absl::Duration batch_duration = absl::Seconds(2);  // 0 = as fast as the pipeline goes
+  std::string job_name;                                   // empty: made up at submission
+  absl::Duration batch_duration = absl::Seconds(2);       // 0 = as fast as the pipeline goes
+  absl::Duration commit_interval = absl::ZeroDuration();  // at least, from commit to commit
   uint32_t parallelism = 0;  // keyed shards; 0 = 4 per slot known at submission, in [4, 64]
   absl::Duration checkpoint_interval = absl::Seconds(10);
   std::string checkpoint_location;     // directory of journal and snapshots; empty = none kept

@@ -39,7 +39,8 @@ TEST(JobSettingsTest, AWrongNameListsTheSettings) {
   absl::Status status = settings.Set("batch_durration", "2 s");
   EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
   EXPECT_THAT(std::string(status.message()), HasSubstr("batch_durration"));
-  EXPECT_THAT(std::string(status.message()), HasSubstr("batch_duration, parallelism"));
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr("batch_duration, commit_interval, parallelism"));
 }
 
 TEST(JobSettingsTest, AWrongValueSaysTheAllowedOnesAndChangesNothing) {

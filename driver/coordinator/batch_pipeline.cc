@@ -107,7 +107,7 @@ const BatchPipeline::Batch* BatchPipeline::rebuilt() const {
 
 const BatchPipeline::Wave* BatchPipeline::BeginWave(BatchId durably_planned, int64_t durable_record,
                                                     bool input_ends, int64_t now_us) {
-  if (wave_.has_value()) {
+  if (wave_.has_value() || now_us - times_.wave_interval_us < wave_since_us_) {
     return nullptr;
   }
   Wave wave;
@@ -125,7 +125,15 @@ const BatchPipeline::Wave* BatchPipeline::BeginWave(BatchId durably_planned, int
   }
   wave.finish = IsFinish(wave.through) || (input_ends && wave.through == last_planned_);
   wave.committed = MemberAnswers(members_);
+  wave_since_us_ = now_us;
   return &wave_.emplace(std::move(wave));
+}
+
+int64_t BatchPipeline::NextWaveUs(int64_t now_us) const {
+  const int64_t next_us = wave_since_us_ + times_.wave_interval_us;
+  const bool waits = !wave_.has_value() && !in_flight_.empty() &&
+                     in_flight_.front().step == Batch::Step::kPrepared && next_us > now_us;
+  return waits ? next_us : kNeverUs;
 }
 
 bool BatchPipeline::OnCommitted(size_t member, const proto::BatchCommitted& committed) {
@@ -191,7 +199,7 @@ bool BatchPipeline::IsRebuilding() const {
 
 // A plan that was folded has the work of several batches.
 int64_t BatchPipeline::PrepareTimeoutUs(const PlannedBatch& plan) const {
-  return timeouts_.prepare_us * std::min(plan.stands_for, kMaxFold);
+  return times_.prepare_us * std::min(plan.stands_for, kMaxFold);
 }
 
 int64_t BatchPipeline::DeadlineUs() const {
@@ -200,7 +208,7 @@ int64_t BatchPipeline::DeadlineUs() const {
   }
   const Batch& batch = in_flight_.front();
   return batch.step_since_us +
-         (batch.step == Batch::Step::kRunning ? PrepareTimeoutUs(batch.plan) : timeouts_.commit_us);
+         (batch.step == Batch::Step::kRunning ? PrepareTimeoutUs(batch.plan) : times_.commit_us);
 }
 
 absl::Status BatchPipeline::CheckDeadline(int64_t now_us) const {

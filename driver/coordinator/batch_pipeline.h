@@ -62,14 +62,16 @@ class BatchPipeline {
     CommitMarks marks;
   };
 
-  // From a batch's launch until all members have prepared it, times the number of batches that are
-  // folded into it; and from a wave's begin until all members have committed it.
-  struct Timeouts {
+  struct Times {
+    // From a batch's launch until all members have prepared it, times the number of batches that
+    // are folded into it; and from a wave's begin until all members have committed it.
     int64_t prepare_us = 0;
     int64_t commit_us = 0;
+    // At least so long from a wave's begin to that of the next one.
+    int64_t wave_interval_us = 0;
   };
 
-  explicit BatchPipeline(Timeouts timeouts) : timeouts_(timeouts) {}
+  explicit BatchPipeline(Times times) : times_(times) {}
 
   // ---- Epochs ----
 
@@ -120,10 +122,12 @@ class BatchPipeline {
 
   // Begins the next wave, of all batches that are prepared and whose plans and claims are durable:
   // the plans are up to `durably_planned`, the records up to the id `durable_record`.
-  // `input_ends`: nothing is left to plan after last_planned(). Null if a wave is under way, or if
-  // there is nothing to commit.
+  // `input_ends`: nothing is left to plan after last_planned(). Null if a wave is under way or
+  // began too recently, or if there is nothing to commit.
   const Wave* BeginWave(BatchId durably_planned, int64_t durable_record, bool input_ends,
                         int64_t now_us);
+  // When the next wave may begin, if only its interval keeps it waiting; else kNeverUs.
+  int64_t NextWaveUs(int64_t now_us) const;
   // The wave under way; null = none.
   const Wave* wave() const { return wave_.has_value() ? &*wave_ : nullptr; }
   // A member has committed the wave. False if the answer is not news.
@@ -163,16 +167,17 @@ class BatchPipeline {
  private:
   int64_t PrepareTimeoutUs(const PlannedBatch& plan) const;
 
-  const Timeouts timeouts_;
+  const Times times_;
   Epoch epoch_;
   size_t members_ = 0;
   BatchId last_planned_;
   BatchId suppress_until_;
   std::deque<PlannedBatch> replays_;
-  std::deque<Batch> in_flight_;       // ascending
-  std::optional<Wave> wave_;          // of the first batches in flight
-  std::deque<BatchDone> journaling_;  // committed everywhere, not yet durably so
-  BatchId finish_batch_;              // 0 = none is planned
+  std::deque<Batch> in_flight_;        // ascending
+  std::optional<Wave> wave_;           // of the first batches in flight
+  int64_t wave_since_us_ = -kNeverUs;  // the last one's begin
+  std::deque<BatchDone> journaling_;   // committed everywhere, not yet durably so
+  BatchId finish_batch_;               // 0 = none is planned
   bool finish_committed_ = false;
 };
 

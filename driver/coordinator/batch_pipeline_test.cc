@@ -13,7 +13,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-constexpr BatchPipeline::Timeouts kTimeouts = {.prepare_us = 5'000'000, .commit_us = 2'000'000};
+constexpr BatchPipeline::Times kTimes = {.prepare_us = 5'000'000, .commit_us = 2'000'000};
 constexpr int64_t kEverything = INT64_MAX;
 
 PlannedBatch Plan(int64_t batch) { return {.batch = BatchId(batch), .batch_time_us = batch * 100}; }
@@ -21,7 +21,7 @@ PlannedBatch Plan(int64_t batch) { return {.batch = BatchId(batch), .batch_time_
 // An epoch of two members, which begins after batch `last_planned`.
 BatchPipeline PipelineOf(int64_t last_planned, std::deque<PlannedBatch> replays = {},
                          int64_t suppress_until = 0) {
-  BatchPipeline pipeline(kTimeouts);
+  BatchPipeline pipeline(kTimes);
   pipeline.PlanAfter(BatchId(last_planned));
   pipeline.BeginEpoch(Epoch(3), 2, std::move(replays), BatchId(suppress_until));
   return pipeline;
@@ -51,6 +51,31 @@ proto::BatchCommitted Committed(int64_t batch, const std::string& marker = "") {
     committed.add_markers()->set_marker(marker);
   }
   return committed;
+}
+
+TEST(BatchPipelineTest, WavesBeginAnIntervalApart) {
+  BatchPipeline pipeline({.prepare_us = 5'000'000, .commit_us = 2'000'000, .wave_interval_us = 20});
+  pipeline.BeginEpoch(Epoch(1), 2, {}, BatchId(0));
+  LaunchNew(&pipeline);
+  EXPECT_EQ(pipeline.NextWaveUs(5), kNeverUs) << "nothing is prepared";
+  Prepare(1, &pipeline);
+  ASSERT_NE(pipeline.BeginWave(BatchId(9), kEverything, false, 5), nullptr);
+  LaunchNew(&pipeline);
+  Prepare(2, &pipeline);
+  EXPECT_EQ(pipeline.NextWaveUs(10), kNeverUs) << "it is the wave under way that it waits for";
+  for (const size_t member : {0, 1}) {
+    EXPECT_TRUE(pipeline.OnCommitted(member, Committed(1)));
+  }
+  ASSERT_TRUE(pipeline.TakeCommittedWave().has_value());
+  ASSERT_NE(pipeline.MoveToJournal(BatchId(1), 20), nullptr);
+  EXPECT_EQ(pipeline.BeginWave(BatchId(9), kEverything, false, 24), nullptr);
+  EXPECT_EQ(pipeline.NextWaveUs(24), 25);
+  LaunchNew(&pipeline);
+  Prepare(3, &pipeline);
+  EXPECT_EQ(pipeline.NextWaveUs(25), kNeverUs) << "it may begin now";
+  const BatchPipeline::Wave* const wave = pipeline.BeginWave(BatchId(9), kEverything, false, 25);
+  ASSERT_NE(wave, nullptr);
+  EXPECT_EQ(wave->through, BatchId(3));
 }
 
 TEST(BatchPipelineTest, ABatchIsPreparedCommittedAndJournaled) {

@@ -45,8 +45,9 @@ JobState::JobState(JobHistory history, const JobSettings& settings, JobStateOpti
       partitions_(bounded_, RateOf(settings)),
       controller_(
           std::max<int64_t>(absl::ToInt64Microseconds(settings.EffectiveTargetBatchTime()), 1)),
-      pipeline_(
-          {.prepare_us = options_.prepare_timeout_us, .commit_us = options_.commit_timeout_us}),
+      pipeline_({.prepare_us = options_.prepare_timeout_us,
+                 .commit_us = options_.commit_timeout_us,
+                 .wave_interval_us = absl::ToInt64Microseconds(settings.commit_interval)}),
       clock_(absl::ToInt64Microseconds(settings.max_clock_step),
              settings.state_ttl > absl::ZeroDuration()),
       ticks_(absl::ToInt64Microseconds(settings.batch_duration),

@@ -21,6 +21,7 @@ int64_t JobState::next_wakeup_us() const {
       int64_t wakeup = rebalance_at_us_ > now_.mono_us ? rebalance_at_us_ : kNever;
       wakeup = std::min(wakeup, ReadmissionUs());
       wakeup = std::min(wakeup, pipeline_.DeadlineUs());
+      wakeup = std::min(wakeup, pipeline_.NextWaveUs(now_.mono_us));
       wakeup = std::min(wakeup, SnapshotDueUs());
       return HasRoom() && !Quiescing() ? std::min(wakeup, NextLaunchUs()) : wakeup;
     }

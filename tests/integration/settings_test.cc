@@ -143,6 +143,29 @@ std::string LeastPauseBetweenBatches(const std::string& setting, const std::stri
   return least < 250'000 ? "below 250 ms" : "250 ms or more";
 }
 
+std::string LeastPauseBetweenCommits(const std::string& setting, const std::string& value) {
+  CountingJob job(setting, value);
+  job.RunBatches(1);
+  std::vector<absl::Time> commits;
+  int64_t committed = 0;
+  const absl::Status status = WaitUntil(
+      [&] {
+        job.Append({"tick"});
+        const int64_t now_committed = job.Detail().summary().committed_batch();
+        if (now_committed != std::exchange(committed, now_committed)) {
+          commits.push_back(SteadyNow());
+        }
+        return commits.size() == 4;
+      },
+      kTimeout, "four commits");
+  EXPECT_TRUE(status.ok()) << status;
+  absl::Duration least = absl::InfiniteDuration();
+  for (size_t i = 2; i < commits.size(); ++i) {  // the first was seen some time after it came
+    least = std::min(least, commits[i] - commits[i - 1]);
+  }
+  return least < absl::Milliseconds(250) ? "below 250 ms" : "250 ms or more";
+}
+
 std::string RowsOfTheFirstBatch(const std::string& setting, const std::string& value) {
   CountingJob job(setting, value);
   job.Append(ManyKeys(500));
@@ -288,6 +311,7 @@ const std::map<std::string, Probe>& Probes() {
           return CountingJob(setting, value).name();
         }}},
       {"batch_duration", {"10 ms", "300 ms", LeastPauseBetweenBatches}},
+      {"commit_interval", {"0 s", "500 ms", LeastPauseBetweenCommits}},
       {"parallelism", {"1", "8", ShardsThatWrote}},
       {"key_groups", {"1", "4096", ShardsThatWrote}},
       {"checkpoint_interval", {"10 ms", "1 h", WhetherASnapshotComesBySoon}},
