@@ -28,8 +28,18 @@ def find_file(*candidates):
     raise FileNotFoundError(f"none of {candidates} exists below {ROOT}; build it, or add it to the test's data")
 
 
+_PACKAGES = {"millrace": "cli", "millrace-driver": "driver", "millrace-executor": "executor"}
+
+
+def binary_path(name, directory=None):
+    """A program of the engine: the one that was built here, or the copy of another build's in `directory`."""
+    if directory:
+        return find_file(pathlib.Path(directory) / name)
+    return find_file(f"{_PACKAGES[name]}/{name}", f"bazel-bin/{_PACKAGES[name]}/{name}")
+
+
 def millrace_path():
-    return find_file("cli/millrace", "bazel-bin/cli/millrace")
+    return binary_path("millrace")
 
 
 class NotYet(Exception):
@@ -241,6 +251,10 @@ class KafkaBroker:
             raise AssertionError(f"the Kafka broker ended:\n{self._process.tail()}")
         return accepts_connections(self.port) and self._process.text().count("Kafka Server started") == self._starts
 
+    @property
+    def pid(self):
+        return self._process.pid
+
     def stop(self):
         self._process.stop(60)
 
@@ -253,9 +267,10 @@ class KafkaBroker:
 
 
 class Cli:
-    """The command `millrace` with its addresses set."""
+    """The command `millrace` with its addresses set; `binaries` as for binary_path()."""
 
-    def __init__(self, bootstrap=None, driver=None):
+    def __init__(self, bootstrap=None, driver=None, binaries=None):
+        self._binaries = binaries
         self.env = {"NO_COLOR": "1"}
         if bootstrap:
             self.env["MILLRACE_BOOTSTRAP"] = bootstrap
@@ -263,7 +278,7 @@ class Cli:
             self.env["MILLRACE_DRIVER"] = driver
 
     def run(self, *arguments, stdin=None, seconds=120, cwd=None):
-        return run([millrace_path(), *arguments], stdin=stdin, env=self.env, seconds=seconds, cwd=cwd)
+        return run([binary_path("millrace", self._binaries), *arguments], stdin=stdin, env=self.env, seconds=seconds, cwd=cwd)
 
     def ok(self, *arguments, **kwargs):
         """Standard output of a command that must succeed."""
@@ -277,7 +292,7 @@ class Cli:
 
     def start(self, name, directory, *arguments):
         """A command that goes on until it is stopped."""
-        return Process(name, [millrace_path(), *arguments], directory, env=self.env)
+        return Process(name, [binary_path("millrace", self._binaries), *arguments], directory, env=self.env)
 
     # ---- Kafka ----
 
@@ -330,14 +345,19 @@ class Cli:
 
 
 class Cluster:
-    """One driver, standbys of it if asked, and any number of executors as processes. Scripts may use `allow_paths`."""
+    """One driver, standbys of it if asked, and any number of executors as processes. Scripts may use `allow_paths`.
 
-    def __init__(self, executors, directory=None, driver_arguments=(), journal=None, standbys=0, allow_paths=()):
+    `binaries`: a directory with the programs of another build, which all of it is then made of.
+    """
+
+    def __init__(self, executors, directory=None, driver_arguments=(), journal=None, standbys=0, allow_paths=(),
+                 binaries=None):
         self.directory = pathlib.Path(directory) if directory else new_directory("cluster")
         self.journal = pathlib.Path(journal) if journal else self.directory / "journal"
         self._driver_port, self._metrics_port, *standby_ports = free_ports(2 + standbys)
         self._driver_arguments = driver_arguments
         self._allow_paths = allow_paths
+        self._binaries = binaries
         self.addresses = [f"127.0.0.1:{port}" for port in (self._driver_port, *standby_ports)]
         self.address = ",".join(self.addresses)  # as clients and executors are told
         self.driver = None
@@ -354,7 +374,7 @@ class Cluster:
             raise
 
     def start_driver(self):
-        binary = find_file("driver/millrace-driver", "bazel-bin/driver/millrace-driver")
+        binary = binary_path("millrace-driver", self._binaries)
         self.driver = Process(
             "driver", [binary, "--listen", self.addresses[0], "--directory", self.journal, "--metrics",
                        f"127.0.0.1:{self._metrics_port}", *self._driver_flags()], self.directory)
@@ -371,7 +391,7 @@ class Cluster:
 
     def start_standby(self, address):
         """A driver that waits for its directory; it is on the list of `standbys` until the test takes it from there."""
-        binary = find_file("driver/millrace-driver", "bazel-bin/driver/millrace-driver")
+        binary = binary_path("millrace-driver", self._binaries)
         name = f"standby-{len(self.standbys) + 1}-{address.rpartition(':')[2]}"
         process = Process(name, [binary, "--listen", address, "--directory", self.journal, *self._driver_flags()],
                           self.directory)
@@ -380,7 +400,7 @@ class Cluster:
         return process
 
     def add_executor(self, slots=2):
-        binary = find_file("executor/millrace-executor", "bazel-bin/executor/millrace-executor")
+        binary = binary_path("millrace-executor", self._binaries)
         name = f"executor-{len(self.executors) + 1}"
         process = Process(
             name, [binary, "--driver", self.address, "--shuffle-listen", "127.0.0.1:0", "--name", name, "--slots", slots],
@@ -390,14 +410,14 @@ class Cluster:
         return process
 
     def executor_names(self):
-        return [row["name"] for row in Cli(driver=self.address).json("executors")]
+        return [row["name"] for row in self.cli().json("executors")]
 
     def metrics(self):
         with urllib.request.urlopen(f"http://127.0.0.1:{self._metrics_port}/metrics", timeout=5) as response:
             return response.read().decode()
 
     def cli(self, bootstrap=None):
-        return Cli(bootstrap=bootstrap, driver=self.address)
+        return Cli(bootstrap=bootstrap, driver=self.address, binaries=self._binaries)
 
     def logs(self):
         return "\n".join(f"== {process.name}\n{process.tail()}" for process in [self.driver, *self.standbys, *self.executors] if process)
